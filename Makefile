@@ -1,0 +1,40 @@
+# Everything a person needs, by name. Each target prepares .venv first, once.
+.DEFAULT_GOAL := help
+.PHONY: help venv demo up down test check lock clean
+MAKEFLAGS += --no-print-directory
+
+# Reach the recipes through the environment: a path with spaces or quotes needs no care there.
+export PYTHON VIDEO PRESET OUT
+
+PRESET ?= h264_small
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+
+venv:
+	@scripts/bootstrap.sh
+
+demo: venv  ## turn a clip into HLS on a local Airflow: make demo [VIDEO=file] [PRESET=name] [OUT=folder]
+	@.venv/bin/python scripts/local_airflow.py demo
+
+up: venv  ## start the local Airflow with its UI, and keep it running
+	@.venv/bin/python scripts/local_airflow.py up
+
+down:  ## stop it
+	@[ ! -x .venv/bin/python ] || .venv/bin/python scripts/local_airflow.py down
+
+test: check  ## all checks, then the fast tests
+	.venv/bin/python -m pytest
+
+check: venv  ## ruff and mypy
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+lock: venv  ## write requirements.lock anew, keeping its versions: make lock [UPGRADE=--upgrade]
+	UV_PYTHON_DOWNLOADS=never .venv/bin/uv pip compile --universal --python-version 3.10 --generate-hashes \
+		--no-emit-index-url --no-annotate --no-header --quiet $(UPGRADE) \
+		--extra test --output-file requirements.lock pyproject.toml
+
+clean: down  ## remove the environment, the local Airflow with all it made, and caches
+	rm -rf .venv .venv.lock .airflow .mypy_cache .ruff_cache .pytest_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

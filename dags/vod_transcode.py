@@ -1,0 +1,147 @@
+"""One video to HLS: wiring only; each step is an operator of ``vod_operators``.
+
+::
+
+    prepare -> split -> transcode[chunk] -> concat[rendition] --+-> segment[track] -> publish -> release
+                     -> audio[track] ---------------------------+
+
+Ask for a video with the trigger form in the UI, over REST
+(``POST /api/v2/dags/vod_transcode/dagRuns``), or with ``vod submit``: the params below are the form
+and the request body alike.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, TriggerRule, dag, task
+
+from vod_operators.media.presets.catalog import preset_names
+from vod_operators.operators.audio import VodEncodeAudioOperator
+from vod_operators.operators.concat import VodConcatOperator
+from vod_operators.operators.prepare import VodPrepareOperator
+from vod_operators.operators.publish import VodPublishOperator
+from vod_operators.operators.release import VodReleaseOperator
+from vod_operators.operators.segment import VodSegmentHlsOperator
+from vod_operators.operators.split import VodSplitOperator
+from vod_operators.operators.transcode import VodTranscodeChunkOperator
+from vod_operators.settings import get_settings
+from vod_operators.storage.keys import VIDEO_ID_PATTERN
+
+SETTINGS = get_settings()
+
+# What cannot get better fails at once; everything else is tried again, later and later.
+RETRY_POLICY = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(exception="vod_operators.errors.InvalidInputError", action=RetryAction.FAIL),
+        RetryRule(exception="vod_operators.errors.ClaimedError", action=RetryAction.FAIL),
+    ]
+)
+
+PARAMS = {
+    "video_id": Param(
+        type="string",
+        title="Video id",
+        description="Names the result: {results}/{video id}/index.m3u8. Letters, digits, _ and -; at most 128.",
+        pattern=VIDEO_ID_PATTERN,
+        maxLength=128,
+    ),
+    "source": Param(
+        type="string",
+        title="Source",
+        description="URI of the original: s3://bucket/key, https://host/path or file:///absolute/path.",
+        pattern="^(s3|https?|file)://.+",
+        maxLength=2048,
+    ),
+    "preset": Param(
+        "h264",
+        type="string",
+        title="Preset",
+        description="The ladder of renditions to make.",
+        enum=preset_names(SETTINGS.presets_dir),
+    ),
+    "chunk_seconds": Param(
+        None,
+        type=["null", "integer"],
+        title="Chunk length (s)",
+        description=f"Rounded to whole segments. Empty: {SETTINGS.chunk_seconds} s, longer for very long videos.",
+        minimum=1,
+        maximum=3600,
+    ),
+    "callback_url": Param(
+        None,
+        type=["null", "string"],
+        title="Callback URL",
+        description="Told the outcome by an HTTP POST of JSON.",
+        pattern="^https?://.+",
+        maxLength=2048,
+    ),
+}
+
+
+@task
+def tracks(found: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The same list: only what a task returns can be mapped over."""
+    return found
+
+
+@dag(
+    dag_id="vod_transcode",
+    schedule=None,
+    params=PARAMS,
+    doc_md=__doc__,
+    tags=["vod"],
+    default_args={
+        "retries": 4,
+        "retry_delay": timedelta(seconds=10),
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": timedelta(minutes=10),
+        "retry_policy": RETRY_POLICY,
+    },
+)
+def vod_transcode() -> None:
+    encoding = {"pool": SETTINGS.transcode_pool, "queue": SETTINGS.transcode_queue}
+
+    prepare = VodPrepareOperator(
+        task_id="prepare",
+        video_id="{{ params.video_id }}",
+        source="{{ params.source }}",
+        preset="{{ params.preset }}",
+        chunk_seconds="{{ params.chunk_seconds or '' }}",
+        retries=2,  # a request that cannot work should be told so in seconds
+        retry_delay=timedelta(seconds=2),
+    )
+    plan = prepare.output["plan"]
+    renditions = tracks.override(task_id="renditions")(prepare.output["renditions"])
+    sounds = tracks.override(task_id="sounds")(prepare.output["audio"])
+
+    split = VodSplitOperator(task_id="split", plan=plan)
+    transcode = VodTranscodeChunkOperator.partial(
+        task_id="transcode", plan=plan, map_index_template="{{ task.chunk.label }}", **encoding
+    ).expand(chunk=split.output)
+    audio = VodEncodeAudioOperator.partial(
+        task_id="audio", plan=plan, map_index_template="{{ task.track.label }}", **encoding
+    ).expand(track=sounds)
+    concat = VodConcatOperator.partial(
+        task_id="concat", plan=plan, map_index_template="{{ task.track.label }}"
+    ).expand(track=renditions)
+    segment = VodSegmentHlsOperator.partial(
+        task_id="segment",
+        plan=plan,
+        map_index_template="{{ task.track.label }}",
+        trigger_rule=TriggerRule.NONE_FAILED,  # a silent video skips ``audio``
+    ).expand(track=renditions.concat(sounds))
+    publish = VodPublishOperator(task_id="publish", plan=plan)
+    release = VodReleaseOperator(
+        task_id="release",
+        video_id="{{ params.video_id }}",
+        callback_url="{{ params.callback_url or '' }}",
+        result=publish.output,
+    )
+
+    split >> audio
+    transcode >> concat
+    [concat, audio] >> segment >> publish >> release.as_teardown()  # runs however the run ends, and does not decide its state
+
+
+vod_transcode()

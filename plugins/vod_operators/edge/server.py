@@ -1,0 +1,163 @@
+"""A small static edge in front of a results folder, for trying things out on one machine.
+
+Production puts a CDN or an nginx cache in front of Storage; this one has no cache, no TLS and no
+access control. It serves what a player needs: the right MIME types, byte ranges, CORS, compressed
+playlists, and the cache lifetimes that the layout of the results allows. ``/{video_id}/watch`` is a
+page that plays a video.
+
+Run it: ``python -m vod_operators.edge.server --root DIR --port 8090``
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import os
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import NotModifiedResponse, StaticFiles
+from starlette.types import Scope
+
+from vod_operators.edge.watch import PAGE_POLICY, watch_page
+
+MIME_TYPES = {
+    ".m3u8": "application/vnd.apple.mpegurl",
+    ".mpd": "application/dash+xml",
+    ".mp4": "video/mp4",
+    ".m4s": "video/iso.segment",
+    ".ts": "video/mp2t",
+    ".vtt": "text/vtt",
+    ".json": "application/json",
+}
+PLAYLISTS = {".m3u8", ".mpd"}
+"""Text that shrinks tenfold, and is asked for again and again; media does not shrink."""
+
+STABLE = "public, max-age=2"
+"""For what is replaced when a video is published again: viewers see it within seconds."""
+
+IMMUTABLE = "public, max-age=31536000, immutable"
+"""For what lies in a version's folder and is never written twice (a year: the longest that caches honour)."""
+
+
+class ResultFiles(StaticFiles):
+    """The published files; nothing hidden, nothing outside of the folder."""
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        # Unfinished uploads and lock files are hidden ones.
+        if any(part.startswith(".") for part in PurePath(path).parts):
+            return "", None
+        return super().lookup_path(path)
+
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        suffix = PurePath(full_path).suffix.lower()
+        # video_id/index.m3u8 and video_id/video.json have two parts; below them are the versions.
+        depth = len(PurePath(self.get_path(scope)).parts)
+        response = FileResponse(
+            full_path,
+            status_code=status_code,
+            stat_result=stat_result,
+            media_type=MIME_TYPES.get(suffix, "application/octet-stream"),
+            headers={
+                "Cache-Control": STABLE if depth <= 2 else IMMUTABLE,
+                "X-Content-Type-Options": "nosniff",
+            },
+        )
+        request = Headers(scope=scope)
+        compressed = suffix in PLAYLISTS and _accepts_gzip(request) and "range" not in request
+        if suffix in PLAYLISTS:
+            response.headers["Vary"] = "Accept-Encoding"
+        if compressed:
+            # Another representation needs another tag, else a cache could join the bytes of both.
+            response.headers["ETag"] = response.headers["ETag"][:-1] + '-gzip"'
+        if self.is_not_modified(response.headers, request):
+            return NotModifiedResponse(response.headers)
+        return _compressed(response, Path(full_path)) if compressed else response
+
+
+def _accepts_gzip(request: Headers) -> bool:
+    codings = [coding.replace(" ", "") for coding in request.get("accept-encoding", "").lower().split(",")]
+    return any(coding.split(";")[0] == "gzip" and not coding.endswith(";q=0") for coding in codings)
+
+
+def _compressed(plain: FileResponse, path: Path) -> Response:
+    # A playlist of a day of video is about half a megabyte: small enough for memory.
+    response = Response(gzip.compress(path.read_bytes(), compresslevel=6, mtime=0), plain.status_code)
+    kept = {
+        name: value
+        for name, value in plain.headers.items()
+        if name not in ("content-length", "accept-ranges")
+    }
+    response.headers.update(kept)
+    response.headers["Content-Encoding"] = "gzip"
+    return response
+
+
+def create_app(root: Path) -> Starlette:
+    """The edge as an ASGI application.
+
+    :param root: the results folder; ``root/{video_id}/index.m3u8`` is a video's stable playlist.
+    """
+    files = ResultFiles(directory=root)
+
+    async def watch(request: Request) -> Response:
+        video_id: str = request.path_params["video_id"]
+
+        def page() -> str | None:
+            try:
+                _, playlist = files.lookup_path(f"{video_id}/index.m3u8")
+                metadata, _ = files.lookup_path(f"{video_id}/video.json")
+            except (OSError, ValueError):  # a name that no file can have: too long, or a null byte
+                return None
+            return watch_page(video_id, Path(metadata) if metadata else None) if playlist else None
+
+        html = await run_in_threadpool(page)
+        if html is None:
+            raise HTTPException(404)
+        return HTMLResponse(
+            html, headers={"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-cache"}
+        )
+
+    return Starlette(
+        routes=[Route("/{video_id}/watch", watch), Mount("/", files)],
+        middleware=[
+            Middleware(
+                CORSMiddleware,
+                allow_origins=["*"],
+                allow_methods=["GET", "HEAD"],
+                allow_headers=["Range"],
+                expose_headers=["Content-Length", "Content-Range", "Date"],
+            )
+        ],
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Serve a results folder to players, for trying things out.")
+    parser.add_argument("--root", type=Path, required=True, help="the results folder")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8090, help="port to listen on (default: %(default)s)")
+    options = parser.parse_args(argv)
+    if not options.root.is_dir():
+        parser.error(f"--root {options.root}: no such folder")
+    uvicorn.run(create_app(options.root), host=options.host, port=options.port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

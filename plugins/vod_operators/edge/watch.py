@@ -1,0 +1,72 @@
+"""The page that plays one video: the browser's own player, and what there is to choose from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+PAGE_POLICY = "default-src 'none'; media-src 'self' blob:; style-src 'unsafe-inline'; img-src data:"
+"""The page runs no script and loads nothing but the video."""
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
+video {{ width: 100%; max-height: 70vh; background: #000; }}
+table {{ border-collapse: collapse; }}
+th, td {{ text-align: left; padding: .2rem 1.5rem .2rem 0; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<video controls playsinline src="{playlist}">
+This browser cannot play video; the playlist is <a href="{playlist}">here</a>.
+</video>
+<p>A browser without HLS of its own needs hls.js; VLC and mpv play <a href="{playlist}">the playlist</a></p>
+{renditions}
+</body>
+</html>
+"""
+
+
+def watch_page(video_id: str, metadata: Path | None) -> str:
+    """The HTML of a video's page.
+
+    :param metadata: the video's ``video.json``, where there is one; a page without it plays as well.
+    """
+    try:
+        video = json.loads(metadata.read_bytes()) if metadata else {}
+    except (OSError, ValueError):
+        video = {}
+    video = video if isinstance(video, dict) else {}
+    rows = "\n".join(_rows(video.get("renditions")))
+    table = f"<table>\n<tr><th>Rendition<th>Size<th>Codecs<th>Average\n{rows}\n</table>" if rows else ""
+    return PAGE.format(
+        title=escape(str(video.get("title") or video_id)),
+        playlist=escape(f"/{quote(video_id)}/index.m3u8"),
+        renditions=table,
+    )
+
+
+def _rows(renditions: Any) -> Iterator[str]:
+    for rendition in renditions if isinstance(renditions, list) else []:
+        if not isinstance(rendition, dict):
+            continue
+        width, height = rendition.get("width"), rendition.get("height")
+        average = rendition.get("average_bps")
+        cells = (
+            rendition.get("name", ""),
+            f"{width}x{height}" if width and height else "",
+            rendition.get("codecs", ""),
+            f"{average / 1000:.0f} kbit/s" if isinstance(average, (int, float)) else "",
+        )
+        yield "<tr>" + "".join(f"<td>{escape(str(cell))}" for cell in cells)

@@ -1,0 +1,71 @@
+"""What can go wrong, and whether trying again may help.
+
+::
+
+    VodError
+     ├── InvalidInputError       the request, preset or source is at fault: permanent
+     ├── ClaimedError            another run owns the video: permanent for this run
+     ├── VerificationError       an output differs from the plan: retried
+     ├── ToolError               ffmpeg, ffprobe or the packager failed: retried
+     │    └── ToolKilledError    ... by a signal (worker lost, out of memory): retried
+     └── StorageError            a store or the network failed: retried
+          ├── ObjectNotFoundError   the object is not there
+          └── CorruptObjectError    the object's bytes are not those that were written
+
+Messages are for the person who reads the task log: they name the field, stream or object, what
+was found, and what would be right. Whether to retry is decided in one place, the retry policy of
+``dags/vod_transcode.py``; nothing here knows Airflow.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+
+class VodError(Exception):
+    """Base of every error raised on purpose by this package."""
+
+
+class InvalidInputError(VodError):
+    """The request, the preset or the source cannot be used; trying again changes nothing."""
+
+
+class ClaimedError(VodError):
+    """Another run is working on this video."""
+
+
+class VerificationError(VodError):
+    """A step's output differs from what was planned, so it was thrown away."""
+
+
+class ToolError(VodError):
+    """A media tool failed. Carries its evidence: argv, return code, the end of its stderr."""
+
+    def __init__(self, argv: Sequence[str], returncode: int, stderr_tail: str) -> None:
+        self.argv = list(argv)
+        self.returncode = returncode
+        self.stderr_tail = stderr_tail
+        super().__init__(f"{self.describe()}\n{stderr_tail.strip()}\n  command: {shlex.join(self.argv)}")
+
+    def describe(self) -> str:
+        return f"{self.argv[0].rsplit('/', 1)[-1]} failed with exit code {self.returncode}"
+
+
+class ToolKilledError(ToolError):
+    """A media tool was ended by a signal (``returncode`` is the negative signal number)."""
+
+    def describe(self) -> str:
+        return f"{self.argv[0].rsplit('/', 1)[-1]} was killed by signal {-self.returncode}"
+
+
+class StorageError(VodError):
+    """A store did not answer, or refused; it may be back in a moment."""
+
+
+class ObjectNotFoundError(StorageError):
+    """The object does not exist."""
+
+
+class CorruptObjectError(StorageError):
+    """The object exists, but its size or checksum is not what was recorded for it."""

@@ -1,0 +1,267 @@
+"""Fragmented MP4 (ISO 14496-12): read fragments, and join tracks without touching a sample.
+
+Joining is byte copying: the fragments of the chunks follow each other behind one init segment, and
+only each fragment's sequence number and decode time are rewritten. So a join costs no disk and a
+block of memory however long the video is, and every frame is accounted for from the headers.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from vod_operators.errors import VerificationError
+
+MAX_HEADER_BYTES = 64 << 20
+"""No box but ``mdat`` is held in memory, and none of ours comes near this."""
+
+NON_SYNC = 0x0001_0000
+"""``sample_is_non_sync_sample`` in sample flags (ISO 14496-12, 8.8.3.1)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fragment:
+    """One ``moof`` and its ``mdat``: facts from the header. Byte offsets count from the file's start."""
+
+    offset: int
+    """Of the ``moof`` box."""
+    size: int
+    """Bytes of ``moof`` and ``mdat`` together."""
+    decode_time: int
+    """Ticks."""
+    durations: tuple[int, ...]
+    """Of each sample, ticks."""
+    first_sample_offset: int
+    first_sample_size: int
+    starts_with_sync: bool
+
+    @property
+    def duration(self) -> int:
+        """Ticks of all samples."""
+        return sum(self.durations)
+
+
+# --- boxes ----------------------------------------------------------------------------------
+
+
+def _children(data: bytes | bytearray, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Type, begin of the payload and end of each box in ``data[begin:end]``."""
+    while begin < end:
+        size, kind = struct.unpack_from(">I4s", data, begin)
+        if size < 8 or begin + size > end:
+            raise VerificationError(f"MP4: box {kind!r} of {size} bytes does not fit where it stands")
+        yield kind, begin + 8, begin + size
+        begin += size
+
+
+def _find(data: bytes | bytearray, begin: int, end: int, *path: bytes) -> tuple[int, int]:
+    """Payload of the box at ``path``."""
+    for kind, first, last in _children(data, begin, end):
+        if kind == path[0]:
+            return (first, last) if len(path) == 1 else _find(data, first, last, *path[1:])
+    raise VerificationError(f"MP4: no {path[0].decode()!r} box where one must be")
+
+
+def _u32(data: bytes | bytearray, at: int) -> int:
+    return int(struct.unpack_from(">I", data, at)[0])
+
+
+def _decode_time_field(moof: bytes | bytearray) -> tuple[int, str]:
+    """Where the fragment's decode time stands, and its format."""
+    begin, _ = _find(moof, 8, len(moof), b"traf", b"tfdt")
+    return begin + 4, ">Q" if moof[begin] == 1 else ">I"
+
+
+def _parse_moof(moof: bytes | bytearray, offset: int, mdat_size: int) -> Fragment:
+    at, form = _decode_time_field(moof)
+    decode_time = struct.unpack_from(form, moof, at)[0]
+
+    begin, _ = _find(moof, 8, len(moof), b"traf", b"tfhd")
+    flags, at = _u32(moof, begin) & 0xFFFFFF, begin + 8
+    at += 8 * bool(flags & 0x1) + 4 * bool(flags & 0x2)  # base data offset, sample description index
+    defaults = {}
+    for name, bit in (("duration", 0x8), ("size", 0x10), ("flags", 0x20)):
+        if flags & bit:
+            defaults[name], at = _u32(moof, at), at + 4
+
+    begin, _ = _find(moof, 8, len(moof), b"traf", b"trun")
+    flags, count, at = _u32(moof, begin) & 0xFFFFFF, _u32(moof, begin + 4), begin + 8
+    data_offset = len(moof) + 8
+    if flags & 0x1:
+        data_offset, at = struct.unpack_from(">i", moof, at)[0], at + 4
+    first_flags = defaults.get("flags", 0)
+    if flags & 0x4:
+        first_flags, at = _u32(moof, at), at + 4
+    durations, first_size = [], defaults.get("size", 0)
+    for number in range(count):
+        duration = defaults.get("duration", 0)
+        if flags & 0x100:
+            duration, at = _u32(moof, at), at + 4
+        if flags & 0x200:
+            first_size, at = (_u32(moof, at) if number == 0 else first_size), at + 4
+        if flags & 0x400:
+            first_flags, at = (_u32(moof, at) if number == 0 else first_flags), at + 4
+        at += 4 * bool(flags & 0x800)  # composition offset
+        durations.append(duration)
+    return Fragment(
+        offset=offset,
+        size=len(moof) + mdat_size,
+        decode_time=decode_time,
+        durations=tuple(durations),
+        first_sample_offset=offset + data_offset,
+        first_sample_size=first_size,
+        starts_with_sync=not first_flags & NON_SYNC,
+    )
+
+
+class _Blocks:
+    """A stream of blocks, read by size."""
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks = iter(blocks)
+        self._held = b""
+
+    def read(self, size: int) -> bytes:
+        """Exactly ``size`` bytes, or fewer at the end."""
+        parts = [self._held]
+        have = len(self._held)
+        while have < size and (block := next(self._blocks, None)) is not None:
+            parts.append(block)
+            have += len(block)
+        data = b"".join(parts)
+        self._held = data[size:]
+        return data[:size]
+
+    def copy(self, size: int) -> Iterator[bytes]:
+        """``size`` bytes as they come."""
+        while size:
+            block = self._held or next(self._blocks, b"")
+            if not block:
+                raise VerificationError("MP4: the file ends inside a box")
+            piece, self._held = block[:size], block[size:]
+            size -= len(piece)
+            yield piece
+
+    def box_header(self) -> tuple[bytes, bytes, int] | None:
+        """Raw header, type and payload size of the next box; None at the end."""
+        raw = self.read(8)
+        if not raw:
+            return None
+        if len(raw) < 8:
+            raise VerificationError("MP4: the file ends inside a box header")
+        size, kind = struct.unpack(">I4s", raw)
+        if size == 1:
+            raw += self.read(8)
+            size = struct.unpack_from(">Q", raw, 8)[0]
+        if size < len(raw):
+            raise VerificationError(f"MP4: box {kind!r} has an impossible size of {size} bytes")
+        return raw, kind, size - len(raw)
+
+
+# --- join -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One chunk's file of a track, and where it belongs."""
+
+    name: str
+    blocks: Iterable[bytes]
+    decode_time: int
+    """Ticks of the joined track at the part's first sample."""
+    samples: int
+    """How many it must hold."""
+    sample_ticks: int
+
+
+def join(parts: Iterable[Part]) -> Iterator[bytes]:
+    """The parts as one continuous track, in blocks.
+
+    :raises VerificationError: a part has too few or too many samples, another frame duration, a
+        gap, or was encoded with other parameters than the first one.
+    """
+    sequence, init = 0, None
+    for part in parts:
+        stream, mine, samples = _Blocks(part.blocks), b"", 0
+        while header := stream.box_header():
+            raw, kind, size = header
+            if kind == b"mdat":
+                yield raw
+                yield from stream.copy(size)
+                continue
+            if size > MAX_HEADER_BYTES:
+                raise VerificationError(f"{part.name}: MP4 box {kind!r} of {size} bytes")
+            box = bytearray(raw + stream.read(size))
+            if kind in (b"ftyp", b"moov"):
+                mine += box
+            elif kind == b"moof":
+                if samples == 0:
+                    if init is None:
+                        init = mine
+                        yield init
+                    elif mine != init:
+                        raise VerificationError(f"{part.name}: its codec parameters differ from the first chunk's")
+                fragment = _parse_moof(box, 0, 0)
+                _check_continuous(part, fragment, samples)
+                sequence += 1
+                begin, _ = _find(box, 8, len(box), b"mfhd")
+                struct.pack_into(">I", box, begin + 4, sequence)
+                at, form = _decode_time_field(box)
+                struct.pack_into(form, box, at, part.decode_time + fragment.decode_time)
+                samples += len(fragment.durations)
+                yield bytes(box)
+        if samples != part.samples:
+            raise VerificationError(f"{part.name}: has {samples} frames where {part.samples} are planned")
+
+
+def _check_continuous(part: Part, fragment: Fragment, samples: int) -> None:
+    if fragment.decode_time != samples * part.sample_ticks:
+        raise VerificationError(
+            f"{part.name}: frame {samples} decodes at tick {fragment.decode_time}, "
+            f"not at {samples * part.sample_ticks}: a gap or an overlap"
+        )
+    if any(duration != part.sample_ticks for duration in fragment.durations):
+        raise VerificationError(f"{part.name}: a frame does not last {part.sample_ticks} ticks")
+
+
+# --- read -----------------------------------------------------------------------------------
+
+
+def read_fragments(file: BinaryIO) -> Iterator[Fragment]:
+    """The fragments of an open file, from its headers alone."""
+    file.seek(0)
+    moof, moof_offset = b"", 0
+    while header := file.read(8):
+        if len(header) < 8:
+            raise VerificationError("MP4: the file ends inside a box header")
+        offset = file.tell() - 8
+        size, kind = struct.unpack(">I4s", header)
+        if size == 1:
+            header += file.read(8)
+            size = struct.unpack_from(">Q", header, 8)[0]
+        if size < len(header):
+            raise VerificationError(f"MP4: box {kind!r} has an impossible size of {size} bytes")
+        if kind == b"moof":
+            moof, moof_offset = header + file.read(size - 8), offset
+        elif kind == b"mdat":
+            yield _parse_moof(moof, moof_offset, size)
+        file.seek(offset + size)
+
+
+def first_sample(file: BinaryIO, fragment: Fragment) -> bytes:
+    """The bytes of a fragment's first sample."""
+    file.seek(fragment.first_sample_offset)
+    return file.read(fragment.first_sample_size)
+
+
+def starts_with_idr(sample: bytes) -> bool:
+    """Whether an H.264 sample (4-byte NAL lengths) is an IDR picture: its first slice has NAL type 5."""
+    at = 0
+    while at + 4 < len(sample):
+        length, kind = _u32(sample, at), sample[at + 4] & 0x1F
+        if kind in (1, 2, 3, 4, 5):
+            return kind == 5
+        at += 4 + length
+    return False

@@ -1,0 +1,44 @@
+"""Presets by name: the built-in data files, and those of a folder of the user's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from vod_operators.errors import InvalidInputError
+from vod_operators.media.models import Preset
+
+BUILT_IN = Path(__file__).parent
+
+
+def preset_names(user_dir: Path | None = None) -> list[str]:
+    """Names of all presets, sorted; a file ``NAME.json`` is preset ``NAME``."""
+    folders = [BUILT_IN] + ([user_dir] if user_dir else [])
+    return sorted({file.stem for folder in folders for file in folder.glob("*.json")})
+
+
+def load_preset(name: str, user_dir: Path | None = None) -> Preset:
+    """The preset of that name; the user's file wins over a built-in one.
+
+    :raises InvalidInputError: no such preset (the message lists those that exist), or its file is
+        bad (the message names file, field and what is expected).
+    """
+    if name not in preset_names(user_dir):
+        raise InvalidInputError(
+            f"preset: there is no preset {name!r}; those that exist: {', '.join(preset_names(user_dir))}"
+        )
+    file = next(
+        path for folder in (user_dir, BUILT_IN) if folder and (path := folder / f"{name}.json").is_file()
+    )
+    try:
+        data = json.loads(file.read_text("utf-8"))
+        return Preset.model_validate({"name": name, **data})
+    except (ValueError, TypeError) as error:
+        problems = (
+            "; ".join(f"{'.'.join(map(str, item['loc'])) or 'preset'}: {item['msg']}" for item in error.errors())
+            if isinstance(error, ValidationError)
+            else str(error)
+        )
+        raise InvalidInputError(f"preset {name!r} ({file}) is not usable: {problems}") from None

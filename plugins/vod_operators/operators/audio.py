@@ -1,0 +1,71 @@
+"""One sound track, encoded whole: never cut, so never a gap."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.sdk import Context
+
+from vod_operators.errors import VerificationError
+from vod_operators.media import ffmpeg
+from vod_operators.media.isobmff import read_fragments
+from vod_operators.operators.base import VodBaseOperator
+from vod_operators.storage import checkpoint
+from vod_operators.storage.checkpoint import Marker
+
+AAC_FRAME = 1024
+"""Samples."""
+
+
+class VodEncodeAudioOperator(VodBaseOperator):
+    """Encode one whole sound track as AAC, beside the chunks.
+
+    :param plan: URI of ``plan.json``.
+    :param track: one item of ``prepare``'s ``audio``: ``{"rendition": name, "label": ...}``.
+    """
+
+    template_fields: Sequence[str] = ("plan", "track")
+
+    def __init__(self, *, plan: str, track: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan = plan
+        self.track = track
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Returns the marker's facts: ``{"rendition", "samples", "seconds"}``.
+
+        :raises VerificationError: the result is not as long as the source's sound.
+        """
+        job = self.open_job(context, self.plan)
+        timeline = self.load_timeline(job)
+        audio = job.plan.audio_rendition(self.track["rendition"])
+        keys = job.work_keys
+        done = checkpoint.load(self.temp, keys.marker(audio.name))
+        if done is not None:
+            self.log.info("%s is encoded already", audio.name)
+            return done.facts
+        source = checkpoint.load(self.temp, job.source_keys.marker("split"))
+        if source is None:
+            raise VerificationError(f"{audio.name}: its source packets are missing or damaged; clear the task 'split'")
+        samples = timeline.audio_samples[audio.name]
+        begin = time.monotonic()
+        with self.scratch() as folder:
+            checkpoint.obtain(self.temp, source.objects[audio.name], folder / "audio.nut")
+            argv = ffmpeg.encode_audio(self.tools.ffmpeg, "audio.nut", "audio.mp4", audio=audio, samples=samples)
+            self.runner.run(
+                argv, folder=folder, on_line=self.progress(context, samples / audio.sample_rate)
+            )
+            with (folder / "audio.mp4").open("rb") as file:
+                encoded = sum(fragment.duration for fragment in read_fragments(file))
+            if not samples <= encoded <= samples + 2 * AAC_FRAME:
+                raise VerificationError(f"{audio.name}: has {encoded} samples where {samples} are planned")
+            stored = checkpoint.put(self.temp, folder / "audio.mp4", keys.audio(audio.name))
+            facts = {
+                "rendition": audio.name,
+                "samples": samples,
+                "seconds": round(time.monotonic() - begin, 3),
+            }
+            marker = Marker(objects={audio.name: stored}, facts=facts)
+            return checkpoint.save(self.temp, keys.marker(audio.name), marker).facts

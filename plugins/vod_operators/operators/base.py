@@ -1,0 +1,132 @@
+"""What all operators share: the stores, the tools, a scratch folder, the claim, progress."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import BaseOperator, Context
+
+from vod_operators.errors import InvalidInputError
+from vod_operators.media import probe
+from vod_operators.media.models import Timeline
+from vod_operators.operators.job import Job
+from vod_operators.runners.base import Runner
+from vod_operators.runners.local import LocalRunner
+from vod_operators.runners.progress import Progress, ProgressReader
+from vod_operators.runners.tools import Tools
+from vod_operators.settings import VodSettings, get_settings
+from vod_operators.storage import claim
+from vod_operators.storage.base import Storage
+from vod_operators.storage.keys import claim_key
+from vod_operators.storage.stores import get_bytes, storage_for
+
+PROGRESS_KEY = "progress"
+"""Key in the task's state store: ``{"percent": 41.5, "speed": 2.3}``."""
+
+
+class VodBaseOperator(BaseOperator):
+    """Base of the operators. Subclasses name their parameters; this gives them their means."""
+
+    @cached_property
+    def settings(self) -> VodSettings:
+        """The deployment's settings, as this worker sees them."""
+        return get_settings()
+
+    @cached_property
+    def tools(self) -> Tools:
+        """The media tools of this worker."""
+        return Tools(self.settings.ffmpeg, self.settings.ffprobe, self.settings.packager)
+
+    @cached_property
+    def runner(self) -> Runner:
+        """What runs the media tools."""
+        return LocalRunner()
+
+    def on_kill(self) -> None:
+        """End the media tool; called within the task's process when Airflow stops it."""
+        self.runner.kill()
+
+    # --- stores -----------------------------------------------------------------------------
+
+    def storage(self, uri: str) -> Storage:
+        """The store that holds ``uri``."""
+        return storage_for(uri, self.settings.aws_conn_id)
+
+    @property
+    def temp(self) -> Storage:
+        """The store of intermediate files."""
+        return self.storage(self.settings.temp_uri)
+
+    @property
+    def results(self) -> Storage:
+        """The store of published files."""
+        return self.storage(self.settings.results_uri)
+
+    # --- the run ----------------------------------------------------------------------------
+
+    def run_name(self, context: Context) -> str:
+        """The run, as it signs claims."""
+        run = context["dag_run"]
+        return f"{run.dag_id}/{run.run_id}"
+
+    def hold_claim(self, context: Context, video_id: str) -> None:
+        """Take or renew the video's claim for this run.
+
+        :raises ClaimedError: another run has it.
+        """
+        claim.hold(
+            self.temp,
+            claim_key(self.settings.temp_uri, video_id),
+            owner=self.run_name(context),
+            ttl_s=self.settings.claim_ttl_s,
+        )
+
+    def open_job(self, context: Context, plan_uri: str) -> Job:
+        """The job at ``plan_uri``, with the video's claim held."""
+        job = Job.model_validate_json(get_bytes(self.storage(plan_uri), plan_uri))
+        self.hold_claim(context, job.plan.video_id)
+        return job
+
+    def load_timeline(self, job: Job) -> Timeline:
+        """What the split counted."""
+        return Timeline.model_validate_json(get_bytes(self.temp, job.source_keys.timeline))
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder of this worker's disk, gone when the step ends."""
+        root = self.settings.work_dir
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix="vod-", dir=root))
+        except OSError as error:
+            raise InvalidInputError(f"VOD_WORK_DIR: {root} cannot be written: {error.strerror}") from error
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def progress(self, context: Context, seconds: float) -> ProgressReader:
+        """Takes ffmpeg's progress lines, and shows them in the task's state in Airflow.
+
+        :param seconds: of media that the command will write.
+        """
+        store: Any = context.get("task_state_store")
+
+        def report(progress: Progress) -> None:
+            self.log.info("%.0f%% at %.2fx", progress.percent, progress.speed)
+            if store is not None:
+                store.set(PROGRESS_KEY, {"percent": round(progress.percent, 1), "speed": progress.speed})
+
+        return ProgressReader(seconds, report)
+
+    def run_probe(self, file: str, folder: Path) -> str:
+        """What ffprobe says of a local file, as JSON."""
+        lines: list[str] = []
+        self.runner.run(probe.probe(self.tools.ffprobe, file), folder=folder, on_line=lines.append)
+        return "\n".join(lines)

@@ -1,0 +1,40 @@
+"""One request, decided: the plan, and where everything of it is. Stored as ``plan.json``."""
+
+from __future__ import annotations
+
+from vod_operators.media.models import Model, Plan
+from vod_operators.storage.keys import ResultKeys, SourceKeys, WorkKeys
+
+
+class Job(Model):
+    """What every task after ``prepare`` needs to know."""
+
+    plan: Plan
+    source_uri: str
+    source_version: str
+    """The source's identity when the run began: its size, and ETag or modification time."""
+    temp_uri: str
+    results_uri: str
+    source_fingerprint: str
+    work_fingerprint: str
+    version: str
+    """Folder of the results that this workspace publishes into; never used by another workspace."""
+    made_by: dict[str, str]
+    """Tool -> version."""
+
+    @property
+    def source_keys(self) -> SourceKeys:
+        """Keys of the source's chunks."""
+        return SourceKeys(
+            temp_uri=self.temp_uri, video_id=self.plan.video_id, fingerprint=self.source_fingerprint
+        )
+
+    @property
+    def work_keys(self) -> WorkKeys:
+        """Keys of the encoded files."""
+        return WorkKeys(temp_uri=self.temp_uri, video_id=self.plan.video_id, fingerprint=self.work_fingerprint)
+
+    @property
+    def result_keys(self) -> ResultKeys:
+        """Keys of what is published."""
+        return ResultKeys(results_uri=self.results_uri, video_id=self.plan.video_id)

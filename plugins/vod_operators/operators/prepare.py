@@ -1,0 +1,131 @@
+"""The first task: accept the request or refuse it at once, and decide everything that can be."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import Context
+
+from vod_operators import __version__
+from vod_operators.errors import InvalidInputError, ToolError
+from vod_operators.media.models import Plan, Source
+from vod_operators.media.plan import PLAN_VERSION, fingerprint, make_plan
+from vod_operators.media.presets.catalog import load_preset
+from vod_operators.media.probe import parse_probe
+from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.job import Job
+from vod_operators.operators.source import place_for_probing
+from vod_operators.storage.base import ObjectInfo
+from vod_operators.storage.http import redact
+from vod_operators.storage.keys import WorkKeys, check_video_id
+from vod_operators.storage.stores import get_bytes
+
+
+class VodPrepareOperator(VodBaseOperator):
+    """Check the request, claim the video, probe the source and write ``plan.json``.
+
+    :param video_id: the video; one run at a time works on it.
+    :param source: URI of the original: ``s3://``, ``http(s)://`` or ``file://``.
+    :param preset: name of a preset.
+    :param chunk_seconds: target length of a chunk; empty for the deployment's default.
+    """
+
+    template_fields: Sequence[str] = ("video_id", "source", "preset", "chunk_seconds")
+
+    def __init__(self, *, video_id: str, source: str, preset: str, chunk_seconds: str = "", **kwargs: Any) -> None:
+        super().__init__(multiple_outputs=True, **kwargs)
+        self.video_id = video_id
+        self.source = source
+        self.preset = preset
+        self.chunk_seconds = chunk_seconds
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Returns ``{"plan": URI, "renditions": [...], "audio": [...]}``; also pushed key by key.
+
+        :raises InvalidInputError: the request cannot be fulfilled; the message names the field.
+        :raises ClaimedError: another run is working on the video.
+        """
+        check_video_id(self.video_id)
+        preset = load_preset(self.preset, self.settings.presets_dir)
+        chunk_seconds = self._chunk_seconds()
+        found = self._find_source()
+        self.hold_claim(context, self.video_id)
+        plan = make_plan(
+            video_id=self.video_id,
+            source=self._probe(found),
+            preset=preset,
+            chunk_seconds=chunk_seconds or self.settings.chunk_seconds,
+            chunk_seconds_is_asked=chunk_seconds is not None,
+        )
+        keys, job = self._store(plan, found)
+        self.log.info("%s: %s", self.video_id, ", ".join(r.label for r in plan.renditions) or "no renditions")
+        return {
+            "plan": keys.plan,
+            "version": job.version,
+            "renditions": [{"rendition": r.name, "label": r.label} for r in plan.renditions],
+            "audio": [{"rendition": a.name, "label": a.label} for a in plan.audio],
+        }
+
+    def _chunk_seconds(self) -> int | None:
+        if self.chunk_seconds in ("", "None"):
+            return None
+        if not str(self.chunk_seconds).isdigit() or not 1 <= int(self.chunk_seconds) <= 3600:
+            raise InvalidInputError(f"chunk_seconds: {self.chunk_seconds!r} is not a whole number from 1 to 3600")
+        return int(self.chunk_seconds)
+
+    def _find_source(self) -> ObjectInfo:
+        found = self.storage(self.source).stat(self.source)
+        if found is None:
+            raise InvalidInputError(f"source: {redact(self.source)} does not exist")
+        if found.size == 0:
+            raise InvalidInputError(f"source: {redact(self.source)} is empty (0 bytes)")
+        return found
+
+    def _probe(self, found: ObjectInfo) -> Source:
+        with self.scratch() as folder:
+            place_for_probing(self.storage(found.uri), found, folder / "source")
+            try:
+                return parse_probe(self.run_probe("source", folder), size_bytes=found.size)
+            except InvalidInputError as error:
+                raise InvalidInputError(f"{error} ({redact(found.uri)})") from None
+            except ToolError as error:
+                last = error.stderr_tail.strip().splitlines()[-1:] or ["no message"]
+                raise InvalidInputError(
+                    f"source: {redact(found.uri)} is not a video that can be read ({last[0]}); expected a media "
+                    "file such as MP4, MOV, Matroska, WebM, MPEG-TS, AVI or MXF"
+                ) from error
+
+    def _store(self, plan: Plan, found: ObjectInfo) -> tuple[WorkKeys, Job]:
+        versions = self._versions()
+        source = fingerprint(
+            PLAN_VERSION, found.size, found.version, str(plan.frame_rate), plan.chunk_frames, versions["ffmpeg"]
+        )
+        work = fingerprint(source, plan)
+        job = Job(
+            plan=plan,
+            source_uri=found.uri,
+            source_version=found.version,
+            temp_uri=self.settings.temp_uri,
+            results_uri=self.settings.results_uri,
+            source_fingerprint=source,
+            work_fingerprint=work,
+            # Random, so that a workspace made anew never writes into a version that viewers may be reading.
+            version=f"v-{work}-{secrets.token_hex(3)}",
+            made_by=versions,
+        )
+        keys = job.work_keys
+        if self.temp.create(keys.plan, job.model_dump_json(indent=1).encode()) is None:
+            job = Job.model_validate_json(get_bytes(self.temp, keys.plan))
+            self.log.info("continuing in %s", keys.folder)
+        return keys, job
+
+    def _versions(self) -> dict[str, str]:
+        lines: list[str] = []
+        self.runner.run([self.tools.ffmpeg, "-version"], folder=Path("/"), on_line=lines.append)
+        return {
+            "vod_operators": __version__,
+            "ffmpeg": lines[0].split(" Copyright")[0].removeprefix("ffmpeg version "),
+        }

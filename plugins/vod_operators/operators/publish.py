@@ -1,0 +1,110 @@
+"""The last task: check the whole presentation, and let players see it by one write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from airflow.sdk import Context
+
+from vod_operators.errors import VerificationError
+from vod_operators.media import hls
+from vod_operators.media.hls import Track
+from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.job import Job
+from vod_operators.operators.result import RenditionResult, SourceFacts, VideoResult
+from vod_operators.operators.segment import IMMUTABLE, PLAYLIST_TYPE
+from vod_operators.storage import checkpoint, claim
+from vod_operators.storage.http import redact
+from vod_operators.storage.keys import claim_key
+
+SHORT_LIVED = "public, max-age=2"
+"""For what is replaced when a video is published again."""
+
+
+class VodPublishOperator(VodBaseOperator):
+    """Verify all tracks together, write the master playlist and ``video.json``, then the stable playlist.
+
+    The stable ``index.m3u8`` is one write and the last one: until then viewers have the version
+    before, from then on this one, never a mix.
+
+    :param plan: URI of ``plan.json``.
+    """
+
+    template_fields: Sequence[str] = ("plan",)
+
+    def __init__(self, *, plan: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan = plan
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Returns what ``video.json`` says.
+
+        :raises VerificationError: a rule is broken or an object is missing; nothing was published.
+        :raises ClaimedError: another run has taken the video over; nothing was published.
+        """
+        job = self.open_job(context, self.plan)
+        tracks = self._load_tracks(job)
+        target = hls.target_duration_s(job.plan)
+        hls.check_presentation(tracks, target)
+        result = self._describe(job, tracks, target)
+        document = result.model_dump_json(indent=2).encode()
+
+        keys = job.result_keys
+        master = hls.master_playlist(tracks, target, prefix="")
+        stable = hls.master_playlist(tracks, target, prefix=f"{job.version}/")
+        self._write(keys.version(job.version, "master.m3u8"), master.encode(), PLAYLIST_TYPE, IMMUTABLE)
+        self._write(keys.version(job.version, "video.json"), document, "application/json", IMMUTABLE)
+        claim.check(
+            self.temp, claim_key(self.settings.temp_uri, job.plan.video_id), owner=self.run_name(context)
+        )
+        self._write(keys.metadata, document, "application/json", SHORT_LIVED)
+        self._write(keys.playlist, stable.encode(), PLAYLIST_TYPE, SHORT_LIVED)
+        self.log.info("published %s", keys.playlist)
+        return result.model_dump(mode="json")
+
+    def _write(self, uri: str, data: bytes, content_type: str, cache_control: str) -> None:
+        self.results.write(uri, [data], content_type=content_type, cache_control=cache_control)
+
+    def _load_tracks(self, job: Job) -> list[Track]:
+        """The tracks as measured, each with every object it names in its place."""
+        folder = job.result_keys.version(job.version, "")
+        found = {info.uri: info.size for info in self.results.list(folder)}
+        tracks = []
+        for name in [r.name for r in job.plan.renditions] + [a.name for a in job.plan.audio]:
+            marker = checkpoint.load_marker(self.temp, job.work_keys.marker(f"hls-{name}"))
+            if marker is None:
+                raise VerificationError(f"{name}: was not segmented; clear its task 'segment'")
+            for stored in marker.objects.values():
+                if found.get(stored.uri) != stored.size_bytes:
+                    raise VerificationError(
+                        f"{stored.uri}: has {found.get(stored.uri, 'no')} bytes, {stored.size_bytes} were written; "
+                        "clear its task 'segment'"
+                    )
+            tracks.append(Track.model_validate(marker.facts))
+        return tracks
+
+    def _describe(self, job: Job, tracks: list[Track], target_s: int) -> VideoResult:
+        plan, timeline = job.plan, self.load_timeline(job)
+        encoded = [
+            marker.facts["seconds"]
+            for step in [chunk.name for chunk in timeline.chunks] + [audio.name for audio in plan.audio]
+            if (marker := checkpoint.load_marker(self.temp, job.work_keys.marker(step))) is not None
+        ]
+        return VideoResult(
+            video_id=plan.video_id,
+            version=job.version,
+            preset=plan.preset.name,
+            published_at=datetime.now(timezone.utc),
+            playlist=job.result_keys.playlist,
+            playlist_urls=tuple(self.settings.playlist_urls(plan.video_id)),
+            duration_s=float(plan.seconds(timeline.frames)),
+            frames=timeline.frames,
+            frame_rate=plan.frame_rate,
+            chunks=len(timeline.chunks),
+            source=SourceFacts.of(plan.source, redact(job.source_uri)),
+            renditions=tuple(RenditionResult.of(track, target_s) for track in tracks),
+            encode_s=round(sum(encoded), 3),
+            made_by=job.made_by,
+        )

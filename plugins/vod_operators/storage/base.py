@@ -1,0 +1,67 @@
+"""What the operators ask of a store: objects by URI, whole-object writes, conditional writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+BLOCK_BYTES = 1 << 20
+"""Unit of streaming reads. Large enough to amortise system calls, small enough to forget."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectInfo:
+    """One object as the store sees it."""
+
+    uri: str
+    size: int
+    """Bytes."""
+    version: str
+    """Changes whenever the content does: ETag on S3 and HTTP, size and mtime on a file system."""
+    modified: datetime
+    """Last change, timezone-aware UTC."""
+
+
+class Storage(Protocol):
+    """An object store.
+
+    Every write is atomic: an object is either the whole old one or the whole new one, also after a
+    kill in mid-write. Methods raise ``StorageError`` when the store fails,
+    ``ObjectNotFoundError`` when an object that is read is not there, ``InvalidInputError`` when a
+    URI is not one of this store or access is denied.
+    """
+
+    def stat(self, uri: str) -> ObjectInfo | None:
+        """The object's facts, or None if it does not exist."""
+
+    def local_path(self, uri: str) -> Path | None:
+        """Where the object can be read in place on this host's disk; None if it must be fetched."""
+
+    def read(self, uri: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """The bytes ``[start, start + length)`` (to the end if None) in blocks; memory stays bounded.
+
+        A dropped connection is resumed from the byte it stopped at, of the same version of the object.
+        """
+
+    def write(self, uri: str, blocks: Iterable[bytes], *, content_type: str = "application/octet-stream",
+              cache_control: str | None = None) -> None:
+        """Replace the object with the blocks laid end to end; visible only once all are written."""
+
+    def store(self, path: Path, uri: str, *, content_type: str = "application/octet-stream",
+              cache_control: str | None = None) -> None:
+        """Move a local file into the store. The file is consumed: do not use ``path`` afterwards."""
+
+    def create(self, uri: str, data: bytes) -> str | None:
+        """Write a small object only if none exists. Its version, or None if one existed."""
+
+    def replace(self, uri: str, data: bytes, version: str) -> str | None:
+        """Write a small object only if it still has ``version``. The new version, or None."""
+
+    def delete(self, uri: str) -> None:
+        """Remove the object; no error if it is not there."""
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Every object whose URI starts with ``prefix`` (a folder ends in ``/``), in URI order."""

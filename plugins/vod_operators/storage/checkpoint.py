@@ -1,0 +1,119 @@
+"""Finished work that the next try, host or run finds again: objects, then a marker that names them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from vod_operators.errors import CorruptObjectError, ObjectNotFoundError
+from vod_operators.storage.base import Storage
+from vod_operators.storage.stores import fetch, get_bytes, sha256_of
+
+
+class Stored(BaseModel):
+    """One finished object."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    uri: str
+    size_bytes: int
+    sha256: str
+    """Lower-case hex."""
+
+
+class Marker(BaseModel):
+    """What a step leaves behind, written after all its objects."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    objects: dict[str, Stored]
+    """By the name that the step knows them by."""
+    facts: dict[str, Any] = {}
+    """What was measured of them."""
+
+
+def load_marker(storage: Storage, uri: str) -> Marker | None:
+    """The marker, if there is a readable one; its objects are not looked at."""
+    try:
+        return Marker.model_validate_json(get_bytes(storage, uri))
+    except (ObjectNotFoundError, ValidationError):
+        return None
+
+
+def load(storage: Storage, uri: str, *, objects_in: Storage | None = None) -> Marker | None:
+    """The marker, if it is there and every object it names exists with its size; None means: do the step.
+
+    :param objects_in: the store of the objects, if it is another than the marker's.
+    """
+    marker = load_marker(storage, uri)
+    for stored in marker.objects.values() if marker else ():
+        info = (objects_in or storage).stat(stored.uri)
+        if info is None or info.size != stored.size_bytes:
+            return None
+    return marker
+
+
+def save(storage: Storage, uri: str, marker: Marker) -> Marker:
+    """Write the marker: from here on the step is done."""
+    storage.write(uri, [marker.model_dump_json().encode()], content_type="application/json")
+    return marker
+
+
+def put(storage: Storage, path: Path, uri: str, **headers: str) -> Stored:
+    """Move a finished local file into the store, with its checksum."""
+    stored = Stored(uri=uri, size_bytes=path.stat().st_size, sha256=sha256_of(path))
+    storage.store(path, uri, **headers)
+    return stored
+
+
+def obtain(storage: Storage, stored: Stored, path: Path) -> None:
+    """Make a stored object readable at ``path``: a link if it is on this host's disk, else a copy.
+
+    :raises CorruptObjectError: it is not what was stored.
+    """
+    local = storage.local_path(stored.uri)
+    if local is None:
+        fetch(storage, stored.uri, path, sha256=stored.sha256, size=stored.size_bytes)
+        return
+    if not local.is_file():
+        raise ObjectNotFoundError(f"{stored.uri} does not exist")
+    found = sha256_of(local)
+    if found != stored.sha256:
+        raise CorruptObjectError(f"{stored.uri}: expected SHA-256 {stored.sha256}, found {found}")
+    path.symlink_to(local)
+
+
+def read_checked(storage: Storage, stored: Stored) -> Iterator[bytes]:
+    """The object's bytes in blocks.
+
+    :raises CorruptObjectError: after the last block, if they are not what was stored.
+    """
+    digest, size = hashlib.sha256(), 0
+    for block in storage.read(stored.uri):
+        digest.update(block)
+        size += len(block)
+        yield block
+    if (size, digest.hexdigest()) != (stored.size_bytes, stored.sha256):
+        raise CorruptObjectError(
+            f"{stored.uri}: expected {stored.size_bytes} bytes with SHA-256 {stored.sha256}, "
+            f"found {size} with {digest.hexdigest()}"
+        )
+
+
+def write_hashed(storage: Storage, uri: str, blocks: Iterable[bytes]) -> Stored:
+    """Stream blocks into an object, with its checksum."""
+    digest, size = hashlib.sha256(), 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal size
+        for block in blocks:
+            digest.update(block)
+            size += len(block)
+            yield block
+
+    storage.write(uri, counted())
+    return Stored(uri=uri, size_bytes=size, sha256=digest.hexdigest())

@@ -1,0 +1,314 @@
+"""Sources on web servers: ``http://`` and ``https://`` URIs, read only."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import NoReturn
+
+import httpx
+
+from vod_operators.errors import InvalidInputError, ObjectNotFoundError, StorageError
+from vod_operators.storage.base import BLOCK_BYTES, ObjectInfo
+from vod_operators.storage.redact import RedactedUrls, redact
+
+SCHEMES = ("http://", "https://")
+
+CONNECT_TIMEOUT_S = 5
+READ_TIMEOUT_S = 60
+MAX_REDIRECTS = 5
+TRIES = 4
+"""Requests without an answer, and connections that may break within one block, before giving up."""
+
+_MISSING = (404, 410)
+_DENIED = (401, 403, 407)
+_PASSING = (408, 425, 429)
+"""Refusals that say "later", like all of 5xx."""
+
+_NEVER = datetime.fromtimestamp(0, tz=timezone.utc)
+
+
+class HttpSource:
+    """The reading half of :class:`vod_operators.storage.base.Storage` on a web server.
+
+    :param backoff_s: first pause between attempts, doubled each time.
+    """
+
+    def __init__(self, *, backoff_s: float = 0.5) -> None:
+        self._backoff_s = backoff_s
+        self._made_client: httpx.Client | None = None
+        self._making = threading.Lock()
+
+    def stat(self, uri: str) -> ObjectInfo | None:
+        """The object's facts. Without a Last-Modified header, ``modified`` is the epoch.
+
+        :raises InvalidInputError: access is denied, or the server does not tell the size.
+        """
+        try:
+            with closing(self._open("HEAD", uri, {}, tries=1)) as response:
+                if response.status_code in _MISSING:
+                    return None
+                size = _content_length(response)
+                if response.status_code == 200 and size:
+                    return _info(uri, response, size)
+        except (InvalidInputError, StorageError):
+            # Signed URLs allow GET and deny HEAD, and some servers do not know it: GET decides.
+            pass
+        with closing(self._open("GET", uri, {"Range": "bytes=0-0"})) as response:
+            if response.status_code in _MISSING:
+                return None
+            size = _content_length(response) if response.status_code == 200 else _content_range(response)[1]
+            if size is None:
+                raise InvalidInputError(
+                    f"{redact(uri)}: the server does not tell the size; it must send Content-Length"
+                )
+            return _info(uri, response, size)
+
+    def local_path(self, uri: str) -> Path | None:
+        return None
+
+    def read(self, uri: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """As the protocol says. A server without ranges sends all again, and what is known is skipped.
+
+        :raises StorageError: also if the object changed meanwhile, or if it broke off and the server
+            gives neither ETag nor Last-Modified, so that no one could know.
+        """
+        position, end = start, None if length is None else start + length
+        pin: _Pin | None = None
+        tries, mark = 0, position
+        while True:
+            headers = pin.headers() if pin else {}
+            if position or end is not None:
+                headers["Range"] = f"bytes={position}-{'' if end is None else max(end - 1, position)}"
+            failure = "the connection was closed early"
+            with closing(self._open("GET", uri, headers)) as response:
+                if response.status_code in _MISSING:
+                    if pin:
+                        raise StorageError(f"{redact(uri)} was deleted while it was read")
+                    raise ObjectNotFoundError(f"{redact(uri)} does not exist ({response.status_code})")
+                if response.status_code == 416 and pin is None:
+                    return  # starts at or behind the end
+                offset, total = _body_range(response, uri, position)
+                if pin is None:
+                    pin = _Pin.of(response, total)
+                elif not pin.holds_for(response, total):
+                    raise StorageError(f"{redact(uri)} was changed while it was read")
+                total = pin.total if total is None else total
+                stop = min((value for value in (end, total) if value is not None), default=None)
+                if stop is not None and position >= stop:
+                    return
+                try:
+                    for block in response.iter_raw():
+                        wanted = block[max(position - offset, 0) :]
+                        offset += len(block)
+                        if stop is not None:
+                            wanted = wanted[: stop - position]
+                        if wanted:
+                            position += len(wanted)
+                            yield wanted
+                        if position == stop:
+                            return
+                    if total is None:
+                        return  # a chunked body that ended as it should: this was the end
+                except httpx.TransportError as error:
+                    failure = _reason(error)
+            if not pin.usable:
+                raise StorageError(
+                    f"{redact(uri)} broke off at byte {position} ({failure}) and cannot be resumed: the "
+                    "server gives neither ETag nor Last-Modified"
+                )
+            if position - mark >= BLOCK_BYTES:  # a few bytes per connection are no progress
+                tries, mark = 0, position
+            tries += 1
+            if tries >= TRIES:
+                raise StorageError(
+                    f"{redact(uri)}: reading stopped at byte {position}; {TRIES} connections broke since "
+                    f"byte {mark} ({failure})"
+                )
+            self._pause(tries)
+
+    def write(
+        self,
+        uri: str,
+        blocks: Iterable[bytes],
+        *,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> None:
+        _refuse(uri)
+
+    def store(
+        self,
+        path: Path,
+        uri: str,
+        *,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> None:
+        _refuse(uri)
+
+    def create(self, uri: str, data: bytes) -> str | None:
+        _refuse(uri)
+
+    def replace(self, uri: str, data: bytes, version: str) -> str | None:
+        _refuse(uri)
+
+    def delete(self, uri: str) -> None:
+        _refuse(uri)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        raise InvalidInputError(f"{redact(prefix)} cannot be listed; use an s3:// or file:// folder")
+
+    @property
+    def _client(self) -> httpx.Client:
+        with self._making:
+            if self._made_client is None:
+                self._made_client = httpx.Client(
+                    follow_redirects=True,
+                    max_redirects=MAX_REDIRECTS,
+                    timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+                    # A compressed body has other bytes and other ranges than the file.
+                    headers={"Accept-Encoding": "identity", "User-Agent": "vod_operators"},
+                )
+            return self._made_client
+
+    def _open(self, method: str, uri: str, headers: dict[str, str], *, tries: int = TRIES) -> httpx.Response:
+        """An answer with status 200, 206, 404, 410 or 416, its body unread; the caller closes it."""
+        for attempt in range(1, tries + 1):
+            if attempt > 1:
+                self._pause(attempt - 1)
+            try:
+                response = self._client.send(
+                    self._client.build_request(method, uri, headers=headers), stream=True
+                )
+            except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects) as error:
+                # Without the cause: it may quote the URL.
+                raise InvalidInputError(
+                    f"{redact(uri)}: {type(error).__name__}; it must lead to an http:// or https:// URL "
+                    f"in at most {MAX_REDIRECTS} redirects"
+                ) from None
+            except httpx.RequestError as error:
+                failure = _reason(error)
+                continue
+            status = response.status_code
+            if status in (200, 206, 416, *_MISSING):
+                encoding = response.headers.get("Content-Encoding", "").lower()
+                if re.search("gzip|deflate|br|zstd|compress", encoding) and method == "GET":
+                    response.close()
+                    raise InvalidInputError(
+                        f"{redact(uri)}: the server compresses it ({encoding}) though it was asked not to; "
+                        "serve the file as it is"
+                    )
+                return response
+            response.close()
+            if status in _DENIED:
+                raise InvalidInputError(
+                    f"{redact(uri)}: access was denied ({status} {response.reason_phrase}); check the "
+                    "credentials or the signature and its expiry"
+                )
+            if status < 500 and status not in _PASSING:
+                raise InvalidInputError(
+                    f"{redact(uri)}: the server answered {status} {response.reason_phrase} to a {method}; "
+                    "give a URL that answers 200"
+                )
+            failure = f"{status} {response.reason_phrase}"
+        raise StorageError(f"{redact(uri)}: no success in {tries} tries ({failure})")
+
+    def _pause(self, tries: int) -> None:
+        time.sleep(self._backoff_s * 2 ** (tries - 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pin:
+    """What identifies the version that a read began with."""
+
+    etag: str | None
+    modified: str | None
+    total: int | None
+
+    @classmethod
+    def of(cls, response: httpx.Response, total: int | None) -> _Pin:
+        return cls(
+            etag=response.headers.get("ETag"), modified=response.headers.get("Last-Modified"), total=total
+        )
+
+    @property
+    def usable(self) -> bool:
+        return bool(self.etag or self.modified)
+
+    def headers(self) -> dict[str, str]:
+        # RFC 9110 13.1.5: a weak ETag never matches in If-Range; the server would send all again.
+        if self.etag and not self.etag.startswith("W/"):
+            return {"If-Range": self.etag}
+        return {"If-Range": self.modified} if self.modified and not self.etag else {}
+
+    def holds_for(self, response: httpx.Response, total: int | None) -> bool:
+        if response.status_code == 416 or (total != self.total and None not in (total, self.total)):
+            return False
+        etag, modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
+        if self.etag:
+            # A 206 to If-Range says by itself that the ETag still holds.
+            asked = response.status_code == 206 and bool(self.headers())
+            return etag == self.etag or (etag is None and asked)
+        return modified == self.modified or (modified is None and response.status_code == 206)
+
+
+logging.getLogger("httpx").addFilter(RedactedUrls())
+
+
+def _refuse(uri: str) -> NoReturn:
+    raise InvalidInputError(f"{redact(uri)} is read-only; write to an s3:// or file:// URI")
+
+
+def _reason(error: httpx.RequestError) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _content_length(response: httpx.Response) -> int | None:
+    value = response.headers.get("Content-Length", "")
+    return int(value) if value.isdecimal() and "Transfer-Encoding" not in response.headers else None
+
+
+def _content_range(response: httpx.Response) -> tuple[int | None, int | None]:
+    """First byte and total size of a 206 or 416, as far as it tells."""
+    match = re.fullmatch(
+        r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", "").strip(), re.IGNORECASE
+    )
+    if not match:
+        return None, None
+    first, total = match.groups()
+    return int(first) if first else None, int(total) if total != "*" else None
+
+
+def _body_range(response: httpx.Response, uri: str, position: int) -> tuple[int, int | None]:
+    """Offset of the body's first byte in the object, and the object's size if known."""
+    if response.status_code == 200:
+        total = _content_length(response)
+        if total is None and "Transfer-Encoding" not in response.headers:
+            raise InvalidInputError(
+                f"{redact(uri)}: the server tells neither a length nor sends chunks, so a cut could not be "
+                "seen; it must send Content-Length"
+            )
+        return 0, total
+    first, total = _content_range(response)
+    if response.status_code == 206 and first != position:
+        raise StorageError(f"{redact(uri)}: asked for bytes from {position}, got them from {first}")
+    return position, total
+
+
+def _info(uri: str, response: httpx.Response, size: int) -> ObjectInfo:
+    modified = response.headers.get("Last-Modified")
+    try:
+        when = parsedate_to_datetime(modified).astimezone(timezone.utc) if modified else _NEVER
+    except ValueError:
+        when = _NEVER
+    version = response.headers.get("ETag") or f"{modified or 'unknown'}/{size}"
+    return ObjectInfo(uri=uri, size=size, version=version, modified=when)

@@ -1,0 +1,137 @@
+"""Every key of the temp and results stores, spelled once.
+
+::
+
+    {temp}/{video_id}/claim.json                          who works on the video
+    {temp}/{video_id}/source-{fp}/                        shared by presets with the same chunks
+        timeline.json
+        chunk-00000.nut, audio-0.nut
+    {temp}/{video_id}/work-{fp}/                          one source, one preset, one encoder
+        plan.json
+        chunk-00000/{rendition}.mp4
+        audio/{rendition}.mp4
+        tracks/{rendition}.mp4
+    {results}/{video_id}/index.m3u8                       the stable playlist: the only thing players know
+    {results}/{video_id}/video.json                       what it is, for the CMS
+    {results}/{video_id}/{version}/                       immutable
+        master.m3u8, video.json
+        {track}/init.mp4, seg-00001.m4s, index.m3u8, iframes.m3u8
+
+Beside each checkpoint stands ``{step}.done.json``, written last: sizes, checksums and measured facts.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from vod_operators.errors import InvalidInputError
+
+VIDEO_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"
+"""What is safe as a folder, in a URL and in an Airflow run id."""
+
+
+def check_video_id(video_id: str) -> str:
+    """The id itself.
+
+    :raises InvalidInputError: it is not 1 to 128 of ``A-Z a-z 0-9 _ -``, starting with a letter or digit.
+    """
+    if not re.fullmatch(VIDEO_ID_PATTERN, video_id):
+        shown = video_id if len(video_id) <= 40 else f"{video_id[:40]}... ({len(video_id)} characters)"
+        raise InvalidInputError(
+            f"video_id: {shown!r} is not usable; use 1 to 128 of A-Z a-z 0-9 _ -, starting with a letter or a digit"
+        )
+    return video_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceKeys:
+    """Keys of one source's chunks in the temp store."""
+
+    temp_uri: str
+    video_id: str
+    fingerprint: str
+
+    @property
+    def folder(self) -> str:
+        """Ends without a slash."""
+        return f"{self.temp_uri}/{self.video_id}/source-{self.fingerprint}"
+
+    @property
+    def timeline(self) -> str:
+        """The exact time of the source."""
+        return f"{self.folder}/timeline.json"
+
+    def chunk(self, chunk: str) -> str:
+        """A chunk's packets."""
+        return f"{self.folder}/{chunk}.nut"
+
+    def audio(self, track: str) -> str:
+        """A whole sound track's packets."""
+        return f"{self.folder}/{track}.nut"
+
+    def marker(self, step: str) -> str:
+        """What says that a step's outputs are complete."""
+        return f"{self.folder}/{step}.done.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkKeys:
+    """Keys of one source with one preset in the temp store."""
+
+    temp_uri: str
+    video_id: str
+    fingerprint: str
+
+    @property
+    def folder(self) -> str:
+        """Ends without a slash."""
+        return f"{self.temp_uri}/{self.video_id}/work-{self.fingerprint}"
+
+    @property
+    def plan(self) -> str:
+        """What was decided before a frame was read."""
+        return f"{self.folder}/plan.json"
+
+    def chunk(self, chunk: str, rendition: str) -> str:
+        """One rendition of one chunk."""
+        return f"{self.folder}/{chunk}/{rendition}.mp4"
+
+    def audio(self, rendition: str) -> str:
+        """One encoded sound track."""
+        return f"{self.folder}/audio/{rendition}.mp4"
+
+    def track(self, rendition: str) -> str:
+        """One rendition, joined."""
+        return f"{self.folder}/tracks/{rendition}.mp4"
+
+    def marker(self, step: str) -> str:
+        """What says that a step's outputs are complete."""
+        return f"{self.folder}/{step}.done.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultKeys:
+    """Keys of a published video."""
+
+    results_uri: str
+    video_id: str
+
+    @property
+    def playlist(self) -> str:
+        """The stable playlist."""
+        return f"{self.results_uri}/{self.video_id}/index.m3u8"
+
+    @property
+    def metadata(self) -> str:
+        """The metadata of what the stable playlist points to."""
+        return f"{self.results_uri}/{self.video_id}/video.json"
+
+    def version(self, version: str, name: str) -> str:
+        """A file of an immutable version."""
+        return f"{self.results_uri}/{self.video_id}/{version}/{name}"
+
+
+def claim_key(temp_uri: str, video_id: str) -> str:
+    """The claim of a video, whatever the preset."""
+    return f"{temp_uri}/{video_id}/claim.json"

@@ -1,0 +1,327 @@
+"""A folder as an object store: ``file:///absolute/path`` URIs, percent-encoded.
+
+For one host, or several that mount the same POSIX file system. A reader never sees half an object,
+because objects appear by ``rename`` or ``link`` of a finished temporary file of the same folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+from typing import BinaryIO
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from vod_operators.errors import InvalidInputError, ObjectNotFoundError, StorageError
+from vod_operators.storage.base import BLOCK_BYTES, ObjectInfo
+
+SCHEME = "file://"
+
+_OWN_NAME = re.compile(r"\.[0-9a-f]{16}\.vod-(part|lock)")
+"""Our temporary and lock files. Not derived from the object's whole name, which may already be as
+long as the file system allows."""
+
+_PERMANENT = {
+    errno.EACCES: "this worker's user may not access it: fix the owner or mode, or choose another folder",
+    errno.EPERM: "this worker's user may not access it: fix the owner or mode, or choose another folder",
+    errno.EROFS: "the file system is mounted read-only: mount it writable, or choose another folder",
+    errno.EISDIR: "it is a folder: give the URI of one file",
+    errno.ENOTDIR: "a part of the path is a file, not a folder: give a path whose parents are folders",
+    errno.EEXIST: "a part of the path is a file, not a folder: give a path whose parents are folders",
+    errno.ENAMETOOLONG: "the name is too long for the file system: use a shorter one",
+    errno.ELOOP: "its symbolic links form a loop: give a path without it",
+}
+
+
+class LocalStorage:
+    """Implements :class:`vod_operators.storage.base.Storage` on a file system.
+
+    Content types and cache policies are not kept: a file system has no place for them, and the web
+    server in front of it derives them from the file name.
+    """
+
+    def stat(self, uri: str) -> ObjectInfo | None:
+        path = _path_of(uri)
+        try:
+            with _explained(path):
+                status = path.stat()
+        except ObjectNotFoundError:
+            return None
+        if S_ISDIR(status.st_mode):
+            raise InvalidInputError(f"{path}: {_PERMANENT[errno.EISDIR]}")
+        if not S_ISREG(status.st_mode):
+            # Reading a device or a pipe may never end.
+            raise InvalidInputError(f"{path}: it is a device or a pipe: give the URI of a regular file")
+        return _info(uri, status)
+
+    def local_path(self, uri: str) -> Path | None:
+        """The file itself. None also if it is missing or unreadable, so that the fetch says which."""
+        path = _path_of(uri)
+        return path if path.is_file() and os.access(path, os.R_OK) else None
+
+    def read(self, uri: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        # The open file is the version that was there first, even if the name is given to another.
+        path = _path_of(uri)
+        with _explained(path):
+            file = path.open("rb", buffering=0)
+        with file:
+            file.seek(start)
+            left = length
+            while left is None or left > 0:
+                with _explained(path):
+                    block = file.read(BLOCK_BYTES if left is None else min(BLOCK_BYTES, left))
+                if not block:
+                    return
+                if left is not None:
+                    left -= len(block)
+                yield block
+
+    def write(
+        self,
+        uri: str,
+        blocks: Iterable[bytes],
+        *,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> None:
+        path = _path_of(uri)
+        with _temporary_beside(path) as (temporary, file):
+            for block in blocks:  # an error of the iterator is the caller's, and passes as it is
+                with _explained(path):
+                    file.write(block)
+            with _explained(path):
+                _flush(file)
+                with _locked(path):
+                    temporary.replace(path)
+
+    def store(
+        self,
+        path: Path,
+        uri: str,
+        *,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> None:
+        target = _path_of(uri)
+        if not path.is_symlink() and _renamed(path, target):
+            return
+        with _explained(path):
+            source = path.open("rb", buffering=0)
+        with source, _temporary_beside(target) as (temporary, file), _explained(target):
+            shutil.copyfileobj(source, file, BLOCK_BYTES)
+            _flush(file)
+            with _locked(target):
+                temporary.replace(target)
+        with _explained(path):
+            path.unlink(missing_ok=True)
+
+    def create(self, uri: str, data: bytes) -> str | None:
+        path = _path_of(uri)
+        with _temporary_beside(path) as (temporary, file), _explained(path):
+            file.write(data)
+            _flush(file)
+            _stamp(temporary, time.time_ns())
+            version = _version(temporary.stat())
+            try:
+                # Unlike O_EXCL and then write, the name appears with all of its content.
+                os.link(temporary, path)
+            except FileExistsError:
+                return None
+            except OSError as error:
+                if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+                    raise InvalidInputError(
+                        f"{path}: the file system has no hard links, which claims need: use another"
+                    ) from error
+                raise
+        return version
+
+    def replace(self, uri: str, data: bytes, version: str) -> str | None:
+        path = _path_of(uri)
+        if self.stat(uri) is None:
+            return None  # also spares making folders for an object that is not there
+        with _temporary_beside(path) as (temporary, file), _explained(path):
+            file.write(data)
+            _flush(file)
+            with _locked(path):
+                try:
+                    before = path.stat()
+                except FileNotFoundError:
+                    return None
+                if _version(before) != version:
+                    return None
+                # Inodes are reused and kernel time stamps tick every few ms, so two versions in one
+                # tick could look alike. Times that always grow along a chain of replaces cannot.
+                _stamp(temporary, max(time.time_ns(), before.st_mtime_ns + 1))
+                new_version = _version(temporary.stat())
+                temporary.replace(path)
+        return new_version
+
+    def delete(self, uri: str) -> None:
+        path = _path_of(uri)
+        # Locked, else it could fall between a replace's check and its rename.
+        with suppress(ObjectNotFoundError), _explained(path), _locked(path):
+            path.unlink()
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """As the protocol says; links to folders are not followed (they may form loops)."""
+        path = _decoded(prefix)
+        folder, _, name_prefix = path.rpartition("/")
+        yield from _listed(folder or "/", name_prefix)
+
+
+def _decoded(uri: str) -> str:
+    """The path of a URI, repeated slashes made one; a final slash is kept.
+
+    ``?`` and ``#`` are taken literally: files have no queries, and names with a forgotten encoding do.
+    """
+    host, slash, rest = uri.removeprefix(SCHEME).partition("/")
+    if not uri.startswith(SCHEME) or host not in ("", "localhost") or not slash:
+        raise InvalidInputError(f"{uri!r} is not the URI of a local file; use file:///absolute/path")
+    path = re.sub("/+", "/", "/" + os.fsdecode(unquote_to_bytes(rest)))
+    if "\0" in path or not {".", ".."}.isdisjoint(path.split("/")):
+        raise InvalidInputError(f"{uri!r} has a '.', '..' or NUL in its path; use file:///absolute/path")
+    return path
+
+
+def _path_of(uri: str) -> Path:
+    path = _decoded(uri)
+    if path.endswith("/"):
+        raise InvalidInputError(f"{uri!r} is a folder; give the URI of one file")
+    if _OWN_NAME.fullmatch(path.rpartition("/")[2]):
+        raise InvalidInputError(f"{uri!r} is a name that this store keeps for itself; use another")
+    return Path(path)
+
+
+def _uri_of(path: str) -> str:
+    return SCHEME + quote_from_bytes(os.fsencode(path))
+
+
+def _listed(folder: str, name_prefix: str) -> Iterator[ObjectInfo]:
+    try:
+        with _explained(Path(folder)), os.scandir(folder) as entries:
+            found = [
+                (entry.name, entry.is_dir(follow_symlinks=False))
+                for entry in entries
+                if entry.name.startswith(name_prefix) and not _OWN_NAME.fullmatch(entry.name)
+            ]
+    except ObjectNotFoundError:
+        return
+    # The slash takes part in the order of URIs: "a-b" comes before "a/b".
+    for name, is_folder in sorted(found, key=lambda item: _uri_of(item[0]) + "/" * item[1]):
+        path = os.path.join(folder, name)
+        if is_folder:
+            yield from _listed(path, "")
+            continue
+        try:
+            with _explained(Path(path)):
+                status = os.stat(path)
+        except ObjectNotFoundError:
+            continue  # deleted since, or a dangling link
+        if S_ISREG(status.st_mode):
+            yield _info(_uri_of(path), status)
+
+
+def _version(status: os.stat_result) -> str:
+    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
+
+
+def _info(uri: str, status: os.stat_result) -> ObjectInfo:
+    return ObjectInfo(
+        uri=uri,
+        size=status.st_size,
+        version=_version(status),
+        modified=datetime.fromtimestamp(status.st_mtime, tz=timezone.utc),
+    )
+
+
+def _stamp(path: Path, time_ns: int) -> None:
+    os.utime(path, ns=(time_ns, time_ns))
+
+
+def _flush(file: BinaryIO) -> None:
+    # Before the rename: after a power cut the name must not stand for unwritten blocks.
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _renamed(path: Path, target: Path) -> bool:
+    """Whether the file could be moved by renaming it; False if it is on another file system."""
+    with _explained(path), path.open("rb") as file:
+        os.fsync(file.fileno())
+    with _explained(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _stamp(path, time.time_ns())  # "modified" is when the object came, as on S3
+        with _locked(target):
+            try:
+                path.replace(target)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                return False
+    return True
+
+
+@contextmanager
+def _temporary_beside(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """A new hidden file in the folder of ``path``, gone at the end unless it was renamed."""
+    temporary = path.parent / f".{uuid.uuid4().hex[:16]}.vod-part"
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = temporary.open("xb")  # by the umask, not tempfile's 0600: web servers read it
+    try:
+        with file:
+            yield temporary, file
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Exclusive among all processes that change this object. The lock file leaves with its holder.
+
+    The kernel frees the lock of a holder that dies; the next one removes its file.
+    """
+    lock = path.parent / f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.vod-lock"
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # The last holder may have removed the file we waited on: then others lock a new one.
+            try:
+                ours = os.path.samestat(os.fstat(descriptor), lock.stat())
+            except FileNotFoundError:
+                ours = False
+            if ours:
+                try:
+                    yield
+                finally:
+                    with suppress(FileNotFoundError):
+                        lock.unlink()
+                return
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turns errors of the operating system into ours, naming the object rather than a temp file."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ObjectNotFoundError(f"{path} does not exist") from error
+    except OSError as error:
+        advice = _PERMANENT.get(error.errno or 0)
+        if advice:
+            raise InvalidInputError(f"{path}: {error.strerror}; {advice}") from error
+        raise StorageError(f"{path}: {error.strerror or error}") from error

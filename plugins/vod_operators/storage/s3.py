@@ -1,0 +1,344 @@
+"""Amazon S3 and what speaks its protocol: ``s3://bucket/key`` URIs; keys are taken as they are.
+
+The server must honour conditional writes (``If-None-Match: *``, ``If-Match``), else two runs can own
+one video. A worker killed in the middle of a large write leaves parts that only the bucket's
+lifecycle rule ``AbortIncompleteMultipartUpload`` removes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectNotFoundError, StorageError
+from vod_operators.storage.base import BLOCK_BYTES, ObjectInfo
+from vod_operators.storage.s3_client import explain, make_client, status_and_code
+
+SCHEME = "s3://"
+
+PART_BYTES = 8 << 20
+PARTS_IN_FLIGHT = 4
+"""4 x 8 MiB sent or waiting, and one part being read and joined, bound a write's memory at some 50 MiB.
+S3 allows 10,000 parts: 78 GiB for a stream of unknown length (files grow their parts as needed)."""
+
+TRIES = 5
+"""Connections that may break within one block, and conflicts of one write, before giving up."""
+
+_WRITE_ID = "vod-write"
+
+
+class S3Storage:
+    """Implements :class:`vod_operators.storage.base.Storage` on S3.
+
+    :param aws_conn_id: Airflow connection with credentials, region and ``endpoint_url``; its
+        ``config_kwargs`` win over this package's timeouts and retries.
+    :param backoff_s: first pause between attempts, doubled each time.
+    """
+
+    def __init__(self, aws_conn_id: str, *, backoff_s: float = 0.25) -> None:
+        self.aws_conn_id = aws_conn_id
+        self._backoff_s = backoff_s
+        self._made_client: Any = None
+        self._making = threading.Lock()  # making a boto3 client is not thread-safe, using it is
+        self._known_buckets: set[str] = set()
+
+    @property
+    def _client(self) -> Any:
+        with self._making:
+            if self._made_client is None:
+                self._made_client = make_client(self.aws_conn_id)
+            return self._made_client
+
+    def stat(self, uri: str) -> ObjectInfo | None:
+        bucket, key = _split(uri)
+        try:
+            found = self._client.head_object(Bucket=bucket, Key=key)
+        except Exception as error:
+            if status_and_code(error)[0] == 404:
+                self._require_bucket(bucket, uri)
+                return None
+            raise self._explained(error, uri) from error
+        return ObjectInfo(
+            uri=uri, size=found["ContentLength"], version=found["ETag"], modified=found["LastModified"]
+        )
+
+    def local_path(self, uri: str) -> Path | None:
+        return None
+
+    def read(self, uri: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        bucket, key = _split(uri)
+        if length == 0:
+            if self.stat(uri) is None:
+                raise ObjectNotFoundError(f"{uri} does not exist")
+            return
+        position, end = start, None if length is None else start + length
+        version: str | None = None
+        tries, mark = 0, position
+        while True:
+            request: dict[str, Any] = {"Bucket": bucket, "Key": key}
+            if position or end is not None:
+                # A whole object is asked for without a range, because then botocore also checks
+                # its checksum.
+                request["Range"] = f"bytes={position}-{'' if end is None else end - 1}"
+            if version is not None:
+                request["IfMatch"] = version
+            try:
+                response = self._client.get_object(**request)
+            except Exception as error:
+                status, _ = status_and_code(error)
+                if version is not None and status in (404, 412, 416):
+                    raise StorageError(f"{uri} was changed or deleted while it was read") from error
+                if status == 416:
+                    return  # starts at or behind the end
+                raise self._explained(error, uri) from error
+            version = response["ETag"]
+            stop = position + response["ContentLength"]
+            failure = "the connection was closed early"
+            with closing(response["Body"]) as body:
+                while position < stop:
+                    try:
+                        block = body.read(min(BLOCK_BYTES, stop - position))
+                        if position + len(block) == stop and "Range" not in request:
+                            body.read(1)  # the end must be seen for the checksum to be checked
+                    except Exception as error:
+                        failure = self._dropped(error, uri)
+                        break
+                    if not block:
+                        break
+                    position += len(block)
+                    yield block
+            if position >= stop:
+                return
+            if position - mark >= BLOCK_BYTES:  # a few bytes per connection are no progress
+                tries, mark = 0, position
+            tries += 1
+            if tries >= TRIES:
+                raise StorageError(
+                    f"{uri}: reading stopped at byte {position} of {stop}; {TRIES} connections broke since "
+                    f"byte {mark} ({failure})"
+                )
+            self._pause(tries)
+
+    def write(
+        self,
+        uri: str,
+        blocks: Iterable[bytes],
+        *,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> None:
+        """As the protocol says; at most about 78 GiB, see :data:`PART_BYTES`."""
+        bucket, key = _split(uri)
+        reader = _BlockReader(blocks)
+        try:
+            self._client.upload_fileobj(
+                reader,
+                bucket,
+                key,
+                ExtraArgs=_headers(content_type, cache_control),
+                Config=_transfer_config(),
+            )
+        except Exception as error:
+            if reader.failure is not None:
+                raise reader.failure from None
+            raise self._explained(error, uri) from error
+
+    def store(
+        self,
+        path: Path,
+        uri: str,
+        *,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> None:
+        bucket, key = _split(uri)
+        try:
+            self._client.upload_file(
+                str(path),
+                bucket,
+                key,
+                ExtraArgs=_headers(content_type, cache_control),
+                Config=_transfer_config(),
+            )
+        except OSError as error:
+            raise StorageError(f"{path}: {error.strerror or error}, so {uri} was not written") from error
+        except Exception as error:
+            raise self._explained(error, uri) from error
+        path.unlink()
+
+    def create(self, uri: str, data: bytes) -> str | None:
+        return self._put_if(uri, data, IfNoneMatch="*")
+
+    def replace(self, uri: str, data: bytes, version: str) -> str | None:
+        return self._put_if(uri, data, IfMatch=version)
+
+    def delete(self, uri: str) -> None:
+        bucket, key = _split(uri)
+        try:
+            self._client.delete_object(Bucket=bucket, Key=key)
+        except Exception as error:
+            if status_and_code(error) != (404, "NoSuchKey"):
+                raise self._explained(error, uri) from error
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        bucket, key_prefix = _split(prefix, key_required=False)
+        with self._calls(prefix):
+            pages = iter(
+                self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key_prefix)
+            )
+        while True:
+            with self._calls(prefix):
+                page = next(pages, None)
+            if page is None:
+                return
+            for item in page.get("Contents", ()):
+                yield ObjectInfo(
+                    uri=f"{SCHEME}{bucket}/{item['Key']}",
+                    size=item["Size"],
+                    version=item["ETag"],
+                    modified=item["LastModified"],
+                )
+
+    def _put_if(self, uri: str, data: bytes, **condition: str) -> str | None:
+        """One conditional write: the new version, or None if the condition does not hold."""
+        bucket, key = _split(uri)
+        # botocore sends again when an answer is lost, and the second one meets the object that the
+        # first one wrote. The id tells "we won, but did not hear it" from "another one won".
+        write_id = uuid.uuid4().hex
+        for tries in range(1, TRIES + 1):
+            try:
+                response = self._client.put_object(
+                    Bucket=bucket, Key=key, Body=data, Metadata={_WRITE_ID: write_id}, **condition
+                )
+                return str(response["ETag"])
+            except Exception as error:
+                status, code = status_and_code(error)
+                if status == 412:
+                    return self._version_of_write(uri, write_id)
+                if status == 404 and "IfMatch" in condition and code != "NoSuchBucket":
+                    return None
+                if status != 409:
+                    raise self._explained(error, uri) from error
+            # 409 ConditionalRequestConflict: another write was under way; S3 says to send again.
+            self._pause(tries)
+        raise StorageError(f"{uri}: other writers were in the way of {TRIES} conditional writes")
+
+    def _version_of_write(self, uri: str, write_id: str) -> str | None:
+        bucket, key = _split(uri)
+        try:
+            found = self._client.head_object(Bucket=bucket, Key=key)
+        except Exception as error:
+            if status_and_code(error)[0] == 404:
+                return None
+            raise self._explained(error, uri) from error
+        return found["ETag"] if found["Metadata"].get(_WRITE_ID) == write_id else None
+
+    def _require_bucket(self, bucket: str, uri: str) -> None:
+        """A HEAD's 404 has no body to say whether the key or the bucket is missing; asked once."""
+        if bucket in self._known_buckets:
+            return
+        try:
+            self._client.head_bucket(Bucket=bucket)
+        except Exception as error:
+            if status_and_code(error)[0] == 404:
+                raise explain(error, uri, self.aws_conn_id, self._client, missing="NoSuchBucket") from error
+        self._known_buckets.add(bucket)
+
+    def _dropped(self, error: Exception, uri: str) -> str:
+        """Why a body broke off, for those errors that a new request may cure."""
+        from botocore.exceptions import BotoCoreError, FlexibleChecksumError
+        from urllib3.exceptions import HTTPError
+
+        if isinstance(error, FlexibleChecksumError):
+            raise CorruptObjectError(f"{uri}: {error}") from error
+        if isinstance(error, (BotoCoreError, HTTPError, OSError)):
+            return f"{type(error).__name__}: {error}"
+        raise error
+
+    def _pause(self, tries: int) -> None:
+        time.sleep(self._backoff_s * 2 ** (tries - 1))
+
+    def _explained(self, error: Exception, uri: str) -> Exception:
+        return explain(error, uri, self.aws_conn_id, self._made_client)
+
+    @contextmanager
+    def _calls(self, uri: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            raise self._explained(error, uri) from error
+
+
+class _BlockReader:
+    """An iterator of blocks as the non-seekable file that ``upload_fileobj`` wants.
+
+    A read is short only at the end: s3transfer takes a short read for the end of the stream.
+    """
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks = iter(blocks)
+        self._rest = memoryview(b"")
+        self.failure: BaseException | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False
+
+    def read(self, size: int = -1) -> bytes:
+        if self.failure is not None:
+            raise self.failure  # a generator that raised looks finished when asked again
+        parts: list[memoryview] = []
+        wanted = size
+        while size < 0 or wanted > 0:
+            if not self._rest:
+                try:
+                    block = next(self._blocks, None)
+                except BaseException as error:
+                    self.failure = error
+                    raise
+                if block is None:
+                    break
+                self._rest = memoryview(block)
+                continue
+            taken = self._rest if size < 0 else self._rest[:wanted]
+            self._rest = self._rest[len(taken) :]
+            wanted -= len(taken)
+            parts.append(taken)
+        return b"".join(parts)
+
+
+def _split(uri: str, *, key_required: bool = True) -> tuple[str, str]:
+    """Bucket and key. Not ``urlsplit``: ``?``, ``#`` and ``%`` are ordinary characters of keys."""
+    bucket, _, key = uri.removeprefix(SCHEME).partition("/")
+    if not uri.startswith(SCHEME) or not bucket or (key_required and not key):
+        raise InvalidInputError(f"{uri!r} is not the URI of an S3 object; use s3://bucket/key")
+    return bucket, key
+
+
+def _headers(content_type: str, cache_control: str | None) -> dict[str, str]:
+    # No ChecksumAlgorithm: botocore adds CRC32 by itself, unless the connection's config_kwargs
+    # (request_checksum_calculation) say that this server cannot take it.
+    headers = {"ContentType": content_type}
+    if cache_control is not None:
+        headers["CacheControl"] = cache_control
+    return headers
+
+
+def _transfer_config() -> Any:
+    from boto3.s3.transfer import TransferConfig
+
+    config = TransferConfig(
+        multipart_threshold=PART_BYTES,
+        multipart_chunksize=PART_BYTES,
+        max_concurrency=PARTS_IN_FLIGHT,
+        preferred_transfer_client="classic",
+    )
+    config.max_in_memory_upload_chunks = PARTS_IN_FLIGHT
+    return config

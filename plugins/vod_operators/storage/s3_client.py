@@ -1,0 +1,127 @@
+"""The boto3 client of an Airflow connection, and its errors in words a video team can act on.
+
+airflow and boto3 take seconds to import and DAG files are parsed again for every task, so both are
+imported when the first request is made.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vod_operators.errors import InvalidInputError, ObjectNotFoundError, StorageError, VodError
+
+DEFAULT_CONN_ID = "aws_default"
+SETTING = "VOD_AWS_CONN_ID"
+
+CONNECT_TIMEOUT_S = 5
+ATTEMPTS = 4
+"""The first included. An address that swallows packets costs 4 x 5 s, and 0.1 to 0.2 s of pauses as
+measured with botocore 1.44, until the task log says so."""
+
+READ_TIMEOUT_S = 60
+
+
+def make_client(aws_conn_id: str) -> Any:
+    """A boto3 S3 client.
+
+    :raises InvalidInputError: the connection does not exist or cannot be used.
+    :raises StorageError: looking it up or assuming its role failed; it may work in a moment.
+    """
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+    from botocore.config import Config
+    from botocore.exceptions import NoCredentialsError, PartialCredentialsError, ProfileNotFound
+
+    try:
+        try:
+            S3Hook.get_connection(aws_conn_id)
+        except AirflowNotFoundException:
+            # Without a connection S3Hook takes the host's own credentials. For the default name
+            # that is wanted (an instance role); for a name someone chose it would hide a typo.
+            if aws_conn_id != DEFAULT_CONN_ID:
+                raise InvalidInputError(
+                    f"there is no Airflow connection {aws_conn_id!r}; create it (type aws), or set "
+                    f"{SETTING} to one that exists"
+                ) from None
+        config = Config(
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=READ_TIMEOUT_S,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        )
+        # A config given to the hook would replace the connection's own, so the two are merged; given
+        # to the hook rather than to its client, it is also used for assuming a role.
+        config = config.merge(S3Hook(aws_conn_id=aws_conn_id).config)
+        return S3Hook(aws_conn_id=aws_conn_id, config=config).get_conn()
+    except VodError:
+        raise
+    except (NoCredentialsError, PartialCredentialsError, ProfileNotFound, ValueError, TypeError) as error:
+        raise InvalidInputError(
+            f"the Airflow connection {aws_conn_id!r} ({SETTING}) cannot be used for S3: {error}"
+        ) from error
+    except Exception as error:
+        raise StorageError(
+            f"S3 could not be set up from the Airflow connection {aws_conn_id!r} ({SETTING}): {error}"
+        ) from error
+
+
+def status_and_code(error: BaseException) -> tuple[int, str]:
+    """HTTP status and S3 error code of a ``ClientError``; ``(0, "")`` of anything else."""
+    response = getattr(error, "response", None)
+    if not isinstance(response, dict):
+        return 0, ""
+    return (
+        int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)),
+        str(response.get("Error", {}).get("Code", "")),
+    )
+
+
+def explain(
+    error: Exception, uri: str, aws_conn_id: str, client: Any, *, missing: str | None = None
+) -> Exception:
+    """The error of this package that says what went wrong with ``uri``.
+
+    An error that neither boto3 nor this package raised is a bug, and is returned as it is.
+
+    :param missing: the S3 error code to assume for a HEAD, whose answer has none.
+    """
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        NoCredentialsError,
+        ParamValidationError,
+        PartialCredentialsError,
+    )
+
+    if isinstance(error, Boto3Error) and isinstance(error.__context__, (ClientError, BotoCoreError)):
+        error = error.__context__  # upload_file wraps the error that tells
+    if isinstance(error, VodError) or not isinstance(error, (ClientError, BotoCoreError, Boto3Error)):
+        return error
+
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    endpoint = client.meta.endpoint_url if client is not None else "its default endpoint"
+    where = f"{endpoint} with the Airflow connection {aws_conn_id!r} ({SETTING})"
+    status, code = status_and_code(error)
+    code = missing or code
+
+    if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
+        return InvalidInputError(
+            f"{uri}: no credentials for bucket {bucket!r}, key {key!r} at {where}: create that connection, "
+            f"or set {SETTING} to one with an access key, or give the worker a role ({error})"
+        )
+    if isinstance(error, ParamValidationError) or code == "InvalidBucketName":
+        return InvalidInputError(f"{uri}: bucket {bucket!r} or key {key!r} is not valid on S3: {error}")
+    if code == "NoSuchBucket":
+        return InvalidInputError(
+            f"{uri}: bucket {bucket!r} of key {key!r} does not exist at {where}: create the bucket, or "
+            "correct the URI or the connection"
+        )
+    if status == 404:
+        return ObjectNotFoundError(f"{uri} does not exist at {where}")
+    if status in (401, 403) and code != "RequestTimeTooSkewed":
+        return InvalidInputError(
+            f"{uri}: access to bucket {bucket!r}, key {key!r} was denied ({code}) at {where}: the account "
+            "needs s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload on the keys and "
+            "s3:ListBucket on the bucket (without which a missing key also looks denied)"
+        )
+    return StorageError(f"{uri}: bucket {bucket!r} at {where} failed: {error}")

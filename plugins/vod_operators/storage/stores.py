@@ -1,0 +1,112 @@
+"""Which store a URI belongs to, and what every step does with objects: fetch them whole, checked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from vod_operators.errors import CorruptObjectError, InvalidInputError, StorageError
+from vod_operators.storage.base import BLOCK_BYTES, Storage
+from vod_operators.storage.http import SCHEMES as HTTP_SCHEMES
+from vod_operators.storage.http import HttpSource
+from vod_operators.storage.local import SCHEME as LOCAL_SCHEME
+from vod_operators.storage.local import LocalStorage
+from vod_operators.storage.redact import redact
+from vod_operators.storage.s3 import SCHEME as S3_SCHEME
+from vod_operators.storage.s3 import S3Storage
+
+MAX_DOCUMENT_BYTES = 16 << 20
+"""Plans, markers and playlists: a 10 h film has 6,000 segments x 8 renditions x 200 B = 9.6 MB."""
+
+
+def storage_for(uri: str, aws_conn_id: str) -> Storage:
+    """The store that holds ``uri``; one per process, kind and connection, so connections are reused.
+
+    :raises InvalidInputError: the URI is of no store.
+    """
+    if uri.startswith(LOCAL_SCHEME):
+        return LocalStorage()
+    if uri.startswith(S3_SCHEME):
+        return _s3(aws_conn_id, os.getpid())
+    if uri.lower().startswith(HTTP_SCHEMES):
+        return _http(os.getpid())
+    if "://" not in uri and uri.startswith("/"):
+        raise InvalidInputError(f"{uri!r} is a path, not a URI; write {Path(uri).as_uri()}")
+    raise InvalidInputError(
+        f"{redact(uri)!r} is not a URI that can be read; use file:///absolute/path, s3://bucket/key, "
+        "http://host/path or https://host/path"
+    )
+
+
+# The process is part of the key because executors fork: a child must not share its parent's sockets.
+@lru_cache(maxsize=8)
+def _s3(aws_conn_id: str, process: int) -> Storage:
+    return S3Storage(aws_conn_id)
+
+
+@lru_cache(maxsize=2)
+def _http(process: int) -> Storage:
+    return HttpSource()
+
+
+def sha256_of(path: Path) -> str:
+    """The file's SHA-256 in lower-case hex, read in blocks."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def fetch(
+    storage: Storage, uri: str, path: Path, *, sha256: str | None = None, size: int | None = None
+) -> None:
+    """Copy an object to a local file, which appears only when it is whole.
+
+    :param sha256: hex digest that it must have.
+    :param size: bytes that it must have.
+    :raises CorruptObjectError: it has another size or digest; no file is left.
+    :raises ObjectNotFoundError: it does not exist.
+    :raises StorageError: the store failed, or the local disk did.
+    """
+    part = path.with_name(path.name + ".part")
+    digest = hashlib.sha256()
+    count = 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            for block in storage.read(uri):
+                count += len(block)
+                if size is not None and count > size:
+                    break  # wrong already, and it may be much more than the disk holds
+                digest.update(block)
+                file.write(block)
+        if size is not None and count != size:
+            found = f"more than {size}" if count > size else str(count)
+            raise CorruptObjectError(f"{redact(uri)}: expected {size} bytes, found {found}")
+        if sha256 is not None and digest.hexdigest() != sha256.lower():
+            raise CorruptObjectError(
+                f"{redact(uri)}: expected SHA-256 {sha256}, found {digest.hexdigest()} in {count} bytes"
+            )
+        part.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}, while fetching {redact(uri)}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def get_bytes(storage: Storage, uri: str, limit: int = MAX_DOCUMENT_BYTES) -> bytes:
+    """A small object's content.
+
+    :param limit: bytes above which it is refused.
+    :raises InvalidInputError: it is larger.
+    :raises ObjectNotFoundError: it does not exist.
+    """
+    data = bytearray()
+    for block in storage.read(uri):  # no range, so that S3's checksum of the whole is checked
+        data += block
+        if len(data) > limit:
+            raise InvalidInputError(f"{redact(uri)} has more than {limit} bytes, too many for a document")
+    return bytes(data)

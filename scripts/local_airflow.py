@@ -1,0 +1,272 @@
+"""A real Airflow on this machine, in one folder: LocalExecutor, SQLite, results in a local folder.
+
+``up`` starts the components as background processes and waits until the DAG can be triggered,
+``demo`` submits a clip over REST, ``down`` ends every process, ``status`` says what runs.
+Everything it makes lies in ``.airflow/`` (or ``VOD_HOME``); the ``Makefile`` is the way to call it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import importlib.metadata
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any
+
+import httpx
+import psutil
+
+from local_api import DAG_ID, Api, answers
+from local_demo import CLIP, check_order, demo
+from local_processes import Component, family, start, stop
+from local_settings import (
+    BIN,
+    DAGS,
+    HOME,
+    Trouble,
+    cpus,
+    environment,
+    free_ports,
+    local_folder,
+    password,
+    say,
+)
+from vod_operators.settings import VodSettings
+
+STATE = HOME / "running.json"
+START_TIMEOUT_S = 180
+
+
+def read_state() -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = json.loads(STATE.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    # After a reboot the numbers say nothing.
+    return state if abs(state["booted"] - psutil.boot_time()) < 60 else {}
+
+
+def components_of(state: dict[str, Any]) -> list[Component]:
+    return [Component(**item) for item in state.get("components", [])]
+
+
+@contextmanager
+def only_one() -> Iterator[None]:
+    """Two `make` at a time start one Airflow, not two."""
+    HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (HOME / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def wait_for(what: str, ready: Callable[[], bool], components: list[Component], started: float) -> None:
+    """Polls, with a line that moves on a terminal.
+
+    :raises Trouble: a component died, or the time is over.
+    """
+    moving = sys.stderr.isatty()
+    while not ready():
+        for component in components:
+            if not component.alive():
+                tail = component.log.read_text(errors="replace").strip().splitlines()[-15:]
+                say("\n".join(f"  {line}" for line in tail))
+                raise Trouble(f"{component.name} ended while starting; its log: {component.log}")
+        if time.monotonic() - started > START_TIMEOUT_S:
+            raise Trouble(f"{what}: not ready after {START_TIMEOUT_S} s; the logs: {HOME / 'logs'}")
+        if moving:
+            sys.stderr.write(f"\r\033[K{what} ... {time.monotonic() - started:.0f} s")
+            sys.stderr.flush()
+        time.sleep(0.25)
+    if moving:
+        sys.stderr.write("\r\033[K")
+
+
+def migrate(env: dict[str, str]) -> None:
+    """Creates or upgrades the database, once per Airflow version."""
+    done = HOME / "migrated"
+    version = importlib.metadata.version("apache-airflow")
+    if done.exists() and done.read_text() == version and (HOME / "airflow.db").exists():
+        return
+    say("preparing Airflow's database (once, about 10 s)")
+    log = HOME / "logs" / "migrate.log"
+    with log.open("wb") as output:
+        status = subprocess.run(
+            [BIN / "airflow", "db", "migrate"], env=env, cwd=HOME, stdout=output, stderr=subprocess.STDOUT
+        ).returncode
+    if status:
+        say(log.read_text(errors="replace")[-2000:])
+        raise Trouble(f"airflow db migrate failed; its log: {log}")
+    done.write_text(version)
+
+
+def up() -> dict[str, Any]:
+    """Starts what does not run yet; returns the state, as written to ``running.json``."""
+    with only_one():
+        state = read_state()
+        components = components_of(state)
+        if components and all(c.alive() for c in components) and Api(state["url"]).healthy():
+            say(f"already running: {state['url']}")
+            return state
+        if family(components):
+            gone = [c.name for c in components if not c.alive()]
+            say(f"Airflow runs only in part ({', '.join(gone) or 'not healthy'}); starting it anew")
+            stop(components)
+            STATE.unlink(missing_ok=True)
+        return start_all()
+
+
+def start_all() -> dict[str, Any]:
+    if not DAGS.is_dir():
+        raise Trouble(f"no DAGs folder: {DAGS}")
+    try:
+        VodSettings()
+    except ValueError as error:
+        raise Trouble(f"bad VOD_* setting: {error}") from None
+    started, started_at = time.monotonic(), datetime.now(timezone.utc)
+    (HOME / "logs").mkdir(exist_ok=True)
+    wanted = {"Airflow": 8080, "the tasks' API": 8082, "the edge": 8090, "the log server": 8793}
+    ports = free_ports(wanted)
+    url, task_url, edge_url, _ = (f"http://127.0.0.1:{port}" for port in ports.values())
+    env = environment(url, task_url, edge_url, ports["the log server"])
+    results = local_folder(env["VOD_RESULTS_URI"])
+    # Somebody else's edge, or results that are not here: nothing for ours to serve.
+    edge_here = results is not None and json.loads(env["VOD_EDGES"]) == [edge_url]
+    state: dict[str, Any] = {
+        "booted": psutil.boot_time(),
+        "url": url,
+        "edges": json.loads(env["VOD_EDGES"]),
+        "edge_here": edge_here,
+        "results": env["VOD_RESULTS_URI"],
+        "settings": {name: value for name, value in env.items() if name.startswith("VOD_")},
+        "components": [],
+    }
+    password()
+    components: list[Component] = []
+
+    def launch(name: str, argv: list[str]) -> None:
+        components.append(start(name, argv, env))
+        state["components"].append(vars(components[-1]))
+        STATE.write_text(json.dumps(state, indent=2))
+
+    try:
+        migrate(env)
+        say("starting Airflow")
+        airflow, here = str(BIN / "airflow"), ["--host", "127.0.0.1", "--port"]
+        # Two processes for one API: while a client's request waits for SQLite's only write lock it stops the
+        # event loop, and a task's request in the same process could never commit and let go of that lock.
+        serve = [airflow, "api-server", "--workers", "1"]
+        launch("api-server", [*serve, "--apps", "core", *here, str(ports["Airflow"])])
+        launch("task-api", [*serve, "--apps", "execution", *here, str(ports["the tasks' API"])])
+        # Its own log server would listen on every interface; the one below listens on this machine only.
+        launch("scheduler", [airflow, "scheduler", "--skip-serve-logs"])
+        launch("dag-processor", [airflow, "dag-processor"])
+        if results and edge_here:
+            results.mkdir(parents=True, exist_ok=True)
+            edge = [sys.executable, "-m", "vod_operators.edge.server", "--root", str(results)]
+            launch("edge", [*edge, *here, str(ports["the edge"])])
+        api = Api(url)
+        wait_for(
+            "starting Airflow",
+            lambda: api.healthy() and answers(f"{task_url}/execution/health"),
+            components,
+            started,
+        )
+        api.log_in()
+        api.ensure_pool(env["VOD_TRANSCODE_POOL"], max(1, cpus() // 2))
+        # After the others, which it would only slow down: nobody reads logs yet.
+        logs = [sys.executable, "-m", "uvicorn", "--factory", "airflow.utils.serve_logs.log_server:get_app"]
+        launch("log-server", [*logs, "--log-level", "warning", *here, str(ports["the log server"])])
+        wait_for(f"reading the DAG {DAG_ID}", lambda: api.dag_ready(started_at), components, started)
+    except BaseException:
+        stop(components)
+        STATE.unlink(missing_ok=True)
+        raise
+    say(f"Airflow is ready after {time.monotonic() - started:.0f} s")
+    return state
+
+
+def down() -> None:
+    with only_one():
+        components = components_of(read_state())
+        if not family(components):
+            STATE.unlink(missing_ok=True)
+            say("nothing is running")
+            return
+        stop(components)
+        STATE.unlink(missing_ok=True)
+        say("stopped")
+
+
+def status() -> int:
+    state = read_state()
+    components = components_of(state)
+    if not components:
+        say("not running")
+        return 1
+    for component in components:
+        say(
+            f"{component.name:14} {'running' if component.alive() else 'GONE':8} "
+            f"pid {component.pid:<8} {component.log}"
+        )
+    healthy = Api(state["url"]).healthy()
+    say(f"{state['url']} is {'healthy' if healthy else 'NOT healthy'}")
+    return 0 if healthy and all(c.alive() for c in components) else 1
+
+
+def print_login(state: dict[str, Any]) -> None:
+    print(f"Airflow:  {state['url']}   user admin, password {password()}")
+    print("          it keeps running; stop it with: make down")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    actions = parser.add_subparsers(dest="action", required=True)
+    for name in ("up", "down", "status"):
+        actions.add_parser(name)
+    ask = actions.add_parser("demo")
+    asked = os.environ.get
+    ask.add_argument(
+        "--video", default=asked("VIDEO") or CLIP, help="file or URI (default: $VIDEO or a clip)"
+    )
+    ask.add_argument(
+        "--preset", default=asked("PRESET") or "h264_small", help="(default: $PRESET or h264_small)"
+    )
+    ask.add_argument("--out", default=asked("OUT") or "", help="folder for a copy (default: $OUT or none)")
+    options = parser.parse_args()
+    # Ended from outside, as by Ctrl-C: what was begun is undone.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        if options.action == "demo":
+            order = check_order(options.video, options.preset, options.out)
+            state = up()
+            code = demo(order, state)
+            print_login(state)
+            return code
+        if options.action == "status":
+            return status()
+        if options.action == "down":
+            down()
+            return 0
+        print_login(up())
+        return 0
+    except Trouble as trouble:
+        say(f"error: {trouble}")
+        return 1
+    except httpx.HTTPError as error:
+        say(f"error: Airflow stopped answering ({error!r}); its logs: {HOME / 'logs'}")
+        return 1
+    except KeyboardInterrupt:
+        say("interrupted; `make down` stops Airflow if it is running")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""Where the local Airflow lives and what its processes run with: folders, ports, keys, environment.
+
+Standard library only: the components import :func:`hostname` from here.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+ROOT = Path(__file__).resolve().parent.parent
+HOME = Path(os.environ.get("VOD_HOME") or ROOT / ".airflow").expanduser().resolve()
+DAGS = Path(os.environ.get("VOD_DAGS_DIR") or ROOT / "dags").expanduser().resolve()
+BIN = Path(sys.executable).parent
+POOL = "vod_transcode"
+MARKER = "VOD_LOCAL_AIRFLOW"
+"""Environment variable that every process started here inherits; its value is HOME."""
+
+
+class Trouble(Exception):
+    """What a person can act on; printed as one line."""
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def free_ports(wanted: dict[str, int]) -> dict[str, int]:
+    """A port for each name: the wanted one, or the next that is free; says so when it is another."""
+    found: dict[str, int] = {}
+    for name, first in wanted.items():
+        for port in range(first, first + 200):
+            if port not in found.values() and _is_free(port):
+                break
+        else:
+            raise Trouble(f"no free port for {name} from {first} on")
+        if port != first:
+            say(f"port {first} is taken; {name} uses {port}")
+        found[name] = port
+    return found
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As a server does it, so that connections of an earlier one in TIME_WAIT do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def private_file(path: Path, make: Callable[[], str]) -> str:
+    """The file's text, made once, for its owner's eyes only."""
+    if not path.exists():
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(make())
+    return path.read_text()
+
+
+def make_keys() -> str:
+    return json.dumps(
+        {
+            "fernet": base64.urlsafe_b64encode(os.urandom(32)).decode(),
+            "api": secrets.token_urlsafe(64),
+            "jwt": secrets.token_urlsafe(64),
+        }
+    )
+
+
+def local_folder(uri: str) -> Path | None:
+    parts = urlsplit(uri)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+
+def environment(api_url: str, task_api_url: str, edge_url: str, log_port: int) -> dict[str, str]:
+    """What the components and their tasks run with.
+
+    The user's ``VOD_*`` win, and connections and variables (``AIRFLOW_CONN_*``, ``AIRFLOW_VAR_*``) pass.
+    Other ``AIRFLOW*`` settings do not: a shell set up for a production Airflow must not lead us into it.
+    """
+    keys = json.loads(private_file(HOME / "keys.json", make_keys))
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("AIRFLOW") or name.startswith(("AIRFLOW_CONN_", "AIRFLOW_VAR_"))
+    }
+    storage = HOME / "storage"
+    defaults = {
+        "VOD_TEMP_URI": (storage / "tmp").as_uri(),
+        "VOD_RESULTS_URI": (storage / "results").as_uri(),
+        "VOD_WORK_DIR": str(HOME / "work"),
+        "VOD_TRANSCODE_POOL": POOL,
+        "VOD_EDGES": json.dumps([edge_url]),
+    }
+    env |= {name: value for name, value in defaults.items() if not env.get(name)}
+    if local_folder(env["VOD_RESULTS_URI"]) is None and not os.environ.get("VOD_EDGES"):
+        env["VOD_EDGES"] = "[]"  # our edge serves a folder
+    # The components talk to each other on this machine, whatever proxy leads out of it.
+    no_proxy = ",".join(filter(None, [env.get("NO_PROXY") or env.get("no_proxy"), "127.0.0.1,localhost"]))
+    return env | {
+        MARKER: str(HOME),
+        "PATH": f"{BIN}{os.pathsep}{env.get('PATH', os.defpath)}",
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT / "scripts"), env.get("PYTHONPATH")])),
+        "PYTHONUNBUFFERED": "1",
+        "NO_PROXY": no_proxy,
+        "no_proxy": no_proxy,
+        "AIRFLOW_HOME": str(HOME),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__PARALLELISM": str(max(4, 2 * cpus())),
+        "AIRFLOW__CORE__HOSTNAME_CALLABLE": "local_settings.hostname",
+        "AIRFLOW__CORE__FERNET_KEY": keys["fernet"],
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{task_api_url}/execution/",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(HOME / "passwords.json"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME / 'airflow.db'}",
+        "AIRFLOW__API__BASE_URL": api_url,
+        "AIRFLOW__API__SECRET_KEY": keys["api"],
+        "AIRFLOW__API_AUTH__JWT_SECRET": keys["jwt"],
+        # A dependency costs about one idle loop of the scheduler; here nobody else needs the database.
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(log_port),
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+
+
+def cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def password() -> str:
+    """The admin's password, generated once."""
+    text = private_file(HOME / "passwords.json", lambda: json.dumps({"admin": secrets.token_urlsafe(9)}))
+    return str(json.loads(text)["admin"])
+
+
+def hostname() -> str:
+    """This host's name for Airflow: a laptop's own name often does not resolve."""
+    return "127.0.0.1"

@@ -1,0 +1,129 @@
+"""What all tests share: an Airflow home of their own, and an S3 server.
+
+Airflow reads its configuration when it is first imported, so the environment is set here, before any
+test module is.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_HOME = Path(tempfile.mkdtemp(prefix="vod-tests-"))
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+
+for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "AWS_", "VOD_"))]:
+    del os.environ[_name]  # a developer's own deployment and credentials are not under test
+os.environ.update(
+    {
+        "AIRFLOW_HOME": str(_HOME),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_HOME / 'airflow.db'}",
+        # Without credentials botocore would look for an instance role over the network.
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": str(_HOME / "no-aws-config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(_HOME / "no-aws-credentials"),
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+)
+
+# In a process of its own, so that tests can measure their memory. moto checks a condition and then
+# writes; S3 does both in one step, hence the lock around what changes objects.
+_MOTO = """
+import sys, threading
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+app, lock = server._server.app, threading.Lock()
+def one_change_at_a_time(environ, start_response):
+    if environ["REQUEST_METHOD"] in ("PUT", "DELETE"):
+        with lock:
+            return app(environ, start_response)
+    return app(environ, start_response)
+server._server.app = one_change_at_a_time
+print(server.get_host_and_port()[1], flush=True)
+sys.stdin.read()  # ends with the tests, however they end
+"""
+
+
+def s3_connection(endpoint: str, **extra: Any) -> str:
+    """The JSON of an Airflow connection to an S3 server, for ``AIRFLOW_CONN_...``."""
+    return json.dumps(
+        {
+            "conn_type": "aws",
+            "login": "test",
+            "password": "test",
+            "extra": {"endpoint_url": endpoint, "region_name": "us-east-1", **extra},
+        }
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotoServer:
+    endpoint: str
+    conn_id: str
+    """Airflow connection to it, defined in the environment (child processes have it too)."""
+    client: Any
+    """A plain boto3 client, to look behind the code under test."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class S3Bucket(MotoServer):
+    name: str
+    uri: str
+    """``s3://NAME``"""
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[MotoServer]:
+    """An S3 server on a free port of the loopback interface."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _MOTO],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    import boto3  # while the server starts
+
+    assert process.stdin and process.stdout
+    try:
+        endpoint = f"http://127.0.0.1:{int(process.stdout.readline())}"
+        os.environ["AIRFLOW_CONN_VOD_TEST_S3"] = s3_connection(endpoint)
+        client = boto3.client(
+            "s3",
+            endpoint_url=endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        yield MotoServer(endpoint=endpoint, conn_id="vod_test_s3", client=client)
+    finally:
+        process.stdin.close()
+        process.wait()
+
+
+@pytest.fixture
+def s3_bucket(moto_server: MotoServer) -> S3Bucket:
+    """An empty bucket."""
+    name = f"vod-{uuid.uuid4().hex[:12]}"
+    moto_server.client.create_bucket(Bucket=name)
+    return S3Bucket(
+        endpoint=moto_server.endpoint,
+        conn_id=moto_server.conn_id,
+        client=moto_server.client,
+        name=name,
+        uri=f"s3://{name}",
+    )

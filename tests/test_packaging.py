@@ -1,0 +1,150 @@
+"""The walls, the lock file and the wheel: what holds the house together from outside."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folders with their ruff settings, without their code."""
+    house = tmp_path_factory.mktemp("house")
+    shutil.copy(ROOT / "pyproject.toml", house)
+    for settings in (ROOT / "plugins").rglob("ruff.toml"):
+        target = house / settings.relative_to(ROOT)
+        target.parent.mkdir(parents=True)
+        shutil.copy(settings, target)
+    return house
+
+
+def complaints(house: Path, folder: str, line: str) -> str:
+    file = house / "plugins" / "vod_operators" / folder / "visitor.py"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"def visit() -> None:\n    {line}  # noqa: F401\n")
+    argv = [
+        sys.executable,
+        "-m",
+        "ruff",
+        "check",
+        "--no-cache",
+        "--select",
+        "TID",
+        "--output-format",
+        "concise",
+    ]
+    result = subprocess.run([*argv, str(file)], cwd=house, capture_output=True, text=True, check=False)
+    assert result.returncode in (0, 1), result.stderr
+    return result.stdout if result.returncode else ""
+
+
+@pytest.mark.parametrize(
+    ("folder", "line"),
+    [
+        ("media", "import airflow"),
+        ("media", "from airflow.sdk import BaseOperator"),
+        ("media", "import boto3"),
+        ("media", "from botocore.exceptions import ClientError"),
+        ("media", "import httpx"),
+        ("media", "import subprocess"),
+        ("media", "from subprocess import run"),
+        ("media", "from vod_operators.storage.base import Storage"),
+        ("media", "from vod_operators import storage"),
+        ("media", "from vod_operators.runners import local"),
+        ("media", "from vod_operators.operators import prepare"),
+        ("media/presets", "import airflow"),
+        ("storage", "from vod_operators.media import models"),
+        ("storage", "from vod_operators.runners import local"),
+        ("storage", "import vod_operators.operators"),
+        ("runners", "from vod_operators.media import models"),
+        ("runners", "from vod_operators.storage import base"),
+        ("runners", "import vod_operators.operators"),
+    ],
+)
+def test_the_walls_flag_a_forbidden_import(house: Path, folder: str, line: str) -> None:
+    assert "TID251" in complaints(house, folder, line)
+
+
+@pytest.mark.parametrize("line", ["from ..storage import base", "from . import base"])
+def test_no_relative_import_climbs_over_a_wall(house: Path, line: str) -> None:
+    assert "TID252" in complaints(house, "media", line)
+
+
+@pytest.mark.parametrize(
+    ("folder", "line"),
+    [
+        ("media", "from vod_operators.errors import VodError"),
+        ("storage", "import boto3"),
+        ("storage", "import httpx"),
+        ("runners", "import subprocess"),
+        ("operators", "from vod_operators.media import models"),
+        ("operators", "from vod_operators.storage import base"),
+        ("operators", "from airflow.sdk import BaseOperator"),
+    ],
+)
+def test_the_walls_let_pass_what_belongs(house: Path, folder: str, line: str) -> None:
+    assert complaints(house, folder, line) == ""
+
+
+def test_the_lock_holds_names_versions_and_hashes_alone() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "://" not in lock
+    assert "index-url" not in lock
+    assert "find-links" not in lock
+    packages = re.split(r"(?m)^(?=\w)", lock.strip())[1:]
+    assert len(packages) > 200
+    for package in packages:
+        assert re.match(r"[a-z0-9.\-]+(\[[a-z0-9,\-]+\])?==[^\s;]+", package), package
+        assert "--hash=sha256:" in package, package
+
+
+def test_the_lock_covers_every_requirement() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    locked = {name.lower() for name in re.findall(r"(?m)^([A-Za-z0-9._-]+)==", lock)}
+    project = (ROOT / "pyproject.toml").read_text()
+    wanted = re.findall(r'(?m)^    "([a-z0-9-]+)(?:\[[a-z0-9,]+\])?>=', project)
+    assert len(wanted) > 20
+    assert set(wanted) <= locked
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    folder = tmp_path_factory.mktemp("wheel")
+    argv = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(argv, cwd=ROOT, check=True, capture_output=True)
+    (file,) = folder.glob("vod_operators-*.whl")
+    return zipfile.ZipFile(file)
+
+
+def test_the_wheel_carries_the_dags_and_the_presets(wheel: zipfile.ZipFile) -> None:
+    names = set(wheel.namelist())
+    for dag in (ROOT / "dags").glob("*.py"):
+        assert f"vod_operators/dags/{dag.name}" in names
+    assert "vod_operators/dags/vod_transcode.py" in names
+    assert "vod_operators/media/presets/h264.json" in names
+    assert "vod_operators/media/presets/h264_small.json" in names
+
+
+def test_the_wheel_carries_nothing_else(wheel: zipfile.ZipFile) -> None:
+    tops = {name.split("/")[0] for name in wheel.namelist()}
+    assert tops == {"vod_operators", "vod_operators-0.1.0.dist-info"}
+    assert not [name for name in wheel.namelist() if "cache" in name or name.endswith("ruff.toml")]
+
+
+def test_the_wheel_announces_the_plugin_and_the_command(wheel: zipfile.ZipFile) -> None:
+    entry_points = configparser.ConfigParser()
+    entry_points.read_string(wheel.read("vod_operators-0.1.0.dist-info/entry_points.txt").decode())
+    assert dict(entry_points["airflow.plugins"]) == {"vod": "vod_operators.plugin:VodPlugin"}
+    assert dict(entry_points["console_scripts"]) == {"vod": "vod_operators.cli.main:main"}
+    names = wheel.namelist()
+    assert "vod_operators/plugin.py" in names
+    assert "vod_operators/cli/main.py" in names
