@@ -93,6 +93,8 @@ with_uv() {
     pip install -q --require-hashes -r "$only_uv" || return 1
     index=${PIP_INDEX_URL:-$(pip config get global.index-url 2>/dev/null || true)}
     [ -z "$index" ] || export UV_DEFAULT_INDEX="$index"
+    # The system's certificates, as pip: a company's proxy is known to them alone.
+    export UV_SYSTEM_CERTS=1
     # Byte code now, on all cores, rather than in the first start of four Airflow processes at once.
     VIRTUAL_ENV="$PWD/.venv" .venv/bin/uv pip sync --require-hashes --compile-bytecode requirements.lock
 }

@@ -39,7 +39,8 @@ from local_settings import (
     password,
     say,
 )
-from vod_operators.settings import VodSettings
+from vod_operators.errors import VodError
+from vod_operators.settings import get_settings
 
 STATE = HOME / "running.json"
 START_TIMEOUT_S = 180
@@ -127,9 +128,9 @@ def start_all() -> dict[str, Any]:
     if not DAGS.is_dir():
         raise Trouble(f"no DAGs folder: {DAGS}")
     try:
-        VodSettings()
-    except ValueError as error:
-        raise Trouble(f"bad VOD_* setting: {error}") from None
+        get_settings()
+    except (VodError, ValueError) as error:
+        raise Trouble(str(error)) from None
     started, started_at = time.monotonic(), datetime.now(timezone.utc)
     (HOME / "logs").mkdir(exist_ok=True)
     wanted = {"Airflow": 8080, "the tasks' API": 8082, "the edge": 8090, "the log server": 8793}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import resource
 import signal
@@ -211,6 +212,26 @@ def test_kill_in_mid_write(tmp_path: Path) -> None:
     assert len(hidden(tmp_path)) == 1  # the kill was in mid-write
     assert path.read_bytes() == b"old"
     assert [info.uri for info in LOCAL.list(tmp_path.as_uri())] == [path.as_uri()]
+
+
+def test_a_lock_file_that_its_last_holder_removed_is_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "object"
+    flock, locked = fcntl.flock, []
+
+    def flock_late(descriptor: int, operation: int) -> None:
+        flock(descriptor, operation)
+        locked.append(descriptor)
+        if len(locked) == 1:
+            for name in hidden(tmp_path):
+                if name.endswith(".vod-lock"):
+                    (tmp_path / name).unlink()
+
+    monkeypatch.setattr(fcntl, "flock", flock_late)
+    LOCAL.write(path.as_uri(), [b"x"])
+    assert len(locked) == 2
+    assert hidden(tmp_path) == []
 
 
 def test_kill_of_a_lock_holder_blocks_nobody(tmp_path: Path) -> None:

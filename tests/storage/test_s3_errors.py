@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectNotFoundError, StorageError
-from vod_operators.storage.s3 import S3Storage
+from vod_operators.storage.s3 import S3Storage, _BlockReader
 from vod_operators.storage.s3_client import ATTEMPTS, CONNECT_TIMEOUT_S, make_client
 
 Rule = Callable[[bytes], int | None]
@@ -59,6 +59,9 @@ class CuttingProxy:
             server.sendall(head)
             threading.Thread(target=self._pump, args=(client, server), daemon=True).start()
             while data := server.recv(65536):
+                if data.startswith(b"HTTP/1.1 100"):
+                    client.sendall(data)  # "go on and send the body" is not the answer
+                    continue
                 data = self.change(data)
                 client.sendall(data if left is None else data[:left])
                 if left is not None:
@@ -253,6 +256,19 @@ def test_a_flipped_bit_on_the_wire_is_seen(
     proxy.change = lambda answer: answer.replace(b"correct", b"cowrect")
     with pytest.raises(CorruptObjectError, match=r"plan.json"):
         list(store.read(f"{s3_bucket.uri}/plan.json"))
+
+
+def test_an_iterator_as_a_file() -> None:
+    def blocks() -> Iterator[bytes]:
+        yield from (b"ab", b"", b"cdefgh", b"i")
+        raise ArithmeticError
+
+    reader = _BlockReader(blocks())
+    assert [reader.read(3), reader.read(3), reader.read(2), reader.read(0)] == [b"abc", b"def", b"gh", b""]
+    for _ in range(2):  # a generator that has raised looks like one that has ended
+        with pytest.raises(ArithmeticError):
+            reader.read(5)
+    assert _BlockReader([b"ab", b"c"]).read() == b"abc"
 
 
 @pytest.mark.parametrize("how", ["create", "replace"])

@@ -43,7 +43,7 @@ class VodReleaseOperator(VodBaseOperator):
         )
         self.log.info("%s: %s; claim %s", self.video_id, outcome["state"], "released" if released else "not held")
         if self.callback_url:
-            self._tell(outcome)
+            self._notify(outcome)
         return outcome
 
     def _failed_tasks(self, context: Context) -> list[str]:
@@ -53,7 +53,7 @@ class VodReleaseOperator(VodBaseOperator):
             task for task, state in states.get(run.run_id, {}).items() if state in ("failed", "upstream_failed")
         )
 
-    def _tell(self, outcome: dict[str, Any]) -> None:
+    def _notify(self, outcome: dict[str, Any]) -> None:
         import httpx  # here, because the DAG file is parsed again for every task
 
         transport = httpx.HTTPTransport(retries=3)

@@ -1,0 +1,74 @@
+"""``vod``: the command line."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from vod_operators import __version__
+from vod_operators.errors import VodError
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and options."""
+    parser = argparse.ArgumentParser(prog="vod", description="Turn a video into HLS with Airflow.")
+    parser.add_argument("--version", action="version", version=f"vod {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run the vod_transcode DAG in this process, without a server")
+    submit = commands.add_parser("submit", help="ask a running Airflow for a video")
+    for command in (run, submit):
+        command.add_argument("source", metavar="SOURCE", help="path, file://, s3:// or http(s):// of the original")
+        command.add_argument("--video-id", metavar="ID", help="names the result (default: from the source's name)")
+        command.add_argument("--preset", metavar="NAME", default="h264", help="default: %(default)s")
+        command.add_argument("--chunk-seconds", metavar="N", type=int, help="target length of a chunk")
+        command.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    run.add_argument("--tmp", metavar="URI", help="where intermediate files live (default: VOD_TEMP_URI)")
+    run.add_argument("--results", metavar="URI", help="where to publish (default: VOD_RESULTS_URI)")
+    run.set_defaults(handler="vod_operators.cli.run")
+
+    submit.add_argument("--callback-url", metavar="URL", help="told the outcome by HTTP POST")
+    submit.add_argument("--wait", action="store_true", help="show progress until the run ends")
+    submit.add_argument("--url", metavar="URL", help="of Airflow (default: VOD_AIRFLOW_URL, http://localhost:8080)")
+    submit.add_argument("--user", metavar="NAME", help="default: VOD_AIRFLOW_USER")
+    submit.add_argument("--password", metavar="TEXT", help="default: VOD_AIRFLOW_PASSWORD (better: not on a command line)")
+    submit.add_argument("--token", metavar="JWT", help="instead of user and password (default: VOD_AIRFLOW_TOKEN)")
+    submit.set_defaults(handler="vod_operators.cli.submit")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command. 0: done; 1: failed, with one line on stderr; 2: bad usage; 130: interrupted."""
+    args = build_parser().parse_args(argv)
+    args.source = as_uri(args.source)
+    args.video_id = args.video_id or default_video_id(args.source)
+    # Imported by name, because ``run`` brings Airflow with it and ``submit`` must not.
+    from importlib import import_module
+
+    try:
+        return int(import_module(args.handler).main(args))
+    except VodError as error:
+        print(f"vod: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("vod: interrupted", file=sys.stderr)
+        return 130
+
+
+def as_uri(location: str) -> str:
+    """A URI as it is; a path as a ``file://`` URI."""
+    return location if "://" in location else Path(location).expanduser().absolute().as_uri()
+
+
+def default_video_id(source: str) -> str:
+    """A video id from a source's file name: ``My film (1).mp4`` -> ``My-film-1``."""
+    stem = Path(unquote(urlsplit(source).path)).stem
+    return re.sub(r"[^A-Za-z0-9_]+", "-", stem).strip("-_")[:128] or "video"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

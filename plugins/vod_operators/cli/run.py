@@ -1,0 +1,213 @@
+"""``vod run``: the real ``vod_transcode`` DAG in this process, without server or scheduler."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from vod_operators.errors import VodError
+
+DAG_ID = "vod_transcode"
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the DAG to its end; print the playlist's location, or one JSON object."""
+    begin = time.monotonic()
+    with private_airflow() as home, quiet(home / "run.log") as terminal:
+        from vod_operators.cli.main import as_uri
+
+        if args.tmp:
+            os.environ["VOD_TEMP_URI"] = as_uri(args.tmp)
+        if args.results:
+            os.environ["VOD_RESULTS_URI"] = as_uri(args.results)
+        result = _run_dag(
+            {
+                "video_id": args.video_id,
+                "source": args.source,
+                "preset": args.preset,
+                "chunk_seconds": args.chunk_seconds,
+            },
+            terminal,
+        )
+    urls = result["playlist_urls"]
+    if args.json:
+        print(
+            json.dumps(
+                {key: result[key] for key in ("video_id", "playlist", "playlist_urls", "renditions", "frames", "duration_s")}
+                | {"wall_s": round(time.monotonic() - begin, 3)}
+            )
+        )
+    else:
+        print("\n".join([result["playlist"], *urls]))
+    return 0
+
+
+def _run_dag(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
+    # Imported here, because Airflow reads its environment when it is imported.
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.sdk.exceptions import AirflowException
+    from tqdm import tqdm
+
+    from vod_operators.operators import base
+    from vod_operators.storage import claim
+    from vod_operators.storage.keys import check_video_id, claim_key
+    from vod_operators.storage.stores import storage_for
+
+    check_video_id(conf["video_id"])
+    settings = base.get_settings()
+    bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+    if DAG_ID not in bag.dags:
+        raise VodError(f"the DAG cannot be loaded: {'; '.join(bag.import_errors.values())}")
+    dag = bag.dags[DAG_ID]
+    follower = _Follower(tqdm(total=100, file=terminal, bar_format="{desc:<34.34} {percentage:3.0f}% |{bar}| {elapsed}"))
+    base.WATCHERS.append(follower)
+    for task in dag.tasks:
+        task.on_failure_callback = [follower.failed]
+    try:
+        run = dag.test(run_conf={key: value for key, value in conf.items() if value is not None})
+    except (AirflowException, ValueError) as error:  # a param that its schema refuses
+        raise VodError(str(error).replace("\n", " ")) from None
+    finally:
+        base.WATCHERS.remove(follower)
+        follower.bar.close()
+        # The teardown does this, unless the DAG was interrupted.
+        if follower.run_name:
+            uri = claim_key(settings.temp_uri, conf["video_id"])
+            with contextlib.suppress(VodError):
+                claim.release(storage_for(uri, settings.aws_conn_id), uri, owner=follower.run_name)
+    if str(run.state) != "success" or follower.published is None:
+        raise follower.error or VodError(f"the run ended as {run.state}")
+    return follower.published
+
+
+class _Follower:
+    """Turns what the tasks report into one progress bar, and keeps what they returned or died of."""
+
+    # What share of the bar each task has; the mapped ones share theirs.
+    WEIGHTS = {"prepare": 2, "split": 3, "transcode": 80, "audio": 4, "concat": 3, "segment": 6, "publish": 2}
+
+    def __init__(self, bar: Any) -> None:
+        self.bar = bar
+        self.run_name: str | None = None
+        self.published: dict[str, Any] | None = None
+        self.error: BaseException | None = None
+        self._counts = {"transcode": 1, "audio": 1, "concat": 1, "segment": 1}
+        self._done: dict[tuple[str, int], float] = {}
+
+    def failed(self, context: Any) -> None:
+        """Airflow's failure callback: keeps the first reason."""
+        self.error = self.error or context["exception"]
+
+    def __call__(self, event: Any) -> None:
+        self.run_name = event.run_name
+        if event.task_id == "split" and event.result is not None:
+            self._counts["transcode"] = len(event.result)
+        if event.task_id == "prepare" and event.result is not None:
+            self._counts["concat"] = len(event.result["renditions"])
+            self._counts["audio"] = max(1, len(event.result["audio"]))
+            self._counts["segment"] = len(event.result["renditions"]) + len(event.result["audio"])
+        if event.task_id == "publish" and event.result is not None:
+            self.published = event.result
+        self._done[event.task_id, event.map_index] = event.percent / 100
+        total = sum(
+            part * self.WEIGHTS.get(task, 0) / self._counts.get(task, 1) for (task, _), part in self._done.items()
+        )
+        self.bar.set_description_str(event.label, refresh=False)
+        self.bar.n = 100 if self.published is not None else min(99, total)
+        self.bar.refresh()
+
+
+# --- surroundings ---------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def private_airflow() -> Iterator[Path]:
+    """An Airflow home of this run's own, gone at its end; never the metadata DB of an installed Airflow."""
+    if "airflow" in sys.modules:
+        raise VodError("vod run needs a process of its own: Airflow is already imported in this one")
+    home = Path(tempfile.mkdtemp(prefix="vod-run-"))
+    os.environ.update(
+        {
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW_CONFIG": str(home / "airflow.cfg"),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(dags_folder()),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+            # Pools and queues are the scheduler's business; there is none here.
+            "VOD_TRANSCODE_POOL": "default_pool",
+        }
+    )
+    try:
+        shutil.copyfile(_empty_database(home), home / "airflow.db")
+        yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _empty_database(home: Path) -> Path:
+    """A migrated, empty metadata DB, kept between runs because making one takes ten seconds."""
+    import fcntl
+    import subprocess
+    from importlib.metadata import version
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vod"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        cache = home
+    database = cache / f"airflow-{version('apache-airflow')}.db"
+    with (cache / "airflow.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not database.is_file():
+            made = subprocess.run(
+                [sys.executable, "-m", "airflow", "db", "migrate"], capture_output=True, text=True, check=False
+            )
+            if made.returncode:
+                raise VodError(f"airflow db migrate failed: {made.stderr.strip()[-500:]}")
+            (home / "airflow.db").replace(home / "empty.db")
+            shutil.copyfile(home / "empty.db", database.with_suffix(".part"))
+            database.with_suffix(".part").replace(database)
+    return database
+
+
+def dags_folder() -> Path:
+    """The DAG files: beside ``plugins/`` in a checkout, inside the package when installed."""
+    package = Path(__file__).resolve().parents[1]
+    checkout = package.parents[1] / "dags"
+    return checkout if (checkout / "vod_transcode.py").is_file() else package / "dags"
+
+
+@contextlib.contextmanager
+def quiet(log: Path) -> Iterator[TextIO]:
+    """Send all that is printed to a file; yields the terminal's stderr. On an error, shows where the log is."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    with log.open("wb") as file, os.fdopen(os.dup(2), "w") as terminal:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield terminal
+        except VodError:
+            raise
+        except Exception as error:
+            kept = Path(tempfile.gettempdir()) / f"vod-run-{os.getpid()}.log"
+            shutil.copyfile(log, kept)
+            raise VodError(f"{type(error).__name__}: {error} (log: {kept})") from error
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for descriptor, number in zip(saved, (1, 2), strict=True):
+                os.dup2(descriptor, number)
+                os.close(descriptor)

@@ -1,0 +1,11 @@
+"""The Airflow plugin: entry point ``airflow.plugins``, or ``plugins/vod_plugin.py``."""
+
+from __future__ import annotations
+
+from airflow.plugins_manager import AirflowPlugin
+
+
+class VodPlugin(AirflowPlugin):
+    """Registers the package; loaded in every task process, so it imports nothing heavy."""
+
+    name = "vod"
