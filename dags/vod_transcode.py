@@ -137,6 +137,8 @@ def vod_transcode() -> None:
         video_id="{{ params.video_id }}",
         callback_url="{{ params.callback_url or '' }}",
         result=publish.output,
+        retry_delay=timedelta(seconds=2),
+        retries=2,
     )
 
     split >> audio

@@ -69,15 +69,17 @@ def _run_dag(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
         raise VodError(f"the DAG cannot be loaded: {'; '.join(bag.import_errors.values())}")
     dag = bag.dags[DAG_ID]
     follower = _Follower(tqdm(total=100, file=terminal, bar_format="{desc:<34.34} {percentage:3.0f}% |{bar}| {elapsed}"))
-    base.WATCHERS.append(follower)
+    base.WATCHERS.append(follower.progress)
     for task in dag.tasks:
+        task.on_execute_callback = [follower.started]
+        task.on_success_callback = [follower.done]
         task.on_failure_callback = [follower.failed]
     try:
         run = dag.test(run_conf={key: value for key, value in conf.items() if value is not None})
     except (AirflowException, ValueError) as error:  # a param that its schema refuses
         raise VodError(str(error).replace("\n", " ")) from None
     finally:
-        base.WATCHERS.remove(follower)
+        base.WATCHERS.remove(follower.progress)
         follower.bar.close()
         # The teardown does this, unless the DAG was interrupted.
         if follower.run_name:
@@ -103,25 +105,41 @@ class _Follower:
         self._counts = {"transcode": 1, "audio": 1, "concat": 1, "segment": 1}
         self._done: dict[tuple[str, int], float] = {}
 
+    def started(self, context: Any) -> None:
+        """Airflow's callback at the start of a try."""
+        run = context["dag_run"]
+        self.run_name = f"{run.dag_id}/{run.run_id}"
+        self._show(context, 0)
+
+    def progress(self, context: Any, progress: Any) -> None:
+        """Called by an encoding task every few seconds."""
+        self._show(context, progress.percent)
+
+    def done(self, context: Any) -> None:
+        """Airflow's callback after success."""
+        instance = context["ti"]
+        if instance.task_id in ("prepare", "split", "publish"):
+            result = instance.xcom_pull(task_ids=instance.task_id)
+            if instance.task_id == "split":
+                self._counts["transcode"] = len(result)
+            elif instance.task_id == "prepare":
+                renditions, sounds = len(result["renditions"]), len(result["audio"])
+                self._counts |= {"concat": renditions, "audio": max(1, sounds), "segment": renditions + sounds}
+            else:
+                self.published = result
+        self._show(context, 100)
+
     def failed(self, context: Any) -> None:
-        """Airflow's failure callback: keeps the first reason."""
+        """Airflow's callback after the last try; the first reason is kept."""
         self.error = self.error or context["exception"]
 
-    def __call__(self, event: Any) -> None:
-        self.run_name = event.run_name
-        if event.task_id == "split" and event.result is not None:
-            self._counts["transcode"] = len(event.result)
-        if event.task_id == "prepare" and event.result is not None:
-            self._counts["concat"] = len(event.result["renditions"])
-            self._counts["audio"] = max(1, len(event.result["audio"]))
-            self._counts["segment"] = len(event.result["renditions"]) + len(event.result["audio"])
-        if event.task_id == "publish" and event.result is not None:
-            self.published = event.result
-        self._done[event.task_id, event.map_index] = event.percent / 100
+    def _show(self, context: Any, percent: float) -> None:
+        instance = context["ti"]
+        self._done[instance.task_id, instance.map_index or 0] = percent / 100
         total = sum(
             part * self.WEIGHTS.get(task, 0) / self._counts.get(task, 1) for (task, _), part in self._done.items()
         )
-        self.bar.set_description_str(event.label, refresh=False)
+        self.bar.set_description_str(instance.rendered_map_index or instance.task_id, refresh=False)
         self.bar.n = 100 if self.published is not None else min(99, total)
         self.bar.refresh()
 

@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,45 +30,12 @@ PROGRESS_KEY = "progress"
 """Key in the task's state store: ``{"percent": 41.5, "speed": 2.3}``."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """Something that a task of this process did."""
-
-    run_name: str
-    task_id: str
-    map_index: int
-    label: str
-    percent: float
-    result: Any = None
-
-
-WATCHERS: list[Callable[[Event], None]] = []
-"""Told of every event of this process: how ``vod run`` shows progress."""
+WATCHERS: list[Callable[[Context, Progress], None]] = []
+"""Told how far the encoding tasks of this process are: how ``vod run`` shows progress."""
 
 
 class VodBaseOperator(BaseOperator):
     """Base of the operators. Subclasses name their parameters; this gives them their means."""
-
-    def pre_execute(self, context: Context) -> None:
-        """Airflow calls this before ``execute``."""
-        self._tell(context, percent=0)
-
-    def post_execute(self, context: Context, result: Any = None) -> None:
-        """Airflow calls this after ``execute`` succeeded."""
-        self._tell(context, percent=100, result=result)
-
-    def _tell(self, context: Context, *, percent: float, result: Any = None) -> None:
-        instance = context["ti"]
-        event = Event(
-            run_name=self.run_name(context),
-            task_id=self.task_id,
-            map_index=instance.map_index if instance.map_index is not None else -1,
-            label=getattr(instance, "rendered_map_index", None) or self.task_id,
-            percent=percent,
-            result=result,
-        )
-        for watcher in WATCHERS:
-            watcher(event)
 
     @cached_property
     def settings(self) -> VodSettings:
@@ -158,7 +124,8 @@ class VodBaseOperator(BaseOperator):
 
         def report(progress: Progress) -> None:
             self.log.info("%.0f%% at %.2fx", progress.percent, progress.speed)
-            self._tell(context, percent=progress.percent)
+            for watcher in WATCHERS:
+                watcher(context, progress)
             if store is not None:
                 store.set(PROGRESS_KEY, {"percent": round(progress.percent, 1), "speed": progress.speed})
 
