@@ -1,4 +1,4 @@
-"""What all tests share: an Airflow home of their own, and an S3 server.
+"""What all tests share: an Airflow home of their own, an S3 server, and the real DAG.
 
 Airflow reads its configuration when it is first imported, so the environment is set here, before any
 test module is.
@@ -14,12 +14,13 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tools import ROOT, Run, configure
 
 _HOME = Path(tempfile.mkdtemp(prefix="vod-tests-"))
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
@@ -29,6 +30,7 @@ for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "AWS_"
 os.environ.update(
     {
         "AIRFLOW_HOME": str(_HOME),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_HOME / 'airflow.db'}",
         # Without credentials botocore would look for an instance role over the network.
@@ -127,3 +129,50 @@ def s3_bucket(moto_server: MotoServer) -> S3Bucket:
         name=name,
         uri=f"s3://{name}",
     )
+
+
+# --- the DAG --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def airflow_db() -> None:
+    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+
+
+@pytest.fixture
+def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Temp and results in a folder of the test's own; ``configure`` in a test may move them."""
+    configure(
+        monkeypatch,
+        temp_uri=(tmp_path / "tmp").as_uri(),
+        results_uri=(tmp_path / "results").as_uri(),
+        work_dir=str(tmp_path / "work"),
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def run_dag(airflow_db: None, stores: Path, caplog: pytest.LogCaptureFixture) -> Callable[..., Run]:
+    def run(**conf: Any) -> Run:
+        from airflow.dag_processing.dagbag import DagBag
+
+        bag = DagBag(ROOT / "dags")
+        assert bag.import_errors == {}
+        dag, outcome = bag.dags["vod_transcode"], Run(state="")
+
+        def done(context: Any) -> None:
+            outcome.results.setdefault(context["ti"].task_id, []).append(
+                context["ti"].xcom_pull(task_ids=context["ti"].task_id, map_indexes=context["ti"].map_index)
+            )
+
+        def failed(context: Any) -> None:
+            outcome.errors[context["ti"].task_id] = context["exception"]
+
+        for task in dag.tasks:
+            task.on_success_callback, task.on_failure_callback = [done], [failed]
+        caplog.clear()
+        outcome.state = str(dag.test(run_conf=conf).state)
+        outcome.log = caplog.text
+        return outcome
+
+    return run

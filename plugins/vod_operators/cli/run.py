@@ -77,7 +77,7 @@ def _run_dag(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
     try:
         run = dag.test(run_conf={key: value for key, value in conf.items() if value is not None})
     except (AirflowException, ValueError) as error:  # a param that its schema refuses
-        raise VodError(str(error).replace("\n", " ")) from None
+        raise VodError(str(error).split("\n\n")[0]) from None  # behind it stands the whole schema
     finally:
         base.WATCHERS.remove(follower.progress)
         follower.bar.close()

@@ -164,10 +164,9 @@ class Airflow:
         )
         log = self._call("GET", path, ok=(200, 404))
         details = [
-            cause["exc_value"]
+            line["error_detail"][0]["exc_value"]  # the error itself; behind it stand its causes
             for line in (log.json().get("content", []) if log.status_code == 200 else [])
-            if isinstance(line, dict)
-            for cause in line.get("error_detail") or []
+            if isinstance(line, dict) and line.get("error_detail")
         ]
         why = details[-1].splitlines()[0] if details else "see its log in Airflow"
         return f"{where} failed: {why} (run {run_id})"
@@ -241,4 +240,5 @@ def _detail(answer: httpx.Response) -> str:
         detail = answer.json()["detail"]
     except (ValueError, KeyError, TypeError):
         return answer.text[:300] or answer.reason_phrase
-    return detail if isinstance(detail, str) else json.dumps(detail)
+    # A refused param comes with its whole schema behind an empty line.
+    return detail.split("\n\n")[0] if isinstance(detail, str) else json.dumps(detail)

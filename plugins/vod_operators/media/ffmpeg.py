@@ -24,6 +24,13 @@ DEMUXERS = (
 LOCAL_ONLY: Mapping[str, str] = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS}
 """Input options: a playlist disguised as a video reads no other file and calls no one."""
 
+SOURCE: Mapping[str, str] = {**LOCAL_ONLY, "fflags": "+genpts"}
+"""... of a source: packets without a presentation time (AVI, MPEG-PS) get the one that their order implies."""
+
+SEEK_MARGIN_S = 10
+"""How far before a key frame reading begins. Containers without an index of presentation times (MPEG-TS,
+FLV, AVI) are searched by decoding time or position, and land up to some frames late."""
+
 GUARD_S = 3600
 """Added to all timestamps of a cut file, because NUT has no negative ones (priming, trimmed starts)."""
 
@@ -57,17 +64,15 @@ def cut_video(tool: str, source: str, output: str, *, stream: int, chunk: Chunk,
     """
     shift = timeline.origin_pts - _guard_ticks(timeline.time_base)
     limits: dict[str, str] = {}
+    seek: dict[str, str | int] = {}
     if chunk.end_pts is not None:
         # Ends by decoding time, which is at most the presentation time: the frame itself is inside.
         limits["to"] = _decimal((chunk.end_pts + 1) * timeline.time_base + Fraction(1, 1000))
-    media = ffmpeg.input(
-        source,
-        ss=_decimal(chunk.key_pts * timeline.time_base),
-        seek_timestamp=1,
-        noautorotate=None,
-        **LOCAL_ONLY,
-    )
-    # Seeking may land on an earlier key frame; and the leading pictures of an open GOP cannot be decoded here.
+    if (begin := chunk.key_pts * timeline.time_base - SEEK_MARGIN_S) > timeline.origin_pts * timeline.time_base:
+        # Nothing is sought near the start: some demuxers refuse a time before their first packet.
+        seek = {"ss": _decimal(begin), "seek_timestamp": 1}
+    media = ffmpeg.input(source, noautorotate=None, **seek, **SOURCE)
+    # What was read before the key frame; and the leading pictures of an open GOP cannot be decoded here.
     drop = f"noise=amount=0:drop=lt(pts\\,{chunk.key_pts})"
     out = media[str(stream)].output(
         output,
@@ -84,7 +89,7 @@ def cut_audio(tool: str, source: str, output: str, *, audio: AudioRendition, tim
     """Copy one whole sound track; timestamps as in ``cut_video``."""
     origin = timeline.origin_pts * timeline.time_base // audio.stream.time_base
     shift = origin - _guard_ticks(audio.stream.time_base)
-    out = ffmpeg.input(source, **LOCAL_ONLY)[str(audio.stream.index)].output(
+    out = ffmpeg.input(source, **SOURCE)[str(audio.stream.index)].output(
         output,
         format="nut",
         codec="copy",
@@ -104,7 +109,11 @@ def transcode_chunk(
 
     :param outputs: rendition name -> file to write: fragmented MP4 whose first frame is at time 0.
     """
-    picture = _on_grid(ffmpeg.input(source, format="nut", noautorotate=None, **LOCAL_ONLY)["v:0"], plan, chunk, timeline)
+    # ffmpeg guesses how long the last picture is shown, and a guess below half a frame would drop it.
+    # Here every picture lasts an output frame; what is too much is trimmed.
+    lasts = f"setts=duration={plan.frame_rate.denominator}/{plan.frame_rate.numerator}/TB"
+    chunk_input = ffmpeg.input(source, format="nut", noautorotate=None, **LOCAL_ONLY, **{"bsf:v": lasts})
+    picture = _on_grid(chunk_input["v:0"], plan, chunk, timeline)
     made = []
     # A cascade: each rendition is scaled from the next larger one, not from the source.
     for rendition in reversed(plan.renditions):
@@ -135,10 +144,15 @@ def _on_grid(
         stream = stream.filter("hflip").filter("vflip")
     elif video.rotation:
         stream = stream.filter("transpose", "clock" if video.rotation == 90 else "cclock")
-    stream = stream.filter("fps", fps=f"{plan.frame_rate.numerator}/{plan.frame_rate.denominator}", round="near")
-    if chunk.last == timeline.frames and timeline.still_frames:
-        stream = stream.filter("tpad", stop_mode="clone", stop=timeline.still_frames)
-    return stream.filter("trim", start_pts=chunk.first, end_pts=chunk.last).filter("setpts", f"PTS-{chunk.first}")
+    grid = f"{plan.frame_rate.numerator}/{plan.frame_rate.denominator}"
+    stream = stream.filter("fps", fps=grid, round="near")
+    # The last picture may be shown for longer than the chunk that it is in.
+    still = chunk.last - (timeline.frames - timeline.still_frames)
+    if still > 0:
+        stream = stream.filter("tpad", stop_mode="clone", stop=still)
+    return stream.filter("trim", start_pts=chunk.first, end_pts=chunk.last).filter(
+        "setpts", f"PTS-{chunk.first}"
+    )
 
 
 def _encode(

@@ -96,7 +96,9 @@ class Track(Model):
 
     def peak_bps(self, target_s: int) -> int:
         """Highest rate of any contiguous segments that last 0.5 to 1.5 target durations (RFC 8216bis 4.4.6.2)."""
-        return _peak([(s.size_bytes, s.ticks) for s in self.segments], self.timescale, target_s, self.average_bps)
+        return _peak(
+            [(s.size_bytes, s.ticks) for s in self.segments], self.timescale, target_s, self.average_bps
+        )
 
     def key_frame_average_bps(self) -> int:
         """Average rate of the I-frame playlist."""
@@ -134,8 +136,9 @@ def target_duration_s(plan: Plan) -> int:
 # --- measure --------------------------------------------------------------------------------
 
 
-def measure_segment(file: BinaryIO, *, index: int, name: str, size_bytes: int, start: int, video: bool
-                    ) -> tuple[Segment, list[KeyFrame]]:
+def measure_segment(
+    file: BinaryIO, *, index: int, name: str, size_bytes: int, start: int, video: bool
+) -> tuple[Segment, list[KeyFrame]]:
     """One written segment's facts.
 
     :param start: ticks at which it must begin: the end of the segment before it.
@@ -154,7 +157,12 @@ def measure_segment(file: BinaryIO, *, index: int, name: str, size_bytes: int, s
                 raise VerificationError(f"{name}: a fragment does not start with an IDR picture (Apple 7.4)")
             end = fragment.first_sample_offset + fragment.first_sample_size
             keys.append(
-                KeyFrame(segment=index, offset=fragment.offset, size_bytes=end - fragment.offset, ticks=fragment.duration)
+                KeyFrame(
+                    segment=index,
+                    offset=fragment.offset,
+                    size_bytes=end - fragment.offset,
+                    ticks=fragment.duration,
+                )
             )
         ticks += fragment.duration
         samples += len(fragment.durations)
@@ -170,7 +178,9 @@ def check_video_track(track: Track, plan: Plan, rendition: Rendition, frames: in
     if found != wanted:
         raise VerificationError(f"{track.name}: segments of {_short(found)} frames, planned {_short(wanted)}")
     if track.ticks != frames * plan.frame_ticks:
-        raise VerificationError(f"{track.name}: lasts {track.ticks} ticks, planned {frames * plan.frame_ticks}")
+        raise VerificationError(
+            f"{track.name}: lasts {track.ticks} ticks, planned {frames * plan.frame_ticks}"
+        )
     if (track.width, track.height) != (rendition.width, rendition.height):
         raise VerificationError(
             f"{track.name}: is {track.width}x{track.height}, planned {rendition.width}x{rendition.height}"
@@ -181,7 +191,9 @@ def check_audio_track(track: Track, rendition: AudioRendition, samples: int) -> 
     """:raises VerificationError: more than the encoder's priming and one frame away from the planned length."""
     # 1024 samples of priming before, and the last frame of 1024 filled up.
     if not samples <= track.ticks <= samples + 2 * 1024:
-        raise VerificationError(f"{track.name}: has {track.ticks} samples, planned {samples} and at most 2048 of padding")
+        raise VerificationError(
+            f"{track.name}: has {track.ticks} samples, planned {samples} and at most 2048 of padding"
+        )
     if (track.channels, track.timescale) != (rendition.channels, rendition.sample_rate):
         raise VerificationError(
             f"{track.name}: {track.channels} channels at {track.timescale} Hz, "

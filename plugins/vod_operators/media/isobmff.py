@@ -202,7 +202,9 @@ def join(parts: Iterable[Part]) -> Iterator[bytes]:
                         init = mine
                         yield init
                     elif mine != init:
-                        raise VerificationError(f"{part.name}: its codec parameters differ from the first chunk's")
+                        raise VerificationError(
+                            f"{part.name}: its codec parameters differ from the first chunk's"
+                        )
                 fragment = _parse_moof(box, 0, 0)
                 _check_continuous(part, fragment, samples)
                 sequence += 1

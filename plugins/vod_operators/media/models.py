@@ -102,7 +102,9 @@ class Source(Model):
         if video.interlaced:
             found.append("interlaced")
         if video.sample_aspect != 1:
-            found.append(f"anamorphic pixels ({video.sample_aspect.numerator}:{video.sample_aspect.denominator})")
+            found.append(
+                f"anamorphic pixels ({video.sample_aspect.numerator}:{video.sample_aspect.denominator})"
+            )
         if width % 2 or height % 2:
             found.append(f"odd dimensions ({width}x{height})")
         if video.pixel_format not in ("yuv420p", "yuvj420p", "nv12"):
@@ -303,7 +305,7 @@ class Timeline(Model):
 
 
 def clock(seconds: Fraction | float) -> str:
-    """``0:54``, ``1:02:03``; rounded down to whole seconds."""
-    minutes, second = divmod(int(seconds), 60)
+    """``0:54``, ``1:02:03``; to the nearest second."""
+    minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"

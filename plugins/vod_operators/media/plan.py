@@ -102,7 +102,10 @@ def plan_renditions(source: Source, preset: Preset) -> tuple[Rendition, ...]:
     made = [_rendition(source, rung) for rung in filled]
     if larger:
         own_size = _rendition(source, larger[0])
-        if not made or own_size.width * own_size.height >= SOURCE_SIZE_GAIN * made[-1].width * made[-1].height:
+        if (
+            not made
+            or own_size.width * own_size.height >= SOURCE_SIZE_GAIN * made[-1].width * made[-1].height
+        ):
             made.append(own_size)
     return tuple(made)
 

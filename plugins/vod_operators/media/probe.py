@@ -20,7 +20,20 @@ durations are rounded); the rates of a phone's or a screen recording's video dif
 
 STANDARD_RATES = tuple(
     Fraction(rate)
-    for rate in ("24000/1001", "24", "25", "30000/1001", "30", "48", "50", "60000/1001", "60", "100", "120000/1001", "120")
+    for rate in (
+        "24000/1001",
+        "24",
+        "25",
+        "30000/1001",
+        "30",
+        "48",
+        "50",
+        "60000/1001",
+        "60",
+        "100",
+        "120000/1001",
+        "120",
+    )
 )
 
 
@@ -41,7 +54,7 @@ def read_packets(tool: str, source: str) -> Argv:
     # fmt: off
     return [
         tool, "-hide_banner", "-loglevel", "error",
-        "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS,
+        "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, "-fflags", "+genpts",
         "-show_entries", "packet=stream_index,pts,dts,duration,flags", "-of", "compact=p=0:nk=0", source,
     ]
     # fmt: on
@@ -66,7 +79,10 @@ def parse_probe(text: str, *, size_bytes: int) -> Source:
         and not stream.get("disposition", {}).get("timed_thumbnails")
     ]
     if not pictures:
-        kinds = ", ".join(f"{s.get('codec_type', 'unknown')} ({s.get('codec_name', '?')})" for s in streams) or "none"
+        kinds = (
+            ", ".join(f"{s.get('codec_type', 'unknown')} ({s.get('codec_name', '?')})" for s in streams)
+            or "none"
+        )
         raise InvalidInputError(f"source: it has no video stream; its streams: {kinds}")
     best = max(pictures, key=lambda stream: bool(stream.get("disposition", {}).get("default")))
     return Source(
@@ -92,15 +108,23 @@ def track_facts(text: str) -> dict[str, Any]:
 
 
 def _is_sound(stream: dict[str, Any]) -> bool:
-    return stream.get("codec_type") == "audio" and bool(stream.get("codec_name")) and bool(stream.get("channels"))
+    return (
+        stream.get("codec_type") == "audio"
+        and bool(stream.get("codec_name"))
+        and bool(stream.get("channels"))
+    )
 
 
 def _video(stream: dict[str, Any]) -> VideoStream:
     where = f"source: video stream {stream['index']}"
     if not stream.get("codec_name"):
-        raise InvalidInputError(f"{where}: its codec ({stream.get('codec_tag_string', '?')}) is not one ffmpeg can decode")
+        raise InvalidInputError(
+            f"{where}: its codec ({stream.get('codec_tag_string', '?')}) is not one ffmpeg can decode"
+        )
     if not stream.get("width") or not stream.get("height"):
-        raise InvalidInputError(f"{where} ({stream['codec_name']}): it has no picture size, so it cannot be decoded")
+        raise InvalidInputError(
+            f"{where} ({stream['codec_name']}): it has no picture size, so it cannot be decoded"
+        )
     nominal, average = _fraction(stream.get("r_frame_rate")), _fraction(stream.get("avg_frame_rate"))
     rate, variable = frame_rate(nominal, average)
     if rate is None:

@@ -92,9 +92,10 @@ class VodPrepareOperator(VodBaseOperator):
             except InvalidInputError as error:
                 raise InvalidInputError(f"{error} ({redact(found.uri)})") from None
             except ToolError as error:
-                last = error.stderr_tail.strip().splitlines()[-1:] or ["no message"]
+                lines = error.stderr_tail.strip().splitlines() or ["no message"]
+                why = lines[-1].removeprefix("source: ")  # the name that the file has in the scratch folder
                 raise InvalidInputError(
-                    f"source: {redact(found.uri)} is not a video that can be read ({last[0]}); expected a media "
+                    f"source: {redact(found.uri)} is not a video that can be read ({why}); expected a media "
                     "file such as MP4, MOV, Matroska, WebM, MPEG-TS, AVI or MXF"
                 ) from error
 

@@ -56,8 +56,10 @@ class LocalRunner:
                 preexec_fn=lambda: _die_with_parent(parent),
             )
         except OSError as error:
-            raise InvalidInputError(f"{argv[0]} cannot be run: {error.strerror}; check VOD_FFMPEG, VOD_FFPROBE, "
-                                    "VOD_PACKAGER or reinstall the package") from error
+            raise InvalidInputError(
+                f"{argv[0]} cannot be run: {error.strerror}; check VOD_FFMPEG, VOD_FFPROBE, "
+                "VOD_PACKAGER or reinstall the package"
+            ) from error
         self._process = process
         tail: deque[str] = deque(maxlen=STDERR_LINES)
         assert process.stdout is not None and process.stderr is not None

@@ -37,7 +37,9 @@ def load_preset(name: str, user_dir: Path | None = None) -> Preset:
         return Preset.model_validate({"name": name, **data})
     except (ValueError, TypeError) as error:
         problems = (
-            "; ".join(f"{'.'.join(map(str, item['loc'])) or 'preset'}: {item['msg']}" for item in error.errors())
+            "; ".join(
+                f"{'.'.join(map(str, item['loc'])) or 'preset'}: {item['msg']}" for item in error.errors()
+            )
             if isinstance(error, ValidationError)
             else str(error)
         )
