@@ -42,7 +42,7 @@ PARAMS = {
     "video_id": Param(
         type="string",
         title="Video id",
-        description="Names the result: {results}/{video id}/index.m3u8. Letters, digits, _ and -; at most 128.",
+        description="Names the result: {results}/{video id}/index.m3u8. 128 letters, digits, _ - at most.",
         pattern=VIDEO_ID_PATTERN,
         maxLength=128,
     ),
@@ -64,7 +64,7 @@ PARAMS = {
         None,
         type=["null", "integer"],
         title="Chunk length (s)",
-        description=f"Rounded to whole segments. Empty: {SETTINGS.chunk_seconds} s, longer for very long videos.",
+        description=f"In whole segments. Empty: {SETTINGS.chunk_seconds} s, more for very long videos.",
         minimum=1,
         maximum=3600,
     ),
@@ -143,7 +143,9 @@ def vod_transcode() -> None:
 
     split >> audio
     transcode >> concat
-    [concat, audio] >> segment >> publish >> release.as_teardown()  # runs however the run ends, and does not decide its state
+    (
+        [concat, audio] >> segment >> publish >> release.as_teardown()
+    )  # runs however the run ends, and does not decide its state
 
 
 vod_transcode()

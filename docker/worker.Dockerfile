@@ -96,8 +96,9 @@ USER 50000:0
 # Celery's warm shutdown: no new task, the running one ends first. Give it the time of a chunk
 # (`docker stop --time`, `stop_grace_period`); what is cut off is done again elsewhere.
 STOPSIGNAL SIGTERM
-# Asks the worker itself, through the broker. Any other command of this image is not a worker and is not asked.
-HEALTHCHECK --interval=60s --timeout=30s --start-period=60s --retries=3 \
+# Asks the worker itself, through the broker; slow and patient, because its host is busy encoding (25 s were
+# seen). Any other command of this image is not a worker and is not asked.
+HEALTHCHECK --interval=120s --timeout=60s --start-period=60s --retries=3 \
     CMD grep -qzx worker /proc/1/cmdline || exit 0; \
         celery --app airflow.providers.celery.executors.celery_executor.app \
             inspect ping --timeout 15 --destination "celery@$(hostname)" >/dev/null 2>&1 || exit 1

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tools import ROOT, Run, configure
 
 _HOME = Path(tempfile.mkdtemp(prefix="vod-tests-"))

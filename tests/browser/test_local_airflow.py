@@ -71,14 +71,19 @@ def test_an_editor_triggers_a_video_with_the_form(page, state) -> None:
     deadline = time.monotonic() + 180
     while not playlist.is_file() and time.monotonic() < deadline:
         page.wait_for_timeout(1000)
-    assert playlist.is_file(), f"{video_id} was not published; its run is in {state['url']}/dags/vod_transcode"
+    assert playlist.is_file(), (
+        f"{video_id} was not published; its run is in {state['url']}/dags/vod_transcode"
+    )
     page.goto(f"{state['url']}/dags/vod_transcode/")
     page.wait_for_timeout(3000)
     page.screenshot(path=SHOTS / "dag.png")
 
     page.goto(f"{state['edges'][0]}/{video_id}/watch")
     # Polled, because the page's security policy forbids what wait_for_function does.
-    player = "(v => ({ended: v.ended, at: v.currentTime, error: v.error && v.error.message}))(document.querySelector('video'))"
+    player = """() => {
+        const video = document.querySelector('video');
+        return {ended: video.ended, at: video.currentTime, error: video.error && video.error.message};
+    }"""
     page.evaluate("document.querySelector('video').play()")
     deadline = time.monotonic() + 60
     while not (played := page.evaluate(player))["ended"] and time.monotonic() < deadline:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import m3u8
 import pytest
+
 from conftest import S3Bucket
 from tools import CLIP, Run, check_presentation, configure, generate, tree
 
@@ -72,7 +73,8 @@ def test_joins_are_exact_and_work_is_never_repeated(run_dag, stores: Path, clip_
     preset = {
         "title": "One", "description": "One rendition.", "encoder": "libx264", "encoder_preset": "ultrafast",
         "rungs": [
-            {"name": "tiny", "width": 320, "height": 180, "crf": 30, "max_bitrate_bps": 300000, "buffer_bits": 300000}
+            {"name": "tiny", "width": 320, "height": 180, "crf": 30, 
+             "max_bitrate_bps": 300_000, "buffer_bits": 300_000}
         ],
         "audio": {"bitrate_bps": 64000},
     }  # fmt: skip
@@ -126,7 +128,10 @@ def test_everything_on_s3(run_dag, s3_bucket: S3Bucket, monkeypatch: pytest.Monk
         s3_bucket.client.download_file(s3_bucket.name, key, str(path))
     check_presentation(tmp_path / "copy", frames=599, rate=Fraction(30000, 1001))
     head = s3_bucket.client.head_object(Bucket=s3_bucket.name, Key="results/s3/index.m3u8")
-    assert (head["ContentType"], head["CacheControl"]) == ("application/vnd.apple.mpegurl", "public, max-age=2")
+    assert (head["ContentType"], head["CacheControl"]) == (
+        "application/vnd.apple.mpegurl",
+        "public, max-age=2",
+    )
     segment = next(key for key in keys if key.endswith(".m4s"))
     head = s3_bucket.client.head_object(Bucket=s3_bucket.name, Key=segment)
     assert head["ContentType"] == "video/iso.segment" and "immutable" in head["CacheControl"]

@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
+
 from conftest import s3_connection
 from tools import CLIP, configure
 
@@ -103,7 +104,9 @@ def test_the_operator_checks_too(stores: Path) -> None:
         prepare(video_id="../x")
     with pytest.raises(InvalidInputError, match=r"video_id: 'x{40}\.\.\. \(300 characters\)'"):
         prepare(video_id="x" * 300)
-    with pytest.raises(InvalidInputError, match="preset: there is no preset 'nope'; those that exist: h264, h264_small"):
+    with pytest.raises(
+        InvalidInputError, match="preset: there is no preset 'nope'; those that exist: h264, h264_small"
+    ):
         prepare(preset="nope")
     with pytest.raises(InvalidInputError, match="chunk_seconds: '0' is not a whole number from 1 to 3600"):
         prepare(chunk_seconds="0")

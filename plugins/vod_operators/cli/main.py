@@ -22,8 +22,12 @@ def build_parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run the vod_transcode DAG in this process, without a server")
     submit = commands.add_parser("submit", help="ask a running Airflow for a video")
     for command in (run, submit):
-        command.add_argument("source", metavar="SOURCE", help="path, file://, s3:// or http(s):// of the original")
-        command.add_argument("--video-id", metavar="ID", help="names the result (default: from the source's name)")
+        command.add_argument(
+            "source", metavar="SOURCE", help="path, file://, s3:// or http(s):// of the original"
+        )
+        command.add_argument(
+            "--video-id", metavar="ID", help="names the result (default: from the source's name)"
+        )
         command.add_argument("--preset", metavar="NAME", default="h264", help="default: %(default)s")
         command.add_argument("--chunk-seconds", metavar="N", type=int, help="target length of a chunk")
         command.add_argument("--json", action="store_true", help="print one JSON object on stdout")
@@ -33,10 +37,16 @@ def build_parser() -> argparse.ArgumentParser:
 
     submit.add_argument("--callback-url", metavar="URL", help="told the outcome by HTTP POST")
     submit.add_argument("--wait", action="store_true", help="show progress until the run ends")
-    submit.add_argument("--url", metavar="URL", help="of Airflow (default: VOD_AIRFLOW_URL, http://localhost:8080)")
+    submit.add_argument(
+        "--url", metavar="URL", help="of Airflow (default: VOD_AIRFLOW_URL, http://localhost:8080)"
+    )
     submit.add_argument("--user", metavar="NAME", help="default: VOD_AIRFLOW_USER")
-    submit.add_argument("--password", metavar="TEXT", help="default: VOD_AIRFLOW_PASSWORD (better: not on a command line)")
-    submit.add_argument("--token", metavar="JWT", help="instead of user and password (default: VOD_AIRFLOW_TOKEN)")
+    submit.add_argument(
+        "--password", metavar="TEXT", help="default: VOD_AIRFLOW_PASSWORD (better: not on a command line)"
+    )
+    submit.add_argument(
+        "--token", metavar="JWT", help="instead of user and password (default: VOD_AIRFLOW_TOKEN)"
+    )
     submit.set_defaults(handler="vod_operators.cli.submit")
     return parser
 

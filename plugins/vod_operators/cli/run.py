@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import shutil
 import sys
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from vod_operators.cli.output import WEIGHTS, print_result, progress_bar
 from vod_operators.errors import VodError
 
 DAG_ID = "vod_transcode"
@@ -38,16 +38,7 @@ def main(args: argparse.Namespace) -> int:
             },
             terminal,
         )
-    urls = result["playlist_urls"]
-    if args.json:
-        print(
-            json.dumps(
-                {key: result[key] for key in ("video_id", "playlist", "playlist_urls", "renditions", "frames", "duration_s")}
-                | {"wall_s": round(time.monotonic() - begin, 3)}
-            )
-        )
-    else:
-        print("\n".join([result["playlist"], *urls]))
+    print_result(result, wall_s=time.monotonic() - begin, as_json=args.json)
     return 0
 
 
@@ -55,20 +46,20 @@ def _run_dag(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
     # Imported here, because Airflow reads its environment when it is imported.
     from airflow.dag_processing.dagbag import DagBag
     from airflow.sdk.exceptions import AirflowException
-    from tqdm import tqdm
 
     from vod_operators.operators import base
+    from vod_operators.settings import get_settings
     from vod_operators.storage import claim
     from vod_operators.storage.keys import check_video_id, claim_key
     from vod_operators.storage.stores import storage_for
 
     check_video_id(conf["video_id"])
-    settings = base.get_settings()
+    settings = get_settings()
     bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
     if DAG_ID not in bag.dags:
         raise VodError(f"the DAG cannot be loaded: {'; '.join(bag.import_errors.values())}")
     dag = bag.dags[DAG_ID]
-    follower = _Follower(tqdm(total=100, file=terminal, bar_format="{desc:<34.34} {percentage:3.0f}% |{bar}| {elapsed}"))
+    follower = _Follower(progress_bar(terminal))
     base.WATCHERS.append(follower.progress)
     for task in dag.tasks:
         task.on_execute_callback = [follower.started]
@@ -93,9 +84,6 @@ def _run_dag(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
 
 class _Follower:
     """Turns what the tasks report into one progress bar, and keeps what they returned or died of."""
-
-    # What share of the bar each task has; the mapped ones share theirs.
-    WEIGHTS = {"prepare": 2, "split": 3, "transcode": 80, "audio": 4, "concat": 3, "segment": 6, "publish": 2}
 
     def __init__(self, bar: Any) -> None:
         self.bar = bar
@@ -124,7 +112,11 @@ class _Follower:
                 self._counts["transcode"] = len(result)
             elif instance.task_id == "prepare":
                 renditions, sounds = len(result["renditions"]), len(result["audio"])
-                self._counts |= {"concat": renditions, "audio": max(1, sounds), "segment": renditions + sounds}
+                self._counts |= {
+                    "concat": renditions,
+                    "audio": max(1, sounds),
+                    "segment": renditions + sounds,
+                }
             else:
                 self.published = result
         self._show(context, 100)
@@ -137,7 +129,7 @@ class _Follower:
         instance = context["ti"]
         self._done[instance.task_id, instance.map_index or 0] = percent / 100
         total = sum(
-            part * self.WEIGHTS.get(task, 0) / self._counts.get(task, 1) for (task, _), part in self._done.items()
+            part * WEIGHTS.get(task, 0) / self._counts.get(task, 1) for (task, _), part in self._done.items()
         )
         self.bar.set_description_str(instance.rendered_map_index or instance.task_id, refresh=False)
         self.bar.n = 100 if self.published is not None else min(99, total)
@@ -189,7 +181,10 @@ def _empty_database(home: Path) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not database.is_file():
             made = subprocess.run(
-                [sys.executable, "-m", "airflow", "db", "migrate"], capture_output=True, text=True, check=False
+                [sys.executable, "-m", "airflow", "db", "migrate"],
+                capture_output=True,
+                text=True,
+                check=False,
             )
             if made.returncode:
                 raise VodError(f"airflow db migrate failed: {made.stderr.strip()[-500:]}")
@@ -208,7 +203,7 @@ def dags_folder() -> Path:
 
 @contextlib.contextmanager
 def quiet(log: Path) -> Iterator[TextIO]:
-    """Send all that is printed to a file; yields the terminal's stderr. On an error, shows where the log is."""
+    """Send all that is printed to a file; yields the terminal's stderr. A surprise names its log."""
     sys.stdout.flush()
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from vod_operators.cli.output import WEIGHTS, print_result, progress_bar
 from vod_operators.errors import InvalidInputError, StorageError, VodError
 from vod_operators.storage.keys import check_video_id
 
@@ -49,18 +50,12 @@ def main(args: argparse.Namespace) -> int:
             print(json.dumps({"dag_run_id": run_id, "state": what}) if args.json else f"{run_id}: {what}")
             return 0
         result = _follow(airflow, run_id)
-    if args.json:
-        keys = ("video_id", "playlist", "playlist_urls", "renditions", "frames", "duration_s")
-        print(json.dumps({key: result[key] for key in keys} | {"wall_s": round(time.monotonic() - begin, 3)}))
-    else:
-        print("\n".join([result["playlist"], *result["playlist_urls"]]))
+    print_result(result, wall_s=time.monotonic() - begin, as_json=args.json)
     return 0
 
 
 def _follow(airflow: Airflow, run_id: str) -> dict[str, Any]:
-    from tqdm import tqdm
-
-    with tqdm(total=100, file=sys.stderr, bar_format="{desc:<34.34} {percentage:3.0f}% |{bar}| {elapsed}") as bar:
+    with progress_bar(sys.stderr) as bar:
         while True:
             state = airflow.run(run_id)["state"]
             label, bar.n = airflow.progress(run_id)
@@ -77,9 +72,6 @@ def _follow(airflow: Airflow, run_id: str) -> dict[str, Any]:
 
 class Airflow:
     """The few calls of Airflow's REST API v2 that this needs."""
-
-    # What share of the work each task is, for a person watching a bar.
-    WEIGHTS = {"prepare": 2, "split": 3, "transcode": 80, "audio": 4, "concat": 3, "segment": 6, "publish": 2}
 
     def __init__(self, *, url: str, user: str | None, password: str | None, token: str | None) -> None:
         self._url = url.rstrip("/")
@@ -100,7 +92,10 @@ class Airflow:
         :raises SubmitError: Airflow refuses the request, or the run was for another source.
         """
         answer = self._call(
-            "POST", f"/dags/{DAG_ID}/dagRuns", {"dag_run_id": run_id, "logical_date": None, "conf": conf}, ok=(200, 409)
+            "POST",
+            f"/dags/{DAG_ID}/dagRuns",
+            {"dag_run_id": run_id, "logical_date": None, "conf": conf},
+            ok=(200, 409),
         )
         if answer.status_code == 200:
             return "started"
@@ -113,8 +108,8 @@ class Airflow:
         if different:
             asked = ", ".join(f"{key} {value!r}" for key, value in different.items())
             raise SubmitError(
-                f"video_id: run {run_id} exists for this video and preset, but with {asked}; use another video id, "
-                "or delete that run in Airflow to ask anew"
+                f"video_id: run {run_id} exists for this video and preset, but with {asked}; "
+                "use another video id, or delete that run in Airflow to ask anew"
             )
         if found["state"] == "failed":
             self._call("POST", f"{self._path(run_id)}/clear", {"dry_run": False, "only_failed": True})
@@ -132,7 +127,7 @@ class Airflow:
         for instance in self._instances(run_id):
             tasks.setdefault(instance["task_id"], []).append(instance)
         done, label = 0.0, "queued"
-        for task, weight in self.WEIGHTS.items():
+        for task, weight in WEIGHTS.items():
             instances = tasks.get(task, [])
             for instance in instances:
                 state, part = instance["state"], 0.0
@@ -179,7 +174,9 @@ class Airflow:
     def _instances(self, run_id: str) -> Iterator[dict[str, Any]]:
         offset, limit = 0, 100
         while True:
-            page = self._call("GET", f"{self._path(run_id)}/taskInstances?limit={limit}&offset={offset}").json()
+            page = self._call(
+                "GET", f"{self._path(run_id)}/taskInstances?limit={limit}&offset={offset}"
+            ).json()
             yield from page["task_instances"]
             offset += limit
             if offset >= page["total_entries"]:
@@ -224,7 +221,8 @@ class Airflow:
         if self._token is None:
             if not self._user or self._password is None:
                 raise InvalidInputError(
-                    "user: give --user and --password (VOD_AIRFLOW_USER, VOD_AIRFLOW_PASSWORD) or --token (VOD_AIRFLOW_TOKEN)"
+                    "user: give --user and --password (VOD_AIRFLOW_USER, VOD_AIRFLOW_PASSWORD) "
+                    "or --token (VOD_AIRFLOW_TOKEN)"
                 )
             answer = self._client.post(
                 f"{self._url}/auth/token", json={"username": self._user, "password": self._password}

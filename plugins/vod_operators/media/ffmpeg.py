@@ -25,7 +25,8 @@ LOCAL_ONLY: Mapping[str, str] = {"protocol_whitelist": "file", "format_whitelist
 """Input options: a playlist disguised as a video reads no other file and calls no one."""
 
 SOURCE: Mapping[str, str] = {**LOCAL_ONLY, "fflags": "+genpts"}
-"""... of a source: packets without a presentation time (AVI, MPEG-PS) get the one that their order implies."""
+"""... of a source: packets without a presentation time (AVI, MPEG-PS) get the one that follows from
+their decoding times."""
 
 SEEK_MARGIN_S = 10
 """How far before a key frame reading begins. Containers without an index of presentation times (MPEG-TS,
@@ -68,7 +69,9 @@ def cut_video(tool: str, source: str, output: str, *, stream: int, chunk: Chunk,
     if chunk.end_pts is not None:
         # Ends by decoding time, which is at most the presentation time: the frame itself is inside.
         limits["to"] = _decimal((chunk.end_pts + 1) * timeline.time_base + Fraction(1, 1000))
-    if (begin := chunk.key_pts * timeline.time_base - SEEK_MARGIN_S) > timeline.origin_pts * timeline.time_base:
+    if (
+        begin := chunk.key_pts * timeline.time_base - SEEK_MARGIN_S
+    ) > timeline.origin_pts * timeline.time_base:
         # Nothing is sought near the start: some demuxers refuse a time before their first packet.
         seek = {"ss": _decimal(begin), "seek_timestamp": 1}
     media = ffmpeg.input(source, noautorotate=None, **seek, **SOURCE)
@@ -111,7 +114,7 @@ def transcode_chunk(
     """
     # ffmpeg guesses how long the last picture is shown, and a guess below half a frame would drop it.
     # Here every picture lasts an output frame; what is too much is trimmed.
-    lasts = f"setts=duration={plan.frame_rate.denominator}/{plan.frame_rate.numerator}/TB"
+    lasts = f"setts=pts=PTS:dts=DTS:duration={plan.frame_rate.denominator}/{plan.frame_rate.numerator}/TB"
     chunk_input = ffmpeg.input(source, format="nut", noautorotate=None, **LOCAL_ONLY, **{"bsf:v": lasts})
     picture = _on_grid(chunk_input["v:0"], plan, chunk, timeline)
     made = []

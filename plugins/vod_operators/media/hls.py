@@ -95,7 +95,7 @@ class Track(Model):
         return _rate(sum(segment.size_bytes for segment in self.segments), self.ticks, self.timescale)
 
     def peak_bps(self, target_s: int) -> int:
-        """Highest rate of any contiguous segments that last 0.5 to 1.5 target durations (RFC 8216bis 4.4.6.2)."""
+        """Highest rate of contiguous segments that last 0.5 to 1.5 target durations (RFC 8216bis 4.4.6.2)."""
         return _peak(
             [(s.size_bytes, s.ticks) for s in self.segments], self.timescale, target_s, self.average_bps
         )
@@ -128,7 +128,7 @@ def _peak(pieces: Sequence[tuple[int, int]], timescale: int, target_s: int, at_l
 
 
 def target_duration_s(plan: Plan) -> int:
-    """The one target duration of all tracks (Apple 8.2): a segment and an audio frame, rounded as players round."""
+    """The one target duration of all tracks (Apple 8.2): a segment and an audio frame, rounded."""
     longest = plan.segment_frames / plan.frame_rate + Fraction(1024, 44_100)
     return max(1, int(longest + Fraction(1, 2)))
 
@@ -150,7 +150,8 @@ def measure_segment(
     for fragment in read_fragments(file):
         if fragment.decode_time != start + ticks:
             raise VerificationError(
-                f"{name}: a fragment decodes at tick {fragment.decode_time}, not at {start + ticks}: a gap or an overlap"
+                f"{name}: a fragment decodes at tick {fragment.decode_time}, "
+                f"not at {start + ticks}: a gap or an overlap"
             )
         if video:
             if not fragment.starts_with_sync or not starts_with_idr(first_sample(file, fragment)):
@@ -188,7 +189,10 @@ def check_video_track(track: Track, plan: Plan, rendition: Rendition, frames: in
 
 
 def check_audio_track(track: Track, rendition: AudioRendition, samples: int) -> None:
-    """:raises VerificationError: more than the encoder's priming and one frame away from the planned length."""
+    """Compare with the plan: the encoder's priming and a filled up last frame may be added to its length.
+
+    :raises VerificationError: the track is not what was planned.
+    """
     # 1024 samples of priming before, and the last frame of 1024 filled up.
     if not samples <= track.ticks <= samples + 2 * 1024:
         raise VerificationError(

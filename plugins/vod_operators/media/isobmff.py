@@ -7,6 +7,7 @@ block of memory however long the video is, and every frame is accounted for from
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -49,6 +50,8 @@ class Fragment:
 def _children(data: bytes | bytearray, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Type, begin of the payload and end of each box in ``data[begin:end]``."""
     while begin < end:
+        if begin + 8 > end:
+            raise VerificationError("MP4: a box ends inside a header")
         size, kind = struct.unpack_from(">I4s", data, begin)
         if size < 8 or begin + size > end:
             raise VerificationError(f"MP4: box {kind!r} of {size} bytes does not fit where it stands")
@@ -75,6 +78,13 @@ def _decode_time_field(moof: bytes | bytearray) -> tuple[int, str]:
 
 
 def _parse_moof(moof: bytes | bytearray, offset: int, mdat_size: int) -> Fragment:
+    try:
+        return _read_moof(moof, offset, mdat_size)
+    except (struct.error, IndexError):
+        raise VerificationError("MP4: a 'moof' box ends before its last sample") from None
+
+
+def _read_moof(moof: bytes | bytearray, offset: int, mdat_size: int) -> Fragment:
     at, form = _decode_time_field(moof)
     decode_time = struct.unpack_from(form, moof, at)[0]
 
@@ -119,8 +129,9 @@ def _parse_moof(moof: bytes | bytearray, offset: int, mdat_size: int) -> Fragmen
 class _Blocks:
     """A stream of blocks, read by size."""
 
-    def __init__(self, blocks: Iterable[bytes]) -> None:
-        self._blocks = iter(blocks)
+    def __init__(self, name: str, blocks: Iterable[bytes]) -> None:
+        self._name = name
+        self._blocks = filter(None, blocks)  # an empty block is not the end
         self._held = b""
 
     def read(self, size: int) -> bytes:
@@ -134,12 +145,19 @@ class _Blocks:
         self._held = data[size:]
         return data[:size]
 
+    def read_all(self, size: int) -> bytes:
+        """Exactly ``size`` bytes."""
+        data = self.read(size)
+        if len(data) < size:
+            raise VerificationError(f"{self._name}: the file ends inside a box")
+        return data
+
     def copy(self, size: int) -> Iterator[bytes]:
         """``size`` bytes as they come."""
         while size:
             block = self._held or next(self._blocks, b"")
             if not block:
-                raise VerificationError("MP4: the file ends inside a box")
+                raise VerificationError(f"{self._name}: the file ends inside a box")
             piece, self._held = block[:size], block[size:]
             size -= len(piece)
             yield piece
@@ -150,13 +168,13 @@ class _Blocks:
         if not raw:
             return None
         if len(raw) < 8:
-            raise VerificationError("MP4: the file ends inside a box header")
+            raise VerificationError(f"{self._name}: the file ends inside a box header")
         size, kind = struct.unpack(">I4s", raw)
         if size == 1:
-            raw += self.read(8)
+            raw += self.read_all(8)
             size = struct.unpack_from(">Q", raw, 8)[0]
         if size < len(raw):
-            raise VerificationError(f"MP4: box {kind!r} has an impossible size of {size} bytes")
+            raise VerificationError(f"{self._name}: box {kind!r} has an impossible size of {size} bytes")
         return raw, kind, size - len(raw)
 
 
@@ -184,7 +202,7 @@ def join(parts: Iterable[Part]) -> Iterator[bytes]:
     """
     sequence, init = 0, None
     for part in parts:
-        stream, mine, samples = _Blocks(part.blocks), b"", 0
+        stream, mine, samples = _Blocks(part.name, part.blocks), b"", 0
         while header := stream.box_header():
             raw, kind, size = header
             if kind == b"mdat":
@@ -193,7 +211,7 @@ def join(parts: Iterable[Part]) -> Iterator[bytes]:
                 continue
             if size > MAX_HEADER_BYTES:
                 raise VerificationError(f"{part.name}: MP4 box {kind!r} of {size} bytes")
-            box = bytearray(raw + stream.read(size))
+            box = bytearray(raw + stream.read_all(size))
             if kind in (b"ftyp", b"moov"):
                 mine += box
             elif kind == b"moof":
@@ -233,6 +251,7 @@ def _check_continuous(part: Part, fragment: Fragment, samples: int) -> None:
 
 def read_fragments(file: BinaryIO) -> Iterator[Fragment]:
     """The fragments of an open file, from its headers alone."""
+    end = file.seek(0, os.SEEK_END)
     file.seek(0)
     moof, moof_offset = b"", 0
     while header := file.read(8):
@@ -242,11 +261,15 @@ def read_fragments(file: BinaryIO) -> Iterator[Fragment]:
         size, kind = struct.unpack(">I4s", header)
         if size == 1:
             header += file.read(8)
+            if len(header) < 16:
+                raise VerificationError("MP4: the file ends inside a box header")
             size = struct.unpack_from(">Q", header, 8)[0]
         if size < len(header):
             raise VerificationError(f"MP4: box {kind!r} has an impossible size of {size} bytes")
+        if offset + size > end:
+            raise VerificationError(f"MP4: the file ends inside box {kind!r}")
         if kind == b"moof":
-            moof, moof_offset = header + file.read(size - 8), offset
+            moof, moof_offset = header + file.read(size - len(header)), offset
         elif kind == b"mdat":
             yield _parse_moof(moof, moof_offset, size)
         file.seek(offset + size)

@@ -32,14 +32,24 @@ from vod_operators.media.models import (
 PLAN_VERSION = 1
 """Raised whenever the same source and preset would give other bytes, so that no old checkpoint is reused."""
 
+AIRFLOW_MAP_LIMIT = 1024
+"""Airflow maps a task at most so many times (``[core] max_map_length``)."""
+
 MAX_CHUNKS = 1000
-"""Airflow maps a task at most 1024 times (``[core] max_map_length``)."""
+"""What is planned for from a declared duration, which may be a little short."""
 
 SOURCE_SIZE_GAIN = Fraction(5, 4)
-"""A source with this many times the pixels of the largest rung it fills also gets a rendition of its own size."""
+"""A source with so many times the pixels of the largest rung it fills also gets one of its own size."""
 
 NEARLY_FULL = Fraction(51, 50)
 """A source this close below a rung's box (1904x1072, say) counts as filling it."""
+
+
+NEARLY_WITHIN = Fraction(51, 50)
+"""A rate this close above a preset's limit (60.1, say) loses a frame now and then, not every other one."""
+
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
+"""What can stand in a playlist as a language tag (RFC 5646)."""
 
 
 # --- renditions -----------------------------------------------------------------------------
@@ -114,10 +124,15 @@ def plan_audio(source: Source, preset: Preset) -> tuple[AudioRendition, ...]:
     """One rendition for each sound track of the source, with unique titles and one default."""
     default = next((i for i, stream in enumerate(source.audio) if stream.default), 0)
     titles: list[str] = []
+    languages = [
+        language if _LANGUAGE.fullmatch(language := s.language or "") else None for s in source.audio
+    ]
     for number, stream in enumerate(source.audio, start=1):
         # A quote or a line break would end the attribute of the playlist it goes into.
-        title = re.sub(r'["\x00-\x1f]', "", stream.title or stream.language or "") or f"Audio {number}"
-        titles.append(title if title not in titles else f"{title} ({number})")
+        title = re.sub(r'["\x00-\x1f]', "", stream.title or languages[number - 1] or "") or f"Audio {number}"
+        while title in titles:
+            title = f"{title} ({number})"
+        titles.append(title)
     return tuple(
         AudioRendition(
             name=f"audio-{i}",
@@ -125,7 +140,7 @@ def plan_audio(source: Source, preset: Preset) -> tuple[AudioRendition, ...]:
             channels=preset.audio.channels,
             sample_rate=preset.audio.sample_rate,
             bitrate_bps=preset.audio.bitrate_bps,
-            language=stream.language,
+            language=languages[i],
             title=titles[i],
             default=i == default,
         )
@@ -136,9 +151,9 @@ def plan_audio(source: Source, preset: Preset) -> tuple[AudioRendition, ...]:
 def output_rate(rate: Fraction, limit: int) -> Fraction:
     """The source's rate, or the largest whole fraction of it that is within the limit: 120 -> 60."""
     divisor = 1
-    while rate / divisor > limit:
+    while rate / divisor > limit * NEARLY_WITHIN:
         divisor += 1
-    return rate / divisor
+    return min(rate / divisor, Fraction(limit))
 
 
 def make_plan(
@@ -166,7 +181,7 @@ def make_plan(
     if source.duration_ms is not None:
         frames = round(Fraction(source.duration_ms, 1000) * rate)
         if chunk_seconds_is_asked:
-            refuse_too_many_chunks(frames, chunk, rate)
+            refuse_too_many_chunks(frames, chunk, segment, rate)
         else:
             chunk = max(chunk, -(-frames // MAX_CHUNKS // segment) * segment)
     return Plan(
@@ -194,14 +209,18 @@ def fingerprint(*facts: Model | str | int) -> str:
 # --- time -----------------------------------------------------------------------------------
 
 
-def refuse_too_many_chunks(frames: int, chunk_frames: int, rate: Fraction) -> None:
+def refuse_too_many_chunks(
+    frames: int, chunk_frames: int, segment_frames: int, rate: Fraction, *, limit: int = MAX_CHUNKS
+) -> None:
     """:raises InvalidInputError: if so many frames make more chunks than Airflow can map."""
     count = -(-frames // chunk_frames)
-    if count > MAX_CHUNKS:
-        least = -(-frames // MAX_CHUNKS) / rate
+    if count > limit:
+        # Whole segments, because what is asked for is rounded to them.
+        least = -(-frames // MAX_CHUNKS // segment_frames) * segment_frames / rate
         raise InvalidInputError(
-            f"chunk_seconds: {float(chunk_frames / rate):.0f} s makes {count} chunks of {float(frames / rate):.0f} s "
-            f"of video, and Airflow can map at most {MAX_CHUNKS}; ask for {-(-least // 1)} s or more"
+            f"chunk_seconds: {float(chunk_frames / rate):.0f} s makes {count} chunks "
+            f"of {float(frames / rate):.0f} s of video, and Airflow can map at most {limit}; "
+            f"ask for {-(-least // 1)} s or more"
         )
 
 
@@ -239,7 +258,7 @@ def plan_timeline(
 
     :param pts: timestamps of all frames that are shown, ascending, in ticks of the source's video.
     :param key_pts: timestamps of its key frames, ascending, those before the first shown one too.
-    :param last_duration: ticks that the last frame is shown for.
+    :param last_duration: ticks that the last frame is shown for; 0 if the source does not say.
     :param audio_end: where each sound track ends, in seconds of the source's clock.
     :raises InvalidInputError: no frame is shown, or there are too many chunks.
     """
@@ -248,12 +267,22 @@ def plan_timeline(
         raise InvalidInputError("source: its video stream has no key frame to start decoding from")
     origin, time_base = pts[0], plan.source.video.time_base
     frames_a_tick = time_base * plan.frame_rate
-    frames = max(1, grid_frame(pts[-1] + last_duration, origin, frames_a_tick))
-    refuse_too_many_chunks(frames, plan.chunk_frames, plan.frame_rate)
+    # Without a duration the last frame lasts as long as any other, or it would be lost.
+    lasts = last_duration or max(1, round(1 / (plan.source.video.frame_rate * time_base)))
+    frames = max(1, grid_frame(pts[-1] + lasts, origin, frames_a_tick))
+    # The count of frames may differ a little from the duration that the chunk length was chosen by.
+    refuse_too_many_chunks(
+        frames, plan.chunk_frames, plan.segment_frames, plan.frame_rate, limit=AIRFLOW_MAP_LIMIT
+    )
+    for audio in plan.audio:
+        if audio.name not in audio_end:
+            raise InvalidInputError(f"source: its audio stream {audio.stream.index} holds no packets")
     grid = [grid_frame(p, origin, frames_a_tick) for p in pts]
     key_grid = [grid_frame(p, origin, frames_a_tick) for p in key_pts]
 
     chunks = []
+    # A deinterlacer makes a picture from the one before it too.
+    pre_roll = 1 if plan.source.video.interlaced else 0
     for index, (first, last) in enumerate(plan_chunk_ranges(frames, plan.chunk_frames, plan.gop_frames)):
         after = bisect_left(grid, last)
         chunks.append(
@@ -261,7 +290,7 @@ def plan_timeline(
                 index=index,
                 first=first,
                 last=last,
-                key_pts=key_pts[bisect_right(key_grid, first) - 1],
+                key_pts=key_pts[max(0, bisect_right(key_grid, first - pre_roll) - 1)],
                 end_pts=pts[after] if after < len(pts) else None,
             )
         )
@@ -274,6 +303,5 @@ def plan_timeline(
         audio_samples={
             audio.name: max(0, round((audio_end[audio.name] - origin * time_base) * audio.sample_rate))
             for audio in plan.audio
-            if audio.name in audio_end
         },
     )

@@ -18,6 +18,10 @@ RATE_TOLERANCE = Fraction(1, 500)
 """Nominal and average rate of a constant-rate source differ by less than this part (declared
 durations are rounded); the rates of a phone's or a screen recording's video differ by more."""
 
+NEARLY_ALL_FRAMES = Fraction(21, 20)
+"""A source whose average is this close below its nominal rate has that rate, with a few frames left out
+or a last one that is shown for longer."""
+
 STANDARD_RATES = tuple(
     Fraction(rate)
     for rate in (
@@ -112,6 +116,7 @@ def _is_sound(stream: dict[str, Any]) -> bool:
         stream.get("codec_type") == "audio"
         and bool(stream.get("codec_name"))
         and bool(stream.get("channels"))
+        and stream.get("sample_rate", "0") != "0"
     )
 
 
@@ -170,13 +175,16 @@ def frame_rate(nominal: Fraction | None, average: Fraction | None) -> tuple[Frac
     """The rate of the output grid, and whether the source's rate varies.
 
     A constant rate is kept, snapped to the standard one that it is a rounding of. A variable rate
-    goes onto the standard rate next above its average, so that few frames are dropped.
+    goes onto its nominal rate if it nearly is that; otherwise onto the standard rate next above its
+    average, so that few frames are dropped.
     """
     if nominal is None or average is None:
         known = nominal or average
         return (_snap(known), False) if known else (None, False)
     if abs(nominal - average) <= RATE_TOLERANCE * nominal:
         return _snap(nominal), False
+    if average <= nominal <= average * NEARLY_ALL_FRAMES and _snap(nominal) in STANDARD_RATES:
+        return _snap(nominal), True
     snapped = _snap(average)
     if snapped in STANDARD_RATES:
         return snapped, True

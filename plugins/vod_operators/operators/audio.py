@@ -48,15 +48,17 @@ class VodEncodeAudioOperator(VodBaseOperator):
             return done.facts
         source = checkpoint.load(self.temp, job.source_keys.marker("split"))
         if source is None:
-            raise VerificationError(f"{audio.name}: its source packets are missing or damaged; clear the task 'split'")
+            raise VerificationError(
+                f"{audio.name}: its source packets are missing or damaged; clear the task 'split'"
+            )
         samples = timeline.audio_samples[audio.name]
         begin = time.monotonic()
         with self.scratch() as folder:
             checkpoint.obtain(self.temp, source.objects[audio.name], folder / "audio.nut")
-            argv = ffmpeg.encode_audio(self.tools.ffmpeg, "audio.nut", "audio.mp4", audio=audio, samples=samples)
-            self.runner.run(
-                argv, folder=folder, on_line=self.progress(context, samples / audio.sample_rate)
+            argv = ffmpeg.encode_audio(
+                self.tools.ffmpeg, "audio.nut", "audio.mp4", audio=audio, samples=samples
             )
+            self.runner.run(argv, folder=folder, on_line=self.progress(context, samples / audio.sample_rate))
             with (folder / "audio.mp4").open("rb") as file:
                 encoded = sum(fragment.duration for fragment in read_fragments(file))
             if not samples <= encoded <= samples + 2 * AAC_FRAME:

@@ -53,7 +53,7 @@ class VodConcatOperator(VodBaseOperator):
             marker = checkpoint.load(self.temp, job.work_keys.marker(chunk.name))
             if marker is None:
                 raise VerificationError(
-                    f"{chunk.name}: not encoded, or its files are missing or damaged; clear its task 'transcode'"
+                    f"{chunk.name}: not encoded, or files of it are missing; clear its task 'transcode'"
                 )
             yield Part(
                 name=f"{chunk.name}/{rendition}",

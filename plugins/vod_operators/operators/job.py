@@ -32,7 +32,9 @@ class Job(Model):
     @property
     def work_keys(self) -> WorkKeys:
         """Keys of the encoded files."""
-        return WorkKeys(temp_uri=self.temp_uri, video_id=self.plan.video_id, fingerprint=self.work_fingerprint)
+        return WorkKeys(
+            temp_uri=self.temp_uri, video_id=self.plan.video_id, fingerprint=self.work_fingerprint
+        )
 
     @property
     def result_keys(self) -> ResultKeys:

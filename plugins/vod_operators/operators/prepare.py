@@ -19,8 +19,8 @@ from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.job import Job
 from vod_operators.operators.source import place_for_probing
 from vod_operators.storage.base import ObjectInfo
-from vod_operators.storage.http import redact
 from vod_operators.storage.keys import WorkKeys, check_video_id
+from vod_operators.storage.redact import redact
 from vod_operators.storage.stores import get_bytes
 
 
@@ -35,7 +35,9 @@ class VodPrepareOperator(VodBaseOperator):
 
     template_fields: Sequence[str] = ("video_id", "source", "preset", "chunk_seconds")
 
-    def __init__(self, *, video_id: str, source: str, preset: str, chunk_seconds: str = "", **kwargs: Any) -> None:
+    def __init__(
+        self, *, video_id: str, source: str, preset: str, chunk_seconds: str = "", **kwargs: Any
+    ) -> None:
         super().__init__(multiple_outputs=True, **kwargs)
         self.video_id = video_id
         self.source = source
@@ -73,7 +75,9 @@ class VodPrepareOperator(VodBaseOperator):
         if self.chunk_seconds in ("", "None"):
             return None
         if not str(self.chunk_seconds).isdigit() or not 1 <= int(self.chunk_seconds) <= 3600:
-            raise InvalidInputError(f"chunk_seconds: {self.chunk_seconds!r} is not a whole number from 1 to 3600")
+            raise InvalidInputError(
+                f"chunk_seconds: {self.chunk_seconds!r} is not a whole number from 1 to 3600"
+            )
         return int(self.chunk_seconds)
 
     def _find_source(self) -> ObjectInfo:
@@ -102,7 +106,12 @@ class VodPrepareOperator(VodBaseOperator):
     def _store(self, plan: Plan, found: ObjectInfo) -> tuple[WorkKeys, Job]:
         versions = self._versions()
         source = fingerprint(
-            PLAN_VERSION, found.size, found.version, str(plan.frame_rate), plan.chunk_frames, versions["ffmpeg"]
+            PLAN_VERSION,
+            found.size,
+            found.version,
+            str(plan.frame_rate),
+            plan.chunk_frames,
+            versions["ffmpeg"],
         )
         work = fingerprint(source, plan)
         job = Job(

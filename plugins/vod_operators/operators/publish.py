@@ -16,8 +16,8 @@ from vod_operators.operators.job import Job
 from vod_operators.operators.result import RenditionResult, SourceFacts, VideoResult
 from vod_operators.operators.segment import IMMUTABLE, PLAYLIST_TYPE
 from vod_operators.storage import checkpoint, claim
-from vod_operators.storage.http import redact
 from vod_operators.storage.keys import claim_key
+from vod_operators.storage.redact import redact
 
 SHORT_LIVED = "public, max-age=2"
 """For what is replaced when a video is published again."""
@@ -79,8 +79,8 @@ class VodPublishOperator(VodBaseOperator):
             for stored in marker.objects.values():
                 if found.get(stored.uri) != stored.size_bytes:
                     raise VerificationError(
-                        f"{stored.uri}: has {found.get(stored.uri, 'no')} bytes, {stored.size_bytes} were written; "
-                        "clear its task 'segment'"
+                        f"{stored.uri}: has {found.get(stored.uri, 'no')} bytes, "
+                        f"{stored.size_bytes} were written; clear its task 'segment'"
                     )
             tracks.append(Track.model_validate(marker.facts))
         return tracks

@@ -32,7 +32,7 @@ class VodReleaseOperator(VodBaseOperator):
         self.result = result
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns the outcome: ``{"video_id", "run_id", "state": "done" | "failed", "result" | "failed_tasks"}``."""
+        """Returns the outcome: ``{"video_id", "run_id", "state"}`` and ``"result"`` or ``"failed_tasks"``."""
         outcome: dict[str, Any] = {"video_id": self.video_id, "run_id": context["dag_run"].run_id}
         if self.result:
             outcome |= {"state": "done", "result": self.result}
@@ -41,7 +41,9 @@ class VodReleaseOperator(VodBaseOperator):
         released = claim.release(
             self.temp, claim_key(self.settings.temp_uri, self.video_id), owner=self.run_name(context)
         )
-        self.log.info("%s: %s; claim %s", self.video_id, outcome["state"], "released" if released else "not held")
+        self.log.info(
+            "%s: %s; claim %s", self.video_id, outcome["state"], "released" if released else "not held"
+        )
         if self.callback_url:
             self._notify(outcome)
         return outcome
@@ -50,7 +52,9 @@ class VodReleaseOperator(VodBaseOperator):
         run = context["dag_run"]
         states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id])
         return sorted(
-            task for task, state in states.get(run.run_id, {}).items() if state in ("failed", "upstream_failed")
+            task
+            for task, state in states.get(run.run_id, {}).items()
+            if state in ("failed", "upstream_failed")
         )
 
     def _notify(self, outcome: dict[str, Any]) -> None:

@@ -95,7 +95,9 @@ class VodSegmentHlsOperator(VodBaseOperator):
                 (folder / "iframes.m3u8").write_text(hls.i_frame_playlist(track, target), "utf-8")
             objects = self._store(job, track, folder)
         checkpoint.save(
-            self.temp, keys.marker(f"hls-{name}"), Marker(objects=objects, facts=track.model_dump(mode="json"))
+            self.temp,
+            keys.marker(f"hls-{name}"),
+            Marker(objects=objects, facts=track.model_dump(mode="json")),
         )
         return track
 

@@ -45,7 +45,9 @@ def _mp4_index(storage: Storage, source: ObjectInfo) -> tuple[int, int] | None:
     for _ in range(MAX_BOXES):
         if offset + 16 > source.size:
             return None
-        size, kind, large = struct.unpack(">I4sQ", b"".join(storage.read(source.uri, start=offset, length=16)))
+        size, kind, large = struct.unpack(
+            ">I4sQ", b"".join(storage.read(source.uri, start=offset, length=16))
+        )
         if offset == 0 and kind not in (b"ftyp", b"mdat", b"wide", b"free", b"skip", b"pnot"):
             return None
         size = large if size == 1 else size

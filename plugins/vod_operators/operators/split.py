@@ -18,7 +18,7 @@ from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.job import Job
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
-from vod_operators.storage.http import redact
+from vod_operators.storage.redact import redact
 from vod_operators.storage.stores import fetch
 
 
@@ -69,7 +69,9 @@ class VodSplitOperator(VodBaseOperator):
                 last_duration=packets.last_duration,
                 audio_end=packets.audio_end,
             )
-            self.temp.write(keys.timeline, [timeline.model_dump_json().encode()], content_type="application/json")
+            self.temp.write(
+                keys.timeline, [timeline.model_dump_json().encode()], content_type="application/json"
+            )
             every = packets.all_pts
             objects = {}
             for chunk in timeline.chunks:
@@ -103,12 +105,15 @@ class VodSplitOperator(VodBaseOperator):
             return done.objects[chunk.name]
         name = f"{chunk.name}.nut"
         stream = job.plan.source.video.index
-        argv = ffmpeg.cut_video(self.tools.ffmpeg, "source", name, stream=stream, chunk=chunk, timeline=timeline)
+        argv = ffmpeg.cut_video(
+            self.tools.ffmpeg, "source", name, stream=stream, chunk=chunk, timeline=timeline
+        )
         self.runner.run(argv, folder=folder)
         cut: list[str] = []
         self.runner.run(probe.read_packets(self.tools.ffprobe, name), folder=folder, on_line=cut.append)
-        needed = bisect_left(every, chunk.key_pts), (
-            len(every) if chunk.end_pts is None else bisect_right(every, chunk.end_pts)
+        needed = (
+            bisect_left(every, chunk.key_pts),
+            (len(every) if chunk.end_pts is None else bisect_right(every, chunk.end_pts)),
         )
         if len(cut) < needed[1] - needed[0]:
             raise VerificationError(

@@ -49,7 +49,9 @@ class VodTranscodeChunkOperator(VodBaseOperator):
             return done.facts
         source = checkpoint.load(self.temp, job.source_keys.marker(chunk.name))
         if source is None:
-            raise VerificationError(f"{chunk.name}: its source packets are missing or damaged; clear the task 'split'")
+            raise VerificationError(
+                f"{chunk.name}: its source packets are missing or damaged; clear the task 'split'"
+            )
         begin = time.monotonic()
         with self.scratch() as folder:
             checkpoint.obtain(self.temp, source.objects[chunk.name], folder / "chunk.nut")
@@ -71,7 +73,9 @@ class VodTranscodeChunkOperator(VodBaseOperator):
                 "speed": round(media_s / seconds, 3),
                 "warnings": warnings,
             }
-            return checkpoint.save(self.temp, keys.marker(chunk.name), Marker(objects=stored, facts=facts)).facts
+            return checkpoint.save(
+                self.temp, keys.marker(chunk.name), Marker(objects=stored, facts=facts)
+            ).facts
 
 
 def check_encoded_chunk(path: Path, name: str, plan: Plan, chunk: Chunk) -> None:
@@ -80,7 +84,9 @@ def check_encoded_chunk(path: Path, name: str, plan: Plan, chunk: Chunk) -> None
     with path.open("rb") as file:
         for fragment in read_fragments(file):
             if fragment.decode_time != decode_time or frames % plan.gop_frames:
-                raise VerificationError(f"{name}: a GOP begins at frame {frames}, tick {fragment.decode_time}")
+                raise VerificationError(
+                    f"{name}: a GOP begins at frame {frames}, tick {fragment.decode_time}"
+                )
             if not starts_with_idr(first_sample(file, fragment)):
                 raise VerificationError(f"{name}: frame {frames} is not an IDR picture")
             frames += len(fragment.durations)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import signal
 import subprocess
@@ -16,6 +17,9 @@ from typing import IO
 
 from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError
 from vod_operators.runners.base import STDERR_LINES, Line
+
+_PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""The host is out of processes, memory or files: no fault of the tool's, and better in a moment."""
 
 _PR_SET_PDEATHSIG = 1
 # Loaded here: between fork and exec nothing may import or take a lock.
@@ -56,6 +60,8 @@ class LocalRunner:
                 preexec_fn=lambda: _die_with_parent(parent),
             )
         except OSError as error:
+            if error.errno in _PASSING:
+                raise
             raise InvalidInputError(
                 f"{argv[0]} cannot be run: {error.strerror}; check VOD_FFMPEG, VOD_FFPROBE, "
                 "VOD_PACKAGER or reinstall the package"
@@ -71,10 +77,12 @@ class LocalRunner:
                 if on_line is not None:
                     on_line(line)
             returncode = process.wait()
-            errors.join()
         finally:
             self.kill()
             process.wait()
+            errors.join()
+            process.stdout.close()
+            process.stderr.close()
             self._process = None
         if returncode:
             kind = ToolKilledError if returncode < 0 else ToolError

@@ -31,7 +31,7 @@ class ProgressReader:
     def __call__(self, line: str) -> None:
         """Take one line of stdout."""
         key, _, value = line.partition("=")
-        if key == "out_time_us" and value.lstrip("-").isdigit():
+        if key == "out_time_us" and value.lstrip("-").isdigit() and self._seconds > 0:
             self._percent = min(100.0, max(0.0, int(value) / 10_000 / self._seconds))
         elif key == "speed":
             self._speed = _number(value.strip().rstrip("x"))

@@ -46,12 +46,24 @@ class Storage(Protocol):
         A dropped connection is resumed from the byte it stopped at, of the same version of the object.
         """
 
-    def write(self, uri: str, blocks: Iterable[bytes], *, content_type: str = "application/octet-stream",
-              cache_control: str | None = None) -> None:
+    def write(
+        self,
+        uri: str,
+        blocks: Iterable[bytes],
+        *,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> None:
         """Replace the object with the blocks laid end to end; visible only once all are written."""
 
-    def store(self, path: Path, uri: str, *, content_type: str = "application/octet-stream",
-              cache_control: str | None = None) -> None:
+    def store(
+        self,
+        path: Path,
+        uri: str,
+        *,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> None:
         """Move a local file into the store. The file is consumed: do not use ``path`` afterwards."""
 
     def create(self, uri: str, data: bytes) -> str | None:

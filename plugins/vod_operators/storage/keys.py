@@ -39,7 +39,8 @@ def check_video_id(video_id: str) -> str:
     if not re.fullmatch(VIDEO_ID_PATTERN, video_id):
         shown = video_id if len(video_id) <= 40 else f"{video_id[:40]}... ({len(video_id)} characters)"
         raise InvalidInputError(
-            f"video_id: {shown!r} is not usable; use 1 to 128 of A-Z a-z 0-9 _ -, starting with a letter or a digit"
+            f"video_id: {shown!r} is not usable; use 1 to 128 of A-Z a-z 0-9 _ -, "
+            "starting with a letter or a digit"
         )
     return video_id
 

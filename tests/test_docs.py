@@ -1,0 +1,69 @@
+"""The README says what is true: settings, presets, commands, links."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tools import ROOT
+from vod_operators.cli.main import build_parser
+from vod_operators.media.presets.catalog import preset_names
+from vod_operators.settings import VodSettings
+
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def settings_table() -> str:
+    """The table of all settings, as the README has it."""
+    rows = []
+    for name, field in VodSettings.model_fields.items():
+        default = (
+            ""
+            if field.is_required() or field.default_factory or field.default in (None, ())
+            else f"`{field.default}`"
+        )
+        rows.append(f"| `VOD_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
+def test_the_configuration_table_is_that_of_the_settings() -> None:
+    assert settings_table() in README
+
+
+def test_every_preset_is_described() -> None:
+    for name in preset_names():
+        assert f"| `{name}` |" in README
+
+
+def test_every_make_target_that_is_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
+    named = set()
+    for document in (ROOT / "README.md", ROOT / "docs" / "architecture.md"):
+        named |= set(re.findall(r"(?:^|`)make ([a-z-]+)", document.read_text("utf-8"), re.M))
+    assert named and named <= targets
+
+
+def test_every_command_that_is_named_exists() -> None:
+    commands = next(a for a in build_parser()._actions if a.dest == "command").choices
+    assert set(re.findall(r"\bvod (run|submit|[a-z]+) (?:--|[A-Za-z])", README)) <= set(commands or {})
+
+
+def test_every_link_leads_somewhere() -> None:
+    for document in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text("utf-8")):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_rest_call_names_the_params_of_the_dag() -> None:
+    source = (ROOT / "dags" / "vod_transcode.py").read_text("utf-8")
+    params = set(re.findall(r'^    "([a-z_]+)": Param\(', source, re.M))
+    assert set(re.findall(r"^\| `([a-z_]+)` \| (?:required|`h264`|)? ?\|", README, re.M)) == params
+
+
+if __name__ == "__main__":  # writes the table into the README
+    text = re.sub(
+        r"(\| variable \| default \| \|\n\|---\|---\|---\|\n)(?:.*\n)*?\n",
+        lambda m: m[1] + settings_table() + "\n\n",
+        README,
+    )
+    Path(ROOT / "README.md").write_text(text, "utf-8")
