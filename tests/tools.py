@@ -118,7 +118,7 @@ def check_presentation(folder: Path, *, frames: int, rate: Fraction, audio: bool
 def starts_with_idr(init: Path, segment: Path) -> bool:
     """Whether the segment's first slice is of an IDR picture, in the Annex B that ffmpeg makes of it."""
     data = subprocess.run(
-        [FFMPEG, "-v", "error", "-nostdin", "-i", "-", "-c", "copy", 
+        [FFMPEG, "-v", "error", "-nostdin", "-i", "-", "-c", "copy",
          "-bsf:v", "h264_mp4toannexb,filter_units=pass_types=1-5", "-frames:v", "1", "-f", "h264", "-"],
         input=init.read_bytes() + segment.read_bytes(), check=True, capture_output=True,
     ).stdout  # fmt: skip

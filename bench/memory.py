@@ -1,0 +1,145 @@
+"""Peak memory of every step, on a short and on a long video: `.venv/bin/python bench/memory.py`.
+
+Each step runs the real operator in a process of its own, outside Airflow. Printed is the largest
+resident size, in MB, of the task's process (Airflow's imports included) and of the largest tool it
+started (ffmpeg, ffprobe, packager), for 3 and for 30 minutes. They must not grow with the video.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+PRESET = {
+    "title": "Bench",
+    "description": "One rendition that encodes quickly into a large file.",
+    "encoder": "libx264",
+    "encoder_preset": "ultrafast",
+    "rungs": [
+        {
+            "name": "360p",
+            "width": 640,
+            "height": 360,
+            "crf": 16,
+            "max_bitrate_bps": 6_000_000,
+            "buffer_bits": 6_000_000,
+        }
+    ],
+    "audio": {"bitrate_bps": 128_000},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--minutes", type=int, nargs="+", default=[3, 30])
+    parser.add_argument("--step", nargs=3, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.step:
+        print(json.dumps(step(args.step[0], args.step[1], json.loads(args.step[2]))))
+        return
+    with tempfile.TemporaryDirectory(prefix="vod-bench-") as name:
+        table = {minutes: measure(Path(name), minutes) for minutes in args.minutes}
+    print(f"{'step':<10}" + "".join(f"{f'{m} min: task':>16}{'tool':>8}" for m in table) + "   ratio of task")
+    for task in table[args.minutes[0]]:
+        rows = [table[minutes][task] for minutes in args.minutes]
+        cells = "".join(f"{own:>16.0f}{tool:>8.0f}" for own, tool in rows)
+        print(f"{task:<10}{cells}{rows[-1][0] / rows[0][0]:>10.2f}")
+
+
+def measure(root: Path, minutes: int) -> dict[str, tuple[float, float]]:
+    """Task -> MB of the task's process and of its largest tool."""
+    source, home = generate(root, minutes), root / str(minutes)
+    (home / "presets").mkdir(parents=True)
+    (home / "presets" / "bench.json").write_text(json.dumps(PRESET))
+    env = os.environ | {
+        "AIRFLOW_HOME": str(home / "airflow"),
+        "VOD_TEMP_URI": (home / "tmp").as_uri(),
+        "VOD_RESULTS_URI": (home / "results").as_uri(),
+        "VOD_WORK_DIR": str(home / "work"),
+        "VOD_PRESETS_DIR": str(home / "presets"),
+    }
+    peaks: dict[str, tuple[float, float]] = {}
+
+    def run(task: str, operator: str, **given: Any) -> Any:
+        print(f"{minutes} min: {task}   ", end="\r", file=sys.stderr, flush=True)
+        out = subprocess.run(
+            [sys.executable, __file__, "--step", task, operator, json.dumps(given)],
+            env=env,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        answer = json.loads(out.stdout.splitlines()[-1])
+        old = peaks.get(task, (0.0, 0.0))
+        peaks[task] = (max(old[0], answer["task_mb"]), max(old[1], answer["tool_mb"]))
+        return answer["result"]
+
+    found = run("prepare", "prepare.VodPrepareOperator", video_id="v", source=source.as_uri(), preset="bench")
+    plan = found["plan"]
+    for chunk in run("split", "split.VodSplitOperator", plan=plan):
+        run("transcode", "transcode.VodTranscodeChunkOperator", plan=plan, chunk=chunk)
+    for track in found["audio"]:
+        run("audio", "audio.VodEncodeAudioOperator", plan=plan, track=track)
+    for track in found["renditions"]:
+        run("concat", "concat.VodConcatOperator", plan=plan, track=track)
+    for track in found["renditions"] + found["audio"]:
+        run("segment", "segment.VodSegmentHlsOperator", plan=plan, track=track)
+    run("publish", "publish.VodPublishOperator", plan=plan)
+    return peaks
+
+
+def generate(root: Path, minutes: int) -> Path:
+    """A 1080p29.97 video of 8 Mb/s with stereo sound; one minute is made and repeated."""
+    import imageio_ffmpeg
+
+    ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y"]
+    minute = root / "minute.mp4"
+    if not minute.exists():
+        inputs = ["-f", "lavfi", "-i", "testsrc2=s=1920x1080:r=30000/1001:d=60"]
+        inputs += ["-f", "lavfi", "-i", "sine=440:r=48000:d=60"]
+        codecs = [
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+            "-b:v",
+            "8M",
+            "-g",
+            "120",
+            "-c:a",
+            "aac",
+            "-ac",
+            "2",
+        ]
+        subprocess.run([*ffmpeg, *inputs, *codecs, "-shortest", str(minute)], check=True)
+    path = root / f"{minutes}.mp4"
+    loop = ["-stream_loop", str(minutes - 1), "-i", str(minute), "-c", "copy"]
+    subprocess.run([*ffmpeg, *loop, str(path)], check=True)
+    return path
+
+
+def step(task: str, operator: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Run one operator here, and say what it took."""
+    from importlib import import_module
+
+    module, name = operator.split(".")
+    instance = getattr(import_module(f"vod_operators.operators.{module}"), name)(task_id=task, **given)
+    run = SimpleNamespace(dag_id="bench", run_id="bench")
+    result = instance.execute({"dag_run": run, "ti": SimpleNamespace(task_id=task, map_index=-1)})
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    tools = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return {"result": result, "task_mb": own, "tool_mb": tools}
+
+
+if __name__ == "__main__":
+    main()

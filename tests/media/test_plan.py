@@ -1,0 +1,438 @@
+"""Plans, against numbers worked out by hand."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from vod_operators.errors import InvalidInputError
+from vod_operators.media.models import AudioStream, Plan, Preset, Source, VideoStream
+from vod_operators.media.plan import (
+    fingerprint,
+    grid_frame,
+    make_plan,
+    output_rate,
+    plan_audio,
+    plan_chunk_ranges,
+    plan_renditions,
+    plan_timeline,
+)
+from vod_operators.media.presets.catalog import load_preset
+from vod_operators.media.probe import PacketTimes, frame_rate
+
+FULL = load_preset("h264")
+MS = Fraction(1, 1000)
+
+
+def a_source(
+    width: int = 1920,
+    height: int = 1080,
+    *,
+    rate: str = "25",
+    bitrate_bps: int | None = None,
+    duration_ms: int | None = 60_000,
+    audio: tuple[AudioStream, ...] = (),
+    **video: Any,
+) -> Source:
+    return Source(
+        container="mov",
+        size_bytes=1,
+        duration_ms=duration_ms,
+        bitrate_bps=bitrate_bps,
+        video=VideoStream(
+            index=0,
+            codec="h264",
+            width=width,
+            height=height,
+            frame_rate=Fraction(rate),
+            pixel_format="yuv420p",
+            **{"time_base": Fraction(1, 90_000), **video},
+        ),
+        audio=audio,
+    )
+
+
+def a_sound(**facts: Any) -> AudioStream:
+    return AudioStream(
+        **{
+            "index": 1,
+            "codec": "aac",
+            "channels": 2,
+            "sample_rate": 48_000,
+            "time_base": Fraction(1, 48_000),
+            **facts,
+        }
+    )
+
+
+def a_plan(source: Source, chunk_seconds: int = 18, *, asked: bool = False, preset: Preset = FULL) -> Plan:
+    return make_plan(
+        video_id="v",
+        source=source,
+        preset=preset,
+        chunk_seconds=chunk_seconds,
+        chunk_seconds_is_asked=asked,
+    )
+
+
+def sizes(source: Source) -> dict[str, tuple[int, int]]:
+    return {made.name: (made.width, made.height) for made in plan_renditions(source, FULL)}
+
+
+# --- renditions -----------------------------------------------------------------------------
+
+LANDSCAPE = {
+    "234p": (416, 234),
+    "360p": (640, 360),
+    "432p": (768, 432),
+    "432p-high": (768, 432),
+    "540p": (960, 540),
+    "720p": (1280, 720),
+    "720p-high": (1280, 720),
+    "1080p": (1920, 1080),
+    "1080p-high": (1920, 1080),
+}
+
+
+def test_full_hd_makes_every_rung() -> None:
+    assert sizes(a_source(1920, 1080, bitrate_bps=20_000_000)) == LANDSCAPE
+
+
+def test_an_unknown_bitrate_meets_every_bitrate() -> None:
+    assert sizes(a_source(1920, 1080)) == LANDSCAPE
+
+
+def test_a_low_bitrate_makes_no_high_rung() -> None:
+    made = sizes(a_source(1280, 720, bitrate_bps=1_200_000))
+    assert list(made) == ["234p", "360p", "432p", "432p-high", "540p", "720p"]
+    assert list(sizes(a_source(1280, 720, bitrate_bps=1_000_000))) == ["234p", "360p", "432p", "540p", "720p"]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        # 640/416 = 272/176.8; nearest even to 176.8 is 176. At 640 wide it is its own size.
+        pytest.param(a_source(640, 272), {"234p": (416, 176), "360p": (640, 272)}, id="640x272"),
+        # 2560:1080 is 64:27. 416*27/64 = 175.5, 640 -> 270, 768 -> 324, 960 -> 405, 1280 -> 540.
+        pytest.param(
+            a_source(2560, 1080, bitrate_bps=1_000_000),
+            {
+                "234p": (416, 176), "360p": (640, 270), "432p": (768, 324), "540p": (960, 404),
+                "720p": (1280, 540), "1080p": (1920, 810),
+            },
+            id="ultrawide",
+        ),
+        # 416*479/853 = 233.6; 640 -> 359.4; 768 -> 431.3. Its own 852x478 is no quarter larger than that.
+        pytest.param(
+            a_source(853, 479, bitrate_bps=1_000_000),
+            {"234p": (416, 234), "360p": (640, 360), "432p": (768, 432)},
+            id="odd",
+        ),
+        pytest.param(a_source(64, 36), {"234p": (64, 36)}, id="smaller-than-every-rung"),
+        # Shown as 1024x576: 416 -> 234, 640 -> 360, 768 -> 432, 960 -> 540. 1024x576 is 1.14 times 960x540.
+        pytest.param(
+            a_source(720, 576, sample_aspect=Fraction(64, 45), bitrate_bps=1_000_000),
+            {"234p": (416, 234), "360p": (640, 360), "432p": (768, 432), "540p": (960, 540)},
+            id="anamorphic",
+        ),
+        # 1.5 times the pixels of 960x540: its own size too.
+        pytest.param(
+            a_source(1176, 662, bitrate_bps=1_000_000),
+            {
+                "234p": (416, 234), "360p": (640, 360), "432p": (768, 432), "540p": (960, 540),
+                "720p": (1176, 662),
+            },
+            id="between-two-rungs",
+        ),
+        # 1904x1072 lacks 1% of the box: it counts as full, at its own size.
+        pytest.param(
+            a_source(1904, 1072, bitrate_bps=1_000_000),
+            {
+                "234p": (416, 234), "360p": (640, 360), "432p": (768, 432), "540p": (960, 540),
+                "720p": (1278, 720), "1080p": (1904, 1072),
+            },
+            id="nearly-full",
+        ),
+    ],
+)  # fmt: skip
+def test_sizes(source: Source, expected: dict[str, tuple[int, int]]) -> None:
+    assert sizes(source) == expected
+
+
+@pytest.mark.parametrize(
+    "source", [a_source(1080, 1920), a_source(1920, 1080, rotation=90), a_source(1920, 1080, rotation=270)]
+)
+def test_portrait_uses_the_boxes_on_their_side(source: Source) -> None:
+    assert sizes(source) == {name: (height, width) for name, (width, height) in LANDSCAPE.items()}
+
+
+def test_upside_down_stays_landscape() -> None:
+    assert sizes(a_source(1920, 1080, rotation=180)) == LANDSCAPE
+
+
+# --- rates and frames -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rate", "output", "gop", "segment", "chunk", "timescale", "ticks"),
+    [
+        # GOP: 2 s; segment: 3 GOPs; chunk: 18 s is 3 segments.
+        ("24000/1001", "24000/1001", 48, 144, 432, 24_000, 1001),
+        ("24", "24", 48, 144, 432, 12_288, 512),
+        ("25", "25", 50, 150, 450, 12_800, 512),
+        ("30000/1001", "30000/1001", 60, 180, 540, 30_000, 1001),
+        ("30", "30", 60, 180, 540, 15_360, 512),
+        ("50", "50", 100, 300, 900, 12_800, 256),
+        ("60000/1001", "60000/1001", 120, 360, 1080, 60_000, 1001),
+        ("60", "60", 120, 360, 1080, 15_360, 256),
+        ("120", "60", 120, 360, 1080, 15_360, 256),
+        ("100", "50", 100, 300, 900, 12_800, 256),
+    ],
+)
+def test_frames(
+    rate: str, output: str, gop: int, segment: int, chunk: int, timescale: int, ticks: int
+) -> None:
+    plan = a_plan(a_source(rate=rate))
+    assert plan.frame_rate == Fraction(output)
+    assert (plan.gop_frames, plan.segment_frames, plan.chunk_frames) == (gop, segment, chunk)
+    assert (plan.timescale, plan.frame_ticks) == (timescale, ticks)
+
+
+def test_a_rate_just_above_the_limit_is_not_halved() -> None:
+    assert output_rate(Fraction(601, 10), 60) == 60
+    assert output_rate(Fraction(1202, 10), 60) == 60
+    assert output_rate(Fraction(75), 60) == Fraction(75, 2)
+    assert output_rate(Fraction(30), 25) == 15
+
+
+@pytest.mark.parametrize(
+    ("nominal", "average", "expected"),
+    [
+        ("30000/1001", "30000/1001", ("30000/1001", False)),
+        ("2997/100", "2997/100", ("30000/1001", False)),
+        ("1199/50", "1199/50", ("24000/1001", False)),  # 23.98
+        ("24", "24", ("24", False)),
+        ("15", "15", ("15", False)),
+        # 150 frames of 1/30 s, the last one shown twice as long: 30 fps, not 29.97.
+        ("30", "4500/151", ("30", True)),
+        ("90000", "2850/100", ("30000/1001", True)),
+        ("60", "2700/100", ("30000/1001", True)),
+        ("1000", "25", ("25", True)),
+        ("1000", "500", ("120", True)),
+    ],
+)
+def test_frame_rate_of_the_grid(nominal: str, average: str, expected: tuple[str, bool]) -> None:
+    assert frame_rate(Fraction(nominal), Fraction(average)) == (Fraction(expected[0]), expected[1])
+
+
+def test_a_rate_that_one_field_tells() -> None:
+    assert frame_rate(None, Fraction(25)) == (25, False)
+    assert frame_rate(None, None) == (None, False)
+
+
+# --- chunks ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        pytest.param(1, [(0, 1)], id="one-frame"),
+        pytest.param(100, [(0, 100)], id="shorter-than-a-segment"),
+        pytest.param(450, [(0, 450)], id="exactly-one-chunk"),
+        pytest.param(451, [(0, 451)], id="one-frame-over"),
+        pytest.param(499, [(0, 499)], id="tail-one-short-of-a-gop"),
+        pytest.param(500, [(0, 450), (450, 500)], id="tail-of-a-gop"),
+        pytest.param(949, [(0, 450), (450, 949)], id="second-tail-joins-the-second"),
+        pytest.param(1350, [(0, 450), (450, 900), (900, 1350)], id="three"),
+    ],
+)
+def test_chunk_ranges(frames: int, expected: list[tuple[int, int]]) -> None:
+    assert plan_chunk_ranges(frames, 450, 50) == expected
+
+
+def test_too_many_chunks_says_what_to_ask_for_and_that_works() -> None:
+    # 20,000 s; 20 s rounds to 3 segments of 6 s: 20000/18 = 1111.1 chunks. 4 segments make 833.3.
+    film = a_source(duration_ms=20_000_000)
+    with pytest.raises(InvalidInputError) as error:
+        a_plan(film, 20, asked=True)
+    assert str(error.value) == (
+        "chunk_seconds: 18 s makes 1112 chunks of 20000 s of video, and Airflow can map at most 1000; "
+        "ask for 24 s or more"
+    )
+    assert a_plan(film, 24, asked=True).chunk_frames == 600
+
+
+def test_a_long_film_gets_longer_chunks_unless_asked() -> None:
+    assert a_plan(a_source(duration_ms=20_000_000)).chunk_frames == 600
+    # 10 hours: 36 s at least, which is 6 segments.
+    assert a_plan(a_source(duration_ms=36_000_000)).chunk_frames == 900
+
+
+# --- the grid -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pts", "frame"),
+    [
+        (100, 0),
+        (119, 0),  # 0.475 of a frame
+        (120, 1),  # exactly half: away from zero
+        (139, 1),
+        (160, 2),
+        (81, 0),
+        (80, -1),  # half before the origin: away from zero, too
+        (60, -1),
+        (39, -2),
+    ],
+)
+def test_grid_frame(pts: int, frame: int) -> None:
+    assert grid_frame(pts, 100, MS * 25) == frame
+
+
+def a_timeline(plan: Plan, pts: list[int], keys: list[int], last: int, **audio_end: Fraction) -> Any:
+    return plan_timeline(plan=plan, pts=pts, key_pts=keys, last_duration=last, audio_end=audio_end)
+
+
+SHORT = FULL.model_copy(update={"gop_seconds": 1, "segment_gops": 1})
+
+
+def short_plan(**source: Any) -> Plan:
+    return a_plan(a_source(rate="10", time_base=MS, **source), 1, preset=SHORT)
+
+
+def facts(timeline: Any) -> list[tuple[int, int, int, int | None]]:
+    return [(chunk.first, chunk.last, chunk.key_pts, chunk.end_pts) for chunk in timeline.chunks]
+
+
+def test_timeline_of_a_constant_rate() -> None:
+    pts = list(range(5000, 8000, 100))  # 30 frames
+    timeline = a_timeline(short_plan(), pts, [5000, 5700, 6400, 7000], 100)
+    assert (timeline.origin_pts, timeline.frames, timeline.still_frames) == (5000, 30, 0)
+    assert facts(timeline) == [(0, 10, 5000, 6000), (10, 20, 5700, 7000), (20, 30, 7000, None)]
+
+
+def test_timeline_with_rounded_timestamps() -> None:
+    # 30 fps in milliseconds: 0, 33, 67, 100 ... 1000 is frame 30.
+    plan = a_plan(a_source(rate="30", time_base=MS), 1, preset=SHORT)
+    pts = [round(n * 1000 / 30) for n in range(60)]
+    timeline = a_timeline(plan, pts, [0, 633, 1267], 33)
+    assert timeline.frames == 60
+    assert facts(timeline) == [(0, 30, 0, 1000), (30, 60, 633, None)]
+
+
+def test_timeline_of_a_variable_rate() -> None:
+    # At 10 fps: 0, 1 (149 ms), 2 (151 ms rounds up, and is replaced by 249 ms), 20, 21.
+    timeline = a_timeline(short_plan(), [0, 149, 151, 249, 2000, 2100], [0, 151, 2000], 900)
+    assert (timeline.frames, timeline.still_frames) == (30, 8)
+    assert facts(timeline) == [(0, 10, 0, 2000), (10, 20, 151, 2000), (20, 30, 2000, None)]
+
+
+def test_key_frame_that_rounds_onto_a_chunks_first_frame_serves_it() -> None:
+    timeline = a_timeline(short_plan(), [*range(0, 1000, 100), 960, *range(1060, 2000, 100)], [0, 960], 100)
+    assert facts(timeline)[1][2] == 960
+
+
+def test_deinterlacing_needs_the_picture_before() -> None:
+    pts = list(range(0, 2000, 100))
+    timeline = a_timeline(short_plan(interlaced=True), pts, [0, 500, 1000], 100)
+    assert [chunk.key_pts for chunk in timeline.chunks] == [0, 500]
+
+
+def test_hidden_frames_before_the_first_shown_one() -> None:
+    # An edit list begins at 0; the key frame that it needs is hidden.
+    timeline = a_timeline(short_plan(), list(range(0, 1000, 100)), [-400, 600], 100)
+    assert timeline.origin_pts == 0
+    assert facts(timeline) == [(0, 10, -400, None)]
+
+
+def test_frames_before_the_first_key_frame_do_not_count() -> None:
+    timeline = a_timeline(short_plan(), [800, 900, *range(1000, 2000, 100)], [1000], 100)
+    assert (timeline.origin_pts, timeline.frames) == (1000, 10)
+
+
+def test_the_last_frame_lasts_a_frame_if_nothing_says_how_long() -> None:
+    assert a_timeline(short_plan(), list(range(0, 1000, 100)), [0], 0).frames == 10
+
+
+def test_one_frame_is_a_video() -> None:
+    timeline = a_timeline(short_plan(), [7], [7], 1)
+    assert (timeline.frames, facts(timeline)) == (1, [(0, 1, 7, None)])
+
+
+def test_no_key_frame_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="no key frame"):
+        a_timeline(short_plan(), [0, 100], [], 100)
+
+
+def test_counted_frames_may_exceed_the_declared_duration_a_little() -> None:
+    plan = a_plan(a_source(rate="10", time_base=MS, duration_ms=1_000_000), 1, preset=SHORT)
+    assert plan.chunk_frames == 10  # 1000 chunks
+    frames = [0, 1_005_000]
+    assert len(a_timeline(plan, frames, [0], 100).chunks) == 1005
+    with pytest.raises(InvalidInputError, match="at most 1024; ask for 2 s or more"):
+        a_timeline(plan, [0, 1_100_000], [0], 100)
+
+
+# --- sound ----------------------------------------------------------------------------------
+
+
+def test_sound_counts_from_the_first_picture() -> None:
+    plan = short_plan(audio=(a_sound(),))
+    timeline = a_timeline(plan, list(range(500, 1500, 100)), [500], 100, **{"audio-0": Fraction(3, 2)})
+    assert timeline.audio_samples == {"audio-0": 48_000}
+
+
+def test_a_sound_track_without_packets_is_named() -> None:
+    with pytest.raises(InvalidInputError, match="audio stream 1 holds no packets"):
+        a_timeline(short_plan(audio=(a_sound(),)), [0], [0], 100)
+
+
+def test_titles_are_unique_and_safe_in_a_playlist() -> None:
+    source = a_source(
+        audio=(
+            a_sound(title='The "best"\n', language="eng"),
+            a_sound(title="A"),
+            a_sound(title="A (4)", default=True),
+            a_sound(title="A"),
+            a_sound(language='x"y'),
+        )
+    )
+    made = plan_audio(source, FULL)
+    assert [audio.title for audio in made] == ["The best", "A", "A (4)", "A (4) (4)", "Audio 5"]
+    assert [audio.language for audio in made] == ["eng", None, None, None, None]
+    assert [audio.default for audio in made] == [False, False, True, False, False]
+    assert [audio.name for audio in made] == ["audio-0", "audio-1", "audio-2", "audio-3", "audio-4"]
+
+
+# --- packets --------------------------------------------------------------------------------
+
+
+def test_packet_times() -> None:
+    packets = PacketTimes(short_plan(audio=(a_sound(),)))
+    for line in [
+        "stream_index=0|pts=-100|dts=-300|duration=100|flags=KD_",
+        "stream_index=0|pts=200|dts=-200|duration=70|flags=___",
+        "stream_index=1|pts=0|dts=0|duration=1024|flags=K__",
+        "stream_index=0|pts=0|dts=-100|duration=100|flags=___|side_data|",
+        "stream_index=0|pts=N/A|dts=100|duration=100|flags=___",
+        "stream_index=0|pts=N/A|dts=N/A|duration=100|flags=___",
+        "stream_index=1|pts=1024|dts=1024|duration=N/A|flags=K__",
+        "stream_index=9|pts=5|dts=5|duration=1|flags=K__",
+    ]:
+        packets.read_line(line + "\n")
+    assert packets.pts == [0, 100, 200]
+    assert packets.key_pts == [-100]
+    assert packets.all_pts == [-100, 0, 100, 200]
+    assert packets.last_duration == 70
+    assert packets.audio_end == {"audio-0": Fraction(1024, 48_000)}
+
+
+# --- identity -------------------------------------------------------------------------------
+
+
+def test_fingerprints_tell_facts_apart() -> None:
+    plan = a_plan(a_source())
+    assert fingerprint("a", plan) == fingerprint("a", Plan.model_validate_json(plan.model_dump_json()))
+    assert len({fingerprint("a", plan), fingerprint("b", plan), fingerprint("a", a_plan(a_source(64)))}) == 3

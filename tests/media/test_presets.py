@@ -1,0 +1,92 @@
+"""Presets: the built-in ones, and a folder of the user's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vod_operators.errors import InvalidInputError
+from vod_operators.media.presets.catalog import load_preset, preset_names
+
+RUNG: dict[str, Any] = {
+    "name": "540p", "width": 960, "height": 540, "crf": 23, "max_bitrate_bps": 1000, "buffer_bits": 1000,
+}  # fmt: skip
+MINE: dict[str, Any] = {
+    "title": "Mine",
+    "description": "One rung.",
+    "encoder": "libx264",
+    "encoder_preset": "fast",
+    "rungs": [RUNG],
+    "audio": {"bitrate_bps": 96_000},
+}
+
+
+def write(folder: Path, name: str, preset: Any) -> Path:
+    text = preset if isinstance(preset, str) else json.dumps(preset)
+    (folder / f"{name}.json").write_text(text, "utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_built_in(name: str) -> None:
+    preset = load_preset(name)
+    assert preset.name == name
+    # HLS: segments of 6 s, GOPs of 2 s (Apple 7.5, 1.13).
+    assert (preset.gop_seconds, preset.segment_gops) == (2, 3)
+
+
+def test_built_in_names() -> None:
+    assert {"h264", "h264_small"} <= set(preset_names())
+
+
+def test_a_users_file_extends_and_wins(tmp_path: Path) -> None:
+    write(tmp_path, "mine", MINE)
+    write(tmp_path, "h264", MINE)
+    assert set(preset_names(tmp_path)) == {*preset_names(), "mine"}
+    assert load_preset("mine", tmp_path).title == "Mine"
+    assert load_preset("h264", tmp_path).title == "Mine"
+    assert load_preset("h264_small", tmp_path) == load_preset("h264_small")
+
+
+def test_an_unknown_name_lists_those_that_exist(tmp_path: Path) -> None:
+    write(tmp_path, "mine", MINE)
+    with pytest.raises(InvalidInputError) as error:
+        load_preset("h265x", tmp_path)
+    message = str(error.value)
+    assert message.startswith("preset: there is no preset 'h265x'; those that exist: ")
+    assert message.split(": ")[-1].split(", ") == preset_names(tmp_path)
+
+
+def test_a_name_is_not_a_path(tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    write(tmp_path, "outside", MINE)
+    with pytest.raises(InvalidInputError, match="no preset"):
+        load_preset("../outside", inside)
+
+
+@pytest.mark.parametrize(
+    ("preset", "message"),
+    [
+        ({**MINE, "rungs": [{**RUNG, "crf": 99}]}, "rungs.0.crf: Input should be less than or equal to 51"),
+        ({**MINE, "rungs": [{**RUNG, "width": 961}]}, "rungs.0.width: Input should be a multiple of 2"),
+        ({**MINE, "colour": "red"}, "colour: Extra inputs are not permitted"),
+        ({**MINE, "audio": {}}, "audio.bitrate_bps: Field required"),
+        ({**MINE, "rungs": [RUNG, RUNG]}, "rungs have the same name: ['540p', '540p']"),
+        (
+            {**MINE, "rungs": [RUNG, {**RUNG, "name": "small", "width": 16}]},
+            "rungs must be listed from the smallest picture to the largest",
+        ),
+        ('{"title": "x",}', "line 1 column 15"),
+        ("[1]", "not a mapping"),
+    ],
+)
+def test_a_bad_file_says_what_is_bad(tmp_path: Path, preset: Any, message: str) -> None:
+    write(tmp_path, "bad", preset)
+    with pytest.raises(InvalidInputError) as error:
+        load_preset("bad", tmp_path)
+    assert f"preset 'bad' ({tmp_path / 'bad.json'}) is not usable" in str(error.value)
+    assert message in str(error.value)

@@ -1,0 +1,186 @@
+"""The local runner against real processes, killed in every way they are killed in production."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+
+from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError
+from vod_operators.runners.base import STDERR_LINES
+from vod_operators.runners.local import LocalRunner
+
+PLUGINS = Path(__file__).parents[2] / "plugins"
+PATIENCE_S = 30
+"""How long to wait for what must happen; nothing is measured by it."""
+
+SLEEPER = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+
+
+def python(code: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-c", code, *arguments]
+
+
+def gone(pid: int) -> bool:
+    """Waits for a process that is not our child to end."""
+    try:
+        psutil.Process(pid).wait(PATIENCE_S)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.TimeoutExpired:
+        return False
+    return True
+
+
+def test_lines_of_stdout_and_the_tail_of_stderr(tmp_path: Path) -> None:
+    lines: list[str] = []
+    code = "import os, sys; print(os.getcwd()); print('caf\\u00e9'); sys.stderr.write('careful\\n')"
+    warnings = LocalRunner().run(
+        ["env", "PYTHONIOENCODING=utf-8", *python(code)], folder=tmp_path, on_line=lines.append
+    )
+    assert lines == [str(tmp_path), "café"]
+    assert warnings == ["careful"]
+
+
+def test_exit_code_and_the_last_lines_of_stderr(tmp_path: Path) -> None:
+    code = "import sys; [sys.stderr.write(f'line {n}\\n') for n in range(100)]; sys.exit(69)"
+    with pytest.raises(ToolError) as error:
+        LocalRunner().run(python(code), folder=tmp_path)
+    assert type(error.value) is ToolError
+    assert error.value.returncode == 69
+    assert error.value.argv == python(code)
+    assert error.value.stderr_tail.splitlines() == [f"line {n}" for n in range(100 - STDERR_LINES, 100)]
+    assert "failed with exit code 69" in str(error.value)
+
+
+def test_killed_by_a_signal(tmp_path: Path) -> None:
+    with pytest.raises(ToolKilledError) as error:
+        LocalRunner().run(python("import os; os.kill(os.getpid(), 9)"), folder=tmp_path)
+    assert error.value.returncode == -9
+    assert "was killed by signal 9" in str(error.value)
+
+
+def test_kill_from_another_thread(tmp_path: Path) -> None:
+    runner = LocalRunner()
+    found: list[str] = []
+
+    def on_line(line: str) -> None:
+        found.append(line)
+        threading.Thread(target=runner.kill).start()
+
+    with pytest.raises(ToolKilledError):
+        runner.run(python(SLEEPER), folder=tmp_path, on_line=on_line)
+    assert not psutil.pid_exists(int(found[0]))
+
+
+def test_kill_from_a_signal_handler(tmp_path: Path) -> None:
+    """As Airflow calls ``on_kill``: in the main thread, in the middle of ``run``."""
+    runner = LocalRunner()
+    before = signal.signal(signal.SIGUSR1, lambda *_: runner.kill())
+    try:
+        with pytest.raises(ToolKilledError):
+            runner.run(
+                python(SLEEPER), folder=tmp_path, on_line=lambda _: os.kill(os.getpid(), signal.SIGUSR1)
+            )
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_kill_ends_what_the_command_started(tmp_path: Path) -> None:
+    runner = LocalRunner()
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SLEEPER!r}])"
+    found: list[int] = []
+
+    def on_line(line: str) -> None:
+        found.append(int(line))
+        runner.kill()
+
+    with pytest.raises(ToolKilledError):
+        runner.run(python(code), folder=tmp_path, on_line=on_line)
+    assert gone(found[0])
+
+
+def test_kill_without_a_command_does_nothing(tmp_path: Path) -> None:
+    runner = LocalRunner()
+    runner.kill()
+    assert runner.run(["true"], folder=tmp_path) == []
+    runner.kill()
+
+
+def test_an_error_while_reading_ends_the_command(tmp_path: Path) -> None:
+    found: list[int] = []
+
+    def on_line(line: str) -> None:
+        found.append(int(line))
+        raise KeyError("ours")
+
+    with pytest.raises(KeyError, match="ours"):
+        LocalRunner().run(python(SLEEPER), folder=tmp_path, on_line=on_line)
+    assert not psutil.pid_exists(found[0])
+
+
+def test_more_stderr_than_a_pipe_holds(tmp_path: Path) -> None:
+    code = "import sys; [sys.stderr.write('x' * 99 + '\\n') for _ in range(20_000)]; print('done')"
+    lines: list[str] = []
+    assert LocalRunner().run(python(code), folder=tmp_path, on_line=lines.append) == ["x" * 99] * STDERR_LINES
+    assert lines == ["done"]
+
+
+def test_output_that_is_not_utf_8(tmp_path: Path) -> None:
+    code = "import os; os.write(1, b'a\\xffb\\n'); os.write(2, b'\\xfe\\n')"
+    lines: list[str] = []
+    assert LocalRunner().run(python(code), folder=tmp_path, on_line=lines.append) == ["\ufffd"]
+    assert lines == ["a\ufffdb"]
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_the_command_dies_with_its_task(tmp_path: Path, how: signal.Signals) -> None:
+    task = (
+        "import sys; from pathlib import Path; from vod_operators.runners.local import LocalRunner\n"
+        "LocalRunner().run([sys.executable, '-c', sys.argv[1]], folder=Path('.'),"
+        " on_line=lambda line: print(line, flush=True))"
+    )
+    parent = subprocess.Popen(
+        python(task, SLEEPER),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(PLUGINS)},
+    )
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    assert psutil.pid_exists(child)
+    parent.send_signal(how)
+    parent.wait(PATIENCE_S)
+    parent.stdout.close()
+    assert gone(child)
+
+
+def test_a_tool_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"no-such-ffmpeg cannot be run: No such file.*VOD_FFMPEG"):
+        LocalRunner().run([str(tmp_path / "no-such-ffmpeg")], folder=tmp_path)
+
+
+def test_a_tool_that_is_not_executable(tmp_path: Path) -> None:
+    tool = tmp_path / "ffmpeg"
+    tool.write_text("not a program")
+    with pytest.raises(InvalidInputError, match="Permission denied"):
+        LocalRunner().run([str(tool)], folder=tmp_path)
+    tool.chmod(0o755)
+    with pytest.raises(InvalidInputError, match="Exec format error"):
+        LocalRunner().run([str(tool)], folder=tmp_path)
+
+
+def test_a_full_host_is_no_fault_of_the_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(BlockingIOError):
+        LocalRunner().run(["true"], folder=tmp_path)

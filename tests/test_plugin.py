@@ -1,0 +1,103 @@
+"""The package works both ways: as folders next to each other, and as an installed wheel."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tools import ROOT
+
+# What Airflow finds, as seen from a process that has never heard of this checkout.
+LOOK = """
+import json, sys
+checkout = sys.argv[1]
+sys.path[:] = [entry for entry in sys.path if not entry.startswith(checkout + "/plugins")]
+sys.path_importer_cache.clear()
+from airflow import plugins_manager
+names = [plugin["name"] for plugin in plugins_manager.get_plugin_info()]
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(sys.argv[2])
+import vod_operators
+print(json.dumps({
+    "plugins": names,
+    "plugin_errors": plugins_manager.get_import_errors(),
+    "dags": sorted(bag.dags),
+    "dag_errors": bag.import_errors,
+    "package": vod_operators.__file__,
+}))
+"""
+
+
+def look(home: Path, dags: Path, **environment: str) -> dict:
+    out = subprocess.run(
+        [sys.executable, "-c", LOOK, str(ROOT), str(dags)],
+        env=os.environ | {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__DAGS_FOLDER": str(dags)} | environment,
+        cwd=home,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    found: dict = json.loads(out.stdout.splitlines()[-1])
+    # The environment that runs the tests has the package installed too; Airflow keeps the first one.
+    found["plugin_errors"] = [e for e in found["plugin_errors"].values() if "already registered" not in e]
+    return found
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The two folders, as a team would copy them into their Airflow."""
+    home = tmp_path_factory.mktemp("folders")
+    for name in ("dags", "plugins"):
+        shutil.copytree(ROOT / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return home
+
+
+def test_as_a_plugins_folder(checkout: Path) -> None:
+    found = look(
+        checkout, checkout / "dags", AIRFLOW__CORE__PLUGINS_FOLDER=str(checkout / "plugins"), PYTHONPATH=""
+    )
+    assert found["plugins"].count("vod") >= 1
+    assert found["plugin_errors"] == [] and found["dag_errors"] == {}
+    assert found["dags"] == ["vod_transcode"]
+    assert found["package"] == str(checkout / "plugins" / "vod_operators" / "__init__.py")
+
+
+def test_as_a_wheel(tmp_path: Path) -> None:
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(tmp_path),
+    ]
+    subprocess.run([*build, str(ROOT)], check=True, capture_output=True)
+    site = tmp_path / "site"
+    zipfile.ZipFile(next(tmp_path.glob("*.whl"))).extractall(site)
+
+    found = look(tmp_path, site / "vod_operators" / "dags", PYTHONPATH=str(site))
+
+    assert "vod" in found["plugins"]
+    assert found["plugin_errors"] == [] and found["dag_errors"] == {}
+    assert found["dags"] == ["vod_transcode"]
+    assert found["package"] == str(site / "vod_operators" / "__init__.py")
+
+
+def test_the_plugin_loader_executes_no_module_of_the_package(checkout: Path) -> None:
+    """Airflow runs every ``.py`` below its plugins folder as a module of its own, unless it is told not to."""
+    assert (checkout / "plugins" / ".airflowignore").read_text("utf-8").split() == ["vod_operators/**"]
+    (checkout / "plugins" / "vod_operators" / "trap.py").write_text("raise SystemExit('was executed')\n")
+    found = look(
+        checkout, checkout / "dags", AIRFLOW__CORE__PLUGINS_FOLDER=str(checkout / "plugins"), PYTHONPATH=""
+    )
+    assert found["plugin_errors"] == []
