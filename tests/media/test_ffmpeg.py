@@ -202,7 +202,7 @@ def filters(chunk: int, *, still_frames: int = 0, **video: object) -> str:
 
 def test_pictures_are_turned_upright() -> None:
     assert "transpose" not in filters(1, rotation=0) and "flip" not in filters(1, rotation=0)
-    assert "hflip[s4];[s4]vflip" in filters(1, rotation=180)
+    assert "hflip[s3];[s3]vflip" in filters(1, rotation=180)
     assert "transpose=cclock" in filters(1, rotation=270)
 
 

@@ -96,7 +96,7 @@ def _read_moof(moof: bytes | bytearray, offset: int, mdat_size: int) -> Fragment
         if flags & bit:
             defaults[name], at = _u32(moof, at), at + 4
 
-    begin, _ = _find(moof, 8, len(moof), b"traf", b"trun")
+    begin, end = _find(moof, 8, len(moof), b"traf", b"trun")
     flags, count, at = _u32(moof, begin) & 0xFFFFFF, _u32(moof, begin + 4), begin + 8
     data_offset = len(moof) + 8
     if flags & 0x1:
@@ -104,6 +104,8 @@ def _read_moof(moof: bytes | bytearray, offset: int, mdat_size: int) -> Fragment
     first_flags = defaults.get("flags", 0)
     if flags & 0x4:
         first_flags, at = _u32(moof, at), at + 4
+    if at + 4 * count * (flags & 0xF00).bit_count() > end:
+        raise VerificationError("MP4: a 'trun' box ends before its last sample")
     durations, first_size = [], defaults.get("size", 0)
     for number in range(count):
         duration = defaults.get("duration", 0)

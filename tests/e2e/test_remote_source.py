@@ -1,0 +1,97 @@
+"""Sources that are not on this host's disk: looked at through their ends, fetched once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.staticfiles import StaticFiles
+
+from tools import FFPROBE, check_presentation, generate
+from vod_operators.media import probe
+from vod_operators.media.models import Source
+from vod_operators.operators.source import place_for_probing
+from vod_operators.runners.local import LocalRunner
+from vod_operators.storage.http import HttpSource
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("origin")
+
+
+@pytest.fixture(scope="module")
+def origin(folder: Path) -> Iterator[str]:
+    """A web server with ranges and ETags, as an origin has them."""
+    app = Starlette()
+    app.mount("/", StaticFiles(directory=folder))
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("index-behind.mp4", []),
+        ("index-before.mp4", ["-movflags", "+faststart"]),
+        ("fragmented.mp4", ["-movflags", "+frag_keyframe+empty_moov"]),
+        ("film.mkv", []),
+        ("film.ts", []),
+        ("film.mov", []),
+    ],
+)
+def test_a_large_source_is_known_from_its_ends(
+    folder: Path, origin: str, tmp_path: Path, name: str, options: list[str]
+) -> None:
+    noise = ["-f", "lavfi", "-i", "nullsrc=s=640x360:r=25:d=20,geq=random(1)*255:128:128"]
+    sound = ["-f", "lavfi", "-i", "sine=440:d=20"]
+    codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-qp", "22", "-g", "25", "-c:a", "aac"]
+    source = folder / "made-once.mkv"
+    if not source.exists():
+        generate(source, *noise, *sound, *codecs)
+    file = generate(folder / name, "-i", str(source), "-c", "copy", *options)
+    assert file.stat().st_size > 16_000_000
+    storage = HttpSource()
+    found = storage.stat(f"{origin}/{name}")
+    assert found is not None
+
+    place_for_probing(storage, found, tmp_path / "source")
+
+    copy = tmp_path / "source"
+    assert copy.stat().st_size == file.stat().st_size
+    assert copy.stat().st_blocks * 512 < 11_000_000, "only the ends are fetched"
+    assert probed(copy) == probed(file)
+
+
+def probed(file: Path) -> Source:
+    """What is said of it, but for the bitrate of a sound track, which MPEG-TS estimates from what it sees."""
+    lines: list[str] = []
+    LocalRunner().run(probe.probe(FFPROBE, file.name), folder=file.parent, on_line=lines.append)
+    found = probe.parse_probe("\n".join(lines), size_bytes=file.stat().st_size)
+    return found.model_copy(
+        update={"audio": tuple(track.model_copy(update={"bitrate_bps": None}) for track in found.audio)}
+    )
+
+
+def test_a_video_from_a_web_server(run_dag, stores: Path, folder: Path, origin: str) -> None:
+    generate(
+        folder / "small clip.mp4",
+        *("-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=7", "-f", "lavfi", "-i", "sine=440:d=7"),
+    )
+
+    run = run_dag(video_id="web", source=f"{origin}/small%20clip.mp4?signature=secret", preset="h264_small")
+
+    assert run.state == "success"
+    check_presentation(stores / "results" / "web", frames=175, rate=Fraction(25))
+    assert "secret" not in (stores / "results" / "web" / "video.json").read_text("utf-8")

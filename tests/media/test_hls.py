@@ -1,0 +1,392 @@
+"""Playlists of measured tracks, and the rules that refuse bad ones."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import m3u8
+import pytest
+
+from vod_operators.errors import VerificationError
+from vod_operators.media import ffmpeg, hls, probe
+from vod_operators.media.hls import KeyFrame, Segment, Track
+from vod_operators.media.models import (
+    AudioRendition,
+    AudioRung,
+    AudioStream,
+    Plan,
+    Preset,
+    Rendition,
+    Rung,
+    Source,
+    VideoStream,
+)
+from vod_operators.runners.tools import Tools
+
+TOOLS = Tools()
+RUNG = Rung(name="360p", width=640, height=360, crf=25, max_bitrate_bps=500_000, buffer_bits=500_000)
+SOUND = AudioStream(index=1, codec="aac", channels=2, sample_rate=48_000, time_base=Fraction(1, 48_000))
+
+
+def a_rendition(name: str = "360p", width: int = 128, height: int = 96) -> Rendition:
+    return Rendition(
+        name=name, width=width, height=height, crf=25, max_bitrate_bps=1, buffer_bits=1, profile="high"
+    )
+
+
+def a_plan(rate: Fraction = Fraction(25), gop: int = 50, gops: int = 3) -> Plan:
+    return Plan(
+        video_id="v",
+        preset=Preset(
+            name="p",
+            title="p",
+            description="p",
+            encoder="libx264",
+            encoder_preset="fast",
+            rungs=(RUNG,),
+            audio=AudioRung(bitrate_bps=128_000),
+        ),
+        source=Source(
+            container="mov",
+            size_bytes=1,
+            video=VideoStream(
+                index=0,
+                codec="h264",
+                width=128,
+                height=96,
+                frame_rate=rate,
+                time_base=Fraction(1, 12_800),
+                pixel_format="yuv420p",
+            ),
+        ),
+        frame_rate=rate,
+        timescale=12_800 if rate == 25 else rate.numerator,
+        gop_frames=gop,
+        segment_frames=gop * gops,
+        chunk_frames=gop * gops,
+        renditions=(a_rendition(),),
+        audio=(),
+    )
+
+
+def a_track(name: str, sizes: list[int], *, seconds: float = 6, **facts: Any) -> Track:
+    """A video track of segments of so many bytes, with a key frame of a tenth of each."""
+    ticks = round(seconds * 1000)
+    return Track(
+        **{
+            "name": name,
+            "kind": "video",
+            "codecs": "avc1.64001f",
+            "timescale": 1000,
+            "init_bytes": 800,
+            "segments": tuple(
+                Segment(name=f"seg-{n:05d}.m4s", ticks=ticks, samples=150, size_bytes=size)
+                for n, size in enumerate(sizes, start=1)
+            ),
+            "key_frames": tuple(
+                KeyFrame(segment=n, offset=0, size_bytes=size // 10, ticks=ticks)
+                for n, size in enumerate(sizes)
+            ),
+            "width": 640,
+            "height": 360,
+            "frame_rate": Fraction(25),
+            **facts,
+        }
+    )
+
+
+def a_sound(name: str, sizes: list[int], **facts: Any) -> Track:
+    plain = {"width": None, "height": None, "frame_rate": None, "key_frames": (), "channels": 2}
+    return a_track(name, sizes, **{"kind": "audio", "codecs": "mp4a.40.2", "title": name, **plain, **facts})
+
+
+# --- a track that was really packaged -------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """4.4 s at 25 fps, GOPs of 1 s, segments of 2 GOPs: 50, 50 and 10 frames."""
+    folder = tmp_path_factory.mktemp("hls")
+    command = [
+        TOOLS.ffmpeg, "-loglevel", "error", "-f", "lavfi", "-i", "testsrc2=s=128x96:r=25:d=4.4",
+        "-c:v", "libx264", "-preset", "medium", "-g", "25", "-keyint_min", "25", "-sc_threshold", "0",
+        "-pix_fmt", "yuv420p", "-movflags", ffmpeg.FRAGMENTED, "-video_track_timescale", "12800",
+        str(folder / "track.mp4"),
+    ]  # fmt: skip
+    subprocess.run(command, check=True)
+    argv = ffmpeg.package(
+        TOOLS.packager, "track.mp4", kind="video", segment=Fraction(2), fragment=Fraction(1)
+    )
+    subprocess.run(argv, cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def ffprobe(path: Path, *options: str) -> Any:
+    command = [TOOLS.ffprobe, "-loglevel", "error", "-of", "json", *options, str(path)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+
+def measure(folder: Path, **changes: Any) -> tuple[Segment, list[KeyFrame]]:
+    path = folder / "seg-00002.m4s"
+    with path.open("rb") as file:
+        facts = {"index": 1, "name": path.name, "size_bytes": path.stat().st_size, "start": 25_600}
+        return hls.measure_segment(file, **{**facts, "video": True, **changes})
+
+
+@pytest.fixture(scope="module")
+def track(folder: Path) -> Track:
+    segments, keys, start = [], [], 0
+    for index, path in enumerate(sorted(folder.glob("seg-*.m4s"))):
+        with path.open("rb") as file:
+            segment, found = hls.measure_segment(
+                file, index=index, name=path.name, size_bytes=path.stat().st_size, start=start, video=True
+            )
+        segments.append(segment)
+        keys += found
+        start += segment.ticks
+    (folder / "probe.mp4").write_bytes(
+        (folder / "init.mp4").read_bytes() + (folder / segments[0].name).read_bytes()
+    )
+    described = subprocess.run(
+        probe.probe(TOOLS.ffprobe, "probe.mp4"), cwd=folder, check=True, stdout=subprocess.PIPE, text=True
+    )
+    return Track(
+        name="360p",
+        kind="video",
+        init_bytes=(folder / "init.mp4").stat().st_size,
+        segments=tuple(segments),
+        key_frames=tuple(keys),
+        frame_rate=Fraction(25),
+        **probe.track_facts(described.stdout),
+    )
+
+
+def test_a_packaged_track_is_measured(track: Track, folder: Path) -> None:
+    assert [segment.samples for segment in track.segments] == [50, 50, 10]
+    assert [segment.ticks for segment in track.segments] == [25_600, 25_600, 5120]
+    assert [key.segment for key in track.key_frames] == [0, 0, 1, 1, 2]
+    assert [key.ticks for key in track.key_frames] == [12_800, 12_800, 12_800, 12_800, 5120]
+    assert (track.width, track.height, track.timescale) == (128, 96, 12_800)
+    assert track.codecs.startswith("avc1.")
+    hls.check_video_track(track, a_plan(gop=25, gops=2), a_rendition(), 110)
+
+
+def test_i_frame_ranges_decode_to_one_idr_picture_each(track: Track, folder: Path) -> None:
+    playlist = m3u8.loads(hls.i_frame_playlist(track, 2))
+    assert playlist.is_i_frames_only
+    assert len(playlist.segments) == 5
+    init = (folder / playlist.segments[0].init_section.uri).read_bytes()
+    for segment in playlist.segments:
+        size, offset = map(int, segment.byterange.split("@"))
+        piece = (folder / segment.uri).read_bytes()[offset : offset + size]
+        assert len(piece) == size
+        alone = folder / "alone.mp4"
+        alone.write_bytes(init + piece)
+        # The moof promises a whole GOP, so the reader warns; one picture is there and decodes.
+        frames = ffprobe(alone, "-show_frames", "-select_streams", "v")["frames"]
+        assert [(frame["pict_type"], frame["key_frame"]) for frame in frames] == [("I", 1)]
+
+
+def test_the_media_playlist_adds_up(track: Track) -> None:
+    text = hls.media_playlist(track, 2)
+    playlist = m3u8.loads(text)
+    assert [segment.duration for segment in playlist.segments] == [2.0, 2.0, 0.4]
+    assert [segment.uri for segment in playlist.segments] == [
+        "seg-00001.m4s", "seg-00002.m4s", "seg-00003.m4s",
+    ]  # fmt: skip
+    assert playlist.target_duration == 2
+    assert playlist.is_endlist and playlist.playlist_type == "vod"
+    assert text.startswith("#EXTM3U\n") and text.endswith("#EXT-X-ENDLIST\n")
+    assert text.count('#EXT-X-MAP:URI="init.mp4"') == 1
+    assert int(playlist.version) >= 6
+
+
+def test_a_gap_between_segments_is_refused(folder: Path, track: Track) -> None:
+    with pytest.raises(
+        VerificationError, match=r"seg-00002.m4s: a fragment decodes at tick 25600, not at 25599"
+    ):
+        measure(folder, start=25_599)
+
+
+def test_a_segment_must_start_with_an_idr(folder: Path, track: Track, tmp_path: Path) -> None:
+    data = bytearray((folder / "seg-00002.m4s").read_bytes())
+    # The first slice of the picture as one that is no IDR: NAL type 5 -> 1.
+    with (folder / "seg-00002.m4s").open("rb") as file:
+        at = next(iter(hls.read_fragments(file))).first_sample_offset
+    while data[at + 4] & 0x1F != 5:
+        at += 4 + int.from_bytes(data[at : at + 4], "big")
+    data[at + 4] -= 4
+    (tmp_path / "seg-00002.m4s").write_bytes(data)
+    with pytest.raises(VerificationError, match="does not start with an IDR picture"):
+        measure(tmp_path)
+
+
+# --- what is planned ------------------------------------------------------------------------
+
+
+def test_misplaced_segments_are_refused(track: Track) -> None:
+    with pytest.raises(
+        VerificationError, match=r"segments of \[50, 50, 10\] \(3 in all\) frames, planned \[75, 35\]"
+    ):
+        hls.check_video_track(track, a_plan(gop=25, gops=3), a_rendition(), 110)
+
+
+def test_a_missing_frame_is_refused(track: Track) -> None:
+    with pytest.raises(VerificationError, match="planned"):
+        hls.check_video_track(track, a_plan(gop=25, gops=2), a_rendition(), 111)
+
+
+def test_another_size_is_refused(track: Track) -> None:
+    with pytest.raises(VerificationError, match="is 128x96, planned 640x360"):
+        hls.check_video_track(track, a_plan(gop=25, gops=2), a_rendition(width=640, height=360), 110)
+
+
+@pytest.mark.parametrize(
+    ("samples", "good"), [(288_000, True), (285_952, True), (285_951, False), (288_001, False)]
+)
+def test_sound_may_have_priming_and_a_full_last_frame(samples: int, good: bool) -> None:
+    rendition = AudioRendition(
+        name="audio-0", stream=SOUND, channels=2, sample_rate=48_000, bitrate_bps=1, language=None,
+        title="t", default=True,
+    )  # fmt: skip
+    sound = a_sound("audio-0", [1], seconds=288, timescale=48_000)  # 288,000 ticks
+    if good:
+        hls.check_audio_track(sound, rendition, samples)
+    else:
+        with pytest.raises(VerificationError, match="has 288000 samples, planned"):
+            hls.check_audio_track(sound, rendition, samples)
+
+
+def test_sound_in_other_channels_is_refused() -> None:
+    rendition = AudioRendition(
+        name="audio-0", stream=SOUND, channels=1, sample_rate=48_000, bitrate_bps=1, language=None,
+        title="t", default=True,
+    )  # fmt: skip
+    with pytest.raises(VerificationError, match="2 channels at 48000 Hz, planned 1 at 48000"):
+        hls.check_audio_track(a_sound("audio-0", [1], seconds=288, timescale=48_000), rendition, 288_000)
+
+
+def test_segments_that_are_not_aligned_are_refused() -> None:
+    tracks = [a_track("360p", [1, 1]), a_track("540p", [1, 1], seconds=5.96)]
+    with pytest.raises(VerificationError, match="540p and 360p do not end at the same frames"):
+        hls.check_presentation(tracks, 6)
+
+
+@pytest.mark.parametrize(("seconds", "good"), [(6.499, True), (6.5, False)])
+def test_segments_longer_than_the_target_are_refused(seconds: float, good: bool) -> None:
+    tracks = [a_track("360p", [1], seconds=seconds)]
+    if good:
+        hls.check_presentation(tracks, 6)
+    else:
+        with pytest.raises(VerificationError, match=r"360p/seg-00001.m4s: lasts 6.500 s"):
+            hls.check_presentation(tracks, 6)
+
+
+@pytest.mark.parametrize(
+    ("rate", "gop", "gops", "target"),
+    [
+        ("25", 50, 3, 6),
+        ("24000/1001", 48, 3, 6),  # 6.006 s and 0.023 s of sound
+        ("25", 25, 1, 1),
+        ("2/5", 1, 3, 8),  # 7.5 s: EXTINF rounds to 8
+        ("100", 162, 4, 7),  # 6.48 s of video, but 6.503 s of sound
+    ],
+)
+def test_target_duration(rate: str, gop: int, gops: int, target: int) -> None:
+    assert hls.target_duration_s(a_plan(Fraction(rate), gop, gops)) == target
+
+
+# --- bandwidth ------------------------------------------------------------------------------
+
+
+def test_peak_is_of_contiguous_segments_of_half_to_one_and_a_half_targets() -> None:
+    # Target 6 s, segments of 2 s: runs of 2, 3 or 4 count (4 to 8 s; 3 s and 9 s are the limits).
+    track = a_track("v", [100, 100, 900, 700, 100, 100], seconds=2)
+    # The run of 900 and 700: 12,800 bits in 4 s. One segment alone (7200 in 2 s) does not count.
+    assert track.peak_bps(6) == 3200
+    # 2000 bytes in 12 s.
+    assert track.average_bps == 1334
+
+
+def test_a_short_last_segment_is_not_judged_alone() -> None:
+    long = a_track("v", [6000, 6000]).segments
+    stub = Segment(name="seg-00003.m4s", ticks=1000, samples=25, size_bytes=5000)
+    track = a_track("v", [6000], segments=(*long, stub))
+    # Alone it has 40 kb/s; with the one before it 88,000 bits in 7 s.
+    assert track.peak_bps(6) == 12_572
+
+
+def test_a_track_shorter_than_half_a_target_has_its_average() -> None:
+    track = a_track("v", [1000], seconds=2)
+    assert track.peak_bps(6) == track.average_bps == 4000
+
+
+def test_bandwidth_of_i_frames() -> None:
+    track = a_track("v", [60_000, 30_000])
+    assert track.key_frame_average_bps() == 6000  # 9000 bytes in 12 s
+    assert track.key_frame_peak_bps(6) == 8000  # 6000 bytes in 6 s
+
+
+# --- the master playlist --------------------------------------------------------------------
+
+VIDEOS = [
+    a_track("1080p", [4_500_000, 4_500_000], width=1920, height=1080),  # 6 Mb/s
+    a_track("234p", [108_750, 108_750], width=416, height=234),  # 145 kb/s
+    a_track(
+        "540p", [1_400_000, 1_600_000], width=960, height=540, frame_rate=Fraction(30_000, 1001)
+    ),  # 2 Mb/s
+]
+SOUNDS = [
+    a_sound("audio-0", [96_000, 96_000], title='Say "hi"'.replace('"', ""), language="en", default=True),
+    a_sound("audio-1", [120_000, 96_000], title="Commentary"),
+]
+
+
+def test_the_first_variant_is_about_2_mbps_and_the_rest_ascends() -> None:
+    master = m3u8.loads(hls.master_playlist([*VIDEOS, *SOUNDS], 6, prefix="v-1/"))
+    assert [playlist.uri for playlist in master.playlists] == [
+        "v-1/540p/index.m3u8", "v-1/234p/index.m3u8", "v-1/1080p/index.m3u8",
+    ]  # fmt: skip
+
+
+def test_variants_say_what_was_measured() -> None:
+    text = hls.master_playlist([*VIDEOS, *SOUNDS], 6, prefix="")
+    master = m3u8.loads(text)
+    info = master.playlists[0].stream_info
+    # 1.6 MB in 6 s are 2,133,334 b/s; the largest sound: 120 kB in 6 s are 160 kb/s.
+    assert info.bandwidth == 2_133_334 + 160_000
+    # 3 MB in 12 s, and 216 kB in 12 s.
+    assert info.average_bandwidth == 2_000_000 + 144_000
+    assert info.resolution == (960, 540)
+    assert info.codecs == "avc1.64001f,mp4a.40.2"
+    assert "FRAME-RATE=29.970," in text and "FRAME-RATE=25.000," in text
+    assert master.is_independent_segments
+    assert text.count('AUDIO="audio"') == 3
+    assert text.count('GROUP-ID="audio"') == 2
+
+
+def test_sound_tracks_are_one_group() -> None:
+    master = m3u8.loads(hls.master_playlist([*VIDEOS, *SOUNDS], 6, prefix=""))
+    assert [(m.name, m.language, m.default, m.channels, m.uri) for m in master.media] == [
+        ("Say hi", "en", "YES", "2", "audio-0/index.m3u8"),
+        ("Commentary", None, "NO", "2", "audio-1/index.m3u8"),
+    ]
+
+
+def test_every_video_track_has_an_i_frame_playlist() -> None:
+    master = m3u8.loads(hls.master_playlist([*VIDEOS, *SOUNDS], 6, prefix="x/"))
+    assert [playlist.uri for playlist in master.iframe_playlists] == [
+        "x/234p/iframes.m3u8", "x/540p/iframes.m3u8", "x/1080p/iframes.m3u8",
+    ]  # fmt: skip
+    info = master.iframe_playlists[1].iframe_stream_info
+    assert (info.codecs, info.resolution) == ("avc1.64001f", (960, 540))
+    assert (info.bandwidth, info.average_bandwidth) == (213_334, 200_000)
+
+
+def test_without_sound_there_is_no_group() -> None:
+    text = hls.master_playlist(VIDEOS, 6, prefix="")
+    assert "AUDIO" not in text and "mp4a" not in text

@@ -1,0 +1,200 @@
+"""Fragmented MP4, on files that the encoder really wrote."""
+
+from __future__ import annotations
+
+import io
+import struct
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from vod_operators.errors import VerificationError
+from vod_operators.media.ffmpeg import FRAGMENTED
+from vod_operators.media.isobmff import Part, first_sample, join, read_fragments, starts_with_idr
+from vod_operators.runners.tools import Tools
+
+TOOLS = Tools()
+TICKS = 512  # of 1/12800 s: 25 fps
+
+
+def encode(path: Path, first: int, frames: int, *, crf: int = 30, size: str = "64x48") -> bytes:
+    """``frames`` frames of the test picture from frame ``first``, a GOP of 10 in each fragment."""
+    test_picture = f"testsrc2=s={size}:r=25,trim=start_frame={first}:end_frame={first + frames},setpts=N"
+    command = [
+        TOOLS.ffmpeg, "-loglevel", "error", "-y", "-f", "lavfi", "-i", test_picture,
+        "-c:v", "libx264", "-preset", "medium", "-crf", str(crf), "-g", "10", "-keyint_min", "10",
+        "-sc_threshold", "0", "-pix_fmt", "yuv420p", "-video_track_timescale", "12800",
+        "-x264-params", "stitchable=1", "-movflags", FRAGMENTED, "-fflags", "+bitexact", str(path),
+    ]  # fmt: skip
+    subprocess.run(command, check=True)
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("isobmff")
+
+
+@pytest.fixture(scope="module")
+def chunks(folder: Path) -> list[bytes]:
+    """Frames [0, 30), [30, 60) and [60, 75)."""
+    return [encode(folder / f"{first}.mp4", first, frames) for first, frames in ((0, 30), (30, 30), (60, 15))]
+
+
+def a_part(data: bytes, first: int, samples: int, *, block: int = 1 << 20, name: str = "chunk") -> Part:
+    blocks = [data[at : at + block] for at in range(0, len(data), block)]
+    return Part(name=name, blocks=blocks, decode_time=first * TICKS, samples=samples, sample_ticks=TICKS)
+
+
+def parts(chunks: list[bytes], block: int = 1 << 20) -> list[Part]:
+    return [a_part(chunks[0], 0, 30, block=block), a_part(chunks[1], 30, 30, block=block),
+            a_part(chunks[2], 60, 15, block=block)]  # fmt: skip
+
+
+def frame_md5(path: Path) -> list[tuple[int, str]]:
+    """Presentation tick and checksum of each decoded frame."""
+    text = subprocess.run(
+        [TOOLS.ffmpeg, "-loglevel", "error", "-i", str(path), "-f", "framemd5", "-"],
+        check=True, stdout=subprocess.PIPE, text=True,
+    ).stdout  # fmt: skip
+    rows = [line.split(",") for line in text.splitlines() if not line.startswith("#")]
+    return [(int(row[2]), row[5].strip()) for row in rows]
+
+
+def test_a_join_is_its_chunks_frame_for_frame(folder: Path, chunks: list[bytes]) -> None:
+    joined = folder / "joined.mp4"
+    joined.write_bytes(b"".join(join(parts(chunks))))
+
+    found = frame_md5(joined)
+
+    alone = [md5 for first in (0, 30, 60) for _, md5 in frame_md5(folder / f"{first}.mp4")]
+    assert [md5 for _, md5 in found] == alone
+    # The same times and number of frames as one pass over the whole has.
+    encode(folder / "whole.mp4", 0, 75)
+    assert [pts for pts, _ in found] == [pts for pts, _ in frame_md5(folder / "whole.mp4")]
+    assert len(found) == 75
+
+
+def test_fragments_of_a_join_are_numbered_and_timed(chunks: list[bytes]) -> None:
+    data = b"".join(join(parts(chunks)))
+    fragments = list(read_fragments(io.BytesIO(data)))
+    assert [fragment.decode_time // TICKS for fragment in fragments] == [0, 10, 20, 30, 40, 50, 60, 70]
+    assert [len(fragment.durations) for fragment in fragments] == [10, 10, 10, 10, 10, 10, 10, 5]
+    assert all(fragment.starts_with_sync for fragment in fragments)
+    numbers = [
+        struct.unpack_from(">I", data, data.index(b"mfhd", fragment.offset) + 8)[0] for fragment in fragments
+    ]
+    assert numbers == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert data.count(b"moov") == data.count(b"ftyp") == 1
+
+
+def test_the_first_sample_is_the_idr_picture(chunks: list[bytes]) -> None:
+    file = io.BytesIO(chunks[0])
+    for fragment in read_fragments(file):
+        sample = first_sample(file, fragment)
+        assert len(sample) == fragment.first_sample_size > 0
+        assert starts_with_idr(sample)
+
+
+@pytest.mark.parametrize(
+    ("nal_types", "idr"),
+    [([5], True), ([9, 7, 8, 6, 5], True), ([1], False), ([6, 1], False), ([6], False), ([], False)],
+)
+def test_idr_is_told_from_the_first_slice(nal_types: list[int], idr: bool) -> None:
+    sample = b"".join(struct.pack(">IB", 3, 0x60 | kind) + b"ab" for kind in nal_types)
+    assert starts_with_idr(sample) is idr
+
+
+@pytest.mark.parametrize("block", [1, 7, 4096])
+def test_any_blocks_make_the_same_join(chunks: list[bytes], block: int) -> None:
+    assert b"".join(join(parts(chunks, block))) == b"".join(join(parts(chunks)))
+
+
+def test_an_empty_block_is_not_the_end(chunks: list[bytes]) -> None:
+    def with_empty(data: bytes) -> Iterator[bytes]:
+        for at in range(0, len(data), 100):
+            yield b""
+            yield data[at : at + 100]
+
+    part = replace(a_part(chunks[0], 0, 30), blocks=with_empty(chunks[0]))
+    assert b"".join(join([part])) == b"".join(join([a_part(chunks[0], 0, 30)]))
+
+
+def refused(*parts: Part) -> str:
+    with pytest.raises(VerificationError) as error:
+        for _ in join(parts):
+            pass
+    return str(error.value)
+
+
+def test_a_missing_frame_is_refused(folder: Path, chunks: list[bytes]) -> None:
+    short = encode(folder / "short.mp4", 30, 29)
+    message = refused(a_part(chunks[0], 0, 30), a_part(short, 30, 30, name="chunk-00001/360p"))
+    assert message == "chunk-00001/360p: has 29 frames where 30 are planned"
+
+
+def test_an_empty_file_is_refused(chunks: list[bytes]) -> None:
+    assert refused(a_part(b"", 0, 30, name="empty")) == "empty: has 0 frames where 30 are planned"
+
+
+def test_a_lost_fragment_is_a_gap(chunks: list[bytes]) -> None:
+    _, second, _ = read_fragments(io.BytesIO(chunks[0]))
+    without = chunks[0][: second.offset] + chunks[0][second.offset + second.size :]
+    message = refused(a_part(without, 0, 20, name="lossy"))
+    assert message == "lossy: frame 10 decodes at tick 10240, not at 5120: a gap or an overlap"
+
+
+def test_another_frame_duration_is_refused(chunks: list[bytes]) -> None:
+    part = replace(a_part(chunks[0], 0, 30, name="slow"), sample_ticks=500)
+    assert refused(part) == "slow: a frame does not last 500 ticks"
+
+
+def test_other_codec_parameters_are_refused(folder: Path, chunks: list[bytes]) -> None:
+    other = encode(folder / "other.mp4", 30, 30, size="80x48")
+    message = refused(a_part(chunks[0], 0, 30), a_part(other, 30, 30, name="chunk-00001"))
+    assert message == "chunk-00001: its codec parameters differ from the first chunk's"
+
+
+def test_a_truncated_file_is_refused_wherever_it_ends(chunks: list[bytes]) -> None:
+    data = chunks[2]
+    boxes = {fragment.offset for fragment in read_fragments(io.BytesIO(data))}
+    for end in [*range(1, 1200), *range(1200, len(data), 17), len(data) - 1]:
+        message = refused(a_part(data[:end], 0, 15, name="cut"))
+        assert message.startswith(("cut: the file ends inside a box", "cut: has ")), (end, message)
+        if end not in boxes and end > 1200:
+            assert message.startswith("cut: the file ends")
+
+
+def test_reading_a_truncated_file_is_refused_wherever_it_ends(chunks: list[bytes]) -> None:
+    data = chunks[2]
+    for end in range(1, len(data), 7):
+        try:
+            found = sum(len(fragment.durations) for fragment in read_fragments(io.BytesIO(data[:end])))
+        except VerificationError as error:
+            assert "the file ends inside" in str(error)
+        else:
+            assert found < 15, f"{end} of {len(data)} bytes passed"
+
+
+def test_a_box_in_which_another_does_not_fit(chunks: list[bytes]) -> None:
+    data = bytearray(chunks[0])
+    at = data.index(b"trun")
+    struct.pack_into(">I", data, at - 4, 1_000_000)
+    assert "b'trun' of 1000000 bytes does not fit" in refused(a_part(bytes(data), 0, 30))
+    struct.pack_into(">I", data, at - 4, 3)
+    assert "b'trun' of 3 bytes does not fit" in refused(a_part(bytes(data), 0, 30))
+
+
+def test_more_samples_than_the_box_holds(chunks: list[bytes]) -> None:
+    data = bytearray(chunks[0])
+    struct.pack_into(">I", data, data.index(b"trun") + 8, 500_000)
+    assert "ends before its last sample" in refused(a_part(bytes(data), 0, 30))
+
+
+def test_impossible_sizes_are_refused() -> None:
+    assert "impossible size of 0" in refused(a_part(struct.pack(">I4s", 0, b"mdat"), 0, 1))
+    huge = struct.pack(">I4sQ", 1, b"moov", 1 << 40)
+    assert f"box b'moov' of {(1 << 40) - 16} bytes" in refused(a_part(huge, 0, 1))
