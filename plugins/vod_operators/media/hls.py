@@ -313,7 +313,8 @@ def master_playlist(tracks: Sequence[Track], target_s: int, *, prefix: str) -> s
         }
         if audios:
             info["audio"] = AUDIO_GROUP
-        master.add_playlist(m3u8.Playlist(f"{prefix}{track.name}/index.m3u8", info, m3u8.MediaList(), None))
+        # The library writes AUDIO="..." only for a group whose members it is given.
+        master.add_playlist(m3u8.Playlist(f"{prefix}{track.name}/index.m3u8", info, master.media, None))
     for track in videos:
         master.add_iframe_playlist(
             m3u8.IFramePlaylist(

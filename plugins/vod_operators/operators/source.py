@@ -21,7 +21,8 @@ def place_for_probing(storage: Storage, source: ObjectInfo, path: Path) -> None:
     """Put at ``path`` what ffprobe needs to see of the source, with everything at its own offset.
 
     A file of this host is linked. Of a remote one the beginning, the end and an MP4's index are
-    fetched into a sparse file of the source's size; the rest reads as zeros and takes no disk.
+    fetched into a sparse file of the source's size; the rest reads as zeros and takes no disk. A
+    fragmented MP4 has its times all over the file, and is fetched whole.
     """
     local = storage.local_path(source.uri)
     if local is not None:
@@ -30,7 +31,10 @@ def place_for_probing(storage: Storage, source: ObjectInfo, path: Path) -> None:
     ranges = [(0, PROBE_BYTES)]
     if source.size > PROBE_BYTES:
         index = _mp4_index(storage, source)
-        ranges += [(max(PROBE_BYTES, source.size - TAIL_BYTES), TAIL_BYTES)] + ([index] if index else [])
+        if index and _is_fragmented(storage, source, *index):
+            ranges = [(0, source.size)]
+        else:
+            ranges += [(max(PROBE_BYTES, source.size - TAIL_BYTES), TAIL_BYTES)] + ([index] if index else [])
     with path.open("wb") as file:
         file.truncate(source.size)
         for start, length in ranges:
@@ -57,3 +61,8 @@ def _mp4_index(storage: Storage, source: ObjectInfo) -> tuple[int, int] | None:
             return None
         offset += size
     return None
+
+
+def _is_fragmented(storage: Storage, source: ObjectInfo, offset: int, size: int) -> bool:
+    # Without sample tables a moov is small; one that is large has them, and its beginning says enough.
+    return b"mvex" in b"".join(storage.read(source.uri, start=offset, length=min(size, 1 << 20)))
