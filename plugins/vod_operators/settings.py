@@ -9,10 +9,10 @@ from __future__ import annotations
 import tempfile
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from vod_operators.errors import InvalidInputError
 
@@ -81,7 +81,8 @@ class VodSettings(BaseSettings):
     def _storage_uri(cls, value: str) -> str:
         parts = urlsplit(value)
         if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
-            return value.rstrip("/")
+            # One spelling, because keys are compared with what a listing returns.
+            return Path(unquote(value.removeprefix("file://"))).as_uri()
         if parts.scheme == "s3" and parts.netloc:
             return value.rstrip("/")
         raise ValueError(f"{value!r} is not a storage URI; use s3://bucket/prefix or file:///absolute/path")
@@ -123,3 +124,5 @@ def get_settings() -> VodSettings:
             for item in error.errors()
         )
         raise InvalidInputError(f"bad setting: {problems}") from None
+    except SettingsError as error:  # a list that is no JSON
+        raise InvalidInputError(f"bad setting: {error} of VOD_* variables: {error.__cause__}") from None

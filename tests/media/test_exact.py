@@ -324,16 +324,3 @@ def test_faster_than_allowed_is_divided(pipeline: Pipeline) -> None:
     assert result.plan.frame_rate == 60
     assert result.numbers["full"] == one_pass(clip, Fraction(60))
     assert len(result.numbers["full"]) == 125
-
-
-def test_matroska_without_durations_keeps_its_last_frame(pipeline: Pipeline) -> None:
-    """What browsers record: no default duration, and none of the last frame."""
-    # A live Matroska has no duration; passing -r 1000 leaves no usable default duration either.
-    clip = make_clip(
-        pipeline.folder / "clip.mkv", 50, "25", *x264(gop=25), "-bsf:v", "setts=pts=PTS:dts=DTS:duration=0",
-        "-live", "1", pts=[n * 40 for n in range(50)],
-    )  # fmt: skip
-
-    result = pipeline.run(clip)
-
-    assert result.numbers["full"][-1] == 49

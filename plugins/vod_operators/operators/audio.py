@@ -46,7 +46,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
         if done is not None:
             self.log.info("%s is encoded already", audio.name)
             return done.facts
-        source = checkpoint.load(self.temp, job.source_keys.marker("split"))
+        source = checkpoint.load_marker(self.temp, job.source_keys.marker("split"))
         if source is None:
             raise VerificationError(
                 f"{audio.name}: its source packets are missing or damaged; clear the task 'split'"

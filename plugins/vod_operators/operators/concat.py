@@ -50,7 +50,7 @@ class VodConcatOperator(VodBaseOperator):
     def _parts(self, job: Job, rendition: str) -> Iterator[Part]:
         ticks = job.plan.frame_ticks
         for chunk in self.load_timeline(job).chunks:
-            marker = checkpoint.load(self.temp, job.work_keys.marker(chunk.name))
+            marker = checkpoint.load_marker(self.temp, job.work_keys.marker(chunk.name))
             if marker is None:
                 raise VerificationError(
                     f"{chunk.name}: not encoded, or files of it are missing; clear its task 'transcode'"

@@ -69,19 +69,16 @@ class VodPublishOperator(VodBaseOperator):
 
     def _load_tracks(self, job: Job) -> list[Track]:
         """The tracks as measured, each with every object it names in its place."""
-        folder = job.result_keys.version(job.version, "")
-        found = {info.uri: info.size for info in self.results.list(folder)}
         tracks = []
         for name in [r.name for r in job.plan.renditions] + [a.name for a in job.plan.audio]:
             marker = checkpoint.load_marker(self.temp, job.work_keys.marker(f"hls-{name}"))
             if marker is None:
                 raise VerificationError(f"{name}: was not segmented; clear its task 'segment'")
-            for stored in marker.objects.values():
-                if found.get(stored.uri) != stored.size_bytes:
-                    raise VerificationError(
-                        f"{stored.uri}: has {found.get(stored.uri, 'no')} bytes, "
-                        f"{stored.size_bytes} were written; clear its task 'segment'"
-                    )
+            if lost := checkpoint.missing(self.results, marker):
+                raise VerificationError(
+                    f"{lost[0].uri}: is not there with the {lost[0].size_bytes} bytes that were written "
+                    f"({len(lost)} such objects); clear its task 'segment'"
+                )
             tracks.append(Track.model_validate(marker.facts))
         return tracks
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from vod_operators.errors import CorruptObjectError, ObjectNotFoundError
 from vod_operators.storage.base import Storage
 from vod_operators.storage.stores import fetch, get_bytes, sha256_of
+
+
+LIST_ABOVE = 10
+"""From so many objects on, one listing of their folder is quicker than asking for each."""
 
 
 class Stored(BaseModel):
@@ -50,11 +55,18 @@ def load(storage: Storage, uri: str, *, objects_in: Storage | None = None) -> Ma
     :param objects_in: the store of the objects, if it is another than the marker's.
     """
     marker = load_marker(storage, uri)
-    for stored in marker.objects.values() if marker else ():
-        info = (objects_in or storage).stat(stored.uri)
-        if info is None or info.size != stored.size_bytes:
-            return None
-    return marker
+    return marker if marker and not missing(objects_in or storage, marker) else None
+
+
+def missing(storage: Storage, marker: Marker) -> list[Stored]:
+    """The objects of a marker that are not there, or have another size."""
+    uris = [stored.uri for stored in marker.objects.values()]
+    if len(uris) > LIST_ABOVE:
+        folder = os.path.commonprefix(uris).rpartition("/")[0] + "/"
+        sizes = {info.uri: info.size for info in storage.list(folder)}
+    else:
+        sizes = {info.uri: info.size for uri in uris if (info := storage.stat(uri)) is not None}
+    return [stored for stored in marker.objects.values() if sizes.get(stored.uri) != stored.size_bytes]
 
 
 def save(storage: Storage, uri: str, marker: Marker) -> Marker:
