@@ -94,7 +94,7 @@ def test_as_a_wheel(tmp_path: Path) -> None:
 
 
 def test_the_plugin_loader_executes_no_module_of_the_package(checkout: Path) -> None:
-    """Airflow runs every ``.py`` below its plugins folder as a module of its own, unless it is told not to."""
+    """Airflow runs every ``.py`` below its plugins folder as a module of its own, unless told not to."""
     assert (checkout / "plugins" / ".airflowignore").read_text("utf-8").split() == ["vod_operators/**"]
     (checkout / "plugins" / "vod_operators" / "trap.py").write_text("raise SystemExit('was executed')\n")
     found = look(
