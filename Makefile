@@ -1,6 +1,6 @@
 # Everything a person needs, by name. Each target prepares .venv first, once.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down test check lock clean
+.PHONY: help venv demo up down test test-browser check lock clean
 MAKEFLAGS += --no-print-directory
 
 # Reach the recipes through the environment: a path with spaces or quotes needs no care there.
@@ -9,7 +9,7 @@ export PYTHON VIDEO PRESET OUT
 PRESET ?= h264_small
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 venv:
 	@scripts/bootstrap.sh
@@ -26,8 +26,13 @@ down:  ## stop it
 test: check  ## all checks, then the fast tests
 	.venv/bin/python -m pytest
 
+test-browser: up  ## a person's way through the UI, in a Chromium that this machine has
+	.venv/bin/python -m pip install -q 'playwright>=1.50'
+	.venv/bin/python -m pytest -m browser tests/browser
+
 check: venv  ## ruff and mypy
 	.venv/bin/ruff check .
+	.venv/bin/ruff format --check --quiet .
 	.venv/bin/mypy
 
 lock: venv  ## write requirements.lock anew, keeping its versions: make lock [UPGRADE=--upgrade]

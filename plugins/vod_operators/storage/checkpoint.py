@@ -14,7 +14,6 @@ from vod_operators.errors import CorruptObjectError, ObjectNotFoundError
 from vod_operators.storage.base import Storage
 from vod_operators.storage.stores import fetch, get_bytes, sha256_of
 
-
 LIST_ABOVE = 10
 """From so many objects on, one listing of their folder is quicker than asking for each."""
 
@@ -62,7 +61,7 @@ def missing(storage: Storage, marker: Marker) -> list[Stored]:
     """The objects of a marker that are not there, or have another size."""
     uris = [stored.uri for stored in marker.objects.values()]
     if len(uris) > LIST_ABOVE:
-        folder = os.path.commonprefix(uris).rpartition("/")[0] + "/"
+        folder = os.path.commonprefix(uris).rpartition("/")[0] + "/"  # noqa: RUF071 (cut at a slash)
         sizes = {info.uri: info.size for info in storage.list(folder)}
     else:
         sizes = {info.uri: info.size for uri in uris if (info := storage.stat(uri)) is not None}
