@@ -134,7 +134,7 @@ def step(task: str, operator: str, given: dict[str, Any]) -> dict[str, Any]:
 
     module, name = operator.split(".")
     instance = getattr(import_module(f"vod_operators.operators.{module}"), name)(task_id=task, **given)
-    run = SimpleNamespace(dag_id="bench", run_id="bench")
+    run = SimpleNamespace(dag_id="bench", run_id="bench", start_date=None)
     result = instance.execute({"dag_run": run, "ti": SimpleNamespace(task_id=task, map_index=-1)})
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     tools = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

@@ -41,6 +41,9 @@ def test_a_real_clip_becomes_hls(run_dag, stores: Path) -> None:
     ]
     assert video["renditions"][2]["duration_s"] == pytest.approx(5.312, abs=2 * 1024 / 48000)
     assert run.results["publish"] == [video]
+    timings = video["timings"]
+    assert timings["started_at"] < timings["published_at"]
+    assert 0 < timings["encode_s"] and 0 < timings["wall_s"]
     assert not (stores / "tmp" / "bbb" / "claim.json").exists()
     assert list((stores / "work").iterdir()) == []
 

@@ -13,7 +13,7 @@ from vod_operators.media import hls
 from vod_operators.media.hls import Track
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.job import Job
-from vod_operators.operators.result import RenditionResult, SourceFacts, VideoResult
+from vod_operators.operators.result import RenditionResult, SourceFacts, Timings, VideoResult
 from vod_operators.operators.segment import IMMUTABLE, PLAYLIST_TYPE
 from vod_operators.storage import checkpoint, claim
 from vod_operators.storage.keys import claim_key
@@ -48,7 +48,7 @@ class VodPublishOperator(VodBaseOperator):
         tracks = self._load_tracks(job)
         target = hls.target_duration_s(job.plan)
         hls.check_presentation(tracks, target)
-        result = self._describe(job, tracks, target)
+        result = self._describe(job, tracks, target, started_at=context["dag_run"].start_date)
         document = result.model_dump_json(indent=2).encode()
 
         keys = job.result_keys
@@ -82,7 +82,10 @@ class VodPublishOperator(VodBaseOperator):
             tracks.append(Track.model_validate(marker.facts))
         return tracks
 
-    def _describe(self, job: Job, tracks: list[Track], target_s: int) -> VideoResult:
+    def _describe(
+        self, job: Job, tracks: list[Track], target_s: int, *, started_at: datetime | None
+    ) -> VideoResult:
+        now = datetime.now(timezone.utc)
         plan, timeline = job.plan, self.load_timeline(job)
         encoded = [
             marker.facts["seconds"]
@@ -93,7 +96,6 @@ class VodPublishOperator(VodBaseOperator):
             video_id=plan.video_id,
             version=job.version,
             preset=plan.preset.name,
-            published_at=datetime.now(timezone.utc),
             playlist=job.result_keys.playlist,
             playlist_urls=tuple(self.settings.playlist_urls(plan.video_id)),
             duration_s=float(plan.seconds(timeline.frames)),
@@ -102,6 +104,11 @@ class VodPublishOperator(VodBaseOperator):
             chunks=len(timeline.chunks),
             source=SourceFacts.of(plan.source, redact(job.source_uri)),
             renditions=tuple(RenditionResult.of(track, target_s) for track in tracks),
-            encode_s=round(sum(encoded), 3),
+            timings=Timings(
+                started_at=started_at,
+                published_at=now,
+                wall_s=None if started_at is None else round((now - started_at).total_seconds(), 3),
+                encode_s=round(sum(encoded), 3),
+            ),
             made_by=job.made_by,
         )

@@ -86,6 +86,18 @@ class RenditionResult(Model):
         )
 
 
+class Timings(Model):
+    """How long it took."""
+
+    started_at: datetime | None
+    """When the run began that published this; earlier runs may have done part of the work."""
+    published_at: datetime
+    wall_s: float | None
+    """From the one to the other."""
+    encode_s: float
+    """Worker seconds spent on encoding, all chunks and sound tracks together."""
+
+
 class VideoResult(Model):
     """A published video."""
 
@@ -93,7 +105,6 @@ class VideoResult(Model):
     version: str
     """Folder that holds it, beside ``video.json``."""
     preset: str
-    published_at: datetime
     playlist: str
     """URI of the stable playlist in the results store."""
     playlist_urls: tuple[str, ...]
@@ -104,7 +115,6 @@ class VideoResult(Model):
     chunks: int
     source: SourceFacts
     renditions: tuple[RenditionResult, ...]
-    encode_s: float
-    """Worker seconds spent on encoding, all chunks and sound tracks together."""
+    timings: Timings
     made_by: dict[str, str]
     """Tool -> version."""
