@@ -35,6 +35,7 @@ RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
         RetryRule(exception="vod_operators.errors.InvalidInputError", action=RetryAction.FAIL),
         RetryRule(exception="vod_operators.errors.ClaimedError", action=RetryAction.FAIL),
+        RetryRule(exception="vod_operators.errors.LostWorkError", action=RetryAction.FAIL),
     ]
 )
 
@@ -115,7 +116,7 @@ def vod_transcode() -> None:
     renditions = tracks.override(task_id="renditions")(prepare.output["renditions"])
     sounds = tracks.override(task_id="sounds")(prepare.output["audio"])
 
-    split = VodSplitOperator(task_id="split", plan=plan)
+    split = VodSplitOperator(task_id="split", plan=plan, source="{{ params.source }}")
     transcode = VodTranscodeChunkOperator.partial(
         task_id="transcode", plan=plan, map_index_template="{{ task.chunk.label }}", **encoding
     ).expand(chunk=split.output)
@@ -143,9 +144,10 @@ def vod_transcode() -> None:
 
     split >> audio
     transcode >> concat
-    (
-        [concat, audio] >> segment >> publish >> release.as_teardown()
-    )  # runs however the run ends, and does not decide its state
+    [concat, audio] >> segment >> publish
+    # The teardown waits for every task, because a failed chunk fails all behind it while others still encode.
+    steps = [prepare, renditions, sounds, split, transcode, audio, concat, segment, publish]
+    steps >> release.as_teardown()
 
 
 vod_transcode()

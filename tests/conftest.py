@@ -154,7 +154,7 @@ def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def run_dag(airflow_db: None, stores: Path, caplog: pytest.LogCaptureFixture) -> Callable[..., Run]:
-    def run(**conf: Any) -> Run:
+    def run(*, retries: int | None = None, **conf: Any) -> Run:
         from airflow.dag_processing.dagbag import DagBag
 
         bag = DagBag(ROOT / "dags")
@@ -171,6 +171,8 @@ def run_dag(airflow_db: None, stores: Path, caplog: pytest.LogCaptureFixture) ->
 
         for task in dag.tasks:
             task.on_success_callback, task.on_failure_callback = [done], [failed]
+            if retries is not None:
+                task.retries = retries
         caplog.clear()
         outcome.state = str(dag.test(run_conf=conf).state)
         outcome.log = caplog.text

@@ -5,6 +5,7 @@
     VodError
      ├── InvalidInputError       the request, preset or source is at fault: permanent
      ├── ClaimedError            another run owns the video: permanent for this run
+     ├── LostWorkError           an earlier step's work is gone or damaged: that step must run again
      ├── VerificationError       an output differs from the plan: retried
      ├── ToolError               ffmpeg, ffprobe or the packager failed: retried
      │    └── ToolKilledError    ... by a signal (worker lost, out of memory): retried
@@ -35,6 +36,13 @@ class ClaimedError(VodError):
     """Another run is working on this video."""
 
 
+class LostWorkError(VodError):
+    """What an earlier step left behind is gone or damaged; this task cannot mend it.
+
+    Its marker has been removed, so clearing the run redoes that work and nothing else.
+    """
+
+
 class VerificationError(VodError):
     """A step's output differs from what was planned, so it was thrown away."""
 
@@ -46,7 +54,10 @@ class ToolError(VodError):
         self.argv = list(argv)
         self.returncode = returncode
         self.stderr_tail = stderr_tail
-        super().__init__(f"{self.describe()}\n{stderr_tail.strip()}\n  command: {shlex.join(self.argv)}")
+        last = stderr_tail.strip().rpartition("\n")[2] or "it said nothing"
+        super().__init__(
+            f"{self.describe()}: {last}\n{stderr_tail.strip()}\n  command: {shlex.join(self.argv)}"
+        )
 
     def describe(self) -> str:
         return f"{self.argv[0].rsplit('/', 1)[-1]} failed with exit code {self.returncode}"

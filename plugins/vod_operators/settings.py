@@ -70,10 +70,11 @@ class VodSettings(BaseSettings):
     )
     transcode_queue: str = Field("default", min_length=1, description="Celery queue of the encoding tasks")
     claim_ttl_s: int = Field(
-        900,
+        21_600,
         ge=60,
         le=86400,
-        description="Seconds after which a run that shows no sign of life loses its video",
+        description="Seconds after which a run that shows no sign of life loses its video; must be longer "
+        "than its tasks may wait for a free worker",
     )
 
     @field_validator("temp_uri", "results_uri")

@@ -82,7 +82,8 @@ def test_an_editor_triggers_a_video_with_the_form(page, state) -> None:
     # Polled, because the page's security policy forbids what wait_for_function does.
     player = """() => {
         const video = document.querySelector('video');
-        return {ended: video.ended, at: video.currentTime, error: video.error && video.error.message};
+        return {ended: video.ended, at: video.currentTime, error: video.error && video.error.message,
+                sound: video.webkitAudioDecodedByteCount};
     }"""
     page.evaluate("document.querySelector('video').play()")
     deadline = time.monotonic() + 60
@@ -91,4 +92,5 @@ def test_an_editor_triggers_a_video_with_the_form(page, state) -> None:
     page.screenshot(path=SHOTS / "watch.png")
     assert played["error"] is None
     assert played["ended"]
+    assert played["sound"] > 10_000
     assert played["at"] == pytest.approx(5.3, abs=0.1)

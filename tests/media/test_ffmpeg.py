@@ -93,7 +93,7 @@ TIMELINE = Timeline(
     time_base=Fraction(1, 90_000),
     frames=1000,
     still_frames=5,
-    audio_samples={"audio-0": 96_000},
+    audio_seconds={"audio-0": Fraction(2)},
     chunks=(
         Chunk(index=0, first=0, last=540, key_pts=126_000, end_pts=1_747_620),
         Chunk(index=1, first=540, last=1000, key_pts=1_566_000, end_pts=None),

@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(import_module(args.handler).main(args))
     except VodError as error:
-        print(f"vod: {error}", file=sys.stderr)
+        print(f"vod: {str(error).splitlines()[0]}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("vod: interrupted", file=sys.stderr)

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -22,6 +23,8 @@ DAG_ID = "vod_transcode"
 def main(args: argparse.Namespace) -> int:
     """Run the DAG to its end; print the playlist's location, or one JSON object."""
     begin = time.monotonic()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     with private_airflow() as home, quiet(home / "run.log") as terminal:
         from vod_operators.cli.main import as_uri
 
@@ -40,6 +43,11 @@ def main(args: argparse.Namespace) -> int:
         )
     print_result(result, wall_s=time.monotonic() - begin, as_json=args.json)
     return 0
+
+
+def _interrupt(*_: Any) -> None:
+    """A closed terminal or a polite kill ends the run like Ctrl-C: the claim is given back."""
+    raise KeyboardInterrupt
 
 
 def _run_dag(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
@@ -156,6 +164,8 @@ def private_airflow() -> Iterator[Path]:
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
             # Pools and queues are the scheduler's business; there is none here.
             "VOD_TRANSCODE_POOL": "default_pool",
+            # Nothing waits for a worker here, so a run that was killed can lose its video soon.
+            "VOD_CLAIM_TTL_S": os.environ.get("VOD_CLAIM_TTL_S", "300"),
         }
     )
     try:

@@ -15,6 +15,7 @@ import httpx
 from vod_operators.cli.output import WEIGHTS, print_result, progress_bar
 from vod_operators.errors import InvalidInputError, StorageError, VodError
 from vod_operators.storage.keys import check_video_id
+from vod_operators.storage.redact import redact
 
 DAG_ID = "vod_transcode"
 POLL_S = 1.0
@@ -44,7 +45,7 @@ def main(args: argparse.Namespace) -> int:
         password=args.password or os.environ.get("VOD_AIRFLOW_PASSWORD"),
         token=args.token or os.environ.get("VOD_AIRFLOW_TOKEN"),
     ) as airflow:
-        run_id = f"vod-{args.video_id}-{args.preset}"
+        run_id = f"vod.{args.video_id}.{args.preset}"
         what = airflow.ask(run_id, conf)
         if not args.wait:
             print(json.dumps({"dag_run_id": run_id, "state": what}) if args.json else f"{run_id}: {what}")
@@ -77,6 +78,7 @@ class Airflow:
         self._url = url.rstrip("/")
         self._user, self._password, self._token = user, password, token
         self._client = httpx.Client(timeout=30)
+        self._reached = False
 
     def __enter__(self) -> Airflow:
         return self
@@ -100,19 +102,15 @@ class Airflow:
         if answer.status_code == 200:
             return "started"
         found = self.run(run_id)
-        different = {
-            key: found["conf"].get(key)
-            for key in ("source", "chunk_seconds")
-            if found["conf"].get(key) != conf.get(key)
-        }
-        if different:
-            asked = ", ".join(f"{key} {value!r}" for key, value in different.items())
+        if redact(str(found["conf"].get("source"))) != redact(conf["source"]):  # a signature may be another
             raise SubmitError(
-                f"video_id: run {run_id} exists for this video and preset, but with {asked}; "
-                "use another video id, or delete that run in Airflow to ask anew"
+                f"video_id: run {run_id} exists for this video and preset, but of the source "
+                f"{redact(str(found['conf'].get('source')))}; use another video id, "
+                "or delete that run in Airflow to ask anew"
             )
         if found["state"] == "failed":
-            self._call("POST", f"{self._path(run_id)}/clear", {"dry_run": False, "only_failed": True})
+            # All of it: finished work is found again, and the teardown must run once more.
+            self._call("POST", f"{self._path(run_id)}/clear", {"dry_run": False, "only_failed": False})
             return "continued"
         return {"success": "done"}.get(found["state"], "running")
 
@@ -205,9 +203,10 @@ class Airflow:
                 raise InvalidInputError(f"url: {self._url!r} is not a URL ({error})") from None
             except httpx.HTTPError as error:
                 # A first call that nobody answers is a wrong address, and waiting would not mend it.
-                if self._token is None or time.monotonic() > deadline:
+                if not self._reached or time.monotonic() > deadline:
                     raise StorageError(f"no Airflow answers at {self._url}: {error}") from None
             else:
+                self._reached = True
                 if answer.status_code in ok:
                     return answer
                 if answer.status_code == 401 and self._user and time.monotonic() < deadline:

@@ -177,6 +177,8 @@ class Preset(Model):
         names = [rung.name for rung in self.rungs]
         if len(set(names)) != len(names):
             raise ValueError(f"rungs have the same name: {sorted(n for n in names if names.count(n) > 1)}")
+        if taken := [name for name in names if name.startswith("audio-")]:
+            raise ValueError(f"rungs must not be named as sound tracks are: {taken}")
         sizes = [rung.width * rung.height for rung in self.rungs]
         if sizes != sorted(sizes):
             raise ValueError("rungs must be listed from the smallest picture to the largest")
@@ -295,8 +297,12 @@ class Timeline(Model):
     still_frames: int = Field(ge=0)
     """Frames at the very end that repeat the last one, because it is shown for longer than a frame."""
     chunks: tuple[Chunk, ...] = Field(min_length=1)
-    audio_samples: dict[str, int]
-    """Length of each sound track of the output from frame 0, in samples of its output rate."""
+    audio_seconds: dict[str, Annotated[Fraction, Field(ge=0)]]
+    """Length of each sound track from output frame 0: of the source, whatever rate a preset encodes it at."""
+
+    def audio_samples(self, audio: AudioRendition) -> int:
+        """Length of a sound track in samples of its output rate."""
+        return round(self.audio_seconds[audio.name] * audio.sample_rate)
 
     def label(self, chunk: Chunk, rate: Fraction) -> str:
         """``chunk 3/12 · 0:54-1:12``: what a person sees in the list of mapped tasks."""

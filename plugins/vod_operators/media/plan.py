@@ -29,8 +29,9 @@ from vod_operators.media.models import (
     Timeline,
 )
 
-PLAN_VERSION = 1
-"""Raised whenever the same source and preset would give other bytes, so that no old checkpoint is reused."""
+PLAN_VERSION = 2
+"""Raised whenever the same source and preset would give other bytes, or the models that are stored as JSON
+change, so that no old checkpoint is read."""
 
 AIRFLOW_MAP_LIMIT = 1024
 """Airflow maps a task at most so many times (``[core] max_map_length``)."""
@@ -277,20 +278,21 @@ def plan_timeline(
     for audio in plan.audio:
         if audio.name not in audio_end:
             raise InvalidInputError(f"source: its audio stream {audio.stream.index} holds no packets")
-    grid = [grid_frame(p, origin, frames_a_tick) for p in pts]
-    key_grid = [grid_frame(p, origin, frames_a_tick) for p in key_pts]
+
+    def on_grid(tick: int) -> int:
+        return grid_frame(tick, origin, frames_a_tick)
 
     chunks = []
     # A deinterlacer makes a picture from the one before it too.
     pre_roll = 1 if plan.source.video.interlaced else 0
     for index, (first, last) in enumerate(plan_chunk_ranges(frames, plan.chunk_frames, plan.gop_frames)):
-        after = bisect_left(grid, last)
+        after = bisect_left(pts, last, key=on_grid)
         chunks.append(
             Chunk(
                 index=index,
                 first=first,
                 last=last,
-                key_pts=key_pts[max(0, bisect_right(key_grid, first - pre_roll) - 1)],
+                key_pts=key_pts[max(0, bisect_right(key_pts, first - pre_roll, key=on_grid) - 1)],
                 end_pts=pts[after] if after < len(pts) else None,
             )
         )
@@ -298,10 +300,9 @@ def plan_timeline(
         origin_pts=origin,
         time_base=time_base,
         frames=frames,
-        still_frames=max(0, frames - 1 - grid[-1]),
+        still_frames=max(0, frames - 1 - on_grid(pts[-1])),
         chunks=tuple(chunks),
-        audio_samples={
-            audio.name: max(0, round((audio_end[audio.name] - origin * time_base) * audio.sample_rate))
-            for audio in plan.audio
+        audio_seconds={
+            audio.name: max(Fraction(0), audio_end[audio.name] - origin * time_base) for audio in plan.audio
         },
     )

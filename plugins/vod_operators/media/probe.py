@@ -269,16 +269,16 @@ class PacketTimes:
                 self._last_pts, self.last_duration = pts, duration
 
     @property
-    def pts(self) -> list[int]:
+    def pts(self) -> array[int]:
         """Of all frames that are shown, ascending."""
-        return sorted(self._shown)
+        return array("q", sorted(self._shown))
 
     @property
-    def key_pts(self) -> list[int]:
+    def key_pts(self) -> array[int]:
         """Of all key frames, ascending."""
-        return sorted(self._keys)
+        return array("q", sorted(self._keys))
 
     @property
-    def all_pts(self) -> list[int]:
+    def all_pts(self) -> array[int]:
         """Of all frames, hidden ones too, ascending."""
-        return sorted(self._all)
+        return array("q", sorted(self._all))

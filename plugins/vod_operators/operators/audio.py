@@ -46,19 +46,19 @@ class VodEncodeAudioOperator(VodBaseOperator):
         if done is not None:
             self.log.info("%s is encoded already", audio.name)
             return done.facts
-        source = checkpoint.load_marker(self.temp, job.source_keys.marker("split"))
-        if source is None:
-            raise VerificationError(
-                f"{audio.name}: its source packets are missing or damaged; clear the task 'split'"
-            )
-        samples = timeline.audio_samples[audio.name]
+        split = job.source_keys.marker("split")
+        source = checkpoint.require(self.temp, split, step="split")
+        samples = timeline.audio_samples(audio)
         begin = time.monotonic()
         with self.scratch() as folder:
-            checkpoint.obtain(self.temp, source.objects[audio.name], folder / "audio.nut")
+            with checkpoint.relying_on(self.temp, split, step="split"):
+                checkpoint.obtain(self.temp, source.objects[audio.name], folder / "audio.nut")
             argv = ffmpeg.encode_audio(
                 self.tools.ffmpeg, "audio.nut", "audio.mp4", audio=audio, samples=samples
             )
-            self.runner.run(argv, folder=folder, on_line=self.progress(context, samples / audio.sample_rate))
+            self.runner.run(
+                argv, folder=folder, on_line=self.progress(context, job, samples / audio.sample_rate)
+            )
             with (folder / "audio.mp4").open("rb") as file:
                 encoded = sum(fragment.duration for fragment in read_fragments(file))
             if not samples <= encoded <= samples + 2 * AAC_FRAME:

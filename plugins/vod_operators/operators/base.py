@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -36,6 +37,8 @@ WATCHERS: list[Callable[[Context, Progress], None]] = []
 
 class VodBaseOperator(BaseOperator):
     """Base of the operators. Subclasses name their parameters; this gives them their means."""
+
+    _claimed_at = float("-inf")
 
     @cached_property
     def settings(self) -> VodSettings:
@@ -90,6 +93,12 @@ class VodBaseOperator(BaseOperator):
             owner=self.run_name(context),
             ttl_s=self.settings.claim_ttl_s,
         )
+        self._claimed_at = time.monotonic()
+
+    def renew_claim(self, context: Context, video_id: str) -> None:
+        """Renew the claim in the middle of long work, before a third of its time is over."""
+        if time.monotonic() - self._claimed_at > self.settings.claim_ttl_s / 3:
+            self.hold_claim(context, video_id)
 
     def open_job(self, context: Context, plan_uri: str) -> Job:
         """The job at ``plan_uri``, with the video's claim held."""
@@ -108,15 +117,15 @@ class VodBaseOperator(BaseOperator):
         try:
             root.mkdir(parents=True, exist_ok=True)
             folder = Path(tempfile.mkdtemp(prefix="vod-", dir=root))
-        except OSError as error:
+        except (PermissionError, FileExistsError, NotADirectoryError) as error:
             raise InvalidInputError(f"VOD_WORK_DIR: {root} cannot be written: {error.strerror}") from error
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def progress(self, context: Context, seconds: float) -> ProgressReader:
-        """Takes ffmpeg's progress lines, and shows them in the task's state in Airflow.
+    def progress(self, context: Context, job: Job, seconds: float) -> ProgressReader:
+        """Takes ffmpeg's progress lines, shows them in the task's state in Airflow, and keeps the claim.
 
         :param seconds: of media that the command will write.
         """
@@ -126,8 +135,12 @@ class VodBaseOperator(BaseOperator):
             self.log.info("%.0f%% at %.2fx", progress.percent, progress.speed)
             for watcher in WATCHERS:
                 watcher(context, progress)
+            self.renew_claim(context, job.plan.video_id)
             if store is not None:
-                store.set(PROGRESS_KEY, {"percent": round(progress.percent, 1), "speed": progress.speed})
+                try:
+                    store.set(PROGRESS_KEY, {"percent": round(progress.percent, 1), "speed": progress.speed})
+                except Exception as error:  # whatever Airflow's API says: a report is not worth a chunk
+                    self.log.warning("progress could not be reported: %s", error)
 
         return ProgressReader(seconds, report)
 

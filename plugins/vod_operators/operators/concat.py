@@ -7,12 +7,11 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from vod_operators.errors import VerificationError
 from vod_operators.media.isobmff import Part, join
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.job import Job
 from vod_operators.storage import checkpoint
-from vod_operators.storage.checkpoint import Marker
+from vod_operators.storage.checkpoint import Marker, Stored
 
 
 class VodConcatOperator(VodBaseOperator):
@@ -50,15 +49,16 @@ class VodConcatOperator(VodBaseOperator):
     def _parts(self, job: Job, rendition: str) -> Iterator[Part]:
         ticks = job.plan.frame_ticks
         for chunk in self.load_timeline(job).chunks:
-            marker = checkpoint.load_marker(self.temp, job.work_keys.marker(chunk.name))
-            if marker is None:
-                raise VerificationError(
-                    f"{chunk.name}: not encoded, or files of it are missing; clear its task 'transcode'"
-                )
+            marker = job.work_keys.marker(chunk.name)
+            stored = checkpoint.require(self.temp, marker, step="transcode").objects[rendition]
             yield Part(
                 name=f"{chunk.name}/{rendition}",
-                blocks=checkpoint.read_checked(self.temp, marker.objects[rendition]),
+                blocks=self._blocks(stored, marker),
                 decode_time=chunk.first * ticks,
                 samples=chunk.frames,
                 sample_ticks=ticks,
             )
+
+    def _blocks(self, stored: Stored, marker: str) -> Iterator[bytes]:
+        with checkpoint.relying_on(self.temp, marker, step="transcode"):
+            yield from checkpoint.read_checked(self.temp, stored)

@@ -1,8 +1,9 @@
-"""One request, decided: the plan, and where everything of it is. Stored as ``plan.json``."""
+"""One request, decided: the plan, and what names the places of its files. Stored as ``plan.json``."""
 
 from __future__ import annotations
 
 from vod_operators.media.models import Model, Plan
+from vod_operators.settings import get_settings
 from vod_operators.storage.keys import ResultKeys, SourceKeys, WorkKeys
 
 
@@ -10,11 +11,10 @@ class Job(Model):
     """What every task after ``prepare`` needs to know."""
 
     plan: Plan
-    source_uri: str
+    source_name: str
+    """The source's file name, for people; its URI may carry credentials and is never stored."""
     source_version: str
     """The source's identity when the run began: its size, and ETag or modification time."""
-    temp_uri: str
-    results_uri: str
     source_fingerprint: str
     work_fingerprint: str
     version: str
@@ -26,17 +26,17 @@ class Job(Model):
     def source_keys(self) -> SourceKeys:
         """Keys of the source's chunks."""
         return SourceKeys(
-            temp_uri=self.temp_uri, video_id=self.plan.video_id, fingerprint=self.source_fingerprint
+            temp_uri=get_settings().temp_uri, video_id=self.plan.video_id, fingerprint=self.source_fingerprint
         )
 
     @property
     def work_keys(self) -> WorkKeys:
         """Keys of the encoded files."""
         return WorkKeys(
-            temp_uri=self.temp_uri, video_id=self.plan.video_id, fingerprint=self.work_fingerprint
+            temp_uri=get_settings().temp_uri, video_id=self.plan.video_id, fingerprint=self.work_fingerprint
         )
 
     @property
     def result_keys(self) -> ResultKeys:
         """Keys of what is published."""
-        return ResultKeys(results_uri=self.results_uri, video_id=self.plan.video_id)
+        return ResultKeys(results_uri=get_settings().results_uri, video_id=self.plan.video_id)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from airflow.sdk import Context
 
@@ -111,15 +112,14 @@ class VodPrepareOperator(VodBaseOperator):
             found.version,
             str(plan.frame_rate),
             plan.chunk_frames,
+            plan.gop_frames,
             versions["ffmpeg"],
         )
-        work = fingerprint(source, plan)
+        work = fingerprint(source, plan, versions["packager"])
         job = Job(
             plan=plan,
-            source_uri=found.uri,
+            source_name=PurePosixPath(unquote(urlsplit(found.uri).path)).name,
             source_version=found.version,
-            temp_uri=self.settings.temp_uri,
-            results_uri=self.settings.results_uri,
             source_fingerprint=source,
             work_fingerprint=work,
             # Random, so that a workspace made anew never writes into a version that viewers may be reading.
@@ -133,9 +133,14 @@ class VodPrepareOperator(VodBaseOperator):
         return keys, job
 
     def _versions(self) -> dict[str, str]:
-        lines: list[str] = []
-        self.runner.run([self.tools.ffmpeg, "-version"], folder=Path("/"), on_line=lines.append)
         return {
             "vod_operators": __version__,
-            "ffmpeg": lines[0].split(" Copyright")[0].removeprefix("ffmpeg version "),
+            "ffmpeg": self._version(self.tools.ffmpeg, "-version"),
+            "ffprobe": self._version(self.tools.ffprobe, "-version"),
+            "packager": self._version(self.tools.packager, "--version"),
         }
+
+    def _version(self, tool: str, option: str) -> str:
+        lines: list[str] = []
+        self.runner.run([tool, option], folder=Path("/"), on_line=lines.append)
+        return lines[0].partition(" version ")[2].partition(" Copyright")[0]

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from vod_operators.errors import VerificationError
+from vod_operators.errors import CorruptObjectError
 from vod_operators.media import hls
 from vod_operators.media.hls import Track
 from vod_operators.operators.base import VodBaseOperator
@@ -17,7 +17,6 @@ from vod_operators.operators.result import RenditionResult, SourceFacts, Timings
 from vod_operators.operators.segment import IMMUTABLE, PLAYLIST_TYPE
 from vod_operators.storage import checkpoint, claim
 from vod_operators.storage.keys import claim_key
-from vod_operators.storage.redact import redact
 
 SHORT_LIVED = "public, max-age=2"
 """For what is replaced when a video is published again."""
@@ -39,9 +38,10 @@ class VodPublishOperator(VodBaseOperator):
         self.plan = plan
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns what ``video.json`` says.
+        """Returns what ``video.json`` says, and ``playlist``: the stable playlist's URI in the store.
 
-        :raises VerificationError: a rule is broken or an object is missing; nothing was published.
+        :raises VerificationError: a rule is broken; nothing was published.
+        :raises LostWorkError: an object is missing; nothing was published.
         :raises ClaimedError: another run has taken the video over; nothing was published.
         """
         job = self.open_job(context, self.plan)
@@ -54,15 +54,21 @@ class VodPublishOperator(VodBaseOperator):
         keys = job.result_keys
         master = hls.master_playlist(tracks, target, prefix="")
         stable = hls.master_playlist(tracks, target, prefix=f"{job.version}/")
-        self._write(keys.version(job.version, "master.m3u8"), master.encode(), PLAYLIST_TYPE, IMMUTABLE)
-        self._write(keys.version(job.version, "video.json"), document, "application/json", IMMUTABLE)
-        claim.check(
-            self.temp, claim_key(self.settings.temp_uri, job.plan.video_id), owner=self.run_name(context)
-        )
+        for name, data, content_type in (
+            ("master.m3u8", master.encode(), PLAYLIST_TYPE),
+            ("video.json", document, "application/json"),
+        ):
+            uri = keys.version(job.version, name)
+            if self.results.stat(uri) is None:  # a version is written once
+                self._write(uri, data, content_type, IMMUTABLE)
+        claimed = claim_key(self.settings.temp_uri, job.plan.video_id)
+        claim.check(self.temp, claimed, owner=self.run_name(context))
         self._write(keys.metadata, document, "application/json", SHORT_LIVED)
         self._write(keys.playlist, stable.encode(), PLAYLIST_TYPE, SHORT_LIVED)
+        # Here already, because whoever clears only this task does not clear the teardown.
+        claim.release(self.temp, claimed, owner=self.run_name(context))
         self.log.info("published %s", keys.playlist)
-        return result.model_dump(mode="json")
+        return result.model_dump(mode="json") | {"playlist": keys.playlist}
 
     def _write(self, uri: str, data: bytes, content_type: str, cache_control: str) -> None:
         self.results.write(uri, [data], content_type=content_type, cache_control=cache_control)
@@ -71,14 +77,14 @@ class VodPublishOperator(VodBaseOperator):
         """The tracks as measured, each with every object it names in its place."""
         tracks = []
         for name in [r.name for r in job.plan.renditions] + [a.name for a in job.plan.audio]:
-            marker = checkpoint.load_marker(self.temp, job.work_keys.marker(f"hls-{name}"))
-            if marker is None:
-                raise VerificationError(f"{name}: was not segmented; clear its task 'segment'")
-            if lost := checkpoint.missing(self.results, marker):
-                raise VerificationError(
-                    f"{lost[0].uri}: is not there with the {lost[0].size_bytes} bytes that were written "
-                    f"({len(lost)} such objects); clear its task 'segment'"
-                )
+            uri = job.work_keys.segmented(name, self.settings.results_uri)
+            marker = checkpoint.require(self.temp, uri, step="segment")
+            with checkpoint.relying_on(self.temp, uri, step="segment"):
+                if lost := checkpoint.missing(self.results, marker):
+                    raise CorruptObjectError(
+                        f"{lost[0].uri}: is not there with the {lost[0].size_bytes} bytes that were written "
+                        f"({len(lost)} such objects)"
+                    )
             tracks.append(Track.model_validate(marker.facts))
         return tracks
 
@@ -96,13 +102,12 @@ class VodPublishOperator(VodBaseOperator):
             video_id=plan.video_id,
             version=job.version,
             preset=plan.preset.name,
-            playlist=job.result_keys.playlist,
             playlist_urls=tuple(self.settings.playlist_urls(plan.video_id)),
             duration_s=float(plan.seconds(timeline.frames)),
             frames=timeline.frames,
             frame_rate=plan.frame_rate,
             chunks=len(timeline.chunks),
-            source=SourceFacts.of(plan.source, redact(job.source_uri)),
+            source=SourceFacts.of(plan.source, job.source_name),
             renditions=tuple(RenditionResult.of(track, target_s) for track in tracks),
             timings=Timings(
                 started_at=started_at,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from typing import Any
 
 from airflow.sdk import Context
@@ -9,6 +11,10 @@ from airflow.sdk import Context
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.storage import claim
 from vod_operators.storage.keys import claim_key
+from vod_operators.storage.redact import redact
+
+CALLBACK_WAITS_S = (2, 10)
+"""Between the tries to tell a CMS that is away for a moment."""
 
 
 class VodReleaseOperator(VodBaseOperator):
@@ -23,7 +29,7 @@ class VodReleaseOperator(VodBaseOperator):
     :param result: what ``VodPublishOperator`` returned; None if it did not get there.
     """
 
-    template_fields = ("video_id", "callback_url", "result")
+    template_fields: Sequence[str] = ("video_id", "callback_url", "result")
 
     def __init__(self, *, video_id: str, callback_url: str = "", result: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -51,18 +57,20 @@ class VodReleaseOperator(VodBaseOperator):
     def _failed_tasks(self, context: Context) -> list[str]:
         run = context["dag_run"]
         states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id])
-        return sorted(
-            task
-            for task, state in states.get(run.run_id, {}).items()
-            if state in ("failed", "upstream_failed")
-        )
+        return sorted(task for task, state in states.get(run.run_id, {}).items() if state == "failed")
 
     def _notify(self, outcome: dict[str, Any]) -> None:
         import httpx  # here, because the DAG file is parsed again for every task
 
-        transport = httpx.HTTPTransport(retries=3)
-        try:
-            with httpx.Client(transport=transport, timeout=10) as client:
-                client.post(self.callback_url, json=outcome).raise_for_status()
-        except httpx.HTTPError as error:
-            self.log.warning("callback_url: %s was not told: %s", self.callback_url, error)
+        for wait_s in (*CALLBACK_WAITS_S, None):
+            try:
+                httpx.post(self.callback_url, json=outcome, timeout=10).raise_for_status()
+                return
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                # Not the error's text: it quotes the URL, which may hold a secret.
+                status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
+                why = f"HTTP {status}" if status else type(error).__name__
+                self.log.warning("callback_url: %s was not told: %s", redact(self.callback_url), why)
+                if wait_s is None or (status is not None and status < 500):
+                    return
+            time.sleep(wait_s)

@@ -12,8 +12,8 @@ from vod_operators.media.models import Model, Rate, Source
 class SourceFacts(Model):
     """The source, as probed."""
 
-    uri: str
-    """Without credentials and query."""
+    name: str
+    """Its file name; where it lies is nobody's business who may read the result."""
     container: str
     size_bytes: int
     duration_s: float | None
@@ -28,11 +28,11 @@ class SourceFacts(Model):
     """What was changed besides size, in words."""
 
     @classmethod
-    def of(cls, source: Source, uri: str) -> SourceFacts:
-        """The facts of a source that came from ``uri``."""
+    def of(cls, source: Source, name: str) -> SourceFacts:
+        """The facts of a source with that file name."""
         width, height = source.video.display_size
         return cls(
-            uri=uri,
+            name=name,
             container=source.container,
             size_bytes=source.size_bytes,
             duration_s=None if source.duration_ms is None else source.duration_ms / 1000,
@@ -105,10 +105,8 @@ class VideoResult(Model):
     version: str
     """Folder that holds it, beside ``video.json``."""
     preset: str
-    playlist: str
-    """URI of the stable playlist in the results store."""
     playlist_urls: tuple[str, ...]
-    """The same at each configured edge."""
+    """The stable playlist at each configured edge."""
     duration_s: float
     frames: int
     frame_rate: Rate

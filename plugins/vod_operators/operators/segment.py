@@ -50,7 +50,9 @@ class VodSegmentHlsOperator(VodBaseOperator):
         """
         job = self.open_job(context, self.plan)
         keys, name = job.work_keys, self.track["rendition"]
-        done = checkpoint.load(self.temp, keys.marker(f"hls-{name}"), objects_in=self.results)
+        done = checkpoint.load(
+            self.temp, keys.segmented(name, self.settings.results_uri), objects_in=self.results
+        )
         if done is not None:
             self.log.info("%s is segmented already", name)
             track = Track.model_validate(done.facts)
@@ -67,14 +69,11 @@ class VodSegmentHlsOperator(VodBaseOperator):
     def _segment(self, job: Job, name: str) -> Track:
         plan, keys = job.plan, job.work_keys
         audio = next((audio for audio in plan.audio if audio.name == name), None)
-        step = name if audio else f"track-{name}"
-        source = checkpoint.load(self.temp, keys.marker(step))
-        if source is None:
-            raise VerificationError(
-                f"{name}: its track is missing or damaged; clear the task '{'audio' if audio else 'concat'}'"
-            )
+        step, made = ("audio", name) if audio else ("concat", f"track-{name}")
+        source = checkpoint.require(self.temp, keys.marker(made), step=step)
         with self.scratch() as folder:
-            checkpoint.obtain(self.temp, source.objects[name], folder / "track.mp4")
+            with checkpoint.relying_on(self.temp, keys.marker(made), step=step):
+                checkpoint.obtain(self.temp, source.objects[name], folder / "track.mp4")
             argv = ffmpeg.package(
                 self.tools.packager,
                 "track.mp4",
@@ -86,7 +85,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
             (folder / "track.mp4").unlink()
             track = self._measure(job, name, folder)
             if audio:
-                hls.check_audio_track(track, audio, self.load_timeline(job).audio_samples[name])
+                hls.check_audio_track(track, audio, self.load_timeline(job).audio_samples(audio))
             else:
                 hls.check_video_track(track, plan, plan.rendition(name), self.load_timeline(job).frames)
             target = hls.target_duration_s(plan)
@@ -96,7 +95,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
             objects = self._store(job, track, folder)
         checkpoint.save(
             self.temp,
-            keys.marker(f"hls-{name}"),
+            keys.segmented(name, self.settings.results_uri),
             Marker(objects=objects, facts=track.model_dump(mode="json")),
         )
         return track

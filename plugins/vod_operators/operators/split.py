@@ -29,13 +29,16 @@ class VodSplitOperator(VodBaseOperator):
     decodes alone. The exact time of the source is counted here, packet by packet.
 
     :param plan: URI of ``plan.json``.
+    :param source: URI of the original, as ``VodPrepareOperator`` was given it. Not taken from the plan,
+        because a signed URL may have been signed anew.
     """
 
-    template_fields: Sequence[str] = ("plan",)
+    template_fields: Sequence[str] = ("plan", "source")
 
-    def __init__(self, *, plan: str, **kwargs: Any) -> None:
+    def __init__(self, *, plan: str, source: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.plan = plan
+        self.source = source
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Returns one ``{"chunk": index, "label": ...}`` for each chunk: what the encoding is mapped over.
@@ -48,13 +51,13 @@ class VodSplitOperator(VodBaseOperator):
             self.log.info("all chunks are there")
             timeline = self.load_timeline(job)
         else:
-            timeline = self._split(job)
+            timeline = self._split(context, job)
         return [
             {"chunk": chunk.index, "label": timeline.label(chunk, job.plan.frame_rate)}
             for chunk in timeline.chunks
         ]
 
-    def _split(self, job: Job) -> Timeline:
+    def _split(self, context: Context, job: Job) -> Timeline:
         keys = job.source_keys
         with self.scratch() as folder:
             self._place_source(job, folder / "source")
@@ -69,12 +72,11 @@ class VodSplitOperator(VodBaseOperator):
                 last_duration=packets.last_duration,
                 audio_end=packets.audio_end,
             )
-            self.temp.write(
-                keys.timeline, [timeline.model_dump_json().encode()], content_type="application/json"
-            )
+            document = [timeline.model_dump_json().encode()]
+            objects = {"timeline": checkpoint.write_hashed(self.temp, keys.timeline, document)}
             every = packets.all_pts
-            objects = {}
             for chunk in timeline.chunks:
+                self.renew_claim(context, job.plan.video_id)
                 objects[chunk.name] = self._cut_chunk(job, timeline, chunk, every, folder)
             for audio in job.plan.audio:
                 name = f"{audio.name}.nut"
@@ -85,7 +87,7 @@ class VodSplitOperator(VodBaseOperator):
         return timeline
 
     def _place_source(self, job: Job, path: Path) -> None:
-        storage, uri = self.storage(job.source_uri), job.source_uri
+        storage, uri = self.storage(self.source), self.source
         found = storage.stat(uri)
         if found is None or found.version != job.source_version:
             raise InvalidInputError(
@@ -98,7 +100,9 @@ class VodSplitOperator(VodBaseOperator):
         else:
             fetch(storage, uri, path, size=found.size)
 
-    def _cut_chunk(self, job: Job, timeline: Timeline, chunk: Chunk, every: list[int], folder: Path) -> Any:
+    def _cut_chunk(
+        self, job: Job, timeline: Timeline, chunk: Chunk, every: Sequence[int], folder: Path
+    ) -> Any:
         keys = job.source_keys
         done = checkpoint.load(self.temp, keys.marker(chunk.name))
         if done is not None:

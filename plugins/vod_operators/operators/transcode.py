@@ -47,20 +47,18 @@ class VodTranscodeChunkOperator(VodBaseOperator):
         if done is not None:
             self.log.info("%s is encoded already", chunk.name)
             return done.facts
-        source = checkpoint.load(self.temp, job.source_keys.marker(chunk.name))
-        if source is None:
-            raise VerificationError(
-                f"{chunk.name}: its source packets are missing or damaged; clear the task 'split'"
-            )
+        split = [job.source_keys.marker(chunk.name), job.source_keys.marker("split")]
+        source = checkpoint.require(self.temp, split[0], step="split")
         begin = time.monotonic()
         with self.scratch() as folder:
-            checkpoint.obtain(self.temp, source.objects[chunk.name], folder / "chunk.nut")
+            with checkpoint.relying_on(self.temp, *split, step="split"):
+                checkpoint.obtain(self.temp, source.objects[chunk.name], folder / "chunk.nut")
             outputs = {rendition.name: f"{rendition.name}.mp4" for rendition in job.plan.renditions}
             argv = ffmpeg.transcode_chunk(
                 self.tools.ffmpeg, "chunk.nut", outputs, plan=job.plan, chunk=chunk, timeline=timeline
             )
             media_s = float(job.plan.seconds(chunk.frames))
-            warnings = self.runner.run(argv, folder=folder, on_line=self.progress(context, media_s))
+            warnings = self.runner.run(argv, folder=folder, on_line=self.progress(context, job, media_s))
             stored = {}
             for name, file in outputs.items():
                 check_encoded_chunk(folder / file, f"{chunk.name}/{name}", job.plan, chunk)

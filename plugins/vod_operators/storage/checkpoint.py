@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from vod_operators.errors import CorruptObjectError, ObjectNotFoundError
+from vod_operators.errors import CorruptObjectError, LostWorkError, ObjectNotFoundError
 from vod_operators.storage.base import Storage
 from vod_operators.storage.stores import fetch, get_bytes, sha256_of
 
@@ -66,6 +67,34 @@ def missing(storage: Storage, marker: Marker) -> list[Stored]:
     else:
         sizes = {info.uri: info.size for uri in uris if (info := storage.stat(uri)) is not None}
     return [stored for stored in marker.objects.values() if sizes.get(stored.uri) != stored.size_bytes]
+
+
+@contextmanager
+def relying_on(storage: Storage, *markers: str, step: str) -> Iterator[None]:
+    """Around work with objects that earlier steps left: if one is gone or damaged, so are their markers.
+
+    :param markers: URIs of what says that those steps are done; removed, so that they are done again.
+    :raises LostWorkError: instead of the error that told it.
+    """
+    try:
+        yield
+    except (CorruptObjectError, ObjectNotFoundError) as error:
+        for uri in markers:
+            storage.delete(uri)
+        raise LostWorkError(
+            f"{error}; it was made by {step}: clear the run, and only that is done again"
+        ) from error
+
+
+def require(storage: Storage, uri: str, *, step: str) -> Marker:
+    """The marker of a step that must have been done.
+
+    :raises LostWorkError: there is none.
+    """
+    marker = load_marker(storage, uri)
+    if marker is None:
+        raise LostWorkError(f"{uri} is not there: {step} was not done, or lost its work; clear the run")
+    return marker
 
 
 def save(storage: Storage, uri: str, marker: Marker) -> Marker:

@@ -54,6 +54,8 @@ def hold(storage: Storage, uri: str, *, owner: str, ttl_s: int) -> None:
     for _ in range(ATTEMPTS):
         now = _now()
         found = read_claim(storage, uri)
+        if found and found[0].owner == owner and (found[0].expires_at - now).total_seconds() > 2 / 3 * ttl_s:
+            return  # fresh: the tasks of one run need not race to renew it
         since = found[0].since if found and found[0].owner == owner else now
         mine = Claim(owner=owner, since=since, expires_at=now + timedelta(seconds=ttl_s))
         data = mine.model_dump_json().encode()

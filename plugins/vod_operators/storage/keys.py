@@ -22,6 +22,7 @@ Beside each checkpoint stands ``{step}.done.json``, written last: sizes, checksu
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 
@@ -109,6 +110,10 @@ class WorkKeys:
     def marker(self, step: str) -> str:
         """What says that a step's outputs are complete."""
         return f"{self.folder}/{step}.done.json"
+
+    def segmented(self, track: str, results_uri: str) -> str:
+        """What says that a track's segments are complete in that results store."""
+        return self.marker(f"hls-{track}-{hashlib.sha256(results_uri.encode()).hexdigest()[:8]}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,125 @@
+"""A run that failed in the middle is continued: what was done is found, what was lost is done again."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from tools import FFMPEG, Run, check_presentation, configure, generate
+from vod_operators.settings import get_settings
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return generate(
+        tmp_path_factory.mktemp("media") / "clip.mp4",
+        *("-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=24", "-f", "lavfi", "-i", "sine=440:r=48000:d=24"),
+        *("-c:v", "libx264", "-preset", "ultrafast", "-g", "60", "-c:a", "aac"),
+    )
+
+
+def encoded(stores: Path) -> dict[str, int]:
+    """Encoded chunk -> when it was written."""
+    return {
+        path.parent.name: path.stat().st_mtime_ns for path in stores.glob("tmp/film/work-*/chunk-*/360p.mp4")
+    }
+
+
+def first_run_fails(run_dag, stores: Path, clip: Path) -> Run:
+    """The third of four chunks cannot be encoded."""
+    broken = stores / "ffmpeg"
+    broken.write_text(
+        f'#!/bin/sh\ncase "$*" in *start_pts=300*) echo "no more" >&2; exit 7;; esac\nexec {FFMPEG} "$@"\n'
+    )
+    broken.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        configure(patch, ffmpeg=str(broken))
+        run = run_dag(retries=0, video_id="film", source=clip.as_uri(), preset="h264_small", chunk_seconds=6)
+    get_settings.cache_clear()
+    assert run.state == "failed"
+    return run
+
+
+def test_a_failed_chunk_costs_that_chunk(run_dag, stores: Path, clip: Path) -> None:
+    first = first_run_fails(run_dag, stores, clip)
+
+    assert list(first.errors) == ["transcode"]
+    assert str(first.errors["transcode"]).startswith("ffmpeg failed with exit code 7: no more")
+    done = encoded(stores)
+    assert sorted(done) == ["chunk-00000", "chunk-00001", "chunk-00003"]
+    # The teardown came after the last chunk: nobody holds the video, and nothing is published.
+    outcome = first.results["release"][0]
+    assert (outcome["state"], outcome["failed_tasks"]) == ("failed", ["transcode_2"])
+    assert not (stores / "tmp" / "film" / "claim.json").exists()
+    assert not (stores / "results" / "film" / "index.m3u8").exists()
+
+    second = run_dag(video_id="film", source=clip.as_uri(), preset="h264_small", chunk_seconds=6)
+
+    assert second.state == "success"
+    check_presentation(stores / "results" / "film", frames=600, rate=Fraction(25))
+    assert {name: written for name, written in encoded(stores).items() if name in done} == done
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
+@pytest.mark.parametrize("what", ["work-*/chunk-00001/360p.mp4", "source-*/chunk-00002.nut"])
+def test_damaged_work_is_found_and_only_that_is_redone(
+    run_dag, stores: Path, clip: Path, what: str, damage: str
+) -> None:
+    first_run_fails(run_dag, stores, clip)
+    before = encoded(stores)
+    (victim,) = (stores / "tmp" / "film").glob(what)
+    if damage == "flip":
+        data = bytearray(victim.read_bytes())
+        data[len(data) // 2] ^= 1
+        victim.write_bytes(data)
+    elif damage == "truncate":
+        os.truncate(victim, 1000)
+    else:
+        victim.unlink()
+
+    asked = {"video_id": "film", "source": clip.as_uri(), "preset": "h264_small", "chunk_seconds": 6}
+    run = run_dag(**asked)
+    if run.state == "failed":  # noticed where it is read; the run is cleared
+        (error,) = run.errors.values()
+        assert "clear the run, and only that is done again" in str(error)
+        run = run_dag(**asked)
+
+    assert run.state == "success"
+    check_presentation(stores / "results" / "film", frames=600, rate=Fraction(25))
+    kept = set(before) - {"chunk-00001"} if what.startswith("work") else set(before)
+    assert {name: encoded(stores)[name] for name in kept} == {name: before[name] for name in kept}
+
+
+def test_another_results_store_gets_its_own_copy(run_dag, stores: Path, clip: Path) -> None:
+    asked = {"video_id": "film", "source": clip.as_uri(), "preset": "h264_small"}
+    assert run_dag(**asked).state == "success"
+    done = encoded(stores)
+
+    with pytest.MonkeyPatch.context() as patch:
+        configure(patch, results_uri=(stores / "elsewhere").as_uri())
+        assert run_dag(**asked).state == "success"
+
+    check_presentation(stores / "elsewhere" / "film", frames=600, rate=Fraction(25))
+    assert encoded(stores) == done
+
+
+def test_presets_of_other_sample_rates_share_the_split(run_dag, stores: Path, clip: Path) -> None:
+    import json
+
+    from vod_operators.media.presets.catalog import BUILT_IN
+
+    preset = json.loads((BUILT_IN / "h264_small.json").read_text("utf-8"))
+    preset["audio"]["sample_rate"] = 44_100
+    (stores / "cd.json").write_text(json.dumps(preset))
+    asked = {"video_id": "film", "source": clip.as_uri()}
+    assert run_dag(**asked, preset="h264_small").state == "success"
+    with pytest.MonkeyPatch.context() as patch:
+        configure(patch, presets_dir=str(stores))
+        assert run_dag(**asked, preset="cd").state == "success"
+
+    assert len(list(stores.glob("tmp/film/source-*"))) == 1
+    video = check_presentation(stores / "results" / "film", frames=600, rate=Fraction(25))
+    assert video["renditions"][-1]["duration_s"] == pytest.approx(24, abs=2 * 1024 / 44_100)
