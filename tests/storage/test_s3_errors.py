@@ -60,8 +60,11 @@ class CuttingProxy:
             threading.Thread(target=self._pump, args=(client, server), daemon=True).start()
             while data := server.recv(65536):
                 if data.startswith(b"HTTP/1.1 100"):
-                    client.sendall(data)  # "go on and send the body" is not the answer
-                    continue
+                    # "Go on and send the body" is not the answer, which may have come in the same read.
+                    go_on, end, data = data.partition(b"\r\n\r\n")
+                    client.sendall(go_on + end)
+                    if not data:
+                        continue
                 data = self.change(data)
                 client.sendall(data if left is None else data[:left])
                 if left is not None:
