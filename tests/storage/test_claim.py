@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+
 from vod_operators.errors import ClaimedError
 from vod_operators.storage import claim
 from vod_operators.storage.claim import Claim

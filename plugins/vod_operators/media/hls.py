@@ -188,16 +188,18 @@ def check_video_track(track: Track, plan: Plan, rendition: Rendition, frames: in
         )
 
 
-def check_audio_track(track: Track, rendition: AudioRendition, samples: int) -> None:
-    """Compare with the plan: the encoder's priming and a filled up last frame may be added to its length.
-
-    :raises VerificationError: the track is not what was planned.
-    """
+def check_audio_length(name: str, samples: int, planned: int) -> None:
+    """:raises VerificationError: shorter than planned, or longer by more than priming and one frame."""
     # 1024 samples of priming before, and the last frame of 1024 filled up.
-    if not samples <= track.ticks <= samples + 2 * 1024:
+    if not planned <= samples <= planned + 2 * 1024:
         raise VerificationError(
-            f"{track.name}: has {track.ticks} samples, planned {samples} and at most 2048 of padding"
+            f"{name}: has {samples} samples, planned {planned} and at most 2048 of padding"
         )
+
+
+def check_audio_track(track: Track, rendition: AudioRendition, samples: int) -> None:
+    """:raises VerificationError: the track's length, channels or rate are not what was planned."""
+    check_audio_length(track.name, track.ticks, samples)
     if (track.channels, track.timescale) != (rendition.channels, rendition.sample_rate):
         raise VerificationError(
             f"{track.name}: {track.channels} channels at {track.timescale} Hz, "

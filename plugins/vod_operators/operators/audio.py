@@ -8,15 +8,12 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from vod_operators.errors import VerificationError
 from vod_operators.media import ffmpeg
+from vod_operators.media.hls import check_audio_length
 from vod_operators.media.isobmff import read_fragments
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
-
-AAC_FRAME = 1024
-"""Samples."""
 
 
 class VodEncodeAudioOperator(VodBaseOperator):
@@ -61,8 +58,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
             )
             with (folder / "audio.mp4").open("rb") as file:
                 encoded = sum(fragment.duration for fragment in read_fragments(file))
-            if not samples <= encoded <= samples + 2 * AAC_FRAME:
-                raise VerificationError(f"{audio.name}: has {encoded} samples where {samples} are planned")
+            check_audio_length(audio.name, encoded, samples)
             stored = checkpoint.put(self.temp, folder / "audio.mp4", keys.audio(audio.name))
             facts = {
                 "rendition": audio.name,

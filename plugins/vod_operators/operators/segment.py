@@ -12,6 +12,7 @@ from airflow.sdk import Context
 from vod_operators.errors import VerificationError
 from vod_operators.media import ffmpeg, hls
 from vod_operators.media.hls import KeyFrame, Segment, Track
+from vod_operators.media.models import AudioRendition
 from vod_operators.media.probe import track_facts
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.job import Job
@@ -83,7 +84,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
             )
             self.runner.run(argv, folder=folder)
             (folder / "track.mp4").unlink()
-            track = self._measure(job, name, folder)
+            track = self._measure(job, name, audio, folder)
             if audio:
                 hls.check_audio_track(track, audio, self.load_timeline(job).audio_samples(audio))
             else:
@@ -100,9 +101,8 @@ class VodSegmentHlsOperator(VodBaseOperator):
         )
         return track
 
-    def _measure(self, job: Job, name: str, folder: Path) -> Track:
+    def _measure(self, job: Job, name: str, audio: AudioRendition | None, folder: Path) -> Track:
         files = sorted(folder.glob("seg-*.m4s"))
-        audio = next((audio for audio in job.plan.audio if audio.name == name), None)
         segments: list[Segment] = []
         key_frames: list[KeyFrame] = []
         start = 0
