@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, ValidationError, field_validator
@@ -69,6 +70,11 @@ class VodSettings(BaseSettings):
         description="Airflow pool of the encoding tasks; one slot per transcoder host",
     )
     transcode_queue: str = Field("default", min_length=1, description="Celery queue of the encoding tasks")
+    on_damage: Literal["conceal", "fail"] = Field(
+        "conceal",
+        description="Damaged places in a source: `conceal` finishes and lists them in `video.json`; `fail` "
+        "refuses the source",
+    )
     claim_ttl_s: int = Field(
         21_600,
         ge=60,

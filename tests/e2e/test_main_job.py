@@ -10,7 +10,7 @@ import m3u8
 import pytest
 
 from conftest import S3Bucket
-from tools import CLIP, Run, check_presentation, configure, generate, tree
+from tools import CLIP, Run, check_presentation, configure, decode, generate, tree
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +111,25 @@ def test_a_silent_video(run_dag, stores: Path, tmp_path: Path) -> None:
 
     assert run.state == "success"
     check_presentation(stores / "results" / "silent", frames=168, rate=Fraction(24000, 1001), audio=False)
+
+
+def test_sound_alone(run_dag, stores: Path, tmp_path: Path) -> None:
+    song = generate(tmp_path / "song.mp3", "-f", "lavfi", "-i", "sine=440:r=44100:d=14", "-ac", "2")
+
+    run = run_dag(video_id="song", source=song.as_uri(), preset="h264_small")
+
+    assert run.state == "success"
+    folder = stores / "results" / "song"
+    master = m3u8.load(str(folder / "index.m3u8"))
+    (variant,) = master.playlists
+    assert (variant.stream_info.codecs, variant.stream_info.resolution) == ("mp4a.40.2", None)
+    segments = m3u8.load(str(folder / variant.uri)).segments
+    assert [round(segment.duration) for segment in segments] == [6, 6, 2]
+    assert decode(folder / variant.uri)[1] == ""
+    video = json.loads((folder / "video.json").read_text("utf-8"))
+    assert (video["frames"], video["frame_rate"], video["chunks"]) == (0, None, 0)
+    assert video["duration_s"] == pytest.approx(14, abs=0.06)
+    assert video["source"]["video_codec"] is None
 
 
 def test_everything_on_s3(run_dag, s3_bucket: S3Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,

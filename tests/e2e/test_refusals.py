@@ -47,14 +47,6 @@ def test_a_playlist_with_the_name_of_a_video(run_dag, stores: Path) -> None:
     assert "is not a video" in refused(run_dag, stores, source=(stores / "list.mp4").as_uri())
 
 
-def test_sound_without_a_picture(run_dag, stores: Path) -> None:
-    from tools import generate
-
-    sound = generate(stores / "sound.m4a", "-f", "lavfi", "-i", "sine=440:d=1")
-    message = refused(run_dag, stores, source=sound.as_uri())
-    assert "source: it has no video stream; its streams: audio (aac)" in message
-
-
 def test_an_s3_server_that_does_not_answer(run_dag, stores: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))

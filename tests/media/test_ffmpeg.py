@@ -6,14 +6,18 @@ from fractions import Fraction
 
 from vod_operators.media import ffmpeg
 from vod_operators.media.models import (
+    SDR,
     AudioRendition,
     AudioRung,
     AudioStream,
     Chunk,
+    Colour,
+    Layout,
     Plan,
     Preset,
     Rendition,
     Rung,
+    Sound,
     Source,
     Timeline,
     VideoStream,
@@ -50,11 +54,13 @@ PLAN = Plan(
     video_id="v",
     preset=PRESET,
     source=SOURCE,
-    frame_rate=Fraction(30_000, 1001),
-    timescale=30_000,
-    gop_frames=60,
-    segment_frames=180,
-    chunk_frames=540,
+    frame_rate=Fraction(60_000, 1001),
+    colour=SDR,
+    timescale=60_000,
+    gop_frames=120,
+    segment_frames=360,
+    chunk_frames=1080,
+    lookahead_frames=30,
     renditions=(
         Rendition(
             name="small",
@@ -78,6 +84,7 @@ PLAN = Plan(
     audio=(
         AudioRendition(
             name="audio-0",
+            track="audio-0",
             stream=SOUND,
             channels=2,
             sample_rate=48_000,
@@ -91,22 +98,24 @@ PLAN = Plan(
 TIMELINE = Timeline(
     origin_pts=126_000,
     time_base=Fraction(1, 90_000),
-    frames=1000,
-    still_frames=5,
-    audio_seconds={"audio-0": Fraction(2)},
+    frames=2000,
+    sounds={"audio-0": Sound(time_base=Fraction(1, 44_100), seconds=Fraction(2))},
     chunks=(
-        Chunk(index=0, first=0, last=540, key_pts=126_000, end_pts=1_747_620),
-        Chunk(index=1, first=540, last=1000, key_pts=1_566_000, end_pts=None),
+        Chunk(index=0, first=0, last=1080, lead_out=120, key_pts=126_000, end_pts=1_747_620),
+        Chunk(index=1, first=1080, last=2000, lead_in=120, key_pts=1_566_000, end_pts=None),
     ),
 )
 
+LAYOUT = Layout(video=(2, Fraction(1, 90_000)), sounds={"audio-0": (1, Fraction(1, 44_100))})
+SHIFTED = r"setts=pts=if(eq(PTS\,NOPTS)\,DTS\,PTS)-(-323874000):dts=DTS-(-323874000)"
+
 START = ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning", "-y", "-copyts"]
-PROGRESS = ["-progress", "pipe:1", "-stats_period", "1"]
+PROGRESS = ["-progress", "pipe:1", "-stats_period", "1", "-max_error_rate", "1"]
 # No playlist (hls, concat, dash, image2) and no protocol but file: a source can name nothing else.
 MEDIA_ONLY = [
     "-format_whitelist",
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,mpegvideo,avi,mxf,flv,asf,ogg,nut,gxf,wtv,dv,rm,"
-    "h264,hevc,m4v,ivf,obu,y4m,yuv4mpegpipe",
+    "h264,hevc,m4v,ivf,obu,y4m,yuv4mpegpipe,mp3,aac,ac3,eac3,flac,wav,w64,aiff,caf",
 ]  # fmt: skip
 FILE_ONLY = ["-protocol_whitelist", "file"]
 
@@ -114,13 +123,13 @@ FILE_ONLY = ["-protocol_whitelist", "file"]
 def test_cut_of_a_later_chunk_seeks_10_s_before_its_key_frame() -> None:
     # Key frame at 1566000 / 90000 = 17.4 s. The shift: 126000 - 3600 * 90000.
     argv = ffmpeg.cut_video(
-        "ffmpeg", "source", "chunk.nut", stream=2, chunk=TIMELINE.chunks[1], timeline=TIMELINE
+        "ffmpeg", "source", "chunk.nut", layout=LAYOUT, chunk=TIMELINE.chunks[1], timeline=TIMELINE
     )
     assert argv == [
         *START, "-fflags", "+genpts", *MEDIA_ONLY, "-noautorotate", *FILE_ONLY,
         "-seek_timestamp", "1", "-ss", "7.400000", "-i", "source",
         "-map", "0:2", "-f", "nut", "-avoid_negative_ts", "disabled",
-        "-bsf:v", r"noise=amount=0:drop=lt(pts\,1566000),setts=pts=PTS-(-323874000):dts=DTS-(-323874000)",
+        "-bsf:v", rf"{SHIFTED},noise=amount=0:drop=lt(pts\,325440000)",
         "-codec", "copy", "chunk.nut",
     ]  # fmt: skip
 
@@ -128,24 +137,33 @@ def test_cut_of_a_later_chunk_seeks_10_s_before_its_key_frame() -> None:
 def test_cut_of_the_first_chunk_does_not_seek_and_ends_behind_its_last_frame() -> None:
     # 1747620 / 90000 = 19.418; a tick is 0.000011 s, and a millisecond is added.
     argv = ffmpeg.cut_video(
-        "ffmpeg", "source", "chunk.nut", stream=2, chunk=TIMELINE.chunks[0], timeline=TIMELINE
+        "ffmpeg", "source", "chunk.nut", layout=LAYOUT, chunk=TIMELINE.chunks[0], timeline=TIMELINE
     )
     assert argv == [
         *START, "-fflags", "+genpts", *MEDIA_ONLY, "-noautorotate", *FILE_ONLY, "-i", "source",
         "-map", "0:2", "-f", "nut", "-avoid_negative_ts", "disabled",
-        "-bsf:v", r"noise=amount=0:drop=lt(pts\,126000),setts=pts=PTS-(-323874000):dts=DTS-(-323874000)",
+        "-bsf:v", rf"{SHIFTED},noise=amount=0:drop=lt(pts\,324000000)",
         "-codec", "copy", "-to", "19.419011", "chunk.nut",
     ]  # fmt: skip
+
+
+def test_an_end_before_zero_is_found_by_decoding_time() -> None:
+    early = TIMELINE.model_copy(update={"origin_pts": -900_000})
+    chunk = TIMELINE.chunks[0].model_copy(update={"key_pts": -900_000, "end_pts": -90_000})
+    argv = ffmpeg.cut_video("ffmpeg", "source", "chunk.nut", layout=LAYOUT, chunk=chunk, timeline=early)
+    assert "-to" not in argv
+    # -90000 is 810000 ticks after the origin.
+    assert r"drop=lt(pts\,324000000)+gt(dts\,324810000)" in argv[argv.index("-bsf:v") + 1]
 
 
 def encoder(crf: str, maxrate: str, bufsize: str, profile: str) -> list[str]:
     return [
         "-f", "mp4", "-bufsize:v", bufsize, "-c:v", "libx264", "-crf:v", crf,
-        "-enc_time_base", "1001/30000", "-fflags", "+bitexact", "-fps_mode", "passthrough",
-        "-g:v", "60", "-keyint_min:v", "60", "-map_metadata", "-1", "-maxrate:v", maxrate,
+        "-enc_time_base", "1001/60000", "-fflags", "+bitexact", "-fps_mode", "passthrough",
+        "-g:v", "120", "-keyint_min:v", "120", "-map_metadata", "-1", "-maxrate:v", maxrate,
         "-movflags", "+frag_keyframe+default_base_moof+delay_moov+skip_sidx+skip_trailer",
         "-preset:v", "fast", "-profile:v", profile, "-sc_threshold:v", "0",
-        "-video_track_timescale", "30000", "-x264-params:v", "stitchable=1",
+        "-threads:v", "1", "-video_track_timescale", "60000", "-x264-params:v", "stitchable=1",
     ]  # fmt: skip
 
 
@@ -159,77 +177,128 @@ def test_transcode_decodes_once_and_scales_in_a_cascade() -> None:
         timeline=TIMELINE,
     )
     at = argv.index("-filter_complex") + 1
-    # Interlaced and rotated; output frames 540 to 1000, of which the last 5 repeat the one before.
+    # Interlaced and rotated; output frames 1080 to 2000, and 120 before them.
     assert argv[at].split(";") == [
         "[0:v:0]settb=1/90000[s0]",
         "[s0]setpts=PTS-324000000[s1]",
-        "[s1]bwdif=mode=send_frame[s2]",
-        "[s2]transpose=clock[s3]",
-        "[s3]fps=fps=30000/1001:round=near[s4]",
-        "[s4]tpad=stop=5:stop_mode=clone[s5]",
-        "[s5]trim=end_pts=1000:start_pts=540[s6]",
-        "[s6]setpts=PTS-540[s7]",
-        "[s7]scale=720:1280:flags=bicubic[s8]",
-        "[s8]setsar=1[s9]",
-        "[s9]format=yuv420p[s10]",
-        "[s10]split=2[s11][s12]",
-        "[s12]scale=360:640:flags=bicubic[s13]",
-        "[s13]setsar=1[s14]",
-        "[s14]format=yuv420p[s15]",
+        "[s1]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv[s2]",
+        "[s2]bwdif=mode=send_field[s3]",
+        "[s3]transpose=clock[s4]",
+        "[s4]fps=fps=60000/1001:round=near:start_time=16.016000000[s5]",
+        "[s5]tpad=stop=-1:stop_mode=clone[s6]",
+        "[s6]trim=end_pts=2000[s7]",
+        "[s7]setpts=PTS-960[s8]",
+        "[s8]scale=720:1280:flags=bicubic:out_range=tv[s9]",
+        "[s9]setsar=1[s10]",
+        "[s10]format=yuv420p[s11]",
+        "[s11]split=2[s12][s13]",
+        "[s13]scale=360:640:flags=bicubic[s14]",
+        "[s14]setsar=1[s15]",
+        "[s15]format=yuv420p[s16]",
     ]
     assert argv[: at - 1] == [
-        *START, *PROGRESS, "-f", "nut", "-bsf:v", "setts=pts=PTS:dts=DTS:duration=1001/30000/TB",
+        *START, *PROGRESS, "-f", "nut", "-bsf:v", "setts=pts=PTS:dts=DTS:duration=1001/30/TB",
         *MEDIA_ONLY, "-noautorotate", *FILE_ONLY, "-i", "chunk.nut",
     ]  # fmt: skip
     assert argv[at + 1 :] == [
-        "-map", "[s11]", *encoder("22.5", "4500000", "6000000", "high"), "l.mp4",
-        "-map", "[s15]", *encoder("25", "540000", "730000", "main"), "s.mp4",
+        "-map", "[s12]", *encoder("22.5", "4500000", "6000000", "high"), "l.mp4",
+        "-map", "[s16]", *encoder("25", "540000", "730000", "main"), "s.mp4",
     ]  # fmt: skip
 
 
-def filters(chunk: int, *, still_frames: int = 0, **video: object) -> str:
+def test_a_chunk_before_another_is_encoded_as_far_beyond_its_end_as_the_encoder_looks() -> None:
+    argv = ffmpeg.transcode_chunk(
+        "ffmpeg", "c.nut", {"small": "s.mp4", "large": "l.mp4"}, plan=PLAN, chunk=TIMELINE.chunks[0],
+        timeline=TIMELINE,
+    )  # fmt: skip
+    assert "trim=end_pts=1110[" in argv[argv.index("-filter_complex") + 1]
+
+
+def filters(plan: Plan = PLAN, **video: object) -> str:
     source = SOURCE.model_copy(update={"video": VIDEO.model_copy(update=video)})
     argv = ffmpeg.transcode_chunk(
         "ffmpeg",
         "chunk.nut",
         {"small": "s.mp4", "large": "l.mp4"},
-        plan=PLAN.model_copy(update={"source": source}),
-        chunk=TIMELINE.chunks[chunk],
-        timeline=TIMELINE.model_copy(update={"still_frames": still_frames}),
+        plan=plan.model_copy(update={"source": source}),
+        chunk=TIMELINE.chunks[1],
+        timeline=TIMELINE,
     )
     return argv[argv.index("-filter_complex") + 1]
 
 
 def test_pictures_are_turned_upright() -> None:
-    assert "transpose" not in filters(1, rotation=0) and "flip" not in filters(1, rotation=0)
-    assert "hflip[s3];[s3]vflip" in filters(1, rotation=180)
-    assert "transpose=cclock" in filters(1, rotation=270)
+    assert "transpose" not in filters(rotation=0) and "flip" not in filters(rotation=0)
+    assert "hflip[s4];[s4]vflip" in filters(rotation=180)
+    assert "transpose=cclock" in filters(rotation=270)
 
 
 def test_progressive_pictures_are_not_deinterlaced() -> None:
-    assert "bwdif" not in filters(1, interlaced=False)
+    assert "bwdif" not in filters(interlaced=False)
 
 
-def test_only_chunks_that_reach_into_the_still_end_are_padded() -> None:
-    assert "tpad" not in filters(1, still_frames=0)
-    assert "tpad" not in filters(0, still_frames=460)
-    # The last new picture is frame 529: chunk 0 ends 10 frames behind it, chunk 1 460 more.
-    assert "tpad=stop=10:" in filters(0, still_frames=470)
-    assert "tpad=stop=470:" in filters(1, still_frames=470)
+def test_a_frame_of_two_fields_is_one_picture_where_the_preset_allows_no_more() -> None:
+    assert "bwdif=mode=send_frame" in filters(PLAN.model_copy(update={"frame_rate": VIDEO.frame_rate}))
+
+
+def test_hdr_is_tone_mapped_at_the_size_of_the_largest_rendition() -> None:
+    pq = Colour(primaries="bt2020", transfer="smpte2084", matrix="bt2020nc")
+    # 4000 nits are 40 times the reference white of 100.
+    assert (
+        "scale=720:1280:flags=bicubic[s9];[s9]zscale=npl=100:transfer=linear[s10];[s10]format=gbrpf32le[s11];"
+        "[s11]zscale=primaries=bt709[s12];[s12]tonemap=desat=0:peak=40:tonemap=mobius[s13];"
+        "[s13]zscale=matrix=bt709:range=limited:transfer=bt709[s14]"
+    ) in filters(colour=pq, peak_nits=4000)
+    assert "peak=10:" in filters(colour=pq)
+
+
+def test_wide_gamut_without_hdr_is_converted_but_not_tone_mapped() -> None:
+    made = filters(colour=Colour(primaries="bt2020", transfer="bt2020-10", matrix="bt2020nc"))
+    assert "zscale=primaries=bt709" in made and "tonemap" not in made
+
+
+def test_rgb_becomes_bt709() -> None:
+    colour = Colour(primaries="bt709", transfer="iec61966-2-1", matrix="gbr", full_range=True)
+    made = filters(colour=colour)
+    assert "colorspace=gbr:range=pc" in made
+    assert "out_color_matrix=bt709:out_range=tv" in made and "zscale" not in made
+
+
+def test_a_chunk_of_which_nothing_decodes_is_black() -> None:
+    chunk = TIMELINE.chunks[1]
+    argv = ffmpeg.transcode_chunk(
+        "ffmpeg", None, {"small": "s.mp4", "large": "l.mp4"}, plan=PLAN, chunk=chunk, timeline=TIMELINE
+    )
+    assert argv[argv.index("-i") + 1] == "color=black:s=720x1280:r=60000/1001"
+    assert "[0:v:0]trim=end_frame=1040[s0]" in argv[argv.index("-filter_complex") + 1]
+
+
+def test_repair_by_copy_and_by_decoding() -> None:
+    argv = ffmpeg.repair("ffmpeg", "source", "r.nut", layout=LAYOUT, decode=False)
+    assert argv == [
+        *START[:-1], "-fflags", "+genpts", *MEDIA_ONLY, "-noautorotate", *FILE_ONLY, "-i", "source",
+        "-map", "0:2", "-map", "0:1", "-f", "nut", "-c", "copy", "r.nut",
+    ]  # fmt: skip
+    argv = ffmpeg.repair("ffmpeg", "source", "r.nut", layout=LAYOUT, decode=True)
+    assert argv[argv.index("-c:v") + 1] == "ffv1" and argv[argv.index("-c:a") + 1] == "pcm_f32le"
+    assert argv[argv.index("-enc_time_base:v") + 1] == "demux"
 
 
 def test_cut_audio_copies_the_whole_track() -> None:
     # Origin 1.4 s is sample 61740; 61740 - 3600 * 44100.
-    argv = ffmpeg.cut_audio("ffmpeg", "source", "a.nut", audio=PLAN.audio[0], timeline=TIMELINE)
+    argv = ffmpeg.cut_audio("ffmpeg", "source", "a.nut", layout=LAYOUT, track="audio-0", timeline=TIMELINE)
     assert argv == [
         *START, "-fflags", "+genpts", *MEDIA_ONLY, *FILE_ONLY, "-i", "source",
         "-map", "0:1", "-f", "nut", "-avoid_negative_ts", "disabled",
-        "-bsf:a", "setts=pts=PTS-(-158698260):dts=DTS-(-158698260)", "-codec", "copy", "a.nut",
+        "-bsf:a", r"setts=pts=if(eq(PTS\,NOPTS)\,DTS\,PTS)-(-158698260):dts=DTS-(-158698260)",
+        "-codec", "copy", "a.nut",
     ]  # fmt: skip
 
 
 def test_encode_audio_to_the_sample() -> None:
-    argv = ffmpeg.encode_audio("ffmpeg", "a.nut", "a.mp4", audio=PLAN.audio[0], samples=96_000)
+    argv = ffmpeg.encode_audio(
+        "ffmpeg", "a.nut", "a.mp4", audio=PLAN.audio[0], time_base=Fraction(1, 44_100), samples=96_000
+    )
     assert argv == [
         *START, *PROGRESS, "-f", "nut", *MEDIA_ONLY, *FILE_ONLY, "-i", "a.nut",
         "-filter_complex",

@@ -15,6 +15,7 @@ from vod_operators.errors import VerificationError
 from vod_operators.media import ffmpeg, hls, probe
 from vod_operators.media.hls import KeyFrame, Segment, Track
 from vod_operators.media.models import (
+    SDR,
     AudioRendition,
     AudioRung,
     AudioStream,
@@ -64,10 +65,12 @@ def a_plan(rate: Fraction = Fraction(25), gop: int = 50, gops: int = 3) -> Plan:
             ),
         ),
         frame_rate=rate,
+        colour=SDR,
         timescale=12_800 if rate == 25 else rate.numerator,
         gop_frames=gop,
         segment_frames=gop * gops,
         chunk_frames=gop * gops,
+        lookahead_frames=0,
         renditions=(a_rendition(),),
         audio=(),
     )
@@ -250,8 +253,8 @@ def test_another_size_is_refused(track: Track) -> None:
 )
 def test_sound_may_have_priming_and_a_full_last_frame(samples: int, good: bool) -> None:
     rendition = AudioRendition(
-        name="audio-0", stream=SOUND, channels=2, sample_rate=48_000, bitrate_bps=1, language=None,
-        title="t", default=True,
+        name="audio-0", track="audio-0", stream=SOUND, channels=2, sample_rate=48_000, bitrate_bps=1,
+        language=None, title="t", default=True,
     )  # fmt: skip
     sound = a_sound("audio-0", [1], seconds=288, timescale=48_000)  # 288,000 ticks
     if good:
@@ -263,8 +266,8 @@ def test_sound_may_have_priming_and_a_full_last_frame(samples: int, good: bool) 
 
 def test_sound_in_other_channels_is_refused() -> None:
     rendition = AudioRendition(
-        name="audio-0", stream=SOUND, channels=1, sample_rate=48_000, bitrate_bps=1, language=None,
-        title="t", default=True,
+        name="audio-0", track="audio-0", stream=SOUND, channels=1, sample_rate=48_000, bitrate_bps=1,
+        language=None, title="t", default=True,
     )  # fmt: skip
     with pytest.raises(VerificationError, match="2 channels at 48000 Hz, planned 1 at 48000"):
         hls.check_audio_track(a_sound("audio-0", [1], seconds=288, timescale=48_000), rendition, 288_000)
@@ -385,6 +388,32 @@ def test_every_video_track_has_an_i_frame_playlist() -> None:
     info = master.iframe_playlists[1].iframe_stream_info
     assert (info.codecs, info.resolution) == ("avc1.64001f", (960, 540))
     assert (info.bandwidth, info.average_bandwidth) == (213_334, 200_000)
+
+
+def test_surround_is_a_second_group_of_the_same_members() -> None:
+    surround = a_sound("audio-0-surround", [300_000], title="Say hi", language="en", channels=6, default=True)
+    master = m3u8.loads(hls.master_playlist([*VIDEOS, *SOUNDS, surround], 6, prefix=""))
+    members = [(media.group_id, media.name, media.channels, media.uri) for media in master.media]
+    assert members == [
+        ("audio", "Say hi", "2", "audio-0/index.m3u8"),
+        ("audio", "Commentary", "2", "audio-1/index.m3u8"),
+        ("audio-surround", "Say hi", "6", "audio-0-surround/index.m3u8"),
+        ("audio-surround", "Commentary", "2", "audio-1/index.m3u8"),
+    ]
+    plain, rich = master.playlists[:3], master.playlists[3:]
+    assert [p.uri for p in plain] == [p.uri for p in rich]
+    # 300,000 bytes in 6 s against 120,000 are 240,000 b/s more.
+    more = {b.stream_info.bandwidth - a.stream_info.bandwidth for a, b in zip(plain, rich, strict=True)}
+    assert more == {240_000}
+
+
+def test_sound_only() -> None:
+    text = hls.master_playlist(SOUNDS, 6, prefix="v/")
+    master = m3u8.loads(text)
+    assert [playlist.uri for playlist in master.playlists] == ["v/audio-0/index.m3u8"]
+    info = master.playlists[0].stream_info
+    assert (info.codecs, info.bandwidth, info.resolution) == ("mp4a.40.2", 128_000, None)
+    assert "FRAME-RATE" not in text and "RESOLUTION" not in text and not master.iframe_playlists
 
 
 def test_without_sound_there_is_no_group() -> None:

@@ -140,6 +140,15 @@ def test_an_empty_file_is_refused(chunks: list[bytes]) -> None:
     assert refused(a_part(b"", 0, 30, name="empty")) == "empty: has 0 frames where 30 are planned"
 
 
+def test_a_lead_in_and_a_lead_out_are_left_out(chunks: list[bytes]) -> None:
+    """What is taken of a join's middle is what was there before it was joined."""
+    whole = a_part(b"".join(join(parts(chunks))), 0, 30)
+    middle = b"".join(join([replace(whole, before=30, after=15)]))
+    assert middle == b"".join(join([a_part(chunks[1], 0, 30)]))
+    with pytest.raises(VerificationError, match="has 75 frames where 74 are planned"):
+        list(join([replace(whole, before=30, after=14)]))
+
+
 def test_a_lost_fragment_is_a_gap(chunks: list[bytes]) -> None:
     _, second, _ = read_fragments(io.BytesIO(chunks[0]))
     without = chunks[0][: second.offset] + chunks[0][second.offset + second.size :]

@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.media.models import AudioStream, Plan, Preset, Source, VideoStream
+from vod_operators.media.models import AudioStream, Colour, Plan, Preset, Sound, Source, VideoStream
 from vod_operators.media.plan import (
+    SoundSpan,
     fingerprint,
     grid_frame,
     make_plan,
+    normalisations,
+    output_colour,
     output_rate,
     plan_audio,
     plan_chunk_ranges,
@@ -20,7 +23,7 @@ from vod_operators.media.plan import (
     plan_timeline,
 )
 from vod_operators.media.presets.catalog import load_preset
-from vod_operators.media.probe import PacketTimes, frame_rate
+from vod_operators.media.probe import PacketTimes, frame_rate, layout_of, why_decode, why_rewrite
 
 FULL = load_preset("h264")
 MS = Fraction(1, 1000)
@@ -47,8 +50,7 @@ def a_source(
             width=width,
             height=height,
             frame_rate=Fraction(rate),
-            pixel_format="yuv420p",
-            **{"time_base": Fraction(1, 90_000), **video},
+            **{"time_base": Fraction(1, 90_000), "pixel_format": "yuv420p", **video},
         ),
         audio=audio,
     )
@@ -210,26 +212,29 @@ def test_a_rate_just_above_the_limit_is_not_halved() -> None:
 @pytest.mark.parametrize(
     ("nominal", "average", "expected"),
     [
-        ("30000/1001", "30000/1001", ("30000/1001", False)),
-        ("2997/100", "2997/100", ("30000/1001", False)),
-        ("1199/50", "1199/50", ("24000/1001", False)),  # 23.98
-        ("24", "24", ("24", False)),
-        ("15", "15", ("15", False)),
+        ("30000/1001", "30000/1001", "30000/1001"),
+        ("2997/100", "2997/100", "30000/1001"),
+        ("1199/50", "1199/50", "24000/1001"),  # 23.98
+        ("24", "24", "24"),
+        ("15", "15", "15"),
         # 150 frames of 1/30 s, the last one shown twice as long: 30 fps, not 29.97.
-        ("30", "4500/151", ("30", True)),
-        ("90000", "2850/100", ("30000/1001", True)),
-        ("60", "2700/100", ("30000/1001", True)),
-        ("1000", "25", ("25", True)),
-        ("1000", "500", ("120", True)),
+        ("30", "4500/151", "30"),
+        ("90000", "2850/100", "30000/1001"),
+        # A screen recording: every step is a multiple of 1/60 s.
+        ("60", "2700/100", "60"),
+        # Film in a broadcast: two and three fields in turn.
+        ("30000/1001", "24000/1001", "24000/1001"),
+        ("1000", "25", "25"),
+        ("1000", "500", "120"),
     ],
 )
-def test_frame_rate_of_the_grid(nominal: str, average: str, expected: tuple[str, bool]) -> None:
-    assert frame_rate(Fraction(nominal), Fraction(average)) == (Fraction(expected[0]), expected[1])
+def test_frame_rate_of_the_grid(nominal: str, average: str, expected: str) -> None:
+    assert frame_rate(Fraction(nominal), Fraction(average)) == Fraction(expected)
 
 
 def test_a_rate_that_one_field_tells() -> None:
-    assert frame_rate(None, Fraction(25)) == (25, False)
-    assert frame_rate(None, None) == (None, False)
+    assert frame_rate(None, Fraction(25)) == 25
+    assert frame_rate(None, None) is None
 
 
 # --- chunks ---------------------------------------------------------------------------------
@@ -291,8 +296,9 @@ def test_grid_frame(pts: int, frame: int) -> None:
     assert grid_frame(pts, 100, MS * 25) == frame
 
 
-def a_timeline(plan: Plan, pts: list[int], keys: list[int], last: int, **audio_end: Fraction) -> Any:
-    return plan_timeline(plan=plan, pts=pts, key_pts=keys, last_duration=last, audio_end=audio_end)
+def a_timeline(plan: Plan, pts: list[int], keys: list[int], last: int, **sounds: SoundSpan) -> Any:
+    base = plan.source.video.time_base if plan.source.video else MS
+    return plan_timeline(plan=plan, time_base=base, pts=pts, key_pts=keys, last_duration=last, sounds=sounds)
 
 
 SHORT = FULL.model_copy(update={"gop_seconds": 1, "segment_gops": 1})
@@ -309,8 +315,10 @@ def facts(timeline: Any) -> list[tuple[int, int, int, int | None]]:
 def test_timeline_of_a_constant_rate() -> None:
     pts = list(range(5000, 8000, 100))  # 30 frames
     timeline = a_timeline(short_plan(), pts, [5000, 5700, 6400, 7000], 100)
-    assert (timeline.origin_pts, timeline.frames, timeline.still_frames) == (5000, 30, 0)
-    assert facts(timeline) == [(0, 10, 5000, 6000), (10, 20, 5700, 7000), (20, 30, 7000, None)]
+    assert (timeline.origin_pts, timeline.frames) == (5000, 30)
+    # A lead-in and a lead-out of a GOP, 10 frames, on either side.
+    assert facts(timeline) == [(0, 10, 5000, 7000), (10, 20, 5000, None), (20, 30, 5700, None)]
+    assert [(c.lead_in, c.lead_out) for c in timeline.chunks] == [(0, 10), (10, 10), (10, 0)]
 
 
 def test_timeline_with_rounded_timestamps() -> None:
@@ -318,26 +326,28 @@ def test_timeline_with_rounded_timestamps() -> None:
     plan = a_plan(a_source(rate="30", time_base=MS), 1, preset=SHORT)
     pts = [round(n * 1000 / 30) for n in range(60)]
     timeline = a_timeline(plan, pts, [0, 633, 1267], 33)
-    assert timeline.frames == 60
-    assert facts(timeline) == [(0, 30, 0, 1000), (30, 60, 633, None)]
+    assert (timeline.frames, timeline.variable_rate) == (60, False)
+    assert facts(timeline) == [(0, 30, 0, None), (30, 60, 0, None)]
 
 
 def test_timeline_of_a_variable_rate() -> None:
     # At 10 fps: 0, 1 (149 ms), 2 (151 ms rounds up, and is replaced by 249 ms), 20, 21.
     timeline = a_timeline(short_plan(), [0, 149, 151, 249, 2000, 2100], [0, 151, 2000], 900)
-    assert (timeline.frames, timeline.still_frames) == (30, 8)
-    assert facts(timeline) == [(0, 10, 0, 2000), (10, 20, 151, 2000), (20, 30, 2000, None)]
+    assert timeline.frames == 30
+    assert facts(timeline) == [(0, 10, 0, 2000), (10, 20, 0, None), (20, 30, 151, None)]
 
 
 def test_key_frame_that_rounds_onto_a_chunks_first_frame_serves_it() -> None:
-    timeline = a_timeline(short_plan(), [*range(0, 1000, 100), 960, *range(1060, 2000, 100)], [0, 960], 100)
-    assert facts(timeline)[1][2] == 960
+    pts = [*range(0, 1000, 100), 960, *range(1060, 3000, 100)]
+    timeline = a_timeline(short_plan(), pts, [0, 960], 100)
+    assert [key for _, _, key, _ in facts(timeline)] == [0, 0, 960]
 
 
 def test_deinterlacing_needs_the_picture_before() -> None:
-    pts = list(range(0, 2000, 100))
+    # 20 fields a second; the lead-in of the third chunk begins with the frame of 1000 ms.
+    pts = list(range(0, 3000, 100))
     timeline = a_timeline(short_plan(interlaced=True), pts, [0, 500, 1000], 100)
-    assert [chunk.key_pts for chunk in timeline.chunks] == [0, 500]
+    assert [chunk.key_pts for chunk in timeline.chunks] == [0, 0, 500]
 
 
 def test_hidden_frames_before_the_first_shown_one() -> None:
@@ -380,8 +390,37 @@ def test_counted_frames_may_exceed_the_declared_duration_a_little() -> None:
 
 def test_sound_counts_from_the_first_picture() -> None:
     plan = short_plan(audio=(a_sound(),))
-    timeline = a_timeline(plan, list(range(500, 1500, 100)), [500], 100, **{"audio-0": Fraction(3, 2)})
-    assert timeline.audio_seconds == {"audio-0": Fraction(1)}
+    timeline = a_timeline(plan, list(range(500, 1500, 100)), [500], 100, **{"audio-0": span(1500)})
+    assert timeline.sounds == {"audio-0": Sound(time_base=MS, seconds=Fraction(1))}
+    assert timeline.audio_samples(plan.audio[0]) == 48_000
+
+
+def span(last: int, first: int = 0) -> SoundSpan:
+    return SoundSpan(time_base=MS, first=first, last=last)
+
+
+def test_sound_only_begins_with_the_first_track() -> None:
+    source = Source(container="mp3", size_bytes=1, audio=(a_sound(), a_sound(index=2)))
+    plan = a_plan(source)
+    assert (plan.frame_rate, plan.segment_frames, plan.renditions, plan.colour) == (1, 6, (), None)
+    timeline = a_timeline(plan, [], [], 0, **{"audio-0": span(3500, 500), "audio-1": span(3000, 250)})
+    assert (timeline.origin_pts, timeline.frames, timeline.chunks) == (250, 0, ())
+    assert timeline.sounds["audio-0"].seconds == Fraction(13, 4)
+    assert timeline.seconds(plan.frame_rate) == Fraction(13, 4)
+
+
+def test_surround_is_made_of_tracks_that_have_it() -> None:
+    source = a_source(audio=(a_sound(channels=6, language="en"), a_sound(index=2), a_sound(channels=8)))
+    made = plan_audio(source, FULL)
+    assert [(audio.name, audio.track, audio.channels) for audio in made] == [
+        ("audio-0", "audio-0", 2),
+        ("audio-1", "audio-1", 2),
+        ("audio-2", "audio-2", 2),
+        ("audio-0-surround", "audio-0", 6),
+        ("audio-2-surround", "audio-2", 6),
+    ]
+    assert made[3].title == made[0].title and made[3].bitrate_bps == 384_000
+    assert len(plan_audio(source, load_preset("h264_small"))) == 3
 
 
 def test_a_sound_track_without_packets_is_named() -> None:
@@ -410,7 +449,7 @@ def test_titles_are_unique_and_safe_in_a_playlist() -> None:
 
 
 def test_packet_times() -> None:
-    packets = PacketTimes(short_plan(audio=(a_sound(),)))
+    packets = PacketTimes(layout_of(short_plan(audio=(a_sound(),))))
     for line in [
         "stream_index=0|pts=-100|dts=-300|duration=100|flags=KD_",
         "stream_index=0|pts=200|dts=-200|duration=70|flags=___",
@@ -426,7 +465,75 @@ def test_packet_times() -> None:
     assert list(packets.key_pts) == [-100]
     assert list(packets.all_pts) == [-100, 0, 100, 200]
     assert packets.last_duration == 70
-    assert packets.audio_end == {"audio-0": Fraction(1024, 48_000)}
+    assert packets.sounds == {"audio-0": SoundSpan(time_base=Fraction(1, 48_000), first=0, last=1024)}
+    assert (packets.untimed, packets.jumps, packets.corrupt, packets.reordered) == (1, 0, 0, True)
+    assert not packets.hides_inside
+
+
+def packets_of(*times: tuple[int, int, str], plan: Plan | None = None) -> PacketTimes:
+    packets = PacketTimes(layout_of(plan or short_plan()))
+    for pts, dts, flags in times:
+        packets.read_line(f"stream_index=0|pts={pts}|dts={dts}|duration=100|flags={flags}")
+    return packets
+
+
+def test_a_clock_set_anew_is_seen_in_containers_that_have_one() -> None:
+    jump = packets_of((0, 0, "K"), (100, 100, "K"), (-5000, -5000, "K"))
+    plan = short_plan()
+    broadcast = plan.model_copy(update={"source": plan.source.model_copy(update={"container": "mpegts"})})
+    assert why_rewrite(broadcast, jump) == "its clock is set anew once in mid-file"
+    assert why_rewrite(plan, jump) is None
+    pause = packets_of((0, 0, "K"), (10_000, 10_000, "K"))
+    assert why_rewrite(broadcast, pause) is None
+
+
+def test_what_has_to_be_decoded_before_it_can_be_cut() -> None:
+    plan = short_plan()
+    regular = packets_of(*((n * 100, n * 100, "K" if n % 10 == 0 else "") for n in range(100)))
+    assert why_decode(plan, regular) is None
+    one_key = packets_of(*((n * 100, n * 100, "" if n else "K") for n in range(100)))
+    assert why_decode(plan, one_key) == "its key frames are too far apart to decode it in chunks"
+    hidden = packets_of((0, 0, "K"), (100, 100, "K"), (50, 200, "KD"), (200, 300, ""))
+    assert why_decode(plan, hidden) == "its edit list hides pictures between others"
+    before = packets_of((-100, 0, "KD"), (0, 100, ""), (100, 200, ""), (200, 300, "D"))
+    assert why_decode(plan, before) is None
+
+
+# --- words ----------------------------------------------------------------------------------
+
+
+def test_normalisations_read_as_a_person_would_say_them() -> None:
+    def words(rate: str = "25", **video: Any) -> list[str]:
+        plan = a_plan(a_source(rate=rate, **video))
+        return normalisations(plan, a_timeline(plan, [0], [0], 0))
+
+    assert words() == []
+    assert words(interlaced=True) == ["interlaced"]
+    assert words("120") == ["120 fps reduced to 60"]
+    uneven = a_timeline(short_plan(), [0, 100, 260, 300], [0], 100)
+    assert normalisations(short_plan(), uneven) == ["variable frame rate"]
+    assert words(rotation=90) == ["rotated 90"]
+    hlg = Colour(primaries="bt2020", transfer="arib-std-b67", matrix="bt2020nc")
+    assert words(colour=hlg, pixel_format="yuv420p10le") == [
+        "HLG, tone-mapped to SDR",
+        "pixel format yuv420p10le",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "output"),
+    [
+        (("bt709", "bt709", "bt709"), ("bt709", "bt709", "bt709")),
+        (("bt470bg", "smpte170m", "bt470bg"), ("bt470bg", "smpte170m", "bt470bg")),
+        (("bt709", "iec61966-2-1", "gbr"), ("bt709", "iec61966-2-1", "bt709")),
+        (("bt2020", "smpte2084", "bt2020nc"), ("bt709", "bt709", "bt709")),
+        (("smpte432", "bt709", "bt709"), ("bt709", "bt709", "bt709")),
+    ],
+)
+def test_colours_are_kept_where_players_know_them(source: tuple[str, ...], output: tuple[str, ...]) -> None:
+    names = ("primaries", "transfer", "matrix")
+    given = Colour(**dict(zip(names, source, strict=True)), full_range=True)
+    assert output_colour(given) == Colour(**dict(zip(names, output, strict=True)))
 
 
 # --- identity -------------------------------------------------------------------------------

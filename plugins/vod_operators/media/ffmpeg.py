@@ -11,22 +11,20 @@ from fractions import Fraction
 
 import ffmpeg
 
-from vod_operators.media.models import AudioRendition, Chunk, Plan, Rendition, Timeline
+from vod_operators.media.models import AudioRendition, Chunk, Layout, Plan, Rendition, Timeline, VideoStream
+from vod_operators.media.plan import needs_conversion
 
 Argv = list[str]
 
 DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,mpegvideo,avi,mxf,flv,asf,ogg,nut,gxf,wtv,dv,rm,"
-    "h264,hevc,m4v,ivf,obu,y4m,yuv4mpegpipe"
+    "h264,hevc,m4v,ivf,obu,y4m,yuv4mpegpipe,mp3,aac,ac3,eac3,flac,wav,w64,aiff,caf"
 )
 """Containers that hold media and nothing else: no playlists, no descriptions that name other files."""
 
 LOCAL_ONLY: Mapping[str, str] = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS}
 """Input options: a playlist disguised as a video reads no other file and calls no one."""
 
-SOURCE: Mapping[str, str] = {**LOCAL_ONLY, "fflags": "+genpts"}
-"""... of a source: packets without a presentation time (AVI, MPEG-PS) get the one that follows from
-their decoding times."""
 
 SEEK_MARGIN_S = 10
 """How far before a key frame reading begins. Containers without an index of presentation times (MPEG-TS,
@@ -35,7 +33,13 @@ FLV, AVI) are searched by decoding time or position, and land up to some frames 
 GUARD_S = 3600
 """Added to all timestamps of a cut file, because NUT has no negative ones (priming, trimmed starts)."""
 
+HDR_PEAK_NITS = 1000
+"""Brightest light of an HDR picture that does not declare its own: what most are graded for."""
+
 GLOBAL = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning", "-y")
+
+ENCODING = ("-copyts", "-progress", "pipe:1", "-stats_period", "1", "-max_error_rate", "1")
+"""However much of a chunk is damaged, what is left of it is shown."""
 
 FRAGMENTED = "+frag_keyframe+default_base_moof+delay_moov+skip_sidx+skip_trailer"
 """A fragment for each GOP; ``delay_moov`` lets the edit list take up the encoder's reorder delay."""
@@ -57,105 +61,201 @@ def _decimal(seconds: Fraction) -> str:
 # --- split ----------------------------------------------------------------------------------
 
 
-def cut_video(tool: str, source: str, output: str, *, stream: int, chunk: Chunk, timeline: Timeline) -> Argv:
+def repair(tool: str, source: str, output: str, *, layout: Layout, decode: bool) -> Argv:
+    """Write the plan's streams anew (NUT), for a source that cannot be cut as it is.
+
+    A clock that was set anew in mid-file runs on, as ffmpeg corrects it in one pass.
+
+    :param decode: into frames that each stand alone, without loss: for pictures that are hidden,
+        untimed, or all depend on one key frame.
+    """
+    media = ffmpeg.input(source, noautorotate=None, **_source_options(layout))
+    indexes = [stream[0] for stream in ([layout.video] if layout.video else []) + [*layout.sounds.values()]]
+    codecs = (
+        {"c:v": "ffv1", "level": 3, "g:v": 1, "slices": 4, "c:a": "pcm_f32le", "fps_mode": "passthrough",
+         "enc_time_base:v": "demux"}
+        if decode
+        else {"c": "copy"}
+    )  # fmt: skip
+    out = ffmpeg.output(*(media[str(index)] for index in indexes), output, format="nut", **codecs)
+    return _argv(tool, out)
+
+
+def cut_video(
+    tool: str, source: str, output: str, *, layout: Layout, chunk: Chunk, timeline: Timeline
+) -> Argv:
     """Copy the packets that ``chunk`` needs, from its key frame to the frame after its last one.
 
     The output is NUT, which holds every codec and every time base exactly; its timestamps count
     from the start of the video, plus ``GUARD_S``.
     """
+    assert layout.video is not None
     shift = timeline.origin_pts - _guard_ticks(timeline.time_base)
+    # What was read before the key frame; and the leading pictures of an open GOP cannot be decoded here.
+    drop = f"lt(pts\\,{chunk.key_pts - shift})"
     limits: dict[str, str] = {}
     seek: dict[str, str | int] = {}
     if chunk.end_pts is not None:
         # Ends by decoding time, which is at most the presentation time: the frame itself is inside.
-        limits["to"] = _decimal((chunk.end_pts + 1) * timeline.time_base + Fraction(1, 1000))
+        end = (chunk.end_pts + 1) * timeline.time_base + Fraction(1, 1000)
+        if end > 0:
+            limits["to"] = _decimal(end)
+        else:  # before a clock's wrap; ffmpeg knows no end below 0, so the rest is read in vain
+            drop += f"+gt(dts\\,{chunk.end_pts - shift})"
     if (
         begin := chunk.key_pts * timeline.time_base - SEEK_MARGIN_S
     ) > timeline.origin_pts * timeline.time_base:
         # Nothing is sought near the start: some demuxers refuse a time before their first packet.
         seek = {"ss": _decimal(begin), "seek_timestamp": 1}
-    media = ffmpeg.input(source, noautorotate=None, **seek, **SOURCE)
-    # What was read before the key frame; and the leading pictures of an open GOP cannot be decoded here.
-    drop = f"noise=amount=0:drop=lt(pts\\,{chunk.key_pts})"
-    out = media[str(stream)].output(
+    media = ffmpeg.input(source, noautorotate=None, **seek, **_source_options(layout))
+    out = media[str(layout.video[0])].output(
         output,
         format="nut",
         codec="copy",
         avoid_negative_ts="disabled",
-        **{"bsf:v": f"{drop},setts=pts=PTS-({shift}):dts=DTS-({shift})"},
+        **{"bsf:v": f"{_shifted(shift)},noise=amount=0:drop={drop}"},
         **limits,
     )
     return _argv(tool, out, "-copyts")
 
 
-def cut_audio(tool: str, source: str, output: str, *, audio: AudioRendition, timeline: Timeline) -> Argv:
+def cut_audio(tool: str, source: str, output: str, *, layout: Layout, track: str, timeline: Timeline) -> Argv:
     """Copy one whole sound track; timestamps as in ``cut_video``."""
-    origin = timeline.origin_pts * timeline.time_base // audio.stream.time_base
-    shift = origin - _guard_ticks(audio.stream.time_base)
-    out = ffmpeg.input(source, **SOURCE)[str(audio.stream.index)].output(
+    stream, time_base = layout.sounds[track]
+    shift = timeline.origin_pts * timeline.time_base // time_base - _guard_ticks(time_base)
+    out = ffmpeg.input(source, **_source_options(layout))[str(stream)].output(
         output,
         format="nut",
         codec="copy",
         avoid_negative_ts="disabled",
-        **{"bsf:a": f"setts=pts=PTS-({shift}):dts=DTS-({shift})"},
+        **{"bsf:a": _shifted(shift)},
     )
     return _argv(tool, out, "-copyts")
+
+
+def _source_options(layout: Layout) -> dict[str, str]:
+    return {**LOCAL_ONLY, "fflags": "+genpts"} if layout.derived_times else {**LOCAL_ONLY}
+
+
+def _shifted(ticks: int) -> str:
+    return f"setts=pts=if(eq(PTS\\,NOPTS)\\,DTS\\,PTS)-({ticks}):dts=DTS-({ticks})"
 
 
 # --- encode ---------------------------------------------------------------------------------
 
 
 def transcode_chunk(
-    tool: str, source: str, outputs: Mapping[str, str], *, plan: Plan, chunk: Chunk, timeline: Timeline
+    tool: str, source: str | None, outputs: Mapping[str, str], *, plan: Plan, chunk: Chunk, timeline: Timeline
 ) -> Argv:
     """Decode one cut chunk once, and encode every rendition of it.
 
-    :param outputs: rendition name -> file to write: fragmented MP4 whose first frame is at time 0.
+    :param source: None encodes black: for a chunk of which nothing can be decoded.
+    :param outputs: rendition name -> file to write: fragmented MP4, timed from 0: the chunk's lead-in, the
+        chunk, and as much of its lead-out as the encoder looks ahead.
     """
-    # ffmpeg guesses how long the last picture is shown, and a guess below half a frame would drop it.
-    # Here every picture lasts an output frame; what is too much is trimmed.
-    lasts = f"setts=pts=PTS:dts=DTS:duration={plan.frame_rate.denominator}/{plan.frame_rate.numerator}/TB"
-    chunk_input = ffmpeg.input(source, format="nut", noautorotate=None, **LOCAL_ONLY, **{"bsf:v": lasts})
-    picture = _on_grid(chunk_input["v:0"], plan, chunk, timeline)
-    made = []
+    begin, end = chunk.first - chunk.lead_in, chunk.last + plan.lead_out(chunk)
+    if source is None:
+        picture = _black(plan).filter("trim", end_frame=end - begin)
+    else:
+        # ffmpeg guesses how long the last picture is shown; it may stand for several chunks. Here every
+        # picture lasts until the next one, and the last to the end; what is too much is trimmed.
+        rest = timeline.frames / plan.frame_rate
+        lasts = f"setts=pts=PTS:dts=DTS:duration={rest.numerator}/{rest.denominator}/TB"
+        cut = ffmpeg.input(source, format="nut", noautorotate=None, **LOCAL_ONLY, **{"bsf:v": lasts})
+        picture = _on_grid(_upright(cut["v:0"], plan, timeline), plan, begin, end)
+    made: list[ffmpeg.nodes.OutputStream] = []
     # A cascade: each rendition is scaled from the next larger one, not from the source.
     for rendition in reversed(plan.renditions):
-        picture = (
-            picture.filter("scale", rendition.width, rendition.height, flags="bicubic")
-            .filter("setsar", 1)  # rounding to even sizes would leave a pixel aspect of 1001:1000
-            .filter("format", "yuv420p")
-        )
+        scale: dict[str, str] = {"flags": "bicubic"}
+        if not made and source is not None:
+            scale |= _to_limited(plan)
+        picture = picture.filter("scale", rendition.width, rendition.height, **scale)
+        if not made and source is not None:
+            picture = _to_sdr(picture, plan)
+        picture = picture.filter("setsar", 1)  # rounding to even sizes would leave 1001:1000
+        picture = picture.filter("format", "yuv420p")
         mine = picture
         if rendition is not plan.renditions[0]:
             branches = picture.filter_multi_output("split", 2)
             mine, picture = branches.stream(0), branches.stream(1)
         made.append(_encode(mine, outputs[rendition.name], plan, rendition))
-    return _argv(tool, ffmpeg.merge_outputs(*made), "-copyts", "-progress", "pipe:1", "-stats_period", "1")
+    return _argv(tool, ffmpeg.merge_outputs(*made), *ENCODING)
 
 
-def _on_grid(
-    stream: ffmpeg.nodes.FilterableStream, plan: Plan, chunk: Chunk, timeline: Timeline
+def _upright(
+    stream: ffmpeg.nodes.FilterableStream, plan: Plan, timeline: Timeline
 ) -> ffmpeg.nodes.FilterableStream:
-    """The output frames ``[first, last)`` of the whole video's grid, numbered from 0."""
-    video, base = plan.source.video, timeline.time_base
+    """Whole upright pictures, timed in ticks from the start of the video, with their colours named."""
+    video, base = _video(plan), timeline.time_base
     # Back from NUT's finer time base to the source's: exact, and then all is integers.
     stream = stream.filter("settb", f"{base.numerator}/{base.denominator}")
     stream = stream.filter("setpts", f"PTS-{_guard_ticks(base)}")
+    colour = video.colour
+    stream = stream.filter(
+        "setparams",
+        color_primaries=colour.primaries,
+        color_trc=colour.transfer,
+        colorspace=colour.matrix,
+        range="pc" if colour.full_range else "tv",
+    )
     if video.interlaced:
-        stream = stream.filter("bwdif", mode="send_frame")
+        each = "field" if plan.frame_rate > video.frame_rate else "frame"
+        stream = stream.filter("bwdif", mode=f"send_{each}")
     if video.rotation == 180:
         stream = stream.filter("hflip").filter("vflip")
     elif video.rotation:
         stream = stream.filter("transpose", "clock" if video.rotation == 90 else "cclock")
-    grid = f"{plan.frame_rate.numerator}/{plan.frame_rate.denominator}"
-    stream = stream.filter("fps", fps=grid, round="near")
-    # The last picture may be shown for longer than the chunk that it is in.
-    still = chunk.last - (timeline.frames - timeline.still_frames)
-    if still > 0:
-        stream = stream.filter("tpad", stop_mode="clone", stop=still)
-    return stream.filter("trim", start_pts=chunk.first, end_pts=chunk.last).filter(
-        "setpts", f"PTS-{chunk.first}"
-    )
+    return stream
+
+
+def _on_grid(
+    stream: ffmpeg.nodes.FilterableStream, plan: Plan, begin: int, end: int
+) -> ffmpeg.nodes.FilterableStream:
+    """The output frames ``[begin, end)`` of the whole video's grid, numbered from 0, none missing.
+
+    The picture before stands where the source has none: in a pause, after its last one, or where it is
+    damaged; and the first one before itself.
+    """
+    rate = plan.frame_rate
+    start = f"{float(begin / rate):.9f}"
+    stream = stream.filter("fps", fps=f"{rate.numerator}/{rate.denominator}", round="near", start_time=start)
+    stream = stream.filter("tpad", stop_mode="clone", stop=-1)
+    return stream.filter("trim", end_pts=end).filter("setpts", f"PTS-{begin}")
+
+
+def _to_limited(plan: Plan) -> dict[str, str]:
+    """Options of the first scaling that bring numbers into what H.264 players expect."""
+    source = _video(plan).colour
+    if needs_conversion(source):
+        return {}  # done with the light itself
+    matrix = {"out_color_matrix": "bt709"} if source.matrix == "gbr" else {}
+    return {"out_range": "tv", **matrix}
+
+
+def _to_sdr(stream: ffmpeg.nodes.FilterableStream, plan: Plan) -> ffmpeg.nodes.FilterableStream:
+    """Computes the light of HDR and wide-gamut pictures anew, as BT.709."""
+    video = _video(plan)
+    if not needs_conversion(video.colour):
+        return stream
+    stream = stream.filter("zscale", transfer="linear", npl=100)
+    stream = stream.filter("format", "gbrpf32le").filter("zscale", primaries="bt709")
+    if video.colour.hdr:
+        # Keeps skin and text as they are and bends only what is brighter. A peak of its own for each
+        # chunk would make joins visible, so it is the whole video's.
+        peak = max(2.0, (video.peak_nits or HDR_PEAK_NITS) / 100)
+        stream = stream.filter("tonemap", tonemap="mobius", desat=0, peak=f"{peak:g}")
+    return stream.filter("zscale", transfer="bt709", matrix="bt709", range="limited")
+
+
+def _black(plan: Plan) -> ffmpeg.nodes.FilterableStream:
+    size, rate = plan.renditions[-1], plan.frame_rate
+    black = f"color=black:s={size.width}x{size.height}:r={rate.numerator}/{rate.denominator}"
+    return ffmpeg.input(black, format="lavfi")["v:0"]
+
+
+def _video(plan: Plan) -> VideoStream:
+    assert plan.source.video is not None
+    return plan.source.video
 
 
 def _encode(
@@ -180,6 +280,9 @@ def _encode(
             "bufsize:v": rendition.buffer_bits,
             "g:v": plan.gop_frames,
             "keyint_min:v": plan.gop_frames,
+            # With more threads x264's rate control depends on how far each of them is: no two encodes of the
+            # same frames would be the same, on two hosts least of all. Renditions and chunks are the threads.
+            "threads:v": 1,
             "sc_threshold:v": 0,  # key frames on the grid only, so that all renditions agree on them
             # Headers must not depend on the content: every chunk shares the first one's init segment.
             "x264-params:v": "stitchable=1",
@@ -187,17 +290,20 @@ def _encode(
     )
 
 
-def encode_audio(tool: str, source: str, output: str, *, audio: AudioRendition, samples: int) -> Argv:
+def encode_audio(
+    tool: str, source: str, output: str, *, audio: AudioRendition, time_base: Fraction, samples: int
+) -> Argv:
     """Encode one whole sound track as AAC, from output time 0, of exactly so many samples.
 
     Silence is added only before a track that starts after the video, and where the source's
     timestamps have a gap; what comes before the video's first frame is cut.
+
+    :param time_base: of the sound track as it was cut.
     """
-    guard = _guard_ticks(audio.stream.time_base)
-    base = audio.stream.time_base
+    guard = _guard_ticks(time_base)
     sound = (
         ffmpeg.input(source, format="nut", **LOCAL_ONLY)["a:0"]
-        .filter("asettb", f"{base.numerator}/{base.denominator}")
+        .filter("asettb", f"{time_base.numerator}/{time_base.denominator}")
         .filter("asetpts", f"PTS-{guard}")
         .filter("aresample", audio.sample_rate, **{"async": 1, "first_pts": 0})
         .filter("apad", whole_len=samples)
@@ -214,7 +320,7 @@ def encode_audio(tool: str, source: str, output: str, *, audio: AudioRendition, 
         ar=audio.sample_rate,
         **{"c:a": "aac", "b:a": audio.bitrate_bps},
     )
-    return _argv(tool, out, "-copyts", "-progress", "pipe:1", "-stats_period", "1")
+    return _argv(tool, out, *ENCODING)
 
 
 # --- package --------------------------------------------------------------------------------

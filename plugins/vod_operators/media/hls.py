@@ -18,6 +18,7 @@ from pydantic import Field
 from vod_operators.errors import VerificationError
 from vod_operators.media.isobmff import first_sample, read_fragments, starts_with_idr
 from vod_operators.media.models import AudioRendition, Model, Name, Plan, Rate, Rendition
+from vod_operators.media.plan import SURROUND_SUFFIX
 
 FIRST_VARIANT_BPS = 2_000_000
 """Players start with the variant listed first; Apple 9.10 wants it near this average."""
@@ -281,42 +282,67 @@ def i_frame_playlist(track: Track, target_s: int) -> str:
     return _dump(playlist)
 
 
+def audio_groups(tracks: Sequence[Track]) -> dict[str, list[Track]]:
+    """Sound tracks by group: stereo, and where there is any in 5.1 a second group of the same members."""
+    audios = {track.name: track for track in tracks if track.kind == "audio"}
+    stereo = [track for track in audios.values() if not track.name.endswith(SURROUND_SUFFIX)]
+    groups = {AUDIO_GROUP: stereo} if stereo else {}
+    if len(stereo) < len(audios):
+        groups[AUDIO_GROUP + SURROUND_SUFFIX] = [
+            audios.get(track.name + SURROUND_SUFFIX, track) for track in stereo
+        ]
+    return groups
+
+
 def master_playlist(tracks: Sequence[Track], target_s: int, *, prefix: str) -> str:
     """The master playlist of all tracks.
 
     :param prefix: put before each track's URI: ``""`` inside the version's folder, ``"VERSION/"`` above it.
     """
     videos = sorted((t for t in tracks if t.kind == "video"), key=lambda t: t.average_bps)
-    audios = [t for t in tracks if t.kind == "audio"]
+    groups = audio_groups(tracks)
     master = m3u8.M3U8()
     master.version = 7
     master.is_variant = True
     master.is_independent_segments = True
-    for track in audios:
-        master.add_media(
-            m3u8.Media(
-                type="AUDIO", group_id=AUDIO_GROUP, name=track.title, language=track.language,
-                default="YES" if track.default else "NO", autoselect="YES", channels=str(track.channels),
-                uri=f"{prefix}{track.name}/index.m3u8",
-            )
-        )  # fmt: skip
-    first = min(videos, key=lambda t: abs(t.average_bps - FIRST_VARIANT_BPS))
-    audio_peak = max((t.peak_bps(target_s) for t in audios), default=0)
-    audio_average = max((t.average_bps for t in audios), default=0)
-    audio_codecs = list(dict.fromkeys(t.codecs for t in audios))
-    for track in [first, *(t for t in videos if t is not first)]:
+    for group, members in groups.items():
+        for track in members:
+            master.add_media(
+                m3u8.Media(
+                    type="AUDIO", group_id=group, name=track.title, language=track.language,
+                    default="YES" if track.default else "NO", autoselect="YES", channels=str(track.channels),
+                    uri=f"{prefix}{track.name}/index.m3u8",
+                )
+            )  # fmt: skip
+
+    def add_variant(track: Track, group: str | None) -> None:
+        others = [t for t in groups.get(group or "", []) if t is not track]
+        codecs = dict.fromkeys(t.codecs for t in (track, *others))
         info: dict[str, Any] = {
-            "bandwidth": track.peak_bps(target_s) + audio_peak,
-            "average_bandwidth": track.average_bps + audio_average,
-            "codecs": ",".join([track.codecs, *audio_codecs]),
-            "resolution": f"{track.width}x{track.height}",
-            "frame_rate": float(track.frame_rate or 0),
-            "closed_captions": "NONE",
+            "bandwidth": track.peak_bps(target_s),
+            "average_bandwidth": track.average_bps,
+            "codecs": ",".join(codecs),
         }
-        if audios:
-            info["audio"] = AUDIO_GROUP
+        if track.kind == "video":
+            info["bandwidth"] += max((t.peak_bps(target_s) for t in others), default=0)
+            info["average_bandwidth"] += max((t.average_bps for t in others), default=0)
+            info["resolution"] = f"{track.width}x{track.height}"
+            info["frame_rate"] = float(track.frame_rate or 0)
+            info["closed_captions"] = "NONE"
+        if group:
+            info["audio"] = group
         # The library writes AUDIO="..." only for a group whose members it is given.
         master.add_playlist(m3u8.Playlist(f"{prefix}{track.name}/index.m3u8", info, master.media, None))
+
+    if videos:
+        first = min(videos, key=lambda t: abs(t.average_bps - FIRST_VARIANT_BPS))
+        names: list[str | None] = [*groups]
+        for name in names or [None]:
+            for track in [first, *(t for t in videos if t is not first)]:
+                add_variant(track, name)
+    else:  # sound only: the default track stands for its group
+        for group, members in groups.items():
+            add_variant(next((t for t in members if t.default), members[0]), group)
     for track in videos:
         master.add_iframe_playlist(
             m3u8.IFramePlaylist(

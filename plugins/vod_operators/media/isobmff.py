@@ -192,8 +192,11 @@ class Part:
     decode_time: int
     """Ticks of the joined track at the part's first sample."""
     samples: int
-    """How many it must hold."""
+    """How many are taken of it."""
     sample_ticks: int
+    before: int = 0
+    """Samples in it before those, and after them, which are left out: whole fragments."""
+    after: int = 0
 
 
 def join(parts: Iterable[Part]) -> Iterator[bytes]:
@@ -204,12 +207,15 @@ def join(parts: Iterable[Part]) -> Iterator[bytes]:
     """
     sequence, init = 0, None
     for part in parts:
-        stream, mine, samples = _Blocks(part.name, part.blocks), b"", 0
+        stream, mine, position, taken = _Blocks(part.name, part.blocks), b"", 0, False
         while header := stream.box_header():
             raw, kind, size = header
             if kind == b"mdat":
-                yield raw
-                yield from stream.copy(size)
+                if taken:
+                    yield raw
+                for block in stream.copy(size):
+                    if taken:
+                        yield block
                 continue
             if size > MAX_HEADER_BYTES:
                 raise VerificationError(f"{part.name}: MP4 box {kind!r} of {size} bytes")
@@ -217,7 +223,10 @@ def join(parts: Iterable[Part]) -> Iterator[bytes]:
             if kind in (b"ftyp", b"moov"):
                 mine += box
             elif kind == b"moof":
-                if samples == 0:
+                fragment = _parse_moof(box, 0, 0)
+                _check_continuous(part, fragment, position)
+                taken = part.before <= position < part.before + part.samples
+                if taken and position == part.before:
                     if init is None:
                         init = mine
                         yield init
@@ -225,17 +234,18 @@ def join(parts: Iterable[Part]) -> Iterator[bytes]:
                         raise VerificationError(
                             f"{part.name}: its codec parameters differ from the first chunk's"
                         )
-                fragment = _parse_moof(box, 0, 0)
-                _check_continuous(part, fragment, samples)
-                sequence += 1
-                begin, _ = _find(box, 8, len(box), b"mfhd")
-                struct.pack_into(">I", box, begin + 4, sequence)
-                at, form = _decode_time_field(box)
-                struct.pack_into(form, box, at, part.decode_time + fragment.decode_time)
-                samples += len(fragment.durations)
-                yield bytes(box)
-        if samples != part.samples:
-            raise VerificationError(f"{part.name}: has {samples} frames where {part.samples} are planned")
+                position += len(fragment.durations)
+                if taken:
+                    sequence += 1
+                    begin, _ = _find(box, 8, len(box), b"mfhd")
+                    struct.pack_into(">I", box, begin + 4, sequence)
+                    at, form = _decode_time_field(box)
+                    since = fragment.decode_time - part.before * part.sample_ticks
+                    struct.pack_into(form, box, at, part.decode_time + since)
+                    yield bytes(box)
+        if position != part.before + part.samples + part.after:
+            planned = part.before + part.samples + part.after
+            raise VerificationError(f"{part.name}: has {position} frames where {planned} are planned")
 
 
 def _check_continuous(part: Part, fragment: Fragment, samples: int) -> None:

@@ -27,6 +27,23 @@ class Model(BaseModel):
 # --- the source -----------------------------------------------------------------------------
 
 
+class Colour(Model):
+    """How numbers mean light, in ffmpeg's names (ITU-T H.273)."""
+
+    primaries: str
+    transfer: str
+    matrix: str
+    full_range: bool = False
+
+    @property
+    def hdr(self) -> str | None:
+        """``HDR10`` (PQ) or ``HLG``; None is standard dynamic range."""
+        return {"smpte2084": "HDR10", "arib-std-b67": "HLG"}.get(self.transfer)
+
+
+SDR = Colour(primaries="bt709", transfer="bt709", matrix="bt709")
+
+
 class VideoStream(Model):
     """The picture of a source, as probed."""
 
@@ -40,15 +57,21 @@ class VideoStream(Model):
     rotation: Literal[0, 90, 180, 270] = 0
     """Degrees clockwise that a player turns the picture by."""
     frame_rate: Rate
-    variable_rate: bool = False
     time_base: Rate
     pixel_format: str
     interlaced: bool = False
-    color_range: str | None = None
-    color_space: str | None = None
-    color_transfer: str | None = None
-    color_primaries: str | None = None
+    reorders: bool = False
+    """Whether pictures are stored in another order than they are shown in."""
+    colour: Colour = SDR
+    """As declared; where it is not, as players assume."""
+    peak_nits: int | None = Field(None, gt=0)
+    """Brightest light of an HDR picture, if it is declared."""
     bitrate_bps: int | None = None
+
+    @property
+    def natural_rate(self) -> Fraction:
+        """Pictures a second that the camera took: frames, or fields if interlaced (Apple 1.17)."""
+        return self.frame_rate * (2 if self.interlaced else 1)
 
     @property
     def display_size(self) -> tuple[int, int]:
@@ -82,34 +105,20 @@ class Source(Model):
     duration_ms: int | None = None
     """As declared by the container; the exact length is counted by the split."""
     bitrate_bps: int | None = None
-    video: VideoStream
+    video: VideoStream | None = None
+    """None: sound only."""
     audio: tuple[AudioStream, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_a_stream(self) -> Source:
+        if self.video is None and not self.audio:
+            raise ValueError("neither a picture nor a sound")
+        return self
 
     @property
     def video_bitrate_bps(self) -> int | None:
         """The picture's bitrate; the whole file's where the stream does not tell."""
-        return self.video.bitrate_bps or self.bitrate_bps
-
-    def normalisations(self) -> list[str]:
-        """What is changed on the way to the output besides size, in words for a person."""
-        video = self.video
-        width, height = video.display_size
-        found = []
-        if video.variable_rate:
-            found.append("variable frame rate")
-        if video.rotation:
-            found.append(f"rotated {video.rotation}")
-        if video.interlaced:
-            found.append("interlaced")
-        if video.sample_aspect != 1:
-            found.append(
-                f"anamorphic pixels ({video.sample_aspect.numerator}:{video.sample_aspect.denominator})"
-            )
-        if width % 2 or height % 2:
-            found.append(f"odd dimensions ({width}x{height})")
-        if video.pixel_format not in ("yuv420p", "yuvj420p", "nv12"):
-            found.append(f"pixel format {video.pixel_format}")
-        return found
+        return (self.video.bitrate_bps if self.video else None) or self.bitrate_bps
 
 
 # --- the wish -------------------------------------------------------------------------------
@@ -148,10 +157,11 @@ class Rung(Model):
 class AudioRung(Model):
     """How each sound track is encoded."""
 
-    name: Name = "stereo"
     channels: Literal[1, 2] = 2
     sample_rate: Literal[44100, 48000] = 48000
     bitrate_bps: int = Field(ge=32_000, le=320_000)
+    surround_bitrate_bps: int | None = Field(None, ge=160_000, le=640_000)
+    """Of a second, 5.1 rendition of tracks that have at least six channels; None makes none."""
 
 
 class Preset(Model):
@@ -209,6 +219,8 @@ class AudioRendition(Model):
     """One sound track of the output."""
 
     name: Name
+    track: Name
+    """Of the source: its stereo and its surround rendition are made of the same packets."""
     stream: AudioStream
     channels: int
     sample_rate: int
@@ -219,7 +231,7 @@ class AudioRendition(Model):
 
     @property
     def label(self) -> str:
-        """As a person would call it: ``audio-0 · English · stereo``."""
+        """As a person would call it: ``audio-0 · English``."""
         return f"{self.name} · {self.title}"
 
 
@@ -230,14 +242,18 @@ class Plan(Model):
     preset: Preset
     source: Source
     frame_rate: Rate
-    """Of the output: the source's own, or that divided until the preset allows it."""
+    """Of the output: the source's own, or that divided until the preset allows it; 1 for sound only."""
+    colour: Colour | None
+    """Of every rendition; None for sound only."""
     timescale: int = Field(gt=0)
     """Ticks a second of the output tracks; a frame is a whole number of them."""
     gop_frames: int = Field(gt=0)
     segment_frames: int = Field(gt=0)
     chunk_frames: int = Field(gt=0)
-    renditions: tuple[Rendition, ...] = Field(min_length=1)
-    """From the smallest picture to the largest."""
+    lookahead_frames: int = Field(ge=0)
+    """How far the encoder looks ahead: so many frames of each chunk's lead-out are encoded."""
+    renditions: tuple[Rendition, ...]
+    """From the smallest picture to the largest; none for sound only."""
     audio: tuple[AudioRendition, ...]
 
     @property
@@ -249,6 +265,10 @@ class Plan(Model):
         """How long so many output frames last."""
         return frames / self.frame_rate
 
+    def lead_out(self, chunk: Chunk) -> int:
+        """Frames after the chunk that are encoded with it."""
+        return min(chunk.lead_out, self.lookahead_frames)
+
     def rendition(self, name: str) -> Rendition:
         """The video track of that name."""
         return next(rendition for rendition in self.renditions if rendition.name == name)
@@ -258,16 +278,32 @@ class Plan(Model):
         return next(rendition for rendition in self.audio if rendition.name == name)
 
 
+class Layout(Model):
+    """Where a file has the streams of a plan: index and time base of each."""
+
+    video: tuple[int, Rate] | None
+    sounds: dict[str, tuple[int, Rate]]
+    """By track."""
+    derived_times: bool = True
+    """Whether presentation times that the container does not tell (AVI, MPEG-PS) follow from those of
+    decoding by way of the reordering; else they are those of decoding."""
+
+
 class Chunk(Model):
     """The unit of parallel work: output frames ``[first, last)`` and the source packets they need."""
 
     index: int = Field(ge=0)
     first: int = Field(ge=0)
     last: int
+    lead_in: int = Field(0, ge=0)
+    """Frames before its own that are encoded and thrown away, so that the encoder's rate control comes to
+    the join as if it had encoded all before."""
+    lead_out: int = Field(0, ge=0)
+    """Frames after its own that may be encoded and thrown away, so that it sees what comes."""
     key_pts: int
-    """Where its source packets begin: the last key frame at or before its first frame (source ticks)."""
+    """Where its source packets begin: the last key frame at or before its lead-in (source ticks)."""
     end_pts: int | None
-    """Where they end: the first source frame after its last output frame; None is the end of the source."""
+    """Where they end: the first source frame after its lead-out; None is the end of the source."""
 
     @model_validator(mode="after")
     def _holds_a_frame(self) -> Chunk:
@@ -286,28 +322,48 @@ class Chunk(Model):
         return f"chunk-{self.index:05d}"
 
 
+class Sound(Model):
+    """One sound track as it was cut."""
+
+    time_base: Rate
+    seconds: Annotated[Fraction, Field(ge=0)]
+    """Length from output frame 0: of the source, whatever rate a preset encodes it at."""
+
+
 class Timeline(Model):
     """The exact time of a source, counted packet by packet."""
 
     origin_pts: int
-    """Source ticks at output frame 0: the start of the video, for every chunk and sound track alike."""
+    """Source ticks at output frame 0: the start of the video, for every chunk and sound track alike;
+    for sound only, of the first track that starts."""
     time_base: Rate
-    frames: int = Field(gt=0)
-    """Output frames in all."""
-    still_frames: int = Field(ge=0)
-    """Frames at the very end that repeat the last one, because it is shown for longer than a frame."""
-    chunks: tuple[Chunk, ...] = Field(min_length=1)
-    audio_seconds: dict[str, Annotated[Fraction, Field(ge=0)]]
-    """Length of each sound track from output frame 0: of the source, whatever rate a preset encodes it at."""
+    frames: int = Field(ge=0)
+    """Output frames in all; 0 for sound only."""
+    variable_rate: bool = False
+    """Whether the source's frames are not all as long as the next."""
+    chunks: tuple[Chunk, ...]
+    sounds: dict[str, Sound]
+    """By the source's track."""
+    repairs: tuple[str, ...] = ()
+    """What had to be done before the source could be cut, in words."""
+    damage: tuple[str, ...] = ()
+    """What is missing of the source, in words; damage inside a chunk is found when that is decoded."""
+
+    def seconds(self, rate: Fraction) -> Fraction:
+        """How long the picture lasts; for sound only, the longest track."""
+        return self.frames / rate if self.frames else max(sound.seconds for sound in self.sounds.values())
 
     def audio_samples(self, audio: AudioRendition) -> int:
         """Length of a sound track in samples of its output rate."""
-        return round(self.audio_seconds[audio.name] * audio.sample_rate)
+        return round(self.sounds[audio.track].seconds * audio.sample_rate)
+
+    def span(self, chunk: Chunk, rate: Fraction) -> str:
+        """``0:54-1:12``."""
+        return f"{clock(chunk.first / rate)}-{clock(chunk.last / rate)}"
 
     def label(self, chunk: Chunk, rate: Fraction) -> str:
         """``chunk 3/12 · 0:54-1:12``: what a person sees in the list of mapped tasks."""
-        begin, end = clock(chunk.first / rate), clock(chunk.last / rate)
-        return f"chunk {chunk.index + 1}/{len(self.chunks)} · {begin}-{end}"
+        return f"chunk {chunk.index + 1}/{len(self.chunks)} · {self.span(chunk, rate)}"
 
 
 def clock(seconds: Fraction | float) -> str:

@@ -12,24 +12,29 @@ import hashlib
 import json
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.models import (
+    SDR,
     AudioRendition,
     Chunk,
+    Colour,
     Conditions,
     Model,
     Plan,
     Preset,
     Rendition,
     Rung,
+    Sound,
     Source,
     Timeline,
+    VideoStream,
 )
 
-PLAN_VERSION = 2
+PLAN_VERSION = 3
 """Raised whenever the same source and preset would give other bytes, or the models that are stored as JSON
 change, so that no old checkpoint is read."""
 
@@ -49,6 +54,21 @@ NEARLY_FULL = Fraction(51, 50)
 NEARLY_WITHIN = Fraction(51, 50)
 """A rate this close above a preset's limit (60.1, say) loses a frame now and then, not every other one."""
 
+SURROUND = 6
+"""Channels of 5.1."""
+
+SURROUND_SUFFIX = "-surround"
+"""Of the name of a track's 5.1 rendition."""
+
+SOUND_ONLY_RATE = Fraction(1)
+"""The grid of a source without a picture: segments are whole seconds."""
+
+LOOKAHEAD_FRAMES = {
+    "ultrafast": 0, "superfast": 0, "veryfast": 10, "faster": 20, "fast": 30, "medium": 40, "slow": 50,
+    "slower": 60, "veryslow": 60,
+}  # fmt: skip
+"""x264's ``rc-lookahead`` of each preset."""
+
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 """What can stand in a playlist as a language tag (RFC 5646)."""
 
@@ -58,8 +78,9 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 
 def meets(when: Conditions, source: Source) -> bool:
     """Whether the source has what a rung asks for. An unknown bitrate meets every bitrate."""
+    assert source.video is not None
     width, height = source.video.display_size
-    aspect, rate, bitrate = width / height, float(source.video.frame_rate), source.video_bitrate_bps
+    aspect, rate, bitrate = width / height, float(source.video.natural_rate), source.video_bitrate_bps
     return (
         (when.min_width is None or width >= when.min_width)
         and (when.min_height is None or height >= when.min_height)
@@ -71,9 +92,9 @@ def meets(when: Conditions, source: Source) -> bool:
     )
 
 
-def _scale(source: Source, rung: Rung) -> Fraction:
+def _scale(video: VideoStream, rung: Rung) -> Fraction:
     """How much the upright source grows to touch the rung's box from inside; over 1 is upscaling."""
-    width, height = source.video.display_size
+    width, height = video.display_size
     box = (rung.height, rung.width) if height > width else (rung.width, rung.height)
     return min(Fraction(box[0], width), Fraction(box[1], height))
 
@@ -83,9 +104,9 @@ def _even(length: Fraction | int) -> int:
     return max(2, 2 * round(Fraction(length) / 2))
 
 
-def _rendition(source: Source, rung: Rung) -> Rendition:
-    width, height = source.video.display_size
-    scale = _scale(source, rung)
+def _rendition(video: VideoStream, rung: Rung) -> Rendition:
+    width, height = video.display_size
+    scale = _scale(video, rung)
     if scale >= 1:  # the source's own size, cut to even rather than grown to it
         size = (max(2, width - width % 2), max(2, height - height % 2))
     else:
@@ -107,12 +128,15 @@ def plan_renditions(source: Source, preset: Preset) -> tuple[Rendition, ...]:
     If the source is smaller than every rung, or clearly larger than the largest one it fills, the
     next rung is made at the source's own size.
     """
+    video = source.video
+    if video is None:
+        return ()
     wanted = [rung for rung in preset.rungs if meets(rung.when, source)] or [preset.rungs[0]]
-    filled = [rung for rung in wanted if _scale(source, rung) <= NEARLY_FULL]
-    larger = [rung for rung in wanted if _scale(source, rung) > NEARLY_FULL]
-    made = [_rendition(source, rung) for rung in filled]
+    filled = [rung for rung in wanted if _scale(video, rung) <= NEARLY_FULL]
+    larger = [rung for rung in wanted if _scale(video, rung) > NEARLY_FULL]
+    made = [_rendition(video, rung) for rung in filled]
     if larger:
-        own_size = _rendition(source, larger[0])
+        own_size = _rendition(video, larger[0])
         if (
             not made
             or own_size.width * own_size.height >= SOURCE_SIZE_GAIN * made[-1].width * made[-1].height
@@ -122,31 +146,72 @@ def plan_renditions(source: Source, preset: Preset) -> tuple[Rendition, ...]:
 
 
 def plan_audio(source: Source, preset: Preset) -> tuple[AudioRendition, ...]:
-    """One rendition for each sound track of the source, with unique titles and one default."""
+    """One stereo rendition for each sound track of the source, with unique titles and one default; then
+    one in 5.1 for each track that has so many channels, if the preset asks for it."""
     default = next((i for i, stream in enumerate(source.audio) if stream.default), 0)
-    titles: list[str] = []
-    languages = [
-        language if _LANGUAGE.fullmatch(language := s.language or "") else None for s in source.audio
-    ]
-    for number, stream in enumerate(source.audio, start=1):
+    made, titles = [], set[str]()
+    for i, stream in enumerate(source.audio):
+        language = stream.language if _LANGUAGE.fullmatch(stream.language or "") else None
         # A quote or a line break would end the attribute of the playlist it goes into.
-        title = re.sub(r'["\x00-\x1f]', "", stream.title or languages[number - 1] or "") or f"Audio {number}"
+        title = re.sub(r'["\x00-\x1f]', "", stream.title or language or "") or f"Audio {i + 1}"
         while title in titles:
-            title = f"{title} ({number})"
-        titles.append(title)
-    return tuple(
-        AudioRendition(
-            name=f"audio-{i}",
-            stream=stream,
-            channels=preset.audio.channels,
-            sample_rate=preset.audio.sample_rate,
-            bitrate_bps=preset.audio.bitrate_bps,
-            language=languages[i],
-            title=titles[i],
-            default=i == default,
+            title = f"{title} ({i + 1})"
+        titles.add(title)
+        made.append(
+            AudioRendition(
+                name=f"audio-{i}",
+                track=f"audio-{i}",
+                stream=stream,
+                channels=preset.audio.channels,
+                sample_rate=preset.audio.sample_rate,
+                bitrate_bps=preset.audio.bitrate_bps,
+                language=language,
+                title=title,
+                default=i == default,
+            )
         )
-        for i, stream in enumerate(source.audio)
+    surround = preset.audio.surround_bitrate_bps
+    if surround is not None:
+        made += [
+            stereo.model_copy(
+                update={
+                    "name": stereo.name + SURROUND_SUFFIX,
+                    "channels": SURROUND,
+                    "bitrate_bps": surround,
+                }
+            )
+            for stereo in made
+            if stereo.stream.channels >= SURROUND
+        ]
+    return tuple(made)
+
+
+# --- colour ---------------------------------------------------------------------------------
+
+KEPT_MATRICES = ("bt709", "smpte170m", "bt470bg")
+KEPT_PRIMARIES = ("bt709", "smpte170m", "bt470bg")
+KEPT_TRANSFERS = ("bt709", "smpte170m", "bt470bg", "bt470m", "iec61966-2-1")
+"""What every H.264 player shows rightly if it is told; all else is converted to BT.709."""
+
+
+def output_colour(source: Colour) -> Colour:
+    """What the renditions are: the source's own colours where players know them, else BT.709."""
+    if needs_conversion(source):
+        return SDR
+    matrix = SDR.matrix if source.matrix == "gbr" else source.matrix
+    return Colour(primaries=source.primaries, transfer=source.transfer, matrix=matrix)
+
+
+def needs_conversion(source: Colour) -> bool:
+    """Whether the light itself has to be computed anew (HDR, wide gamut), not only how it is written."""
+    return (
+        source.primaries not in KEPT_PRIMARIES
+        or source.transfer not in KEPT_TRANSFERS
+        or source.matrix not in (*KEPT_MATRICES, "gbr")
     )
+
+
+# --- rate -----------------------------------------------------------------------------------
 
 
 def output_rate(rate: Fraction, limit: int) -> Fraction:
@@ -172,14 +237,15 @@ def make_plan(
         source has at most ``MAX_CHUNKS`` chunks.
     :raises InvalidInputError: the request's ``chunk_seconds`` makes too many chunks.
     """
-    rate = output_rate(source.video.frame_rate, preset.max_frame_rate)
+    video = source.video
+    rate = output_rate(video.natural_rate, preset.max_frame_rate) if video else SOUND_ONLY_RATE
     timescale = rate.numerator
     while timescale < 10_000:  # finer than a millisecond, so that players' roundings never touch a frame
         timescale *= 2
     gop = max(1, round(preset.gop_seconds * rate))
     segment = preset.segment_gops * gop
     chunk = max(1, round(chunk_seconds * rate / segment)) * segment
-    if source.duration_ms is not None:
+    if video is not None and source.duration_ms is not None:
         frames = round(Fraction(source.duration_ms, 1000) * rate)
         if chunk_seconds_is_asked:
             refuse_too_many_chunks(frames, chunk, segment, rate)
@@ -190,10 +256,12 @@ def make_plan(
         preset=preset,
         source=source,
         frame_rate=rate,
+        colour=output_colour(video.colour) if video else None,
         timescale=timescale,
         gop_frames=gop,
         segment_frames=segment,
         chunk_frames=chunk,
+        lookahead_frames=min(gop, LOOKAHEAD_FRAMES[preset.encoder_preset]),
         renditions=plan_renditions(source, preset),
         audio=plan_audio(source, preset),
     )
@@ -208,6 +276,15 @@ def fingerprint(*facts: Model | str | int) -> str:
 
 
 # --- time -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundSpan:
+    """Where a sound track's packets begin and end, in ticks."""
+
+    time_base: Fraction
+    first: int
+    last: int
 
 
 def refuse_too_many_chunks(
@@ -250,59 +327,120 @@ def grid_frame(pts: int, origin_pts: int, frames_a_tick: Fraction) -> int:
 def plan_timeline(
     *,
     plan: Plan,
+    time_base: Fraction,
     pts: Sequence[int],
     key_pts: Sequence[int],
     last_duration: int,
-    audio_end: dict[str, Fraction],
+    sounds: Mapping[str, SoundSpan],
 ) -> Timeline:
     """The exact chunks of a source whose packets have been read.
 
-    :param pts: timestamps of all frames that are shown, ascending, in ticks of the source's video.
+    :param time_base: seconds of a tick of the video.
+    :param pts: timestamps of all frames that are shown, ascending.
     :param key_pts: timestamps of its key frames, ascending, those before the first shown one too.
     :param last_duration: ticks that the last frame is shown for; 0 if the source does not say.
-    :param audio_end: where each sound track ends, in seconds of the source's clock.
-    :raises InvalidInputError: no frame is shown, or there are too many chunks.
+    :param sounds: where each sound track begins and ends.
+    :raises InvalidInputError: no frame is shown, a track is empty, or there are too many chunks.
     """
+    for audio in plan.audio:
+        if audio.track not in sounds:
+            raise InvalidInputError(f"source: its audio stream {audio.stream.index} holds no packets")
+    video = plan.source.video
+    if video is None:
+        earliest = min(sounds.values(), key=lambda sound: sound.first * sound.time_base)
+        return _timeline(earliest.first, earliest.time_base, 0, (), sounds)
     pts = pts[bisect_left(pts, key_pts[0]) :] if key_pts else ()
     if not pts:
         raise InvalidInputError("source: its video stream has no key frame to start decoding from")
-    origin, time_base = pts[0], plan.source.video.time_base
+    origin = pts[0]
     frames_a_tick = time_base * plan.frame_rate
     # Without a duration the last frame lasts as long as any other, or it would be lost.
-    lasts = last_duration or max(1, round(1 / (plan.source.video.frame_rate * time_base)))
+    lasts = last_duration or max(1, round(1 / (video.frame_rate * time_base)))
     frames = max(1, grid_frame(pts[-1] + lasts, origin, frames_a_tick))
     # The count of frames may differ a little from the duration that the chunk length was chosen by.
     refuse_too_many_chunks(
         frames, plan.chunk_frames, plan.segment_frames, plan.frame_rate, limit=AIRFLOW_MAP_LIMIT
     )
-    for audio in plan.audio:
-        if audio.name not in audio_end:
-            raise InvalidInputError(f"source: its audio stream {audio.stream.index} holds no packets")
 
     def on_grid(tick: int) -> int:
         return grid_frame(tick, origin, frames_a_tick)
 
     chunks = []
-    # A deinterlacer makes a picture from the one before it too.
-    pre_roll = 1 if plan.source.video.interlaced else 0
+    # A deinterlacer makes a picture from the frame before it too, which is two pictures.
+    pre_roll = 2 if video.interlaced else 0
     for index, (first, last) in enumerate(plan_chunk_ranges(frames, plan.chunk_frames, plan.gop_frames)):
-        after = bisect_left(pts, last, key=on_grid)
+        lead_in, lead_out = min(first, plan.gop_frames), min(frames - last, plan.gop_frames)
+        begins = bisect_right(key_pts, first - lead_in - pre_roll, key=on_grid) - 1
+        ends = bisect_left(pts, last + lead_out, key=on_grid)
         chunks.append(
             Chunk(
                 index=index,
                 first=first,
                 last=last,
-                key_pts=key_pts[max(0, bisect_right(key_pts, first - pre_roll, key=on_grid) - 1)],
-                end_pts=pts[after] if after < len(pts) else None,
+                lead_in=lead_in,
+                lead_out=lead_out,
+                key_pts=key_pts[max(0, begins)],
+                end_pts=pts[ends] if ends < len(pts) else None,
             )
         )
+    steady = time_base * video.frame_rate
+    varies = any(grid_frame(tick, origin, steady) != n for n, tick in enumerate(pts))
+    timeline = _timeline(origin, time_base, frames, tuple(chunks), sounds)
+    return timeline.model_copy(update={"variable_rate": varies})
+
+
+def _timeline(
+    origin: int,
+    time_base: Fraction,
+    frames: int,
+    chunks: tuple[Chunk, ...],
+    sounds: Mapping[str, SoundSpan],
+) -> Timeline:
+    begin = origin * time_base
     return Timeline(
         origin_pts=origin,
         time_base=time_base,
         frames=frames,
-        still_frames=max(0, frames - 1 - on_grid(pts[-1])),
-        chunks=tuple(chunks),
-        audio_seconds={
-            audio.name: max(Fraction(0), audio_end[audio.name] - origin * time_base) for audio in plan.audio
+        chunks=chunks,
+        sounds={
+            name: Sound(
+                time_base=span.time_base, seconds=max(Fraction(0), span.last * span.time_base - begin)
+            )
+            for name, span in sounds.items()
         },
     )
+
+
+def normalisations(plan: Plan, timeline: Timeline) -> list[str]:
+    """What is changed on the way to the output besides size, in words for a person."""
+    video = plan.source.video
+    if video is None:
+        return []
+    width, height = video.display_size
+    found = []
+    if timeline.variable_rate:
+        found.append("variable frame rate")
+    if plan.frame_rate != video.natural_rate:
+        found.append(f"{_number(video.natural_rate)} fps reduced to {_number(plan.frame_rate)}")
+    if video.rotation:
+        found.append(f"rotated {video.rotation}")
+    if video.interlaced:
+        found.append("interlaced")
+    if video.sample_aspect != 1:
+        shape = f"{video.sample_aspect.numerator}:{video.sample_aspect.denominator}"
+        found.append(f"anamorphic pixels ({shape})")
+    if width % 2 or height % 2:
+        found.append(f"odd dimensions ({width}x{height})")
+    if video.colour.hdr:
+        found.append(f"{video.colour.hdr}, tone-mapped to SDR")
+    elif needs_conversion(video.colour):
+        found.append(f"colours of {video.colour.primaries} converted to BT.709")
+    if video.colour.full_range:
+        found.append("full range, made limited")
+    if video.pixel_format not in ("yuv420p", "yuvj420p", "nv12"):
+        found.append(f"pixel format {video.pixel_format}")
+    return found
+
+
+def _number(rate: Fraction) -> str:
+    return f"{float(rate):.3f}".rstrip("0").rstrip(".")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, Literal, cast
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.ffmpeg import DEMUXERS, Argv
-from vod_operators.media.models import AudioStream, Plan, Source, VideoStream
+from vod_operators.media.models import AudioStream, Colour, Layout, Plan, Source, VideoStream
+from vod_operators.media.plan import SoundSpan
 
 PROBE_BYTES = 8_000_000
 """How much of a source ffprobe reads to know its streams."""
@@ -21,6 +24,11 @@ durations are rounded); the rates of a phone's or a screen recording's video dif
 NEARLY_ALL_FRAMES = Fraction(21, 20)
 """A source whose average is this close below its nominal rate has that rate, with a few frames left out
 or a last one that is shown for longer."""
+
+SD_WIDTH, SD_HEIGHT = 1024, 576
+"""Above this an untagged picture is taken for BT.709."""
+
+RGB_PIXELS = ("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "pal8")
 
 STANDARD_RATES = tuple(
     Fraction(rate)
@@ -53,15 +61,38 @@ def probe(tool: str, source: str) -> Argv:
     # fmt: on
 
 
-def read_packets(tool: str, source: str) -> Argv:
+def read_packets(tool: str, source: str, layout: Layout) -> Argv:
     """List every packet of a local file: one line each, in file order."""
     # fmt: off
     return [
         tool, "-hide_banner", "-loglevel", "error",
-        "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, "-fflags", "+genpts",
+        "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS,
+        *(["-fflags", "+genpts"] if layout.derived_times else []),
         "-show_entries", "packet=stream_index,pts,dts,duration,flags", "-of", "compact=p=0:nk=0", source,
     ]
     # fmt: on
+
+
+CODECS_WITH_GRADUAL_KEYS = ("h264", "hevc")
+"""They may mark as key frames pictures from which a decoder recovers only by and by (intra refresh)."""
+
+
+def first_frame(tool: str, chunk: str) -> Argv:
+    """Decode the first picture of a cut chunk: prints its packet and its picture, if there is one."""
+    # fmt: off
+    return [
+        tool, "-hide_banner", "-loglevel", "error",
+        "-protocol_whitelist", "file", "-format_whitelist", "nut", "-read_intervals", "%+#2",
+        "-show_entries", "packet=pts:frame=pts", "-of", "compact", chunk,
+    ]
+    # fmt: on
+
+
+def shows_its_key_frame(lines: Sequence[str]) -> bool:
+    """Whether what ``first_frame`` printed has the picture of the very first packet."""
+    times = [(line.split("|")[0], line.partition("pts=")[2].split("|")[0]) for line in lines]
+    packets = [pts for kind, pts in times if kind == "packet"]
+    return ("frame", packets[0]) in times if packets else False
 
 
 # --- probe ----------------------------------------------------------------------------------
@@ -70,7 +101,7 @@ def read_packets(tool: str, source: str) -> Argv:
 def parse_probe(text: str, *, size_bytes: int) -> Source:
     """What ffprobe printed, as a ``Source``.
 
-    :raises InvalidInputError: there is no video in it, or what ffprobe says of it makes no sense.
+    :raises InvalidInputError: neither picture nor sound is in it, or what ffprobe says makes no sense.
     """
     data = json.loads(text)
     streams = data.get("streams", [])
@@ -82,20 +113,22 @@ def parse_probe(text: str, *, size_bytes: int) -> Source:
         and not stream.get("disposition", {}).get("attached_pic")
         and not stream.get("disposition", {}).get("timed_thumbnails")
     ]
-    if not pictures:
+    sounds = tuple(_audio(stream) for stream in streams if _is_sound(stream))
+    if not pictures and not sounds:
         kinds = (
             ", ".join(f"{s.get('codec_type', 'unknown')} ({s.get('codec_name', '?')})" for s in streams)
             or "none"
         )
-        raise InvalidInputError(f"source: it has no video stream; its streams: {kinds}")
-    best = max(pictures, key=lambda stream: bool(stream.get("disposition", {}).get("default")))
+        raise InvalidInputError(f"source: it has neither picture nor sound; its streams: {kinds}")
+    best = max(pictures, key=lambda stream: bool(stream.get("disposition", {}).get("default")), default=None)
+    declared = [container.get("duration"), *(stream.get("duration") for stream in (best or {}, *streams))]
     return Source(
         container=container.get("format_name", "unknown"),
         size_bytes=size_bytes,
-        duration_ms=_milliseconds(container.get("duration") or best.get("duration")),
+        duration_ms=next((found for text in declared if (found := _milliseconds(text))), None),
         bitrate_bps=_int(container.get("bit_rate")),
-        video=_video(best),
-        audio=tuple(_audio(stream) for stream in streams if _is_sound(stream)),
+        video=_video(best) if best else None,
+        audio=sounds,
     )
 
 
@@ -131,7 +164,12 @@ def _video(stream: dict[str, Any]) -> VideoStream:
             f"{where} ({stream['codec_name']}): it has no picture size, so it cannot be decoded"
         )
     nominal, average = _fraction(stream.get("r_frame_rate")), _fraction(stream.get("avg_frame_rate"))
-    rate, variable = frame_rate(nominal, average)
+    if nominal and average:
+        average = min(average, nominal)  # nominal is the rate of the finest steps
+    interlaced = stream.get("field_order", "progressive") in ("tt", "bb", "tb", "bt")
+    if interlaced and nominal and average and abs(nominal - 2 * average) <= RATE_TOLERANCE * nominal:
+        nominal = average  # it counted fields
+    rate = frame_rate(nominal, average)
     if rate is None:
         raise InvalidInputError(f"{where} ({stream['codec_name']}): its frame rate cannot be told")
     return VideoStream(
@@ -143,14 +181,12 @@ def _video(stream: dict[str, Any]) -> VideoStream:
         sample_aspect=_fraction(stream.get("sample_aspect_ratio", "").replace(":", "/")) or Fraction(1),
         rotation=_rotation(stream),
         frame_rate=rate,
-        variable_rate=variable,
         time_base=Fraction(stream["time_base"]),
         pixel_format=stream.get("pix_fmt", "unknown"),
-        interlaced=stream.get("field_order", "progressive") in ("tt", "bb", "tb", "bt"),
-        color_range=stream.get("color_range"),
-        color_space=stream.get("color_space"),
-        color_transfer=stream.get("color_transfer"),
-        color_primaries=stream.get("color_primaries"),
+        interlaced=interlaced,
+        reorders=bool(stream.get("has_b_frames")),
+        colour=_colour(stream),
+        peak_nits=_peak_nits(stream),
         bitrate_bps=_int(stream.get("bit_rate")),
     )
 
@@ -171,24 +207,28 @@ def _audio(stream: dict[str, Any]) -> AudioStream:
     )
 
 
-def frame_rate(nominal: Fraction | None, average: Fraction | None) -> tuple[Fraction | None, bool]:
-    """The rate of the output grid, and whether the source's rate varies.
+BELIEVED_RATE = 60
+"""Faster nominal rates of a variable one are a common multiple of its steps more often than a rate."""
+
+
+def frame_rate(nominal: Fraction | None, average: Fraction | None) -> Fraction | None:
+    """The rate of the output grid.
 
     A constant rate is kept, snapped to the standard one that it is a rounding of. A variable rate
-    goes onto its nominal rate if it nearly is that; otherwise onto the standard rate next above its
-    average, so that few frames are dropped.
+    goes onto its nominal rate if that is a standard one: then no frame is dropped; unless its average is
+    one too (film in a broadcast). Else onto the standard rate next above its average.
     """
     if nominal is None or average is None:
         known = nominal or average
-        return (_snap(known), False) if known else (None, False)
+        return _snap(known) if known else None
     if abs(nominal - average) <= RATE_TOLERANCE * nominal:
-        return _snap(nominal), False
+        return _snap(nominal)
     if average <= nominal <= average * NEARLY_ALL_FRAMES and _snap(nominal) in STANDARD_RATES:
-        return _snap(nominal), True
-    snapped = _snap(average)
-    if snapped in STANDARD_RATES:
-        return snapped, True
-    return next((rate for rate in STANDARD_RATES if rate >= average), STANDARD_RATES[-1]), True
+        return _snap(nominal)
+    for rate in (_snap(average), _snap(nominal)):
+        if rate in STANDARD_RATES and rate <= BELIEVED_RATE:
+            return rate
+    return next((rate for rate in STANDARD_RATES if rate >= average), STANDARD_RATES[-1])
 
 
 def _snap(rate: Fraction) -> Fraction:
@@ -206,6 +246,47 @@ def _rotation(stream: dict[str, Any]) -> Literal[0, 90, 180, 270]:
             turned = round(-float(side_data["rotation"]) / 90) * 90 % 360
             return cast(Literal[0, 90, 180, 270], turned)
     return 0
+
+
+def _colour(stream: dict[str, Any]) -> Colour:
+    """What is declared; what is not is what players take it for: by the kind of pixels, then by size."""
+    pixels = stream.get("pix_fmt") or ""
+    rgb = pixels.startswith(RGB_PIXELS)
+
+    def declared(name: str) -> str | None:
+        value = stream.get(name)
+        return None if value in (None, "unknown", "reserved") else value
+
+    matrix = "gbr" if rgb else declared("color_space")
+    if matrix == "gbr" and not rgb:
+        matrix = None
+    primaries, transfer = declared("color_primaries"), declared("color_transfer")
+    if rgb or primaries == "bt709" or matrix == "bt709":
+        guess = ("bt709", "bt709", "bt709")
+    elif (primaries or matrix or "").startswith("bt2020") or transfer in ("smpte2084", "arib-std-b67"):
+        guess = ("bt2020", "bt2020-10", "bt2020nc")
+    elif stream["height"] > SD_HEIGHT or stream["width"] > SD_WIDTH:
+        guess = ("bt709", "bt709", "bt709")
+    elif stream["height"] in (576, 288) or "bt470bg" in (primaries, matrix):
+        guess = ("bt470bg", "smpte170m", "bt470bg")
+    else:
+        guess = ("smpte170m", "smpte170m", "smpte170m")
+    return Colour(
+        primaries=primaries or guess[0],
+        transfer=transfer or guess[1],
+        matrix=matrix or guess[2],
+        full_range=rgb or pixels.startswith("yuvj") or stream.get("color_range") == "pc",
+    )
+
+
+def _peak_nits(stream: dict[str, Any]) -> int | None:
+    found = [
+        Fraction(value)
+        for side_data in stream.get("side_data_list", [])
+        for name in ("max_content", "max_luminance")
+        if (value := side_data.get(name))
+    ]
+    return int(found[0]) if found and found[0] >= 1 else None
 
 
 def _int(value: str | None) -> int | None:
@@ -230,43 +311,143 @@ def _milliseconds(value: str | None) -> int | None:
 # --- packets --------------------------------------------------------------------------------
 
 
-class PacketTimes:
-    """When every frame of a source is shown, and where its sound ends: 16 bytes a frame."""
+def layout_of(plan: Plan) -> Layout:
+    """Of the source itself."""
+    video = plan.source.video
+    return Layout(
+        video=(video.index, video.time_base) if video else None,
+        sounds={audio.track: (audio.stream.index, audio.stream.time_base) for audio in plan.audio},
+        # Where nothing is reordered ffmpeg would derive a time that is one frame late.
+        derived_times=not (plan.source.container == "avi" and video and not video.reorders),
+    )
 
-    def __init__(self, plan: Plan) -> None:
-        self._video = plan.source.video.index
-        self._audio = {audio.stream.index: audio for audio in plan.audio}
+
+def layout_of_repaired(text: str, layout: Layout) -> Layout:
+    """Of what ``ffmpeg.repair`` made, from what ffprobe printed of it: the same streams, numbered anew."""
+    bases = [Fraction(stream["time_base"]) for stream in json.loads(text)["streams"]]
+    shift = 1 if layout.video else 0
+    return Layout(
+        video=(0, bases[0]) if layout.video else None,
+        sounds={track: (shift + n, bases[shift + n]) for n, track in enumerate(layout.sounds)},
+    )
+
+
+def why_rewrite(plan: Plan, packets: PacketTimes) -> str | None:
+    """Why a file's packets have to be timed anew before they can be cut; None: they need not."""
+    if packets.jumps and plan.source.container in CLOCKED_CONTAINERS:
+        times = "once" if packets.jumps == 1 else f"{packets.jumps} times"
+        return f"its clock is set anew {times} in mid-file"
+    return None
+
+
+def why_decode(plan: Plan, packets: PacketTimes) -> str | None:
+    """Why a file has to be decoded once, from end to end, before it can be cut; None: it need not."""
+    video = plan.source.video
+    if video is None or not (packets.pts or packets.untimed):
+        return None
+    if packets.untimed:
+        return "its pictures have no timestamps"
+    if video.reorders and not packets.reordered and plan.source.container == "avi":
+        return "its container does not say in which order pictures are shown"
+    if packets.hides_inside:
+        return "its edit list hides pictures between others"
+    if packets.key_pts and _decoded_twice(plan, packets) > DECODED_TWICE * len(packets.pts):
+        return "its key frames are too far apart to decode it in chunks"
+    return None
+
+
+DECODED_TWICE = 3
+"""From so many times the whole video on, decoding it once for all chunks is cheaper, writing included."""
+
+
+def _decoded_twice(plan: Plan, packets: PacketTimes) -> int:
+    """How many frames chunks would decode only to get to their own first one."""
+    pts, keys = packets.pts, packets.key_pts
+    ticks = plan.seconds(plan.chunk_frames) / packets.video_time_base
+    starts, begin = [], Fraction(pts[0])
+    while (begin := begin + ticks) <= pts[-1]:
+        starts.append(bisect_left(pts, begin))
+    return sum(
+        n - bisect_left(pts, keys[max(0, bisect_right(keys, pts[n]) - 1)]) for n in starts if n < len(pts)
+    )
+
+
+CLOCKED_CONTAINERS = ("mpegts", "mpeg", "ogg")
+"""Recorded from broadcasts, or chained: ffmpeg takes a jump of their timestamps for a clock set anew,
+not for a pause."""
+
+JUMP_BACK_S, JUMP_AHEAD_S = Fraction(1, 10), 10
+"""A decoding time that is so far from the one before it is of another clock; as ffmpeg judges."""
+
+
+class PacketTimes:
+    """When every frame of a file is shown, and where its sound begins and ends: 24 bytes a frame."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._video = layout.video[0] if layout.video else None
+        self.video_time_base = layout.video[1] if layout.video else Fraction(1)
+        self._sounds = {index: (track, base) for track, (index, base) in layout.sounds.items()}
         self._shown: array[int] = array("q")
+        self._hidden: array[int] = array("q")
         self._keys: array[int] = array("q")
-        self._all: array[int] = array("q")
         self._last_pts, self.last_duration = -(1 << 62), 0
-        self.audio_end: dict[str, Fraction] = {}
-        """Rendition name -> end of its last packet, seconds of the source's clock."""
+        self._last_dts: dict[int, int] = {}
+        self.reordered = False
+        """Whether any picture is shown in another order than that of the file."""
+        self.sounds: dict[str, SoundSpan] = {}
+        """By track."""
+        self.untimed = 0
+        """Pictures whose container does not say when they are shown."""
+        self.jumps = 0
+        """How often the clock of the file was set anew."""
+        self.corrupt = 0
+        """Packets that the container knows to be damaged."""
 
     def read_line(self, line: str) -> None:
         """Take in one line of the output of ``read_packets``."""
         fields = dict(field.split("=", 1) for field in line.strip().split("|") if "=" in field)
         index = int(fields.get("stream_index", -1))
-        pts = fields.get("pts", "N/A")
-        pts = fields.get("dts", "N/A") if pts == "N/A" else pts
-        if pts == "N/A":
+        if index != self._video and index not in self._sounds:
             return
-        duration = int(fields["duration"]) if fields.get("duration", "N/A") != "N/A" else 0
+        flags = fields.get("flags", "")
+        self.corrupt += "C" in flags
+        pts, dts = _ticks(fields.get("pts")), _ticks(fields.get("dts"))
+        self._watch_clock(index, dts)
+        pts = dts if pts is None else pts
+        if pts is None:
+            self.untimed += index == self._video
+            return
+        duration = _ticks(fields.get("duration")) or 0
         if index == self._video:
-            self._add_frame(int(pts), duration, fields.get("flags", ""))
-        elif index in self._audio:
-            audio = self._audio[index]
-            end = (int(pts) + duration) * audio.stream.time_base
-            self.audio_end[audio.name] = max(end, self.audio_end.get(audio.name, end))
+            self._add_frame(pts, duration, flags)
+        else:
+            track, base = self._sounds[index]
+            old = self.sounds.get(track)
+            self.sounds[track] = SoundSpan(
+                time_base=base,
+                first=pts if old is None else min(pts, old.first),
+                last=pts + duration if old is None else max(pts + duration, old.last),
+            )
+
+    def _watch_clock(self, index: int, dts: int | None) -> None:
+        if dts is None:
+            return
+        if index in self._last_dts:
+            base = self.video_time_base if index == self._video else self._sounds[index][1]
+            step = (dts - self._last_dts[index]) * base
+            self.jumps += step < -JUMP_BACK_S or step > JUMP_AHEAD_S
+        self._last_dts[index] = dts
 
     def _add_frame(self, pts: int, duration: int, flags: str) -> None:
-        self._all.append(pts)
         if "K" in flags:
             self._keys.append(pts)
-        if "D" not in flags:  # hidden by an edit list
-            self._shown.append(pts)
-            if pts > self._last_pts:
-                self._last_pts, self.last_duration = pts, duration
+        self.reordered |= bool(self._shown) and pts < self._shown[-1]
+        if "D" in flags:  # hidden by an edit list
+            self._hidden.append(pts)
+            return
+        self._shown.append(pts)
+        if pts > self._last_pts:
+            self._last_pts, self.last_duration = pts, duration
 
     @property
     def pts(self) -> array[int]:
@@ -281,4 +462,16 @@ class PacketTimes:
     @property
     def all_pts(self) -> array[int]:
         """Of all frames, hidden ones too, ascending."""
-        return array("q", sorted(self._all))
+        return array("q", sorted([*self._shown, *self._hidden]))
+
+    @property
+    def hides_inside(self) -> bool:
+        """Whether an edit list hides frames between shown ones."""
+        if not self._hidden or not self._shown:
+            return False
+        first, last = min(self._shown), max(self._shown)
+        return any(first <= pts <= last for pts in self._hidden)
+
+
+def _ticks(text: str | None) -> int | None:
+    return None if text is None or text == "N/A" else int(text)

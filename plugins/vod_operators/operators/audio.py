@@ -9,6 +9,8 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.media import ffmpeg
+from vod_operators.media.damage import complaints
+from vod_operators.media.damage import in_words as damage_in_words
 from vod_operators.media.hls import check_audio_length
 from vod_operators.media.isobmff import read_fragments
 from vod_operators.operators.base import VodBaseOperator
@@ -31,7 +33,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
         self.track = track
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns the marker's facts: ``{"rendition", "samples", "seconds"}``.
+        """Returns the marker's facts: ``{"rendition", "samples", "seconds", "damage"}``.
 
         :raises VerificationError: the result is not as long as the source's sound.
         """
@@ -49,13 +51,19 @@ class VodEncodeAudioOperator(VodBaseOperator):
         begin = time.monotonic()
         with self.scratch() as folder:
             with checkpoint.relying_on(self.temp, split, step="split"):
-                checkpoint.obtain(self.temp, source.objects[audio.name], folder / "audio.nut")
+                checkpoint.obtain(self.temp, source.objects[audio.track], folder / "audio.nut")
             argv = ffmpeg.encode_audio(
-                self.tools.ffmpeg, "audio.nut", "audio.mp4", audio=audio, samples=samples
+                self.tools.ffmpeg,
+                "audio.nut",
+                "audio.mp4",
+                audio=audio,
+                time_base=timeline.sounds[audio.track].time_base,
+                samples=samples,
             )
-            self.runner.run(
-                argv, folder=folder, on_line=self.progress(context, job, samples / audio.sample_rate)
-            )
+            progress = self.progress(context, job, samples / audio.sample_rate)
+            found = complaints(self.runner.run(argv, folder=folder, on_line=progress), audio.stream.codec)
+            damage = [damage_in_words(f"sound {audio.title}", found)] if found else []
+            self.report_damage(damage)
             with (folder / "audio.mp4").open("rb") as file:
                 encoded = sum(fragment.duration for fragment in read_fragments(file))
             check_audio_length(audio.name, encoded, samples)
@@ -63,6 +71,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
             facts = {
                 "rendition": audio.name,
                 "samples": samples,
+                "damage": damage,
                 "seconds": round(time.monotonic() - begin, 3),
             }
             marker = Marker(objects={audio.name: stored}, facts=facts)

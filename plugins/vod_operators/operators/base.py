@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -143,6 +143,18 @@ class VodBaseOperator(BaseOperator):
                     self.log.warning("progress could not be reported: %s", error)
 
         return ProgressReader(seconds, report)
+
+    def report_damage(self, damage: Sequence[str]) -> None:
+        """Log what is damaged in the source.
+
+        :raises InvalidInputError: the deployment does not want damage concealed.
+        """
+        for words in damage:
+            self.log.warning("source is damaged: %s", words)
+        if damage and self.settings.on_damage == "fail":
+            raise InvalidInputError(
+                f"source is damaged: {'; '.join(damage)}; VOD_ON_DAMAGE=conceal would publish it all the same"
+            )
 
     def run_probe(self, file: str, folder: Path) -> str:
         """What ffprobe says of a local file, as JSON."""

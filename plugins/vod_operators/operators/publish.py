@@ -94,26 +94,27 @@ class VodPublishOperator(VodBaseOperator):
         now = datetime.now(timezone.utc)
         plan, timeline = job.plan, self.load_timeline(job)
         encoded = [
-            marker.facts["seconds"]
+            marker.facts
             for step in [chunk.name for chunk in timeline.chunks] + [audio.name for audio in plan.audio]
             if (marker := checkpoint.load_marker(self.temp, job.work_keys.marker(step))) is not None
         ]
+        damage = [*timeline.damage, *(words for facts in encoded for words in facts["damage"])]
         return VideoResult(
             video_id=plan.video_id,
             version=job.version,
             preset=plan.preset.name,
             playlist_urls=tuple(self.settings.playlist_urls(plan.video_id)),
-            duration_s=float(plan.seconds(timeline.frames)),
+            duration_s=float(timeline.seconds(plan.frame_rate)),
             frames=timeline.frames,
-            frame_rate=plan.frame_rate,
+            frame_rate=plan.frame_rate if timeline.frames else None,
             chunks=len(timeline.chunks),
-            source=SourceFacts.of(plan.source, job.source_name),
+            source=SourceFacts.of(plan, timeline, job.source_name, damage),
             renditions=tuple(RenditionResult.of(track, target_s) for track in tracks),
             timings=Timings(
                 started_at=started_at,
                 published_at=now,
                 wall_s=None if started_at is None else round((now - started_at).total_seconds(), 3),
-                encode_s=round(sum(encoded), 3),
+                encode_s=round(sum(facts["seconds"] for facts in encoded), 3),
             ),
             made_by=job.made_by,
         )

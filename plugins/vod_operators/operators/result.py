@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
 from vod_operators.media.hls import Track
-from vod_operators.media.models import Model, Rate, Source
+from vod_operators.media.models import Model, Plan, Rate, Timeline
+from vod_operators.media.plan import normalisations
 
 
 class SourceFacts(Model):
@@ -18,31 +20,36 @@ class SourceFacts(Model):
     size_bytes: int
     duration_s: float | None
     bitrate_bps: int | None
-    video_codec: str
-    width: int
+    video_codec: str | None
+    """None, like the three below: sound only."""
+    width: int | None
     """Of the upright picture in square pixels."""
-    height: int
-    frame_rate: Rate
+    height: int | None
+    frame_rate: Rate | None
     audio_tracks: int
     normalised: tuple[str, ...]
     """What was changed besides size, in words."""
+    damage: tuple[str, ...]
+    """What was missing or could not be decoded, and was concealed, in words."""
 
     @classmethod
-    def of(cls, source: Source, name: str) -> SourceFacts:
+    def of(cls, plan: Plan, timeline: Timeline, name: str, damage: Sequence[str]) -> SourceFacts:
         """The facts of a source with that file name."""
-        width, height = source.video.display_size
+        source, video = plan.source, plan.source.video
+        width, height = video.display_size if video else (None, None)
         return cls(
             name=name,
             container=source.container,
             size_bytes=source.size_bytes,
             duration_s=None if source.duration_ms is None else source.duration_ms / 1000,
             bitrate_bps=source.bitrate_bps,
-            video_codec=source.video.codec,
+            video_codec=video.codec if video else None,
             width=width,
             height=height,
-            frame_rate=source.video.frame_rate,
+            frame_rate=video.frame_rate if video else None,
             audio_tracks=len(source.audio),
-            normalised=tuple(source.normalisations()),
+            normalised=(*normalisations(plan, timeline), *timeline.repairs),
+            damage=tuple(damage),
         )
 
 
@@ -109,7 +116,8 @@ class VideoResult(Model):
     """The stable playlist at each configured edge."""
     duration_s: float
     frames: int
-    frame_rate: Rate
+    """0 for sound only."""
+    frame_rate: Rate | None
     chunks: int
     source: SourceFacts
     renditions: tuple[RenditionResult, ...]

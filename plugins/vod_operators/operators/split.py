@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,42 @@ from airflow.sdk import Context
 
 from vod_operators.errors import InvalidInputError, VerificationError
 from vod_operators.media import ffmpeg, probe
-from vod_operators.media.models import Chunk, Timeline
+from vod_operators.media.models import Chunk, Layout, Plan, Timeline, clock
 from vod_operators.media.plan import plan_timeline
 from vod_operators.media.probe import PacketTimes
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.job import Job
 from vod_operators.storage import checkpoint
-from vod_operators.storage.checkpoint import Marker
+from vod_operators.storage.base import ObjectInfo
+from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.storage.redact import redact
 from vod_operators.storage.stores import fetch
+
+KEYS_TRIED = 3
+"""From so many places of a file: damage may lie in one of them."""
+
+MISSING_S = 1
+"""A file that ends so much before its declared end has lost something; less is rounding."""
+
+
+@dataclass(frozen=True)
+class _Media:
+    """A local file that chunks are cut from, and what its packets say."""
+
+    file: str
+    layout: Layout
+    packets: PacketTimes
+
+    def timeline(self, plan: Plan) -> Timeline:
+        packets = self.packets
+        return plan_timeline(
+            plan=plan,
+            time_base=packets.video_time_base,
+            pts=packets.pts,
+            key_pts=packets.key_pts,
+            last_duration=packets.last_duration,
+            sounds=packets.sounds,
+        )
 
 
 class VodSplitOperator(VodBaseOperator):
@@ -61,60 +90,124 @@ class VodSplitOperator(VodBaseOperator):
         keys = job.source_keys
         with self.scratch() as folder:
             self._place_source(job, folder / "source")
-            packets = PacketTimes(job.plan)
-            self.runner.run(
-                probe.read_packets(self.tools.ffprobe, "source"), folder=folder, on_line=packets.read_line
-            )
-            timeline = plan_timeline(
-                plan=job.plan,
-                pts=packets.pts,
-                key_pts=packets.key_pts,
-                last_duration=packets.last_duration,
-                audio_end=packets.audio_end,
-            )
+            media, repairs, damage = self._read(job, folder)
+            timeline = media.timeline(job.plan)
+            damage += self._shorter_than_declared(job, timeline)
+            timeline = timeline.model_copy(update={"repairs": tuple(repairs), "damage": tuple(damage)})
+            self.report_damage(timeline.damage)
             document = [timeline.model_dump_json().encode()]
             objects = {"timeline": checkpoint.write_hashed(self.temp, keys.timeline, document)}
-            every = packets.all_pts
+            every = media.packets.all_pts
             for chunk in timeline.chunks:
                 self.renew_claim(context, job.plan.video_id)
-                objects[chunk.name] = self._cut_chunk(job, timeline, chunk, every, folder)
-            for audio in job.plan.audio:
-                name = f"{audio.name}.nut"
-                argv = ffmpeg.cut_audio(self.tools.ffmpeg, "source", name, audio=audio, timeline=timeline)
+                objects[chunk.name] = self._store_chunk(job, timeline, chunk, every, media, folder)
+            for track in media.layout.sounds:
+                name = f"{track}.nut"
+                argv = ffmpeg.cut_audio(
+                    self.tools.ffmpeg, media.file, name, layout=media.layout, track=track, timeline=timeline
+                )
                 self.runner.run(argv, folder=folder)
-                objects[audio.name] = checkpoint.put(self.temp, folder / name, keys.audio(audio.name))
+                objects[track] = checkpoint.put(self.temp, folder / name, keys.audio(track))
+            self._refuse_changed(job)
             checkpoint.save(self.temp, keys.marker("split"), Marker(objects=objects))
         return timeline
 
-    def _place_source(self, job: Job, path: Path) -> None:
-        storage, uri = self.storage(self.source), self.source
-        found = storage.stat(uri)
-        if found is None or found.version != job.source_version:
-            raise InvalidInputError(
-                f"source: {redact(uri)} {'is gone' if found is None else 'has changed'} since the run began; "
-                "ask for the video again"
+    # --- what is cut ------------------------------------------------------------------------
+
+    def _read(self, job: Job, folder: Path) -> tuple[_Media, list[str], list[str]]:
+        """The file to cut, which is the source if it can be; how it was repaired; how it is damaged."""
+        plan = job.plan
+        media, errors = self._read_packets("source", probe.layout_of(plan), folder)
+        damage = [f"the file: {errors[0]}"] if errors else []
+        if media.packets.corrupt:
+            damage.append(f"the file: {media.packets.corrupt} packets are marked as damaged")
+        repairs = []
+        if why := probe.why_rewrite(plan, media.packets):
+            media = self._repair(plan, why, folder, decode=False)
+            repairs.append(why)
+        if why := probe.why_decode(plan, media.packets) or self._why_keys(plan, media, folder):
+            media = self._repair(plan, why, folder, decode=True)
+            repairs.append(why)
+        return media, repairs, damage
+
+    def _repair(self, plan: Plan, why: str, folder: Path, *, decode: bool) -> _Media:
+        self.log.info("source: %s: it is written anew before it is cut", why)
+        layout, file = probe.layout_of(plan), f"repaired-{int(decode)}.nut"
+        argv = ffmpeg.repair(self.tools.ffmpeg, "source", file, layout=layout, decode=decode)
+        self.runner.run(argv, folder=folder)
+        return self._read_packets(
+            file, probe.layout_of_repaired(self.run_probe(file, folder), layout), folder
+        )[0]
+
+    def _read_packets(self, file: str, layout: Layout, folder: Path) -> tuple[_Media, list[str]]:
+        packets = PacketTimes(layout)
+        argv = probe.read_packets(self.tools.ffprobe, file, layout)
+        errors = self.runner.run(argv, folder=folder, on_line=packets.read_line)
+        return _Media(file, layout, packets), errors
+
+    def _why_keys(self, plan: Plan, media: _Media, folder: Path) -> str | None:
+        """Why chunks cannot begin at the file's key frames, if they cannot: tried on some of them."""
+        video = plan.source.video
+        if video is None or video.codec not in probe.CODECS_WITH_GRADUAL_KEYS:
+            return None
+        timeline = media.timeline(plan)
+        later = [chunk for chunk in timeline.chunks if chunk.key_pts > timeline.chunks[0].key_pts]
+        for chunk in later[:: max(1, len(later) // KEYS_TRIED)]:
+            self._cut(media, chunk, timeline, "trial.nut", folder)
+            shown: list[str] = []
+            self.runner.run(
+                probe.first_frame(self.tools.ffprobe, "trial.nut"), folder=folder, on_line=shown.append
             )
-        local = storage.local_path(uri)
+            if probe.shows_its_key_frame(shown):
+                return None
+        return "its key frames need pictures before them" if later else None
+
+    def _shorter_than_declared(self, job: Job, timeline: Timeline) -> list[str]:
+        declared = job.plan.source.duration_ms
+        sounds = [sound.seconds for sound in timeline.sounds.values()]
+        counted = max([timeline.seconds(job.plan.frame_rate), *sounds])
+        if declared is None or Fraction(declared, 1000) - counted <= MISSING_S:
+            return []
+        return [f"the file: it ends at {clock(counted)} of the {clock(declared / 1000)} that it declares"]
+
+    def _place_source(self, job: Job, path: Path) -> None:
+        found = self._refuse_changed(job)
+        storage = self.storage(self.source)
+        local = storage.local_path(self.source)
         if local is not None:
             path.symlink_to(local)
         else:
-            fetch(storage, uri, path, size=found.size)
+            fetch(storage, self.source, path, size=found.size)
 
-    def _cut_chunk(
-        self, job: Job, timeline: Timeline, chunk: Chunk, every: Sequence[int], folder: Path
-    ) -> Any:
+    def _refuse_changed(self, job: Job) -> ObjectInfo:
+        found = self.storage(self.source).stat(self.source)
+        if found is None or found.version != job.source_version:
+            raise InvalidInputError(
+                f"source: {redact(self.source)} {'is gone' if found is None else 'has changed'} since the "
+                "run began; ask for the video again"
+            )
+        return found
+
+    # --- cutting ----------------------------------------------------------------------------
+
+    def _cut(self, media: _Media, chunk: Chunk, timeline: Timeline, name: str, folder: Path) -> None:
+        argv = ffmpeg.cut_video(
+            self.tools.ffmpeg, media.file, name, layout=media.layout, chunk=chunk, timeline=timeline
+        )
+        self.runner.run(argv, folder=folder)
+
+    def _store_chunk(
+        self, job: Job, timeline: Timeline, chunk: Chunk, every: Sequence[int], media: _Media, folder: Path
+    ) -> Stored:
         keys = job.source_keys
         done = checkpoint.load(self.temp, keys.marker(chunk.name))
         if done is not None:
             return done.objects[chunk.name]
         name = f"{chunk.name}.nut"
-        stream = job.plan.source.video.index
-        argv = ffmpeg.cut_video(
-            self.tools.ffmpeg, "source", name, stream=stream, chunk=chunk, timeline=timeline
-        )
-        self.runner.run(argv, folder=folder)
+        self._cut(media, chunk, timeline, name, folder)
         cut: list[str] = []
-        self.runner.run(probe.read_packets(self.tools.ffprobe, name), folder=folder, on_line=cut.append)
+        argv = probe.read_packets(self.tools.ffprobe, name, media.layout)
+        self.runner.run(argv, folder=folder, on_line=cut.append)
         needed = (
             bisect_left(every, chunk.key_pts),
             (len(every) if chunk.end_pts is None else bisect_right(every, chunk.end_pts)),

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Context
 
-from vod_operators.errors import VerificationError
+from vod_operators.errors import ToolError, ToolKilledError, VerificationError
 from vod_operators.media import ffmpeg
-from vod_operators.media.isobmff import first_sample, read_fragments, starts_with_idr
-from vod_operators.media.models import Chunk, Plan
+from vod_operators.media.damage import NOTHING_DECODED, complaints, nothing_decoded
+from vod_operators.media.damage import in_words as damage_in_words
+from vod_operators.media.isobmff import Part, first_sample, join, read_fragments, starts_with_idr
+from vod_operators.media.models import Chunk, Plan, Timeline
 from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.job import Job
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
+
+BLOCK_BYTES = 1 << 20
 
 
 class VodTranscodeChunkOperator(VodBaseOperator):
@@ -35,7 +40,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
         self.chunk = chunk
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns the marker's facts: ``{"chunk", "frames", "seconds", "speed", "warnings"}``.
+        """Returns the marker's facts: ``{"chunk", "frames", "seconds", "speed", "damage"}``.
 
         :raises VerificationError: an output does not hold exactly the planned frames.
         """
@@ -54,30 +59,64 @@ class VodTranscodeChunkOperator(VodBaseOperator):
             with checkpoint.relying_on(self.temp, *split, step="split"):
                 checkpoint.obtain(self.temp, source.objects[chunk.name], folder / "chunk.nut")
             outputs = {rendition.name: f"{rendition.name}.mp4" for rendition in job.plan.renditions}
-            argv = ffmpeg.transcode_chunk(
-                self.tools.ffmpeg, "chunk.nut", outputs, plan=job.plan, chunk=chunk, timeline=timeline
-            )
             media_s = float(job.plan.seconds(chunk.frames))
-            warnings = self.runner.run(argv, folder=folder, on_line=self.progress(context, job, media_s))
+            found = self._encode(context, job, timeline, chunk, outputs, folder)
+            damage = [damage_in_words(timeline.span(chunk, job.plan.frame_rate), found)] if found else []
+            self.report_damage(damage)
             stored = {}
             for name, file in outputs.items():
-                check_encoded_chunk(folder / file, f"{chunk.name}/{name}", job.plan, chunk)
-                stored[name] = checkpoint.put(self.temp, folder / file, keys.chunk(chunk.name, name))
+                part = encoded_part(folder / file, f"{chunk.name}/{name}", job.plan, chunk)
+                stored[name] = checkpoint.write_hashed(self.temp, keys.chunk(chunk.name, name), join([part]))
             seconds = time.monotonic() - begin
             facts = {
                 "chunk": chunk.index,
                 "frames": chunk.frames,
                 "seconds": round(seconds, 3),
                 "speed": round(media_s / seconds, 3),
-                "warnings": warnings,
+                "damage": damage,
             }
             return checkpoint.save(
                 self.temp, keys.marker(chunk.name), Marker(objects=stored, facts=facts)
             ).facts
 
+    def _encode(
+        self,
+        context: Context,
+        job: Job,
+        timeline: Timeline,
+        chunk: Chunk,
+        outputs: dict[str, str],
+        folder: Path,
+    ) -> list[str]:
+        """Write the outputs; returns what the decoder complained of."""
+        plan = job.plan
+        assert plan.source.video is not None
 
-def check_encoded_chunk(path: Path, name: str, plan: Plan, chunk: Chunk) -> None:
-    """:raises VerificationError: not the planned frames, each a frame long, with an IDR at each GOP."""
+        def run(source: str | None) -> list[str]:
+            argv = ffmpeg.transcode_chunk(
+                self.tools.ffmpeg, source, outputs, plan=plan, chunk=chunk, timeline=timeline
+            )
+            frames = chunk.lead_in + chunk.frames + plan.lead_out(chunk)
+            progress = self.progress(context, job, float(plan.seconds(frames)))
+            return self.runner.run(argv, folder=folder, on_line=progress)
+
+        try:
+            return complaints(run("chunk.nut"), plan.source.video.codec)
+        except ToolKilledError:
+            raise
+        except ToolError as error:
+            lines = error.stderr_tail.splitlines()
+            if not nothing_decoded(lines):
+                raise
+            run(None)
+            return [NOTHING_DECODED, *complaints(lines, plan.source.video.codec)]
+
+
+def encoded_part(path: Path, name: str, plan: Plan, chunk: Chunk) -> Part:
+    """A chunk's own frames of what was encoded with its lead-in and lead-out.
+
+    :raises VerificationError: not the planned frames, each a frame long, with an IDR at each GOP.
+    """
     frames, decode_time = 0, 0
     with path.open("rb") as file:
         for fragment in read_fragments(file):
@@ -89,5 +128,18 @@ def check_encoded_chunk(path: Path, name: str, plan: Plan, chunk: Chunk) -> None
                 raise VerificationError(f"{name}: frame {frames} is not an IDR picture")
             frames += len(fragment.durations)
             decode_time += fragment.duration
-    if frames != chunk.frames:
-        raise VerificationError(f"{name}: has {frames} frames where {chunk.frames} are planned")
+    return Part(
+        name=name,
+        blocks=_blocks(path),
+        decode_time=0,
+        samples=chunk.frames,
+        sample_ticks=plan.frame_ticks,
+        before=chunk.lead_in,
+        after=plan.lead_out(chunk),
+    )
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            yield block
