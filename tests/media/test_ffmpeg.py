@@ -303,7 +303,7 @@ def test_encode_audio_to_the_sample() -> None:
         *START, *PROGRESS, "-f", "nut", *MEDIA_ONLY, *FILE_ONLY, "-i", "a.nut",
         "-filter_complex",
         "[0:a:0]asettb=1/44100[s0];[s0]asetpts=PTS-158760000[s1];"
-        "[s1]aresample=48000:async=1:first_pts=0[s2];[s2]apad=whole_len=96000[s3];"
+        "[s1]aresample=48000:async=1:first_pts=0:min_hard_comp=0.01[s2];[s2]apad=whole_len=96000[s3];"
         "[s3]atrim=end_sample=96000[s4]",
         "-map", "[s4]", "-f", "mp4", "-ac", "2", "-ar", "48000", "-b:a", "128000", "-c:a", "aac",
         "-fflags", "+bitexact", "-frag_duration", "2000000", "-map_metadata", "-1",

@@ -515,7 +515,7 @@ def test_normalisations_read_as_a_person_would_say_them() -> None:
     assert words(rotation=90) == ["rotated 90"]
     hlg = Colour(primaries="bt2020", transfer="arib-std-b67", matrix="bt2020nc")
     assert words(colour=hlg, pixel_format="yuv420p10le") == [
-        "HLG, tone-mapped to SDR",
+        "HDR (HLG), tone-mapped to SDR",
         "pixel format yuv420p10le",
     ]
 

@@ -33,6 +33,10 @@ FLV, AVI) are searched by decoding time or position, and land up to some frames 
 GUARD_S = 3600
 """Added to all timestamps of a cut file, because NUT has no negative ones (priming, trimmed starts)."""
 
+MIN_GAP_S = 0.01
+"""Sound is put back in its place when its timestamps are so far from where it is: less than an AAC frame, so
+that one that is lost is seen; more than containers round timestamps by."""
+
 HDR_PEAK_NITS = 1000
 """Brightest light of an HDR picture that does not declare its own: what most are graded for."""
 
@@ -69,7 +73,9 @@ def repair(tool: str, source: str, output: str, *, layout: Layout, decode: bool)
     :param decode: into frames that each stand alone, without loss: for pictures that are hidden,
         untimed, or all depend on one key frame.
     """
-    media = ffmpeg.input(source, noautorotate=None, **_source_options(layout))
+    # What is decoded gets its times from the decoder, which knows the order better than the packets do.
+    options = LOCAL_ONLY if decode else _source_options(layout)
+    media = ffmpeg.input(source, noautorotate=None, **options)
     indexes = [stream[0] for stream in ([layout.video] if layout.video else []) + [*layout.sounds.values()]]
     codecs = (
         {"c:v": "ffv1", "level": 3, "g:v": 1, "slices": 4, "c:a": "pcm_f32le", "fps_mode": "passthrough",
@@ -305,7 +311,7 @@ def encode_audio(
         ffmpeg.input(source, format="nut", **LOCAL_ONLY)["a:0"]
         .filter("asettb", f"{time_base.numerator}/{time_base.denominator}")
         .filter("asetpts", f"PTS-{guard}")
-        .filter("aresample", audio.sample_rate, **{"async": 1, "first_pts": 0})
+        .filter("aresample", audio.sample_rate, **{"async": 1, "min_hard_comp": MIN_GAP_S, "first_pts": 0})
         .filter("apad", whole_len=samples)
         .filter("atrim", end_sample=samples)
     )

@@ -37,8 +37,8 @@ class Colour(Model):
 
     @property
     def hdr(self) -> str | None:
-        """``HDR10`` (PQ) or ``HLG``; None is standard dynamic range."""
-        return {"smpte2084": "HDR10", "arib-std-b67": "HLG"}.get(self.transfer)
+        """``PQ`` (HDR10) or ``HLG``; None is standard dynamic range."""
+        return {"smpte2084": "PQ", "arib-std-b67": "HLG"}.get(self.transfer)
 
 
 SDR = Colour(primaries="bt709", transfer="bt709", matrix="bt709")
@@ -90,6 +90,8 @@ class AudioStream(Model):
     channels: int = Field(gt=0)
     sample_rate: int = Field(gt=0)
     time_base: Rate
+    start_s: Fraction | None = None
+    """When its first sample is heard, on the source's clock: behind what decoders need before it."""
     language: str | None = None
     """ISO 639 code, or None if the source does not say."""
     title: str | None = None

@@ -347,8 +347,10 @@ def plan_timeline(
             raise InvalidInputError(f"source: its audio stream {audio.stream.index} holds no packets")
     video = plan.source.video
     if video is None:
-        earliest = min(sounds.values(), key=lambda sound: sound.first * sound.time_base)
-        return _timeline(earliest.first, earliest.time_base, 0, (), sounds)
+        heard = [audio.stream.start_s for audio in plan.audio if audio.stream.start_s is not None]
+        time_base = min(sound.time_base for sound in sounds.values())
+        first = min(heard, default=min(sound.first * sound.time_base for sound in sounds.values()))
+        return _timeline(round(first / time_base), time_base, 0, (), sounds)
     pts = pts[bisect_left(pts, key_pts[0]) :] if key_pts else ()
     if not pts:
         raise InvalidInputError("source: its video stream has no key frame to start decoding from")
@@ -368,19 +370,19 @@ def plan_timeline(
     chunks = []
     # A deinterlacer makes a picture from the frame before it too, which is two pictures.
     pre_roll = 2 if video.interlaced else 0
-    for index, (first, last) in enumerate(plan_chunk_ranges(frames, plan.chunk_frames, plan.gop_frames)):
-        lead_in, lead_out = min(first, plan.gop_frames), min(frames - last, plan.gop_frames)
-        begins = bisect_right(key_pts, first - lead_in - pre_roll, key=on_grid) - 1
-        ends = bisect_left(pts, last + lead_out, key=on_grid)
+    for index, (begin, end) in enumerate(plan_chunk_ranges(frames, plan.chunk_frames, plan.gop_frames)):
+        lead_in, lead_out = min(begin, plan.gop_frames), min(frames - end, plan.gop_frames)
+        key = bisect_right(key_pts, begin - lead_in - pre_roll, key=on_grid) - 1
+        after = bisect_left(pts, end + lead_out, key=on_grid)
         chunks.append(
             Chunk(
                 index=index,
-                first=first,
-                last=last,
+                first=begin,
+                last=end,
                 lead_in=lead_in,
                 lead_out=lead_out,
-                key_pts=key_pts[max(0, begins)],
-                end_pts=pts[ends] if ends < len(pts) else None,
+                key_pts=key_pts[max(0, key)],
+                end_pts=pts[after] if after < len(pts) else None,
             )
         )
     steady = time_base * video.frame_rate
@@ -432,10 +434,10 @@ def normalisations(plan: Plan, timeline: Timeline) -> list[str]:
     if width % 2 or height % 2:
         found.append(f"odd dimensions ({width}x{height})")
     if video.colour.hdr:
-        found.append(f"{video.colour.hdr}, tone-mapped to SDR")
+        found.append(f"HDR ({video.colour.hdr}), tone-mapped to SDR")
     elif needs_conversion(video.colour):
         found.append(f"colours of {video.colour.primaries} converted to BT.709")
-    if video.colour.full_range:
+    if video.colour.full_range and video.colour.matrix != "gbr":
         found.append("full range, made limited")
     if video.pixel_format not in ("yuv420p", "yuvj420p", "nv12"):
         found.append(f"pixel format {video.pixel_format}")

@@ -122,6 +122,8 @@ def parse_probe(text: str, *, size_bytes: int) -> Source:
         raise InvalidInputError(f"source: it has neither picture nor sound; its streams: {kinds}")
     best = max(pictures, key=lambda stream: bool(stream.get("disposition", {}).get("default")), default=None)
     declared = [container.get("duration"), *(stream.get("duration") for stream in (best or {}, *streams))]
+    if container.get("format_name") in CLOCKED_CONTAINERS:
+        declared = []  # only the difference of the last and the first time of its clock
     return Source(
         container=container.get("format_name", "unknown"),
         size_bytes=size_bytes,
@@ -200,6 +202,7 @@ def _audio(stream: dict[str, Any]) -> AudioStream:
         channels=stream["channels"],
         sample_rate=int(stream["sample_rate"]),
         time_base=Fraction(stream["time_base"]),
+        start_s=stream["start_pts"] * Fraction(stream["time_base"]) if "start_pts" in stream else None,
         language=None if language in (None, "", "und") else language,
         title=tags.get("title"),
         default=bool(stream.get("disposition", {}).get("default")),
