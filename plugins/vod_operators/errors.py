@@ -11,6 +11,7 @@
      │    └── ToolKilledError    ... by a signal (worker lost, out of memory): retried
      └── StorageError            a store or the network failed: retried
           ├── ObjectNotFoundError   the object is not there
+          ├── ObjectChangedError    the object is not, or no longer, the version that was asked for
           └── CorruptObjectError    the object's bytes are not those that were written
 
 Messages are for the person who reads the task log: they name the field, stream or object, what
@@ -76,6 +77,10 @@ class StorageError(VodError):
 
 class ObjectNotFoundError(StorageError):
     """The object does not exist."""
+
+
+class ObjectChangedError(StorageError):
+    """The object is not, or no longer, the version that was asked for."""
 
 
 class CorruptObjectError(StorageError):

@@ -14,7 +14,12 @@ from urllib.parse import quote
 
 import pytest
 
-from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectNotFoundError
+from vod_operators.errors import (
+    CorruptObjectError,
+    InvalidInputError,
+    ObjectChangedError,
+    ObjectNotFoundError,
+)
 from vod_operators.storage.base import BLOCK_BYTES, Storage
 from vod_operators.storage.stores import fetch, get_bytes, sha256_of, storage_for
 
@@ -336,3 +341,28 @@ def test_uris_of_other_stores_are_refused(store: Store, uri: str) -> None:
         store.storage.stat(uri)
     with pytest.raises(InvalidInputError, match=r"use (file|s3)://"):
         store.storage.write(uri, [b""])
+
+
+def test_a_version_is_read_whole_or_not_at_all(store: Store) -> None:
+    uri = put(store, "object", b"first")
+    first = store.storage.stat(uri)
+    assert first is not None
+    assert b"".join(store.storage.read(uri, start=2, version=first.version)) == b"rst"
+    assert list(store.storage.read(uri, start=9, version=first.version)) == []
+    put(store, "object", b"other")
+    for options in ({}, {"start": 2}, {"start": 1, "length": 2}):
+        with pytest.raises(ObjectChangedError, match=r"object.* change"):
+            list(store.storage.read(uri, version=first.version, **options))
+    store.storage.delete(uri)
+    with pytest.raises((ObjectChangedError, ObjectNotFoundError)):
+        list(store.storage.read(uri, version=first.version))
+
+
+def test_what_changed_is_not_fetched(store: Store, tmp_path: Path) -> None:
+    uri = put(store, "object", b"first")
+    first = store.storage.stat(uri)
+    assert first is not None
+    put(store, "object", b"other")
+    with pytest.raises(ObjectChangedError):
+        fetch(store.storage, uri, tmp_path / "copy", version=first.version)
+    assert not list(tmp_path.glob("copy*"))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from vod_operators.errors import InvalidInputError, ObjectNotFoundError, StorageError
+from vod_operators.errors import InvalidInputError, ObjectChangedError, ObjectNotFoundError, StorageError
 from vod_operators.storage.http import HttpSource
 from vod_operators.storage.stores import fetch
 
@@ -385,3 +385,37 @@ def test_fetch(site: Site, url: str, tmp_path: Path) -> None:
     site.cuts = [2_000_000]
     fetch(SOURCE, url, tmp_path / "source.mp4", size=len(DATA))
     assert (tmp_path / "source.mp4").read_bytes() == DATA
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"etag": '"one"'},
+        {"etag": 'W/"one"'},
+        {"etag": "unquoted/1"},
+        {"etag": None},
+        {"etag": None, "chunked": True},
+        {"etag": '"one"', "ranges": False},
+    ],
+)
+def test_only_the_version_that_was_found_is_read(site: Site, url: str, facts: dict[str, object]) -> None:
+    for name, value in facts.items():
+        setattr(site, name, value)
+    found = SOURCE.stat(url)
+    assert found is not None
+    assert b"".join(SOURCE.read(url, version=found.version)) == DATA
+    assert b"".join(SOURCE.read(url, start=5, length=9, version=found.version)) == DATA[5:14]
+    if site.etag:
+        site.etag = site.etag.replace("one", "two").replace("unquoted", "other")
+    else:
+        site.modified = format_datetime(MODIFIED.replace(day=28), usegmt=True)
+    for start in (0, 5):
+        with pytest.raises(ObjectChangedError, match=f"{url} has changed since it was looked at"):
+            next(SOURCE.read(url, start=start, length=9, version=found.version))
+
+
+def test_a_server_that_tells_less_of_a_range(site: Site, url: str) -> None:
+    found = SOURCE.stat(url)
+    site.etag = None
+    assert found is not None and found.version == '"one"'
+    assert b"".join(SOURCE.read(url, start=5, length=9, version=found.version)) == DATA[5:14]

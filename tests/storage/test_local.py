@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from vod_operators.errors import InvalidInputError, ObjectNotFoundError, StorageError
+from vod_operators.errors import InvalidInputError, ObjectChangedError, ObjectNotFoundError, StorageError
+from vod_operators.storage.base import BLOCK_BYTES
 from vod_operators.storage.local import LocalStorage
 from vod_operators.storage.stores import fetch
 
@@ -174,6 +175,7 @@ def test_list_does_not_follow_links_to_folders(tmp_path: Path) -> None:
 # Writes a block, says so, and waits for more from its standard input, which never comes.
 _WRITER = """
 import sys
+from vod_operators.storage.base import BLOCK_BYTES
 from vod_operators.storage.local import LocalStorage
 def blocks():
     yield b"half of the new one"
@@ -242,3 +244,17 @@ def test_kill_of_a_lock_holder_blocks_nobody(tmp_path: Path) -> None:
     assert len(hidden(tmp_path)) == 1
     assert LOCAL.replace(path.as_uri(), b"new", version) is not None
     assert hidden(tmp_path) == []
+
+
+def test_a_file_written_into_while_it_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "film.mp4"
+    file.write_bytes(bytes(3 * BLOCK_BYTES))
+    found = LOCAL.stat(file.as_uri())
+    assert found is not None
+    blocks = LOCAL.read(file.as_uri(), version=found.version)
+    next(blocks)
+    with file.open("r+b") as other:
+        other.seek(2 * BLOCK_BYTES)
+        other.write(b"x" * BLOCK_BYTES)
+    with pytest.raises(ObjectChangedError, match=r"film\.mp4 has changed since it was looked at"):
+        list(blocks)

@@ -40,10 +40,13 @@ class Storage(Protocol):
     def local_path(self, uri: str) -> Path | None:
         """Where the object can be read in place on this host's disk; None if it must be fetched."""
 
-    def read(self, uri: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+    def read(
+        self, uri: str, *, start: int = 0, length: int | None = None, version: str | None = None
+    ) -> Iterator[bytes]:
         """The bytes ``[start, start + length)`` (to the end if None) in blocks; memory stays bounded.
 
         A dropped connection is resumed from the byte it stopped at, of the same version of the object.
+        Of ``version`` (what ``stat`` said) or not at all: ``ObjectChangedError`` if it is another one by now.
         """
 
     def write(

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import httpx
 
-from vod_operators.errors import InvalidInputError, ObjectNotFoundError, StorageError
+from vod_operators.errors import InvalidInputError, ObjectChangedError, ObjectNotFoundError, StorageError
 from vod_operators.storage.base import BLOCK_BYTES, ObjectInfo
 from vod_operators.storage.redact import RedactedUrls, redact
 
@@ -75,7 +75,9 @@ class HttpSource:
     def local_path(self, uri: str) -> Path | None:
         return None
 
-    def read(self, uri: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+    def read(
+        self, uri: str, *, start: int = 0, length: int | None = None, version: str | None = None
+    ) -> Iterator[bytes]:
         """As the protocol says. A server without ranges sends all again, and what is known is skipped.
 
         :raises StorageError: also if the object changed meanwhile, or if it broke off and the server
@@ -92,15 +94,17 @@ class HttpSource:
             with closing(self._open("GET", uri, headers)) as response:
                 if response.status_code in _MISSING:
                     if pin:
-                        raise StorageError(f"{redact(uri)} was deleted while it was read")
+                        raise ObjectChangedError(f"{redact(uri)} was deleted while it was read")
                     raise ObjectNotFoundError(f"{redact(uri)} does not exist ({response.status_code})")
                 if response.status_code == 416 and pin is None:
                     return  # starts at or behind the end
                 offset, total = _body_range(response, uri, position)
                 if pin is None:
                     pin = _Pin.of(response, total)
+                    if version is not None and not pin.is_of(version):
+                        raise ObjectChangedError(f"{redact(uri)} has changed since it was looked at")
                 elif not pin.holds_for(response, total):
-                    raise StorageError(f"{redact(uri)} was changed while it was read")
+                    raise ObjectChangedError(f"{redact(uri)} was changed while it was read")
                 total = pin.total if total is None else total
                 stop = min((value for value in (end, total) if value is not None), default=None)
                 if stop is not None and position >= stop:
@@ -239,6 +243,13 @@ class _Pin:
         return cls(
             etag=response.headers.get("ETag"), modified=response.headers.get("Last-Modified"), total=total
         )
+
+    def is_of(self, version: str) -> bool:
+        """Whether it may be the version that ``stat`` told of; some servers tell less here than there."""
+        times = re.fullmatch(r'([^"]+)/(\d+)', version)
+        if version == self.etag or times is None:
+            return self.etag in (version, None)
+        return (self.modified or "unknown") == times[1] and self.total in (int(times[2]), None)
 
     @property
     def usable(self) -> bool:

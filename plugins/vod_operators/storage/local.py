@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -22,7 +23,7 @@ from stat import S_ISDIR, S_ISREG
 from typing import BinaryIO
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from vod_operators.errors import InvalidInputError, ObjectNotFoundError, StorageError
+from vod_operators.errors import InvalidInputError, ObjectChangedError, ObjectNotFoundError, StorageError
 from vod_operators.storage.base import BLOCK_BYTES, ObjectInfo
 
 SCHEME = "file://"
@@ -69,22 +70,26 @@ class LocalStorage:
         path = _path_of(uri)
         return path if path.is_file() and os.access(path, os.R_OK) else None
 
-    def read(self, uri: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+    def read(
+        self, uri: str, *, start: int = 0, length: int | None = None, version: str | None = None
+    ) -> Iterator[bytes]:
         # The open file is the version that was there first, even if the name is given to another.
         path = _path_of(uri)
         with _explained(path):
             file = path.open("rb", buffering=0)
         with file:
+            _require_version(path, file, version)
             file.seek(start)
             left = length
             while left is None or left > 0:
                 with _explained(path):
                     block = file.read(BLOCK_BYTES if left is None else min(BLOCK_BYTES, left))
                 if not block:
-                    return
+                    break
                 if left is not None:
                     left -= len(block)
                 yield block
+            _require_version(path, file, version)  # another program may write into it while it is read
 
     def write(
         self,
@@ -233,6 +238,11 @@ def _listed(folder: str, name_prefix: str) -> Iterator[ObjectInfo]:
 
 def _version(status: os.stat_result) -> str:
     return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
+
+
+def _require_version(path: Path, file: io.FileIO, version: str | None) -> None:
+    if version is not None and _version(os.fstat(file.fileno())) != version:
+        raise ObjectChangedError(f"{path} has changed since it was looked at")
 
 
 def _info(uri: str, status: os.stat_result) -> ObjectInfo:

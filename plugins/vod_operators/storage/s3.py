@@ -15,7 +15,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectNotFoundError, StorageError
+from vod_operators.errors import (
+    CorruptObjectError,
+    InvalidInputError,
+    ObjectChangedError,
+    ObjectNotFoundError,
+    StorageError,
+)
 from vod_operators.storage.base import BLOCK_BYTES, ObjectInfo
 from vod_operators.storage.s3_client import explain, make_client, status_and_code
 
@@ -70,15 +76,16 @@ class S3Storage:
     def local_path(self, uri: str) -> Path | None:
         return None
 
-    def read(self, uri: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+    def read(
+        self, uri: str, *, start: int = 0, length: int | None = None, version: str | None = None
+    ) -> Iterator[bytes]:
         bucket, key = _split(uri)
         if length == 0:
             if self.stat(uri) is None:
                 raise ObjectNotFoundError(f"{uri} does not exist")
             return
         position, end = start, None if length is None else start + length
-        version: str | None = None
-        tries, mark = 0, position
+        tries, mark, answered = 0, position, False
         while True:
             request: dict[str, Any] = {"Bucket": bucket, "Key": key}
             if position or end is not None:
@@ -91,12 +98,12 @@ class S3Storage:
                 response = self._client.get_object(**request)
             except Exception as error:
                 status, _ = status_and_code(error)
-                if version is not None and status in (404, 412, 416):
-                    raise StorageError(f"{uri} was changed or deleted while it was read") from error
+                if version is not None and (status in (404, 412) or (status == 416 and answered)):
+                    raise ObjectChangedError(f"{uri} was changed or deleted while it was read") from error
                 if status == 416:
                     return  # starts at or behind the end
                 raise self._explained(error, uri) from error
-            version = response["ETag"]
+            version, answered = response["ETag"], True
             stop = position + response["ContentLength"]
             failure = "the connection was closed early"
             with closing(response["Body"]) as body:

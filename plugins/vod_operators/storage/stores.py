@@ -61,12 +61,20 @@ def sha256_of(path: Path) -> str:
 
 
 def fetch(
-    storage: Storage, uri: str, path: Path, *, sha256: str | None = None, size: int | None = None
+    storage: Storage,
+    uri: str,
+    path: Path,
+    *,
+    sha256: str | None = None,
+    size: int | None = None,
+    version: str | None = None,
 ) -> None:
     """Copy an object to a local file, which appears only when it is whole.
 
     :param sha256: hex digest that it must have.
     :param size: bytes that it must have.
+    :param version: that it must have, as ``stat`` tells it.
+    :raises ObjectChangedError: it has another version, or got one meanwhile; no file is left.
     :raises CorruptObjectError: it has another size or digest; no file is left.
     :raises ObjectNotFoundError: it does not exist.
     :raises StorageError: the store failed, or the local disk did.
@@ -77,7 +85,7 @@ def fetch(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
-            for block in storage.read(uri):
+            for block in storage.read(uri, version=version):
                 count += len(block)
                 if size is not None and count > size:
                     break  # wrong already, and it may be much more than the disk holds
