@@ -33,6 +33,7 @@ def test_a_storage_uri_has_one_spelling(monkeypatch: pytest.MonkeyPatch, given: 
         ("playlist_url_template", "{edge}/{video}", "VOD_PLAYLIST_URL_TEMPLATE: .*may use {edge} and"),
         ("chunk_seconds", "soon", "VOD_CHUNK_SECONDS: "),
         ("claim_ttl_s", "1", "VOD_CLAIM_TTL_S: "),
+        ("max_pixels", "0", "VOD_MAX_PIXELS: "),
     ],
 )
 def test_a_bad_value_is_refused_by_name(

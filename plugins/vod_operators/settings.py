@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from vod_operators.errors import InvalidInputError
+from vod_operators.media.admission import Limits
 
 
 class VodSettings(BaseSettings):
@@ -82,6 +83,19 @@ class VodSettings(BaseSettings):
         description="Seconds after which a run that shows no sign of life loses its video; must be longer "
         "than its tasks may wait for a free worker",
     )
+
+    max_source_bytes: int = Field(10**12, ge=1, description="Largest source that is taken, bytes")
+    max_duration_s: int = Field(43_200, ge=1, description="Longest source that is taken, seconds")
+    max_pixels: int = Field(
+        8192 * 4320, ge=1, description="Largest picture that is taken, width times height"
+    )
+    max_frame_rate: int = Field(300, ge=1, description="Highest frame rate that is taken")
+    max_streams: int = Field(64, ge=1, description="Most streams of a source that is taken")
+
+    @property
+    def limits(self) -> Limits:
+        """What a source must be within."""
+        return Limits.model_validate({name: getattr(self, name) for name in Limits.model_fields})
 
     @field_validator("temp_uri", "results_uri")
     @classmethod

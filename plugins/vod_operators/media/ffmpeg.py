@@ -350,3 +350,21 @@ def package(tool: str, track: str, *, kind: str, segment: Fraction, fragment: Fr
         _decimal(fragment - shorter),
         "--quiet",
     ]
+
+
+# --- admission ------------------------------------------------------------------------------
+
+DECODED_S = 20
+"""How much of a stream is tried for a first frame: as much as ffprobe looks at to know it."""
+
+
+def list_codecs(tool: str) -> Argv:
+    """All codecs that this ffmpeg knows, with what it can do with each."""
+    return [tool, "-hide_banner", "-loglevel", "error", "-codecs"]
+
+
+def decode_first_frame(tool: str, source: str, *, stream: int) -> Argv:
+    """Decode one frame of a stream; a line that begins with a digit tells that there is one."""
+    media = ffmpeg.input(source, t=DECODED_S, noautorotate=None, **LOCAL_ONLY)
+    out = media[str(stream)].output("pipe:1", format="framecrc", frames=1)
+    return _argv(tool, out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from typing import Any, Literal, cast
 
@@ -95,16 +95,28 @@ def shows_its_key_frame(lines: Sequence[str]) -> bool:
     return ("frame", packets[0]) in times if packets else False
 
 
+def first_packets(tool: str, source: str) -> Argv:
+    """Where the first packets of a local file lie: one line each."""
+    # fmt: off
+    return [
+        tool, "-hide_banner", "-loglevel", "error",
+        "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, "-read_intervals", "%+#60",
+        "-show_entries", "packet=stream_index,pos,size,flags", "-of", "compact=p=0:nk=0", source,
+    ]
+    # fmt: on
+
+
 # --- probe ----------------------------------------------------------------------------------
 
 
-def parse_probe(text: str, *, size_bytes: int) -> Source:
+def parse_probe(text: str, *, size_bytes: int, without: Collection[int] = ()) -> Source:
     """What ffprobe printed, as a ``Source``.
 
+    :param without: indexes of streams to leave out.
     :raises InvalidInputError: neither picture nor sound is in it, or what ffprobe says makes no sense.
     """
     data = json.loads(text)
-    streams = data.get("streams", [])
+    streams = [stream for stream in data.get("streams", []) if stream["index"] not in without]
     container = data.get("format", {})
     pictures = [
         stream
@@ -293,7 +305,7 @@ def _peak_nits(stream: dict[str, Any]) -> int | None:
 
 
 def _int(value: str | None) -> int | None:
-    return int(value) if value and value.isdigit() and int(value) > 0 else None
+    return int(value) if value and value.isdecimal() and int(value) > 0 else None
 
 
 def _fraction(value: str | None) -> Fraction | None:
@@ -306,8 +318,8 @@ def _fraction(value: str | None) -> Fraction | None:
 
 def _milliseconds(value: str | None) -> int | None:
     try:
-        return round(float(value) * 1000) if value else None
-    except ValueError:
+        return max(0, round(float(value) * 1000)) if value else None
+    except (ValueError, OverflowError):  # not a number, or not a finite one
         return None
 
 

@@ -1,0 +1,291 @@
+"""Which sources are taken: what a file is by its first bytes, what is in it, and how much of it.
+
+Pure: what ffprobe and the file said goes in; nothing comes out but an error that says what was found and
+what would be right. ffprobe's list of demuxers stays the real guard: what is recognised here is so for the
+sake of a better message.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from fractions import Fraction
+from typing import Any
+
+from pydantic import Field
+
+from vod_operators.errors import InvalidInputError
+from vod_operators.media.models import Model, clock
+from vod_operators.media.protection import encrypted
+
+MEDIA = "a media file such as MP4, MOV, Matroska, WebM, MPEG-TS, AVI or MXF"
+
+HEAD_BYTES = 4096
+"""How much of a file is looked at to know a playlist, an image or a text."""
+
+MAX_SAMPLE_ASPECT = 10
+"""Real anamorphic pixels are at most 4:1; a display would show anything beyond this as a line."""
+
+
+class Limits(Model):
+    """The most that is taken of each; the setting of a limit is its name with ``VOD_``."""
+
+    max_source_bytes: int = Field(gt=0)
+    max_duration_s: int = Field(gt=0)
+    max_pixels: int = Field(gt=0)
+    max_frame_rate: int = Field(gt=0)
+    max_streams: int = Field(gt=0)
+
+
+def check_size(size_bytes: int, limits: Limits) -> None:
+    """Before anything is downloaded.
+
+    :raises InvalidInputError: the file is larger than allowed.
+    """
+    if size_bytes > limits.max_source_bytes:
+        raise _over("its size is", f"{size_bytes} bytes", limits, "max_source_bytes")
+
+
+def check_duration(seconds: Fraction | float, limits: Limits) -> None:
+    """:raises InvalidInputError: it lasts longer than allowed."""
+    if seconds > limits.max_duration_s:
+        raise _over("it lasts", f"{float(seconds):.0f} s ({clock(seconds)})", limits, "max_duration_s")
+
+
+def _over(what: str, found: str, limits: Limits, name: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"source: {what} {found}; the limit is {getattr(limits, name)} (VOD_{name.upper()})"
+    )
+
+
+# --- what the file is -----------------------------------------------------------------------
+
+_IMAGES = (
+    (rb"\x89PNG\r\n\x1a\n", "PNG"),
+    (rb"\xff\xd8\xff", "JPEG"),
+    (rb"GIF8[79]a", "GIF"),
+    (rb"RIFF....WEBP", "WebP"),
+    (rb"BM....\0\0\0\0....[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", "BMP"),
+    (rb"II[*+]\0|MM\0[*+]", "TIFF"),
+    (rb"....ftypavi[fs]", "AVIF"),
+    (rb"....ftyp(?:hei[cxms]|hev[cxms]|mif[12]|msf1)", "HEIC"),
+    # Motion JPEG 2000 has the same signature and another brand.
+    (rb"\0\0\0\x0cjP  \r\n\x87\n....ftypjp[2xm]", "JPEG 2000"),
+    (rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+)
+
+_PLAYLISTS = (
+    (r"#EXTM3U", "an HLS or M3U playlist"),
+    (r"(?:<\?xml.*?)?<MPD\b", "a DASH manifest"),
+    (r"(?:<\?xml.*?)?<SmoothStreamingMedia\b", "a Smooth Streaming manifest"),
+    (r"(?:<\?xml.*?)?<(?:smil|asx|playlist)\b", "a playlist"),
+    (r"ffconcat version|(?:#[^\n]*\n\s*)*file\s+(?:'[^'\n]*'|\S+)\s*(?:\n|\Z)", "an ffconcat list"),
+    (r"v=0\r?\n(?:.*\n)?[oscmt]=", "a session description (SDP)"),
+    (r"\[(?:playlist|reference)\]", "a PLS playlist"),
+)
+"""By how a text begins."""
+
+_MEDIA_IN_TEXT = b"YUV4MPEG2 "
+"""A raw video's header, which evenly grey pictures follow as letters."""
+
+
+def check_beginning(head: bytes) -> None:
+    """:raises InvalidInputError: the file that begins so is an image, a playlist, or a text."""
+    for pattern, name in _IMAGES:
+        if re.match(pattern, head, re.DOTALL):
+            raise InvalidInputError(f"source: it is an image ({name}), not a video; expected {MEDIA}")
+    text = _text(head[:HEAD_BYTES])
+    if text is None:
+        return
+    names = [name for start, name in _PLAYLISTS if re.match(start, text, re.DOTALL | re.IGNORECASE)]
+    if names or _is_list_of_files(text):
+        name = names[0] if names else "a playlist"
+        raise InvalidInputError(
+            f"source: it is {name}, which only names media; give the media file itself: {MEDIA}"
+        )
+    kind = "a web page (HTML)" if re.match(r"<!doctype html|<html", text, re.IGNORECASE) else "a text"
+    raise InvalidInputError(f"source: it is {kind}, not a video; expected {MEDIA}")
+
+
+def _is_list_of_files(text: str) -> bool:
+    """Whether each line is a path or an address: an M3U without its header."""
+    lines = [line.partition("?")[0].rstrip() for line in text.splitlines() if line.strip()]
+    whole = lines[:-1] if len(text) >= HEAD_BYTES - 3 else lines  # the last one may be cut
+    return bool(whole) and all(re.search(r"^[^<{].*\.\w{2,4}$", line) for line in whole)
+
+
+def _text(head: bytes) -> str | None:
+    """The head of a text without what may stand before its first word; None if it is no text."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = head.decode("utf-16", "ignore")
+    elif head.startswith(_MEDIA_IN_TEXT):
+        return None
+    else:
+        try:
+            text = head.decode("utf-8")
+        except UnicodeDecodeError as error:
+            if len(head) - error.start > 3:  # else it was only cut within a letter
+                return None
+            text = head[: error.start].decode("utf-8")
+    text = text.lstrip("\ufeff \t\r\n")
+    return None if not text or re.search(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]", text) else text
+
+
+_REASONS = (
+    ("moov atom not found", "the index (moov) is missing: the upload is incomplete"),
+    ("End of file", "nothing that can be shown or heard was found in it"),
+)
+
+
+def why_unreadable(stderr: str) -> str:
+    """What ffprobe died of, in one phrase."""
+    if refused := re.search(r"\[(\S+) @ \S+\] Format not on whitelist", stderr):
+        return f"its format ({refused[1]}) is not one that is accepted"
+    for words, reason in _REASONS:
+        if words in stderr:
+            return reason
+    last = stderr.strip().rpartition("\n")[2] or "no message"
+    # Without what means nothing to a reader: an address in memory, the file's name in the scratch folder.
+    return re.sub(r"^\[[^]]*\] |^source: ", "", last)
+
+
+def decoders_of(listing: str) -> frozenset[str]:
+    """Names of the codecs that ffmpeg decodes, from what ``ffmpeg.list_codecs`` printed."""
+    return frozenset(re.findall(r"^ D\S{5} ([a-z0-9_]+)", listing, re.M))
+
+
+# --- what is in it --------------------------------------------------------------------------
+
+_SAMPLE_AES = (0xDB, 0xCF, 0xC1, 0xC2)
+"""Stream types of encrypted H.264, AAC, AC-3 and E-AC-3 (Apple, MPEG-2 Stream Encryption Format for HLS)."""
+
+_SPATIAL = ("apple_apac", "apac")
+"""Spatial sound of an iPhone: only Apple decodes it, and the same sound is in the track beside it."""
+
+_MEASURED_ENDS = ("mpegts", "mpeg", "mpegvideo", "h264", "hevc")
+"""Formats without a declared duration: ffprobe takes it from the last timestamps or the bitrate, and a
+discontinuity may make a day of a minute. The split counts."""
+
+
+def check_probe(
+    data: Mapping[str, Any],
+    *,
+    limits: Limits,
+    decoders: Collection[str],
+    present: Collection[int] | None = None,
+) -> dict[int, str]:
+    """Whether what ffprobe found can be worked on; the streams to leave out, each with the reason.
+
+    :param data: what ffprobe printed, parsed.
+    :param decoders: names of the codecs that ffmpeg decodes.
+    :param present: PIDs that packets were found of; None if it is no MPEG-TS.
+    :raises InvalidInputError: it is over a limit, encrypted, or nothing of it or a part of it can be decoded.
+    """
+    streams, container = data.get("streams", []), data.get("format", {})
+    name = str(container.get("format_name", ""))
+    if len(streams) > limits.max_streams:
+        raise _over("it has", f"{len(streams)} streams", limits, "max_streams")
+    if "ASF_Protection_Type" in container.get("tags", {}):
+        raise encrypted("it", "Windows Media DRM")
+    for stream in streams:
+        _check_protection(stream, name)
+    if name not in _MEASURED_ENDS:
+        check_duration(_positive(container.get("duration")) or 0, limits)
+    pictures = [s for s in streams if s.get("codec_type") == "video" and not is_cover(s)]
+    sounds = [s for s in streams if s.get("codec_type") == "audio"]
+    if not pictures and not sounds:
+        kinds = ", ".join(f"{s.get('codec_type', 'unknown')} ({_codec(s)})" for s in streams) or "none"
+        raise InvalidInputError(
+            f"source: it has neither picture nor sound that can be decoded; its streams: {kinds}"
+        )
+    for picture in pictures:
+        _check_picture(picture, limits, decoders)
+    left_out = {}
+    for sound in sounds:
+        if _codec(sound) in _SPATIAL and len(sounds) > 1:
+            left_out[sound["index"]] = f"{_where(sound)}: its sound is also in another stream"
+        elif not _check_sound(sound, decoders, present):
+            left_out[sound["index"]] = f"{_where(sound)}: it is announced, but no packet of it was found"
+    return left_out
+
+
+def is_cover(stream: Mapping[str, Any]) -> bool:
+    """Whether a picture stream is an image about the media: cover art, thumbnails."""
+    disposition = stream.get("disposition", {})
+    return bool(disposition.get("attached_pic") or disposition.get("timed_thumbnails"))
+
+
+def _check_protection(stream: Mapping[str, Any], container: str) -> None:
+    if "enc_key_id" in stream.get("tags", {}):
+        raise encrypted(f"its {_where(stream)}", "ContentEncryption of Matroska and WebM")
+    if container == "mpegts" and int(stream.get("codec_tag", "0"), 16) in _SAMPLE_AES:
+        raise encrypted(f"its {_where(stream)}", "SAMPLE-AES of HLS")
+
+
+def _check_picture(stream: Mapping[str, Any], limits: Limits, decoders: Collection[str]) -> None:
+    where = f"its {_where(stream)}"
+    _check_codec(stream, decoders)
+    width, height = stream.get("width") or 0, stream.get("height") or 0
+    if width * height > limits.max_pixels:
+        raise _over(f"{where} has", f"{width}x{height} = {width * height} pixels", limits, "max_pixels")
+    # Either may be the clock's instead: the nominal one in Matroska, the average in AVI.
+    rate = min(
+        filter(None, map(_positive, (stream.get("avg_frame_rate"), stream.get("r_frame_rate")))), default=0
+    )
+    if rate > limits.max_frame_rate:
+        raise _over(f"{where} has", f"{float(rate):g} frames a second", limits, "max_frame_rate")
+    aspect = _positive(str(stream.get("sample_aspect_ratio", "")).replace(":", "/")) or Fraction(1)
+    if not Fraction(1, MAX_SAMPLE_ASPECT) <= aspect <= MAX_SAMPLE_ASPECT:
+        raise InvalidInputError(
+            f"source: {where} has pixels of {aspect.numerator}:{aspect.denominator}; expected an "
+            f"aspect from 1:{MAX_SAMPLE_ASPECT} to {MAX_SAMPLE_ASPECT}:1"
+        )
+
+
+def _check_sound(
+    stream: Mapping[str, Any], decoders: Collection[str], present: Collection[int] | None
+) -> bool:
+    """Whether there is any of it."""
+    if not stream.get("channels") or not _positive(stream.get("sample_rate")):
+        if present is not None and _id(stream) not in present:
+            return False
+        raise undecodable(stream, "neither its channels nor its sample rate can be told")
+    _check_codec(stream, decoders)
+    return True
+
+
+def _check_codec(stream: Mapping[str, Any], decoders: Collection[str]) -> None:
+    if stream.get("codec_name") not in decoders:
+        raise undecodable(stream, "ffmpeg has no decoder for it")
+
+
+def undecodable(stream: Mapping[str, Any], why: str) -> InvalidInputError:
+    """What to say of a stream of ffprobe's that cannot be used."""
+    return InvalidInputError(
+        f"source: its {_where(stream)} cannot be decoded: {why}; remove the stream or encode it anew"
+    )
+
+
+def _where(stream: Mapping[str, Any]) -> str:
+    return f"{stream.get('codec_type')} stream {stream.get('index')} ({_codec(stream)})"
+
+
+def _codec(stream: Mapping[str, Any]) -> str:
+    tag = str(stream.get("codec_tag_string", ""))
+    return str(stream.get("codec_name") or tag.replace("[0]", "") or "unknown codec")
+
+
+def _id(stream: Mapping[str, Any]) -> int:
+    try:
+        return int(stream.get("id", "-1"), 16)
+    except ValueError:
+        return -1
+
+
+def _positive(value: Any) -> Fraction | None:
+    """Of ``"1.5"`` or ``"30000/1001"``; None if it is no number above 0."""
+    try:
+        found = Fraction(str(value))
+    except (ValueError, ZeroDivisionError):
+        return None
+    return found if found > 0 else None

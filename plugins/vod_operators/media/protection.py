@@ -1,0 +1,141 @@
+"""How a file is encrypted, where ffprobe does not tell: it shows the codec behind the encryption."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from vod_operators.errors import InvalidInputError
+
+MAX_BOXES = 100_000
+"""Of one file or box: what has more is made to keep us busy."""
+
+MAX_ENTRY_BYTES = 1 << 20
+"""Of a sample description: some 100 bytes and the codec's configuration."""
+
+_PROTECTED = (b"encv", b"enca", b"enct", b"encs", b"drms", b"drmi")
+"""Sample entries (ISO 14496-12, 8.12; the last two are iTunes') that stand for an encrypted codec."""
+
+TS_SYNC = 0x47
+TS_TABLE = 0
+"""PID of the table of programs, which is repeated several times a second."""
+TS_PADDING = 0x1FFF
+MIN_PACKETS = 10
+"""Of a stream, to believe what their headers say: a damaged packet may claim anything."""
+
+
+def check(found: dict[str, str]) -> None:
+    """:raises InvalidInputError: a part of the source is encrypted.
+
+    :param found: name of the part -> scheme.
+    """
+    for what, scheme in found.items():
+        raise encrypted(f"its {what}", scheme)
+
+
+def encrypted(what: str, scheme: str) -> InvalidInputError:
+    """What to say of it."""
+    return InvalidInputError(f"source: {what} is encrypted ({scheme}); give a file without DRM")
+
+
+# --- MP4 ------------------------------------------------------------------------------------
+
+
+def protected_tracks(file: BinaryIO) -> dict[str, str]:
+    """Of an MP4 or MOV: track -> scheme, of the encrypted ones. Reads headers only."""
+    found: dict[str, str] = {}
+    for trak in _find(file, 0, file.seek(0, 2), b"moov", b"trak"):
+        track = 0
+        for begin, _ in _find(file, *trak, b"tkhd"):
+            wide = _read(file, begin, 1) == b"\x01"
+            track = int.from_bytes(_read(file, begin + (20 if wide else 12), 4), "big")
+        for stsd in _find(file, *trak, b"mdia", b"minf", b"stbl", b"stsd"):
+            if scheme := _scheme(file, *stsd):
+                found[f"track {track}"] = scheme
+    return found
+
+
+def _scheme(file: BinaryIO, begin: int, end: int) -> str:
+    for kind, first, last in _boxes(file, begin + 8, end):  # behind version, flags and the count
+        if kind in _PROTECTED:
+            # Its place differs for sound and picture and their versions; its name occurs once.
+            entry = _read(file, first, min(last - first, MAX_ENTRY_BYTES))
+            at = entry.find(b"schm") + 8
+            scheme = entry[at : at + 4].decode("latin-1") if at >= 8 else ""
+            if kind in (b"drms", b"drmi") or scheme == "itun":
+                return f"FairPlay, {kind.decode()}"
+            return f"Common Encryption, {scheme if scheme.isalnum() else kind.decode()}"
+    return ""
+
+
+def _find(file: BinaryIO, begin: int, end: int, kind: bytes, *below: bytes) -> Iterator[tuple[int, int]]:
+    """Payload of each box at that path."""
+    for found, first, last in _boxes(file, begin, end):
+        if found == kind:
+            if below:
+                yield from _find(file, first, last, *below)
+            else:
+                yield first, last
+
+
+def _boxes(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Type, begin of the payload and end of each box, as far as there are boxes."""
+    for _ in range(MAX_BOXES):
+        header = _read(file, begin, 16) if begin + 8 <= end else b""
+        if len(header) < 8:
+            return
+        size, kind = struct.unpack_from(">I4s", header)
+        first = begin + 8
+        if size == 1 and len(header) == 16:
+            size, first = struct.unpack_from(">Q", header, 8)[0], begin + 16
+        elif size == 0:
+            size = end - begin  # the last one
+        if begin + size < first:
+            return
+        yield kind, first, min(begin + size, end)
+        begin += size
+
+
+def _read(file: BinaryIO, at: int, length: int) -> bytes:
+    file.seek(at)
+    return file.read(length)
+
+
+# --- MPEG-TS --------------------------------------------------------------------------------
+
+
+def transport_packets(head: bytes) -> dict[int, tuple[int, int]] | None:
+    """Of the beginning of an MPEG-TS: PID -> packets with a payload, and scrambled ones of them.
+
+    None if it is no MPEG-TS. (ISO 13818-1, 2.4.3.2; 192 bytes is M2TS, 204 has error correction.)
+    """
+    for length in (188, 192, 204):
+        for sync in range(min(length, len(head) - 3 * length)):
+            if all(head[at] == TS_SYNC for at in range(sync, min(len(head), sync + 8 * length), length)):
+                return _count_packets(head, sync, length)
+    return None
+
+
+def _count_packets(head: bytes, sync: int, length: int) -> dict[int, tuple[int, int]] | None:
+    seen: Counter[int] = Counter()
+    scrambled: Counter[int] = Counter()
+    rows = (head[sync + offset :: length] for offset in range(4))
+    for start, upper, lower, flags in zip(*rows, strict=False):  # the last packet may be cut
+        pid = (upper & 0x1F) << 8 | lower
+        if start == TS_SYNC and flags & 0x10 and not upper & 0x80 and pid != TS_PADDING:
+            seen[pid] += 1
+            scrambled[pid] += bool(flags & 0xC0)
+    if TS_TABLE not in seen:
+        return None  # a grey picture of the right letter, say
+    return {pid: (count, scrambled[pid]) for pid, count in seen.items()}
+
+
+def scrambled(packets: dict[int, tuple[int, int]]) -> dict[str, str]:
+    """Stream -> scheme, of those most packets of which are scrambled."""
+    return {
+        f"MPEG-TS stream {pid:#x}": "conditional access: its packets are scrambled"
+        for pid, (count, locked) in packets.items()
+        if count >= MIN_PACKETS and 2 * locked > count
+    }
