@@ -11,7 +11,12 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from vod_operators.errors import InvalidInputError, VerificationError
+from vod_operators.errors import (
+    InvalidInputError,
+    ObjectChangedError,
+    ObjectNotFoundError,
+    VerificationError,
+)
 from vod_operators.media import ffmpeg, probe
 from vod_operators.media.models import Chunk, Layout, Plan, Timeline, clock
 from vod_operators.media.plan import plan_timeline
@@ -176,8 +181,12 @@ class VodSplitOperator(VodBaseOperator):
         local = storage.local_path(self.source)
         if local is not None:
             path.symlink_to(local)
-        else:
-            fetch(storage, self.source, path, size=found.size)
+            return
+        try:
+            fetch(storage, self.source, path, size=found.size, version=found.version)
+        except (ObjectChangedError, ObjectNotFoundError):
+            self._refuse_changed(job)
+            raise  # by now it is what it was: try again
 
     def _refuse_changed(self, job: Job) -> ObjectInfo:
         found = self.storage(self.source).stat(self.source)
