@@ -1,6 +1,6 @@
 # Everything a person needs, by name. Each target prepares .venv first, once.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down test test-browser check lock clean
+.PHONY: help venv demo up down test test-exact test-browser check lock clean
 MAKEFLAGS += --no-print-directory
 
 # Reach the recipes through the environment: a path with spaces or quotes needs no care there.
@@ -25,6 +25,9 @@ down:  ## stop it
 
 test: check  ## all checks, then the fast tests
 	.venv/bin/python -m pytest
+
+test-exact: venv  ## every strange source, frame by frame, and the seams: VOD_TEST_CLIPS=folder adds clips of yours
+	.venv/bin/python -m pytest -m 'exact or not exact' -o log_cli=false tests/exact
 
 test-browser: up  ## a person's way through the UI, in a Chromium that this machine has
 	.venv/bin/python -m pip install -q 'playwright>=1.50'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from fractions import Fraction
 from pathlib import Path
@@ -194,6 +195,23 @@ def test_a_playlist_is_not_opened(tmp_path: Path) -> None:
 def test_streams_that_cannot_be_used(stream: str, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         parse_probe(f'{{"streams": [{stream}], "format": {{}}}}', size_bytes=1)
+
+
+@pytest.mark.parametrize(
+    ("facts", "what"),
+    [
+        ({"color_space": "ictcp"}, "ictcp"),
+        (
+            {"side_data_list": [{"dv_profile": 5, "dv_bl_signal_compatibility_id": 0}]},
+            "Dolby Vision profile 5 without another layer",
+        ),
+    ],
+)
+def test_colours_that_would_be_shown_wrong(facts: dict[str, object], what: str) -> None:
+    stream = {"index": 0, "codec_type": "video", "codec_name": "hevc", "width": 64, "height": 64,
+              "time_base": "1/25", "r_frame_rate": "25/1", "avg_frame_rate": "25/1"}  # fmt: skip
+    with pytest.raises(InvalidInputError, match=rf"its colours \({what}\) cannot be converted; export it"):
+        parse_probe(json.dumps({"streams": [stream | facts]}), size_bytes=1)
 
 
 def test_nothing_in_it() -> None:

@@ -28,6 +28,9 @@ or a last one that is shown for longer."""
 SD_WIDTH, SD_HEIGHT = 1024, 576
 """Above this an untagged picture is taken for BT.709."""
 
+UNCONVERTIBLE = {"bt1361e", "smpte428", "smpte2085", "ictcp", "ipt-c2", "ycgco-re", "ycgco-ro"}
+"""Matrices and transfers that ffmpeg names but no filter of it computes."""
+
 RGB_PIXELS = ("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "pal8")
 
 STANDARD_RATES = tuple(
@@ -264,13 +267,27 @@ def _rotation(stream: dict[str, Any]) -> Literal[0, 90, 180, 270]:
 
 
 def _colour(stream: dict[str, Any]) -> Colour:
-    """What is declared; what is not is what players take it for: by the kind of pixels, then by size."""
+    """What is declared; what is not is what players take it for: by the kind of pixels, then by size.
+
+    :raises InvalidInputError: they would be shown wrong.
+    """
     pixels = stream.get("pix_fmt") or ""
     rgb = pixels.startswith(RGB_PIXELS)
 
     def declared(name: str) -> str | None:
-        value = stream.get(name)
+        value: str | None = stream.get(name)
         return None if value in (None, "unknown", "reserved") else value
+
+    named = (declared("color_space"), declared("color_transfer"))
+    unknown = {name for name in named if name in UNCONVERTIBLE}
+    for side_data in stream.get("side_data_list", []):
+        if side_data.get("dv_profile") and side_data.get("dv_bl_signal_compatibility_id") == 0:
+            unknown.add(f"Dolby Vision profile {side_data['dv_profile']} without another layer")
+    if unknown:
+        raise InvalidInputError(
+            f"source: video stream {stream['index']}: its colours ({', '.join(sorted(unknown))}) cannot be "
+            "converted; export it as SDR, HDR10 or HLG"
+        )
 
     matrix = "gbr" if rgb else declared("color_space")
     if matrix == "gbr" and not rgb:
