@@ -182,27 +182,28 @@ def test_transcode_decodes_once_and_scales_in_a_cascade() -> None:
         "[0:v:0]settb=1/90000[s0]",
         "[s0]setpts=PTS-324000000[s1]",
         "[s1]setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv[s2]",
-        "[s2]bwdif=mode=send_field[s3]",
-        "[s3]transpose=clock[s4]",
-        "[s4]fps=fps=60000/1001:round=near:start_time=16.016000000[s5]",
-        "[s5]tpad=stop=-1:stop_mode=clone[s6]",
-        "[s6]trim=end_pts=2000[s7]",
-        "[s7]setpts=PTS-960[s8]",
-        "[s8]scale=720:1280:flags=bicubic:out_range=tv[s9]",
-        "[s9]setsar=1[s10]",
-        "[s10]format=yuv420p[s11]",
-        "[s11]split=2[s12][s13]",
-        "[s13]scale=360:640:flags=bicubic[s14]",
-        "[s14]setsar=1[s15]",
-        "[s15]format=yuv420p[s16]",
+        "[s2]scale=1920:1080[s3]",
+        "[s3]bwdif=mode=send_field[s4]",
+        "[s4]transpose=clock[s5]",
+        "[s5]fps=fps=60000/1001:round=near:start_time=16.016000000[s6]",
+        "[s6]tpad=stop=-1:stop_mode=clone[s7]",
+        "[s7]trim=end_pts=2000[s8]",
+        "[s8]setpts=PTS-960[s9]",
+        "[s9]scale=720:1280:flags=bicubic:out_range=tv[s10]",
+        "[s10]setsar=1[s11]",
+        "[s11]format=yuv420p[s12]",
+        "[s12]split=2[s13][s14]",
+        "[s14]scale=360:640:flags=bicubic[s15]",
+        "[s15]setsar=1[s16]",
+        "[s16]format=yuv420p[s17]",
     ]
     assert argv[: at - 1] == [
         *START, *PROGRESS, "-f", "nut", "-bsf:v", "setts=pts=PTS:dts=DTS:duration=1001/30/TB",
-        *MEDIA_ONLY, "-noautorotate", *FILE_ONLY, "-i", "chunk.nut",
+        *MEDIA_ONLY, "-noautorotate", *FILE_ONLY, "-reinit_filter", "0", "-i", "chunk.nut",
     ]  # fmt: skip
     assert argv[at + 1 :] == [
-        "-map", "[s12]", *encoder("22.5", "4500000", "6000000", "high"), "l.mp4",
-        "-map", "[s16]", *encoder("25", "540000", "730000", "main"), "s.mp4",
+        "-map", "[s13]", *encoder("22.5", "4500000", "6000000", "high"), "l.mp4",
+        "-map", "[s17]", *encoder("25", "540000", "730000", "main"), "s.mp4",
     ]  # fmt: skip
 
 
@@ -229,7 +230,7 @@ def filters(plan: Plan = PLAN, **video: object) -> str:
 
 def test_pictures_are_turned_upright() -> None:
     assert "transpose" not in filters(rotation=0) and "flip" not in filters(rotation=0)
-    assert "hflip[s4];[s4]vflip" in filters(rotation=180)
+    assert "hflip[s5];[s5]vflip" in filters(rotation=180)
     assert "transpose=cclock" in filters(rotation=270)
 
 
@@ -245,9 +246,10 @@ def test_hdr_is_tone_mapped_at_the_size_of_the_largest_rendition() -> None:
     pq = Colour(primaries="bt2020", transfer="smpte2084", matrix="bt2020nc")
     # 4000 nits are 40 times the reference white of 100.
     assert (
-        "scale=720:1280:flags=bicubic[s9];[s9]zscale=npl=100:transfer=linear[s10];[s10]format=gbrpf32le[s11];"
-        "[s11]zscale=primaries=bt709[s12];[s12]tonemap=desat=0:peak=40:tonemap=mobius[s13];"
-        "[s13]zscale=matrix=bt709:range=limited:transfer=bt709[s14]"
+        "scale=720:1280:flags=bicubic[s10];[s10]zscale=npl=100:transfer=linear[s11];"
+        "[s11]format=gbrpf32le[s12];[s12]zscale=primaries=bt709[s13];"
+        "[s13]tonemap=desat=0:peak=40:tonemap=mobius[s14];"
+        "[s14]zscale=matrix=bt709:range=limited:transfer=bt709[s15]"
     ) in filters(colour=pq, peak_nits=4000)
     assert "peak=10:" in filters(colour=pq)
 

@@ -396,7 +396,7 @@ def test_sound_counts_from_the_first_picture() -> None:
 
 
 def span(last: int, first: int = 0) -> SoundSpan:
-    return SoundSpan(time_base=MS, first=first, last=last)
+    return SoundSpan(time_base=MS, begin_s=first * MS, end_s=last * MS)
 
 
 def test_sound_only_begins_with_the_first_track() -> None:
@@ -465,9 +465,18 @@ def test_packet_times() -> None:
     assert list(packets.key_pts) == [-100]
     assert list(packets.all_pts) == [-100, 0, 100, 200]
     assert packets.last_duration == 70
-    assert packets.sounds == {"audio-0": SoundSpan(time_base=Fraction(1, 48_000), first=0, last=1024)}
+    base = Fraction(1, 48_000)
+    assert packets.sounds == {"audio-0": SoundSpan(time_base=base, begin_s=Fraction(0), end_s=1024 * base)}
     assert (packets.untimed, packets.jumps, packets.corrupt, packets.reordered) == (1, 0, 0, True)
     assert not packets.hides_inside
+
+
+def test_sound_that_nut_cannot_hold_is_cut_as_samples() -> None:
+    sound = a_sound(codec="wmav2", time_base=MS, sample_rate=44_100)
+    packets = PacketTimes(layout_of(short_plan(audio=(sound,))))
+    packets.read_line("stream_index=1|pts=46|dts=46|duration=46|flags=K__")
+    span = packets.sounds["audio-0"]
+    assert (span.begin_s, span.end_s, span.time_base) == (46 * MS, 92 * MS, Fraction(1, 44_100))
 
 
 def packets_of(*times: tuple[int, int, str], plan: Plan | None = None) -> PacketTimes:

@@ -37,6 +37,8 @@ MIN_GAP_S = 0.01
 """Sound is put back in its place when its timestamps are so far from where it is: less than an AAC frame, so
 that one that is lost is seen; more than containers round timestamps by."""
 
+LOSSLESS_SOUND = "pcm_f32le"
+
 HDR_PEAK_NITS = 1000
 """Brightest light of an HDR picture that does not declare its own: what most are graded for."""
 
@@ -71,20 +73,21 @@ def repair(tool: str, source: str, output: str, *, layout: Layout, decode: bool)
     A clock that was set anew in mid-file runs on, as ffmpeg corrects it in one pass.
 
     :param decode: into frames that each stand alone, without loss: for pictures that are hidden,
-        untimed, or all depend on one key frame.
+        untimed, packed, or all depend on one key frame.
     """
     # What is decoded gets its times from the decoder, which knows the order better than the packets do.
     options = LOCAL_ONLY if decode else _source_options(layout)
     media = ffmpeg.input(source, noautorotate=None, **options)
     indexes = [stream[0] for stream in ([layout.video] if layout.video else []) + [*layout.sounds.values()]]
     codecs = (
-        {"c:v": "ffv1", "level": 3, "g:v": 1, "slices": 4, "c:a": "pcm_f32le", "fps_mode": "passthrough",
+        {"c:v": "ffv1", "level": 3, "g:v": 1, "slices": 4, "c:a": LOSSLESS_SOUND, "fps_mode": "passthrough",
          "enc_time_base:v": "demux"}
         if decode
         else {"c": "copy"}
     )  # fmt: skip
-    out = ffmpeg.output(*(media[str(index)] for index in indexes), output, format="nut", **codecs)
-    return _argv(tool, out)
+    return _argv(
+        tool, ffmpeg.output(*(media[str(index)] for index in indexes), output, format="nut", **codecs)
+    )
 
 
 def cut_video(
@@ -128,11 +131,14 @@ def cut_video(
 def cut_audio(tool: str, source: str, output: str, *, layout: Layout, track: str, timeline: Timeline) -> Argv:
     """Copy one whole sound track; timestamps as in ``cut_video``."""
     stream, time_base = layout.sounds[track]
+    codec = "copy"
+    if track in layout.decoded_sounds:
+        codec, time_base = LOSSLESS_SOUND, layout.decoded_sounds[track]
     shift = timeline.origin_pts * timeline.time_base // time_base - _guard_ticks(time_base)
     out = ffmpeg.input(source, **_source_options(layout))[str(stream)].output(
         output,
         format="nut",
-        codec="copy",
+        codec=codec,
         avoid_negative_ts="disabled",
         **{"bsf:a": _shifted(shift)},
     )
@@ -167,7 +173,11 @@ def transcode_chunk(
         # picture lasts until the next one, and the last to the end; what is too much is trimmed.
         rest = timeline.frames / plan.frame_rate
         lasts = f"setts=pts=PTS:dts=DTS:duration={rest.numerator}/{rest.denominator}/TB"
-        cut = ffmpeg.input(source, format="nut", noautorotate=None, **LOCAL_ONLY, **{"bsf:v": lasts})
+        # The filters go on where the size of the pictures changes: anew, the grid would begin anew.
+        keep_filters = {"reinit_filter": 0}
+        cut = ffmpeg.input(
+            source, format="nut", noautorotate=None, **keep_filters, **LOCAL_ONLY, **{"bsf:v": lasts}
+        )
         picture = _on_grid(_upright(cut["v:0"], plan, timeline), plan, begin, end)
     made: list[ffmpeg.nodes.OutputStream] = []
     # A cascade: each rendition is scaled from the next larger one, not from the source.
@@ -204,6 +214,8 @@ def _upright(
         colorspace=colour.matrix,
         range="pc" if colour.full_range else "tv",
     )
+    if video.interlaced or video.rotation:  # these filters want pictures of one size; else this does nothing
+        stream = stream.filter("scale", video.width, video.height)
     if video.interlaced:
         each = "field" if plan.frame_rate > video.frame_rate else "frame"
         stream = stream.filter("bwdif", mode=f"send_{each}")
@@ -296,6 +308,18 @@ def _encode(
     )
 
 
+def decode_audio(tool: str, source: str, output: str, *, audio: AudioRendition) -> Argv:
+    """Decode one cut sound track whose channels or rate change on the way, into one of the rendition's.
+
+    The filters of ``encode_audio`` count samples from its beginning to its end, and would begin anew.
+    """
+    sound = ffmpeg.input(source, format="nut", **LOCAL_ONLY)["a:0"]
+    out = sound.output(
+        output, format="nut", ac=audio.channels, ar=audio.sample_rate, **{"c:a": LOSSLESS_SOUND}
+    )
+    return _argv(tool, out, *ENCODING)
+
+
 def encode_audio(
     tool: str, source: str, output: str, *, audio: AudioRendition, time_base: Fraction, samples: int
 ) -> Argv:
@@ -304,7 +328,7 @@ def encode_audio(
     Silence is added only before a track that starts after the video, and where the source's
     timestamps have a gap; what comes before the video's first frame is cut.
 
-    :param time_base: of the sound track as it was cut.
+    :param time_base: of the file's sound.
     """
     guard = _guard_ticks(time_base)
     sound = (
@@ -361,6 +385,12 @@ DECODED_S = 20
 def list_codecs(tool: str) -> Argv:
     """All codecs that this ffmpeg knows, with what it can do with each."""
     return [tool, "-hide_banner", "-loglevel", "error", "-codecs"]
+
+
+def decode_beginning(tool: str, source: str) -> Argv:
+    """Decode some pictures of a file, for what the decoder says of them."""
+    out = ffmpeg.input(source, **LOCAL_ONLY)["v:0"].output("pipe:1", format="null", frames=40)
+    return _argv(tool, out)
 
 
 def decode_first_frame(tool: str, source: str, *, stream: int) -> Argv:

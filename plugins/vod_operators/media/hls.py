@@ -25,6 +25,9 @@ FIRST_VARIANT_BPS = 2_000_000
 
 AUDIO_GROUP = "audio"
 
+AAC_FRAME = 1024
+"""Samples."""
+
 
 # --- what was measured ----------------------------------------------------------------------
 

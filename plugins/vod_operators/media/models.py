@@ -286,6 +286,8 @@ class Layout(Model):
     video: tuple[int, Rate] | None
     sounds: dict[str, tuple[int, Rate]]
     """By track."""
+    decoded_sounds: dict[str, Rate] = {}
+    """Tracks whose packets NUT cannot hold: they are cut as decoded samples, timed in this base."""
     derived_times: bool = True
     """Whether presentation times that the container does not tell (AVI, MPEG-PS) follow from those of
     decoding by way of the reordering; else they are those of decoding."""

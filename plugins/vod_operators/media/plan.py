@@ -280,11 +280,12 @@ def fingerprint(*facts: Model | str | int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class SoundSpan:
-    """Where a sound track's packets begin and end, in ticks."""
+    """Where a sound track's packets begin and end, on the source's clock."""
 
     time_base: Fraction
-    first: int
-    last: int
+    """Of the track as it is cut."""
+    begin_s: Fraction
+    end_s: Fraction
 
 
 def refuse_too_many_chunks(
@@ -349,7 +350,7 @@ def plan_timeline(
     if video is None:
         heard = [audio.stream.start_s for audio in plan.audio if audio.stream.start_s is not None]
         time_base = min(sound.time_base for sound in sounds.values())
-        first = min(heard, default=min(sound.first * sound.time_base for sound in sounds.values()))
+        first = min(heard, default=min(sound.begin_s for sound in sounds.values()))
         return _timeline(round(first / time_base), time_base, 0, (), sounds)
     pts = pts[bisect_left(pts, key_pts[0]) :] if key_pts else ()
     if not pts:
@@ -405,9 +406,7 @@ def _timeline(
         frames=frames,
         chunks=chunks,
         sounds={
-            name: Sound(
-                time_base=span.time_base, seconds=max(Fraction(0), span.last * span.time_base - begin)
-            )
+            name: Sound(time_base=span.time_base, seconds=max(Fraction(0), span.end_s - begin))
             for name, span in sounds.items()
         },
     )

@@ -343,12 +343,19 @@ def _milliseconds(value: str | None) -> int | None:
 # --- packets --------------------------------------------------------------------------------
 
 
+BLOCK_ALIGNED = ("wma", "atrac", "cook", "sipr", "ra_")
+"""Sound codecs whose decoders need a size of blocks that NUT does not store."""
+
+
 def layout_of(plan: Plan) -> Layout:
     """Of the source itself."""
     video = plan.source.video
+    streams = {audio.track: audio.stream for audio in plan.audio}
+    decoded = [track for track, stream in streams.items() if stream.codec.startswith(BLOCK_ALIGNED)]
     return Layout(
         video=(video.index, video.time_base) if video else None,
-        sounds={audio.track: (audio.stream.index, audio.stream.time_base) for audio in plan.audio},
+        sounds={track: (stream.index, stream.time_base) for track, stream in streams.items()},
+        decoded_sounds={track: Fraction(1, streams[track].sample_rate) for track in decoded},
         # Where nothing is reordered ffmpeg would derive a time that is one frame late.
         derived_times=not (plan.source.container == "avi" and video and not video.reorders),
     )
@@ -356,11 +363,15 @@ def layout_of(plan: Plan) -> Layout:
 
 def layout_of_repaired(text: str, layout: Layout) -> Layout:
     """Of what ``ffmpeg.repair`` made, from what ffprobe printed of it: the same streams, numbered anew."""
-    bases = [Fraction(stream["time_base"]) for stream in json.loads(text)["streams"]]
+    streams = json.loads(text)["streams"]
+    bases = [Fraction(stream["time_base"]) for stream in streams]
     shift = 1 if layout.video else 0
+    places = {track: shift + n for n, track in enumerate(layout.sounds)}
+    decoded = [t for t, n in places.items() if streams[n]["codec_name"].startswith(BLOCK_ALIGNED)]
     return Layout(
         video=(0, bases[0]) if layout.video else None,
-        sounds={track: (shift + n, bases[shift + n]) for n, track in enumerate(layout.sounds)},
+        sounds={track: (n, bases[n]) for track, n in places.items()},
+        decoded_sounds={track: Fraction(1, int(streams[places[track]]["sample_rate"])) for track in decoded},
     )
 
 
@@ -404,6 +415,12 @@ def _decoded_twice(plan: Plan, packets: PacketTimes) -> int:
     )
 
 
+def why_packed(messages: Sequence[str]) -> str | None:
+    """Why a file has to be decoded once, by what ``ffmpeg.decode_beginning`` said of it."""
+    packed = any("packed" in line for line in messages)
+    return "its B-frames are packed, two pictures in one packet" if packed else None
+
+
 CLOCKED_CONTAINERS = ("mpegts", "mpeg", "ogg")
 """Recorded from broadcasts, or chained: ffmpeg takes a jump of their timestamps for a clock set anew,
 not for a pause."""
@@ -418,7 +435,9 @@ class PacketTimes:
     def __init__(self, layout: Layout) -> None:
         self._video = layout.video[0] if layout.video else None
         self.video_time_base = layout.video[1] if layout.video else Fraction(1)
+        self._layout = layout
         self._sounds = {index: (track, base) for track, (index, base) in layout.sounds.items()}
+        self._heard: dict[str, tuple[int, int]] = {}
         self._shown: array[int] = array("q")
         self._hidden: array[int] = array("q")
         self._keys: array[int] = array("q")
@@ -426,8 +445,6 @@ class PacketTimes:
         self._last_dts: dict[int, int] = {}
         self.reordered = False
         """Whether any picture is shown in another order than that of the file."""
-        self.sounds: dict[str, SoundSpan] = {}
-        """By track."""
         self.untimed = 0
         """Pictures whose container does not say when they are shown."""
         self.jumps = 0
@@ -453,13 +470,9 @@ class PacketTimes:
         if index == self._video:
             self._add_frame(pts, duration, flags)
         else:
-            track, base = self._sounds[index]
-            old = self.sounds.get(track)
-            self.sounds[track] = SoundSpan(
-                time_base=base,
-                first=pts if old is None else min(pts, old.first),
-                last=pts + duration if old is None else max(pts + duration, old.last),
-            )
+            track = self._sounds[index][0]
+            first, last = self._heard.get(track, (pts, pts))
+            self._heard[track] = min(pts, first), max(pts + duration, last)
 
     def _watch_clock(self, index: int, dts: int | None) -> None:
         if dts is None:
@@ -480,6 +493,16 @@ class PacketTimes:
         self._shown.append(pts)
         if pts > self._last_pts:
             self._last_pts, self.last_duration = pts, duration
+
+    @property
+    def sounds(self) -> dict[str, SoundSpan]:
+        """By track."""
+        found = {}
+        for track, (first, last) in self._heard.items():
+            base = self._layout.sounds[track][1]
+            cut_in = self._layout.decoded_sounds.get(track, base)
+            found[track] = SoundSpan(time_base=cut_in, begin_s=first * base, end_s=last * base)
+        return found
 
     @property
     def pts(self) -> array[int]:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Context
 
+from vod_operators.errors import VerificationError
 from vod_operators.media import ffmpeg
 from vod_operators.media.damage import complaints
 from vod_operators.media.damage import in_words as damage_in_words
-from vod_operators.media.hls import check_audio_length
+from vod_operators.media.hls import AAC_FRAME, check_audio_length
 from vod_operators.media.isobmff import read_fragments
+from vod_operators.media.models import AudioRendition, Timeline
 from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.job import Job
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
 
@@ -52,20 +57,9 @@ class VodEncodeAudioOperator(VodBaseOperator):
         with self.scratch() as folder:
             with checkpoint.relying_on(self.temp, split, step="split"):
                 checkpoint.obtain(self.temp, source.objects[audio.track], folder / "audio.nut")
-            argv = ffmpeg.encode_audio(
-                self.tools.ffmpeg,
-                "audio.nut",
-                "audio.mp4",
-                audio=audio,
-                time_base=timeline.sounds[audio.track].time_base,
-                samples=samples,
-            )
-            progress = self.progress(context, job, samples / audio.sample_rate)
-            found = complaints(self.runner.run(argv, folder=folder, on_line=progress), audio.stream.codec)
+            found, encoded = self._encode(context, job, audio, timeline, folder)
             damage = [damage_in_words(f"sound {audio.title}", found)] if found else []
             self.report_damage(damage)
-            with (folder / "audio.mp4").open("rb") as file:
-                encoded = sum(fragment.duration for fragment in read_fragments(file))
             check_audio_length(audio.name, encoded, samples)
             stored = checkpoint.put(self.temp, folder / "audio.mp4", keys.audio(audio.name))
             facts = {
@@ -76,3 +70,35 @@ class VodEncodeAudioOperator(VodBaseOperator):
             }
             marker = Marker(objects={audio.name: stored}, facts=facts)
             return checkpoint.save(self.temp, keys.marker(audio.name), marker).facts
+
+    def _encode(
+        self, context: Context, job: Job, audio: AudioRendition, timeline: Timeline, folder: Path
+    ) -> tuple[list[str], int]:
+        """Write ``audio.mp4``; returns what the decoder complained of, and the samples in it."""
+        samples = timeline.audio_samples(audio)
+        progress = self.progress(context, job, samples / audio.sample_rate)
+
+        def encode(source: str, time_base: Fraction) -> list[str]:
+            argv = ffmpeg.encode_audio(
+                self.tools.ffmpeg, source, "audio.mp4", audio=audio, time_base=time_base, samples=samples
+            )
+            return self.runner.run(argv, folder=folder, on_line=progress)
+
+        messages = encode("audio.nut", timeline.sounds[audio.track].time_base)
+        encoded, whole = _measure(folder / "audio.mp4")
+        if not whole:
+            self.log.info("%s: its channels or its rate change on the way: decoded first", audio.name)
+            argv = ffmpeg.decode_audio(self.tools.ffmpeg, "audio.nut", "samples.nut", audio=audio)
+            messages = self.runner.run(argv, folder=folder, on_line=progress)
+            encode("samples.nut", Fraction(1, audio.sample_rate))
+            encoded, whole = _measure(folder / "audio.mp4")
+            if not whole:
+                raise VerificationError(f"{audio.name}: a frame does not last {AAC_FRAME} samples")
+        return complaints(messages, audio.stream.codec), encoded
+
+
+def _measure(path: Path) -> tuple[int, bool]:
+    """Samples of an encoded track, and whether each of its frames but the last is whole."""
+    with path.open("rb") as file:
+        durations = [ticks for fragment in read_fragments(file) for ticks in fragment.durations]
+    return sum(durations), all(ticks == AAC_FRAME for ticks in durations[:-1])

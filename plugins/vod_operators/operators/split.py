@@ -16,8 +16,10 @@ from vod_operators.errors import (
     ObjectChangedError,
     ObjectNotFoundError,
     VerificationError,
+    VodError,
 )
 from vod_operators.media import ffmpeg, probe
+from vod_operators.media.admission import check_duration
 from vod_operators.media.models import Chunk, Layout, Plan, Timeline, clock
 from vod_operators.media.plan import plan_timeline
 from vod_operators.media.probe import PacketTimes
@@ -92,29 +94,36 @@ class VodSplitOperator(VodBaseOperator):
         ]
 
     def _split(self, context: Context, job: Job) -> Timeline:
-        keys = job.source_keys
         with self.scratch() as folder:
             self._place_source(job, folder / "source")
-            media, repairs, damage = self._read(job, folder)
-            timeline = media.timeline(job.plan)
-            damage += self._shorter_than_declared(job, timeline)
-            timeline = timeline.model_copy(update={"repairs": tuple(repairs), "damage": tuple(damage)})
-            self.report_damage(timeline.damage)
-            document = [timeline.model_dump_json().encode()]
-            objects = {"timeline": checkpoint.write_hashed(self.temp, keys.timeline, document)}
-            every = media.packets.all_pts
-            for chunk in timeline.chunks:
-                self.renew_claim(context, job.plan.video_id)
-                objects[chunk.name] = self._store_chunk(job, timeline, chunk, every, media, folder)
-            for track in media.layout.sounds:
-                name = f"{track}.nut"
-                argv = ffmpeg.cut_audio(
-                    self.tools.ffmpeg, media.file, name, layout=media.layout, track=track, timeline=timeline
-                )
-                self.runner.run(argv, folder=folder)
-                objects[track] = checkpoint.put(self.temp, folder / name, keys.audio(track))
-            self._refuse_changed(job)
-            checkpoint.save(self.temp, keys.marker("split"), Marker(objects=objects))
+            try:
+                return self._split_file(context, job, folder)
+            except VodError:
+                self._refuse_changed_in_place(job, folder)  # the reason behind whatever a tool says of it
+                raise
+
+    def _split_file(self, context: Context, job: Job, folder: Path) -> Timeline:
+        keys = job.source_keys
+        media, repairs, damage = self._read(job, folder)
+        timeline = media.timeline(job.plan)
+        damage += self._check_length(job, timeline)
+        timeline = timeline.model_copy(update={"repairs": tuple(repairs), "damage": tuple(damage)})
+        self.report_damage(timeline.damage)
+        document = [timeline.model_dump_json().encode()]
+        objects = {"timeline": checkpoint.write_hashed(self.temp, keys.timeline, document)}
+        every = media.packets.all_pts
+        for chunk in timeline.chunks:
+            self.renew_claim(context, job.plan.video_id)
+            objects[chunk.name] = self._store_chunk(job, timeline, chunk, every, media, folder)
+        for track in media.layout.sounds:
+            name = f"{track}.nut"
+            argv = ffmpeg.cut_audio(
+                self.tools.ffmpeg, media.file, name, layout=media.layout, track=track, timeline=timeline
+            )
+            self.runner.run(argv, folder=folder)
+            objects[track] = checkpoint.put(self.temp, folder / name, keys.audio(track))
+        self._refuse_changed_in_place(job, folder)
+        checkpoint.save(self.temp, keys.marker("split"), Marker(objects=objects))
         return timeline
 
     # --- what is cut ------------------------------------------------------------------------
@@ -130,7 +139,12 @@ class VodSplitOperator(VodBaseOperator):
         if why := probe.why_rewrite(plan, media.packets):
             media = self._repair(plan, why, folder, decode=False)
             repairs.append(why)
-        if why := probe.why_decode(plan, media.packets) or self._why_keys(plan, media, folder):
+        why = (
+            probe.why_decode(plan, media.packets)
+            or self._why_packed(plan, folder)
+            or self._why_keys(plan, media, folder)
+        )
+        if why:
             media = self._repair(plan, why, folder, decode=True)
             repairs.append(why)
         return media, repairs, damage
@@ -140,9 +154,15 @@ class VodSplitOperator(VodBaseOperator):
         layout, file = probe.layout_of(plan), f"repaired-{int(decode)}.nut"
         argv = ffmpeg.repair(self.tools.ffmpeg, "source", file, layout=layout, decode=decode)
         self.runner.run(argv, folder=folder)
-        return self._read_packets(
-            file, probe.layout_of_repaired(self.run_probe(file, folder), layout), folder
-        )[0]
+        repaired = probe.layout_of_repaired(self.run_probe(file, folder), layout)
+        return self._read_packets(file, repaired, folder)[0]
+
+    def _why_packed(self, plan: Plan, folder: Path) -> str | None:
+        video = plan.source.video
+        if video is None or (video.codec, plan.source.container) != ("mpeg4", "avi"):
+            return None
+        argv = ffmpeg.decode_beginning(self.tools.ffmpeg, "source")
+        return probe.why_packed(self.runner.run(argv, folder=folder))
 
     def _read_packets(self, file: str, layout: Layout, folder: Path) -> tuple[_Media, list[str]]:
         packets = PacketTimes(layout)
@@ -167,10 +187,15 @@ class VodSplitOperator(VodBaseOperator):
                 return None
         return "its key frames need pictures before them" if later else None
 
-    def _shorter_than_declared(self, job: Job, timeline: Timeline) -> list[str]:
+    def _check_length(self, job: Job, timeline: Timeline) -> list[str]:
+        """What is missing of the declared length.
+
+        :raises InvalidInputError: it is longer than allowed.
+        """
         declared = job.plan.source.duration_ms
         sounds = [sound.seconds for sound in timeline.sounds.values()]
         counted = max([timeline.seconds(job.plan.frame_rate), *sounds])
+        check_duration(counted, self.settings.limits)
         if declared is None or Fraction(declared, 1000) - counted <= MISSING_S:
             return []
         return [f"the file: it ends at {clock(counted)} of the {clock(declared / 1000)} that it declares"]
@@ -187,6 +212,10 @@ class VodSplitOperator(VodBaseOperator):
         except (ObjectChangedError, ObjectNotFoundError):
             self._refuse_changed(job)
             raise  # by now it is what it was: try again
+
+    def _refuse_changed_in_place(self, job: Job, folder: Path) -> None:
+        if (folder / "source").is_symlink():  # what was fetched is of one version already
+            self._refuse_changed(job)
 
     def _refuse_changed(self, job: Job) -> ObjectInfo:
         found = self.storage(self.source).stat(self.source)
@@ -226,6 +255,7 @@ class VodSplitOperator(VodBaseOperator):
                 f"{chunk.name}: {len(cut)} packets were cut where frames [{chunk.first}, {chunk.last}) "
                 f"need {needed[1] - needed[0]}"
             )
+        self._refuse_changed_in_place(job, folder)
         stored = checkpoint.put(self.temp, folder / name, keys.chunk(chunk.name))
         checkpoint.save(self.temp, keys.marker(chunk.name), Marker(objects={chunk.name: stored}))
         return stored
