@@ -26,7 +26,7 @@ down:  ## stop it
 test: check  ## all checks, then the fast tests
 	.venv/bin/python -m pytest
 
-test-exact: venv  ## every strange source, frame by frame, and the seams: VOD_TEST_CLIPS=folder adds clips of yours
+test-exact: venv  ## every strange source, frame by frame, and the seams: EXACT_CLIPS=folder EXACT_REPORT=file
 	.venv/bin/python -m pytest -m 'exact or not exact' -o log_cli=false tests/exact
 
 test-browser: up  ## a person's way through the UI, in a Chromium that this machine has

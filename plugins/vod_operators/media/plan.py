@@ -63,6 +63,10 @@ SURROUND_SUFFIX = "-surround"
 SOUND_ONLY_RATE = Fraction(1)
 """The grid of a source without a picture: segments are whole seconds."""
 
+LEAD_IN_GOPS = 2
+"""One makes joins invisible; where the bitrate is at its cap, the second brings x264's buffer to where one
+pass would have it (tests/exact/test_seams.py)."""
+
 LOOKAHEAD_FRAMES = {
     "ultrafast": 0, "superfast": 0, "veryfast": 10, "faster": 20, "fast": 30, "medium": 40, "slow": 50,
     "slower": 60, "veryslow": 60,
@@ -372,7 +376,7 @@ def plan_timeline(
     # A deinterlacer makes a picture from the frame before it too, which is two pictures.
     pre_roll = 2 if video.interlaced else 0
     for index, (begin, end) in enumerate(plan_chunk_ranges(frames, plan.chunk_frames, plan.gop_frames)):
-        lead_in, lead_out = min(begin, plan.gop_frames), min(frames - end, plan.gop_frames)
+        lead_in, lead_out = min(begin, LEAD_IN_GOPS * plan.gop_frames), min(frames - end, plan.gop_frames)
         key = bisect_right(key_pts, begin - lead_in - pre_roll, key=on_grid) - 1
         after = bisect_left(pts, end + lead_out, key=on_grid)
         chunks.append(

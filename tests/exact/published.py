@@ -1,0 +1,229 @@
+"""The real operators, run in this process in the DAG's order, and what a player gets of the result."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import m3u8
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from exact.clips import SAMPLE_RATE, SOUND, Heard, Sound, clicks_in, decoded, hear, numbers_in
+from tools import configure, ffprobe
+
+CLICK_TOLERANCE_S = 512 / SAMPLE_RATE
+"""How far sound may be off against the picture. One AAC frame (1024 samples) is what is promised; half of it,
+so that a forgotten priming, which is just that frame, is seen."""
+
+
+def _rung(name: str, width: int, height: int, crf: int, bps: int) -> dict[str, Any]:
+    box = {"name": name, "width": width, "height": height}
+    return box | {"crf": crf, "max_bitrate_bps": bps, "buffer_bits": bps}
+
+
+PRESET: dict[str, Any] = {
+    "title": "exact",
+    "description": "Chunks and segments of one second, so that a short clip has many joins.",
+    "encoder": "libx264",
+    "encoder_preset": "veryfast",
+    "gop_seconds": 1,
+    "segment_gops": 1,
+    "rungs": [
+        _rung("half", 64, 36, 20, 600_000),
+        _rung("full", 128, 72, 20, 900_000),
+        # Made only of sources that are larger, at the source's own size.
+        _rung("own", 7680, 4320, 23, 9_000_000),
+    ],
+    "audio": {"channels": 2, "sample_rate": 48000, "bitrate_bps": 128_000},
+}
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published video, as a player sees it."""
+
+    folder: Path
+
+    @cached_property
+    def video(self) -> dict[str, Any]:
+        """``video.json``"""
+        found: dict[str, Any] = json.loads((self.folder / "video.json").read_text("utf-8"))
+        return found
+
+    @cached_property
+    def master(self) -> m3u8.M3U8:
+        return m3u8.load(str(self.folder / "index.m3u8"))
+
+    @property
+    def rate(self) -> Fraction:
+        return Fraction(self.video["frame_rate"])
+
+    @property
+    def normalised(self) -> list[str]:
+        return list(self.video["source"]["normalised"])
+
+    def tracks(self, kind: str) -> list[dict[str, Any]]:
+        return [track for track in self.video["renditions"] if track["kind"] == kind]
+
+    @property
+    def renditions(self) -> list[str]:
+        return [track["name"] for track in self.tracks("video")]
+
+    def playlist(self, name: str) -> Path:
+        return self.folder / self.video["version"] / name / "index.m3u8"
+
+    def stream(self, name: str) -> dict[str, Any]:
+        """What ffprobe says of a track."""
+        found: dict[str, Any] = ffprobe(
+            self.playlist(name), "-allowed_extensions", "ALL", "-show_streams"
+        )["streams"][0]  # fmt: skip
+        return found
+
+    def pictures(self, name: str) -> NDArray[np.uint8]:
+        """Luma of a rendition: pictures x height x width."""
+        track = next(track for track in self.tracks("video") if track["name"] == name)
+        return decoded(self.playlist(name), track["width"], track["height"])
+
+    def numbers(self, name: str) -> list[int]:
+        """The numbers that a rendition shows."""
+        return numbers_in(self.pictures(name))
+
+    def times(self, name: str) -> list[Fraction]:
+        """When a rendition's pictures are shown, in seconds."""
+        found = ffprobe(
+            self.playlist(name), "-allowed_extensions", "ALL", "-show_entries", "packet=pts:stream=time_base"
+        )
+        base = Fraction(found["streams"][0]["time_base"])
+        return sorted(packet["pts"] * base for packet in found["packets"])
+
+    def sound(self, name: str) -> Heard:
+        """A track as a player hears it: without the priming that the edit list hides.
+
+        Checks that no sample is missing or doubled between two frames.
+        """
+        # With the times that are in the segments: a track that begins late is not moved to 0.
+        heard, _ = hear(self.playlist(name), "-copyts")
+        for (first, count), (following, _) in pairwise(heard.frames):
+            assert following == first + count, f"{name}: {following - first - count} samples too late"
+        return heard
+
+    def clicks(self, name: str = "audio-0", channel: int = 0) -> list[float]:
+        """When a track clicks, in seconds."""
+        heard = self.sound(name)
+        return clicks_in(heard.on_the_clock(channel), heard.sample_rate)
+
+    # --- the measure ------------------------------------------------------------------------
+
+    def check_pictures(self, numbers: Sequence[int], rate: Fraction | str) -> None:
+        """Every rendition shows exactly these numbers, each at its own time on the grid of ``rate``."""
+        assert self.rate == Fraction(rate), f"{self.rate} pictures a second, not {rate}"
+        assert self.renditions, "no picture was published"
+        for name in self.renditions:
+            shown = self.numbers(name)
+            assert shown == list(numbers), f"{name}: {difference(shown, numbers)}"
+            assert self.times(name) == [n / self.rate for n in range(len(numbers))], f"{name}: off the grid"
+        assert self.video["frames"] == len(numbers), "video.json counts other frames"
+
+    def check_clicks(
+        self,
+        places: Sequence[float],
+        name: str = "audio-0",
+        channel: int = 0,
+        tolerance_s: float = CLICK_TOLERANCE_S,
+    ) -> None:
+        """A track clicks exactly there."""
+        heard = self.clicks(name, channel)
+        wanted = [pytest.approx(place, abs=tolerance_s) for place in places]
+        found, planned = ([round(place, 4) for place in some] for some in (heard, places))
+        assert heard == wanted, f"{name}: clicks at {found}, not {planned}"
+
+    def check_clip(
+        self,
+        *,
+        frames: int = 110,
+        first: int = 0,
+        rate: Fraction | str = "25",
+        sound: Sound | None = SOUND,
+    ) -> None:
+        """Shows the pictures ``[first, frames)`` of ``clips.clip``, and clicks in step with them."""
+        self.check_pictures(range(first, frames), rate)
+        if sound is None:
+            assert self.tracks("audio") == []
+        else:
+            seconds = Fraction(frames) / Fraction(rate)
+            cut = float(first / Fraction(rate)) - sound.start
+            places = [place - cut for place in sound.schedule(float(seconds))]
+            self.check_clicks([place for place in places if place >= 0])
+
+
+def difference(shown: Sequence[int], wanted: Sequence[int]) -> str:
+    """Where two runs of numbers part."""
+    length = f"{len(shown)} pictures, not {len(wanted)}; " if len(shown) != len(wanted) else ""
+    both = list(zip(shown, wanted, strict=False))
+    at = next((n for n, (a, b) in enumerate(both) if a != b), len(both))
+    return f"{length}from picture {at} on {list(shown[at : at + 12])}, not {list(wanted[at : at + 12])}"
+
+
+class Publisher:
+    """Runs the operators one after the other, as the DAG would."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.monkeypatch = monkeypatch
+
+    def __call__(
+        self,
+        source: Path,
+        *,
+        chunk_seconds: int = 1,
+        preset: dict[str, Any] | None = None,
+        **settings: str,
+    ) -> Published:
+        """Publish a source.
+
+        :param preset: fields that differ from ``PRESET``.
+        :param settings: ``VOD_*`` settings, named in lower case.
+        """
+        presets = self.folder / "presets"
+        presets.mkdir(exist_ok=True)
+        (presets / "exact.json").write_text(json.dumps(PRESET | (preset or {})), "utf-8")
+        configure(self.monkeypatch, presets_dir=str(presets), **settings)
+        self._run(source, chunk_seconds)
+        return Published(self.folder / "results" / "clip")
+
+    def _run(self, source: Path, chunk_seconds: int) -> None:
+        from vod_operators.operators.audio import VodEncodeAudioOperator
+        from vod_operators.operators.concat import VodConcatOperator
+        from vod_operators.operators.prepare import VodPrepareOperator
+        from vod_operators.operators.publish import VodPublishOperator
+        from vod_operators.operators.segment import VodSegmentHlsOperator
+        from vod_operators.operators.split import VodSplitOperator
+        from vod_operators.operators.transcode import VodTranscodeChunkOperator
+
+        now = datetime.datetime.now(datetime.timezone.utc)
+        context: Any = {"dag_run": SimpleNamespace(dag_id="exact", run_id="test", start_date=now)}
+        uri = source.as_uri()
+        prepared = VodPrepareOperator(
+            task_id="prepare", video_id="clip", source=uri, preset="exact", chunk_seconds=str(chunk_seconds)
+        ).execute(context)
+        plan = prepared["plan"]
+        chunks = VodSplitOperator(task_id="split", plan=plan, source=uri).execute(context)
+        for chunk in chunks:
+            VodTranscodeChunkOperator(task_id="transcode", plan=plan, chunk=chunk).execute(context)
+        for track in prepared["audio"]:
+            VodEncodeAudioOperator(task_id="audio", plan=plan, track=track).execute(context)
+        for track in prepared["renditions"]:
+            VodConcatOperator(task_id="concat", plan=plan, track=track).execute(context)
+        for track in [*prepared["renditions"], *prepared["audio"]]:
+            VodSegmentHlsOperator(task_id="segment", plan=plan, track=track).execute(context)
+        VodPublishOperator(task_id="publish", plan=plan).execute(context)
