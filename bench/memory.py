@@ -86,7 +86,7 @@ def measure(root: Path, minutes: int) -> dict[str, tuple[float, float]]:
 
     found = run("prepare", "prepare.VodPrepareOperator", video_id="v", source=source.as_uri(), preset="bench")
     plan = found["plan"]
-    for chunk in run("split", "split.VodSplitOperator", plan=plan):
+    for chunk in run("split", "split.VodSplitOperator", plan=plan, source=source.as_uri()):
         run("transcode", "transcode.VodTranscodeChunkOperator", plan=plan, chunk=chunk)
     for track in found["audio"]:
         run("audio", "audio.VodEncodeAudioOperator", plan=plan, track=track)

@@ -7,6 +7,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, Literal, cast
 
 from vod_operators.errors import InvalidInputError
@@ -290,7 +291,7 @@ def _colour(stream: dict[str, Any]) -> Colour:
         )
 
     matrix = "gbr" if rgb else declared("color_space")
-    if matrix == "gbr" and not rgb:
+    if not rgb and matrix == "gbr":  # what cannot be is not believed
         matrix = None
     primaries, transfer = declared("color_primaries"), declared("color_transfer")
     if rgb or primaries == "bt709" or matrix == "bt709":
@@ -430,7 +431,10 @@ JUMP_BACK_S, JUMP_AHEAD_S = Fraction(1, 10), 10
 
 
 class PacketTimes:
-    """When every frame of a file is shown, and where its sound begins and ends: 24 bytes a frame."""
+    """When every frame of a file is shown, and where its sound begins and ends: 16 bytes a frame.
+
+    Read all lines first, then ask.
+    """
 
     def __init__(self, layout: Layout) -> None:
         self._video = layout.video[0] if layout.video else None
@@ -504,20 +508,20 @@ class PacketTimes:
             found[track] = SoundSpan(time_base=cut_in, begin_s=first * base, end_s=last * base)
         return found
 
-    @property
+    @cached_property
     def pts(self) -> array[int]:
         """Of all frames that are shown, ascending."""
         return array("q", sorted(self._shown))
 
-    @property
+    @cached_property
     def key_pts(self) -> array[int]:
         """Of all key frames, ascending."""
         return array("q", sorted(self._keys))
 
-    @property
+    @cached_property
     def all_pts(self) -> array[int]:
         """Of all frames, hidden ones too, ascending."""
-        return array("q", sorted([*self._shown, *self._hidden]))
+        return array("q", sorted([*self._shown, *self._hidden])) if self._hidden else self.pts
 
     @property
     def hides_inside(self) -> bool:
