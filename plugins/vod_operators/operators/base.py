@@ -24,6 +24,7 @@ from vod_operators.runners.tools import Tools
 from vod_operators.settings import VodSettings, get_settings
 from vod_operators.storage import claim
 from vod_operators.storage.base import Storage
+from vod_operators.storage.claim import Claim
 from vod_operators.storage.keys import claim_key
 from vod_operators.storage.stores import get_bytes, storage_for
 
@@ -82,18 +83,19 @@ class VodBaseOperator(BaseOperator):
         run = context["dag_run"]
         return f"{run.dag_id}/{run.run_id}"
 
-    def hold_claim(self, context: Context, video_id: str) -> None:
+    def hold_claim(self, context: Context, video_id: str) -> Claim:
         """Take or renew the video's claim for this run.
 
         :raises ClaimedError: another run has it.
         """
-        claim.hold(
+        held = claim.hold(
             self.temp,
             claim_key(self.settings.temp_uri, video_id),
             owner=self.run_name(context),
             ttl_s=self.settings.claim_ttl_s,
         )
         self._claimed_at = time.monotonic()
+        return held
 
     def renew_claim(self, context: Context, video_id: str) -> None:
         """Renew the claim in the middle of long work, before a third of its time is over."""

@@ -22,7 +22,20 @@ class ObjectInfo:
     version: str
     """Changes whenever the content does: ETag on S3 and HTTP, size and mtime on a file system."""
     modified: datetime
-    """Last change, timezone-aware UTC."""
+    """Last change, timezone-aware UTC, by the store's clock."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unfinished:
+    """What a killed writer left behind: never an object, but it takes room."""
+
+    uri: str
+    """The object that it would have become; its folder, where that is not known."""
+    handle: str
+    """By which the store finds it again."""
+    size: int
+    started: datetime
+    """By the store's clock: when it was begun, or last grew."""
 
 
 class Storage(Protocol):
@@ -69,14 +82,44 @@ class Storage(Protocol):
     ) -> None:
         """Move a local file into the store. The file is consumed: do not use ``path`` afterwards."""
 
-    def create(self, uri: str, data: bytes) -> str | None:
+    def create(
+        self,
+        uri: str,
+        data: bytes,
+        *,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> str | None:
         """Write a small object only if none exists. Its version, or None if one existed."""
 
-    def replace(self, uri: str, data: bytes, version: str) -> str | None:
+    def replace(
+        self,
+        uri: str,
+        data: bytes,
+        version: str,
+        *,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> str | None:
         """Write a small object only if it still has ``version``. The new version, or None."""
+
+    def now(self, uri: str) -> datetime:
+        """The time by the clock of the store that holds ``uri``: the one that all hosts share."""
 
     def delete(self, uri: str) -> None:
         """Remove the object; no error if it is not there."""
 
+    def delete_folder(self, folder: str) -> None:
+        """Remove every object below ``folder`` (ends in ``/``), in no order."""
+
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Every object whose URI starts with ``prefix`` (a folder ends in ``/``), in URI order."""
+
+    def folders(self, folder: str) -> Iterator[str]:
+        """Names of the folders right in ``folder`` (ends in ``/``), ordered by name and a slash."""
+
+    def unfinished(self, folder: str) -> Iterator[Unfinished]:
+        """Writes below ``folder`` (ends in ``/``) that were begun and not ended, those under way included."""
+
+    def discard(self, unfinished: Unfinished) -> None:
+        """Give up such a write; no error if it has ended meanwhile."""

@@ -1,8 +1,13 @@
-"""Who works on a video: one small object, taken and renewed by conditional writes."""
+"""Who works on a video: a lease in one small object, taken, renewed and given back by conditional writes.
+
+Its times are the store's, which all hosts share, and no host's own clock is asked: so hosts whose clocks
+differ agree on when a lease ends. Its token grows with every new owner, and tells a run that lost the
+video, and perhaps even has it again, from the one that has it now.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -13,6 +18,9 @@ from vod_operators.storage.stores import get_bytes
 ATTEMPTS = 10
 """Races lost before giving up: tasks of one run renew the same claim at the same time."""
 
+NOBODY = ""
+"""Owner of a claim that was given back. The object stays, because its token must never start anew."""
+
 
 class Claim(BaseModel):
     """A lease on a video."""
@@ -20,74 +28,120 @@ class Claim(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     owner: str
-    """The run, as ``dag_id/run_id``."""
+    """The run, as ``dag_id/run_id``; or who else changes the video's files."""
     since: datetime
     expires_at: datetime
+    token: int
+    """One more than the owner's before."""
+    brief: bool = False
+    """Held for moments, by the janitor or a rollback: whoever meets it had better wait than give up."""
 
 
-def _now() -> datetime:
-    return datetime.now(timezone.utc)
+def read_claim(storage: Storage, uri: str) -> Claim | None:
+    """The claim, lapsed or not; None if nobody holds one."""
+    found, _ = _read(storage, uri)
+    return found if found is not None and found.owner != NOBODY else None
 
 
-def read_claim(storage: Storage, uri: str) -> tuple[Claim, str] | None:
-    """The claim and its object's version, or None if nobody holds one."""
-    info = storage.stat(uri)
-    if info is None:
-        return None
-    try:
-        return Claim.model_validate_json(get_bytes(storage, uri)), info.version
-    except ObjectNotFoundError:
-        return None
-    except ValidationError as error:
-        raise StorageError(f"{uri} is not a claim: {error}") from error
+def is_held(storage: Storage, uri: str) -> bool:
+    """Whether somebody holds a claim that has not lapsed."""
+    found = read_claim(storage, uri)
+    return found is not None and found.expires_at > storage.now(uri)
 
 
-def hold(storage: Storage, uri: str, *, owner: str, ttl_s: int) -> None:
-    """Take the claim, or renew it if ``owner`` has it; an expired one is taken over.
+def hold(storage: Storage, uri: str, *, owner: str, ttl_s: int, brief: bool = False) -> Claim:
+    """Take the claim, or renew it if ``owner`` has it; one that lapsed is taken over.
 
     Every task of a run calls this before it works, so a cleared task of a failed run, which has
     released its claim, takes it again or finds out who has it now.
 
     :param ttl_s: seconds from now that the claim lasts.
+    :param brief: it will be given back in a moment.
     :raises ClaimedError: another run has it; the message names it and says since when.
+    :raises StorageError: somebody has it for a moment.
     """
     for _ in range(ATTEMPTS):
-        now = _now()
-        found = read_claim(storage, uri)
-        if found and found[0].owner == owner and (found[0].expires_at - now).total_seconds() > 2 / 3 * ttl_s:
-            return  # fresh: the tasks of one run need not race to renew it
-        since = found[0].since if found and found[0].owner == owner else now
-        mine = Claim(owner=owner, since=since, expires_at=now + timedelta(seconds=ttl_s))
-        data = mine.model_dump_json().encode()
-        if found is None:
-            taken = storage.create(uri, data)
-        elif found[0].owner == owner or found[0].expires_at <= now:
-            taken = storage.replace(uri, data, found[1])
-        else:
-            raise ClaimedError(
-                f"video_id: this video is being worked on by run {found[0].owner!r} since "
-                f"{found[0].since:%Y-%m-%d %H:%M:%S} UTC; wait for it, or stop it "
-                f"(a run that shows no life loses the video at {found[0].expires_at:%H:%M:%S} UTC)"
-            )
-        if taken is not None:
-            return
-    raise StorageError(f"{uri}: could not be written, because it changed {ATTEMPTS} times in between")
+        now = storage.now(uri)
+        found, version = _read(storage, uri)
+        mine = found is not None and found.owner == owner
+        if found and mine and (found.expires_at - now).total_seconds() > 2 / 3 * ttl_s:
+            return found  # fresh: the tasks of one run need not race to renew it
+        if found and not mine and found.owner != NOBODY and found.expires_at > now:
+            raise _refusal(found)
+        claim = Claim(
+            owner=owner,
+            since=found.since if found and mine else now,
+            expires_at=now + timedelta(seconds=ttl_s),
+            token=found.token if found and mine else _next_token(found, version, now),
+            brief=brief,
+        )
+        if _write(storage, uri, claim, version):
+            return claim
+    raise _restless(uri)
 
 
-def check(storage: Storage, uri: str, *, owner: str) -> None:
-    """:raises ClaimedError: ``owner`` does not have the claim (any more)."""
+def check(storage: Storage, uri: str, mine: Claim) -> None:
+    """:raises ClaimedError: the claim was lost, even if the same owner took it again meanwhile."""
     found = read_claim(storage, uri)
-    if found is None or found[0].owner != owner:
+    if found is None or (found.owner, found.token) != (mine.owner, mine.token):
         raise ClaimedError(
-            f"video_id: this video is no longer held by {owner!r}, but by "
-            f"{found[0].owner if found else 'nobody'!r}; nothing was published"
+            f"video_id: this video is no longer held by {mine.owner!r} (token {mine.token}), but by "
+            + (f"{found.owner!r} (token {found.token})" if found else "nobody")
+            + "; nothing was published"
         )
 
 
 def release(storage: Storage, uri: str, *, owner: str) -> bool:
-    """Give the claim back if ``owner`` has it. Whether it had."""
-    found = read_claim(storage, uri)
-    if found is None or found[0].owner != owner:
-        return False
-    storage.delete(uri)
-    return True
+    """Give the claim back if ``owner`` has it. Whether it had.
+
+    Written, not deleted: S3 servers know conditional writes, but few know conditional deletes, and one
+    that is unconditional could meet the claim of whoever took it over in between.
+    """
+    for _ in range(ATTEMPTS):
+        found, version = _read(storage, uri)
+        if found is None or found.owner != owner:
+            return False
+        given_back = found.model_copy(update={"owner": NOBODY, "brief": False})
+        if _write(storage, uri, given_back, version):
+            return True
+    raise _restless(uri)
+
+
+def _read(storage: Storage, uri: str) -> tuple[Claim | None, str | None]:
+    """The claim, None also if it is damaged; the version of its object."""
+    info = storage.stat(uri)  # first: then the content is at least as new as the version
+    if info is None:
+        return None, None
+    try:
+        return Claim.model_validate_json(get_bytes(storage, uri)), info.version
+    except ObjectNotFoundError:
+        return None, None
+    except ValidationError:
+        return None, info.version
+
+
+def _next_token(found: Claim | None, version: str | None, now: datetime) -> int:
+    if found is None and version is not None:
+        return int(now.timestamp())  # the claim is damaged; seconds are more than any number of owners
+    return 1 + (found.token if found else 0)
+
+
+def _write(storage: Storage, uri: str, claim: Claim, version: str | None) -> bool:
+    data = claim.model_dump_json().encode()
+    if version is None:
+        return storage.create(uri, data, content_type="application/json") is not None
+    return storage.replace(uri, data, version, content_type="application/json") is not None
+
+
+def _refusal(found: Claim) -> Exception:
+    who = f"{found.owner!r} since {found.since:%Y-%m-%d %H:%M:%S} UTC"
+    if found.brief:
+        return StorageError(f"video_id: this video's files are being changed by {who}; it takes a moment")
+    return ClaimedError(
+        f"video_id: this video is being worked on by run {who}; wait for it, or stop it "
+        f"(a run that shows no life loses the video at {found.expires_at:%H:%M:%S} UTC)"
+    )
+
+
+def _restless(uri: str) -> StorageError:
+    return StorageError(f"{uri}: could not be written, because it changed {ATTEMPTS} times in between")

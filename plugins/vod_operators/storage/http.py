@@ -17,7 +17,7 @@ from typing import NoReturn
 import httpx
 
 from vod_operators.errors import InvalidInputError, ObjectChangedError, ObjectNotFoundError, StorageError
-from vod_operators.storage.base import BLOCK_BYTES, ObjectInfo
+from vod_operators.storage.base import BLOCK_BYTES, ObjectInfo, Unfinished
 from vod_operators.storage.redact import RedactedUrls, redact
 
 SCHEMES = ("http://", "https://")
@@ -159,17 +159,47 @@ class HttpSource:
     ) -> None:
         _refuse(uri)
 
-    def create(self, uri: str, data: bytes) -> str | None:
+    def create(
+        self,
+        uri: str,
+        data: bytes,
+        *,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> str | None:
         _refuse(uri)
 
-    def replace(self, uri: str, data: bytes, version: str) -> str | None:
+    def replace(
+        self,
+        uri: str,
+        data: bytes,
+        version: str,
+        *,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> str | None:
+        _refuse(uri)
+
+    def now(self, uri: str) -> datetime:
         _refuse(uri)
 
     def delete(self, uri: str) -> None:
         _refuse(uri)
 
+    def delete_folder(self, folder: str) -> None:
+        _refuse(folder)
+
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        raise InvalidInputError(f"{redact(prefix)} cannot be listed; use an s3:// or file:// folder")
+        _refuse_listing(prefix)
+
+    def folders(self, folder: str) -> Iterator[str]:
+        _refuse_listing(folder)
+
+    def unfinished(self, folder: str) -> Iterator[Unfinished]:
+        _refuse_listing(folder)
+
+    def discard(self, unfinished: Unfinished) -> None:
+        _refuse(unfinished.uri)
 
     @property
     def _client(self) -> httpx.Client:
@@ -277,6 +307,10 @@ logging.getLogger("httpx").addFilter(RedactedUrls())
 
 def _refuse(uri: str) -> NoReturn:
     raise InvalidInputError(f"{redact(uri)} is read-only; write to an s3:// or file:// URI")
+
+
+def _refuse_listing(folder: str) -> NoReturn:
+    raise InvalidInputError(f"{redact(folder)} cannot be listed; use an s3:// or file:// folder")
 
 
 def _reason(error: httpx.RequestError) -> str:

@@ -2,7 +2,7 @@
 
 ::
 
-    {temp}/{video_id}/claim.json                          who works on the video
+    {temp}/{video_id}/claim.json                          who works on the video; stays for ever
     {temp}/{video_id}/source-{fp}/                        shared by presets with the same chunks
         timeline.json
         chunk-00000.nut, audio-0.nut
@@ -14,7 +14,8 @@
     {results}/{video_id}/index.m3u8                       the stable playlist: the only thing players know
     {results}/{video_id}/video.json                       what it is, for the CMS
     {results}/{video_id}/{version}/                       immutable
-        master.m3u8, video.json
+        master.m3u8
+        video.json, stable.m3u8                           what the two above are made of
         {track}/init.mp4, seg-00001.m4s, index.m3u8, iframes.m3u8
 
 Beside each checkpoint stands ``{step}.done.json``, written last: sizes, checksums and measured facts.
@@ -111,9 +112,13 @@ class WorkKeys:
         """What says that a step's outputs are complete."""
         return f"{self.folder}/{step}.done.json"
 
-    def segmented(self, track: str, results_uri: str) -> str:
-        """What says that a track's segments are complete in that results store."""
-        return self.marker(f"hls-{track}-{hashlib.sha256(results_uri.encode()).hexdigest()[:8]}")
+    def segmented(self, track: str, version_uri: str) -> str:
+        """What says that a track's segments are complete in that version's folder.
+
+        The folder is part of the name, because what lies in another one is of no use: of another results
+        store, or of the version of a plan that was lost.
+        """
+        return self.marker(f"hls-{track}-{hashlib.sha256(version_uri.encode()).hexdigest()[:8]}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,9 +138,27 @@ class ResultKeys:
         """The metadata of what the stable playlist points to."""
         return f"{self.results_uri}/{self.video_id}/video.json"
 
+    @property
+    def folder(self) -> str:
+        """Ends without a slash."""
+        return f"{self.results_uri}/{self.video_id}"
+
     def version(self, version: str, name: str) -> str:
         """A file of an immutable version."""
-        return f"{self.results_uri}/{self.video_id}/{version}/{name}"
+        return f"{self.folder}/{version}/{name}"
+
+    def version_metadata(self, version: str) -> str:
+        """What the version is. Written after all its media, so a version that has it is whole."""
+        return self.version(version, "video.json")
+
+    def version_playlist(self, version: str) -> str:
+        """The stable playlist's content while it points to this version."""
+        return self.version(version, "stable.m3u8")
+
+
+def probe_key(root_uri: str, name: str) -> str:
+    """What is written to learn whether a store honours conditions; not below any video's folder."""
+    return f"{root_uri}/_probe-{name}"
 
 
 def claim_key(temp_uri: str, video_id: str) -> str:

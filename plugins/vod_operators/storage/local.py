@@ -24,7 +24,7 @@ from typing import BinaryIO
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from vod_operators.errors import InvalidInputError, ObjectChangedError, ObjectNotFoundError, StorageError
-from vod_operators.storage.base import BLOCK_BYTES, ObjectInfo
+from vod_operators.storage.base import BLOCK_BYTES, ObjectInfo, Unfinished
 
 SCHEME = "file://"
 
@@ -130,12 +130,19 @@ class LocalStorage:
         with _explained(path):
             path.unlink(missing_ok=True)
 
-    def create(self, uri: str, data: bytes) -> str | None:
+    def create(
+        self,
+        uri: str,
+        data: bytes,
+        *,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> str | None:
         path = _path_of(uri)
         with _temporary_beside(path) as (temporary, file), _explained(path):
             file.write(data)
             _flush(file)
-            _stamp(temporary, time.time_ns())
+            _stamp(temporary, _precise(temporary.stat()))
             version = _version(temporary.stat())
             try:
                 # Unlike O_EXCL and then write, the name appears with all of its content.
@@ -150,7 +157,15 @@ class LocalStorage:
                 raise
         return version
 
-    def replace(self, uri: str, data: bytes, version: str) -> str | None:
+    def replace(
+        self,
+        uri: str,
+        data: bytes,
+        version: str,
+        *,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> str | None:
         path = _path_of(uri)
         if self.stat(uri) is None:
             return None  # also spares making folders for an object that is not there
@@ -166,10 +181,16 @@ class LocalStorage:
                     return None
                 # Inodes are reused and kernel time stamps tick every few ms, so two versions in one
                 # tick could look alike. Times that always grow along a chain of replaces cannot.
-                _stamp(temporary, max(time.time_ns(), before.st_mtime_ns + 1))
+                _stamp(temporary, max(_precise(temporary.stat()), before.st_mtime_ns + 1))
                 new_version = _version(temporary.stat())
                 temporary.replace(path)
         return new_version
+
+    def now(self, uri: str) -> datetime:
+        """As a new file is dated: by the file server where there is one, not by this host."""
+        path = _path_of(uri)
+        with _temporary_beside(path) as (temporary, _), _explained(path):
+            return _time(temporary.stat())
 
     def delete(self, uri: str) -> None:
         path = _path_of(uri)
@@ -177,11 +198,43 @@ class LocalStorage:
         with suppress(ObjectNotFoundError), _explained(path), _locked(path):
             path.unlink()
 
+    def delete_folder(self, folder: str) -> None:
+        path = Path(_decoded(folder))
+        with suppress(ObjectNotFoundError), _explained(path):
+            shutil.rmtree(path)
+
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """As the protocol says; links to folders are not followed (they may form loops)."""
         path = _decoded(prefix)
         folder, _, name_prefix = path.rpartition("/")
         yield from _listed(folder or "/", name_prefix)
+
+    def folders(self, folder: str) -> Iterator[str]:
+        path = Path(_decoded(folder))
+        try:
+            with _explained(path), os.scandir(path) as entries:
+                names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except ObjectNotFoundError:
+            return
+        yield from sorted(names, key=lambda name: name + "/")
+
+    def unfinished(self, folder: str) -> Iterator[Unfinished]:
+        """The temporary files of writers; which object one would have become is not known."""
+        for parent, _, names in os.walk(_decoded(folder)):
+            for name in names:
+                path = os.path.join(parent, name)
+                if not _OWN_NAME.fullmatch(name):
+                    continue
+                with suppress(ObjectNotFoundError), _explained(Path(path)):
+                    status = os.stat(path)
+                    yield Unfinished(
+                        uri=_uri_of(parent) + "/", handle=path, size=status.st_size, started=_time(status)
+                    )
+
+    def discard(self, unfinished: Unfinished) -> None:
+        path = Path(unfinished.handle)
+        with suppress(ObjectNotFoundError), _explained(path):
+            path.unlink()
 
 
 def _decoded(uri: str) -> str:
@@ -250,8 +303,20 @@ def _info(uri: str, status: os.stat_result) -> ObjectInfo:
         uri=uri,
         size=status.st_size,
         version=_version(status),
-        modified=datetime.fromtimestamp(status.st_mtime, tz=timezone.utc),
+        modified=_time(status),
     )
+
+
+def _time(status: os.stat_result) -> datetime:
+    return datetime.fromtimestamp(status.st_mtime, tz=timezone.utc)
+
+
+def _precise(status: os.stat_result) -> int:
+    """A new file's time, which kernels round to ticks of some ms, made different from its neighbours'.
+
+    By less than a millisecond: leases are judged by these times, so this host's clock has no say.
+    """
+    return status.st_mtime_ns + time.time_ns() % 1_000_000
 
 
 def _stamp(path: Path, time_ns: int) -> None:
@@ -270,7 +335,7 @@ def _renamed(path: Path, target: Path) -> bool:
         os.fsync(file.fileno())
     with _explained(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        _stamp(path, time.time_ns())  # "modified" is when the object came, as on S3
+        os.utime(path)  # "modified" is when the object came, as on S3
         with _locked(target):
             try:
                 path.replace(target)

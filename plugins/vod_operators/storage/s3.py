@@ -1,8 +1,8 @@
 """Amazon S3 and what speaks its protocol: ``s3://bucket/key`` URIs; keys are taken as they are.
 
 The server must honour conditional writes (``If-None-Match: *``, ``If-Match``), else two runs can own
-one video. A worker killed in the middle of a large write leaves parts that only the bucket's
-lifecycle rule ``AbortIncompleteMultipartUpload`` removes.
+one video; ``probe.py`` asks it. A worker killed in the middle of a large write leaves parts, which the
+janitor removes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from vod_operators.errors import (
     ObjectNotFoundError,
     StorageError,
 )
-from vod_operators.storage.base import BLOCK_BYTES, ObjectInfo
+from vod_operators.storage.base import BLOCK_BYTES, ObjectInfo, Unfinished
 from vod_operators.storage.s3_client import explain, make_client, status_and_code
 
 SCHEME = "s3://"
@@ -178,11 +180,37 @@ class S3Storage:
             raise self._explained(error, uri) from error
         path.unlink()
 
-    def create(self, uri: str, data: bytes) -> str | None:
-        return self._put_if(uri, data, IfNoneMatch="*")
+    def create(
+        self,
+        uri: str,
+        data: bytes,
+        *,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> str | None:
+        return self._put_if(uri, data, _headers(content_type, cache_control), IfNoneMatch="*")
 
-    def replace(self, uri: str, data: bytes, version: str) -> str | None:
-        return self._put_if(uri, data, IfMatch=version)
+    def replace(
+        self,
+        uri: str,
+        data: bytes,
+        version: str,
+        *,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> str | None:
+        return self._put_if(uri, data, _headers(content_type, cache_control), IfMatch=version)
+
+    def now(self, uri: str) -> datetime:
+        """By the ``Date`` of an answer (to the second)."""
+        bucket, key = _split(uri)
+        with self._calls(uri):
+            answer = self._client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+        date = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+        try:
+            return parsedate_to_datetime(date).astimezone(timezone.utc)
+        except ValueError as error:
+            raise StorageError(f"{uri}: the server's answers have no date ({date!r})") from error
 
     def delete(self, uri: str) -> None:
         bucket, key = _split(uri)
@@ -192,17 +220,22 @@ class S3Storage:
             if status_and_code(error) != (404, "NoSuchKey"):
                 raise self._explained(error, uri) from error
 
+    def delete_folder(self, folder: str) -> None:
+        bucket, key_prefix = _split(folder, key_required=False)
+        for page in self._pages("list_objects_v2", folder, Bucket=bucket, Prefix=key_prefix):
+            keys = [{"Key": item["Key"]} for item in page.get("Contents", ())]
+            if not keys:
+                continue
+            with self._calls(folder):
+                answer = self._client.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+            for failed in answer.get("Errors", ()):
+                raise StorageError(
+                    f"{SCHEME}{bucket}/{failed['Key']} could not be deleted: {failed.get('Message')}"
+                )
+
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         bucket, key_prefix = _split(prefix, key_required=False)
-        with self._calls(prefix):
-            pages = iter(
-                self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key_prefix)
-            )
-        while True:
-            with self._calls(prefix):
-                page = next(pages, None)
-            if page is None:
-                return
+        for page in self._pages("list_objects_v2", prefix, Bucket=bucket, Prefix=key_prefix):
             for item in page.get("Contents", ()):
                 yield ObjectInfo(
                     uri=f"{SCHEME}{bucket}/{item['Key']}",
@@ -211,7 +244,46 @@ class S3Storage:
                     modified=item["LastModified"],
                 )
 
-    def _put_if(self, uri: str, data: bytes, **condition: str) -> str | None:
+    def folders(self, folder: str) -> Iterator[str]:
+        bucket, key_prefix = _split(folder, key_required=False)
+        request = {"Bucket": bucket, "Prefix": key_prefix, "Delimiter": "/"}
+        for page in self._pages("list_objects_v2", folder, **request):
+            for item in page.get("CommonPrefixes", ()):
+                yield item["Prefix"][len(key_prefix) : -1]
+
+    def unfinished(self, folder: str) -> Iterator[Unfinished]:
+        """Multipart uploads."""
+        bucket, key_prefix = _split(folder, key_required=False)
+        for page in self._pages("list_multipart_uploads", folder, Bucket=bucket, Prefix=key_prefix):
+            for upload in page.get("Uploads", ()):
+                uri, handle = f"{SCHEME}{bucket}/{upload['Key']}", upload["UploadId"]
+                parts = {"Bucket": bucket, "Key": upload["Key"], "UploadId": handle}
+                size = sum(
+                    part["Size"]
+                    for found in self._pages("list_parts", uri, **parts)
+                    for part in found.get("Parts", ())
+                )
+                yield Unfinished(uri=uri, handle=handle, size=size, started=upload["Initiated"])
+
+    def discard(self, unfinished: Unfinished) -> None:
+        bucket, key = _split(unfinished.uri)
+        try:
+            self._client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=unfinished.handle)
+        except Exception as error:
+            if status_and_code(error) != (404, "NoSuchUpload"):
+                raise self._explained(error, unfinished.uri) from error
+
+    def _pages(self, operation: str, uri: str, **request: str) -> Iterator[dict[str, Any]]:
+        with self._calls(uri):
+            pages = iter(self._client.get_paginator(operation).paginate(**request))
+        while True:
+            with self._calls(uri):
+                page = next(pages, None)
+            if page is None:
+                return
+            yield page
+
+    def _put_if(self, uri: str, data: bytes, headers: dict[str, str], **condition: str) -> str | None:
         """One conditional write: the new version, or None if the condition does not hold."""
         bucket, key = _split(uri)
         # botocore sends again when an answer is lost, and the second one meets the object that the
@@ -220,7 +292,7 @@ class S3Storage:
         for tries in range(1, TRIES + 1):
             try:
                 response = self._client.put_object(
-                    Bucket=bucket, Key=key, Body=data, Metadata={_WRITE_ID: write_id}, **condition
+                    Bucket=bucket, Key=key, Body=data, Metadata={_WRITE_ID: write_id}, **headers, **condition
                 )
                 return str(response["ETag"])
             except Exception as error:
@@ -229,6 +301,10 @@ class S3Storage:
                     return self._version_of_write(uri, write_id)
                 if status == 404 and "IfMatch" in condition and code != "NoSuchBucket":
                     return None
+                if status == 501:
+                    raise InvalidInputError(
+                        f"{uri}: this store has no conditional writes ({error})"
+                    ) from error
                 if status != 409:
                     raise self._explained(error, uri) from error
             # 409 ConditionalRequestConflict: another write was under way; S3 says to send again.
