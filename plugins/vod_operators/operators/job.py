@@ -40,3 +40,7 @@ class Job(Model):
     def result_keys(self) -> ResultKeys:
         """Keys of what is published."""
         return ResultKeys(results_uri=get_settings().results_uri, video_id=self.plan.video_id)
+
+    def segmented(self, track: str) -> str:
+        """What says that a track's segments are complete where this job publishes."""
+        return self.work_keys.segmented(track, self.result_keys.version(self.version, track))

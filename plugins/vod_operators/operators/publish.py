@@ -14,12 +14,9 @@ from vod_operators.media.hls import Track
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.job import Job
 from vod_operators.operators.result import RenditionResult, SourceFacts, Timings, VideoResult
-from vod_operators.operators.segment import IMMUTABLE, PLAYLIST_TYPE
+from vod_operators.operators.stable import IMMUTABLE, JSON_TYPE, PLAYLIST_TYPE, point_to
 from vod_operators.storage import checkpoint, claim
 from vod_operators.storage.keys import claim_key
-
-SHORT_LIVED = "public, max-age=2"
-"""For what is replaced when a video is published again."""
 
 
 class VodPublishOperator(VodBaseOperator):
@@ -49,35 +46,37 @@ class VodPublishOperator(VodBaseOperator):
         target = hls.target_duration_s(job.plan)
         hls.check_presentation(tracks, target)
         result = self._describe(job, tracks, target, started_at=context["dag_run"].start_date)
-        document = result.model_dump_json(indent=2).encode()
 
         keys = job.result_keys
         master = hls.master_playlist(tracks, target, prefix="")
         stable = hls.master_playlist(tracks, target, prefix=f"{job.version}/")
-        for name, data, content_type in (
-            ("master.m3u8", master.encode(), PLAYLIST_TYPE),
-            ("video.json", document, "application/json"),
+        for uri, data, content_type in (
+            (keys.version(job.version, "master.m3u8"), master.encode(), PLAYLIST_TYPE),
+            (keys.version_playlist(job.version), stable.encode(), PLAYLIST_TYPE),
+            (keys.version_metadata(job.version), result.model_dump_json(indent=2).encode(), JSON_TYPE),
         ):
-            uri = keys.version(job.version, name)
             if self.results.stat(uri) is None:  # a version is written once
-                self._write(uri, data, content_type, IMMUTABLE)
+                self.results.write(uri, [data], content_type=content_type, cache_control=IMMUTABLE)
         claimed = claim_key(self.settings.temp_uri, job.plan.video_id)
-        claim.check(self.temp, claimed, owner=self.run_name(context))
-        self._write(keys.metadata, document, "application/json", SHORT_LIVED)
-        self._write(keys.playlist, stable.encode(), PLAYLIST_TYPE, SHORT_LIVED)
+        # Taken before the versions of the stable objects are read, so whatever it lets through is not late.
+        mine = self.hold_claim(context, job.plan.video_id)
+        result = point_to(
+            self.results,
+            keys,
+            result,
+            stable.encode(),
+            still_owner=lambda: claim.check(self.temp, claimed, mine),
+        )
         # Here already, because whoever clears only this task does not clear the teardown.
         claim.release(self.temp, claimed, owner=self.run_name(context))
         self.log.info("published %s", keys.playlist)
         return result.model_dump(mode="json") | {"playlist": keys.playlist}
 
-    def _write(self, uri: str, data: bytes, content_type: str, cache_control: str) -> None:
-        self.results.write(uri, [data], content_type=content_type, cache_control=cache_control)
-
     def _load_tracks(self, job: Job) -> list[Track]:
         """The tracks as measured, each with every object it names in its place."""
         tracks = []
         for name in [r.name for r in job.plan.renditions] + [a.name for a in job.plan.audio]:
-            uri = job.work_keys.segmented(name, self.settings.results_uri)
+            uri = job.segmented(name)
             marker = checkpoint.require(self.temp, uri, step="segment")
             with checkpoint.relying_on(self.temp, uri, step="segment"):
                 if lost := checkpoint.missing(self.results, marker):

@@ -105,6 +105,14 @@ class Timings(Model):
     """Worker seconds spent on encoding, all chunks and sound tracks together."""
 
 
+class Publication(Model):
+    """A version that players were shown."""
+
+    version: str
+    since: datetime
+    """By the results store's clock."""
+
+
 class VideoResult(Model):
     """A published video."""
 
@@ -124,3 +132,7 @@ class VideoResult(Model):
     timings: Timings
     made_by: dict[str, str]
     """Tool -> version."""
+    history: tuple[Publication, ...] = ()
+    """What the stable playlist pointed to, newest first; the first is this. Empty in a version's own copy.
+
+    One began where the one before ended, so it also tells since when a version is superseded."""

@@ -16,13 +16,9 @@ from vod_operators.media.models import AudioRendition
 from vod_operators.media.probe import track_facts
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.job import Job
+from vod_operators.operators.stable import IMMUTABLE, PLAYLIST_TYPE
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
-
-IMMUTABLE = "public, max-age=31536000, immutable"
-"""For everything in a version's folder."""
-
-PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 
 UPLOADS = 4
 """Segments stored at once: enough to hide a store's latency."""
@@ -50,10 +46,8 @@ class VodSegmentHlsOperator(VodBaseOperator):
         :raises VerificationError: the segments break a rule of the track, or are not what was planned.
         """
         job = self.open_job(context, self.plan)
-        keys, name = job.work_keys, self.track["rendition"]
-        done = checkpoint.load(
-            self.temp, keys.segmented(name, self.settings.results_uri), objects_in=self.results
-        )
+        name = self.track["rendition"]
+        done = checkpoint.load(self.temp, job.segmented(name), objects_in=self.results)
         if done is not None:
             self.log.info("%s is segmented already", name)
             track = Track.model_validate(done.facts)
@@ -96,7 +90,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
             objects = self._store(job, track, folder)
         checkpoint.save(
             self.temp,
-            keys.segmented(name, self.settings.results_uri),
+            job.segmented(name),
             Marker(objects=objects, facts=track.model_dump(mode="json")),
         )
         return track

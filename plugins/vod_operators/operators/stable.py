@@ -1,0 +1,134 @@
+"""What players see of a video: the stable playlist, the version that it points to, and those before.
+
+Shared by the publishing task, ``vod rollback`` and the janitor; knows no Airflow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from vod_operators.errors import CorruptObjectError, ObjectNotFoundError, StorageError
+from vod_operators.operators.result import Publication, VideoResult
+from vod_operators.storage.base import ObjectInfo, Storage
+from vod_operators.storage.keys import ResultKeys
+from vod_operators.storage.stores import get_bytes
+
+PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
+JSON_TYPE = "application/json"
+
+IMMUTABLE = "public, max-age=31536000, immutable"
+"""For everything in a version's folder."""
+
+SHORT_LIVED = "public, max-age=2"
+"""For what is replaced when a video is published again."""
+
+HISTORY = 100
+"""Publications remembered: more than there are versions within a grace period."""
+
+ATTEMPTS = 5
+"""Times that another writer may come between, each of which found that it was late."""
+
+VERSION_NAME = re.compile(r"v-([0-9a-f]{12})-[0-9a-f]{6}")
+"""A version's folder; the group is its workspace's fingerprint."""
+
+
+def version_name(work_fingerprint: str, chance: str) -> str:
+    """The folder of a new version."""
+    return f"v-{work_fingerprint}-{chance}"
+
+
+def point_to(
+    results: Storage,
+    keys: ResultKeys,
+    result: VideoResult,
+    playlist: bytes,
+    *,
+    still_owner: Callable[[], None],
+) -> VideoResult:
+    """Let players see a version: ``video.json``, then the stable playlist, by conditional writes.
+
+    What is there is looked at before the ownership is. So if this process sleeps in between, for
+    however long, and another one publishes meanwhile, its writes are refused by the store.
+
+    :param still_owner: raises if the video is no longer ours.
+    :returns: what ``video.json`` says now.
+    :raises ClaimedError: from ``still_owner``; nothing was changed since the other owner published.
+    """
+    for _ in range(ATTEMPTS):
+        metadata, stable = results.stat(keys.metadata), results.stat(keys.playlist)
+        history = _history(results, keys) if metadata else ()
+        still_owner()
+        shown = result.model_copy(
+            update={"history": _continued(history, result.version, results.now(keys.playlist))}
+        )
+        document = shown.model_dump_json(indent=2).encode()
+        if _put(results, keys.metadata, document, metadata, JSON_TYPE) and _put(
+            results, keys.playlist, playlist, stable, PLAYLIST_TYPE
+        ):
+            return shown
+        # Another writer was quicker: either it owns the video now, and the next look tells, or it
+        # was late itself, and what it wrote is written over.
+    raise StorageError(
+        f"{keys.playlist}: could not be written, because it changed {ATTEMPTS} times in between"
+    )
+
+
+def shown_version(results: Storage, keys: ResultKeys) -> str | None:
+    """The version that the stable playlist points to; None if there is no playlist.
+
+    :raises CorruptObjectError: it names no version, or several.
+    """
+    try:
+        text = get_bytes(results, keys.playlist).decode("utf-8", "replace")
+    except ObjectNotFoundError:
+        return None
+    named = {match[0] for match in re.finditer(rf"\b{VERSION_NAME.pattern}(?=/)", text)}
+    if len(named) != 1:
+        raise CorruptObjectError(f"{keys.playlist} points to {sorted(named) or 'no version'}")
+    return str(named.pop())
+
+
+def read_result(results: Storage, uri: str) -> VideoResult | None:
+    """A ``video.json``; None if it is not there.
+
+    :raises CorruptObjectError: it is there, but cannot be understood.
+    """
+    try:
+        return VideoResult.model_validate_json(get_bytes(results, uri))
+    except ObjectNotFoundError:
+        return None
+    except ValidationError as error:
+        raise CorruptObjectError(f"{uri} is not what this package writes: {error}") from error
+
+
+def publications(shown: VideoResult) -> tuple[Publication, ...]:
+    """The history of a stable ``video.json``, also of one from before there were histories."""
+    return shown.history or (Publication(version=shown.version, since=shown.timings.published_at),)
+
+
+def _history(results: Storage, keys: ResultKeys) -> tuple[Publication, ...]:
+    try:
+        shown = read_result(results, keys.metadata)
+    except CorruptObjectError:
+        return ()  # a damaged document is no reason to keep players from a good one
+    return publications(shown) if shown else ()
+
+
+def _continued(history: tuple[Publication, ...], version: str, now: datetime) -> tuple[Publication, ...]:
+    if history and history[0].version == version:
+        return history
+    return (Publication(version=version, since=now), *history)[:HISTORY]
+
+
+def _put(results: Storage, uri: str, data: bytes, found: ObjectInfo | None, content_type: str) -> bool:
+    if found is None:
+        written = results.create(uri, data, content_type=content_type, cache_control=SHORT_LIVED)
+    else:
+        written = results.replace(
+            uri, data, found.version, content_type=content_type, cache_control=SHORT_LIVED
+        )
+    return written is not None
