@@ -83,6 +83,18 @@ class VodSettings(BaseSettings):
         description="Seconds after which a run that shows no sign of life loses its video; must be longer "
         "than its tasks may wait for a free worker",
     )
+    accept_unsafe_store: bool = Field(
+        False,
+        description="`true`: work with a store that ignores conditional writes; nothing but you keeps two "
+        "runs from one video then",
+    )
+    grace_hours: int = Field(
+        72,
+        ge=1,
+        le=24 * 365,
+        description="How long the janitor keeps what is not needed any more: intermediate files since they "
+        "were last written, versions since players saw them last",
+    )
 
     max_source_bytes: int = Field(10**12, ge=1, description="Largest source that is taken, bytes")
     max_duration_s: int = Field(43_200, ge=1, description="Longest source that is taken, seconds")

@@ -48,14 +48,24 @@ def build_parser() -> argparse.ArgumentParser:
         "--token", metavar="JWT", help="instead of user and password (default: VOD_AIRFLOW_TOKEN)"
     )
     submit.set_defaults(handler="vod_operators.cli.submit")
+
+    rollback = commands.add_parser("rollback", help="let players see an earlier version of a video again")
+    rollback.add_argument("video_id", metavar="VIDEO_ID")
+    rollback.add_argument("--to", metavar="VERSION", help="default: the one that players had before")
+    rollback.add_argument("--list", action="store_true", help="show what there is, and change nothing")
+    rollback.add_argument("--tmp", metavar="URI", help="where the video's claim is (default: VOD_TEMP_URI)")
+    rollback.add_argument("--results", metavar="URI", help="where it is published (default: VOD_RESULTS_URI)")
+    rollback.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    rollback.set_defaults(handler="vod_operators.cli.rollback")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command. 0: done; 1: failed, with one line on stderr; 2: bad usage; 130: interrupted."""
     args = build_parser().parse_args(argv)
-    args.source = as_uri(args.source)
-    args.video_id = args.video_id or default_video_id(args.source)
+    if hasattr(args, "source"):
+        args.source = as_uri(args.source)
+        args.video_id = args.video_id or default_video_id(args.source)
     # Imported by name, because ``run`` brings Airflow with it and ``submit`` must not.
     from importlib import import_module
 

@@ -20,8 +20,10 @@ from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.inspection import inspect
 from vod_operators.operators.job import Job
 from vod_operators.operators.source import place_for_probing
+from vod_operators.operators.stable import version_name
 from vod_operators.storage.base import ObjectInfo
 from vod_operators.storage.keys import WorkKeys, check_video_id
+from vod_operators.storage.probe import require_conditional_writes
 from vod_operators.storage.redact import redact
 from vod_operators.storage.stores import get_bytes
 
@@ -56,6 +58,7 @@ class VodPrepareOperator(VodBaseOperator):
         preset = load_preset(self.preset, self.settings.presets_dir)
         chunk_seconds = self._chunk_seconds()
         found = self._find_source()
+        self._require_safe_stores()
         self.hold_claim(context, self.video_id)
         plan = make_plan(
             video_id=self.video_id,
@@ -81,6 +84,11 @@ class VodPrepareOperator(VodBaseOperator):
                 f"chunk_seconds: {self.chunk_seconds!r} is not a whole number from 1 to 3600"
             )
         return int(self.chunk_seconds)
+
+    def _require_safe_stores(self) -> None:
+        if not self.settings.accept_unsafe_store:
+            for uri in (self.settings.temp_uri, self.settings.results_uri):
+                require_conditional_writes(uri, self.settings.aws_conn_id)
 
     def _find_source(self) -> ObjectInfo:
         found = self.storage(self.source).stat(self.source)
@@ -130,7 +138,7 @@ class VodPrepareOperator(VodBaseOperator):
             source_fingerprint=source,
             work_fingerprint=work,
             # Random, so that a workspace made anew never writes into a version that viewers may be reading.
-            version=f"v-{work}-{secrets.token_hex(3)}",
+            version=version_name(work, secrets.token_hex(3)),
             made_by=versions,
         )
         keys = job.work_keys

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timezone
 
 from pydantic import ValidationError
 
-from vod_operators.errors import CorruptObjectError, ObjectNotFoundError, StorageError
+from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectNotFoundError, StorageError
 from vod_operators.operators.result import Publication, VideoResult
 from vod_operators.storage.base import ObjectInfo, Storage
 from vod_operators.storage.keys import ResultKeys
@@ -132,3 +133,73 @@ def _put(results: Storage, uri: str, data: bytes, found: ObjectInfo | None, cont
             uri, data, found.version, content_type=content_type, cache_control=SHORT_LIVED
         )
     return written is not None
+
+
+# --- versions -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """A version that is there and whole, so that the stable playlist can point to it."""
+
+    name: str
+    result: VideoResult
+    """Its own copy."""
+    since: datetime | None
+    """When players were last given it; None: never, or before there were histories."""
+    is_shown: bool
+
+
+def versions(results: Storage, keys: ResultKeys) -> list[Version]:
+    """What can be pointed to: first what players were given last."""
+    shown = shown_version(results, keys)
+    stable = read_result(results, keys.metadata)
+    since: dict[str, datetime] = {}
+    for publication in publications(stable) if stable else ():
+        since.setdefault(publication.version, publication.since)
+    found = []
+    for name in results.folders(f"{keys.folder}/"):
+        if not VERSION_NAME.fullmatch(name) or results.stat(keys.version_playlist(name)) is None:
+            continue
+        if result := read_result(results, keys.version_metadata(name)):
+            found.append(Version(name=name, result=result, since=since.get(name), is_shown=name == shown))
+    never = datetime.min.replace(tzinfo=timezone.utc)
+    return sorted(found, key=lambda v: (v.since or never, v.result.timings.published_at), reverse=True)
+
+
+def roll_back(
+    results: Storage, keys: ResultKeys, to: str | None, *, still_owner: Callable[[], None]
+) -> VideoResult:
+    """Let players see an earlier version again.
+
+    :param to: the version; None for the one that players had before this one.
+    :raises InvalidInputError: there is no such version, or it is not whole.
+    """
+    there = versions(results, keys)
+    if to is None:
+        until = next((v.since for v in there if v.is_shown), None)
+        chosen = next((v for v in there if v.since and until and v.since < until), None)
+    else:
+        chosen = next((v for v in there if v.name == to), None)
+    if chosen is None:
+        names = ", ".join(v.name + " (shown)" * v.is_shown for v in there) or "none"
+        raise InvalidInputError(
+            f"video_id: {keys.video_id!r} has no version {to or 'before this one'}; there are: {names}"
+        )
+    _require_whole(results, keys, chosen)
+    playlist = get_bytes(results, keys.version_playlist(chosen.name))
+    return point_to(results, keys, chosen.result, playlist, still_owner=still_owner)
+
+
+def _require_whole(results: Storage, keys: ResultKeys, version: Version) -> None:
+    found: dict[str, list[int]] = {}
+    for info in results.list(keys.version(version.name, "")):
+        if info.uri.endswith((".m4s", ".mp4")):
+            found.setdefault(info.uri.rsplit("/", 2)[1], []).append(info.size)
+    for track in version.result.renditions:
+        sizes = found.get(track.name, [])
+        if (len(sizes), sum(sizes)) != (track.segments + 1, track.size_bytes):
+            raise InvalidInputError(
+                f"video_id: version {version.name} is not whole: {track.name} has {len(sizes)} files of "
+                f"{sum(sizes)} bytes instead of {track.segments + 1} of {track.size_bytes}"
+            )

@@ -26,6 +26,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 from vod_operators.errors import InvalidInputError
 
@@ -33,12 +34,17 @@ VIDEO_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"
 """What is safe as a folder, in a URL and in an Airflow run id."""
 
 
+def is_video_id(name: str) -> bool:
+    """Whether a folder may be a video's."""
+    return re.fullmatch(VIDEO_ID_PATTERN, name) is not None
+
+
 def check_video_id(video_id: str) -> str:
     """The id itself.
 
     :raises InvalidInputError: it is not 1 to 128 of ``A-Z a-z 0-9 _ -``, starting with a letter or digit.
     """
-    if not re.fullmatch(VIDEO_ID_PATTERN, video_id):
+    if not is_video_id(video_id):
         shown = video_id if len(video_id) <= 40 else f"{video_id[:40]}... ({len(video_id)} characters)"
         raise InvalidInputError(
             f"video_id: {shown!r} is not usable; use 1 to 128 of A-Z a-z 0-9 _ -, "
@@ -82,6 +88,7 @@ class SourceKeys:
 class WorkKeys:
     """Keys of one source with one preset in the temp store."""
 
+    PLAN: ClassVar[str] = "plan.json"
     temp_uri: str
     video_id: str
     fingerprint: str
@@ -93,8 +100,8 @@ class WorkKeys:
 
     @property
     def plan(self) -> str:
-        """What was decided before a frame was read."""
-        return f"{self.folder}/plan.json"
+        """What was decided before a frame was read. A workspace without it is no workspace."""
+        return f"{self.folder}/{self.PLAN}"
 
     def chunk(self, chunk: str, rendition: str) -> str:
         """One rendition of one chunk."""
@@ -154,6 +161,11 @@ class ResultKeys:
     def version_playlist(self, version: str) -> str:
         """The stable playlist's content while it points to this version."""
         return self.version(version, "stable.m3u8")
+
+
+def is_workspace(folder: str) -> bool:
+    """Whether a folder of a video in the temp store holds work that can be done again."""
+    return re.fullmatch(r"(source|work)-[0-9a-f]{12}", folder) is not None
 
 
 def probe_key(root_uri: str, name: str) -> str:

@@ -1,0 +1,51 @@
+"""Once a day: what nobody needs any more goes from the temp and the results store.
+
+That is intermediate files of videos that nothing was written of for the grace period, versions that
+players have not been shown for the grace period, and what killed writers left behind. Never anything of
+a video that a run is working on, and never what the stable playlist points to.
+
+Trigger it with *Dry run* to see what it would remove.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from airflow.sdk import Param, dag
+
+from vod_operators.operators.janitor import VodJanitorOperator
+from vod_operators.settings import get_settings
+
+PARAMS = {
+    "dry_run": Param(False, type="boolean", title="Dry run", description="Only tell what would be removed."),
+    "grace_hours": Param(
+        None,
+        type=["null", "number"],
+        title="Grace (h)",
+        description=f"How long everything is kept. Empty: {get_settings().grace_hours} h.",
+        minimum=0,
+    ),
+}
+
+
+@dag(
+    dag_id="vod_janitor",
+    schedule="@daily",
+    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    catchup=False,
+    max_active_runs=1,
+    params=PARAMS,
+    doc_md=__doc__,
+    tags=["vod"],
+)
+def vod_janitor() -> None:
+    VodJanitorOperator(
+        task_id="clean",
+        dry_run="{{ params.dry_run }}",
+        grace_hours="{{ '' if params.grace_hours is none else params.grace_hours }}",
+        retries=2,
+        retry_delay=timedelta(minutes=5),
+    )
+
+
+vod_janitor()

@@ -1,0 +1,67 @@
+"""``vod rollback``: point a video's stable playlist at a version that is still there."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+from typing import Any
+
+from vod_operators.cli.main import as_uri
+from vod_operators.errors import InvalidInputError
+from vod_operators.operators.stable import Version, roll_back, versions
+from vod_operators.settings import get_settings
+from vod_operators.storage import claim
+from vod_operators.storage.keys import ResultKeys, check_video_id, claim_key
+from vod_operators.storage.stores import storage_for
+
+CLAIM_S = 300
+"""Longer than looking at a version's files and two writes take."""
+
+
+def main(args: argparse.Namespace) -> int:
+    """Roll back, or list; print what players see now."""
+    check_video_id(args.video_id)
+    for name, uri in (("VOD_TEMP_URI", args.tmp), ("VOD_RESULTS_URI", args.results)):
+        if uri:
+            os.environ[name] = as_uri(uri)
+    get_settings.cache_clear()
+    settings = get_settings()
+    keys = ResultKeys(results_uri=settings.results_uri, video_id=args.video_id)
+    results = storage_for(keys.results_uri, settings.aws_conn_id)
+    if not args.list:
+        uri = claim_key(settings.temp_uri, args.video_id)
+        temp = storage_for(uri, settings.aws_conn_id)
+        owner = f"vod rollback, process {os.getpid()} on {socket.gethostname()}"
+        if not versions(results, keys):  # before a claim is written for a video that does not exist
+            raise InvalidInputError(f"video_id: there is no video {args.video_id!r} in {keys.results_uri}")
+        mine = claim.hold(temp, uri, owner=owner, ttl_s=CLAIM_S, brief=True)
+        try:
+            roll_back(results, keys, args.to, still_owner=lambda: claim.check(temp, uri, mine))
+        finally:
+            claim.release(temp, uri, owner=owner)
+    there = versions(results, keys)
+    if args.json:
+        described = [_described(version) for version in there]
+        print(json.dumps({"video_id": args.video_id, "playlist": keys.playlist, "versions": described}))
+    else:
+        for version in there:
+            print(_line(version))
+    return 0
+
+
+def _described(version: Version) -> dict[str, Any]:
+    return {
+        "version": version.name,
+        "shown": version.is_shown,
+        "since": version.since.isoformat() if version.since else None,
+        "preset": version.result.preset,
+        "source": version.result.source.name,
+    }
+
+
+def _line(version: Version) -> str:
+    since = f"{version.since:%Y-%m-%d %H:%M:%S}" if version.since else "never shown"
+    mark = "*" if version.is_shown else " "
+    return f"{mark} {version.name}  {since:19}  {version.result.preset}  {version.result.source.name}"

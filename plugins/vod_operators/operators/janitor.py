@@ -1,0 +1,243 @@
+"""Removes what nobody needs any more from both stores; see ``retention.py`` for what that is."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby, pairwise
+from typing import Any
+
+from airflow.sdk import Context
+
+from vod_operators.errors import ClaimedError, InvalidInputError, StorageError, VodError
+from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.retention import (
+    Folder,
+    Removal,
+    VideoFacts,
+    expired_versions,
+    expired_workspaces,
+)
+from vod_operators.operators.stable import VERSION_NAME, publications, read_result, shown_version
+from vod_operators.storage import claim
+from vod_operators.storage.base import Storage
+from vod_operators.storage.keys import ResultKeys, WorkKeys, claim_key, is_video_id, is_workspace
+
+CLAIM_S = 1800
+"""Much longer than a video's folders take to remove: a thousand objects are one request."""
+
+ITEMS = 100
+"""So many removals are returned one by one; all of them are in the log."""
+
+
+class VodJanitorOperator(VodBaseOperator):
+    """Remove workspaces of finished and abandoned videos, superseded versions, unfinished uploads.
+
+    :param is_dry_run: ``True``: only tell what would be removed.
+    :param grace_hours: how long all of it is kept; empty for the deployment's default.
+    """
+
+    template_fields: Sequence[str] = ("is_dry_run", "grace_hours")
+
+    def __init__(self, *, is_dry_run: str = "False", grace_hours: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.is_dry_run = is_dry_run
+        self.grace_hours = grace_hours
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Returns the report: counts, bytes, and the first removals with their reasons.
+
+        :raises StorageError: some videos could not be looked at; all others were.
+        """
+        grace = timedelta(hours=self._grace_hours())
+        report = _Report(is_dry_run=str(self.is_dry_run).lower() == "true")
+        # Once and before all else: what is written from here on is younger than that, hence kept.
+        temp_now = self.temp.now(f"{self.settings.temp_uri}/_now")
+        results_now = self.results.now(f"{self.settings.results_uri}/_now")
+        for video_id in self._videos():
+            report.videos += 1
+            try:
+                self._clean(
+                    context, video_id, report, temp_now=temp_now, results_now=results_now, grace=grace
+                )
+            except ClaimedError:
+                self.log.info("%s: a run has just begun", video_id)
+            except VodError as error:
+                self.log.error("%s: nothing more of it is removed: %s", video_id, error)
+                report.failed.append(video_id)
+        self._discard_unfinished(self.temp, self.settings.temp_uri, temp_now - grace, report)
+        self._discard_unfinished(self.results, self.settings.results_uri, results_now - grace, report)
+        found = report.as_dict()
+        self.log.info("%s", found)
+        if report.failed:
+            raise StorageError(
+                f"{len(report.failed)} of {report.videos} videos could not be looked at, "
+                f"{', '.join(report.failed[:5])} among them; the log says why"
+            )
+        return found
+
+    def _grace_hours(self) -> float:
+        if self.grace_hours in ("", "None"):
+            return self.settings.grace_hours
+        try:
+            hours = float(self.grace_hours)
+        except ValueError:
+            hours = -1
+        if not 0 <= hours < float("inf"):
+            raise InvalidInputError(f"grace_hours: {self.grace_hours!r} is not a number of hours")
+        return hours
+
+    def _videos(self) -> Iterator[str]:
+        """Ids of all videos that have anything in either store, one at a time."""
+        names = heapq.merge(
+            self.temp.folders(f"{self.settings.temp_uri}/"),
+            self.results.folders(f"{self.settings.results_uri}/"),
+            key=lambda name: name + "/",  # as listings are ordered
+        )
+        return (name for name, _ in groupby(names) if is_video_id(name))
+
+    # --- one video --------------------------------------------------------------------------
+
+    def _clean(
+        self,
+        context: Context,
+        video_id: str,
+        report: _Report,
+        *,
+        temp_now: datetime,
+        results_now: datetime,
+        grace: timedelta,
+    ) -> None:
+        def decide(is_claimed: bool) -> tuple[list[Removal], list[Removal]]:
+            facts = self._facts(video_id, is_claimed)
+            work = expired_workspaces(facts, now=temp_now, grace=grace)
+            return work, expired_versions(facts, now=results_now, grace=grace, kept=not work)
+
+        uri, owner = claim_key(self.settings.temp_uri, video_id), self.run_name(context)
+        if claim.is_held(self.temp, uri):
+            return
+        work, versions = decide(is_claimed=False)
+        if not work and not versions:
+            return
+        if report.is_dry_run:
+            for removal in work + versions:
+                self._report(report, video_id, removal)
+            return
+        # No run can begin while this is held; and one may have ended since, hence the second look.
+        claim.hold(self.temp, uri, owner=owner, ttl_s=CLAIM_S, brief=True)
+        try:
+            work, versions = decide(is_claimed=False)
+            keys = ResultKeys(results_uri=self.settings.results_uri, video_id=video_id)
+            for removal in work:
+                claim.hold(self.temp, uri, owner=owner, ttl_s=CLAIM_S, brief=True)
+                folder = f"{self.settings.temp_uri}/{video_id}/{removal.folder.name}/"
+                # First what makes the rest findable: if this dies half-way, nobody continues in a ruin.
+                self.temp.delete(folder + WorkKeys.PLAN)
+                self.temp.delete_folder(folder)
+                self._report(report, video_id, removal)
+            for removal in versions:
+                claim.hold(self.temp, uri, owner=owner, ttl_s=CLAIM_S, brief=True)
+                self.results.delete(keys.version_metadata(removal.folder.name))
+                self.results.delete_folder(keys.version(removal.folder.name, ""))
+                self._report(report, video_id, removal)
+        finally:
+            claim.release(self.temp, uri, owner=owner)
+
+    def _facts(self, video_id: str, is_claimed: bool) -> VideoFacts:
+        temp, keys = (
+            f"{self.settings.temp_uri}/{video_id}/",
+            ResultKeys(results_uri=self.settings.results_uri, video_id=video_id),
+        )
+        names = [name for name in self.results.folders(f"{keys.folder}/") if VERSION_NAME.fullmatch(name)]
+        shown: set[str] = set()
+        superseded: dict[str, datetime] = {}
+        if names:
+            if version := shown_version(self.results, keys):
+                shown.add(version)
+            if result := read_result(self.results, keys.metadata):
+                history = publications(result)
+                shown.add(history[0].version)
+                for later, earlier in pairwise(history):
+                    superseded.setdefault(earlier.version, later.since)
+        return VideoFacts(
+            is_claimed=is_claimed,
+            workspaces=[
+                found
+                for name in self.temp.folders(temp)
+                if is_workspace(name) and (found := _measured(self.temp, temp, name))
+            ],
+            versions=[
+                found
+                for name in names
+                if name not in shown and (found := _measured(self.results, f"{keys.folder}/", name))
+            ],
+            shown=frozenset(shown),
+            superseded=superseded,
+        )
+
+    def _report(self, report: _Report, video_id: str, removal: Removal) -> None:
+        folder = removal.folder
+        kind = "workspaces" if is_workspace(folder.name) else "versions"
+        self._note(report, kind, f"{video_id}/{folder.name}", folder.size_bytes, folder.objects, removal.why)
+
+    def _note(self, report: _Report, kind: str, what: str, size_bytes: int, objects: int, why: str) -> None:
+        self.log.info(
+            "%s %s: %d bytes in %d objects: %s",
+            "would remove" if report.is_dry_run else "removed", what, size_bytes, objects, why,
+        )  # fmt: skip
+        report.add(kind, what, size_bytes, objects, why)
+
+    # --- unfinished writes ------------------------------------------------------------------
+
+    def _discard_unfinished(self, storage: Storage, root: str, before: datetime, report: _Report) -> None:
+        for found in storage.unfinished(f"{root}/"):
+            if found.started > before:
+                continue
+            video_id = found.uri[len(root) + 1 :].partition("/")[0]
+            if is_video_id(video_id) and claim.is_held(
+                self.temp, claim_key(self.settings.temp_uri, video_id)
+            ):
+                continue
+            if not report.is_dry_run:
+                storage.discard(found)
+            why = f"its writer died: begun {found.started:%Y-%m-%d %H:%M} UTC, never ended"
+            self._note(report, "unfinished", found.uri, found.size, 1, why)
+
+
+class _Report:
+    def __init__(self, *, is_dry_run: bool) -> None:
+        self.is_dry_run = is_dry_run
+        self.videos = 0
+        self.failed: list[str] = []
+        self._counts = {"workspaces": 0, "versions": 0, "unfinished": 0}
+        self._objects = self._bytes = 0
+        self._items: list[dict[str, Any]] = []
+
+    def add(self, kind: str, what: str, size_bytes: int, objects: int, why: str) -> None:
+        self._counts[kind] += 1
+        self._objects += objects
+        self._bytes += size_bytes
+        if len(self._items) < ITEMS:
+            self._items.append({"what": what, "bytes": size_bytes, "why": why})
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "dry_run": self.is_dry_run,
+            "videos": self.videos,
+            "removed": self._counts,
+            "objects": self._objects,
+            "bytes_freed": self._bytes,
+            "items": self._items,
+        }
+
+
+def _measured(storage: Storage, parent: str, name: str) -> Folder | None:
+    """A folder's facts, from a listing that is not kept; None if it is empty."""
+    size = objects = 0
+    modified = None
+    for info in storage.list(f"{parent}{name}/"):
+        size += info.size
+        objects += 1
+        modified = info.modified if modified is None else max(modified, info.modified)
+    return modified and Folder(name=name, size_bytes=size, objects=objects, modified=modified)
