@@ -41,7 +41,7 @@ PARAMS = {
 def vod_janitor() -> None:
     VodJanitorOperator(
         task_id="clean",
-        dry_run="{{ params.dry_run }}",
+        is_dry_run="{{ params.dry_run }}",
         grace_hours="{{ '' if params.grace_hours is none else params.grace_hours }}",
         retries=2,
         retry_delay=timedelta(minutes=5),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 from typing import Any
@@ -52,22 +53,22 @@ class VodJanitorOperator(VodBaseOperator):
         """
         grace = timedelta(hours=self._grace_hours())
         report = _Report(is_dry_run=str(self.is_dry_run).lower() == "true")
-        # Once and before all else: what is written from here on is younger than that, hence kept.
-        temp_now = self.temp.now(f"{self.settings.temp_uri}/_now")
-        results_now = self.results.now(f"{self.settings.results_uri}/_now")
+        terms = _Terms(
+            grace=grace,
+            temp_now=self.temp.now(f"{self.settings.temp_uri}/_now"),
+            results_now=self.results.now(f"{self.settings.results_uri}/_now"),
+        )
         for video_id in self._videos():
             report.videos += 1
             try:
-                self._clean(
-                    context, video_id, report, temp_now=temp_now, results_now=results_now, grace=grace
-                )
+                self._clean(context, video_id, terms, report)
             except ClaimedError:
                 self.log.info("%s: a run has just begun", video_id)
             except VodError as error:
                 self.log.error("%s: nothing more of it is removed: %s", video_id, error)
                 report.failed.append(video_id)
-        self._discard_unfinished(self.temp, self.settings.temp_uri, temp_now - grace, report)
-        self._discard_unfinished(self.results, self.settings.results_uri, results_now - grace, report)
+        self._discard_unfinished(self.temp, self.settings.temp_uri, terms.temp_now - grace, report)
+        self._discard_unfinished(self.results, self.settings.results_uri, terms.results_now - grace, report)
         found = report.as_dict()
         self.log.info("%s", found)
         if report.failed:
@@ -99,56 +100,46 @@ class VodJanitorOperator(VodBaseOperator):
 
     # --- one video --------------------------------------------------------------------------
 
-    def _clean(
-        self,
-        context: Context,
-        video_id: str,
-        report: _Report,
-        *,
-        temp_now: datetime,
-        results_now: datetime,
-        grace: timedelta,
-    ) -> None:
-        def decide(is_claimed: bool) -> tuple[list[Removal], list[Removal]]:
-            facts = self._facts(video_id, is_claimed)
-            work = expired_workspaces(facts, now=temp_now, grace=grace)
-            return work, expired_versions(facts, now=results_now, grace=grace, kept=not work)
-
+    def _clean(self, context: Context, video_id: str, terms: _Terms, report: _Report) -> None:
         uri, owner = claim_key(self.settings.temp_uri, video_id), self.run_name(context)
         if claim.is_held(self.temp, uri):
             return
-        work, versions = decide(is_claimed=False)
-        if not work and not versions:
+        removals = self._decide(video_id, terms)
+        if not removals:
             return
         if report.is_dry_run:
-            for removal in work + versions:
+            for removal in removals:
                 self._report(report, video_id, removal)
             return
-        # No run can begin while this is held; and one may have ended since, hence the second look.
         claim.hold(self.temp, uri, owner=owner, ttl_s=CLAIM_S, brief=True)
         try:
-            work, versions = decide(is_claimed=False)
-            keys = ResultKeys(results_uri=self.settings.results_uri, video_id=video_id)
-            for removal in work:
+            # From here on no run can begin; but one may have come and gone, hence the second look.
+            for removal in self._decide(video_id, terms):
                 claim.hold(self.temp, uri, owner=owner, ttl_s=CLAIM_S, brief=True)
-                folder = f"{self.settings.temp_uri}/{video_id}/{removal.folder.name}/"
-                # First what makes the rest findable: if this dies half-way, nobody continues in a ruin.
-                self.temp.delete(folder + WorkKeys.PLAN)
-                self.temp.delete_folder(folder)
-                self._report(report, video_id, removal)
-            for removal in versions:
-                claim.hold(self.temp, uri, owner=owner, ttl_s=CLAIM_S, brief=True)
-                self.results.delete(keys.version_metadata(removal.folder.name))
-                self.results.delete_folder(keys.version(removal.folder.name, ""))
+                self._remove(video_id, removal.folder.name)
                 self._report(report, video_id, removal)
         finally:
             claim.release(self.temp, uri, owner=owner)
 
-    def _facts(self, video_id: str, is_claimed: bool) -> VideoFacts:
-        temp, keys = (
-            f"{self.settings.temp_uri}/{video_id}/",
-            ResultKeys(results_uri=self.settings.results_uri, video_id=video_id),
-        )
+    def _decide(self, video_id: str, terms: _Terms) -> list[Removal]:
+        facts = self._facts(video_id)
+        work = expired_workspaces(facts, now=terms.temp_now, grace=terms.grace)
+        return work + expired_versions(facts, now=terms.results_now, grace=terms.grace, kept=not work)
+
+    def _remove(self, video_id: str, name: str) -> None:
+        # First what makes the rest of use: if this dies half-way, nobody goes on in a ruin.
+        if is_workspace(name):
+            folder = f"{self.settings.temp_uri}/{video_id}/{name}/"
+            self.temp.delete(folder + WorkKeys.PLAN)
+            self.temp.delete_folder(folder)
+        else:
+            keys = ResultKeys(results_uri=self.settings.results_uri, video_id=video_id)
+            self.results.delete(keys.version_metadata(name))
+            self.results.delete_folder(keys.version(name, ""))
+
+    def _facts(self, video_id: str) -> VideoFacts:
+        temp = f"{self.settings.temp_uri}/{video_id}/"
+        keys = ResultKeys(results_uri=self.settings.results_uri, video_id=video_id)
         names = [name for name in self.results.folders(f"{keys.folder}/") if VERSION_NAME.fullmatch(name)]
         shown: set[str] = set()
         superseded: dict[str, datetime] = {}
@@ -161,7 +152,6 @@ class VodJanitorOperator(VodBaseOperator):
                 for later, earlier in pairwise(history):
                     superseded.setdefault(earlier.version, later.since)
         return VideoFacts(
-            is_claimed=is_claimed,
             workspaces=[
                 found
                 for name in self.temp.folders(temp)
@@ -205,6 +195,14 @@ class VodJanitorOperator(VodBaseOperator):
             self._note(report, "unfinished", found.uri, found.size, 1, why)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Terms:
+    grace: timedelta
+    temp_now: datetime
+    """By the clock of each store, before all else: what is written from here on is younger, hence kept."""
+    results_now: datetime
+
+
 class _Report:
     def __init__(self, *, is_dry_run: bool) -> None:
         self.is_dry_run = is_dry_run
@@ -240,4 +238,4 @@ def _measured(storage: Storage, parent: str, name: str) -> Folder | None:
         size += info.size
         objects += 1
         modified = info.modified if modified is None else max(modified, info.modified)
-    return modified and Folder(name=name, size_bytes=size, objects=objects, modified=modified)
+    return Folder(name=name, size_bytes=size, objects=objects, modified=modified) if modified else None

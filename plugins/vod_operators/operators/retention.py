@@ -22,10 +22,8 @@ class Folder:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoFacts:
-    """All that is asked about a video."""
+    """All that is asked about a video that no run is working on."""
 
-    is_claimed: bool
-    """A run is working on it."""
     workspaces: Sequence[Folder] = ()
     versions: Sequence[Folder] = ()
     """Those that players are not shown."""
@@ -48,7 +46,7 @@ def expired_workspaces(facts: VideoFacts, *, now: datetime, grace: timedelta) ->
 
     :param now: by the clock of their store.
     """
-    if facts.is_claimed or not facts.workspaces:
+    if not facts.workspaces:
         return []
     last = max(folder.modified for folder in facts.workspaces)
     if now - last < grace:
@@ -64,8 +62,6 @@ def expired_versions(facts: VideoFacts, *, now: datetime, grace: timedelta, kept
 
     :param kept: the video's workspaces stay, so a run that is continued may yet publish from them.
     """
-    if facts.is_claimed:
-        return []
     removals = []
     for folder in facts.versions:
         if folder.name in facts.shown:
