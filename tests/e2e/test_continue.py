@@ -123,3 +123,26 @@ def test_presets_of_other_sample_rates_share_the_split(run_dag, stores: Path, cl
     assert len(list(stores.glob("tmp/film/source-*"))) == 1
     video = check_presentation(stores / "results" / "film", frames=600, rate=Fraction(25))
     assert video["renditions"][-1]["duration_s"] == pytest.approx(24, abs=2 * 1024 / 44_100)
+
+
+def test_damaged_and_lost_documents_are_made_anew(run_dag, stores: Path, clip: Path) -> None:
+    first_run_fails(run_dag, stores, clip)
+    before = encoded(stores)
+    (source,) = (stores / "tmp" / "film").glob("source-*")
+    for name in ("timeline.json", "chunk-00002.done.json"):
+        data = bytearray((source / name).read_bytes())
+        data[len(data) // 2] ^= 1
+        (source / name).write_bytes(data)
+
+    asked = {"video_id": "film", "source": clip.as_uri(), "preset": "h264_small", "chunk_seconds": 6}
+    assert run_dag(**asked).state == "success"
+    first = check_presentation(stores / "results" / "film", frames=600, rate=Fraction(25))
+    assert {name: encoded(stores)[name] for name in before} == before
+
+    # Without its plan nobody knows which version a workspace publishes into, so it gets another one.
+    (work,) = (stores / "tmp" / "film").glob("work-*")
+    (work / "plan.json").unlink()
+    assert run_dag(**asked).state == "success"
+    second = check_presentation(stores / "results" / "film", frames=600, rate=Fraction(25))
+    assert second["version"] != first["version"]
+    assert {name: encoded(stores)[name] for name in before} == before

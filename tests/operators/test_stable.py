@@ -4,89 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
+from videos import Place, a_result, version
 
 from vod_operators.errors import ClaimedError, CorruptObjectError, ObjectNotFoundError
-from vod_operators.operators.result import SourceFacts, Timings, VideoResult
-from vod_operators.operators.stable import (
-    IMMUTABLE,
-    point_to,
-    publications,
-    read_result,
-    shown_version,
-)
+from vod_operators.operators.stable import publications, read_result, shown_version
 from vod_operators.storage.base import Storage
-from vod_operators.storage.keys import ResultKeys
-from vod_operators.storage.stores import get_bytes, storage_for
-
-
-def a_result(version: str) -> VideoResult:
-    return VideoResult(
-        video_id="film",
-        version=version,
-        preset="h264",
-        playlist_urls=(),
-        duration_s=1.0,
-        frames=25,
-        frame_rate=None,
-        chunks=1,
-        source=SourceFacts(
-            name="film.mp4", container="mp4", size_bytes=1, duration_s=1, bitrate_bps=1, video_codec=None,
-            width=None, height=None, frame_rate=None, audio_tracks=0, normalised=(), damage=(),
-        ),
-        renditions=(),
-        timings=Timings(
-            started_at=None, published_at=datetime(2026, 1, 1, tzinfo=timezone.utc), wall_s=None, encode_s=0
-        ),
-        made_by={},
-    )  # fmt: skip
-
-
-def version(number: int) -> str:
-    return f"v-{number:012x}-{number:06x}"
-
-
-@dataclass(frozen=True)
-class Place:
-    results: Storage
-    keys: ResultKeys
-
-    def publish(
-        self, number: int, still_owner: Callable[[], None] = lambda: None, through: Any = None
-    ) -> VideoResult:
-        """A version with two files, and the stable playlist pointing to it."""
-        name = version(number)
-        playlist = f"#EXTM3U\n{name}/a.m3u8\n{name}/b.m3u8\n".encode()
-        result = a_result(name)
-        for uri, data in (
-            (self.keys.version(name, "a.m3u8"), name.encode()),
-            (self.keys.version(name, "b.m3u8"), name.encode()),
-            (self.keys.version_playlist(name), playlist),
-            (self.keys.version_metadata(name), result.model_dump_json().encode()),
-        ):
-            self.results.write(uri, [data], cache_control=IMMUTABLE)
-        return point_to(through or self.results, self.keys, result, playlist, still_owner=still_owner)
-
-    def seen(self) -> tuple[str | None, str]:
-        """What the playlist and the metadata point to."""
-        found = read_result(self.results, self.keys.metadata)
-        assert found is not None
-        return shown_version(self.results, self.keys), found.version
-
-
-@pytest.fixture(params=["file", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    if request.param == "file":
-        root, conn_id = (tmp_path / "results").as_uri(), "unused"
-    else:
-        bucket = request.getfixturevalue("s3_bucket")
-        root, conn_id = f"{bucket.uri}/results", bucket.conn_id
-    return Place(storage_for(root, conn_id), ResultKeys(results_uri=root, video_id="film"))
+from vod_operators.storage.stores import get_bytes
 
 
 class Paused:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -246,6 +247,54 @@ def test_replace_of_a_vanished_object(store: Store) -> None:
     store.storage.delete(uri)
     assert store.storage.replace(uri, b"mine again", version) is None
     assert store.storage.stat(uri) is None
+
+
+def test_conditional_writes_have_headers(store: Store, request: pytest.FixtureRequest) -> None:
+    uri = store.uri("index.m3u8")
+    headers = {"content_type": "application/vnd.apple.mpegurl", "cache_control": "public, max-age=2"}
+    version = store.storage.create(uri, b"first", **headers)
+    for _ in range(2):
+        assert version is not None
+        if uri.startswith("s3://"):
+            bucket = request.getfixturevalue("s3_bucket")
+            head = bucket.client.head_object(Bucket=bucket.name, Key="index.m3u8")
+            assert (head["ContentType"], head["CacheControl"]) == tuple(headers.values())
+        version = store.storage.replace(uri, b"second", version, **headers)
+
+
+def test_the_clock_is_the_one_that_dates_objects(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = store.uri("a/claim.json")
+    real = time.time_ns
+    with monkeypatch.context() as patch:  # this host's own is ten minutes ahead
+        patch.setattr(time, "time_ns", lambda: real() + 600 * 10**9)
+        before = store.storage.now(uri)
+        version = store.storage.create(uri, b"1")
+        assert version is not None and store.storage.replace(uri, b"2", version) is not None
+        put(store, "a/b", b"")
+        after = store.storage.now(uri)
+    assert before.utcoffset() == timedelta(0)
+    for info in store.storage.list(store.uri("a/")):
+        assert before - timedelta(seconds=1) <= info.modified <= after + timedelta(seconds=1)
+    assert store.debris() == []
+
+
+def test_folders_and_their_removal(store: Store) -> None:
+    for key in ("v/a/1", "v/a/b/2", "v/a-b/3", "v/a_b/4", "v/c", "v2/5"):
+        put(store, key, b"x")
+    assert list(store.storage.folders(store.uri("v/"))) == ["a-b", "a", "a_b"]  # as "a-b/" < "a/"
+    assert list(store.storage.folders(store.uri("q/"))) == []
+    store.storage.delete_folder(store.uri("v/a/"))
+    store.storage.delete_folder(store.uri("q/"))
+    assert list(store.storage.folders(store.uri("v/"))) == ["a-b", "a_b"]
+    store.storage.delete_folder(store.uri("v/"))
+    assert [info.uri for info in store.storage.list(store.uri(""))] == [store.uri("v2/5")]
+
+
+def test_a_folder_of_more_than_one_page_goes_whole(store: Store) -> None:
+    for i in range(1005):
+        put(store, f"v/{i}", b"")
+    store.storage.delete_folder(store.uri("v/"))
+    assert list(store.storage.list(store.uri("v/"))) == []
 
 
 def test_list_is_by_prefix_and_in_order(store: Store) -> None:

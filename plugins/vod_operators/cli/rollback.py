@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import socket
+import sys
 from typing import Any
 
 from vod_operators.cli.main import as_uri
@@ -22,6 +24,19 @@ CLAIM_S = 300
 
 def main(args: argparse.Namespace) -> int:
     """Roll back, or list; print what players see now."""
+    # What Airflow logs while it looks up a connection is not what was asked for.
+    with contextlib.redirect_stdout(sys.stderr):
+        keys, there = _work(args)
+    if args.json:
+        described = [_described(version) for version in there]
+        print(json.dumps({"video_id": args.video_id, "playlist": keys.playlist, "versions": described}))
+    else:
+        for version in there:
+            print(_line(version))
+    return 0
+
+
+def _work(args: argparse.Namespace) -> tuple[ResultKeys, list[Version]]:
     check_video_id(args.video_id)
     for name, uri in (("VOD_TEMP_URI", args.tmp), ("VOD_RESULTS_URI", args.results)):
         if uri:
@@ -41,14 +56,7 @@ def main(args: argparse.Namespace) -> int:
             roll_back(results, keys, args.to, still_owner=lambda: claim.check(temp, uri, mine))
         finally:
             claim.release(temp, uri, owner=owner)
-    there = versions(results, keys)
-    if args.json:
-        described = [_described(version) for version in there]
-        print(json.dumps({"video_id": args.video_id, "playlist": keys.playlist, "versions": described}))
-    else:
-        for version in there:
-            print(_line(version))
-    return 0
+    return keys, versions(results, keys)
 
 
 def _described(version: Version) -> dict[str, Any]:

@@ -22,11 +22,11 @@ from vod_operators.runners.local import LocalRunner
 from vod_operators.runners.progress import Progress, ProgressReader
 from vod_operators.runners.tools import Tools
 from vod_operators.settings import VodSettings, get_settings
-from vod_operators.storage import claim
+from vod_operators.storage import checkpoint, claim
 from vod_operators.storage.base import Storage
 from vod_operators.storage.claim import Claim
 from vod_operators.storage.keys import claim_key
-from vod_operators.storage.stores import get_bytes, storage_for
+from vod_operators.storage.stores import storage_for
 
 PROGRESS_KEY = "progress"
 """Key in the task's state store: ``{"percent": 41.5, "speed": 2.3}``."""
@@ -104,13 +104,16 @@ class VodBaseOperator(BaseOperator):
 
     def open_job(self, context: Context, plan_uri: str) -> Job:
         """The job at ``plan_uri``, with the video's claim held."""
-        job = Job.model_validate_json(get_bytes(self.storage(plan_uri), plan_uri))
+        with checkpoint.relying_on(self.temp, plan_uri, step="prepare"):
+            job = checkpoint.read_document(self.temp, plan_uri, Job)
         self.hold_claim(context, job.plan.video_id)
         return job
 
     def load_timeline(self, job: Job) -> Timeline:
         """What the split counted."""
-        return Timeline.model_validate_json(get_bytes(self.temp, job.source_keys.timeline))
+        keys = job.source_keys
+        with checkpoint.relying_on(self.temp, keys.marker("split"), step="split"):
+            return checkpoint.read_document(self.temp, keys.timeline, Timeline)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from airflow.sdk import Context
 
 from vod_operators import __version__
-from vod_operators.errors import InvalidInputError, ObjectChangedError
+from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectChangedError
 from vod_operators.media.admission import check_size
 from vod_operators.media.models import Plan, Source
 from vod_operators.media.plan import PLAN_VERSION, fingerprint, make_plan
@@ -21,11 +21,11 @@ from vod_operators.operators.inspection import inspect
 from vod_operators.operators.job import Job
 from vod_operators.operators.source import place_for_probing
 from vod_operators.operators.stable import version_name
+from vod_operators.storage import checkpoint
 from vod_operators.storage.base import ObjectInfo
 from vod_operators.storage.keys import WorkKeys, check_video_id
 from vod_operators.storage.probe import require_conditional_writes
 from vod_operators.storage.redact import redact
-from vod_operators.storage.stores import get_bytes
 
 
 class VodPrepareOperator(VodBaseOperator):
@@ -142,9 +142,13 @@ class VodPrepareOperator(VodBaseOperator):
             made_by=versions,
         )
         keys = job.work_keys
-        if self.temp.create(keys.plan, job.model_dump_json(indent=1).encode()) is None:
-            job = Job.model_validate_json(get_bytes(self.temp, keys.plan))
-            self.log.info("continuing in %s", keys.folder)
+        if self.temp.create(keys.plan, checkpoint.seal(job), content_type="application/json") is None:
+            try:
+                job = checkpoint.read_document(self.temp, keys.plan, Job)
+                self.log.info("continuing in %s", keys.folder)
+            except CorruptObjectError as error:
+                self.log.warning("a new version is made, because %s", error)
+                self.temp.write(keys.plan, [checkpoint.seal(job)], content_type="application/json")
         return keys, job
 
     def _versions(self) -> dict[str, str]:

@@ -13,6 +13,7 @@ from airflow.sdk import Context
 
 from vod_operators.errors import (
     InvalidInputError,
+    LostWorkError,
     ObjectChangedError,
     ObjectNotFoundError,
     VerificationError,
@@ -82,16 +83,22 @@ class VodSplitOperator(VodBaseOperator):
         :raises InvalidInputError: the source changed since the run began, or cannot be cut.
         """
         job = self.open_job(context, self.plan)
-        marker = checkpoint.load(self.temp, job.source_keys.marker("split"))
-        if marker is not None:
-            self.log.info("all chunks are there")
-            timeline = self.load_timeline(job)
-        else:
-            timeline = self._split(context, job)
+        timeline = self._done(job) or self._split(context, job)
         return [
             {"chunk": chunk.index, "label": timeline.label(chunk, job.plan.frame_rate)}
             for chunk in timeline.chunks
         ]
+
+    def _done(self, job: Job) -> Timeline | None:
+        if checkpoint.load(self.temp, job.source_keys.marker("split")) is None:
+            return None
+        try:
+            timeline = self.load_timeline(job)
+        except LostWorkError as error:
+            self.log.warning("%s", error)
+            return None
+        self.log.info("all chunks are there")
+        return timeline
 
     def _split(self, context: Context, job: Job) -> Timeline:
         with self.scratch() as folder:
@@ -109,7 +116,7 @@ class VodSplitOperator(VodBaseOperator):
         damage += self._check_length(job, timeline)
         timeline = timeline.model_copy(update={"repairs": tuple(repairs), "damage": tuple(damage)})
         self.report_damage(timeline.damage)
-        document = [timeline.model_dump_json().encode()]
+        document = [checkpoint.seal(timeline)]
         objects = {"timeline": checkpoint.write_hashed(self.temp, keys.timeline, document)}
         every = media.packets.all_pts
         for chunk in timeline.chunks:

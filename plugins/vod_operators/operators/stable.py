@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 
 from pydantic import ValidationError
 
@@ -154,17 +154,18 @@ def versions(results: Storage, keys: ResultKeys) -> list[Version]:
     """What can be pointed to: first what players were given last."""
     shown = shown_version(results, keys)
     stable = read_result(results, keys.metadata)
-    since: dict[str, datetime] = {}
+    since: dict[str, datetime] = {}  # in this order
     for publication in publications(stable) if stable else ():
         since.setdefault(publication.version, publication.since)
+    order = list(since)
     found = []
     for name in results.folders(f"{keys.folder}/"):
         if not VERSION_NAME.fullmatch(name) or results.stat(keys.version_playlist(name)) is None:
             continue
         if result := read_result(results, keys.version_metadata(name)):
             found.append(Version(name=name, result=result, since=since.get(name), is_shown=name == shown))
-    never = datetime.min.replace(tzinfo=timezone.utc)
-    return sorted(found, key=lambda v: (v.since or never, v.result.timings.published_at), reverse=True)
+    # Not by the times: a store's clock may tell seconds only.
+    return sorted(found, key=lambda v: order.index(v.name) if v.name in since else len(order))
 
 
 def roll_back(
@@ -177,8 +178,9 @@ def roll_back(
     """
     there = versions(results, keys)
     if to is None:
-        until = next((v.since for v in there if v.is_shown), None)
-        chosen = next((v for v in there if v.since and until and v.since < until), None)
+        shown = next((i for i, v in enumerate(there) if v.is_shown), -1)
+        earlier = there[shown + 1 :]
+        chosen = next((v for v in earlier if v.since), None)
     else:
         chosen = next((v for v in there if v.name == to), None)
     if chosen is None:

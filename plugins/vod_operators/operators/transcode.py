@@ -53,7 +53,8 @@ class VodTranscodeChunkOperator(VodBaseOperator):
             self.log.info("%s is encoded already", chunk.name)
             return done.facts
         split = [job.source_keys.marker(chunk.name), job.source_keys.marker("split")]
-        source = checkpoint.require(self.temp, split[0], step="split")
+        # The whole split's marker: if the chunk's own is lost, clearing the split would not write it again.
+        source = checkpoint.require(self.temp, split[1], step="split")
         begin = time.monotonic()
         with self.scratch() as folder:
             with checkpoint.relying_on(self.temp, *split, step="split"):

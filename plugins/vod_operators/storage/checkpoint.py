@@ -7,13 +7,15 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vod_operators.errors import CorruptObjectError, LostWorkError, ObjectNotFoundError
 from vod_operators.storage.base import Storage
-from vod_operators.storage.stores import fetch, get_bytes, sha256_of
+from vod_operators.storage.stores import fetch, get_bytes, sha256_of, verified
+
+Document = TypeVar("Document", bound=BaseModel)
 
 LIST_ABOVE = 10
 """From so many objects on, one listing of their folder is quicker than asking for each."""
@@ -41,11 +43,35 @@ class Marker(BaseModel):
     """What was measured of them."""
 
 
+def seal(document: BaseModel) -> bytes:
+    """A document as JSON with its checksum: a number with a flipped bit is still a number."""
+    content = document.model_dump_json().encode()
+    return b'{"sha256":"%s",\n"content":%s}' % (hashlib.sha256(content).hexdigest().encode(), content)
+
+
+def read_document(storage: Storage, uri: str, kind: type[Document]) -> Document:
+    """A sealed document.
+
+    :raises CorruptObjectError: it is not what was written, or not what this version of the package writes.
+    :raises ObjectNotFoundError: it does not exist.
+    """
+    data = get_bytes(storage, uri)
+    content = data.partition(b'\n"content":')[2][:-1]
+    try:
+        document = kind.model_validate_json(content)
+    except ValidationError as error:
+        raise CorruptObjectError(f"{uri} cannot be understood: {error}") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if data != b'{"sha256":"%s",\n"content":%s}' % (digest.encode(), content):
+        raise CorruptObjectError(f"{uri}: its content has SHA-256 {digest}, which is not what it says")
+    return document
+
+
 def load_marker(storage: Storage, uri: str) -> Marker | None:
     """The marker, if there is a readable one; its objects are not looked at."""
     try:
-        return Marker.model_validate_json(get_bytes(storage, uri))
-    except (ObjectNotFoundError, ValidationError):
+        return read_document(storage, uri, Marker)
+    except (ObjectNotFoundError, CorruptObjectError):
         return None
 
 
@@ -99,7 +125,7 @@ def require(storage: Storage, uri: str, *, step: str) -> Marker:
 
 def save(storage: Storage, uri: str, marker: Marker) -> Marker:
     """Write the marker: from here on the step is done."""
-    storage.write(uri, [marker.model_dump_json().encode()], content_type="application/json")
+    storage.write(uri, [seal(marker)], content_type="application/json")
     return marker
 
 
@@ -130,18 +156,9 @@ def obtain(storage: Storage, stored: Stored, path: Path) -> None:
 def read_checked(storage: Storage, stored: Stored) -> Iterator[bytes]:
     """The object's bytes in blocks.
 
-    :raises CorruptObjectError: after the last block, if they are not what was stored.
+    :raises CorruptObjectError: they are not what was stored.
     """
-    digest, size = hashlib.sha256(), 0
-    for block in storage.read(stored.uri):
-        digest.update(block)
-        size += len(block)
-        yield block
-    if (size, digest.hexdigest()) != (stored.size_bytes, stored.sha256):
-        raise CorruptObjectError(
-            f"{stored.uri}: expected {stored.size_bytes} bytes with SHA-256 {stored.sha256}, "
-            f"found {size} with {digest.hexdigest()}"
-        )
+    return verified(stored.uri, storage.read(stored.uri), sha256=stored.sha256, size=stored.size_bytes)
 
 
 def write_hashed(storage: Storage, uri: str, blocks: Iterable[bytes]) -> Stored:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -60,6 +61,30 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def verified(
+    uri: str, blocks: Iterable[bytes], *, sha256: str | None = None, size: int | None = None
+) -> Iterator[bytes]:
+    """The blocks themselves; what was read from ``uri`` must turn out to be what was stored there.
+
+    :param sha256: hex digest that they must have.
+    :param size: bytes that they must have.
+    :raises CorruptObjectError: they have not; after the last block, or at the first one too many.
+    """
+    digest, count = hashlib.sha256(), 0
+    for block in blocks:
+        count += len(block)
+        if size is not None and count > size:  # there may be much more than a disk holds
+            raise CorruptObjectError(f"{redact(uri)}: expected {size} bytes, found more than {size}")
+        digest.update(block)
+        yield block
+    if size is not None and count != size:
+        raise CorruptObjectError(f"{redact(uri)}: expected {size} bytes, found {count}")
+    if sha256 is not None and digest.hexdigest() != sha256.lower():
+        raise CorruptObjectError(
+            f"{redact(uri)}: expected SHA-256 {sha256}, found {digest.hexdigest()} in {count} bytes"
+        )
+
+
 def fetch(
     storage: Storage,
     uri: str,
@@ -80,24 +105,12 @@ def fetch(
     :raises StorageError: the store failed, or the local disk did.
     """
     part = path.with_name(path.name + ".part")
-    digest = hashlib.sha256()
-    count = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
-            for block in storage.read(uri, version=version):
-                count += len(block)
-                if size is not None and count > size:
-                    break  # wrong already, and it may be much more than the disk holds
-                digest.update(block)
+            blocks = storage.read(uri, version=version)
+            for block in verified(uri, blocks, sha256=sha256, size=size):
                 file.write(block)
-        if size is not None and count != size:
-            found = f"more than {size}" if count > size else str(count)
-            raise CorruptObjectError(f"{redact(uri)}: expected {size} bytes, found {found}")
-        if sha256 is not None and digest.hexdigest() != sha256.lower():
-            raise CorruptObjectError(
-                f"{redact(uri)}: expected SHA-256 {sha256}, found {digest.hexdigest()} in {count} bytes"
-            )
         part.replace(path)
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}, while fetching {redact(uri)}") from error
