@@ -59,6 +59,27 @@ def test_who_sleeps_before_a_write_until_another_published_overwrites_nothing(
     assert place.seen() == (version(3), version(3))
 
 
+def test_a_rollback_to_what_the_sleeper_had_seen_does_not_let_it_through(place: Place) -> None:
+    """The same version is shown again, so the store's version of the playlist must not be the same."""
+    owner = "first"
+    place.publish(1)
+
+    def others_publish_and_go_back() -> None:
+        nonlocal owner
+        owner = "second"
+        place.publish(3)
+        place.publish(1)
+
+    def still_owner() -> None:
+        if owner != "first":
+            raise ClaimedError("taken over")
+
+    sleeper = Paused(place.results, place.keys.playlist, others_publish_and_go_back)
+    with pytest.raises(ClaimedError):
+        place.publish(2, still_owner, through=sleeper)
+    assert place.seen() == (version(1), version(1))
+
+
 def test_who_was_late_itself_is_written_over(place: Place) -> None:
     """The old owner's last write comes between the new owner's two: the new owner's wins, whole."""
     place.publish(1)

@@ -6,6 +6,7 @@ Shared by the publishing task, ``vod rollback`` and the janitor; knows no Airflo
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -67,8 +68,10 @@ def point_to(
             update={"history": _continued(history, result.version, results.now(keys.playlist))}
         )
         document = shown.model_dump_json(indent=2).encode()
+        # S3's ETags are hashes. So that one never comes back, as after a rollback, no two writes are alike.
+        unlike = playlist + f"# {secrets.token_hex(8)}\n".encode()
         if _put(results, keys.metadata, document, metadata, JSON_TYPE) and _put(
-            results, keys.playlist, playlist, stable, PLAYLIST_TYPE
+            results, keys.playlist, unlike, stable, PLAYLIST_TYPE
         ):
             return shown
         # Another writer was quicker: either it owns the video now, and the next look tells, or it
