@@ -132,6 +132,29 @@ def s3_bucket(moto_server: MotoServer) -> S3Bucket:
     )
 
 
+@pytest.fixture(params=["file", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The stores of this package's settings, both empty: folders, and in S3."""
+    from videos import Place
+    from vod_operators.storage.keys import ResultKeys
+    from vod_operators.storage.stores import storage_for
+
+    if request.param == "file":
+        root, conn_id = tmp_path.as_uri(), "aws_default"
+    else:
+        bucket = request.getfixturevalue("s3_bucket")
+        root, conn_id = bucket.uri, bucket.conn_id
+    temp, results = f"{root}/tmp", f"{root}/results"
+    configure(monkeypatch, temp_uri=temp, results_uri=results, aws_conn_id=conn_id)
+    return Place(
+        temp=storage_for(temp, conn_id),
+        temp_uri=temp,
+        results=storage_for(results, conn_id),
+        keys=ResultKeys(results_uri=results, video_id="film"),
+        conn_id=conn_id,
+    )
+
+
 # --- the DAG --------------------------------------------------------------------------------
 
 

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from videos import Place, version
 
+from videos import Place, version
 from vod_operators.errors import StorageError
 from vod_operators.operators.janitor import VodJanitorOperator
 from vod_operators.storage import claim

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from videos import Place, version
 
+from videos import Place, version
 from vod_operators.cli.main import main
 from vod_operators.storage import claim
 from vod_operators.storage.keys import claim_key

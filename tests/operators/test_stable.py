@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from videos import Place, a_result, version
 
+from videos import Place, a_result, version
 from vod_operators.errors import ClaimedError, CorruptObjectError, ObjectNotFoundError
 from vod_operators.operators.stable import publications, read_result, shown_version
 from vod_operators.storage.base import Storage
