@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from airflow.sdk import BaseOperator, Context
 
@@ -17,6 +18,7 @@ from vod_operators.errors import InvalidInputError
 from vod_operators.media import probe
 from vod_operators.media.models import Timeline
 from vod_operators.operators.job import Job
+from vod_operators.operators.webhook import Event, EventKind, deliver, event_id
 from vod_operators.runners.base import Runner
 from vod_operators.runners.local import LocalRunner
 from vod_operators.runners.progress import Progress, ProgressReader
@@ -100,6 +102,56 @@ class VodBaseOperator(BaseOperator):
         if time.monotonic() - self._claimed_at > self.settings.claim_ttl_s / 3:
             self.hold_claim(context, video_id)
 
+    def tell_cms(
+        self,
+        context: Context,
+        url: str,
+        event: EventKind,
+        video_id: str,
+        *,
+        limit_s: float | None = None,
+        **details: Any,
+    ) -> None:
+        """Send an event to a callback URL; never fails, and takes no longer than ``limit_s``.
+
+        :param url: empty for nowhere.
+        :param limit_s: seconds, if fewer than the deployment's limit.
+        :param details: of the event: ``result``, or ``failure`` and ``failed_tasks``.
+        """
+        if url in ("", "None"):
+            return
+        run, limit = context["dag_run"], self.settings.callback_limit_s
+        try:
+            message = Event(
+                event=event,
+                event_id=event_id(self.run_name(context), run.clear_number or 0, event),
+                video_id=video_id,
+                run_id=run.run_id,
+                run_url=run_url(run.dag_id, run.run_id),
+                **details,
+            )
+            secret = self._callback_secret()
+        except Exception as error:  # whatever it is, it is no reason to fail a video
+            self.log.error("callback_url: the CMS is not told %r: %s", event, error)
+            return
+        if deliver(url, message, secret=secret, limit_s=min(limit, limit_s or limit), log=self.log.warning):
+            self.log.info("the CMS was told %r", event)
+
+    def _callback_secret(self) -> str | None:
+        from airflow.sdk import Connection  # here, because the DAG file is parsed again for every task
+
+        conn_id = self.settings.callback_conn_id
+        if conn_id is None:
+            self.log.warning("the callback is not signed: VOD_CALLBACK_CONN_ID names no Airflow connection")
+            return None
+        secret: str | None = Connection.get(conn_id).password
+        if not secret:
+            raise InvalidInputError(
+                f"Airflow connection {conn_id!r} (VOD_CALLBACK_CONN_ID) has no password; "
+                "put the secret there that signs the callbacks"
+            )
+        return secret
+
     def open_job(self, context: Context, plan_uri: str) -> Job:
         """The job at ``plan_uri``, with the video's claim held."""
         job = Job.model_validate_json(get_bytes(self.storage(plan_uri), plan_uri))
@@ -161,3 +213,11 @@ class VodBaseOperator(BaseOperator):
         lines: list[str] = []
         self.runner.run(probe.probe(self.tools.ffprobe, file), folder=folder, on_line=lines.append)
         return "\n".join(lines)
+
+
+def run_url(dag_id: str, run_id: str) -> str:
+    """The run in Airflow's UI."""
+    from airflow.sdk.configuration import conf
+
+    base = str(conf.get("api", "base_url", fallback="http://localhost:8080"))
+    return f"{base.rstrip('/')}/dags/{quote(dag_id)}/runs/{quote(run_id, safe='')}"
