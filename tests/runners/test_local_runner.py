@@ -12,9 +12,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError
+from tools import FFMPEG
+from vod_operators.errors import (
+    InvalidInputError,
+    ToolError,
+    ToolKilledError,
+    ToolOverdueError,
+    ToolStalledError,
+)
 from vod_operators.runners.base import STDERR_LINES
 from vod_operators.runners.local import LocalRunner
+from vod_operators.runners.progress import ProgressReader
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
 PATIENCE_S = 30
@@ -184,3 +192,72 @@ def test_a_full_host_is_no_fault_of_the_tool(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(subprocess, "Popen", refuse)
     with pytest.raises(BlockingIOError):
         LocalRunner().run(["true"], folder=tmp_path)
+
+
+# --- no progress ----------------------------------------------------------------------------
+
+
+def test_a_command_that_gets_no_further_is_stopped(tmp_path: Path) -> None:
+    found: list[str] = []
+    with pytest.raises(ToolStalledError, match=r"made no progress for \d s and was stopped") as error:
+        LocalRunner(1).run(python(SLEEPER), folder=tmp_path, on_line=found.append)
+    assert error.value.returncode == -9 and isinstance(error.value, ToolKilledError)
+    assert not psutil.pid_exists(int(found[0]))
+
+
+def test_a_stopped_ffmpeg_is_a_stalled_one(tmp_path: Path) -> None:
+    """As a hung disk or a deadlock leaves it: there, but doing nothing."""
+    runner = LocalRunner(1)
+
+    def on_line(line: str) -> None:
+        if line.startswith("out_time_us=") and runner._process is not None:
+            os.kill(runner._process.pid, signal.SIGSTOP)
+
+    argv = [FFMPEG, "-v", "error", "-nostdin", "-progress", "pipe:1", "-stats_period", "0.1"]
+    argv += ["-re", "-f", "lavfi", "-i", "testsrc2=d=60", "-f", "null", "-"]
+    with pytest.raises(ToolStalledError):
+        runner.run(argv, folder=tmp_path, on_line=on_line)
+
+
+def test_lines_that_repeat_a_position_are_no_progress(tmp_path: Path) -> None:
+    reader = ProgressReader(10, lambda _: None)
+    code = "import time\nwhile True: print('out_time_us=5', flush=True); time.sleep(0.05)"
+    with pytest.raises(ToolStalledError):
+        LocalRunner(1).run(python(code), folder=tmp_path, on_line=reader, position=reader.position)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param("print(1, flush=True)", id="writes"),
+        pytest.param("os.pread(file, 9, 0)", id="reads"),
+        pytest.param(
+            "subprocess.run(['cat', sys.argv[1]], stdout=subprocess.DEVNULL)", id="has others do it"
+        ),
+    ],
+)
+def test_what_works_quietly_is_left_alone(tmp_path: Path, code: str) -> None:
+    (tmp_path / "file").write_text("something")
+    begin = f"import os, subprocess, sys, time; file = os.open({str(tmp_path / 'file')!r}, os.O_RDONLY)"
+    repeat = f"for _ in range(25): {code}; time.sleep(0.1)"
+    LocalRunner(1).run(python(f"{begin}\n{repeat}", str(tmp_path / "file")), folder=tmp_path)
+
+
+def test_a_moving_position_is_progress(tmp_path: Path) -> None:
+    """A decoder that flushes neither reads nor tells of files, but its time moves."""
+    reader = ProgressReader(10, lambda _: None)
+    code = "import time\nfor n in range(25): print(f'out_time_us={n}', flush=True); time.sleep(0.1)"
+    LocalRunner(1).run(python(code), folder=tmp_path, on_line=reader, position=reader.position)
+
+
+def test_reading_without_a_moving_position_is_progress(tmp_path: Path) -> None:
+    """A chunk behind a far key frame: minutes are decoded before its first picture."""
+    reader = ProgressReader(10, lambda _: None)
+    code = "import time\nfor _ in range(25): open('/dev/zero', 'rb').read(9); time.sleep(0.1)"
+    LocalRunner(1).run(python(code), folder=tmp_path, on_line=reader, position=reader.position)
+
+
+def test_a_command_whose_time_is_up_is_stopped(tmp_path: Path) -> None:
+    code = "import time\nwhile True: print(1, flush=True); time.sleep(0.05)"
+    with pytest.raises(ToolOverdueError, match="was not done after 1 s and was stopped"):
+        LocalRunner(1).run(python(code), folder=tmp_path, limit_s=1)

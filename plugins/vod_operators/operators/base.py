@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,16 +20,20 @@ from vod_operators.operators.webhook import Event, EventKind, deliver, event_id
 from vod_operators.runners.base import Runner
 from vod_operators.runners.local import LocalRunner
 from vod_operators.runners.progress import Progress, ProgressReader
+from vod_operators.runners.scratch import scratch_folder
 from vod_operators.runners.tools import Tools
 from vod_operators.settings import VodSettings, get_settings
 from vod_operators.storage import claim
 from vod_operators.storage.base import Storage
+from vod_operators.storage.checkpoint import Stored
 from vod_operators.storage.keys import claim_key
 from vod_operators.storage.stores import get_bytes, storage_for
 
 PROGRESS_KEY = "progress"
 """Key in the task's state store: ``{"percent": 41.5, "speed": 2.3}``."""
 
+TOOL_LIMIT_FLOOR_S = 600
+"""What a tool may take however short the media is."""
 
 WATCHERS: list[Callable[[Context, Progress], None]] = []
 """Told how far the encoding tasks of this process are: how ``vod run`` shows progress."""
@@ -55,7 +57,7 @@ class VodBaseOperator(BaseOperator):
     @cached_property
     def runner(self) -> Runner:
         """What runs the media tools."""
-        return LocalRunner()
+        return LocalRunner(self.settings.stall_timeout_s)
 
     def on_kill(self) -> None:
         """End the media tool; called within the task's process when Airflow stops it."""
@@ -162,19 +164,17 @@ class VodBaseOperator(BaseOperator):
         """What the split counted."""
         return Timeline.model_validate_json(get_bytes(self.temp, job.source_keys.timeline))
 
-    @contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """A folder of this worker's disk, gone when the step ends."""
-        root = self.settings.work_dir
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(prefix="vod-", dir=root))
-        except (PermissionError, FileExistsError, NotADirectoryError) as error:
-            raise InvalidInputError(f"VOD_WORK_DIR: {root} cannot be written: {error.strerror}") from error
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    def scratch(self, needed_bytes: float = 0) -> AbstractContextManager[Path]:
+        """A folder of this worker's disk with room for so much, gone when the step ends."""
+        return scratch_folder(self.settings.work_dir, round(needed_bytes))
+
+    def fetched_bytes(self, stored: Stored) -> int:
+        """What ``checkpoint.obtain`` takes of the scratch disk for that object of the temp store."""
+        return stored.size_bytes if self.temp.local_path(stored.uri) is None else 0
+
+    def tool_limit_s(self, media_s: float) -> float:
+        """Seconds that a tool may work on so many seconds of media."""
+        return TOOL_LIMIT_FLOOR_S + self.settings.tool_time_factor * media_s
 
     def progress(self, context: Context, job: Job, seconds: float) -> ProgressReader:
         """Takes ffmpeg's progress lines, shows them in the task's state in Airflow, and keeps the claim.
