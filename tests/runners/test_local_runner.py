@@ -147,15 +147,20 @@ def test_output_that_is_not_utf_8(tmp_path: Path) -> None:
     assert lines == ["a\ufffdb"]
 
 
+WRAPPER = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SLEEPER!r}])"
+"""A wrapper script that waits for the tool instead of becoming it."""
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_the_command_dies_with_its_task(tmp_path: Path, how: signal.Signals) -> None:
+@pytest.mark.parametrize("command", [SLEEPER, WRAPPER], ids=["tool", "wrapper"])
+def test_the_command_dies_with_its_task(tmp_path: Path, how: signal.Signals, command: str) -> None:
     task = (
         "import sys; from pathlib import Path; from vod_operators.runners.local import LocalRunner\n"
         "LocalRunner().run([sys.executable, '-c', sys.argv[1]], folder=Path('.'),"
         " on_line=lambda line: print(line, flush=True))"
     )
     parent = subprocess.Popen(
-        python(task, SLEEPER),
+        python(task, command),
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         text=True,
@@ -163,11 +168,20 @@ def test_the_command_dies_with_its_task(tmp_path: Path, how: signal.Signals) -> 
     )
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
-    assert psutil.pid_exists(child)
+    started = psutil.Process(parent.pid).children(recursive=True)
+    assert child in [process.pid for process in started] and len(started) >= 2
     parent.send_signal(how)
     parent.wait(PATIENCE_S)
     parent.stdout.close()
-    assert gone(child)
+    assert all(gone(process.pid) for process in started)
+
+
+def test_nothing_is_left_of_a_command_that_ended(tmp_path: Path) -> None:
+    before = {process.pid for process in psutil.Process().children(recursive=True)}
+    LocalRunner().run(["true"], folder=tmp_path)
+    with pytest.raises(ToolError):
+        LocalRunner().run(["false"], folder=tmp_path)
+    assert {process.pid for process in psutil.Process().children(recursive=True)} <= before
 
 
 def test_a_tool_that_is_not_there(tmp_path: Path) -> None:
@@ -261,3 +275,20 @@ def test_a_command_whose_time_is_up_is_stopped(tmp_path: Path) -> None:
     code = "import time\nwhile True: print(1, flush=True); time.sleep(0.05)"
     with pytest.raises(ToolOverdueError, match="was not done after 1 s and was stopped"):
         LocalRunner(1).run(python(code), folder=tmp_path, limit_s=1)
+
+
+def test_a_host_that_cannot_start_the_guard_keeps_no_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = subprocess.Popen
+
+    def refuse(argv: list[str], **options: object) -> object:
+        if argv[0] == "/bin/sh":
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return real(argv, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    before = {process.pid for process in psutil.Process().children()}
+    with pytest.raises(BlockingIOError):
+        LocalRunner().run(python(SLEEPER), folder=tmp_path)
+    assert {process.pid for process in psutil.Process().children()} <= before

@@ -48,7 +48,7 @@ def end(task: subprocess.Popen[str]) -> None:
 
 
 def left(root: Path) -> list[str]:
-    return sorted(path.name for path in root.iterdir() if path.name != ".lock")
+    return sorted(path.name for path in root.iterdir())
 
 
 def test_a_folder_is_empty_and_gone_afterwards(tmp_path: Path) -> None:

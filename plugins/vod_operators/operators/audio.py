@@ -97,7 +97,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
         if not whole:
             self.log.info("%s: its channels or its rate change on the way: decoded first", audio.name)
             argv = ffmpeg.decode_audio(self.tools.ffmpeg, "audio.nut", "samples.nut", audio=audio)
-            messages = self.runner.run(argv, folder=folder, on_line=progress)
+            messages = self.runner.run(argv, folder=folder, on_line=progress, position=progress.position)
             encode("samples.nut", Fraction(1, audio.sample_rate))
             encoded, whole = _measure(folder / "audio.mp4")
             if not whole:

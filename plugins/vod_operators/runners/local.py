@@ -42,8 +42,15 @@ def _die_with_parent(parent: int) -> None:
             os._exit(1)
 
 
+_GUARD = 'read -r done || kill -s KILL -- "-$0"'
+"""Waits at a pipe from this process, whose end is an empty read: then nobody is left to end the command."""
+
+
 class LocalRunner:
     """A child process in a process group of its own, which the kernel kills if this one dies.
+
+    What the child has started itself gets no such signal, so a guard ends the whole group: a command
+    may be somebody's wrapper script.
 
     ``run`` must be called from a thread that lives as long as the command: Linux sends the
     parent-death signal when the thread that started the child ends.
@@ -89,6 +96,18 @@ class LocalRunner:
                 "VOD_PACKAGER or reinstall the package"
             ) from error
         self._process = process
+        try:
+            guard = subprocess.Popen(
+                ["/bin/sh", "-c", _GUARD, str(process.pid)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError:
+            self.kill()
+            process.communicate()
+            raise
         tail: deque[str] = deque(maxlen=STDERR_LINES)
         assert process.stdout is not None and process.stderr is not None
         # Its own thread, because a tool that fills one pipe while we read the other would wait for ever.
@@ -105,6 +124,7 @@ class LocalRunner:
             self.kill()
             process.wait()
             watch.end()
+            guard.communicate(b"done\n")
             errors.join()
             process.stdout.close()
             process.stderr.close()

@@ -2,7 +2,7 @@
 
 ::
 
-    {root}/.lock                 held for moments, while folders come and go
+    {root}/                      locked for moments, while folders come and go
     {root}/task-XXXXXXXX/lock    locked by the task for as long as it lives
     {root}/task-XXXXXXXX/files/  what the task works in
     {root}/dead-XXXXXXXX/        of a task that is no more; being removed
@@ -37,8 +37,9 @@ def scratch_folder(root: Path, needed_bytes: int = 0) -> Iterator[Path]:
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with _locked(root / ".lock"):
-            _set_dead_aside(root)
+        with _locked(root) as locked:
+            if locked:  # else a newborn without its lock yet would look dead
+                _set_dead_aside(root)
             folder = Path(tempfile.mkdtemp(prefix=TASK, dir=root))
             lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
             # Without locks on this file system nothing is ever taken for dead; see _set_dead_aside.
@@ -89,12 +90,16 @@ def _set_dead_aside(root: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+def _locked(folder: Path) -> Iterator[bool]:
+    """Whether it could be: some network file systems have no locks on folders."""
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        with contextlib.suppress(OSError):
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        except OSError:
+            yield False
+        else:
+            yield True
     finally:
         os.close(lock)
 
