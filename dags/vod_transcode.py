@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, TriggerRule, dag, task
+from airflow.sdk import Param, TriggerRule, dag, task
 
 from vod_operators.media.presets.catalog import preset_names
 from vod_operators.operators.audio import VodEncodeAudioOperator
@@ -22,6 +22,7 @@ from vod_operators.operators.concat import VodConcatOperator
 from vod_operators.operators.prepare import VodPrepareOperator
 from vod_operators.operators.publish import VodPublishOperator
 from vod_operators.operators.release import VodReleaseOperator
+from vod_operators.operators.retry import retry_args
 from vod_operators.operators.segment import VodSegmentHlsOperator
 from vod_operators.operators.split import VodSplitOperator
 from vod_operators.operators.transcode import VodTranscodeChunkOperator
@@ -29,15 +30,6 @@ from vod_operators.settings import get_settings
 from vod_operators.storage.keys import VIDEO_ID_PATTERN
 
 SETTINGS = get_settings()
-
-# What cannot get better fails at once; everything else is tried again, later and later.
-RETRY_POLICY = ExceptionRetryPolicy(
-    rules=[
-        RetryRule(exception="vod_operators.errors.InvalidInputError", action=RetryAction.FAIL),
-        RetryRule(exception="vod_operators.errors.ClaimedError", action=RetryAction.FAIL),
-        RetryRule(exception="vod_operators.errors.LostWorkError", action=RetryAction.FAIL),
-    ]
-)
 
 PARAMS = {
     "video_id": Param(
@@ -73,7 +65,7 @@ PARAMS = {
         None,
         type=["null", "string"],
         title="Callback URL",
-        description="Told the outcome by an HTTP POST of JSON.",
+        description="Told that the work began, and its outcome, by an HTTP POST of JSON.",
         pattern="^https?://.+",
         maxLength=2048,
     ),
@@ -92,13 +84,7 @@ def tracks(found: list[dict[str, str]]) -> list[dict[str, str]]:
     params=PARAMS,
     doc_md=__doc__,
     tags=["vod"],
-    default_args={
-        "retries": 4,
-        "retry_delay": timedelta(seconds=10),
-        "retry_exponential_backoff": 2.0,
-        "max_retry_delay": timedelta(minutes=10),
-        "retry_policy": RETRY_POLICY,
-    },
+    default_args=retry_args() | {"execution_timeout": timedelta(seconds=SETTINGS.task_timeout_s)},
 )
 def vod_transcode() -> None:
     encoding = {"pool": SETTINGS.transcode_pool, "queue": SETTINGS.transcode_queue}
@@ -109,8 +95,7 @@ def vod_transcode() -> None:
         source="{{ params.source }}",
         preset="{{ params.preset }}",
         chunk_seconds="{{ params.chunk_seconds or '' }}",
-        retries=2,  # a request that cannot work should be told so in seconds
-        retry_delay=timedelta(seconds=2),
+        callback_url="{{ params.callback_url or '' }}",
     )
     plan = prepare.output["plan"]
     renditions = tracks.override(task_id="renditions")(prepare.output["renditions"])
@@ -138,8 +123,6 @@ def vod_transcode() -> None:
         video_id="{{ params.video_id }}",
         callback_url="{{ params.callback_url or '' }}",
         result=publish.output,
-        retry_delay=timedelta(seconds=2),
-        retries=2,
     )
 
     split >> audio

@@ -6,17 +6,20 @@
      ├── InvalidInputError       the request, preset or source is at fault: permanent
      ├── ClaimedError            another run owns the video: permanent for this run
      ├── LostWorkError           an earlier step's work is gone or damaged: that step must run again
-     ├── VerificationError       an output differs from the plan: retried
-     ├── ToolError               ffmpeg, ffprobe or the packager failed: retried
+     ├── VerificationError       an output differs from the plan: retried once if it stays the same
+     ├── NoRoomError             this host's disk is too full for the work: retried
+     ├── ToolError               ffmpeg, ffprobe or the packager failed: retried once if it stays the same
      │    └── ToolKilledError    ... by a signal (worker lost, out of memory): retried
+     │         ├── ToolStalledError   ... by us, because it made no progress: retried
+     │         └── ToolOverdueError   ... by us, because its time was up: retried once if it stays the same
      └── StorageError            a store or the network failed: retried
           ├── ObjectNotFoundError   the object is not there
           ├── ObjectChangedError    the object is not, or no longer, the version that was asked for
           └── CorruptObjectError    the object's bytes are not those that were written
 
 Messages are for the person who reads the task log: they name the field, stream or object, what
-was found, and what would be right. Whether to retry is decided in one place, the retry policy of
-``dags/vod_transcode.py``; nothing here knows Airflow.
+was found, and what would be right. Whether to retry is decided in one place, ``operators/retry.py``;
+nothing here knows Airflow.
 """
 
 from __future__ import annotations
@@ -48,6 +51,10 @@ class VerificationError(VodError):
     """A step's output differs from what was planned, so it was thrown away."""
 
 
+class NoRoomError(VodError):
+    """The local disk has less room than the work needs; others may give some back."""
+
+
 class ToolError(VodError):
     """A media tool failed. Carries its evidence: argv, return code, the end of its stderr."""
 
@@ -69,6 +76,28 @@ class ToolKilledError(ToolError):
 
     def describe(self) -> str:
         return f"{self.argv[0].rsplit('/', 1)[-1]} was killed by signal {-self.returncode}"
+
+
+class ToolStalledError(ToolKilledError):
+    """A media tool neither read its input nor wrote output, so it was stopped."""
+
+    def __init__(self, argv: Sequence[str], returncode: int, stderr_tail: str, *, idle_s: float) -> None:
+        self.idle_s = idle_s
+        super().__init__(argv, returncode, stderr_tail)
+
+    def describe(self) -> str:
+        return f"{self.argv[0].rsplit('/', 1)[-1]} made no progress for {self.idle_s:.0f} s and was stopped"
+
+
+class ToolOverdueError(ToolKilledError):
+    """A media tool was still at work when its time was up, so it was stopped."""
+
+    def __init__(self, argv: Sequence[str], returncode: int, stderr_tail: str, *, limit_s: float) -> None:
+        self.limit_s = limit_s
+        super().__init__(argv, returncode, stderr_tail)
+
+    def describe(self) -> str:
+        return f"{self.argv[0].rsplit('/', 1)[-1]} was not done after {self.limit_s:.0f} s and was stopped"
 
 
 class StorageError(VodError):

@@ -95,6 +95,35 @@ class VodSettings(BaseSettings):
         description="How long the janitor keeps what is not needed any more: intermediate files since they "
         "were last written, versions since players saw them last",
     )
+    callback_conn_id: str | None = Field(
+        None,
+        min_length=1,
+        description="Airflow connection whose password signs the callbacks; without it they are not signed",
+    )
+    callback_limit_s: float = Field(
+        60,
+        gt=0,
+        le=3600,
+        description="Seconds after which a callback that the CMS does not take is given up; "
+        "the video does not wait for it",
+    )
+    stall_timeout_s: float = Field(
+        120,
+        gt=0,
+        description="Seconds without progress after which a media tool is stopped and the task tried again",
+    )
+    tool_time_factor: float = Field(
+        60,
+        gt=0,
+        description="Seconds that a media tool may take for each second of media that it works on, "
+        "beyond 10 minutes",
+    )
+    task_timeout_s: int = Field(
+        43_200,
+        ge=60,
+        description="Seconds after which a try of any task is stopped, whatever it waits for "
+        "(Airflow's `execution_timeout`)",
+    )
 
     max_source_bytes: int = Field(10**12, ge=1, description="Largest source that is taken, bytes")
     max_duration_s: int = Field(43_200, ge=1, description="Longest source that is taken, seconds")

@@ -77,7 +77,7 @@ def test_an_s3_server_that_does_not_answer(run_dag, stores: Path, monkeypatch: p
     monkeypatch.setenv("AIRFLOW_CONN_VOD_CLOSED", s3_connection(endpoint))
     configure(monkeypatch, aws_conn_id="vod_closed")
 
-    message = refused(run_dag, stores, source="s3://bucket/video.mp4")
+    message = refused(run_dag, stores, retries=0, source="s3://bucket/video.mp4")
 
     assert "bucket" in message and endpoint in message
 

@@ -12,9 +12,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError
+from tools import FFMPEG
+from vod_operators.errors import (
+    InvalidInputError,
+    ToolError,
+    ToolKilledError,
+    ToolOverdueError,
+    ToolStalledError,
+)
 from vod_operators.runners.base import STDERR_LINES
 from vod_operators.runners.local import LocalRunner
+from vod_operators.runners.progress import ProgressReader
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
 PATIENCE_S = 30
@@ -139,15 +147,20 @@ def test_output_that_is_not_utf_8(tmp_path: Path) -> None:
     assert lines == ["a\ufffdb"]
 
 
+WRAPPER = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SLEEPER!r}])"
+"""A wrapper script that waits for the tool instead of becoming it."""
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_the_command_dies_with_its_task(tmp_path: Path, how: signal.Signals) -> None:
+@pytest.mark.parametrize("command", [SLEEPER, WRAPPER], ids=["tool", "wrapper"])
+def test_the_command_dies_with_its_task(tmp_path: Path, how: signal.Signals, command: str) -> None:
     task = (
         "import sys; from pathlib import Path; from vod_operators.runners.local import LocalRunner\n"
         "LocalRunner().run([sys.executable, '-c', sys.argv[1]], folder=Path('.'),"
         " on_line=lambda line: print(line, flush=True))"
     )
     parent = subprocess.Popen(
-        python(task, SLEEPER),
+        python(task, command),
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         text=True,
@@ -155,11 +168,20 @@ def test_the_command_dies_with_its_task(tmp_path: Path, how: signal.Signals) -> 
     )
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
-    assert psutil.pid_exists(child)
+    started = psutil.Process(parent.pid).children(recursive=True)
+    assert child in [process.pid for process in started] and len(started) >= 2
     parent.send_signal(how)
     parent.wait(PATIENCE_S)
     parent.stdout.close()
-    assert gone(child)
+    assert all(gone(process.pid) for process in started)
+
+
+def test_nothing_is_left_of_a_command_that_ended(tmp_path: Path) -> None:
+    before = {process.pid for process in psutil.Process().children(recursive=True)}
+    LocalRunner().run(["true"], folder=tmp_path)
+    with pytest.raises(ToolError):
+        LocalRunner().run(["false"], folder=tmp_path)
+    assert {process.pid for process in psutil.Process().children(recursive=True)} <= before
 
 
 def test_a_tool_that_is_not_there(tmp_path: Path) -> None:
@@ -184,3 +206,89 @@ def test_a_full_host_is_no_fault_of_the_tool(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(subprocess, "Popen", refuse)
     with pytest.raises(BlockingIOError):
         LocalRunner().run(["true"], folder=tmp_path)
+
+
+# --- no progress ----------------------------------------------------------------------------
+
+
+def test_a_command_that_gets_no_further_is_stopped(tmp_path: Path) -> None:
+    found: list[str] = []
+    with pytest.raises(ToolStalledError, match=r"made no progress for \d s and was stopped") as error:
+        LocalRunner(1).run(python(SLEEPER), folder=tmp_path, on_line=found.append)
+    assert error.value.returncode == -9 and isinstance(error.value, ToolKilledError)
+    assert not psutil.pid_exists(int(found[0]))
+
+
+def test_a_stopped_ffmpeg_is_a_stalled_one(tmp_path: Path) -> None:
+    """As a hung disk or a deadlock leaves it: there, but doing nothing."""
+    runner = LocalRunner(1)
+
+    def on_line(line: str) -> None:
+        if line.startswith("out_time_us=") and runner._process is not None:
+            os.kill(runner._process.pid, signal.SIGSTOP)
+
+    argv = [FFMPEG, "-v", "error", "-nostdin", "-progress", "pipe:1", "-stats_period", "0.1"]
+    argv += ["-re", "-f", "lavfi", "-i", "testsrc2=d=60", "-f", "null", "-"]
+    with pytest.raises(ToolStalledError):
+        runner.run(argv, folder=tmp_path, on_line=on_line)
+
+
+def test_lines_that_repeat_a_position_are_no_progress(tmp_path: Path) -> None:
+    reader = ProgressReader(10, lambda _: None)
+    code = "import time\nwhile True: print('out_time_us=5', flush=True); time.sleep(0.05)"
+    with pytest.raises(ToolStalledError):
+        LocalRunner(1).run(python(code), folder=tmp_path, on_line=reader, position=reader.position)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param("print(1, flush=True)", id="writes"),
+        pytest.param("os.pread(file, 9, 0)", id="reads"),
+        pytest.param(
+            "subprocess.run(['cat', sys.argv[1]], stdout=subprocess.DEVNULL)", id="has others do it"
+        ),
+    ],
+)
+def test_what_works_quietly_is_left_alone(tmp_path: Path, code: str) -> None:
+    (tmp_path / "file").write_text("something")
+    begin = f"import os, subprocess, sys, time; file = os.open({str(tmp_path / 'file')!r}, os.O_RDONLY)"
+    repeat = f"for _ in range(25): {code}; time.sleep(0.1)"
+    LocalRunner(1).run(python(f"{begin}\n{repeat}", str(tmp_path / "file")), folder=tmp_path)
+
+
+def test_a_moving_position_is_progress(tmp_path: Path) -> None:
+    """A decoder that flushes neither reads nor tells of files, but its time moves."""
+    reader = ProgressReader(10, lambda _: None)
+    code = "import time\nfor n in range(25): print(f'out_time_us={n}', flush=True); time.sleep(0.1)"
+    LocalRunner(1).run(python(code), folder=tmp_path, on_line=reader, position=reader.position)
+
+
+def test_reading_without_a_moving_position_is_progress(tmp_path: Path) -> None:
+    """A chunk behind a far key frame: minutes are decoded before its first picture."""
+    reader = ProgressReader(10, lambda _: None)
+    code = "import time\nfor _ in range(25): open('/dev/zero', 'rb').read(9); time.sleep(0.1)"
+    LocalRunner(1).run(python(code), folder=tmp_path, on_line=reader, position=reader.position)
+
+
+def test_a_command_whose_time_is_up_is_stopped(tmp_path: Path) -> None:
+    code = "import time\nwhile True: print(1, flush=True); time.sleep(0.05)"
+    with pytest.raises(ToolOverdueError, match="was not done after 1 s and was stopped"):
+        LocalRunner(1).run(python(code), folder=tmp_path, limit_s=1)
+
+
+def test_a_host_that_cannot_start_the_guard_keeps_no_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = subprocess.Popen
+
+    def refuse(argv: list[str], **options: object) -> object:
+        if argv[0] == "/bin/sh":
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return real(argv, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    before = {process.pid for process in psutil.Process().children()}
+    with pytest.raises(BlockingIOError):
+        LocalRunner().run(python(SLEEPER), folder=tmp_path)
+    assert {process.pid for process in psutil.Process().children()} <= before

@@ -53,8 +53,9 @@ class VodEncodeAudioOperator(VodBaseOperator):
         split = job.source_keys.marker("split")
         source = checkpoint.require(self.temp, split, step="split")
         samples = timeline.audio_samples(audio)
-        begin = time.monotonic()
-        with self.scratch() as folder:
+        begin, media_s = time.monotonic(), samples / audio.sample_rate
+        needed = self.fetched_bytes(source.objects[audio.track]) + media_s * audio.bitrate_bps / 8
+        with self.scratch(needed) as folder:
             with checkpoint.relying_on(self.temp, split, step="split"):
                 checkpoint.obtain(self.temp, source.objects[audio.track], folder / "audio.nut")
             found, encoded = self._encode(context, job, audio, timeline, folder)
@@ -76,20 +77,27 @@ class VodEncodeAudioOperator(VodBaseOperator):
     ) -> tuple[list[str], int]:
         """Write ``audio.mp4``; returns what the decoder complained of, and the samples in it."""
         samples = timeline.audio_samples(audio)
-        progress = self.progress(context, job, samples / audio.sample_rate)
+        media_s = samples / audio.sample_rate
+        progress = self.progress(context, job, media_s)
 
         def encode(source: str, time_base: Fraction) -> list[str]:
             argv = ffmpeg.encode_audio(
                 self.tools.ffmpeg, source, "audio.mp4", audio=audio, time_base=time_base, samples=samples
             )
-            return self.runner.run(argv, folder=folder, on_line=progress)
+            return self.runner.run(
+                argv,
+                folder=folder,
+                on_line=progress,
+                position=progress.position,
+                limit_s=self.tool_limit_s(media_s),
+            )
 
         messages = encode("audio.nut", timeline.sounds[audio.track].time_base)
         encoded, whole = _measure(folder / "audio.mp4")
         if not whole:
             self.log.info("%s: its channels or its rate change on the way: decoded first", audio.name)
             argv = ffmpeg.decode_audio(self.tools.ffmpeg, "audio.nut", "samples.nut", audio=audio)
-            messages = self.runner.run(argv, folder=folder, on_line=progress)
+            messages = self.runner.run(argv, folder=folder, on_line=progress, position=progress.position)
             encode("samples.nut", Fraction(1, audio.sample_rate))
             encoded, whole = _measure(folder / "audio.mp4")
             if not whole:

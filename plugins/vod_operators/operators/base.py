@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from airflow.sdk import BaseOperator, Context
 
@@ -17,13 +16,16 @@ from vod_operators.errors import InvalidInputError
 from vod_operators.media import probe
 from vod_operators.media.models import Timeline
 from vod_operators.operators.job import Job
+from vod_operators.operators.webhook import Event, EventKind, deliver, event_id
 from vod_operators.runners.base import Runner
 from vod_operators.runners.local import LocalRunner
 from vod_operators.runners.progress import Progress, ProgressReader
+from vod_operators.runners.scratch import scratch_folder
 from vod_operators.runners.tools import Tools
 from vod_operators.settings import VodSettings, get_settings
 from vod_operators.storage import checkpoint, claim
 from vod_operators.storage.base import Storage
+from vod_operators.storage.checkpoint import Stored
 from vod_operators.storage.claim import Claim
 from vod_operators.storage.keys import claim_key
 from vod_operators.storage.stores import storage_for
@@ -31,6 +33,8 @@ from vod_operators.storage.stores import storage_for
 PROGRESS_KEY = "progress"
 """Key in the task's state store: ``{"percent": 41.5, "speed": 2.3}``."""
 
+TOOL_LIMIT_FLOOR_S = 600
+"""What a tool may take however short the media is."""
 
 WATCHERS: list[Callable[[Context, Progress], None]] = []
 """Told how far the encoding tasks of this process are: how ``vod run`` shows progress."""
@@ -54,7 +58,7 @@ class VodBaseOperator(BaseOperator):
     @cached_property
     def runner(self) -> Runner:
         """What runs the media tools."""
-        return LocalRunner()
+        return LocalRunner(self.settings.stall_timeout_s)
 
     def on_kill(self) -> None:
         """End the media tool; called within the task's process when Airflow stops it."""
@@ -102,6 +106,56 @@ class VodBaseOperator(BaseOperator):
         if time.monotonic() - self._claimed_at > self.settings.claim_ttl_s / 3:
             self.hold_claim(context, video_id)
 
+    def tell_cms(
+        self,
+        context: Context,
+        url: str,
+        event: EventKind,
+        video_id: str,
+        *,
+        limit_s: float | None = None,
+        **details: Any,
+    ) -> None:
+        """Send an event to a callback URL; never fails, and takes no longer than ``limit_s``.
+
+        :param url: empty for nowhere.
+        :param limit_s: seconds, if fewer than the deployment's limit.
+        :param details: of the event: ``result``, or ``failure`` and ``failed_tasks``.
+        """
+        if url in ("", "None"):
+            return
+        run, limit = context["dag_run"], self.settings.callback_limit_s
+        try:
+            message = Event(
+                event=event,
+                event_id=event_id(self.run_name(context), run.clear_number or 0, event),
+                video_id=video_id,
+                run_id=run.run_id,
+                run_url=run_url(run.dag_id, run.run_id),
+                **details,
+            )
+            secret = self._callback_secret()
+        except Exception as error:  # whatever it is, it is no reason to fail a video
+            self.log.error("callback_url: the CMS is not told %r: %s", event, error)
+            return
+        if deliver(url, message, secret=secret, limit_s=min(limit, limit_s or limit), log=self.log.warning):
+            self.log.info("the CMS was told %r", event)
+
+    def _callback_secret(self) -> str | None:
+        from airflow.sdk import Connection  # here, because the DAG file is parsed again for every task
+
+        conn_id = self.settings.callback_conn_id
+        if conn_id is None:
+            self.log.warning("the callback is not signed: VOD_CALLBACK_CONN_ID names no Airflow connection")
+            return None
+        secret: str | None = Connection.get(conn_id).password
+        if not secret:
+            raise InvalidInputError(
+                f"Airflow connection {conn_id!r} (VOD_CALLBACK_CONN_ID) has no password; "
+                "put the secret there that signs the callbacks"
+            )
+        return secret
+
     def open_job(self, context: Context, plan_uri: str) -> Job:
         """The job at ``plan_uri``, with the video's claim held."""
         with checkpoint.relying_on(self.temp, plan_uri, step="prepare"):
@@ -115,19 +169,17 @@ class VodBaseOperator(BaseOperator):
         with checkpoint.relying_on(self.temp, keys.marker("split"), step="split"):
             return checkpoint.read_document(self.temp, keys.timeline, Timeline)
 
-    @contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """A folder of this worker's disk, gone when the step ends."""
-        root = self.settings.work_dir
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(prefix="vod-", dir=root))
-        except (PermissionError, FileExistsError, NotADirectoryError) as error:
-            raise InvalidInputError(f"VOD_WORK_DIR: {root} cannot be written: {error.strerror}") from error
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    def scratch(self, needed_bytes: float = 0) -> AbstractContextManager[Path]:
+        """A folder of this worker's disk with room for so much, gone when the step ends."""
+        return scratch_folder(self.settings.work_dir, round(needed_bytes))
+
+    def fetched_bytes(self, stored: Stored) -> int:
+        """What ``checkpoint.obtain`` takes of the scratch disk for that object of the temp store."""
+        return stored.size_bytes if self.temp.local_path(stored.uri) is None else 0
+
+    def tool_limit_s(self, media_s: float) -> float:
+        """Seconds that a tool may work on so many seconds of media."""
+        return TOOL_LIMIT_FLOOR_S + self.settings.tool_time_factor * media_s
 
     def progress(self, context: Context, job: Job, seconds: float) -> ProgressReader:
         """Takes ffmpeg's progress lines, shows them in the task's state in Airflow, and keeps the claim.
@@ -166,3 +218,11 @@ class VodBaseOperator(BaseOperator):
         lines: list[str] = []
         self.runner.run(probe.probe(self.tools.ffprobe, file), folder=folder, on_line=lines.append)
         return "\n".join(lines)
+
+
+def run_url(dag_id: str, run_id: str) -> str:
+    """The run in Airflow's UI."""
+    from airflow.sdk.configuration import conf
+
+    base = str(conf.get("api", "base_url", fallback="http://localhost:8080"))
+    return f"{base.rstrip('/')}/dags/{quote(dag_id)}/runs/{quote(run_id, safe='')}"

@@ -27,6 +27,9 @@ from vod_operators.storage.keys import WorkKeys, check_video_id
 from vod_operators.storage.probe import require_conditional_writes
 from vod_operators.storage.redact import redact
 
+STARTED_LIMIT_S = 10
+"""All that the work waits for a CMS that does not answer."""
+
 
 class VodPrepareOperator(VodBaseOperator):
     """Check the request, claim the video, probe the source and write ``plan.json``.
@@ -35,18 +38,27 @@ class VodPrepareOperator(VodBaseOperator):
     :param source: URI of the original: ``s3://``, ``http(s)://`` or ``file://``.
     :param preset: name of a preset.
     :param chunk_seconds: target length of a chunk; empty for the deployment's default.
+    :param callback_url: told that the work has begun; empty for nowhere.
     """
 
-    template_fields: Sequence[str] = ("video_id", "source", "preset", "chunk_seconds")
+    template_fields: Sequence[str] = ("video_id", "source", "preset", "chunk_seconds", "callback_url")
 
     def __init__(
-        self, *, video_id: str, source: str, preset: str, chunk_seconds: str = "", **kwargs: Any
+        self,
+        *,
+        video_id: str,
+        source: str,
+        preset: str,
+        chunk_seconds: str = "",
+        callback_url: str = "",
+        **kwargs: Any,
     ) -> None:
         super().__init__(multiple_outputs=True, **kwargs)
         self.video_id = video_id
         self.source = source
         self.preset = preset
         self.chunk_seconds = chunk_seconds
+        self.callback_url = callback_url
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns ``{"plan": URI, "renditions": [...], "audio": [...]}``; also pushed key by key.
@@ -69,6 +81,7 @@ class VodPrepareOperator(VodBaseOperator):
         )
         keys, job = self._store(plan, found)
         self.log.info("%s: %s", self.video_id, ", ".join(r.label for r in plan.renditions) or "no renditions")
+        self.tell_cms(context, self.callback_url, "started", self.video_id, limit_s=STARTED_LIMIT_S)
         return {
             "plan": keys.plan,
             "version": job.version,

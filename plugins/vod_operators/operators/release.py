@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from airflow.sdk import Context
 
 from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.retry import FAILURE_KEY
+from vod_operators.operators.webhook import Failure
 from vod_operators.storage import claim
 from vod_operators.storage.keys import claim_key
-from vod_operators.storage.redact import redact
-
-CALLBACK_WAITS_S = (2, 10)
-"""Between the tries to tell a CMS that is away for a moment."""
 
 
 class VodReleaseOperator(VodBaseOperator):
@@ -38,39 +35,35 @@ class VodReleaseOperator(VodBaseOperator):
         self.result = result
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns the outcome: ``{"video_id", "run_id", "state"}`` and ``"result"`` or ``"failed_tasks"``."""
+        """Returns the outcome: ``{"video_id", "run_id", "state"}``, and ``"result"`` or ``"failure"`` and
+        ``"failed_tasks"``.
+        """
         outcome: dict[str, Any] = {"video_id": self.video_id, "run_id": context["dag_run"].run_id}
-        if self.result:
-            outcome |= {"state": "done", "result": self.result}
-        else:
-            outcome |= {"state": "failed", "failed_tasks": self._failed_tasks(context)}
+        details: dict[str, Any] = {"result": self.result} if self.result else self._failure(context)
+        outcome |= {"state": "done" if self.result else "failed"} | details
         released = claim.release(
             self.temp, claim_key(self.settings.temp_uri, self.video_id), owner=self.run_name(context)
         )
         self.log.info(
             "%s: %s; claim %s", self.video_id, outcome["state"], "released" if released else "not held"
         )
-        if self.callback_url:
-            self._notify(outcome)
+        self.tell_cms(context, self.callback_url, outcome["state"], self.video_id, **details)
         return outcome
 
-    def _failed_tasks(self, context: Context) -> list[str]:
-        run = context["dag_run"]
-        states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id])
-        return sorted(task for task, state in states.get(run.run_id, {}).items() if state == "failed")
-
-    def _notify(self, outcome: dict[str, Any]) -> None:
-        import httpx  # here, because the DAG file is parsed again for every task
-
-        for wait_s in (*CALLBACK_WAITS_S, None):
-            try:
-                httpx.post(self.callback_url, json=outcome, timeout=10).raise_for_status()
-                return
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                # Not the error's text: it quotes the URL, which may hold a secret.
-                status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
-                why = f"HTTP {status}" if status else type(error).__name__
-                self.log.warning("callback_url: %s was not told: %s", redact(self.callback_url), why)
-                if wait_s is None or (status is not None and status < 500):
-                    return
-            time.sleep(wait_s)
+    def _failure(self, context: Context) -> dict[str, Any]:
+        run, instance = context["dag_run"], context["ti"]
+        states = instance.get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
+        failed = sorted(task for task, state in states.items() if state == "failed")
+        # What the retry policy left behind. Of a cleared run, tasks that have not run again still have
+        # their old reason, but have not failed this time.
+        left = instance.xcom_pull(task_ids=sorted(context["dag"].task_ids), key=FAILURE_KEY)
+        known = [Failure.model_validate(item[1]) for item in left or [] if item and item[0] in failed]
+        # What came first is why the others failed, if they did.
+        first = min(known, key=lambda failure: str(failure.at), default=None)
+        if first is None and failed:
+            first = Failure(
+                step=failed[0], reason="it was stopped, killed, or its worker was lost; its log may tell more"
+            )
+        elif first is None:
+            first = Failure(step=self.task_id, reason="the run was stopped before it was done")
+        return {"failure": first.model_dump(mode="json", exclude_none=True), "failed_tasks": failed}

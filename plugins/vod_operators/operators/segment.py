@@ -66,7 +66,8 @@ class VodSegmentHlsOperator(VodBaseOperator):
         audio = next((audio for audio in plan.audio if audio.name == name), None)
         step, made = ("audio", name) if audio else ("concat", f"track-{name}")
         source = checkpoint.require(self.temp, keys.marker(made), step=step)
-        with self.scratch() as folder:
+        track_bytes = source.objects[name].size_bytes
+        with self.scratch(self.fetched_bytes(source.objects[name]) + track_bytes) as folder:
             with checkpoint.relying_on(self.temp, keys.marker(made), step=step):
                 checkpoint.obtain(self.temp, source.objects[name], folder / "track.mp4")
             argv = ffmpeg.package(

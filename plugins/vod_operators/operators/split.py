@@ -26,6 +26,7 @@ from vod_operators.media.plan import plan_timeline
 from vod_operators.media.probe import PacketTimes
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.job import Job
+from vod_operators.runners.scratch import check_room
 from vod_operators.storage import checkpoint
 from vod_operators.storage.base import ObjectInfo
 from vod_operators.storage.checkpoint import Marker, Stored
@@ -101,7 +102,9 @@ class VodSplitOperator(VodBaseOperator):
         return timeline
 
     def _split(self, context: Context, job: Job) -> Timeline:
-        with self.scratch() as folder:
+        size = job.plan.source.size_bytes
+        is_here = self.storage(self.source).local_path(self.source) is not None
+        with self.scratch(0 if is_here else size) as folder:
             self._place_source(job, folder / "source")
             try:
                 return self._split_file(context, job, folder)
@@ -158,6 +161,9 @@ class VodSplitOperator(VodBaseOperator):
 
     def _repair(self, plan: Plan, why: str, folder: Path, *, decode: bool) -> _Media:
         self.log.info("source: %s: it is written anew before it is cut", why)
+        check_room(
+            self.settings.work_dir, plan.source.size_bytes
+        )  # at least as large: it is copied, or decoded
         layout, file = probe.layout_of(plan), f"repaired-{int(decode)}.nut"
         argv = ffmpeg.repair(self.tools.ffmpeg, "source", file, layout=layout, decode=decode)
         self.runner.run(argv, folder=folder)

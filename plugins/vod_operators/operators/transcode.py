@@ -18,7 +18,7 @@ from vod_operators.media.models import Chunk, Plan, Timeline
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.job import Job
 from vod_operators.storage import checkpoint
-from vod_operators.storage.checkpoint import Marker
+from vod_operators.storage.checkpoint import Marker, Stored
 
 BLOCK_BYTES = 1 << 20
 
@@ -56,7 +56,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
         # The whole split's marker: if the chunk's own is lost, clearing the split would not write it again.
         source = checkpoint.require(self.temp, split[1], step="split")
         begin = time.monotonic()
-        with self.scratch() as folder:
+        with self.scratch(self._needed_bytes(job, chunk, source.objects[chunk.name])) as folder:
             with checkpoint.relying_on(self.temp, *split, step="split"):
                 checkpoint.obtain(self.temp, source.objects[chunk.name], folder / "chunk.nut")
             outputs = {rendition.name: f"{rendition.name}.mp4" for rendition in job.plan.renditions}
@@ -80,6 +80,12 @@ class VodTranscodeChunkOperator(VodBaseOperator):
                 self.temp, keys.marker(chunk.name), Marker(objects=stored, facts=facts)
             ).facts
 
+    def _needed_bytes(self, job: Job, chunk: Chunk, source: Stored) -> float:
+        """At most: each rendition as large as its rate control lets it become."""
+        seconds = float(job.plan.seconds(_encoded_frames(job.plan, chunk)))
+        bits = sum(r.max_bitrate_bps * seconds + r.buffer_bits for r in job.plan.renditions)
+        return self.fetched_bytes(source) + bits / 8
+
     def _encode(
         self,
         context: Context,
@@ -97,9 +103,15 @@ class VodTranscodeChunkOperator(VodBaseOperator):
             argv = ffmpeg.transcode_chunk(
                 self.tools.ffmpeg, source, outputs, plan=plan, chunk=chunk, timeline=timeline
             )
-            frames = chunk.lead_in + chunk.frames + plan.lead_out(chunk)
-            progress = self.progress(context, job, float(plan.seconds(frames)))
-            return self.runner.run(argv, folder=folder, on_line=progress)
+            seconds = float(plan.seconds(_encoded_frames(plan, chunk)))
+            progress = self.progress(context, job, seconds)
+            return self.runner.run(
+                argv,
+                folder=folder,
+                on_line=progress,
+                position=progress.position,
+                limit_s=self.tool_limit_s(seconds),
+            )
 
         try:
             return complaints(run("chunk.nut"), plan.source.video.codec)
@@ -111,6 +123,10 @@ class VodTranscodeChunkOperator(VodBaseOperator):
                 raise
             run(None)
             return [NOTHING_DECODED, *complaints(lines, plan.source.video.codec)]
+
+
+def _encoded_frames(plan: Plan, chunk: Chunk) -> int:
+    return chunk.lead_in + chunk.frames + plan.lead_out(chunk)
 
 
 def encoded_part(path: Path, name: str, plan: Plan, chunk: Chunk) -> Part:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+Position = Callable[[], object]
+"""How far the command is; what counts is that it changes."""
+
 Line = Callable[[str], None]
 """Takes one line of the tool's stdout, without its end."""
 
@@ -16,14 +19,26 @@ STDERR_LINES = 40
 class Runner(Protocol):
     """Runs one command at a time in a folder, and ends it when its task ends, however that ends."""
 
-    def run(self, argv: Sequence[str], *, folder: Path, on_line: Line | None = None) -> list[str]:
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        folder: Path,
+        on_line: Line | None = None,
+        position: Position | None = None,
+        limit_s: float | None = None,
+    ) -> list[str]:
         """Run the command to its end.
 
         :param folder: what the command's relative file names are relative to.
         :param on_line: called with each line of stdout as it comes.
+        :param position: how far the command is, if its lines say so. Without it, what it writes counts.
+        :param limit_s: seconds that it may take.
         :return: the last lines of stderr: what a tool that succeeded still warned of.
         :raises ToolError: it ended with another code than 0.
         :raises ToolKilledError: a signal ended it.
+        :raises ToolStalledError: it got no further for too long, so it was stopped.
+        :raises ToolOverdueError: its time was up, so it was stopped.
         :raises InvalidInputError: the tool is not there or cannot be executed.
         """
 

@@ -15,11 +15,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError
-from vod_operators.runners.base import STDERR_LINES, Line
+from vod_operators.errors import (
+    InvalidInputError,
+    ToolError,
+    ToolKilledError,
+    ToolOverdueError,
+    ToolStalledError,
+)
+from vod_operators.runners.base import STDERR_LINES, Line, Position
 
 _PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 """The host is out of processes, memory or files: no fault of the tool's, and better in a moment."""
+
+LOOK_EVERY_S = 2.0
+"""How often it is looked whether a command gets on."""
 
 _PR_SET_PDEATHSIG = 1
 # Loaded here: between fork and exec nothing may import or take a lock.
@@ -33,17 +42,37 @@ def _die_with_parent(parent: int) -> None:
             os._exit(1)
 
 
+_GUARD = 'read -r done || kill -s KILL -- "-$0"'
+"""Waits at a pipe from this process, whose end is an empty read: then nobody is left to end the command."""
+
+
 class LocalRunner:
     """A child process in a process group of its own, which the kernel kills if this one dies.
 
+    What the child has started itself gets no such signal, so a guard ends the whole group: a command
+    may be somebody's wrapper script.
+
     ``run`` must be called from a thread that lives as long as the command: Linux sends the
     parent-death signal when the thread that started the child ends.
+
+    :param stall_timeout_s: how long a command may get no further: neither read, nor write (or, if its
+        lines tell its position, move on). Reading counts, because a chunk may begin with minutes of
+        pictures that are decoded only for those after them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stall_timeout_s: float = 120) -> None:
+        self._stall_timeout_s = stall_timeout_s
         self._process: subprocess.Popen[str] | None = None
 
-    def run(self, argv: Sequence[str], *, folder: Path, on_line: Line | None = None) -> list[str]:
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        folder: Path,
+        on_line: Line | None = None,
+        position: Position | None = None,
+        limit_s: float | None = None,
+    ) -> list[str]:
         """See ``Runner.run``."""
         parent = os.getpid()
         try:
@@ -67,11 +96,25 @@ class LocalRunner:
                 "VOD_PACKAGER or reinstall the package"
             ) from error
         self._process = process
+        try:
+            guard = subprocess.Popen(
+                ["/bin/sh", "-c", _GUARD, str(process.pid)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError:
+            self.kill()
+            process.communicate()
+            raise
         tail: deque[str] = deque(maxlen=STDERR_LINES)
         assert process.stdout is not None and process.stderr is not None
         # Its own thread, because a tool that fills one pipe while we read the other would wait for ever.
         errors = threading.Thread(target=tail.extend, args=(_lines(process.stderr),), daemon=True)
         errors.start()
+        watch = _Watch(self, process.pid, position, self._stall_timeout_s, limit_s)
+        watch.start()
         try:
             for line in _lines(process.stdout):
                 if on_line is not None:
@@ -80,10 +123,16 @@ class LocalRunner:
         finally:
             self.kill()
             process.wait()
+            watch.end()
+            guard.communicate(b"done\n")
             errors.join()
             process.stdout.close()
             process.stderr.close()
             self._process = None
+        if returncode and watch.stalled_s is not None:
+            raise ToolStalledError(argv, returncode, "\n".join(tail), idle_s=watch.stalled_s)
+        if returncode and watch.overdue_s is not None:
+            raise ToolOverdueError(argv, returncode, "\n".join(tail), limit_s=watch.overdue_s)
         if returncode:
             kind = ToolKilledError if returncode < 0 else ToolError
             raise kind(argv, returncode, "\n".join(tail))
@@ -96,6 +145,71 @@ class LocalRunner:
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+class _Watch(threading.Thread):
+    """Kills a command that gets no further, or takes too long."""
+
+    def __init__(
+        self,
+        runner: LocalRunner,
+        session: int,
+        position: Position | None,
+        stall_timeout_s: float,
+        limit_s: float | None,
+    ) -> None:
+        super().__init__(name="watch", daemon=True)
+        self.stalled_s: float | None = None
+        self.overdue_s: float | None = None
+        self._runner, self._session, self._position = runner, session, position
+        self._stall_timeout_s, self._limit_s = stall_timeout_s, limit_s
+        self._ended = threading.Event()
+
+    def end(self) -> None:
+        self._ended.set()
+        self.join()
+
+    def run(self) -> None:
+        every_s = min(LOOK_EVERY_S, self._stall_timeout_s / 4)
+        seen: object = None
+        idle_s = spent_s = 0.0
+        # Looks are counted, not a clock read: time that this process was stopped itself does not count.
+        while not self._ended.wait(every_s):
+            now = self._signs()
+            idle_s = idle_s + every_s if now == seen is not None else 0.0
+            spent_s += every_s
+            seen = now
+            if idle_s >= self._stall_timeout_s:
+                self.stalled_s = idle_s
+            elif self._limit_s is not None and spent_s >= self._limit_s:
+                self.overdue_s = spent_s
+            else:
+                continue
+            self._runner.kill()
+            return
+
+    def _signs(self) -> object:
+        """What changes while the command gets on; None if that cannot be seen."""
+        moved = _bytes_moved(self._session)
+        if self._position is not None:
+            return (moved and moved[0], self._position())
+        return moved
+
+
+def _bytes_moved(session: int) -> tuple[int, int] | None:
+    """Bytes read and written by the command and all that it started; None if the host does not say."""
+    read = written = 0
+    found = False
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            # Behind the name, which may hold anything: state, parent, group, session.
+            if int((process / "stat").read_text().rpartition(")")[2].split()[3]) != session:
+                continue
+            counts = dict(line.split(": ") for line in (process / "io").read_text().splitlines())
+        except (OSError, IndexError, ValueError):
+            continue  # it has just ended, or it is not ours
+        read, written, found = read + int(counts["rchar"]), written + int(counts["wchar"]), True
+    return (read, written) if found else None
 
 
 def _lines(stream: IO[str]) -> Iterator[str]:

@@ -26,11 +26,14 @@ class ProgressReader:
     def __init__(self, seconds: float, report: Callable[[Progress], None]) -> None:
         self._seconds, self._report = seconds, report
         self._percent = self._speed = 0.0
+        self._out_time = ""
         self._reported = float("-inf")
 
     def __call__(self, line: str) -> None:
         """Take one line of stdout."""
         key, _, value = line.partition("=")
+        if key == "out_time_us":
+            self._out_time = value
         if key == "out_time_us" and value.lstrip("-").isdigit() and self._seconds > 0:
             self._percent = min(100.0, max(0.0, int(value) / 10_000 / self._seconds))
         elif key == "speed":
@@ -38,6 +41,10 @@ class ProgressReader:
         elif key == "progress" and (value == "end" or time.monotonic() - self._reported >= REPORT_EVERY_S):
             self._reported = time.monotonic()
             self._report(Progress(percent=100.0 if value == "end" else self._percent, speed=self._speed))
+
+    def position(self) -> str:
+        """The time that ffmpeg has written, in its words. It repeats its lines when it gets no further."""
+        return self._out_time
 
 
 def _number(text: str) -> float:

@@ -1,0 +1,175 @@
+"""Whether a failed task is tried again, and when: the one place that decides it.
+
+=============  ==========================================================  =============================
+kind           examples                                                    what happens
+=============  ==========================================================  =============================
+permanent      bad request or source, claimed video, lost work             fails at once
+temporary      store or network, a tool killed or stalled, no memory,      all retries, each twice as
+               no room on a disk, Airflow's API                            late as the one before
+repeatable     a tool's exit code, a wrong output, a time limit, a bug     one more try: if that fails in
+                                                                           the same way, it is given up
+=============  ==========================================================  =============================
+
+A task that is killed with its process or its worker never gets here: Airflow retries it by itself,
+with the same number of retries and delays.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+from datetime import datetime, timedelta, timezone
+from typing import Any, Literal
+
+from airflow.sdk import Context, RetryPolicy
+from airflow.sdk.definitions.retry_policy import RetryDecision
+from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
+
+from vod_operators.errors import (
+    ClaimedError,
+    InvalidInputError,
+    LostWorkError,
+    NoRoomError,
+    StorageError,
+    ToolError,
+    ToolKilledError,
+    ToolOverdueError,
+    VodError,
+)
+from vod_operators.operators.webhook import Failure
+
+RETRIES = 6
+FIRST_DELAY_S = 10
+"""10 + 20 + ... + 320 s is 630 s; the jitter may halve it: a store may be away for 5 minutes."""
+MAX_DELAY_S = 600
+
+JITTER = 0.5, 1.5
+"""Each delay is multiplied by something between, so that the tasks that a store's outage stopped do
+not come back to it all at once."""
+
+SEEN_KEY = "failed_with"
+"""Key in the task's state store, which survives retries: how the last try failed."""
+
+FAILURE_KEY = "failure"
+"""XCom of a failed task: ``[name, Failure]``, the name as Airflow spells it in a list of states
+(``transcode_2``). Airflow deletes it when the next try starts."""
+
+NO_MEANS = re.compile(
+    r"No space left on device|Disk quota exceeded|Cannot allocate memory|Out of memory|std::bad_alloc"
+    r"|Resource temporarily unavailable|Too many open files"
+)
+"""What tools say, with an ordinary exit code, when the host lacks something."""
+
+Kind = Literal["permanent", "temporary", "repeatable"]
+
+_LOG = logging.getLogger(__name__)
+
+
+def kind_of(error: BaseException) -> Kind:
+    """What is to be expected of another try."""
+    if isinstance(error, (InvalidInputError, ClaimedError, LostWorkError)):
+        return "permanent"
+    if isinstance(error, ToolOverdueError):
+        return "repeatable"
+    if isinstance(error, (StorageError, NoRoomError, ToolKilledError, OSError, MemoryError, SystemExit)):
+        return "temporary"
+    if isinstance(error, ToolError) and NO_MEANS.search(error.stderr_tail):
+        return "temporary"
+    if isinstance(error, (AirflowException, AirflowRuntimeError)):
+        return "temporary"
+    return "repeatable"
+
+
+def fingerprint(error: BaseException) -> str:
+    """The same for two failures of the same kind: without addresses and paths, which differ by chance."""
+    if isinstance(error, ToolError):
+        words = f"{error.describe()}: " + "\n".join(error.stderr_tail.strip().splitlines()[-5:])
+    else:
+        words = f"{type(error).__name__}: {error}"
+    return re.sub(r"0x[0-9a-fA-F]+", "0x", re.sub(r"(?<!\w)/[^\s'\":]+", "/", words))[:1000]
+
+
+def reason_of(error: BaseException) -> str:
+    """One line for a person who has no access to the log. Our own messages hold no secrets; others may."""
+    if isinstance(error, VodError):
+        return (str(error).strip().splitlines() or [type(error).__name__])[0][:500]
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror} ({type(error).__name__})"
+    return f"{type(error).__name__}; the task's log tells more"
+
+
+class VodRetryPolicy(RetryPolicy):
+    """Decides by the kind of the error, and leaves the reason behind for the callback."""
+
+    def evaluate(
+        self,
+        exception: BaseException,
+        try_number: int,
+        max_tries: int,
+        context: Context | None = None,
+    ) -> RetryDecision:
+        """Called by Airflow in the failed task's process."""
+        kind, reason = kind_of(exception), reason_of(exception)
+        if kind == "repeatable" and _failed_like_this_before(exception, context):
+            kind = "permanent"
+            reason = f"failed twice in the same way, so it is not tried again: {reason}"
+            _LOG.error("%s", reason)
+        _leave_behind(reason, context)
+        if kind == "permanent":
+            return RetryDecision.fail(reason)
+        # Of this life of the task: a clear grants it all its retries again.
+        retries = RETRIES if context is None else context["task"].retries or 0
+        number = max(1, retries - max_tries + try_number)
+        return RetryDecision.retry(delay(number), reason)
+
+
+def delay(number: int) -> timedelta:
+    """How long to wait before the ``number``-th retry, from 1."""
+    seconds = min(FIRST_DELAY_S * 2 ** min(number - 1, 20), MAX_DELAY_S)
+    return timedelta(seconds=seconds * random.uniform(*JITTER))
+
+
+def retry_args() -> dict[str, Any]:
+    """What every task of a DAG needs, as ``default_args``."""
+    return {
+        "retry_policy": VodRetryPolicy(),
+        "retries": RETRIES,
+        # For a task that died without asking the policy; Airflow adds a jitter of its own.
+        "retry_delay": timedelta(seconds=FIRST_DELAY_S),
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": timedelta(seconds=MAX_DELAY_S),
+    }
+
+
+def _failed_like_this_before(error: BaseException, context: Context | None) -> bool:
+    store: Any = context.get("task_state_store") if context else None
+    if store is None:
+        return False
+    now = fingerprint(error)
+    try:
+        if store.get(SEEN_KEY) == now:
+            return True
+        store.set(SEEN_KEY, now)
+    except Exception as problem:  # whatever Airflow's API says: then it is tried once more
+        _LOG.warning("how the task failed could not be remembered: %s", problem)
+    return False
+
+
+def _leave_behind(reason: str, context: Context | None) -> None:
+    if context is None:
+        return
+    instance = context["ti"]
+    failure = Failure(
+        step=instance.task_id,
+        item=getattr(instance, "rendered_map_index", None),
+        reason=reason,
+        log_url=instance.log_url,
+        at=datetime.now(timezone.utc),
+    )
+    mapped = instance.map_index is not None and instance.map_index >= 0
+    name = f"{instance.task_id}_{instance.map_index}" if mapped else instance.task_id
+    try:
+        instance.xcom_push(key=FAILURE_KEY, value=[name, failure.model_dump(mode="json")])
+    except Exception as problem:  # for instance: the task was marked failed, so it may write no more
+        _LOG.warning("the reason could not be left for the callback: %s", problem)

@@ -1,0 +1,108 @@
+"""A task's folder on its worker's disk: there is room for it, and it goes when the task goes.
+
+::
+
+    {root}/                      locked for moments, while folders come and go
+    {root}/task-XXXXXXXX/lock    locked by the task for as long as it lives
+    {root}/task-XXXXXXXX/files/  what the task works in
+    {root}/dead-XXXXXXXX/        of a task that is no more; being removed
+
+The lock is the kernel's (``flock``), so it ends with the process, however that ends, and it is seen
+from another container on the same disk. Whoever starts next on that disk removes what the dead left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vod_operators.errors import InvalidInputError, NoRoomError
+
+TASK, DEAD = "task-", "dead-"
+
+
+@contextmanager
+def scratch_folder(root: Path, needed_bytes: int = 0) -> Iterator[Path]:
+    """A new empty folder, removed at the end.
+
+    :param needed_bytes: what is known to be written into it.
+    :raises NoRoomError: the disk has less room than that.
+    :raises InvalidInputError: ``root`` cannot be written.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with _locked(root) as locked:
+            if locked:  # else a newborn without its lock yet would look dead
+                _set_dead_aside(root)
+            folder = Path(tempfile.mkdtemp(prefix=TASK, dir=root))
+            lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            # Without locks on this file system nothing is ever taken for dead; see _set_dead_aside.
+            with contextlib.suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+        raise InvalidInputError(f"VOD_WORK_DIR: {root} cannot be written: {error.strerror}") from error
+    try:
+        for dead in root.glob(f"{DEAD}*"):
+            shutil.rmtree(dead, ignore_errors=True)
+        check_room(root, needed_bytes)
+        files = folder / "files"
+        files.mkdir()
+        yield files
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def check_room(root: Path, needed_bytes: int) -> None:
+    """:raises NoRoomError: the disk of ``root`` has less free than ``needed_bytes``."""
+    free = shutil.disk_usage(root).free
+    if free < needed_bytes:
+        raise NoRoomError(
+            f"VOD_WORK_DIR: {root} has {_size(free)} free, but this step needs {_size(needed_bytes)}; "
+            "make room, or point VOD_WORK_DIR at a larger disk"
+        )
+
+
+def _set_dead_aside(root: Path) -> None:
+    """Rename the folders whose task is dead. Quick, because the root's lock is held."""
+    for folder in root.glob(f"{TASK}*"):
+        try:
+            lock = os.open(folder / "lock", os.O_RDWR)
+        except FileNotFoundError:
+            lock = None  # its task died between two lines, or while it was removing it
+        except OSError:
+            continue  # another user's
+        try:
+            if lock is not None:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            folder.rename(folder.with_name(DEAD + folder.name.removeprefix(TASK)))
+        except OSError:
+            continue  # it is alive, or it has just gone by itself, or nothing can be locked here
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Whether it could be: some network file systems have no locks on folders."""
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(lock)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 10**8 else f"{count / 1e6:.1f} MB"

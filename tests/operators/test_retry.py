@@ -1,0 +1,212 @@
+"""What is tried again, how often, and when."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+import pytest
+from airflow.sdk import RetryAction
+from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout
+
+from vod_operators import errors
+from vod_operators.errors import (
+    ClaimedError,
+    CorruptObjectError,
+    InvalidInputError,
+    LostWorkError,
+    NoRoomError,
+    StorageError,
+    ToolError,
+    ToolKilledError,
+    ToolOverdueError,
+    ToolStalledError,
+    VerificationError,
+)
+from vod_operators.operators.retry import (
+    FAILURE_KEY,
+    FIRST_DELAY_S,
+    MAX_DELAY_S,
+    RETRIES,
+    VodRetryPolicy,
+    delay,
+    fingerprint,
+    kind_of,
+    reason_of,
+)
+
+FFMPEG = ["/opt/bin/ffmpeg", "-i", "chunk.nut"]
+
+KINDS: list[tuple[BaseException, str]] = [
+    (InvalidInputError("source: is empty"), "permanent"),
+    (ClaimedError("video_id: another run"), "permanent"),
+    (LostWorkError("chunk is gone"), "permanent"),
+    (StorageError("no answer"), "temporary"),
+    (CorruptObjectError("damaged on its way"), "temporary"),
+    (NoRoomError("disk"), "temporary"),
+    (ToolKilledError(FFMPEG, -9, ""), "temporary"),
+    (ToolStalledError(FFMPEG, -9, "", idle_s=120), "temporary"),
+    (ToolOverdueError(FFMPEG, -9, "", limit_s=900), "repeatable"),
+    (ToolError(FFMPEG, 1, "chunk-0.mp4: No space left on device"), "temporary"),
+    (ToolError(FFMPEG, 1, "x264 [error]: malloc failed\nCannot allocate memory"), "temporary"),
+    (ToolError(FFMPEG, 134, "terminate called: std::bad_alloc"), "temporary"),
+    (ToolError(FFMPEG, 1, "Invalid data found"), "repeatable"),
+    (VerificationError("149 of 150 frames"), "repeatable"),
+    (OSError(errno.ENOSPC, "No space left on device"), "temporary"),
+    (ConnectionResetError(), "temporary"),
+    (MemoryError(), "temporary"),
+    (AirflowException("the API server is away"), "temporary"),
+    (AirflowTaskTimeout("12 h"), "repeatable"),
+    (KeyError("a bug"), "repeatable"),
+]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), KINDS, ids=lambda value: value if isinstance(value, str) else type(value).__name__
+)
+def test_the_kind_of_each_error(error: BaseException, kind: str) -> None:
+    assert kind_of(error) == kind
+
+
+def all_below(base: type) -> set[type]:
+    below = set(base.__subclasses__())
+    return below | {deeper for cls in below for deeper in all_below(cls)}
+
+
+def test_every_error_of_ours_has_been_thought_of() -> None:
+    thought_of = tuple(type(error) for error, _ in KINDS if isinstance(error, errors.VodError))
+    assert [error for error in all_below(errors.VodError) if not issubclass(error, thought_of)] == []
+
+
+# --- the policy -----------------------------------------------------------------------------
+
+
+class Store(dict[str, Any]):
+    """The task's state store."""
+
+    set = dict.__setitem__
+
+
+class BrokenStore:
+    def get(self, key: str) -> None:
+        raise AirflowException("the API server is away")
+
+
+class Instance:
+    task_id, map_index, rendered_map_index, log_url = "transcode", 2, "chunk 3/9", "http://airflow/log"
+
+    def __init__(self) -> None:
+        self.left: dict[str, Any] = {}
+
+    def xcom_push(self, *, key: str, value: Any) -> None:
+        self.left[key] = value
+
+
+class Task:
+    retries = RETRIES
+
+
+def context(store: Any = None) -> Any:
+    return {"ti": Instance(), "task": Task(), "task_state_store": Store() if store is None else store}
+
+
+def decide(error: BaseException, context: Any, try_number: int = 1, max_tries: int = RETRIES) -> Any:
+    return VodRetryPolicy().evaluate(error, try_number, max_tries, context)
+
+
+def test_the_permanent_fails_at_once_and_leaves_its_reason() -> None:
+    ran = context()
+    assert decide(InvalidInputError("source: is empty"), ran).action is RetryAction.FAIL
+    name, failure = ran["ti"].left[FAILURE_KEY]
+    assert name == "transcode_2"
+    assert (failure["step"], failure["item"], failure["reason"]) == (
+        "transcode",
+        "chunk 3/9",
+        "source: is empty",
+    )
+
+
+def test_the_temporary_is_tried_again_however_often_it_is_the_same() -> None:
+    ran = context()
+    for number in range(1, 7):
+        assert decide(StorageError("no answer"), ran, number).action is RetryAction.RETRY
+
+
+def test_the_same_failure_twice_is_given_up() -> None:
+    ran = context()
+    assert decide(ToolError(FFMPEG, 1, "[libx264 @ 0x55aa] bad"), ran).action is RetryAction.RETRY
+    second = decide(ToolError(FFMPEG, 1, "[libx264 @ 0x77bb] bad"), ran, 2)
+    assert second.action is RetryAction.FAIL
+    assert second.reason == (
+        "failed twice in the same way, so it is not tried again: "
+        "ffmpeg failed with exit code 1: [libx264 @ 0x77bb] bad"
+    )
+    assert ran["ti"].left[FAILURE_KEY][1]["reason"] == second.reason
+
+
+def test_another_failure_is_tried_again() -> None:
+    ran = context()
+    for number, words in enumerate(["frame 3", "frame 4", "frame 3"], 1):
+        assert decide(VerificationError(words), ran, number).action is RetryAction.RETRY
+
+
+def test_what_cannot_be_remembered_is_tried_again() -> None:
+    for store in (BrokenStore(), None):
+        ran = context(store) | ({"task_state_store": None} if store is None else {})
+        assert decide(VerificationError("frame 3"), ran).action is RetryAction.RETRY
+    assert decide(VerificationError("frame 3"), None).action is RetryAction.RETRY
+
+
+def test_a_reason_that_cannot_be_left_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AirflowException("the task instance is not running")
+
+    monkeypatch.setattr(Instance, "xcom_push", refuse)
+    assert decide(ClaimedError("another run"), context()).action is RetryAction.FAIL
+
+
+# --- when -----------------------------------------------------------------------------------
+
+
+def test_delays_double_within_their_jitter_up_to_the_longest() -> None:
+    for number, middle_s in [(1, 10), (2, 20), (3, 40), (6, 320), (7, 600), (8, 600), (1000, 600)]:
+        found = [delay(number).total_seconds() for _ in range(200)]
+        assert middle_s * 0.5 <= min(found) < middle_s * 0.7
+        assert middle_s * 1.3 < max(found) <= middle_s * 1.5
+    assert (FIRST_DELAY_S, MAX_DELAY_S) == (10, 600)
+
+
+def test_an_outage_of_five_minutes_is_survived_with_the_shortest_delays() -> None:
+    assert sum(FIRST_DELAY_S * 2**n for n in range(RETRIES)) * 0.5 >= 300
+
+
+def test_a_cleared_task_begins_with_short_delays_again() -> None:
+    late = decide(StorageError("no answer"), context(), try_number=5, max_tries=6).retry_delay
+    assert late.total_seconds() >= 80
+    cleared = decide(StorageError("no answer"), context(), try_number=6, max_tries=5 + RETRIES).retry_delay
+    assert cleared.total_seconds() <= 15
+
+
+# --- words ----------------------------------------------------------------------------------
+
+
+def test_a_fingerprint_is_without_what_differs_by_chance() -> None:
+    one = ToolError(
+        FFMPEG, 1, "frame 1\n[h264 @ 0x5581] bad\n/work/vod/task-ab12/files/chunk.nut: Invalid data"
+    )
+    two = ToolError(
+        FFMPEG, 1, "frame 1\n[h264 @ 0x7fff] bad\n/work/vod/task-cd34/files/chunk.nut: Invalid data"
+    )
+    assert fingerprint(one) == fingerprint(two)
+    assert fingerprint(one) != fingerprint(ToolError(FFMPEG, 2, one.stderr_tail))
+    assert fingerprint(one) != fingerprint(ToolError(FFMPEG, 1, "frame 2" + one.stderr_tail[7:]))
+    assert fingerprint(KeyError("a")) != fingerprint(KeyError("b"))
+
+
+def test_a_reason_is_one_line_and_foreign_words_are_not_passed_on() -> None:
+    assert reason_of(ToolError(FFMPEG, 7, "one\nno more")) == "ffmpeg failed with exit code 7: no more"
+    assert reason_of(KeyError("https://user:pa55@host")) == "KeyError; the task's log tells more"
+    assert reason_of(OSError(errno.ENOSPC, "No space left on device", "/x")) == (
+        "No space left on device (OSError)"
+    )
+    assert reason_of(InvalidInputError("")) == "InvalidInputError"
