@@ -24,8 +24,15 @@ nothing here knows Airflow.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
+
+_NO_MEANS = re.compile(
+    r"No space left on device|Disk quota exceeded|Cannot allocate memory|Out of memory|std::bad_alloc"
+    r"|Resource temporarily unavailable|Too many open files"
+)
+"""What tools say, with an ordinary exit code, when the host lacks something."""
 
 
 class VodError(Exception):
@@ -66,6 +73,11 @@ class ToolError(VodError):
         super().__init__(
             f"{self.describe()}: {last}\n{stderr_tail.strip()}\n  command: {shlex.join(self.argv)}"
         )
+
+    @property
+    def lacks_means(self) -> bool:
+        """Whether the host lacked something: no fault of what the tool worked on, and better in a moment."""
+        return _NO_MEANS.search(self.stderr_tail) is not None
 
     def describe(self) -> str:
         return f"{self.argv[0].rsplit('/', 1)[-1]} failed with exit code {self.returncode}"

@@ -38,6 +38,8 @@ def inspect(
     except ToolKilledError:
         raise
     except ToolError as error:
+        if error.lacks_means:
+            raise
         why = admission.why_unreadable(error.stderr_tail)
         raise InvalidInputError(
             f"source: it is not a video that can be read: {why}; expected {admission.MEDIA}"
@@ -116,6 +118,8 @@ def _gives_a_frame(runner: Runner, tools: Tools, file: Path, stream: int) -> boo
     except ToolKilledError:
         raise
     except ToolError as error:
+        if error.lacks_means:
+            raise
         log.info("%s", error)
         return any(line[:1].isdigit() for line in lines)
     return True

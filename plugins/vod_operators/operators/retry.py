@@ -55,12 +55,6 @@ FAILURE_KEY = "failure"
 """XCom of a failed task: ``[name, Failure]``, the name as Airflow spells it in a list of states
 (``transcode_2``). Airflow deletes it when the next try starts."""
 
-NO_MEANS = re.compile(
-    r"No space left on device|Disk quota exceeded|Cannot allocate memory|Out of memory|std::bad_alloc"
-    r"|Resource temporarily unavailable|Too many open files"
-)
-"""What tools say, with an ordinary exit code, when the host lacks something."""
-
 Kind = Literal["permanent", "temporary", "repeatable"]
 
 _LOG = logging.getLogger(__name__)
@@ -74,7 +68,7 @@ def kind_of(error: BaseException) -> Kind:
         return "repeatable"
     if isinstance(error, (StorageError, NoRoomError, ToolKilledError, OSError, MemoryError, SystemExit)):
         return "temporary"
-    if isinstance(error, ToolError) and NO_MEANS.search(error.stderr_tail):
+    if isinstance(error, ToolError) and error.lacks_means:
         return "temporary"
     if isinstance(error, (AirflowException, AirflowRuntimeError)):
         return "temporary"
