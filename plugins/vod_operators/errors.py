@@ -24,6 +24,7 @@ nothing here knows Airflow.
 
 from __future__ import annotations
 
+import errno
 import re
 import shlex
 from collections.abc import Sequence
@@ -33,6 +34,9 @@ _NO_MEANS = re.compile(
     r"|Resource temporarily unavailable|Too many open files"
 )
 """What tools say, with an ordinary exit code, when the host lacks something."""
+
+_NO_MEANS_CODES = {256 - code for code in (errno.ENOMEM, errno.EAGAIN, errno.ENOSPC, errno.EMFILE, errno.EIO)}
+"""ffmpeg's exit code is what remains of a negative error number."""
 
 
 class VodError(Exception):
@@ -77,7 +81,7 @@ class ToolError(VodError):
     @property
     def lacks_means(self) -> bool:
         """Whether the host lacked something: no fault of what the tool worked on, and better in a moment."""
-        return _NO_MEANS.search(self.stderr_tail) is not None
+        return self.returncode in _NO_MEANS_CODES or _NO_MEANS.search(self.stderr_tail) is not None
 
     def describe(self) -> str:
         return f"{self.argv[0].rsplit('/', 1)[-1]} failed with exit code {self.returncode}"

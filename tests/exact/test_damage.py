@@ -9,8 +9,8 @@ import pytest
 
 from exact.clips import SOUND, clip, one_pass, patched, x264
 from exact.published import Published, Publisher
-from tools import ffprobe
-from vod_operators.errors import InvalidInputError
+from tools import FFMPEG, ffprobe
+from vod_operators.errors import InvalidInputError, ToolError
 
 FRAMES = 110
 GOP = 20
@@ -102,3 +102,27 @@ def test_a_sound_clip_is_not_called_damaged(publish: Publisher) -> None:
 def test_the_damage_is_real(kind: str) -> None:
     """One ffmpeg shows something else than the numbers too."""
     assert one_pass(damaged(kind), Fraction(25)) != list(range(FRAMES))
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        pytest.param('echo "Could not open encoder before EOF" >&2; exit 244', id="nothing-decoded"),
+        pytest.param(
+            '"$FFMPEG" "$@"; echo "[h264 @ 0x1] Cannot allocate memory" >&2', id="something-left-out"
+        ),
+    ],
+)
+def test_a_host_without_memory_is_no_damage(publish: Publisher, tmp_path: Path, ending: str) -> None:
+    """It is tried again elsewhere, not shown black."""
+    poor = tmp_path / "ffmpeg"
+    poor.write_text(
+        f"#!/bin/sh\nFFMPEG={FFMPEG}\n"
+        f'case "$*" in *filter_complex*libx264*) {ending}; exit;; esac\nexec "$FFMPEG" "$@"\n'
+    )
+    poor.chmod(0o755)
+
+    with pytest.raises(ToolError) as failure:
+        publish(clip("whole.mp4", video=x264(gop=GOP, open_gop=False)), ffmpeg=str(poor))
+
+    assert failure.value.lacks_means

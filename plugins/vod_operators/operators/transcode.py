@@ -98,6 +98,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
         """Write the outputs; returns what the decoder complained of."""
         plan = job.plan
         assert plan.source.video is not None
+        codec = plan.source.video.codec
 
         def run(source: str | None) -> list[str]:
             argv = ffmpeg.transcode_chunk(
@@ -105,24 +106,29 @@ class VodTranscodeChunkOperator(VodBaseOperator):
             )
             seconds = float(plan.seconds(_encoded_frames(plan, chunk)))
             progress = self.progress(context, job, seconds)
-            return self.runner.run(
+            messages = self.runner.run(
                 argv,
                 folder=folder,
                 on_line=progress,
                 position=progress.position,
                 limit_s=self.tool_limit_s(seconds),
             )
+            # A decoder without memory leaves pictures out, and ffmpeg ends well. (AV1's says that of damage.)
+            poor = ToolError(argv, 0, "\n".join(messages))
+            if poor.lacks_means and codec != "av1":
+                raise poor
+            return messages
 
         try:
-            return complaints(run("chunk.nut"), plan.source.video.codec)
+            return complaints(run("chunk.nut"), codec)
         except ToolKilledError:
             raise
         except ToolError as error:
             lines = error.stderr_tail.splitlines()
-            if not nothing_decoded(lines):
+            if error.lacks_means or not nothing_decoded(lines):
                 raise
             run(None)
-            return [NOTHING_DECODED, *complaints(lines, plan.source.video.codec)]
+            return [NOTHING_DECODED, *complaints(lines, codec)]
 
 
 def _encoded_frames(plan: Plan, chunk: Chunk) -> int:
