@@ -16,6 +16,7 @@ from conftest import S3Bucket, s3_connection
 from faults.real_airflow import RealAirflow
 from faults.s3_proxy import S3Proxy
 from faults.stage import Diary, write_preset
+from tools import configure
 
 StartAirflow = Callable[..., RealAirflow]
 
@@ -48,13 +49,30 @@ def home() -> Iterator[Path]:
 
 
 @pytest.fixture
+def configure_stage(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets ``VOD_*`` for the steps of this test and their children: ``configure_stage(VOD_X=...)``."""
+
+    def change(**settings: str) -> None:
+        configure(monkeypatch, **{name.removeprefix("VOD_").lower(): text for name, text in settings.items()})
+
+    return change
+
+
+@pytest.fixture
+def stage(stores: Path, configure_stage: Callable[..., None]) -> Path:
+    """A folder with local stores and the preset ``tiny``, for steps without a scheduler."""
+    configure_stage(presets_dir=str(write_preset(stores / "presets")))
+    return stores
+
+
+@pytest.fixture
 def diary(home: Path) -> Diary:
     return Diary(home / "tools", speed=1.5)
 
 
 @pytest.fixture
 def airflow(airflow_db: None, home: Path, diary: Diary) -> Iterator[StartAirflow]:
-    """``airflow(VOD_...=..., parallelism=2)`` starts one on local stores unless the settings say otherwise."""
+    """``airflow(VOD_...=...)`` starts one, on local stores unless the settings say otherwise."""
     database = Path(os.environ["AIRFLOW_HOME"]) / "airflow.db"
     with ExitStack() as stack:
 
@@ -74,16 +92,18 @@ def airflow(airflow_db: None, home: Path, diary: Diary) -> Iterator[StartAirflow
 
 @pytest.fixture
 def proxy(s3_bucket: S3Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Proxy]:
-    """Before the bucket's server; the connection ``vod_faulty_s3`` leads through it."""
+    """Before the bucket's server; a connection of the bucket's name leads through it."""
     with closing(S3Proxy(int(s3_bucket.endpoint.rpartition(":")[2]))) as proxy:
-        monkeypatch.setenv("AIRFLOW_CONN_VOD_FAULTY_S3", s3_connection(proxy.endpoint))
+        # A name of its own, because clients are kept by it.
+        name = s3_bucket.name.replace("-", "_")
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", s3_connection(proxy.endpoint))
         yield proxy
 
 
 @pytest.fixture
 def s3_settings(s3_bucket: S3Bucket, proxy: S3Proxy) -> dict[str, str]:
     return {
-        "VOD_AWS_CONN_ID": "vod_faulty_s3",
+        "VOD_AWS_CONN_ID": s3_bucket.name.replace("-", "_"),
         "VOD_TEMP_URI": f"{s3_bucket.uri}/tmp",
         "VOD_RESULTS_URI": f"{s3_bucket.uri}/results",
     }

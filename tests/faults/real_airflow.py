@@ -1,4 +1,7 @@
-"""A private, real Airflow: API servers, scheduler with LocalExecutor, DAG processor, each kept up by ``unit.py``."""
+"""A private, real Airflow: API servers, scheduler with LocalExecutor, DAG processor.
+
+Each is kept running by ``unit.py``.
+"""
 
 from __future__ import annotations
 

@@ -187,8 +187,8 @@ class S3Proxy:
         if head.startswith(b"HEAD"):
             body = b""
         client.sendall(
-            b"HTTP/1.1 %s\r\nContent-Type: application/xml\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
-            % (status, len(body), body)
+            b"HTTP/1.1 %s\r\nContent-Type: application/xml\r\nContent-Length: %d\r\n"
+            b"Connection: close\r\n\r\n%s" % (status, len(body), body)
         )
         client.shutdown(socket.SHUT_WR)
         with suppress(OSError):

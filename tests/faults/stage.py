@@ -1,4 +1,4 @@
-"""What the faults happen to: a numbered clip, an ffmpeg that keeps a diary, and what must be true in the end."""
+"""What the faults happen to: a numbered clip, an ffmpeg that keeps a diary; what must be true in the end."""
 
 from __future__ import annotations
 
@@ -119,12 +119,12 @@ def check_published(folder: Path, *, frames: int) -> None:
 
 
 def media_digests(folder: Path) -> dict[str, str]:
-    """File of the version -> SHA-256 of the media: equal encodes are equal bytes (one thread each)."""
+    """Segment -> its SHA-256; one thread of x264 writes equal bytes (init segments say when they were made)."""
     version = json.loads((folder / "video.json").read_text("utf-8"))["version"]
     return {
         str(path.relative_to(folder / version)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted((folder / version).rglob("*"))
-        if path.suffix in (".mp4", ".m4s")
+        if path.suffix == ".m4s"
     }
 
 

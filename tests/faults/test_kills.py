@@ -24,7 +24,7 @@ KILLS_A_RUN = 10
 RUNS = int(os.environ.get("FAULTS_RUNS", "10"))
 KINDS = ("task", "ffmpeg", "worker", "scheduler")
 HITS_A_TASK = 3
-"""A task that is hit five times has used up its retries: kills are spread so that a run can finish by itself."""
+"""A task that is hit five times has used up its retries: kills are spread so that a run can finish."""
 
 RUN_TIMEOUT_S = 1800
 
@@ -88,7 +88,7 @@ class Killer:
 def test_a_hundred_kills(
     airflow: StartAirflow, home: Path, diary: Diary, report: Callable[..., None]
 ) -> None:
-    """Every run ends by itself, as an undisturbed one would; each kill costs at most the chunk that it hit."""
+    """Every run ends as an undisturbed one would; each kill costs at most the chunk that it hit."""
     clip = numbered_clip(CHUNKS)
     running = airflow()
     asked = {"source": clip.as_uri(), "preset": "tiny", "chunk_seconds": 1}
@@ -122,8 +122,11 @@ def test_a_hundred_kills(
         if state != "success":
             problems.append(f"{run_id} {state}: {running.reason(run_id)}\n{running.describe(run_id)}")
             continue
-        check_published(home / "results" / run_id, frames=CHUNKS * 25)
-        assert media_digests(home / "results" / run_id) == wanted
+        try:
+            check_published(home / "results" / run_id, frames=CHUNKS * 25)
+            assert media_digests(home / "results" / run_id) == wanted
+        except AssertionError as error:
+            problems.append(f"{run_id}: {error}")
         if diary.total() > CHUNKS + killer.encodes_hit:
             problems.append(f"{run_id}: {diary.total()} encodes, {CHUNKS} chunks, {killer.encodes_hit} hit")
     # What was left behind may take a heartbeat's timeout to notice that nobody wants it.
@@ -142,7 +145,7 @@ def test_a_hundred_kills(
     )
     assert not problems, "\n".join(problems)
     assert not leftovers(running), "orphans"
-    assert not scratch, f"scratch folders of dead tasks: {scratch}"
+    assert not scratch, f"{len(scratch)} scratch folders of dead tasks: {scratch[:3]} ..."
     assert sum(total.values()) == RUNS * KILLS_A_RUN, "runs ended before all was killed"
 
 
