@@ -119,7 +119,7 @@ def check_published(folder: Path, *, frames: int) -> None:
 
 
 def media_digests(folder: Path) -> dict[str, str]:
-    """Segment -> its SHA-256; one thread of x264 writes equal bytes (init segments say when they were made)."""
+    """Segment -> its SHA-256: one thread of x264 writes equal bytes. Init segments tell a time."""
     version = json.loads((folder / "video.json").read_text("utf-8"))["version"]
     return {
         str(path.relative_to(folder / version)): hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,87 @@
+"""Hosts that lack something: room on the work disk, room in the store, memory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from faults.stage import check_published, numbered_clip
+from faults.steps import start
+
+CHUNKS = 3
+
+MOUNTED = 'mount -t tmpfs -o size="$1" tmpfs "$2" && shift 2 && exec "$@"'
+"""In a name space of its own: no root needed, and gone with the process."""
+
+
+def small_disk(folder: Path, size: str) -> list[str]:
+    """A command that runs the one behind it with that folder on a disk of that size."""
+    folder.mkdir(parents=True, exist_ok=True)
+    prefix = ["unshare", "-Urm", "sh", "-c", MOUNTED, "sh", size, str(folder)]
+    if not shutil.which("unshare") or subprocess.run([*prefix, "true"], capture_output=True).returncode:
+        pytest.skip("this host lets nobody mount a tmpfs in a name space of its own")
+    return prefix
+
+
+PERMANENT = {"InvalidInputError", "ClaimedError", "LostWorkError"}
+
+
+def assert_may_get_better(found: dict[str, object]) -> None:
+    """It failed, and in a way that the DAG tries again."""
+    assert found["error"] is not None, "it was done in spite of that"
+    kinds = found.get("kinds")
+    assert isinstance(kinds, list) and not PERMANENT & set(kinds), found
+
+
+@pytest.mark.parametrize("size", ["8k", "24k"])
+def test_a_full_work_disk_is_tried_again(
+    size: str, stage: Path, configure_stage: Callable[..., None]
+) -> None:
+    asked = {"video_id": "clip", "source": numbered_clip(CHUNKS).as_uri()}
+    configure_stage(results_uri=(stage / "results").as_uri())
+    work = stage / "small"
+    first = start(before=small_disk(work, size), settings={"VOD_WORK_DIR": str(work)}, **asked).result()
+    assert_may_get_better(first)
+    assert not (stage / "results" / "clip" / "index.m3u8").exists()
+    assert start(**asked).result()["error"] is None
+    check_published(stage / "results" / "clip", frames=CHUNKS * 25)
+
+
+@pytest.mark.parametrize("store", ["tmp", "results"])
+def test_a_full_store_is_tried_again(store: str, stage: Path, configure_stage: Callable[..., None]) -> None:
+    """In a process whose mount nobody else sees; afterwards there is room."""
+    asked = {"video_id": "clip", "source": numbered_clip(CHUNKS).as_uri()}
+    full = start(before=small_disk(stage / store, "48k"), **asked).result()
+    assert_may_get_better(full)
+    assert start(**asked).result()["error"] is None
+    check_published(stage / "results" / "clip", frames=CHUNKS * 25)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of the address space")
+@pytest.mark.parametrize("spare_mb", [8, 64, 256])
+def test_too_little_memory_is_tried_again(spare_mb: int, stage: Path) -> None:
+    """The limit holds for Python and for the tools that it starts."""
+    asked = {"video_id": "clip", "source": numbered_clip(CHUNKS).as_uri()}
+    limit = address_space() + (spare_mb << 20)
+    first = start(memory_bytes=limit, **asked).result()
+    if first["error"] is not None:
+        assert_may_get_better(first)
+    assert start(**asked).result()["error"] is None
+    check_published(stage / "results" / "clip", frames=CHUNKS * 25)
+
+
+def address_space() -> int:
+    """What a child of ours has taken when its steps begin, about."""
+    code = (
+        "import vod_operators.operators.publish, vod_operators.operators.release;"
+        "print(open('/proc/self/statm').read().split()[0])"
+    )
+    env = dict(os.environ) | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[-1]) * os.sysconf("SC_PAGE_SIZE")
