@@ -206,9 +206,11 @@ class RealAirflow:
                     raise
             time.sleep(1)
 
-    def submit(self, conf: dict[str, Any], run_id: str | None = None) -> httpx.Response:
+    def submit(
+        self, conf: dict[str, Any], run_id: str | None = None, *, patience_s: float = 0
+    ) -> httpx.Response:
         body = {"logical_date": None, "conf": conf} | ({"dag_run_id": run_id} if run_id else {})
-        return self.call("POST", f"/dags/{DAG_ID}/dagRuns", body)
+        return self.call("POST", f"/dags/{DAG_ID}/dagRuns", body, patience_s=patience_s)
 
     def clear(self, run_id: str) -> None:
         body = {"dry_run": False, "only_failed": False}

@@ -8,10 +8,11 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,6 +36,8 @@ class Steps:
         self, *, video_id: str, source: str, run_id: str = "test", preset: str = "tiny", tries: int = 1
     ) -> None:
         self.video_id, self.source, self.preset, self.tries = video_id, source, preset, tries
+        self.before: dict[str, Callable[[], None]] = {}
+        """Step -> what happens when it is reached."""
         self.retried: list[str] = []
         """Step and error of each try that failed and was followed by another."""
         now = datetime.datetime.now(datetime.timezone.utc)
@@ -69,6 +72,7 @@ class Steps:
         from vod_operators.operators.split import VodSplitOperator
         from vod_operators.operators.transcode import VodTranscodeChunkOperator
 
+        self.before.get("prepare", _nothing)()
         prepared = self._try(
             VodPrepareOperator,
             task_id="prepare",
@@ -81,6 +85,8 @@ class Steps:
         chunks: list[dict[str, Any]] = []
         published = None
         for step in ORDER[: ORDER.index(until) + 1]:
+            if step != "prepare":
+                self.before.get(step, _nothing)()
             if step == "split":
                 chunks = self._try(VodSplitOperator, task_id=step, plan=plan, source=self.source)
             elif step == "transcode":
@@ -116,11 +122,16 @@ class Steps:
                 time.sleep(0.5 * number)
 
 
+def _nothing() -> None:
+    pass
+
+
 # --- as a process of its own ----------------------------------------------------------------
 
 
 def start(*, before: Sequence[str] = (), settings: dict[str, str] | None = None, **asked: Any) -> Child:
-    """Start ``Steps(**asked)`` as a child; ``until`` is where it ends, ``clock_s`` how wrong its clock is.
+    """Start ``Steps(**asked)`` as a child; ``until`` is where it ends, ``clock_s`` how wrong its clock is,
+    ``memory_bytes`` the address space that it and its tools may take from the step ``limited_from`` on.
 
     :param before: a command that runs the one behind it.
     """
@@ -172,20 +183,18 @@ def wrong_clock(seconds: float) -> None:
 def main() -> None:
     asked = json.loads(sys.argv[1])
     until, clock_s = asked.pop("until", "release"), asked.pop("clock_s", 0)
-    limit = asked.pop("memory_bytes", 0)
+    limit, limited_from = asked.pop("memory_bytes", 0), asked.pop("limited_from", "prepare")
     import vod_operators.operators.publish  # the limit and the clock are for what comes after
     import vod_operators.operators.release  # noqa: F401
 
     if clock_s:
         wrong_clock(clock_s)
-    if limit:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     found: dict[str, Any] = {"error": None, "message": ""}
     steps = None
     try:
         steps = Steps(**asked)
+        if limit:
+            steps.before[limited_from] = lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         steps.run(until)
     except BaseException as error:
         kinds = [kind.__name__ for kind in type(error).__mro__]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from faults.stage import check_published, numbered_clip
+from faults.stage import check_published, media_digests, numbered_clip
 from faults.steps import start
 
 CHUNKS = 3
@@ -39,7 +41,7 @@ def assert_may_get_better(found: dict[str, object]) -> None:
     assert isinstance(kinds, list) and not PERMANENT & set(kinds), found
 
 
-@pytest.mark.parametrize("size", ["8k", "24k"])
+@pytest.mark.parametrize("size", ["4k", "8k"])
 def test_a_full_work_disk_is_tried_again(
     size: str, stage: Path, configure_stage: Callable[..., None]
 ) -> None:
@@ -74,6 +76,35 @@ def test_too_little_memory_is_tried_again(spare_mb: int, stage: Path) -> None:
         assert_may_get_better(first)
     assert start(**asked).result()["error"] is None
     check_published(stage / "results" / "clip", frames=CHUNKS * 25)
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of the address space")
+def test_too_little_memory_damages_nothing(
+    stage: Path, configure_stage: Callable[..., None], report: Callable[..., None]
+) -> None:
+    """An encode that lacks memory fails, or makes what it would have made: never black, never less."""
+    asked = {"video_id": "clip", "source": numbered_clip(CHUNKS).as_uri()}
+    assert start(**asked).result()["error"] is None
+    wanted = media_digests(stage / "results" / "clip")
+    problems, outcomes = [], Counter[str]()
+    least = address_space()
+    for spare_mb in range(0, 1000, 50):
+        for name in ("tmp", "results"):
+            shutil.rmtree(stage / name)
+        assert start(until="split", **asked).result()["error"] is None
+        limit = least + (spare_mb << 20)
+        found = start(memory_bytes=limit, limited_from="transcode", until="transcode", **asked).result()
+        outcomes[str(found["error"])] += 1
+        if found["error"] is not None and PERMANENT & set(found.get("kinds", ())):
+            problems.append(f"{spare_mb} MB: {found['error']}: {found['message'][:300]}")
+        again = start(**asked).result()
+        assert again["error"] is None, again
+        video = json.loads((stage / "results" / "clip" / "video.json").read_text("utf-8"))
+        if media_digests(stage / "results" / "clip") != wanted or video["source"]["damage"]:
+            problems.append(f"{spare_mb} MB: other pictures; damage told: {video['source']['damage']}")
+    report(outcomes=outcomes, problems=len(problems))
+    assert not problems, "\n".join(problems)
 
 
 def address_space() -> int:
