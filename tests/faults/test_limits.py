@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from faults.stage import check_published, media_digests, numbered_clip
-from faults.steps import start
+from faults.steps import Steps, start
+from tools import FFMPEG
 
 CHUNKS = 3
 
@@ -65,6 +66,41 @@ def test_a_full_store_is_tried_again(store: str, stage: Path, configure_stage: C
     check_published(stage / "results" / "clip", frames=CHUNKS * 25)
 
 
+OUT_OF_MEMORY = """\
+[vf#0:0 @ 0x1] pthread_create() failed: Resource temporarily unavailable
+[vf#0:0 @ 0x1] Terminating thread with return code -11 (Resource temporarily unavailable)
+[vost#0:0/libx264 @ 0x2] Could not open encoder before EOF
+[vost#0:0/libx264 @ 0x2] Task finished with error code: -22 (Invalid argument)
+[dec:h264 @ 0x3] Error submitting packet to decoder: Cannot allocate memory
+"""
+"""What ffmpeg says, and exits with 245 (-EAGAIN) or 244 (-ENOMEM), on a host that has no more."""
+
+
+@pytest.mark.parametrize("where", ["framecrc", "libx264"], ids=["prepare", "transcode"])
+def test_a_host_without_memory_is_not_a_broken_source(
+    where: str, stage: Path, home: Path, configure_stage: Callable[..., None]
+) -> None:
+    """One ffmpeg that cannot start its threads: that step is tried again, and no picture is lost."""
+    tool, once = home / "ffmpeg", home / "failed"
+    (home / "stderr").write_text(OUT_OF_MEMORY)
+    tool.write_text(
+        f"""#!/bin/sh
+case "$*" in *"{where}"*)
+  if [ ! -e '{once}' ]; then : > '{once}'; cat '{home}/stderr' >&2; exit 245; fi;;
+esac
+exec {FFMPEG} "$@"
+"""
+    )
+    tool.chmod(0o755)
+    configure_stage(ffmpeg=str(tool))
+    steps = Steps(video_id="clip", source=numbered_clip(CHUNKS).as_uri(), tries=2)
+    steps.run()
+    assert once.exists(), "ffmpeg was not called so"
+    check_published(stage / "results" / "clip", frames=CHUNKS * 25)
+    assert len(steps.retried) == 1, steps.retried
+
+
+@pytest.mark.faults
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of the address space")
 @pytest.mark.parametrize("spare_mb", [8, 64, 256])
 def test_too_little_memory_is_tried_again(spare_mb: int, stage: Path) -> None:
