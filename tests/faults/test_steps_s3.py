@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,23 @@ def check_workspace(bucket: S3Bucket) -> int:
         if not key.endswith(".done.json"):
             continue
         marker = json.loads(bucket.client.get_object(Bucket=bucket.name, Key=key)["Body"].read())
-        for stored in marker["objects"].values():
+        for stored in _stored_in(marker):
             place = stored["uri"].removeprefix(f"{bucket.uri}/")
             data = bucket.client.get_object(Bucket=bucket.name, Key=place)["Body"].read()
             assert len(data) == stored["size_bytes"], f"{place}: {len(data)} bytes"
             assert hashlib.sha256(data).hexdigest() == stored["sha256"], f"{place} is corrupt"
             checked += 1
+    assert checked, "no marker names an object"
     return checked
+
+
+def _stored_in(document: Any) -> Iterator[dict[str, Any]]:
+    """Every description of an object in a document, wherever it stands."""
+    if isinstance(document, dict) and {"uri", "size_bytes", "sha256"} <= document.keys():
+        yield document
+    elif isinstance(document, dict):
+        for item in document.values():
+            yield from _stored_in(item)
 
 
 @pytest.fixture
