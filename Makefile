@@ -1,6 +1,6 @@
 # Everything a person needs, by name. Each target prepares .venv first, once.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down test test-exact test-browser check lock clean
+.PHONY: help venv demo up down test test-exact test-faults test-browser check lock clean
 MAKEFLAGS += --no-print-directory
 
 # Reach the recipes through the environment: a path with spaces or quotes needs no care there.
@@ -28,6 +28,9 @@ test: check  ## all checks, then the fast tests
 
 test-exact: venv  ## every strange source, frame by frame, and the seams: EXACT_CLIPS=folder EXACT_REPORT=file
 	.venv/bin/python -m pytest -m 'exact or not exact' -o log_cli=false tests/exact
+
+test-faults: venv  ## kill -9 at 100 moments, bad S3, damage, 50 at once: FAULTS_RUNS=n FAULTS_OUTAGE_S=n FAULTS_REPORT=file
+	.venv/bin/python -m pytest -m 'faults or not faults' -o log_cli=false tests/faults
 
 test-browser: up  ## a person's way through the UI, in a Chromium that this machine has
 	.venv/bin/python -m pip install -q 'playwright>=1.50'

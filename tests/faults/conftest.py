@@ -1,0 +1,109 @@
+"""What the fault tests share: real Airflows on demand, stores behind a bad network, a diary of encodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from conftest import S3Bucket, s3_connection
+from faults.real_airflow import RealAirflow
+from faults.s3_proxy import S3Proxy
+from faults.stage import Diary, write_preset
+from tools import configure
+
+StartAirflow = Callable[..., RealAirflow]
+
+REPORT = os.environ.get("FAULTS_REPORT")
+"""File that gets one JSON line of counts from each case."""
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
+    """``report(kills=12, ...)``: the counts of a case, for people and for ``FAULTS_REPORT``."""
+
+    def tell(**counts: object) -> None:
+        line = json.dumps({"case": request.node.nodeid} | counts, default=str)
+        with capsys.disabled():
+            print(f"\n{line}", flush=True)
+        if REPORT:
+            with open(REPORT, "a") as file:
+                print(line, file=file)
+
+    return tell
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A folder for an Airflow: short, because sockets live in it; kept if ``FAULTS_KEEP`` is set."""
+    folder = Path(tempfile.mkdtemp(prefix="vod-faults-"))
+    yield folder
+    if not os.environ.get("FAULTS_KEEP"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def configure_stage(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets ``VOD_*`` for the steps of this test and their children: ``configure_stage(VOD_X=...)``."""
+
+    def change(**settings: str) -> None:
+        configure(monkeypatch, **{name.removeprefix("VOD_").lower(): text for name, text in settings.items()})
+
+    return change
+
+
+@pytest.fixture
+def stage(stores: Path, configure_stage: Callable[..., None]) -> Path:
+    """A folder with local stores and the preset ``tiny``, for steps without a scheduler."""
+    configure_stage(presets_dir=str(write_preset(stores / "presets")))
+    return stores
+
+
+@pytest.fixture
+def diary(home: Path) -> Diary:
+    return Diary(home / "tools", speed=1.5)
+
+
+@pytest.fixture
+def airflow(airflow_db: None, home: Path, diary: Diary) -> Iterator[StartAirflow]:
+    """``airflow(VOD_...=...)`` starts one, on local stores unless the settings say otherwise."""
+    database = Path(os.environ["AIRFLOW_HOME"]) / "airflow.db"
+    with ExitStack() as stack:
+
+        def start(*, parallelism: int = 2, **settings: str) -> RealAirflow:
+            usual = {
+                "VOD_TEMP_URI": (home / "tmp").as_uri(),
+                "VOD_RESULTS_URI": (home / "results").as_uri(),
+                "VOD_WORK_DIR": str(home / "work"),
+                "VOD_PRESETS_DIR": str(write_preset(home / "presets")),
+                "VOD_FFMPEG": str(diary.tool),
+            }
+            made = RealAirflow(home / "airflow", database, parallelism=parallelism, **(usual | settings))
+            return stack.enter_context(made)
+
+        yield start
+
+
+@pytest.fixture
+def proxy(s3_bucket: S3Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Proxy]:
+    """Before the bucket's server; a connection of the bucket's name leads through it."""
+    with closing(S3Proxy(int(s3_bucket.endpoint.rpartition(":")[2]))) as proxy:
+        # A name of its own, because clients are kept by it.
+        name = s3_bucket.name.replace("-", "_")
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", s3_connection(proxy.endpoint))
+        yield proxy
+
+
+@pytest.fixture
+def s3_settings(s3_bucket: S3Bucket, proxy: S3Proxy) -> dict[str, str]:
+    return {
+        "VOD_AWS_CONN_ID": s3_bucket.name.replace("-", "_"),
+        "VOD_TEMP_URI": f"{s3_bucket.uri}/tmp",
+        "VOD_RESULTS_URI": f"{s3_bucket.uri}/results",
+    }

@@ -1,0 +1,156 @@
+"""``kill -9`` at random moments: of tasks, of ffmpeg, of whole workers, of the scheduler."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from faults.conftest import StartAirflow
+from faults.real_airflow import HEARTBEAT_TIMEOUT_S, RealAirflow, Work, wait_until
+from faults.stage import Diary, check_published, media_digests, numbered_clip
+
+pytestmark = pytest.mark.faults
+
+CHUNKS = 24
+KILLS_A_RUN = 10
+RUNS = int(os.environ.get("FAULTS_RUNS", "10"))
+KINDS = ("task", "ffmpeg", "worker", "scheduler")
+HITS_A_TASK = 3
+"""A task that is hit five times has used up its retries: kills are spread so that a run can finish."""
+
+RUN_TIMEOUT_S = 1800
+
+
+class Killer:
+    """Kills one thing after another, each at a random moment of the time between."""
+
+    def __init__(self, airflow: RealAirflow, run_id: str, seed: int, wanted: int) -> None:
+        self.airflow, self.run_id = airflow, run_id
+        self.random = random.Random(seed)
+        self.wanted = wanted
+        self.kills: Counter[str] = Counter()
+        self.encodes_hit = 0
+        """Encoding tasks that were alive when something above or below them was killed."""
+        self.hits: Counter[str] = Counter()
+        self.deck: list[str] = []
+        self._next = time.monotonic() + self.random.uniform(1, 8)
+
+    def __call__(self) -> None:
+        if sum(self.kills.values()) >= self.wanted or time.monotonic() < self._next:
+            return
+        if not self.deck:
+            self.deck = [*KINDS]
+            self.random.shuffle(self.deck)
+        if self._kill(self.deck[-1]):
+            self.kills[self.deck.pop()] += 1
+            self._next = time.monotonic() + self.random.uniform(1, 8)
+
+    def _kill(self, kind: str) -> bool:
+        names = {item.id: item.name for item in self.airflow.instances(self.run_id)}
+        work = [item for item in self.airflow.work() if item.task_uuid in names]
+        hit = work if kind == "scheduler" else self._choose(work, kind, names)
+        if not hit or any(self.hits[names[item.task_uuid]] >= HITS_A_TASK for item in hit):
+            return False
+        if kind == "scheduler":
+            scheduler = self.airflow.main_process("scheduler")
+            if scheduler is None:
+                return False
+            victims = [scheduler]
+        elif kind == "ffmpeg":
+            victims = list(hit[0].tools)
+        elif kind == "task":
+            victims = [hit[0].task]
+        else:  # the worker first, as the kernel would when a host goes down: nobody sees a child die
+            victims = [hit[0].worker, hit[0].task, *hit[0].tools]
+        for victim in victims:
+            with suppress(psutil.Error):
+                victim.kill()
+        for item in hit:
+            self.hits[names[item.task_uuid]] += 1
+            self.encodes_hit += names[item.task_uuid].startswith("transcode")
+        return True
+
+    def _choose(self, work: list[Work], kind: str, names: dict[str, str]) -> list[Work]:
+        able = [item for item in work if self.hits[names[item.task_uuid]] < HITS_A_TASK]
+        if kind == "ffmpeg":
+            able = [item for item in able if item.tools]
+        return [self.random.choice(able)] if able else []
+
+
+def test_a_hundred_kills(
+    airflow: StartAirflow, home: Path, diary: Diary, report: Callable[..., None]
+) -> None:
+    """Every run ends as an undisturbed one would; each kill costs at most the chunk that it hit."""
+    clip = numbered_clip(CHUNKS)
+    running = airflow()
+    asked = {"source": clip.as_uri(), "preset": "tiny", "chunk_seconds": 1}
+    running.submit({"video_id": "calm", **asked}, "calm").raise_for_status()
+    begin = time.monotonic()
+    assert running.wait("calm", timeout_s=RUN_TIMEOUT_S) == "success"
+    calm_s = time.monotonic() - begin
+    assert diary.total() == CHUNKS
+    check_published(home / "results" / "calm", frames=CHUNKS * 25)
+    wanted = media_digests(home / "results" / "calm")
+
+    problems, total, wasted, hits = [], Counter[str](), 0, 0
+    for number in range(RUNS):
+        run_id = f"storm-{number}"
+        diary.forget()
+        begin = time.monotonic()
+        running.submit({"video_id": run_id, **asked}, run_id).raise_for_status()
+        killer = Killer(running, run_id, seed=number, wanted=KILLS_A_RUN)
+        state = running.wait(run_id, timeout_s=RUN_TIMEOUT_S, meanwhile=killer)
+        total += killer.kills
+        wasted += diary.total() - CHUNKS
+        hits += killer.encodes_hit
+        report(
+            run=run_id,
+            state=state,
+            seconds=round(time.monotonic() - begin),
+            kills=killer.kills,
+            encodes=diary.total(),
+            encodes_hit=killer.encodes_hit,
+        )
+        if state != "success":
+            problems.append(f"{run_id} {state}: {running.reason(run_id)}\n{running.describe(run_id)}")
+            continue
+        try:
+            check_published(home / "results" / run_id, frames=CHUNKS * 25)
+            assert media_digests(home / "results" / run_id) == wanted
+        except AssertionError as error:
+            problems.append(f"{run_id}: {error}")
+        if diary.total() > CHUNKS + killer.encodes_hit:
+            problems.append(f"{run_id}: {diary.total()} encodes, {CHUNKS} chunks, {killer.encodes_hit} hit")
+    # What was left behind may take a heartbeat's timeout to notice that nobody wants it.
+    with suppress(AssertionError):
+        wait_until(lambda: not leftovers(running), timeout_s=2 * HEARTBEAT_TIMEOUT_S, what="orphans to end")
+    # Whatever works next on this host clears up after the dead.
+    running.submit({"video_id": "after", **asked, "source": numbered_clip(1).as_uri()}, "after")
+    assert running.wait("after", timeout_s=RUN_TIMEOUT_S) == "success"
+    scratch = [str(path) for path in (home / "work").glob("*")]
+    report(
+        calm_s=round(calm_s),
+        runs=RUNS,
+        kills=sum(total.values()),
+        by_kind=total,
+        encodes_hit=hits,
+        encodes_wasted=wasted,
+        scheduler_restarts=running.restarts("scheduler"),
+        scratch_left=len(scratch),
+    )
+    assert not problems, "\n".join(problems)
+    assert not leftovers(running), "orphans"
+    assert not scratch, f"{len(scratch)} scratch folders of dead tasks: {scratch[:3]} ..."
+    assert sum(total.values()) == RUNS * KILLS_A_RUN, "runs ended before all was killed"
+
+
+def leftovers(running: RealAirflow) -> list[str]:
+    return running.orphans() + [str(process) for process in running.media_tools()]

@@ -1,0 +1,186 @@
+"""Without a scheduler, in seconds: a bad network, an outage, a publisher that slept, wrong clocks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import S3Bucket
+from exact.clips import clip, x264
+from exact.published import Published
+from faults.s3_proxy import KINDS, S3Proxy
+from faults.stage import check_published, download, numbered_clip
+from faults.steps import Steps, start
+
+CHUNKS = 4
+
+
+def check_workspace(bucket: S3Bucket) -> int:
+    """Every object that a marker names is what the marker says. How many there are."""
+    checked = 0
+    pages = bucket.client.get_paginator("list_objects_v2").paginate(Bucket=bucket.name)
+    keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+    for key in keys:
+        if not key.endswith(".done.json"):
+            continue
+        marker = json.loads(bucket.client.get_object(Bucket=bucket.name, Key=key)["Body"].read())
+        for stored in _stored_in(marker):
+            place = stored["uri"].removeprefix(f"{bucket.uri}/")
+            data = bucket.client.get_object(Bucket=bucket.name, Key=place)["Body"].read()
+            assert len(data) == stored["size_bytes"], f"{place}: {len(data)} bytes"
+            assert hashlib.sha256(data).hexdigest() == stored["sha256"], f"{place} is corrupt"
+            checked += 1
+    assert checked, "no marker names an object"
+    return checked
+
+
+def _stored_in(document: Any) -> Iterator[dict[str, Any]]:
+    """Every description of an object in a document, wherever it stands."""
+    if isinstance(document, dict) and {"uri", "size_bytes", "sha256"} <= document.keys():
+        yield document
+    elif isinstance(document, dict):
+        for item in document.values():
+            yield from _stored_in(item)
+
+
+@pytest.fixture
+def on_s3(
+    stage: Path,
+    s3_settings: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    configure_stage: Callable[..., None],
+) -> Path:
+    configure_stage(**s3_settings)
+    return stage
+
+
+# --- 2: faults of the network ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "all"])
+def test_a_tenth_of_all_requests_goes_wrong(
+    kind: str, on_s3: Path, proxy: S3Proxy, s3_bucket: S3Bucket, report: Callable[..., None]
+) -> None:
+    proxy.share = 0.1
+    proxy.kinds = KINDS if kind == "all" else (kind,)
+    steps = Steps(video_id="clip", source=numbered_clip(CHUNKS).as_uri(), tries=5)
+    steps.run()
+    proxy.share = 0
+    check_published(
+        download(s3_bucket.client, s3_bucket.name, "results/clip", on_s3 / "got"), frames=CHUNKS * 25
+    )
+    objects = check_workspace(s3_bucket)
+    report(requests=proxy.requests, tries_that_failed=steps.retried, objects_checked=objects)
+
+
+@pytest.mark.faults
+def test_an_outage_of_20_s(
+    on_s3: Path, proxy: S3Proxy, s3_bucket: S3Bucket, report: Callable[..., None]
+) -> None:
+    """Begins in mid-transfer; what is tried again afterwards goes on where it was."""
+    steps = Steps(video_id="clip", source=numbered_clip(CHUNKS).as_uri(), tries=60)
+    seen = 0
+
+    def watch(method: str, path: str) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == 40:
+            proxy.cut_off()
+            threading.Timer(20, lambda: setattr(proxy, "outage", False)).start()
+
+    proxy.watch = watch
+    steps.run()
+    assert proxy.requests["outage"] > 0
+    check_published(
+        download(s3_bucket.client, s3_bucket.name, "results/clip", on_s3 / "got"), frames=CHUNKS * 25
+    )
+    report(requests=proxy.requests, tries_that_failed=len(steps.retried), objects=check_workspace(s3_bucket))
+
+
+# --- 5: a publisher that slept --------------------------------------------------------------
+
+TTL_S = 60
+"""The shortest there is."""
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("before", ["video.json", "index.m3u8"])
+@pytest.mark.parametrize("published_before", [False, True], ids=["first", "again"])
+def test_a_publisher_that_slept_does_not_overwrite(
+    published_before: bool,
+    before: str,
+    on_s3: Path,
+    proxy: S3Proxy,
+    s3_bucket: S3Bucket,
+    configure_stage: Callable[..., None],
+) -> None:
+    """SIGSTOP when the write of that file is sent: it is lost, and sent again when the process goes on."""
+    plain = x264(gop=25, open_gop=False)
+    old, new = clip("old.mp4", frames=50, video=plain), clip("new.mp4", frames=75, video=plain)
+    if published_before:
+        Steps(video_id="clip", source=numbered_clip(1).as_uri(), run_id="zero").run()
+    configure_stage(claim_ttl_s=str(TTL_S))
+    Steps(video_id="clip", source=old.as_uri(), run_id="sleeper").run("segment")
+    stopped = threading.Event()
+
+    def watch(method: str, path: str) -> None:
+        if method == "PUT" and path.split("?")[0].endswith(f"/clip/{before}") and not stopped.is_set():
+            os.kill(sleeper.process.pid, signal.SIGSTOP)
+            stopped.set()
+            raise OSError("this write never arrives")
+
+    proxy.watch = watch
+    sleeper = start(video_id="clip", source=old.as_uri(), run_id="sleeper", until="publish")
+    try:
+        assert stopped.wait(60), f"it never wrote {before}: {sleeper.result()}"
+        time.sleep(TTL_S + 1)
+        Steps(video_id="clip", source=new.as_uri(), run_id="successor").run()
+        wanted = _stable(s3_bucket)
+    finally:
+        os.kill(sleeper.process.pid, signal.SIGCONT)
+    found = sleeper.result()
+    assert _stable(s3_bucket) == wanted, f"the sleeper overwrote what came after it, and ended with {found}"
+    Published(download(s3_bucket.client, s3_bucket.name, "results/clip", on_s3 / "got")).check_pictures(
+        range(75), "25"
+    )
+    assert found["error"] == "ClaimedError", found
+
+
+def _stable(bucket: S3Bucket) -> dict[str, bytes]:
+    """What of a video is not immutable."""
+    return {
+        name: bucket.client.get_object(Bucket=bucket.name, Key=f"results/clip/{name}")["Body"].read()
+        for name in ("index.m3u8", "video.json")
+    }
+
+
+# --- 6: clocks ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("clock_s", [600, -600], ids=["ahead", "behind"])
+@pytest.mark.parametrize("ttl_s", [21_600, 1_800])
+def test_a_clock_that_is_10_minutes_off_steals_nothing(
+    ttl_s: int, clock_s: int, on_s3: Path, configure_stage: Callable[..., None]
+) -> None:
+    """Each host in turn has the right time, and the other must see that the video is taken."""
+    configure_stage(claim_ttl_s=str(ttl_s))
+    asked: dict[str, Any] = {"source": numbered_clip(1).as_uri()}
+    Steps(video_id="right", run_id="right", **asked).run("prepare")
+    other = start(video_id="right", run_id="wrong", clock_s=clock_s, until="prepare", **asked)
+    wrong = start(video_id="wrong", run_id="wrong", clock_s=clock_s, until="prepare", **asked)
+    assert wrong.result()["error"] is None
+    found = other.result()
+    assert found["error"] == "ClaimedError" and "vod_transcode/right" in found["message"], found
+    from vod_operators.errors import ClaimedError
+
+    with pytest.raises(ClaimedError, match="vod_transcode/wrong"):
+        Steps(video_id="wrong", run_id="right", **asked).run("prepare")

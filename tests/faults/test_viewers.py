@@ -1,0 +1,113 @@
+"""Someone watches while a video is published again and again: never a 404, never a mix of versions."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import m3u8
+import pytest
+
+from conftest import S3Bucket
+from faults.s3_proxy import S3Proxy
+from faults.stage import numbered_clip, write_preset
+from faults.steps import Steps
+
+CHUNKS = 2
+
+
+class Viewer(threading.Thread):
+    """Reads the stable playlist and all that it leads to, over and over."""
+
+    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
+        super().__init__(daemon=True)
+        self._client, self._bucket, self._prefix = client, bucket, prefix
+        self.rounds = 0
+        self.files = 0
+        self.versions: set[str] = set()
+        self.problems: list[str] = []
+        self.ended = threading.Event()
+        self._etags: dict[str, str] = {}
+
+    def run(self) -> None:
+        while not self.ended.is_set():
+            try:
+                self._watch()
+            except Exception as error:
+                self.problems.append(f"{type(error).__name__}: {error}")
+            self.rounds += 1
+
+    def _get(self, path: str) -> str:
+        found = self._client.get_object(Bucket=self._bucket, Key=f"{self._prefix}/{path}")  # raises on a 404
+        data = found["Body"].read()
+        if "/" in path and self._etags.setdefault(path, found["ETag"]) != found["ETag"]:
+            raise AssertionError(f"{path} was written again")
+        self.files += 1
+        return data.decode() if path.endswith(".m3u8") else ""
+
+    def _watch(self) -> None:
+        master = m3u8.loads(self._get("index.m3u8"))
+        listed = [*master.playlists, *master.iframe_playlists, *(item for item in master.media if item.uri)]
+        versions = {item.uri.partition("/")[0] for item in listed}
+        if len(versions) != 1:
+            raise AssertionError(f"versions mixed: {versions}")
+        self.versions |= versions
+        for item in listed:
+            media = m3u8.loads(self._get(item.uri))
+            below = item.uri.rpartition("/")[0]
+            names = [segment.uri for segment in media.segments]
+            names += [part.uri for part in media.segment_map if part]
+            for name in dict.fromkeys(names):
+                self._get(f"{below}/{name}")
+
+
+def watch_republications(
+    count: int, bucket: S3Bucket, folder: Path, report: Callable[..., None], viewers: int = 2
+) -> None:
+    asked = {"video_id": "clip", "source": numbered_clip(CHUNKS).as_uri()}
+    Steps(**asked).run()
+    watching = [Viewer(bucket.client, bucket.name, "results/clip") for _ in range(viewers)]
+    for viewer in watching:
+        viewer.start()
+    for number in range(count):
+        # Each time another quality: another version of the same source.
+        rungs = [
+            {"name": "half", "width": 64, "height": 36, "crf": 20 + number % 25,
+             "max_bitrate_bps": 600_000, "buffer_bits": 600_000},
+        ]  # fmt: skip
+        write_preset(folder / "presets", "tiny", rungs=rungs)
+        Steps(run_id=f"again-{number}", **asked).run()
+    last = {viewer: viewer.rounds + 2 for viewer in watching}
+    while any(viewer.rounds < wanted for viewer, wanted in last.items()):
+        viewer.join(0.05)
+    for viewer in watching:
+        viewer.ended.set()
+        viewer.join(60)
+    problems = [problem for viewer in watching for problem in viewer.problems]
+    report(
+        republished=count,
+        rounds=[viewer.rounds for viewer in watching],
+        files=[viewer.files for viewer in watching],
+        versions_seen=[len(viewer.versions) for viewer in watching],
+        problems=len(problems),
+    )
+    assert not problems, "\n".join(problems[:10])
+    assert all(len(viewer.versions) > 1 for viewer in watching)
+
+
+@pytest.mark.parametrize(
+    "count", [3, pytest.param(20, marks=pytest.mark.faults)], ids=["3-times", "20-times"]
+)
+def test_a_viewer_never_sees_a_404_or_a_mix(
+    count: int,
+    stage: Path,
+    s3_settings: dict[str, str],
+    s3_bucket: S3Bucket,
+    proxy: S3Proxy,
+    configure_stage: Callable[..., None],
+    report: Callable[..., None],
+) -> None:
+    configure_stage(**s3_settings)
+    watch_republications(count, s3_bucket, stage, report)
