@@ -38,7 +38,8 @@ def inspect(
     except ToolKilledError:
         raise
     except ToolError as error:
-        if error.lacks_means:
+        # A damaged header asks for impossible memory too; but then the demuxer has more to say of it.
+        if error.lacks_means and len(error.stderr_tail.strip().splitlines()) == 1:
             raise
         why = admission.why_unreadable(error.stderr_tail)
         raise InvalidInputError(
