@@ -66,7 +66,7 @@ def on_s3(
 # --- 2: faults of the network ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "all"])
+@pytest.mark.parametrize("kind", [*(pytest.param(kind, marks=pytest.mark.faults) for kind in KINDS), "all"])
 def test_a_tenth_of_all_requests_goes_wrong(
     kind: str, on_s3: Path, proxy: S3Proxy, s3_bucket: S3Bucket, report: Callable[..., None]
 ) -> None:
@@ -167,7 +167,7 @@ def _stable(bucket: S3Bucket) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("clock_s", [600, -600], ids=["ahead", "behind"])
-@pytest.mark.parametrize("ttl_s", [21_600, 1_800])
+@pytest.mark.parametrize("ttl_s", [pytest.param(21_600, marks=pytest.mark.faults), 1_800])
 def test_a_clock_that_is_10_minutes_off_steals_nothing(
     ttl_s: int, clock_s: int, on_s3: Path, configure_stage: Callable[..., None]
 ) -> None:
