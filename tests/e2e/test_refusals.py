@@ -262,19 +262,26 @@ def test_a_host_without_memory_does_not_refuse_the_source(
     assert failure.value.lacks_means
 
 
-def test_patience_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a sparse copy, a tool may search the zeros for hours."""
+def test_patience_has_an_end(stores: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a sparse copy, a tool may search the zeros for hours: it is stopped, and the source taken on trust."""
     from vod_operators.operators import inspection
-    from vod_operators.runners.local import LocalRunner
 
-    lines: list[str] = []
+    def ffmpeg_does(what: str) -> None:
+        tool = stores / "ffmpeg"
+        tool.write_text(f'#!/bin/sh\ncase "$*" in *framecrc*) {what};; esac\nexec {FFMPEG} "$@"\n')
+        tool.chmod(0o755)
+        configure(monkeypatch, ffmpeg=str(tool))
+
     monkeypatch.setattr(inspection, "PATIENCE_S", 0.3)
-    assert not inspection._run_for_a_while(LocalRunner(), ["sleep", "60"], tmp_path, lines.append)
+    ffmpeg_does("sleep 60")
+    assert prepare(clip)["renditions"]
     monkeypatch.setattr(inspection, "PATIENCE_S", 60)
-    assert inspection._run_for_a_while(LocalRunner(), ["echo", "1"], tmp_path, lines.append)
-    assert lines == ["1"]
-    with pytest.raises(ToolKilledError):
-        inspection._run_for_a_while(LocalRunner(), ["sh", "-c", "kill -9 $$"], tmp_path, lines.append)
+    ffmpeg_does("echo 0, 0")
+    assert prepare(clip)["renditions"]
+    ffmpeg_does("kill -9 $$")
+    with pytest.raises(ToolKilledError) as failure:
+        prepare(clip)
+    assert type(failure.value) is ToolKilledError  # not of impatience
 
 
 # --- encryption: in all forms in tests/media/test_admission.py ------------------------------

@@ -6,7 +6,6 @@ from fractions import Fraction
 
 from vod_operators.media import ffmpeg
 from vod_operators.media.models import (
-    SDR,
     AudioRendition,
     AudioRung,
     AudioStream,
@@ -55,7 +54,6 @@ PLAN = Plan(
     preset=PRESET,
     source=SOURCE,
     frame_rate=Fraction(60_000, 1001),
-    colour=SDR,
     timescale=60_000,
     gop_frames=120,
     segment_frames=360,

@@ -15,7 +15,6 @@ from vod_operators.errors import VerificationError
 from vod_operators.media import ffmpeg, hls, probe
 from vod_operators.media.hls import KeyFrame, Segment, Track
 from vod_operators.media.models import (
-    SDR,
     AudioRendition,
     AudioRung,
     AudioStream,
@@ -65,7 +64,6 @@ def a_plan(rate: Fraction = Fraction(25), gop: int = 50, gops: int = 3) -> Plan:
             ),
         ),
         frame_rate=rate,
-        colour=SDR,
         timescale=12_800 if rate == 25 else rate.numerator,
         gop_frames=gop,
         segment_frames=gop * gops,

@@ -14,8 +14,8 @@ from vod_operators.media.plan import (
     fingerprint,
     grid_frame,
     make_plan,
+    needs_conversion,
     normalisations,
-    output_colour,
     output_rate,
     plan_audio,
     plan_chunk_ranges,
@@ -402,7 +402,7 @@ def span(last: int, first: int = 0) -> SoundSpan:
 def test_sound_only_begins_with_the_first_track() -> None:
     source = Source(container="mp3", size_bytes=1, audio=(a_sound(), a_sound(index=2)))
     plan = a_plan(source)
-    assert (plan.frame_rate, plan.segment_frames, plan.renditions, plan.colour) == (1, 6, (), None)
+    assert (plan.frame_rate, plan.segment_frames, plan.renditions) == (1, 6, ())
     timeline = a_timeline(plan, [], [], 0, **{"audio-0": span(3500, 500), "audio-1": span(3000, 250)})
     assert (timeline.origin_pts, timeline.frames, timeline.chunks) == (250, 0, ())
     assert timeline.sounds["audio-0"].seconds == Fraction(13, 4)
@@ -530,19 +530,18 @@ def test_normalisations_read_as_a_person_would_say_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "output"),
+    ("source", "converted"),
     [
-        (("bt709", "bt709", "bt709"), ("bt709", "bt709", "bt709")),
-        (("bt470bg", "smpte170m", "bt470bg"), ("bt470bg", "smpte170m", "bt470bg")),
-        (("bt709", "iec61966-2-1", "gbr"), ("bt709", "iec61966-2-1", "bt709")),
-        (("bt2020", "smpte2084", "bt2020nc"), ("bt709", "bt709", "bt709")),
-        (("smpte432", "bt709", "bt709"), ("bt709", "bt709", "bt709")),
+        (("bt709", "bt709", "bt709"), False),
+        (("bt470bg", "smpte170m", "bt470bg"), False),
+        (("bt709", "iec61966-2-1", "gbr"), False),
+        (("bt2020", "smpte2084", "bt2020nc"), True),
+        (("smpte432", "bt709", "bt709"), True),
     ],
 )
-def test_colours_are_kept_where_players_know_them(source: tuple[str, ...], output: tuple[str, ...]) -> None:
-    names = ("primaries", "transfer", "matrix")
-    given = Colour(**dict(zip(names, source, strict=True)), full_range=True)
-    assert output_colour(given) == Colour(**dict(zip(names, output, strict=True)))
+def test_colours_are_kept_where_players_know_them(source: tuple[str, ...], converted: bool) -> None:
+    given = Colour(**dict(zip(("primaries", "transfer", "matrix"), source, strict=True)), full_range=True)
+    assert needs_conversion(given) == converted
 
 
 # --- identity -------------------------------------------------------------------------------

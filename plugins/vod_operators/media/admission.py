@@ -190,7 +190,7 @@ def check_probe(
     for stream in streams:
         _check_protection(stream, name)
     if name not in _MEASURED_ENDS:
-        check_duration(_positive(container.get("duration")) or 0, limits)
+        check_duration(positive(container.get("duration")) or 0, limits)
     pictures = [s for s in streams if s.get("codec_type") == "video" and not is_cover(s)]
     sounds = [s for s in streams if s.get("codec_type") == "audio"]
     if not pictures and not sounds:
@@ -230,11 +230,11 @@ def _check_picture(stream: Mapping[str, Any], limits: Limits, decoders: Collecti
         raise _over(f"{where} has", f"{width}x{height} = {width * height} pixels", limits, "max_pixels")
     # Either may be the clock's instead: the nominal one in Matroska, the average in AVI.
     rate = min(
-        filter(None, map(_positive, (stream.get("avg_frame_rate"), stream.get("r_frame_rate")))), default=0
+        filter(None, map(positive, (stream.get("avg_frame_rate"), stream.get("r_frame_rate")))), default=0
     )
     if rate > limits.max_frame_rate:
         raise _over(f"{where} has", f"{float(rate):g} frames a second", limits, "max_frame_rate")
-    aspect = _positive(str(stream.get("sample_aspect_ratio", "")).replace(":", "/")) or Fraction(1)
+    aspect = positive(str(stream.get("sample_aspect_ratio", "")).replace(":", "/")) or Fraction(1)
     if not Fraction(1, MAX_SAMPLE_ASPECT) <= aspect <= MAX_SAMPLE_ASPECT:
         raise InvalidInputError(
             f"source: {where} has pixels of {aspect.numerator}:{aspect.denominator}; expected an "
@@ -246,7 +246,7 @@ def _check_sound(
     stream: Mapping[str, Any], decoders: Collection[str], present: Collection[int] | None
 ) -> bool:
     """Whether there is any of it."""
-    if not stream.get("channels") or not _positive(stream.get("sample_rate")):
+    if not stream.get("channels") or not positive(stream.get("sample_rate")):
         if present is not None and _id(stream) not in present:
             return False
         raise undecodable(stream, "neither its channels nor its sample rate can be told")
@@ -282,7 +282,7 @@ def _id(stream: Mapping[str, Any]) -> int:
         return -1
 
 
-def _positive(value: Any) -> Fraction | None:
+def positive(value: Any) -> Fraction | None:
     """Of ``"1.5"`` or ``"30000/1001"``; None if it is no number above 0."""
     try:
         found = Fraction(str(value))

@@ -29,7 +29,7 @@ def nothing_decoded(lines: Sequence[str]) -> bool:
     return any("Could not open encoder before EOF" in line for line in lines)
 
 
-def in_words(where: str, found: Sequence[str]) -> str:
-    """``0:12-0:18: error while decoding MB 5 3 (14 messages)``."""
+def in_words(where: str, found: Sequence[str]) -> list[str]:
+    """``0:12-0:18: error while decoding MB 5 3 (14 messages)``, if there were any."""
     count = f" ({len(found)} messages)" if len(found) > 1 else ""
-    return f"{where}: {found[0]}{count}"
+    return [f"{where}: {found[0]}{count}"] if found else []

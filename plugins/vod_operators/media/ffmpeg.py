@@ -93,7 +93,7 @@ def repair(tool: str, source: str, output: str, *, layout: Layout, decode: bool)
 def cut_video(
     tool: str, source: str, output: str, *, layout: Layout, chunk: Chunk, timeline: Timeline
 ) -> Argv:
-    """Copy the packets that ``chunk`` needs, from its key frame to the frame after its last one.
+    """Copy the packets that ``chunk`` needs, from its key frame to the frame after its lead-out.
 
     The output is NUT, which holds every codec and every time base exactly; its timestamps count
     from the start of the video, plus ``GUARD_S``.

@@ -133,7 +133,7 @@ def _peak(pieces: Sequence[tuple[int, int]], timescale: int, target_s: int, at_l
 
 def target_duration_s(plan: Plan) -> int:
     """The one target duration of all tracks (Apple 8.2): a segment and an audio frame, rounded."""
-    longest = plan.segment_frames / plan.frame_rate + Fraction(1024, 44_100)
+    longest = plan.segment_frames / plan.frame_rate + Fraction(AAC_FRAME, 44_100)
     return max(1, int(longest + Fraction(1, 2)))
 
 
@@ -195,7 +195,7 @@ def check_video_track(track: Track, plan: Plan, rendition: Rendition, frames: in
 def check_audio_length(name: str, samples: int, planned: int) -> None:
     """:raises VerificationError: shorter than planned, or longer by more than priming and one frame."""
     # 1024 samples of priming before, and the last frame of 1024 filled up.
-    if not planned <= samples <= planned + 2 * 1024:
+    if not planned <= samples <= planned + 2 * AAC_FRAME:
         raise VerificationError(
             f"{name}: has {samples} samples, planned {planned} and at most 2048 of padding"
         )

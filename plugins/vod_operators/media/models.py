@@ -245,8 +245,6 @@ class Plan(Model):
     source: Source
     frame_rate: Rate
     """Of the output: the source's own, or that divided until the preset allows it; 1 for sound only."""
-    colour: Colour | None
-    """Of every rendition; None for sound only."""
     timescale: int = Field(gt=0)
     """Ticks a second of the output tracks; a frame is a whole number of them."""
     gop_frames: int = Field(gt=0)

@@ -18,7 +18,6 @@ from fractions import Fraction
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.models import (
-    SDR,
     AudioRendition,
     Chunk,
     Colour,
@@ -198,14 +197,6 @@ KEPT_TRANSFERS = ("bt709", "smpte170m", "bt470bg", "bt470m", "iec61966-2-1")
 """What every H.264 player shows rightly if it is told; all else is converted to BT.709."""
 
 
-def output_colour(source: Colour) -> Colour:
-    """What the renditions are: the source's own colours where players know them, else BT.709."""
-    if needs_conversion(source):
-        return SDR
-    matrix = SDR.matrix if source.matrix == "gbr" else source.matrix
-    return Colour(primaries=source.primaries, transfer=source.transfer, matrix=matrix)
-
-
 def needs_conversion(source: Colour) -> bool:
     """Whether the light itself has to be computed anew (HDR, wide gamut), not only how it is written."""
     return (
@@ -260,7 +251,6 @@ def make_plan(
         preset=preset,
         source=source,
         frame_rate=rate,
-        colour=output_colour(video.colour) if video else None,
         timescale=timescale,
         gop_frames=gop,
         segment_frames=segment,

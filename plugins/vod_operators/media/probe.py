@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, Literal, cast
 
 from vod_operators.errors import InvalidInputError
+from vod_operators.media.admission import is_cover, positive
 from vod_operators.media.ffmpeg import DEMUXERS, Argv
 from vod_operators.media.models import AudioStream, Colour, Layout, Plan, Source, VideoStream
 from vod_operators.media.plan import SoundSpan
@@ -122,13 +123,7 @@ def parse_probe(text: str, *, size_bytes: int, without: Collection[int] = ()) ->
     data = json.loads(text)
     streams = [stream for stream in data.get("streams", []) if stream["index"] not in without]
     container = data.get("format", {})
-    pictures = [
-        stream
-        for stream in streams
-        if stream.get("codec_type") == "video"
-        and not stream.get("disposition", {}).get("attached_pic")
-        and not stream.get("disposition", {}).get("timed_thumbnails")
-    ]
+    pictures = [stream for stream in streams if stream.get("codec_type") == "video" and not is_cover(stream)]
     sounds = tuple(_audio(stream) for stream in streams if _is_sound(stream))
     if not pictures and not sounds:
         kinds = (
@@ -181,7 +176,7 @@ def _video(stream: dict[str, Any]) -> VideoStream:
         raise InvalidInputError(
             f"{where} ({stream['codec_name']}): it has no picture size, so it cannot be decoded"
         )
-    nominal, average = _fraction(stream.get("r_frame_rate")), _fraction(stream.get("avg_frame_rate"))
+    nominal, average = positive(stream.get("r_frame_rate")), positive(stream.get("avg_frame_rate"))
     if nominal and average:
         average = min(average, nominal)  # nominal is the rate of the finest steps
     interlaced = stream.get("field_order", "progressive") in ("tt", "bb", "tb", "bt")
@@ -196,7 +191,7 @@ def _video(stream: dict[str, Any]) -> VideoStream:
         profile=stream.get("profile"),
         width=stream["width"],
         height=stream["height"],
-        sample_aspect=_fraction(stream.get("sample_aspect_ratio", "").replace(":", "/")) or Fraction(1),
+        sample_aspect=positive(stream.get("sample_aspect_ratio", "").replace(":", "/")) or Fraction(1),
         rotation=_rotation(stream),
         frame_rate=rate,
         time_base=Fraction(stream["time_base"]),
@@ -324,14 +319,6 @@ def _peak_nits(stream: dict[str, Any]) -> int | None:
 
 def _int(value: str | None) -> int | None:
     return int(value) if value and value.isdecimal() and int(value) > 0 else None
-
-
-def _fraction(value: str | None) -> Fraction | None:
-    try:
-        found = Fraction(value or "0")
-    except (ValueError, ZeroDivisionError):
-        return None
-    return found if found > 0 else None
 
 
 def _milliseconds(value: str | None) -> int | None:

@@ -12,8 +12,7 @@ from airflow.sdk import Context
 
 from vod_operators.errors import VerificationError
 from vod_operators.media import ffmpeg
-from vod_operators.media.damage import complaints
-from vod_operators.media.damage import in_words as damage_in_words
+from vod_operators.media.damage import complaints, in_words
 from vod_operators.media.hls import AAC_FRAME, check_audio_length
 from vod_operators.media.isobmff import read_fragments
 from vod_operators.media.models import AudioRendition, Timeline
@@ -59,7 +58,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
             with checkpoint.relying_on(self.temp, split, step="split"):
                 checkpoint.obtain(self.temp, source.objects[audio.track], folder / "audio.nut")
             found, encoded = self._encode(context, job, audio, timeline, folder)
-            damage = [damage_in_words(f"sound {audio.title}", found)] if found else []
+            damage = in_words(f"sound {audio.title}", found)
             self.report_damage(damage)
             check_audio_length(audio.name, encoded, samples)
             stored = checkpoint.put(self.temp, folder / "audio.mp4", keys.audio(audio.name))
@@ -77,32 +76,25 @@ class VodEncodeAudioOperator(VodBaseOperator):
     ) -> tuple[list[str], int]:
         """Write ``audio.mp4``; returns what the decoder complained of, and the samples in it."""
         samples = timeline.audio_samples(audio)
-        media_s = samples / audio.sample_rate
-        progress = self.progress(context, job, media_s)
+        seconds, codec = samples / audio.sample_rate, audio.stream.codec
 
         def encode(source: str, time_base: Fraction) -> list[str]:
             argv = ffmpeg.encode_audio(
                 self.tools.ffmpeg, source, "audio.mp4", audio=audio, time_base=time_base, samples=samples
             )
-            return self.runner.run(
-                argv,
-                folder=folder,
-                on_line=progress,
-                position=progress.position,
-                limit_s=self.tool_limit_s(media_s),
-            )
+            return self.run_media(context, job, argv, folder, seconds=seconds, codec=codec)
 
         messages = encode("audio.nut", timeline.sounds[audio.track].time_base)
         encoded, whole = _measure(folder / "audio.mp4")
         if not whole:
             self.log.info("%s: its channels or its rate change on the way: decoded first", audio.name)
             argv = ffmpeg.decode_audio(self.tools.ffmpeg, "audio.nut", "samples.nut", audio=audio)
-            messages = self.runner.run(argv, folder=folder, on_line=progress, position=progress.position)
+            messages = self.run_media(context, job, argv, folder, seconds=seconds, codec=codec)
             encode("samples.nut", Fraction(1, audio.sample_rate))
             encoded, whole = _measure(folder / "audio.mp4")
             if not whole:
                 raise VerificationError(f"{audio.name}: a frame does not last {AAC_FRAME} samples")
-        return complaints(messages, audio.stream.codec), encoded
+        return complaints(messages, codec), encoded
 
 
 def _measure(path: Path) -> tuple[int, bool]:

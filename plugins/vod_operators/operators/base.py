@@ -12,12 +12,12 @@ from urllib.parse import quote
 
 from airflow.sdk import BaseOperator, Context
 
-from vod_operators.errors import InvalidInputError
+from vod_operators.errors import InvalidInputError, ToolError
 from vod_operators.media import probe
 from vod_operators.media.models import Timeline
 from vod_operators.operators.job import Job
 from vod_operators.operators.webhook import Event, EventKind, deliver, event_id
-from vod_operators.runners.base import Runner
+from vod_operators.runners.base import Runner, output
 from vod_operators.runners.local import LocalRunner
 from vod_operators.runners.progress import Progress, ProgressReader
 from vod_operators.runners.scratch import scratch_folder
@@ -201,6 +201,29 @@ class VodBaseOperator(BaseOperator):
 
         return ProgressReader(seconds, report)
 
+    def run_media(
+        self, context: Context, job: Job, argv: Sequence[str], folder: Path, *, seconds: float, codec: str
+    ) -> list[str]:
+        """Run an ffmpeg that decodes and encodes, with progress and a limit; returns its messages.
+
+        :param seconds: of media that it will write.
+        :param codec: of what it decodes.
+        :raises ToolError: also if a decoder had no memory.
+        """
+        progress = self.progress(context, job, seconds)
+        messages = self.runner.run(
+            argv,
+            folder=folder,
+            on_line=progress,
+            position=progress.position,
+            limit_s=self.tool_limit_s(seconds),
+        )
+        # Such a decoder leaves things out, and ffmpeg ends well. (AV1's says that of damage.)
+        poor = ToolError(argv, 0, "\n".join(messages))
+        if poor.lacks_means and codec != "av1":
+            raise poor
+        return messages
+
     def report_damage(self, damage: Sequence[str]) -> None:
         """Log what is damaged in the source.
 
@@ -215,9 +238,7 @@ class VodBaseOperator(BaseOperator):
 
     def run_probe(self, file: str, folder: Path) -> str:
         """What ffprobe says of a local file, as JSON."""
-        lines: list[str] = []
-        self.runner.run(probe.probe(self.tools.ffprobe, file), folder=folder, on_line=lines.append)
-        return "\n".join(lines)
+        return "\n".join(output(self.runner, probe.probe(self.tools.ffprobe, file), folder))
 
 
 def run_url(dag_id: str, run_id: str) -> str:

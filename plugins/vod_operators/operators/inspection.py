@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
+from contextlib import suppress
 from pathlib import Path
 
-from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError
+from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError, ToolOverdueError
 from vod_operators.media import admission, ffmpeg, probe, protection
 from vod_operators.media.models import Source
-from vod_operators.runners.base import Line, Runner
+from vod_operators.runners.base import Runner, output
 from vod_operators.runners.tools import Tools
 
 PATIENCE_S = 5
@@ -34,7 +34,7 @@ def inspect(
         packets = protection.transport_packets(head)
         protection.check(protection.scrambled(packets) if packets else protection.protected_tracks(opened))
     try:
-        text = _output(runner, probe.probe(tools.ffprobe, file.name), file.parent)
+        text = "\n".join(output(runner, probe.probe(tools.ffprobe, file.name), file.parent))
     except ToolKilledError:
         raise
     except ToolError as error:
@@ -65,34 +65,7 @@ def inspect(
 
 def decoders(runner: Runner, tools: Tools) -> frozenset[str]:
     """Names of the codecs that this worker's ffmpeg decodes; ffprobe is of another build."""
-    return admission.decoders_of(_output(runner, ffmpeg.list_codecs(tools.ffmpeg), Path("/")))
-
-
-def _output(runner: Runner, argv: ffmpeg.Argv, folder: Path) -> str:
-    lines: list[str] = []
-    runner.run(argv, folder=folder, on_line=lines.append)
-    return "\n".join(lines)
-
-
-def _run_for_a_while(runner: Runner, argv: ffmpeg.Argv, folder: Path, on_line: Line) -> bool:
-    """Whether the tool ended before our patience: in a sparse copy, it may search the zeros for hours."""
-    late = threading.Event()
-
-    def stop() -> None:
-        late.set()
-        runner.kill()
-
-    timer = threading.Timer(PATIENCE_S, stop)
-    timer.start()
-    try:
-        runner.run(argv, folder=folder, on_line=on_line)
-    except ToolKilledError:
-        if not late.is_set():
-            raise
-    finally:
-        timer.cancel()
-        timer.join()
-    return not late.is_set()
+    return admission.decoders_of("\n".join(output(runner, ffmpeg.list_codecs(tools.ffmpeg), Path("/"))))
 
 
 def _at_hand(runner: Runner, tools: Tools, file: Path) -> set[int]:
@@ -100,7 +73,10 @@ def _at_hand(runner: Runner, tools: Tools, file: Path) -> set[int]:
     decodes to nothing says nothing.
     """
     lines: list[str] = []
-    _run_for_a_while(runner, probe.first_packets(tools.ffprobe, file.name), file.parent, lines.append)
+    argv = probe.first_packets(tools.ffprobe, file.name)
+    # In a sparse copy it may search the zeros for hours; what it found until then counts.
+    with suppress(ToolOverdueError):
+        runner.run(argv, folder=file.parent, on_line=lines.append, limit_s=PATIENCE_S)
     found: dict[int, bool] = {}
     for line in lines:
         packet = dict(field.split("=", 1) for field in line.split("|") if "=" in field)
@@ -115,7 +91,9 @@ def _gives_a_frame(runner: Runner, tools: Tools, file: Path, stream: int) -> boo
     lines: list[str] = []
     argv = ffmpeg.decode_first_frame(tools.ffmpeg, file.name, stream=stream)
     try:
-        _run_for_a_while(runner, argv, file.parent, lines.append)
+        runner.run(argv, folder=file.parent, on_line=lines.append, limit_s=PATIENCE_S)
+    except ToolOverdueError:
+        return True
     except ToolKilledError:
         raise
     except ToolError as error:

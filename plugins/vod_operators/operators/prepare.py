@@ -21,6 +21,7 @@ from vod_operators.operators.inspection import inspect
 from vod_operators.operators.job import Job
 from vod_operators.operators.source import place_for_probing
 from vod_operators.operators.stable import version_name
+from vod_operators.runners.base import output
 from vod_operators.storage import checkpoint
 from vod_operators.storage.base import ObjectInfo
 from vod_operators.storage.keys import WorkKeys, check_video_id
@@ -173,6 +174,5 @@ class VodPrepareOperator(VodBaseOperator):
         }
 
     def _version(self, tool: str, option: str) -> str:
-        lines: list[str] = []
-        self.runner.run([tool, option], folder=Path("/"), on_line=lines.append)
+        lines = output(self.runner, [tool, option], Path("/"))
         return lines[0].partition(" version ")[2].partition(" Copyright")[0]

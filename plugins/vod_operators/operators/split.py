@@ -26,6 +26,7 @@ from vod_operators.media.plan import plan_timeline
 from vod_operators.media.probe import PacketTimes
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.job import Job
+from vod_operators.runners.base import output
 from vod_operators.runners.scratch import check_room
 from vod_operators.storage import checkpoint
 from vod_operators.storage.base import ObjectInfo
@@ -161,9 +162,8 @@ class VodSplitOperator(VodBaseOperator):
 
     def _repair(self, plan: Plan, why: str, folder: Path, *, decode: bool) -> _Media:
         self.log.info("source: %s: it is written anew before it is cut", why)
-        check_room(
-            self.settings.work_dir, plan.source.size_bytes
-        )  # at least as large: it is copied, or decoded
+        # What is written is at least as large: it is copied, or decoded.
+        check_room(self.settings.work_dir, plan.source.size_bytes)
         layout, file = probe.layout_of(plan), f"repaired-{int(decode)}.nut"
         argv = ffmpeg.repair(self.tools.ffmpeg, "source", file, layout=layout, decode=decode)
         self.runner.run(argv, folder=folder)
@@ -192,11 +192,8 @@ class VodSplitOperator(VodBaseOperator):
         later = [chunk for chunk in timeline.chunks if chunk.key_pts > timeline.chunks[0].key_pts]
         for chunk in later[:: max(1, len(later) // KEYS_TRIED)]:
             self._cut(media, chunk, timeline, "trial.nut", folder)
-            shown: list[str] = []
-            self.runner.run(
-                probe.first_frame(self.tools.ffprobe, "trial.nut"), folder=folder, on_line=shown.append
-            )
-            if probe.shows_its_key_frame(shown):
+            argv = probe.first_frame(self.tools.ffprobe, "trial.nut")
+            if probe.shows_its_key_frame(output(self.runner, argv, folder)):
                 return None
         return "its key frames need pictures before them" if later else None
 
@@ -256,9 +253,7 @@ class VodSplitOperator(VodBaseOperator):
             return done.objects[chunk.name]
         name = f"{chunk.name}.nut"
         self._cut(media, chunk, timeline, name, folder)
-        cut: list[str] = []
-        argv = probe.read_packets(self.tools.ffprobe, name, media.layout)
-        self.runner.run(argv, folder=folder, on_line=cut.append)
+        cut = output(self.runner, probe.read_packets(self.tools.ffprobe, name, media.layout), folder)
         needed = (
             bisect_left(every, chunk.key_pts),
             (len(every) if chunk.end_pts is None else bisect_right(every, chunk.end_pts)),

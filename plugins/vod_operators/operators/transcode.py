@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,14 @@ from airflow.sdk import Context
 
 from vod_operators.errors import ToolError, ToolKilledError, VerificationError
 from vod_operators.media import ffmpeg
-from vod_operators.media.damage import NOTHING_DECODED, complaints, nothing_decoded
-from vod_operators.media.damage import in_words as damage_in_words
+from vod_operators.media.damage import NOTHING_DECODED, complaints, in_words, nothing_decoded
 from vod_operators.media.isobmff import Part, first_sample, join, read_fragments, starts_with_idr
 from vod_operators.media.models import Chunk, Plan, Timeline
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.job import Job
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
-
-BLOCK_BYTES = 1 << 20
+from vod_operators.storage.stores import blocks_of
 
 
 class VodTranscodeChunkOperator(VodBaseOperator):
@@ -62,7 +60,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
             outputs = {rendition.name: f"{rendition.name}.mp4" for rendition in job.plan.renditions}
             media_s = float(job.plan.seconds(chunk.frames))
             found = self._encode(context, job, timeline, chunk, outputs, folder)
-            damage = [damage_in_words(timeline.span(chunk, job.plan.frame_rate), found)] if found else []
+            damage = in_words(timeline.span(chunk, job.plan.frame_rate), found)
             self.report_damage(damage)
             stored = {}
             for name, file in outputs.items():
@@ -105,19 +103,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
                 self.tools.ffmpeg, source, outputs, plan=plan, chunk=chunk, timeline=timeline
             )
             seconds = float(plan.seconds(_encoded_frames(plan, chunk)))
-            progress = self.progress(context, job, seconds)
-            messages = self.runner.run(
-                argv,
-                folder=folder,
-                on_line=progress,
-                position=progress.position,
-                limit_s=self.tool_limit_s(seconds),
-            )
-            # A decoder without memory leaves pictures out, and ffmpeg ends well. (AV1's says that of damage.)
-            poor = ToolError(argv, 0, "\n".join(messages))
-            if poor.lacks_means and codec != "av1":
-                raise poor
-            return messages
+            return self.run_media(context, job, argv, folder, seconds=seconds, codec=codec)
 
         try:
             return complaints(run("chunk.nut"), codec)
@@ -136,33 +122,24 @@ def _encoded_frames(plan: Plan, chunk: Chunk) -> int:
 
 
 def encoded_part(path: Path, name: str, plan: Plan, chunk: Chunk) -> Part:
-    """A chunk's own frames of what was encoded with its lead-in and lead-out.
+    """A chunk's own frames of what was encoded with its lead-in and lead-out, to be counted by ``join``.
 
-    :raises VerificationError: not the planned frames, each a frame long, with an IDR at each GOP.
+    :raises VerificationError: no IDR at each GOP, or elsewhere too.
     """
-    frames, decode_time = 0, 0
+    frames = 0
     with path.open("rb") as file:
         for fragment in read_fragments(file):
-            if fragment.decode_time != decode_time or frames % plan.gop_frames:
-                raise VerificationError(
-                    f"{name}: a GOP begins at frame {frames}, tick {fragment.decode_time}"
-                )
+            if frames % plan.gop_frames:
+                raise VerificationError(f"{name}: a GOP begins at frame {frames}")
             if not starts_with_idr(first_sample(file, fragment)):
                 raise VerificationError(f"{name}: frame {frames} is not an IDR picture")
             frames += len(fragment.durations)
-            decode_time += fragment.duration
     return Part(
         name=name,
-        blocks=_blocks(path),
+        blocks=blocks_of(path),
         decode_time=0,
         samples=chunk.frames,
         sample_ticks=plan.frame_ticks,
         before=chunk.lead_in,
         after=plan.lead_out(chunk),
     )
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            yield block

@@ -44,3 +44,10 @@ class Runner(Protocol):
 
     def kill(self) -> None:
         """End the command that is running, if any, with all it started. Safe from a signal handler."""
+
+
+def output(runner: Runner, argv: Sequence[str], folder: Path, *, limit_s: float | None = None) -> list[str]:
+    """The lines that a command prints."""
+    lines: list[str] = []
+    runner.run(argv, folder=folder, on_line=lines.append, limit_s=limit_s)
+    return lines

@@ -170,7 +170,7 @@ class _Watch(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        every_s = min(LOOK_EVERY_S, self._stall_timeout_s / 4)
+        every_s = min(LOOK_EVERY_S, self._stall_timeout_s / 4, (self._limit_s or float("inf")) / 4)
         seen: object = None
         idle_s = spent_s = 0.0
         # Looks are counted, not a clock read: time that this process was stopped itself does not count.

@@ -45,7 +45,10 @@ class Marker(BaseModel):
 
 def seal(document: BaseModel) -> bytes:
     """A document as JSON with its checksum: a number with a flipped bit is still a number."""
-    content = document.model_dump_json().encode()
+    return _sealed(document.model_dump_json().encode())
+
+
+def _sealed(content: bytes) -> bytes:
     return b'{"sha256":"%s",\n"content":%s}' % (hashlib.sha256(content).hexdigest().encode(), content)
 
 
@@ -61,8 +64,8 @@ def read_document(storage: Storage, uri: str, kind: type[Document]) -> Document:
         document = kind.model_validate_json(content)
     except ValidationError as error:
         raise CorruptObjectError(f"{uri} cannot be understood: {error}") from error
-    digest = hashlib.sha256(content).hexdigest()
-    if data != b'{"sha256":"%s",\n"content":%s}' % (digest.encode(), content):
+    if data != _sealed(content):
+        digest = hashlib.sha256(content).hexdigest()
         raise CorruptObjectError(f"{uri}: its content has SHA-256 {digest}, which is not what it says")
     return document
 

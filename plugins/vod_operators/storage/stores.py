@@ -55,10 +55,16 @@ def _http(process: int) -> Storage:
 def sha256_of(path: Path) -> str:
     """The file's SHA-256 in lower-case hex, read in blocks."""
     digest = hashlib.sha256()
+    for block in blocks_of(path):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def blocks_of(path: Path) -> Iterator[bytes]:
+    """A local file's content."""
     with path.open("rb", buffering=0) as file:
         while block := file.read(BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+            yield block
 
 
 def verified(
