@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import m3u8
@@ -19,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from exact.clips import SAMPLE_RATE, SOUND, Heard, Sound, clicks_in, decoded, hear, numbers_in
+from steps import Steps
 from tools import configure, ffprobe
 
 CLICK_TOLERANCE_S = 512 / SAMPLE_RATE
@@ -175,7 +174,7 @@ def difference(shown: Sequence[int], wanted: Sequence[int]) -> str:
 
 
 class Publisher:
-    """Runs the operators one after the other, as the DAG would."""
+    """Publishes sources with the settings and the preset of a test."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
@@ -198,32 +197,7 @@ class Publisher:
         presets.mkdir(exist_ok=True)
         (presets / "exact.json").write_text(json.dumps(PRESET | (preset or {})), "utf-8")
         configure(self.monkeypatch, presets_dir=str(presets), **settings)
-        self._run(source, chunk_seconds)
+        Steps(video_id="clip", source=source.as_uri(), preset="exact", chunk_seconds=chunk_seconds).run(
+            until="publish"
+        )
         return Published(self.folder / "results" / "clip")
-
-    def _run(self, source: Path, chunk_seconds: int) -> None:
-        from vod_operators.operators.audio import VodEncodeAudioOperator
-        from vod_operators.operators.concat import VodConcatOperator
-        from vod_operators.operators.prepare import VodPrepareOperator
-        from vod_operators.operators.publish import VodPublishOperator
-        from vod_operators.operators.segment import VodSegmentHlsOperator
-        from vod_operators.operators.split import VodSplitOperator
-        from vod_operators.operators.transcode import VodTranscodeChunkOperator
-
-        now = datetime.datetime.now(datetime.timezone.utc)
-        context: Any = {"dag_run": SimpleNamespace(dag_id="exact", run_id="test", start_date=now)}
-        uri = source.as_uri()
-        prepared = VodPrepareOperator(
-            task_id="prepare", video_id="clip", source=uri, preset="exact", chunk_seconds=str(chunk_seconds)
-        ).execute(context)
-        plan = prepared["plan"]
-        chunks = VodSplitOperator(task_id="split", plan=plan, source=uri).execute(context)
-        for chunk in chunks:
-            VodTranscodeChunkOperator(task_id="transcode", plan=plan, chunk=chunk).execute(context)
-        for track in prepared["audio"]:
-            VodEncodeAudioOperator(task_id="audio", plan=plan, track=track).execute(context)
-        for track in prepared["renditions"]:
-            VodConcatOperator(task_id="concat", plan=plan, track=track).execute(context)
-        for track in [*prepared["renditions"], *prepared["audio"]]:
-            VodSegmentHlsOperator(task_id="segment", plan=plan, track=track).execute(context)
-        VodPublishOperator(task_id="publish", plan=plan).execute(context)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from faults.stage import Diary, check_published, media_digests, numbered_clip
-from faults.steps import Steps
+from steps import Steps
 
 CHUNKS = 3
 CLEARS = 2

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from faults.stage import check_published, media_digests, numbered_clip
-from faults.steps import Steps, start
+from faults.steps import start
+from steps import Steps
 from tools import FFMPEG
 
 CHUNKS = 3

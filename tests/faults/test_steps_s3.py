@@ -19,7 +19,8 @@ from exact.clips import clip, x264
 from exact.published import Published
 from faults.s3_proxy import KINDS, S3Proxy
 from faults.stage import check_published, download, numbered_clip
-from faults.steps import Steps, start
+from faults.steps import start
+from steps import Steps
 
 CHUNKS = 4
 

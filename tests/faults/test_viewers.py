@@ -13,7 +13,7 @@ import pytest
 from conftest import S3Bucket
 from faults.s3_proxy import S3Proxy
 from faults.stage import numbered_clip, write_preset
-from faults.steps import Steps
+from steps import Steps
 
 CHUNKS = 2
 

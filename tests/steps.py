@@ -1,0 +1,122 @@
+"""The real operators in the DAG's order, in this process, without a scheduler."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+ORDER = ("prepare", "split", "transcode", "audio", "concat", "segment", "publish", "release")
+
+TRIES = 5
+"""Of a step that fails with what may get better, as in the DAG."""
+
+
+class Steps:
+    """One run of one video.
+
+    :param tries: how often a step is tried; the pauses between are short.
+    """
+
+    def __init__(
+        self,
+        *,
+        video_id: str,
+        source: str,
+        run_id: str = "test",
+        preset: str = "tiny",
+        chunk_seconds: int = 1,
+        tries: int = 1,
+    ) -> None:
+        self.video_id, self.source, self.preset, self.tries = video_id, source, preset, tries
+        self.chunk_seconds = chunk_seconds
+        self.before: dict[str, Callable[[], None]] = {}
+        """Step -> what happens when it is reached."""
+        self.retried: list[str] = []
+        """Step and error of each try that failed and was followed by another."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        run = SimpleNamespace(dag_id="vod_transcode", run_id=run_id, start_date=now)
+        ti = SimpleNamespace(try_number=1, get_task_states=lambda **_: {})
+        self.context: Any = {"dag_run": run, "ti": ti, "task_instance": ti, "run_id": run_id}
+
+    def run(self, until: str = "release", *, clears: int = 0) -> None:
+        """All steps up to that one.
+
+        :param clears: how often the run may be cleared after work was found lost.
+        """
+        from vod_operators.errors import LostWorkError
+
+        for clear in range(clears + 1):
+            try:
+                for _ in self._steps(until):
+                    pass
+                return
+            except LostWorkError as error:
+                if clear == clears:
+                    raise
+                self.retried.append(f"cleared: {error}")
+
+    def _steps(self, until: str) -> Iterator[str]:
+        from vod_operators.operators.audio import VodEncodeAudioOperator
+        from vod_operators.operators.concat import VodConcatOperator
+        from vod_operators.operators.prepare import VodPrepareOperator
+        from vod_operators.operators.publish import VodPublishOperator
+        from vod_operators.operators.release import VodReleaseOperator
+        from vod_operators.operators.segment import VodSegmentHlsOperator
+        from vod_operators.operators.split import VodSplitOperator
+        from vod_operators.operators.transcode import VodTranscodeChunkOperator
+
+        self.before.get("prepare", _nothing)()
+        prepared = self._try(
+            VodPrepareOperator,
+            task_id="prepare",
+            video_id=self.video_id,
+            source=self.source,
+            preset=self.preset,
+            chunk_seconds=str(self.chunk_seconds),
+        )
+        plan, tracks, sounds = prepared["plan"], prepared["renditions"], prepared["audio"]
+        chunks: list[dict[str, Any]] = []
+        published = None
+        for step in ORDER[: ORDER.index(until) + 1]:
+            if step != "prepare":
+                self.before.get(step, _nothing)()
+            if step == "split":
+                chunks = self._try(VodSplitOperator, task_id=step, plan=plan, source=self.source)
+            elif step == "transcode":
+                for chunk in chunks:
+                    self._try(VodTranscodeChunkOperator, task_id=step, plan=plan, chunk=chunk)
+            elif step == "audio":
+                for track in sounds:
+                    self._try(VodEncodeAudioOperator, task_id=step, plan=plan, track=track)
+            elif step == "concat":
+                for track in tracks:
+                    self._try(VodConcatOperator, task_id=step, plan=plan, track=track)
+            elif step == "segment":
+                for track in [*tracks, *sounds]:
+                    self._try(VodSegmentHlsOperator, task_id=step, plan=plan, track=track)
+            elif step == "publish":
+                published = self._try(VodPublishOperator, task_id=step, plan=plan)
+            elif step == "release":
+                self._try(VodReleaseOperator, task_id=step, video_id=self.video_id, result=published)
+            yield step
+
+    def _try(self, operator: Any, *, task_id: str, **params: Any) -> Any:
+        from vod_operators.errors import ClaimedError, InvalidInputError, LostWorkError
+
+        for number in range(1, self.tries + 1):
+            try:
+                return operator(task_id=task_id, **params).execute(self.context)
+            except (ClaimedError, InvalidInputError, LostWorkError):
+                raise
+            except Exception as error:
+                if number == self.tries:
+                    raise
+                self.retried.append(f"{task_id}: {type(error).__name__}: {error}".splitlines()[0])
+                time.sleep(0.5 * number)
+
+
+def _nothing() -> None:
+    pass
