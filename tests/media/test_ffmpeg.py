@@ -154,11 +154,11 @@ def test_an_end_before_zero_is_found_by_decoding_time() -> None:
     assert r"drop=lt(pts\,324000000)+gt(dts\,324810000)" in argv[argv.index("-bsf:v") + 1]
 
 
-def encoder(crf: str, maxrate: str, bufsize: str, profile: str) -> list[str]:
+def encoder(crf: str, maxrate: str, bufsize: str, profile: str, gop: str) -> list[str]:
     return [
         "-f", "mp4", "-bufsize:v", bufsize, "-c:v", "libx264", "-crf:v", crf,
         "-enc_time_base", "1001/60000", "-fflags", "+bitexact", "-fps_mode", "passthrough",
-        "-g:v", "120", "-keyint_min:v", "120", "-map_metadata", "-1", "-maxrate:v", maxrate,
+        "-g:v", gop, "-keyint_min:v", gop, "-map_metadata", "-1", "-maxrate:v", maxrate,
         "-movflags", "+frag_keyframe+default_base_moof+delay_moov+skip_sidx+skip_trailer",
         "-preset:v", "fast", "-profile:v", profile, "-sc_threshold:v", "0",
         "-threads:v", "1", "-video_track_timescale", "60000", "-x264-params:v", "stitchable=1",
@@ -200,8 +200,8 @@ def test_transcode_decodes_once_and_scales_in_a_cascade() -> None:
         *MEDIA_ONLY, "-noautorotate", *FILE_ONLY, "-reinit_filter", "0", "-i", "chunk.nut",
     ]  # fmt: skip
     assert argv[at + 1 :] == [
-        "-map", "[s13]", *encoder("22.5", "4500000", "6000000", "high"), "l.mp4",
-        "-map", "[s17]", *encoder("25", "540000", "730000", "main"), "s.mp4",
+        "-map", "[s13]", *encoder("22.5", "4500000", "6000000", "high", "120"), "l.mp4",
+        "-map", "[s17]", *encoder("25", "540000", "730000", "main", "60"), "s.mp4",
     ]  # fmt: skip
 
 

@@ -12,8 +12,8 @@ import m3u8
 import pytest
 
 from vod_operators.errors import VerificationError
-from vod_operators.media import ffmpeg, hls, probe
-from vod_operators.media.hls import KeyFrame, Segment, Track
+from vod_operators.media import ffmpeg, hls, measure, probe
+from vod_operators.media.isobmff import read_fragments
 from vod_operators.media.models import (
     AudioRendition,
     AudioRung,
@@ -25,6 +25,7 @@ from vod_operators.media.models import (
     Source,
     VideoStream,
 )
+from vod_operators.media.track import KeyFrame, Segment, Track
 from vod_operators.runners.tools import Tools
 
 TOOLS = Tools()
@@ -131,11 +132,11 @@ def ffprobe(path: Path, *options: str) -> Any:
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
-def measure(folder: Path, **changes: Any) -> tuple[Segment, list[KeyFrame]]:
+def second_segment(folder: Path, **changes: Any) -> tuple[Segment, list[KeyFrame]]:
     path = folder / "seg-00002.m4s"
     with path.open("rb") as file:
         facts = {"index": 1, "name": path.name, "size_bytes": path.stat().st_size, "start": 25_600}
-        return hls.measure_segment(file, **{**facts, "video": True, **changes})
+        return measure.measure_segment(file, **{**facts, "video": True, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +144,7 @@ def track(folder: Path) -> Track:
     segments, keys, start = [], [], 0
     for index, path in enumerate(sorted(folder.glob("seg-*.m4s"))):
         with path.open("rb") as file:
-            segment, found = hls.measure_segment(
+            segment, found = measure.measure_segment(
                 file, index=index, name=path.name, size_bytes=path.stat().st_size, start=start, video=True
             )
         segments.append(segment)
@@ -173,7 +174,7 @@ def test_a_packaged_track_is_measured(track: Track, folder: Path) -> None:
     assert [key.ticks for key in track.key_frames] == [12_800, 12_800, 12_800, 12_800, 5120]
     assert (track.width, track.height, track.timescale) == (128, 96, 12_800)
     assert track.codecs.startswith("avc1.")
-    hls.check_video_track(track, a_plan(gop=25, gops=2), a_rendition(), 110)
+    measure.check_video_track(track, a_plan(gop=25, gops=2), a_rendition(), 110)
 
 
 def test_i_frame_ranges_decode_to_one_idr_picture_each(track: Track, folder: Path) -> None:
@@ -210,20 +211,20 @@ def test_a_gap_between_segments_is_refused(folder: Path, track: Track) -> None:
     with pytest.raises(
         VerificationError, match=r"seg-00002.m4s: a fragment decodes at tick 25600, not at 25599"
     ):
-        measure(folder, start=25_599)
+        second_segment(folder, start=25_599)
 
 
 def test_a_segment_must_start_with_an_idr(folder: Path, track: Track, tmp_path: Path) -> None:
     data = bytearray((folder / "seg-00002.m4s").read_bytes())
     # The first slice of the picture as one that is no IDR: NAL type 5 -> 1.
     with (folder / "seg-00002.m4s").open("rb") as file:
-        at = next(iter(hls.read_fragments(file))).first_sample_offset
+        at = next(iter(read_fragments(file))).first_sample_offset
     while data[at + 4] & 0x1F != 5:
         at += 4 + int.from_bytes(data[at : at + 4], "big")
     data[at + 4] -= 4
     (tmp_path / "seg-00002.m4s").write_bytes(data)
     with pytest.raises(VerificationError, match="does not start with an IDR picture"):
-        measure(tmp_path)
+        second_segment(tmp_path)
 
 
 # --- what is planned ------------------------------------------------------------------------
@@ -233,17 +234,17 @@ def test_misplaced_segments_are_refused(track: Track) -> None:
     with pytest.raises(
         VerificationError, match=r"segments of \[50, 50, 10\] \(3 in all\) frames, planned \[75, 35\]"
     ):
-        hls.check_video_track(track, a_plan(gop=25, gops=3), a_rendition(), 110)
+        measure.check_video_track(track, a_plan(gop=25, gops=3), a_rendition(), 110)
 
 
 def test_a_missing_frame_is_refused(track: Track) -> None:
     with pytest.raises(VerificationError, match="planned"):
-        hls.check_video_track(track, a_plan(gop=25, gops=2), a_rendition(), 111)
+        measure.check_video_track(track, a_plan(gop=25, gops=2), a_rendition(), 111)
 
 
 def test_another_size_is_refused(track: Track) -> None:
     with pytest.raises(VerificationError, match="is 128x96, planned 640x360"):
-        hls.check_video_track(track, a_plan(gop=25, gops=2), a_rendition(width=640, height=360), 110)
+        measure.check_video_track(track, a_plan(gop=25, gops=2), a_rendition(width=640, height=360), 110)
 
 
 @pytest.mark.parametrize(
@@ -256,10 +257,10 @@ def test_sound_may_have_priming_and_a_full_last_frame(samples: int, good: bool) 
     )  # fmt: skip
     sound = a_sound("audio-0", [1], seconds=288, timescale=48_000)  # 288,000 ticks
     if good:
-        hls.check_audio_track(sound, rendition, samples)
+        measure.check_audio_track(sound, rendition, samples)
     else:
         with pytest.raises(VerificationError, match="has 288000 samples, planned"):
-            hls.check_audio_track(sound, rendition, samples)
+            measure.check_audio_track(sound, rendition, samples)
 
 
 def test_sound_in_other_channels_is_refused() -> None:
@@ -268,23 +269,23 @@ def test_sound_in_other_channels_is_refused() -> None:
         language=None, title="t", default=True,
     )  # fmt: skip
     with pytest.raises(VerificationError, match="2 channels at 48000 Hz, planned 1 at 48000"):
-        hls.check_audio_track(a_sound("audio-0", [1], seconds=288, timescale=48_000), rendition, 288_000)
+        measure.check_audio_track(a_sound("audio-0", [1], seconds=288, timescale=48_000), rendition, 288_000)
 
 
 def test_segments_that_are_not_aligned_are_refused() -> None:
     tracks = [a_track("360p", [1, 1]), a_track("540p", [1, 1], seconds=5.96)]
     with pytest.raises(VerificationError, match="540p and 360p do not end at the same frames"):
-        hls.check_presentation(tracks, 6)
+        measure.check_presentation(tracks, 6)
 
 
 @pytest.mark.parametrize(("seconds", "good"), [(6.499, True), (6.5, False)])
 def test_segments_longer_than_the_target_are_refused(seconds: float, good: bool) -> None:
     tracks = [a_track("360p", [1], seconds=seconds)]
     if good:
-        hls.check_presentation(tracks, 6)
+        measure.check_presentation(tracks, 6)
     else:
         with pytest.raises(VerificationError, match=r"360p/seg-00001.m4s: lasts 6.500 s"):
-            hls.check_presentation(tracks, 6)
+            measure.check_presentation(tracks, 6)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +299,7 @@ def test_segments_longer_than_the_target_are_refused(seconds: float, good: bool)
     ],
 )
 def test_target_duration(rate: str, gop: int, gops: int, target: int) -> None:
-    assert hls.target_duration_s(a_plan(Fraction(rate), gop, gops)) == target
+    assert measure.target_duration_s(a_plan(Fraction(rate), gop, gops)) == target
 
 
 # --- bandwidth ------------------------------------------------------------------------------
@@ -417,3 +418,40 @@ def test_sound_only() -> None:
 def test_without_sound_there_is_no_group() -> None:
     text = hls.master_playlist(VIDEOS, 6, prefix="")
     assert "AUDIO" not in text and "mp4a" not in text
+
+
+def test_each_codec_is_a_family_of_its_own_and_h264_comes_first() -> None:
+    hevc = [track.model_copy(update={"codecs": "hvc1.1.6.L93.B0"}) for track in VIDEOS[:2]]
+    master = m3u8.loads(hls.master_playlist([*hevc, *VIDEOS, *SOUNDS], 6, prefix=""))
+    listed = [(p.stream_info.codecs, p.stream_info.resolution[1]) for p in master.playlists]
+    assert listed == [
+        *(("avc1.64001f,mp4a.40.2", height) for height in (540, 234, 1080)),
+        # 6 Mb/s and 145 kb/s: the lower one is nearer to 2 Mb/s.
+        *(("hvc1.1.6.L93.B0,mp4a.40.2", height) for height in (234, 1080)),
+    ]
+
+
+def test_the_range_is_said_of_all_as_soon_as_one_is_not_sdr() -> None:
+    assert "VIDEO-RANGE" not in hls.master_playlist(VIDEOS, 6, prefix="")
+    hdr = VIDEOS[0].model_copy(update={"video_range": "PQ"})
+    text = hls.master_playlist([hdr, *VIDEOS[1:]], 6, prefix="")
+    # Two variants and two I-frame playlists, and one of each.
+    assert (text.count("VIDEO-RANGE=SDR"), text.count("VIDEO-RANGE=PQ")) == (4, 2)
+
+
+@pytest.mark.parametrize(
+    ("rate", "gop", "dense"),
+    [
+        ("25", 50, 25),
+        ("24000/1001", 48, 24),
+        ("60000/1001", 120, 60),
+        ("15/2", 15, 5),  # 8 does not divide 15; 5 are two thirds of a second
+        ("25/2", 25, 25),  # 5 would be six pictures in two seconds
+        ("25", 25, 25),
+        ("1/5", 1, 1),
+    ],
+)
+def test_the_smallest_track_has_an_idr_a_second(rate: str, gop: int, dense: int) -> None:
+    large = a_rendition("540p")
+    plan = a_plan(Fraction(rate), gop).model_copy(update={"renditions": (a_rendition(), large)})
+    assert (plan.gop_of(plan.renditions[0]), plan.gop_of(large)) == (dense, gop)

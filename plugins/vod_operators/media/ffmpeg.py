@@ -296,8 +296,8 @@ def _encode(
             "crf:v": f"{rendition.crf:g}",
             "maxrate:v": rendition.max_bitrate_bps,
             "bufsize:v": rendition.buffer_bits,
-            "g:v": plan.gop_frames,
-            "keyint_min:v": plan.gop_frames,
+            "g:v": plan.gop_of(rendition),
+            "keyint_min:v": plan.gop_of(rendition),
             # With more threads x264's rate control depends on how far each of them is: no two encodes of the
             # same frames would be the same, on two hosts least of all. Renditions and chunks are the threads.
             "threads:v": 1,

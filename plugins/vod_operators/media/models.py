@@ -265,6 +265,18 @@ class Plan(Model):
         """How long so many output frames last."""
         return frames / self.frame_rate
 
+    def gop_of(self, rendition: Rendition) -> int:
+        """Frames from one IDR picture of that track to the next.
+
+        The smallest track has about one a second, so that its I-frame playlist scrubs smoothly (Apple 6.8).
+        GOPs must begin together, so this divides the GOP; where no length near a second does, it is the GOP.
+        """
+        if rendition.name != self.renditions[0].name:
+            return self.gop_frames
+        second = max(1, round(self.frame_rate))
+        lengths = [n for n in range(-(-second // 2), second + 1) if self.gop_frames % n == 0]
+        return max(lengths, default=self.gop_frames)
+
     def lead_out(self, chunk: Chunk) -> int:
         """Frames after the chunk that are encoded with it."""
         return min(chunk.lead_out, self.lookahead_frames)

@@ -33,7 +33,7 @@ from vod_operators.media.models import (
     VideoStream,
 )
 
-PLAN_VERSION = 3
+PLAN_VERSION = 4
 """Raised whenever the same source and preset would give other bytes, or the models that are stored as JSON
 change, so that no old checkpoint is read."""
 

@@ -112,7 +112,7 @@ def parse_probe(text: str, *, size_bytes: int, without: Collection[int] = ()) ->
 
 
 def track_facts(text: str) -> dict[str, Any]:
-    """What ffprobe printed of one of our own tracks, as fields of ``hls.Track``."""
+    """What ffprobe printed of one of our own tracks, as fields of ``track.Track``."""
     stream = json.loads(text)["streams"][0]
     facts: dict[str, Any] = {
         "codecs": stream["mime_codec_string"],

@@ -13,8 +13,8 @@ from airflow.sdk import Context
 from vod_operators.errors import VerificationError
 from vod_operators.media import ffmpeg
 from vod_operators.media.damage import complaints, in_words
-from vod_operators.media.hls import AAC_FRAME, check_audio_length
 from vod_operators.media.isobmff import read_fragments
+from vod_operators.media.measure import AAC_FRAME, check_audio_length
 from vod_operators.media.models import AudioRendition, Timeline
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.job import Job

@@ -9,8 +9,8 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.errors import CorruptObjectError
-from vod_operators.media import hls
-from vod_operators.media.hls import Track
+from vod_operators.media import hls, measure
+from vod_operators.media.track import Track
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.job import Job
 from vod_operators.operators.result import RenditionResult, SourceFacts, Timings, VideoResult
@@ -43,8 +43,8 @@ class VodPublishOperator(VodBaseOperator):
         """
         job = self.open_job(context, self.plan)
         tracks = self._load_tracks(job)
-        target = hls.target_duration_s(job.plan)
-        hls.check_presentation(tracks, target)
+        target = measure.target_duration_s(job.plan)
+        measure.check_presentation(tracks, target)
         result = self._describe(job, tracks, target, started_at=context["dag_run"].start_date)
 
         keys = job.result_keys

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-from vod_operators.media.hls import Track
 from vod_operators.media.models import Model, Plan, Rate, Timeline
 from vod_operators.media.plan import normalisations
+from vod_operators.media.track import Track
 
 
 class SourceFacts(Model):

@@ -10,10 +10,10 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.errors import VerificationError
-from vod_operators.media import ffmpeg, hls
-from vod_operators.media.hls import KeyFrame, Segment, Track
+from vod_operators.media import ffmpeg, hls, measure
 from vod_operators.media.models import AudioRendition
 from vod_operators.media.probe import track_facts
+from vod_operators.media.track import KeyFrame, Segment, Track
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.job import Job
 from vod_operators.operators.stable import IMMUTABLE, PLAYLIST_TYPE
@@ -57,7 +57,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
             "track": name,
             "segments": len(track.segments),
             "average_bps": track.average_bps,
-            "peak_bps": track.peak_bps(hls.target_duration_s(job.plan)),
+            "peak_bps": track.peak_bps(measure.target_duration_s(job.plan)),
             "codecs": track.codecs,
         }
 
@@ -75,16 +75,16 @@ class VodSegmentHlsOperator(VodBaseOperator):
                 "track.mp4",
                 kind="audio" if audio else "video",
                 segment=plan.seconds(plan.segment_frames),
-                fragment=plan.seconds(plan.gop_frames if audio is None else plan.segment_frames),
+                fragment=plan.seconds(plan.segment_frames if audio else plan.gop_of(plan.rendition(name))),
             )
             self.runner.run(argv, folder=folder)
             (folder / "track.mp4").unlink()
             track = self._measure(job, name, audio, folder)
             if audio:
-                hls.check_audio_track(track, audio, self.load_timeline(job).audio_samples(audio))
+                measure.check_audio_track(track, audio, self.load_timeline(job).audio_samples(audio))
             else:
-                hls.check_video_track(track, plan, plan.rendition(name), self.load_timeline(job).frames)
-            target = hls.target_duration_s(plan)
+                measure.check_video_track(track, plan, plan.rendition(name), self.load_timeline(job).frames)
+            target = measure.target_duration_s(plan)
             (folder / "index.m3u8").write_text(hls.media_playlist(track, target), "utf-8")
             if not audio:
                 (folder / "iframes.m3u8").write_text(hls.i_frame_playlist(track, target), "utf-8")
@@ -103,7 +103,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
         start = 0
         for index, path in enumerate(files):
             with path.open("rb") as file:
-                segment, keys = hls.measure_segment(
+                segment, keys = measure.measure_segment(
                     file,
                     index=index,
                     name=path.name,

@@ -64,7 +64,8 @@ class VodTranscodeChunkOperator(VodBaseOperator):
             self.report_damage(damage)
             stored = {}
             for name, file in outputs.items():
-                part = encoded_part(folder / file, f"{chunk.name}/{name}", job.plan, chunk)
+                gop = job.plan.gop_of(job.plan.rendition(name))
+                part = encoded_part(folder / file, f"{chunk.name}/{name}", job.plan, chunk, gop)
                 stored[name] = checkpoint.write_hashed(self.temp, keys.chunk(chunk.name, name), join([part]))
             seconds = time.monotonic() - begin
             facts = {
@@ -121,7 +122,7 @@ def _encoded_frames(plan: Plan, chunk: Chunk) -> int:
     return chunk.lead_in + chunk.frames + plan.lead_out(chunk)
 
 
-def encoded_part(path: Path, name: str, plan: Plan, chunk: Chunk) -> Part:
+def encoded_part(path: Path, name: str, plan: Plan, chunk: Chunk, gop_frames: int) -> Part:
     """A chunk's own frames of what was encoded with its lead-in and lead-out, to be counted by ``join``.
 
     :raises VerificationError: no IDR at each GOP, or elsewhere too.
@@ -129,7 +130,7 @@ def encoded_part(path: Path, name: str, plan: Plan, chunk: Chunk) -> Part:
     frames = 0
     with path.open("rb") as file:
         for fragment in read_fragments(file):
-            if frames % plan.gop_frames:
+            if frames % gop_frames:
                 raise VerificationError(f"{name}: a GOP begins at frame {frames}")
             if not starts_with_idr(first_sample(file, fragment)):
                 raise VerificationError(f"{name}: frame {frames} is not an IDR picture")

@@ -1,0 +1,118 @@
+"""What was written, measured and held against the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import BinaryIO
+
+from vod_operators.errors import VerificationError
+from vod_operators.media.isobmff import first_sample, read_fragments, starts_with_idr
+from vod_operators.media.models import AudioRendition, Plan, Rendition
+from vod_operators.media.track import KeyFrame, Segment, Track
+
+AAC_FRAME = 1024
+"""Samples."""
+
+
+def target_duration_s(plan: Plan) -> int:
+    """The one target duration of all tracks (Apple 8.2): a segment and an audio frame, rounded."""
+    longest = plan.segment_frames / plan.frame_rate + Fraction(AAC_FRAME, 44_100)
+    return max(1, int(longest + Fraction(1, 2)))
+
+
+def measure_segment(
+    file: BinaryIO, *, index: int, name: str, size_bytes: int, start: int, video: bool
+) -> tuple[Segment, list[KeyFrame]]:
+    """One written segment's facts.
+
+    :param start: ticks at which it must begin: the end of the segment before it.
+    :raises VerificationError: it does not begin there, has a gap inside, or (video) a fragment that
+        does not start with an IDR picture.
+    """
+    ticks = samples = 0
+    keys = []
+    for fragment in read_fragments(file):
+        if fragment.decode_time != start + ticks:
+            raise VerificationError(
+                f"{name}: a fragment decodes at tick {fragment.decode_time}, "
+                f"not at {start + ticks}: a gap or an overlap"
+            )
+        if video:
+            if not fragment.starts_with_sync or not starts_with_idr(first_sample(file, fragment)):
+                raise VerificationError(f"{name}: a fragment does not start with an IDR picture (Apple 7.4)")
+            end = fragment.first_sample_offset + fragment.first_sample_size
+            keys.append(
+                KeyFrame(
+                    segment=index,
+                    offset=fragment.offset,
+                    size_bytes=end - fragment.offset,
+                    ticks=fragment.duration,
+                )
+            )
+        ticks += fragment.duration
+        samples += len(fragment.durations)
+    if not ticks:
+        raise VerificationError(f"{name}: holds no media")
+    return Segment(name=name, ticks=ticks, samples=samples, size_bytes=size_bytes), keys
+
+
+def check_video_track(track: Track, plan: Plan, rendition: Rendition, frames: int) -> None:
+    """:raises VerificationError: the track is not what was planned, frame for frame."""
+    wanted = [min(plan.segment_frames, frames - first) for first in range(0, frames, plan.segment_frames)]
+    found = [segment.samples for segment in track.segments]
+    if found != wanted:
+        raise VerificationError(f"{track.name}: segments of {_short(found)} frames, planned {_short(wanted)}")
+    if track.ticks != frames * plan.frame_ticks:
+        raise VerificationError(
+            f"{track.name}: lasts {track.ticks} ticks, planned {frames * plan.frame_ticks}"
+        )
+    if (track.width, track.height) != (rendition.width, rendition.height):
+        raise VerificationError(
+            f"{track.name}: is {track.width}x{track.height}, planned {rendition.width}x{rendition.height}"
+        )
+
+
+def check_audio_length(name: str, samples: int, planned: int) -> None:
+    """:raises VerificationError: shorter than planned, or longer by more than priming and one frame."""
+    # 1024 samples of priming before, and the last frame of 1024 filled up.
+    if not planned <= samples <= planned + 2 * AAC_FRAME:
+        raise VerificationError(
+            f"{name}: has {samples} samples, planned {planned} and at most 2048 of padding"
+        )
+
+
+def check_audio_track(track: Track, rendition: AudioRendition, samples: int) -> None:
+    """:raises VerificationError: the track's length, channels or rate are not what was planned."""
+    check_audio_length(track.name, track.ticks, samples)
+    if (track.channels, track.timescale) != (rendition.channels, rendition.sample_rate):
+        raise VerificationError(
+            f"{track.name}: {track.channels} channels at {track.timescale} Hz, "
+            f"planned {rendition.channels} at {rendition.sample_rate}"
+        )
+
+
+def check_presentation(tracks: Sequence[Track], target_s: int) -> None:
+    """The rules that hold between tracks.
+
+    :raises VerificationError: naming the rule, the track and what was found.
+    """
+    videos = [track for track in tracks if track.kind == "video"]
+    for track in videos[1:]:
+        if [s.ticks for s in track.segments] != [s.ticks for s in videos[0].segments]:
+            raise VerificationError(
+                f"segments of {track.name} and {videos[0].name} do not end at the same frames (Apple 8.22)"
+            )
+    for track in tracks:
+        for segment in track.segments:
+            seconds = Fraction(segment.ticks, track.timescale)
+            if int(seconds + Fraction(1, 2)) > target_s:
+                raise VerificationError(
+                    f"{track.name}/{segment.name}: lasts {float(seconds):.3f} s, "
+                    f"more than the target duration of {target_s} s (RFC 8216bis 4.4.3.1)"
+                )
+
+
+def _short(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:4]))
+    return f"[{shown}{', ...' if len(numbers) > 4 else ''}] ({len(numbers)} in all)"

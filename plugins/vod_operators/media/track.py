@@ -1,0 +1,119 @@
+"""One track as it was written: the facts that playlists and manifests are made of.
+
+Nothing here is declared from settings: durations, sizes, codecs and bandwidths are those of the
+segments that were written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from vod_operators.media.models import Model, Name, Rate
+
+
+class Segment(Model):
+    """One media segment, from its own headers."""
+
+    name: str
+    ticks: int = Field(gt=0)
+    samples: int = Field(gt=0)
+    size_bytes: int = Field(gt=0)
+
+
+class KeyFrame(Model):
+    """Where one IDR picture stands: what a line of an I-frame playlist points to."""
+
+    segment: int
+    offset: int
+    """First byte of the ``moof`` (Apple 6.10), in the segment's file."""
+    size_bytes: int
+    """To the end of the picture."""
+    ticks: int
+    """Until the next one."""
+
+
+class Track(Model):
+    """One track as it was written: the facts that playlists are made of."""
+
+    name: Name
+    kind: Literal["video", "audio"]
+    codecs: str
+    """RFC 6381, as read from the init segment."""
+    timescale: int
+    init_bytes: int
+    segments: tuple[Segment, ...] = Field(min_length=1)
+    key_frames: tuple[KeyFrame, ...] = ()
+    width: int | None = None
+    height: int | None = None
+    frame_rate: Rate | None = None
+    video_range: Literal["SDR", "PQ", "HLG"] = "SDR"
+    channels: int | None = None
+    sample_rate: int | None = None
+    language: str | None = None
+    title: str | None = None
+    default: bool = False
+
+    @property
+    def family(self) -> str:
+        """Sample entry of its codec (``avc1``, ``hvc1``, ``av01``, ``mp4a``): players use one per kind."""
+        return self.codecs.partition(".")[0]
+
+    @property
+    def ticks(self) -> int:
+        """Length of the track."""
+        return sum(segment.ticks for segment in self.segments)
+
+    @property
+    def samples(self) -> int:
+        """Video frames, or audio frames of 1024 samples."""
+        return sum(segment.samples for segment in self.segments)
+
+    @property
+    def size_bytes(self) -> int:
+        """All segments and the init segment."""
+        return self.init_bytes + sum(segment.size_bytes for segment in self.segments)
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.ticks / self.timescale
+
+    @property
+    def average_bps(self) -> int:
+        """Bits of all segments over their duration (Apple 9.14)."""
+        return _rate(sum(segment.size_bytes for segment in self.segments), self.ticks, self.timescale)
+
+    def peak_bps(self, target_s: int) -> int:
+        """Highest rate of contiguous segments that last 0.5 to 1.5 target durations (RFC 8216bis 4.4.6.2)."""
+        return _peak(
+            [(s.size_bytes, s.ticks) for s in self.segments], self.timescale, target_s, self.average_bps
+        )
+
+    def key_frame_average_bps(self) -> int:
+        """Average rate of the I-frame playlist."""
+        return _rate(sum(key.size_bytes for key in self.key_frames), self.ticks, self.timescale)
+
+    def key_frame_peak_bps(self, target_s: int) -> int:
+        """Peak rate of the I-frame playlist."""
+        pieces = [(key.size_bytes, key.ticks) for key in self.key_frames]
+        return _peak(pieces, self.timescale, target_s, self.key_frame_average_bps())
+
+
+def _rate(size_bytes: int, ticks: int, timescale: int) -> int:
+    return -(-8 * size_bytes * timescale // ticks)
+
+
+def _peak(pieces: Sequence[tuple[int, int]], timescale: int, target_s: int, at_least: int) -> int:
+    peak = at_least
+    for begin in range(len(pieces)):
+        size = ticks = 0
+        for piece_size, piece_ticks in pieces[begin:]:
+            size, ticks = size + piece_size, ticks + piece_ticks
+            if 2 * ticks > 3 * target_s * timescale:
+                break
+            if 2 * ticks >= target_s * timescale:
+                peak = max(peak, _rate(size, ticks, timescale))
+    return peak
