@@ -1,4 +1,4 @@
-"""Small published videos in either store, for tests of what happens to them later; and a source with much in it."""
+"""Small published videos in either store, and a source with much in it."""
 
 from __future__ import annotations
 
