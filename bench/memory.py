@@ -21,16 +21,20 @@ from typing import Any
 PRESET = {
     "title": "Bench",
     "description": "One rendition that encodes quickly into a large file.",
-    "encoder": "libx264",
-    "encoder_preset": "ultrafast",
-    "rungs": [
+    "ladders": [
         {
-            "name": "360p",
-            "width": 640,
-            "height": 360,
-            "crf": 16,
-            "max_bitrate_bps": 6_000_000,
-            "buffer_bits": 6_000_000,
+            "encoder": "libx264",
+            "encoder_preset": "ultrafast",
+            "rungs": [
+                {
+                    "name": "360p",
+                    "width": 640,
+                    "height": 360,
+                    "crf": 16,
+                    "max_bitrate_bps": 6_000_000,
+                    "buffer_bits": 6_000_000,
+                }
+            ],
         }
     ],
     "audio": {"bitrate_bps": 128_000},

@@ -79,11 +79,11 @@ def test_joins_are_exact_and_work_is_never_repeated(run_dag, stores: Path, clip_
 
     # Another preset: shares the source's chunks and nothing else.
     preset = {
-        "title": "One", "description": "One rendition.", "encoder": "libx264", "encoder_preset": "ultrafast",
-        "rungs": [
+        "title": "One", "description": "One rendition.",
+        "ladders": [{"encoder": "libx264", "encoder_preset": "ultrafast", "rungs": [
             {"name": "tiny", "width": 320, "height": 180, "crf": 30,
              "max_bitrate_bps": 300_000, "buffer_bits": 300_000}
-        ],
+        ]}],
         "audio": {"bitrate_bps": 64000},
     }  # fmt: skip
     presets = stores / "presets"

@@ -19,9 +19,11 @@ from vod_operators.storage.local import LocalStorage
 
 STORE = LocalStorage()
 TINY = {
-    "title": "Tiny", "description": "One rendition.", "encoder": "libx264", "encoder_preset": "ultrafast",
-    "rungs": [{"name": "tiny", "width": 320, "height": 180, "crf": 30,
-               "max_bitrate_bps": 300_000, "buffer_bits": 300_000}],
+    "title": "Tiny", "description": "One rendition.",
+    "ladders": [{"encoder": "libx264", "encoder_preset": "ultrafast", "rungs": [
+        {"name": "tiny", "width": 320, "height": 180, "crf": 30,
+         "max_bitrate_bps": 300_000, "buffer_bits": 300_000}
+    ]}],
     "audio": {"bitrate_bps": 64000},
 }  # fmt: skip
 

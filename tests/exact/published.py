@@ -30,19 +30,23 @@ def _rung(name: str, width: int, height: int, crf: int, bps: int) -> dict[str, A
     return box | {"crf": crf, "max_bitrate_bps": bps, "buffer_bits": bps}
 
 
-PRESET: dict[str, Any] = {
-    "title": "exact",
-    "description": "Chunks and segments of one second, so that a short clip has many joins.",
+LADDER: dict[str, Any] = {
     "encoder": "libx264",
     "encoder_preset": "veryfast",
-    "gop_seconds": 1,
-    "segment_gops": 1,
     "rungs": [
         _rung("half", 64, 36, 20, 600_000),
         _rung("full", 128, 72, 20, 900_000),
         # Made only of sources that are larger, at the source's own size.
         _rung("own", 7680, 4320, 23, 9_000_000),
     ],
+}
+
+PRESET: dict[str, Any] = {
+    "title": "exact",
+    "description": "Chunks and segments of one second, so that a short clip has many joins.",
+    "gop_seconds": 1,
+    "segment_gops": 1,
+    "ladders": [LADDER],
     "audio": {"channels": 2, "sample_rate": 48000, "bitrate_bps": 128_000},
 }
 

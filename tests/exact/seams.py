@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from exact.clips import media, run_ffmpeg
 from exact.published import Published
 from tools import FFMPEG, ffprobe
-from vod_operators.media.models import Rung
+from vod_operators.media.presets.model import Rung
 
 CLIPS = Path(os.environ["EXACT_CLIPS"]) if "EXACT_CLIPS" in os.environ else None
 """Folder with clips that are no part of the repository. Not ``VOD_...``: the tests remove those variables."""

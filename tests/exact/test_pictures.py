@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exact.clips import SOUND, clip, media, one_pass, remuxed, run_ffmpeg, x264
-from exact.published import PRESET, Publisher
+from exact.published import LADDER, Publisher
 from exact.test_codecs import MPEG2
 
 
@@ -60,9 +60,10 @@ def test_shape(
 
 def test_4k(publish: Publisher) -> None:
     source = clip("clip.mp4", frames=12, rate="5", filters="scale=3840:2160:flags=neighbor")
-    rungs = [PRESET["rungs"][1] | {"width": 256, "height": 144}, PRESET["rungs"][2]]
+    rungs = [LADDER["rungs"][1] | {"width": 256, "height": 144}, LADDER["rungs"][2]]
+    ladder = LADDER | {"encoder_preset": "ultrafast", "rungs": rungs}
 
-    video = publish(source, preset={"rungs": rungs, "encoder_preset": "ultrafast"})
+    video = publish(source, preset={"ladders": [ladder]})
 
     video.check_clip(frames=12, rate="5")
     assert video.video["chunks"] == 2

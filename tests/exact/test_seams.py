@@ -44,9 +44,10 @@ def test_seams(
     publish: Publisher, request: pytest.FixtureRequest, make: Callable[[], Path], names: list[str]
 ) -> None:
     source = make()
-    rungs = {rung.name: rung for rung in PRESET.rungs if rung.name in names}
-    preset = PRESET.model_dump(mode="json", exclude={"name"})
-    preset["rungs"] = [rung.model_dump(mode="json") for rung in rungs.values()]
+    (ladder,) = PRESET.ladders
+    rungs = {rung.name: rung for rung in ladder.rungs if rung.name in names}
+    ladder = ladder.model_copy(update={"rungs": tuple(rungs.values())})
+    preset = PRESET.model_copy(update={"ladders": (ladder,)}).model_dump(mode="json", exclude={"name"})
 
     encodes: list[dict[str, Encode]] = []
     for chunk_seconds in (SEGMENT_SECONDS, SECONDS):

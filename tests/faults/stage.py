@@ -13,7 +13,7 @@ from typing import Any
 import m3u8
 
 from exact.clips import clip, x264
-from exact.published import PRESET, Published
+from exact.published import LADDER, PRESET, Published
 from tools import FFMPEG
 
 FRAMES_A_CHUNK = 25
@@ -29,7 +29,8 @@ def numbered_clip(chunks: int) -> Path:
 def write_preset(folder: Path, name: str = "tiny", **changes: Any) -> Path:
     """Two tiny renditions, chunks of one second."""
     folder.mkdir(parents=True, exist_ok=True)
-    preset = PRESET | {"title": name, "rungs": PRESET["rungs"][:2]} | changes
+    ladder = LADDER | {"rungs": LADDER["rungs"][:2]}
+    preset = PRESET | {"title": name, "ladders": [ladder]} | changes
     (folder / f"{name}.json").write_text(json.dumps(preset), "utf-8")
     return folder
 

@@ -7,28 +7,25 @@ from fractions import Fraction
 from vod_operators.media import ffmpeg
 from vod_operators.media.models import (
     AudioRendition,
-    AudioRung,
     AudioStream,
     Chunk,
     Colour,
     Layout,
     Plan,
-    Preset,
     Rendition,
-    Rung,
     Sound,
     Source,
     Timeline,
     VideoStream,
 )
+from vod_operators.media.presets.model import AudioRung, Ladder, Preset, Rung
 
+SMALL = Rung(name="small", width=640, height=360, crf=25, max_bitrate_bps=540_000, buffer_bits=730_000)
 PRESET = Preset(
     name="p",
     title="p",
     description="p",
-    encoder="libx264",
-    encoder_preset="fast",
-    rungs=(Rung(name="small", width=640, height=360, crf=25, max_bitrate_bps=540_000, buffer_bits=730_000),),
+    ladders=(Ladder(encoder="libx264", encoder_preset="fast", rungs=(SMALL,)),),
     audio=AudioRung(bitrate_bps=128_000),
 )
 SOUND = AudioStream(index=1, codec="aac", channels=6, sample_rate=44_100, time_base=Fraction(1, 44_100))
@@ -62,6 +59,8 @@ PLAN = Plan(
     renditions=(
         Rendition(
             name="small",
+            encoder="libx264",
+            encoder_preset="fast",
             width=360,
             height=640,
             crf=25,
@@ -71,6 +70,8 @@ PLAN = Plan(
         ),
         Rendition(
             name="large",
+            encoder="libx264",
+            encoder_preset="fast",
             width=720,
             height=1280,
             crf=22.5,
@@ -320,3 +321,21 @@ def test_package_cuts_a_hair_early() -> None:
         "in=track.mp4,stream=video,init_segment=init.mp4,segment_template=seg-$Number%05d$.m4s",
         "--segment_duration", "6.005999", "--fragment_duration", "2.001999", "--quiet",
     ]  # fmt: skip
+
+
+def test_renditions_of_one_size_share_its_scaling() -> None:
+    small, large = PLAN.renditions
+    again = large.model_copy(update={"name": "large-high", "crf": 20})
+    plan = PLAN.model_copy(update={"renditions": (small, large, again)})
+    argv = ffmpeg.transcode_chunk(
+        "ffmpeg", "c.nut", {"small": "s.mp4", "large": "l.mp4", "large-high": "h.mp4"}, plan=plan,
+        chunk=TIMELINE.chunks[0], timeline=TIMELINE,
+    )  # fmt: skip
+    graph = argv[argv.index("-filter_complex") + 1]
+    assert graph.endswith(
+        "[s9]scale=720:1280:flags=bicubic:out_range=tv[s10];[s10]setsar=1[s11];[s11]format=yuv420p[s12];"
+        "[s12]split=3[s13][s14][s15];"
+        "[s15]scale=360:640:flags=bicubic[s16];[s16]setsar=1[s17];[s17]format=yuv420p[s18]"
+    )
+    maps = [argv[at + 1] for at, option in enumerate(argv) if option == "-map"]
+    assert maps == ["[s13]", "[s14]", "[s18]"]

@@ -16,15 +16,13 @@ from vod_operators.media import ffmpeg, hls, measure, probe
 from vod_operators.media.isobmff import read_fragments
 from vod_operators.media.models import (
     AudioRendition,
-    AudioRung,
     AudioStream,
     Plan,
-    Preset,
     Rendition,
-    Rung,
     Source,
     VideoStream,
 )
+from vod_operators.media.presets.model import AudioRung, Ladder, Preset, Rung
 from vod_operators.media.track import KeyFrame, Segment, Track
 from vod_operators.runners.tools import Tools
 
@@ -35,7 +33,15 @@ SOUND = AudioStream(index=1, codec="aac", channels=2, sample_rate=48_000, time_b
 
 def a_rendition(name: str = "360p", width: int = 128, height: int = 96) -> Rendition:
     return Rendition(
-        name=name, width=width, height=height, crf=25, max_bitrate_bps=1, buffer_bits=1, profile="high"
+        name=name,
+        encoder="libx264",
+        encoder_preset="fast",
+        width=width,
+        height=height,
+        crf=25,
+        max_bitrate_bps=1,
+        buffer_bits=1,
+        profile="high",
     )
 
 
@@ -46,9 +52,7 @@ def a_plan(rate: Fraction = Fraction(25), gop: int = 50, gops: int = 3) -> Plan:
             name="p",
             title="p",
             description="p",
-            encoder="libx264",
-            encoder_preset="fast",
-            rungs=(RUNG,),
+            ladders=(Ladder(encoder="libx264", encoder_preset="fast", rungs=(RUNG,)),),
             audio=AudioRung(bitrate_bps=128_000),
         ),
         source=Source(
@@ -136,7 +140,7 @@ def second_segment(folder: Path, **changes: Any) -> tuple[Segment, list[KeyFrame
     path = folder / "seg-00002.m4s"
     with path.open("rb") as file:
         facts = {"index": 1, "name": path.name, "size_bytes": path.stat().st_size, "start": 25_600}
-        return measure.measure_segment(file, **{**facts, "video": True, **changes})
+        return measure.measure_segment(file, **{**facts, "codec": "h264", **changes})
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +149,7 @@ def track(folder: Path) -> Track:
     for index, path in enumerate(sorted(folder.glob("seg-*.m4s"))):
         with path.open("rb") as file:
             segment, found = measure.measure_segment(
-                file, index=index, name=path.name, size_bytes=path.stat().st_size, start=start, video=True
+                file, index=index, name=path.name, size_bytes=path.stat().st_size, start=start, codec="h264"
             )
         segments.append(segment)
         keys += found

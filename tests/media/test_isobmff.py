@@ -96,7 +96,7 @@ def test_the_first_sample_is_the_idr_picture(chunks: list[bytes]) -> None:
     for fragment in read_fragments(file):
         sample = first_sample(file, fragment)
         assert len(sample) == fragment.first_sample_size > 0
-        assert starts_with_idr(sample)
+        assert starts_with_idr(sample, "h264")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,38 @@ def test_the_first_sample_is_the_idr_picture(chunks: list[bytes]) -> None:
 )
 def test_idr_is_told_from_the_first_slice(nal_types: list[int], idr: bool) -> None:
     sample = b"".join(struct.pack(">IB", 3, 0x60 | kind) + b"ab" for kind in nal_types)
-    assert starts_with_idr(sample) is idr
+    assert starts_with_idr(sample, "h264") is idr
+
+
+@pytest.mark.parametrize(
+    ("nal_types", "idr"),
+    [
+        ([19], True), ([35, 32, 33, 34, 39, 20], True), ([21], False), ([16], False), ([1], False),
+        ([39, 0], False), ([39], False),
+    ],
+)  # fmt: skip
+def test_hevc_idr_is_no_cra_and_no_bla(nal_types: list[int], idr: bool) -> None:
+    sample = b"".join(struct.pack(">IBB", 3, kind << 1, 1) + b"a" for kind in nal_types)
+    assert starts_with_idr(sample, "hevc") is idr
+
+
+@pytest.mark.parametrize(
+    ("obus", "idr"),
+    [
+        # A sequence header (1) of 200 bytes, a size of two bytes; then a frame (6): 0 00 1 is a shown key.
+        (b"\x0a\xc8\x01" + bytes(200) + b"\x32\x02\x10\x00", True),
+        (b"\x0a\x01\x00" + b"\x1a\x01\x10", True),  # frame header (3)
+        (b"\x0a\x01\x00" + b"\x36\x00\x01\x10", True),  # with an extension byte
+        (b"\x0a\x01\x00" + b"\x32\x01\x30", False),  # inter frame
+        (b"\x0a\x01\x00" + b"\x32\x01\x00", False),  # a key frame that is not shown
+        (b"\x0a\x01\x00" + b"\x32\x01\x90", False),  # one shown again
+        (b"\x32\x01\x10", False),  # no sequence header
+        (b"\x0a\x01\x00", False),
+        (b"", False),
+    ],
+)
+def test_av1_key_frame_is_shown_and_has_its_sequence_header(obus: bytes, idr: bool) -> None:
+    assert starts_with_idr(obus, "av1") is idr
 
 
 @pytest.mark.parametrize("block", [1, 7, 4096])

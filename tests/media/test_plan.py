@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.media.models import AudioStream, Colour, Plan, Preset, Sound, Source, VideoStream
+from vod_operators.media.models import AudioStream, Colour, Plan, Sound, Source, VideoStream
 from vod_operators.media.packets import PacketTimes, layout_of, why_decode, why_rewrite
 from vod_operators.media.plan import (
     SoundSpan,
@@ -24,6 +24,7 @@ from vod_operators.media.plan import (
     plan_timeline,
 )
 from vod_operators.media.presets.catalog import load_preset
+from vod_operators.media.presets.model import Preset
 from vod_operators.media.probe import frame_rate
 
 FULL = load_preset("h264")

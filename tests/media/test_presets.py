@@ -14,14 +14,18 @@ from vod_operators.media.presets.catalog import load_preset, preset_names
 RUNG: dict[str, Any] = {
     "name": "540p", "width": 960, "height": 540, "crf": 23, "max_bitrate_bps": 1000, "buffer_bits": 1000,
 }  # fmt: skip
+LADDER: dict[str, Any] = {"encoder": "libx264", "encoder_preset": "fast", "rungs": [RUNG]}
 MINE: dict[str, Any] = {
     "title": "Mine",
     "description": "One rung.",
-    "encoder": "libx264",
-    "encoder_preset": "fast",
-    "rungs": [RUNG],
+    "ladders": [LADDER],
     "audio": {"bitrate_bps": 96_000},
 }
+
+
+def mine(*rungs: Any, **ladder: Any) -> dict[str, Any]:
+    """That preset with other rungs, or another ladder."""
+    return {**MINE, "ladders": [{**LADDER, **ladder, "rungs": list(rungs) or [RUNG]}]}
 
 
 def write(folder: Path, name: str, preset: Any) -> Path:
@@ -71,13 +75,24 @@ def test_a_name_is_not_a_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("preset", "message"),
     [
-        ({**MINE, "rungs": [{**RUNG, "crf": 99}]}, "rungs.0.crf: Input should be less than or equal to 51"),
-        ({**MINE, "rungs": [{**RUNG, "width": 961}]}, "rungs.0.width: Input should be a multiple of 2"),
+        (mine({**RUNG, "crf": 52}), "ladders.0: Value error, 540p: crf: libx264 goes to 51"),
+        (mine({**RUNG, "width": 961}), "ladders.0.rungs.0.width: Input should be a multiple of 2"),
+        (mine({**RUNG, "tune": "film"}), "ladders.0.rungs.0.tune: Extra inputs are not permitted"),
+        (mine(encoder="x264"), "ladders.0.encoder: Input should be 'libx264'"),
+        (
+            mine(encoder_preset="quick"),
+            "ladders.0: Value error, encoder_preset: 'quick' is not one of libx264's: ultrafast, superfast, ",
+        ),
+        (mine(bit_depth=10), "ladders.0: Value error, bit_depth: libx264 makes 8 bits only"),
+        (
+            {**MINE, "ladders": [LADDER, {**LADDER, "rungs": [{**RUNG, "name": "again"}]}]},
+            "ladders: each must be of another codec, not h264, h264",
+        ),
         ({**MINE, "colour": "red"}, "colour: Extra inputs are not permitted"),
         ({**MINE, "audio": {}}, "audio.bitrate_bps: Field required"),
-        ({**MINE, "rungs": [RUNG, RUNG]}, "rungs have the same name: ['540p', '540p']"),
+        (mine(RUNG, RUNG), "rungs have the same name: ['540p', '540p']"),
         (
-            {**MINE, "rungs": [RUNG, {**RUNG, "name": "small", "width": 16}]},
+            mine(RUNG, {**RUNG, "name": "small", "width": 16}),
             "rungs must be listed from the smallest picture to the largest",
         ),
         ('{"title": "x",}', "line 1 column 15"),

@@ -15,7 +15,8 @@ from typing import Any
 from pydantic import Field
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.media.models import Model, clock
+from vod_operators.media.base import Model
+from vod_operators.media.models import clock
 from vod_operators.media.protection import encrypted
 
 MEDIA = "a media file such as MP4, MOV, Matroska, WebM, MPEG-TS, AVI or MXF"

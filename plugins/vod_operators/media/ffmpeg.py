@@ -1,4 +1,5 @@
-"""Models -> argv. The only file that knows the option names of ffmpeg and Shaka Packager.
+"""Models -> argv. With ``filters`` and ``encoders``, which it puts together, the only file that knows the
+option names of ffmpeg and Shaka Packager.
 
 Nothing here runs anything: each function returns a list that can be printed, compared and tested.
 File names are relative to the folder that the command will run in.
@@ -11,8 +12,9 @@ from fractions import Fraction
 
 import ffmpeg
 
-from vod_operators.media.models import AudioRendition, Chunk, Layout, Plan, Rendition, Timeline, VideoStream
-from vod_operators.media.plan import needs_conversion
+from vod_operators.media import filters
+from vod_operators.media.encoders import encoder_options
+from vod_operators.media.models import AudioRendition, Chunk, Layout, Plan, Rendition, Timeline
 
 Argv = list[str]
 
@@ -38,9 +40,6 @@ MIN_GAP_S = 0.01
 that one that is lost is seen; more than containers round timestamps by."""
 
 LOSSLESS_SOUND = "pcm_f32le"
-
-HDR_PEAK_NITS = 1000
-"""Brightest light of an HDR picture that does not declare its own: what most are graded for."""
 
 GLOBAL = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning", "-y")
 
@@ -167,7 +166,7 @@ def transcode_chunk(
     """
     begin, end = chunk.first - chunk.lead_in, chunk.last + plan.lead_out(chunk)
     if source is None:
-        picture = _black(plan).filter("trim", end_frame=end - begin)
+        picture = filters.black(plan).filter("trim", end_frame=end - begin)
     else:
         # ffmpeg guesses how long the last picture is shown; it may stand for several chunks. Here every
         # picture lasts until the next one, and the last to the end; what is too much is trimmed.
@@ -178,102 +177,16 @@ def transcode_chunk(
         cut = ffmpeg.input(
             source, format="nut", noautorotate=None, **keep_filters, **LOCAL_ONLY, **{"bsf:v": lasts}
         )
-        picture = _on_grid(_upright(cut["v:0"], plan, timeline), plan, begin, end)
-    made: list[ffmpeg.nodes.OutputStream] = []
-    # A cascade: each rendition is scaled from the next larger one, not from the source.
-    for rendition in reversed(plan.renditions):
-        scale: dict[str, str] = {"flags": "bicubic"}
-        if not made and source is not None:
-            scale |= _to_limited(plan)
-        picture = picture.filter("scale", rendition.width, rendition.height, **scale)
-        if not made and source is not None:
-            picture = _to_sdr(picture, plan)
-        picture = picture.filter("setsar", 1)  # rounding to even sizes would leave 1001:1000
-        picture = picture.filter("format", "yuv420p")
-        mine = picture
-        if rendition is not plan.renditions[0]:
-            branches = picture.filter_multi_output("split", 2)
-            mine, picture = branches.stream(0), branches.stream(1)
-        made.append(_encode(mine, outputs[rendition.name], plan, rendition))
+        # Back from NUT's finer time base to the source's: exact, and then all is integers.
+        base = timeline.time_base
+        picture = cut["v:0"].filter("settb", f"{base.numerator}/{base.denominator}")
+        picture = picture.filter("setpts", f"PTS-{_guard_ticks(base)}")
+        picture = filters.on_grid(filters.upright(picture, plan), plan, begin, end)
+    made = [
+        _encode(stream, outputs[rendition.name], plan, rendition)
+        for rendition, stream in filters.cascade(picture, plan, converted=source is None)
+    ]
     return _argv(tool, ffmpeg.merge_outputs(*made), *ENCODING)
-
-
-def _upright(
-    stream: ffmpeg.nodes.FilterableStream, plan: Plan, timeline: Timeline
-) -> ffmpeg.nodes.FilterableStream:
-    """Whole upright pictures, timed in ticks from the start of the video, with their colours named."""
-    video, base = _video(plan), timeline.time_base
-    # Back from NUT's finer time base to the source's: exact, and then all is integers.
-    stream = stream.filter("settb", f"{base.numerator}/{base.denominator}")
-    stream = stream.filter("setpts", f"PTS-{_guard_ticks(base)}")
-    colour = video.colour
-    stream = stream.filter(
-        "setparams",
-        color_primaries=colour.primaries,
-        color_trc=colour.transfer,
-        colorspace=colour.matrix,
-        range="pc" if colour.full_range else "tv",
-    )
-    if video.interlaced or video.rotation:  # these filters want pictures of one size; else this does nothing
-        stream = stream.filter("scale", video.width, video.height)
-    if video.interlaced:
-        each = "field" if plan.frame_rate > video.frame_rate else "frame"
-        stream = stream.filter("bwdif", mode=f"send_{each}")
-    if video.rotation == 180:
-        stream = stream.filter("hflip").filter("vflip")
-    elif video.rotation:
-        stream = stream.filter("transpose", "clock" if video.rotation == 90 else "cclock")
-    return stream
-
-
-def _on_grid(
-    stream: ffmpeg.nodes.FilterableStream, plan: Plan, begin: int, end: int
-) -> ffmpeg.nodes.FilterableStream:
-    """The output frames ``[begin, end)`` of the whole video's grid, numbered from 0, none missing.
-
-    The picture before stands where the source has none: in a pause, after its last one, or where it is
-    damaged; and the first one before itself.
-    """
-    rate = plan.frame_rate
-    start = f"{float(begin / rate):.9f}"
-    stream = stream.filter("fps", fps=f"{rate.numerator}/{rate.denominator}", round="near", start_time=start)
-    stream = stream.filter("tpad", stop_mode="clone", stop=-1)
-    return stream.filter("trim", end_pts=end).filter("setpts", f"PTS-{begin}")
-
-
-def _to_limited(plan: Plan) -> dict[str, str]:
-    """Options of the first scaling that bring numbers into what H.264 players expect."""
-    source = _video(plan).colour
-    if needs_conversion(source):
-        return {}  # done with the light itself
-    matrix = {"out_color_matrix": "bt709"} if source.matrix == "gbr" else {}
-    return {"out_range": "tv", **matrix}
-
-
-def _to_sdr(stream: ffmpeg.nodes.FilterableStream, plan: Plan) -> ffmpeg.nodes.FilterableStream:
-    """Computes the light of HDR and wide-gamut pictures anew, as BT.709."""
-    video = _video(plan)
-    if not needs_conversion(video.colour):
-        return stream
-    stream = stream.filter("zscale", transfer="linear", npl=100)
-    stream = stream.filter("format", "gbrpf32le").filter("zscale", primaries="bt709")
-    if video.colour.hdr:
-        # Keeps skin and text as they are and bends only what is brighter. A peak of its own for each
-        # chunk would make joins visible, so it is the whole video's.
-        peak = max(2.0, (video.peak_nits or HDR_PEAK_NITS) / 100)
-        stream = stream.filter("tonemap", tonemap="mobius", desat=0, peak=f"{peak:g}")
-    return stream.filter("zscale", transfer="bt709", matrix="bt709", range="limited")
-
-
-def _black(plan: Plan) -> ffmpeg.nodes.FilterableStream:
-    size, rate = plan.renditions[-1], plan.frame_rate
-    black = f"color=black:s={size.width}x{size.height}:r={rate.numerator}/{rate.denominator}"
-    return ffmpeg.input(black, format="lavfi")["v:0"]
-
-
-def _video(plan: Plan) -> VideoStream:
-    assert plan.source.video is not None
-    return plan.source.video
 
 
 def _encode(
@@ -289,22 +202,7 @@ def _encode(
         fps_mode="passthrough",
         enc_time_base=f"{rate.denominator}/{rate.numerator}",
         fflags="+bitexact",
-        **{
-            "c:v": plan.preset.encoder,
-            "preset:v": plan.preset.encoder_preset,
-            "profile:v": rendition.profile,
-            "crf:v": f"{rendition.crf:g}",
-            "maxrate:v": rendition.max_bitrate_bps,
-            "bufsize:v": rendition.buffer_bits,
-            "g:v": plan.gop_of(rendition),
-            "keyint_min:v": plan.gop_of(rendition),
-            # With more threads x264's rate control depends on how far each of them is: no two encodes of the
-            # same frames would be the same, on two hosts least of all. Renditions and chunks are the threads.
-            "threads:v": 1,
-            "sc_threshold:v": 0,  # key frames on the grid only, so that all renditions agree on them
-            # Headers must not depend on the content: every chunk shares the first one's init segment.
-            "x264-params:v": "stitchable=1",
-        },
+        **{f"{name}:v": value for name, value in encoder_options(rendition, plan.gop_of(rendition)).items()},
     )
 
 

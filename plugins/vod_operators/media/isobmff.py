@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from vod_operators.errors import VerificationError
+from vod_operators.media.encoders import Codec
 
 MAX_HEADER_BYTES = 64 << 20
 """No box but ``mdat`` is held in memory, and none of ours comes near this."""
@@ -293,12 +294,53 @@ def first_sample(file: BinaryIO, fragment: Fragment) -> bytes:
     return file.read(fragment.first_sample_size)
 
 
-def starts_with_idr(sample: bytes) -> bool:
-    """Whether an H.264 sample (4-byte NAL lengths) is an IDR picture: its first slice has NAL type 5."""
+H264_IDR = (5,)
+H264_SLICES = range(1, 6)
+HEVC_IDR = (19, 20)
+"""``IDR_W_RADL`` and ``IDR_N_LP``. Not ``CRA``: pictures before it in time may need what was before it."""
+HEVC_SLICES = range(32)
+
+OBU_FRAMES = (3, 6)
+"""``OBU_FRAME_HEADER`` and ``OBU_FRAME``."""
+OBU_SEQUENCE_HEADER = 1
+
+
+def starts_with_idr(sample: bytes, codec: Codec) -> bool:
+    """Whether decoding can begin at a sample, and nothing after it refers to what was before.
+
+    H.264 and HEVC (4-byte NAL lengths): its first slice is of an IDR picture. AV1: its first frame is a
+    shown key frame, behind a sequence header.
+    """
+    if codec == "av1":
+        return _starts_with_key_frame(sample)
     at = 0
     while at + 4 < len(sample):
-        length, kind = _u32(sample, at), sample[at + 4] & 0x1F
-        if kind in (1, 2, 3, 4, 5):
-            return kind == 5
+        length, head = _u32(sample, at), sample[at + 4]
+        kind = head & 0x1F if codec == "h264" else head >> 1 & 0x3F
+        if kind in (H264_SLICES if codec == "h264" else HEVC_SLICES):
+            return kind in (H264_IDR if codec == "h264" else HEVC_IDR)
         at += 4 + length
+    return False
+
+
+def _starts_with_key_frame(sample: bytes) -> bool:
+    """Of AV1 (AV1 bitstream 5.3, 5.9.2), where every OBU has its size, as in MP4 and in TU of ffmpeg's."""
+    at, sequence = 0, False
+    while at < len(sample):
+        kind, extension, sized = sample[at] >> 3 & 15, sample[at] >> 2 & 1, sample[at] >> 1 & 1
+        at += 1 + extension
+        if not sized:
+            return False
+        size = shift = 0
+        while at < len(sample):  # leb128
+            byte = sample[at]
+            size |= (byte & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+            if not byte & 0x80:
+                break
+        if kind in OBU_FRAMES and at < len(sample):
+            # show_existing_frame 0, frame_type 00 (KEY_FRAME), show_frame 1
+            return sequence and sample[at] >> 4 == 0b0001
+        sequence |= kind == OBU_SEQUENCE_HEADER
+        at += size
     return False

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import BinaryIO
 
 from vod_operators.errors import VerificationError
+from vod_operators.media.encoders import Codec
 from vod_operators.media.isobmff import first_sample, read_fragments, starts_with_idr
 from vod_operators.media.models import AudioRendition, Plan, Rendition
 from vod_operators.media.track import KeyFrame, Segment, Track
@@ -22,11 +23,12 @@ def target_duration_s(plan: Plan) -> int:
 
 
 def measure_segment(
-    file: BinaryIO, *, index: int, name: str, size_bytes: int, start: int, video: bool
+    file: BinaryIO, *, index: int, name: str, size_bytes: int, start: int, codec: Codec | None
 ) -> tuple[Segment, list[KeyFrame]]:
     """One written segment's facts.
 
     :param start: ticks at which it must begin: the end of the segment before it.
+    :param codec: of the pictures; None for sound.
     :raises VerificationError: it does not begin there, has a gap inside, or (video) a fragment that
         does not start with an IDR picture.
     """
@@ -38,8 +40,8 @@ def measure_segment(
                 f"{name}: a fragment decodes at tick {fragment.decode_time}, "
                 f"not at {start + ticks}: a gap or an overlap"
             )
-        if video:
-            if not fragment.starts_with_sync or not starts_with_idr(first_sample(file, fragment)):
+        if codec:
+            if not fragment.starts_with_sync or not starts_with_idr(first_sample(file, fragment), codec):
                 raise VerificationError(f"{name}: a fragment does not start with an IDR picture (Apple 7.4)")
             end = fragment.first_sample_offset + fragment.first_sample_size
             keys.append(

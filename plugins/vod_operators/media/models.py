@@ -1,7 +1,6 @@
-"""The words of this package: what a source is, what is wanted, and what will be made.
+"""The words of this package: what a source is, and what will be made (what is wanted: ``presets.model``).
 
-Every model is frozen, refuses unknown keys and is checked when it is made; all of them travel as
-JSON. Time is integers: frames at the output rate, or ticks of a stated time base.
+Time is integers: frames at the output rate, or ticks of a stated time base.
 """
 
 from __future__ import annotations
@@ -9,20 +8,11 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Rate = Annotated[Fraction, Field(gt=0)]
-"""Frames a second, exact (``30000/1001``)."""
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-"""Part of a key: what is safe in a path, a URL and a task's label."""
-
-
-class Model(BaseModel):
-    """Base of all: frozen, and an unknown key is an error that names it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
-
+from vod_operators.media.base import Model, Name, Rate
+from vod_operators.media.encoders import ENCODERS, Codec, EncoderName
+from vod_operators.media.presets.model import Preset
 
 # --- the source -----------------------------------------------------------------------------
 
@@ -123,80 +113,6 @@ class Source(Model):
         return (self.video.bitrate_bps if self.video else None) or self.bitrate_bps
 
 
-# --- the wish -------------------------------------------------------------------------------
-
-
-class Conditions(Model):
-    """What a source must have for a rung to be made of it. Absent: no condition."""
-
-    min_width: int | None = None
-    """Of the upright picture in square pixels, like ``min_height``."""
-    min_height: int | None = None
-    min_bitrate_bps: int | None = None
-    min_frame_rate: float | None = None
-    max_frame_rate: float | None = None
-    min_aspect: float | None = None
-    """Width / height of the upright picture."""
-    max_aspect: float | None = None
-
-
-class Rung(Model):
-    """One step of a ladder: a box the picture must fit in, and its rate control."""
-
-    name: Name
-    width: int = Field(ge=16, le=8192, multiple_of=2)
-    """Of a landscape picture; a portrait picture uses the box on its side."""
-    height: int = Field(ge=16, le=8192, multiple_of=2)
-    crf: float = Field(ge=0, le=51)
-    """Constant quality aimed at, below ``max_bitrate_bps``."""
-    max_bitrate_bps: int = Field(gt=0)
-    buffer_bits: int = Field(gt=0)
-    """VBV buffer that ``max_bitrate_bps`` is measured over."""
-    profile: Literal["baseline", "main", "high"] = "high"
-    when: Conditions = Conditions()
-
-
-class AudioRung(Model):
-    """How each sound track is encoded."""
-
-    channels: Literal[1, 2] = 2
-    sample_rate: Literal[44100, 48000] = 48000
-    bitrate_bps: int = Field(ge=32_000, le=320_000)
-    surround_bitrate_bps: int | None = Field(None, ge=160_000, le=640_000)
-    """Of a second, 5.1 rendition of tracks that have at least six channels; None makes none."""
-
-
-class Preset(Model):
-    """A ladder: what is made of a source that has enough to give."""
-
-    name: Name
-    title: str = Field(min_length=1, max_length=100)
-    description: str = Field(min_length=1, max_length=1000)
-    encoder: Literal["libx264"]
-    encoder_preset: Literal[
-        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
-    ]
-    max_frame_rate: int = Field(60, ge=1, le=60)
-    """Faster sources are divided down to at most this. Apple HLS authoring 1.19."""
-    gop_seconds: int = Field(2, ge=1, le=10)
-    segment_gops: int = Field(3, ge=1, le=10)
-    rungs: tuple[Rung, ...] = Field(min_length=1, max_length=20)
-    """From the smallest picture to the largest."""
-    audio: AudioRung
-
-    @model_validator(mode="after")
-    def _names_are_unique(self) -> Preset:
-        names = [rung.name for rung in self.rungs]
-        if len(set(names)) != len(names):
-            raise ValueError(f"rungs have the same name: {sorted(n for n in names if names.count(n) > 1)}")
-        if taken := [name for name in names if name.startswith("audio-")]:
-            raise ValueError(f"rungs must not be named as sound tracks are: {taken}")
-        sizes = [rung.width * rung.height for rung in self.rungs]
-        if sizes != sorted(sizes):
-            raise ValueError("rungs must be listed from the smallest picture to the largest")
-        return self
-
-
 # --- the plan -------------------------------------------------------------------------------
 
 
@@ -204,12 +120,20 @@ class Rendition(Model):
     """One video track of the output."""
 
     name: Name
+    encoder: EncoderName
+    encoder_preset: str
     width: int = Field(gt=0, multiple_of=2)
     height: int = Field(gt=0, multiple_of=2)
     crf: float
     max_bitrate_bps: int
     buffer_bits: int
     profile: str
+    bit_depth: int = 8
+
+    @property
+    def codec(self) -> Codec:
+        """What the encoder makes."""
+        return ENCODERS[self.encoder].codec
 
     @property
     def label(self) -> str:
@@ -253,7 +177,7 @@ class Plan(Model):
     lookahead_frames: int = Field(ge=0)
     """How far the encoder looks ahead: so many frames of each chunk's lead-out are encoded."""
     renditions: tuple[Rendition, ...]
-    """From the smallest picture to the largest; none for sound only."""
+    """Of all ladders, from the smallest picture to the largest; none for sound only."""
     audio: tuple[AudioRendition, ...]
 
     @property
@@ -268,10 +192,12 @@ class Plan(Model):
     def gop_of(self, rendition: Rendition) -> int:
         """Frames from one IDR picture of that track to the next.
 
-        The smallest track has about one a second, so that its I-frame playlist scrubs smoothly (Apple 6.8).
-        GOPs must begin together, so this divides the GOP; where no length near a second does, it is the GOP.
+        The smallest track of each codec has about one a second, so that its I-frame playlist scrubs smoothly
+        (Apple 6.8). GOPs must begin together, so this divides the GOP; where no length near a second does, it
+        is the GOP.
         """
-        if rendition.name != self.renditions[0].name:
+        smallest = next(made for made in self.renditions if made.codec == rendition.codec)
+        if rendition.name != smallest.name:
             return self.gop_frames
         second = max(1, round(self.frame_rate))
         lengths = [n for n in range(-(-second // 2), second + 1) if self.gop_frames % n == 0]
@@ -296,7 +222,7 @@ class Layout(Model):
     video: tuple[int, Rate] | None
     sounds: dict[str, tuple[int, Rate]]
     """By track."""
-    decoded_sounds: dict[str, Rate] = {}
+    decoded_sounds: dict[str, Rate] = Field(default_factory=dict)
     """Tracks whose packets NUT cannot hold: they are cut as decoded samples, timed in this base."""
     derived_times: bool = True
     """Whether presentation times that the container does not tell (AVI, MPEG-PS) follow from those of

@@ -17,21 +17,20 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from vod_operators.errors import InvalidInputError
+from vod_operators.media.base import Model
+from vod_operators.media.encoders import ENCODERS, profile_of
 from vod_operators.media.models import (
     AudioRendition,
     Chunk,
     Colour,
-    Conditions,
-    Model,
     Plan,
-    Preset,
     Rendition,
-    Rung,
     Sound,
     Source,
     Timeline,
     VideoStream,
 )
+from vod_operators.media.presets.model import Conditions, Ladder, Preset, Rung
 
 PLAN_VERSION = 4
 """Raised whenever the same source and preset would give other bytes, or the models that are stored as JSON
@@ -65,12 +64,6 @@ SOUND_ONLY_RATE = Fraction(1)
 LEAD_IN_GOPS = 2
 """One makes joins invisible; where the bitrate is at its cap, the second brings x264's buffer to where one
 pass would have it (tests/exact/test_seams.py)."""
-
-LOOKAHEAD_FRAMES = {
-    "ultrafast": 0, "superfast": 0, "veryfast": 10, "faster": 20, "fast": 30, "medium": 40, "slow": 50,
-    "slower": 60, "veryslow": 60,
-}  # fmt: skip
-"""x264's ``rc-lookahead`` of each preset."""
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 """What can stand in a playlist as a language tag (RFC 5646)."""
@@ -107,7 +100,7 @@ def _even(length: Fraction | int) -> int:
     return max(2, 2 * round(Fraction(length) / 2))
 
 
-def _rendition(video: VideoStream, rung: Rung) -> Rendition:
+def _rendition(video: VideoStream, ladder: Ladder, rung: Rung) -> Rendition:
     width, height = video.display_size
     scale = _scale(video, rung)
     if scale >= 1:  # the source's own size, cut to even rather than grown to it
@@ -116,36 +109,44 @@ def _rendition(video: VideoStream, rung: Rung) -> Rendition:
         size = (_even(width * scale), _even(height * scale))
     return Rendition(
         name=rung.name,
+        encoder=ladder.encoder,
+        encoder_preset=ladder.encoder_preset,
         width=size[0],
         height=size[1],
         crf=rung.crf,
         max_bitrate_bps=rung.max_bitrate_bps,
         buffer_bits=rung.buffer_bits,
-        profile=rung.profile,
+        profile=rung.profile or profile_of(ladder.encoder, ladder.bit_depth),
+        bit_depth=ladder.bit_depth,
     )
 
 
 def plan_renditions(source: Source, preset: Preset) -> tuple[Rendition, ...]:
-    """The rungs that the source can fill, smallest first; never upscaled, in the source's own shape.
+    """Those of all ladders, smallest first; never upscaled, in the source's own shape."""
+    if source.video is None:
+        return ()
+    made = [rendition for ladder in preset.ladders for rendition in _climb(ladder, source, source.video)]
+    return tuple(sorted(made, key=lambda rendition: rendition.width * rendition.height))
+
+
+def _climb(ladder: Ladder, source: Source, video: VideoStream) -> list[Rendition]:
+    """The rungs that the source can fill.
 
     If the source is smaller than every rung, or clearly larger than the largest one it fills, the
     next rung is made at the source's own size.
     """
-    video = source.video
-    if video is None:
-        return ()
-    wanted = [rung for rung in preset.rungs if meets(rung.when, source)] or [preset.rungs[0]]
+    wanted = [rung for rung in ladder.rungs if meets(rung.when, source)] or [ladder.rungs[0]]
     filled = [rung for rung in wanted if _scale(video, rung) <= NEARLY_FULL]
     larger = [rung for rung in wanted if _scale(video, rung) > NEARLY_FULL]
-    made = [_rendition(video, rung) for rung in filled]
+    made = [_rendition(video, ladder, rung) for rung in filled]
     if larger:
-        own_size = _rendition(video, larger[0])
+        own_size = _rendition(video, ladder, larger[0])
         if (
             not made
             or own_size.width * own_size.height >= SOURCE_SIZE_GAIN * made[-1].width * made[-1].height
         ):
             made.append(own_size)
-    return tuple(made)
+    return made
 
 
 def plan_audio(source: Source, preset: Preset) -> tuple[AudioRendition, ...]:
@@ -246,6 +247,7 @@ def make_plan(
             refuse_too_many_chunks(frames, chunk, segment, rate)
         else:
             chunk = max(chunk, -(-frames // MAX_CHUNKS // segment) * segment)
+    lookaheads = [ENCODERS[ladder.encoder].lookahead[ladder.encoder_preset] for ladder in preset.ladders]
     return Plan(
         video_id=video_id,
         preset=preset,
@@ -255,7 +257,7 @@ def make_plan(
         gop_frames=gop,
         segment_frames=segment,
         chunk_frames=chunk,
-        lookahead_frames=min(gop, LOOKAHEAD_FRAMES[preset.encoder_preset]),
+        lookahead_frames=min(gop, max(lookaheads)),
         renditions=plan_renditions(source, preset),
         audio=plan_audio(source, preset),
     )

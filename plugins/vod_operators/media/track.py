@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from vod_operators.media.models import Model, Name, Rate
+from vod_operators.media.base import Model, Name, Rate
 
 
 class Segment(Model):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vod_operators.media.models import Model, Plan
+from vod_operators.media.base import Model
+from vod_operators.media.models import Plan
 from vod_operators.settings import get_settings
 from vod_operators.storage.keys import ResultKeys, SourceKeys, WorkKeys
 

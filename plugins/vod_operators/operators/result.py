@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-from vod_operators.media.models import Model, Plan, Rate, Timeline
+from vod_operators.media.base import Model, Rate
+from vod_operators.media.models import Plan, Timeline
 from vod_operators.media.plan import normalisations
 from vod_operators.media.track import Track
 

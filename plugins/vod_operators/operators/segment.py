@@ -109,7 +109,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
                     name=path.name,
                     size_bytes=path.stat().st_size,
                     start=start,
-                    video=audio is None,
+                    codec=None if audio else job.plan.rendition(name).codec,
                 )
             segments.append(segment)
             key_frames += keys

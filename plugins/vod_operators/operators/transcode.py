@@ -13,7 +13,7 @@ from vod_operators.errors import ToolError, ToolKilledError, VerificationError
 from vod_operators.media import ffmpeg
 from vod_operators.media.damage import NOTHING_DECODED, complaints, in_words, nothing_decoded
 from vod_operators.media.isobmff import Part, first_sample, join, read_fragments, starts_with_idr
-from vod_operators.media.models import Chunk, Plan, Timeline
+from vod_operators.media.models import Chunk, Plan, Rendition, Timeline
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.job import Job
 from vod_operators.storage import checkpoint
@@ -64,8 +64,8 @@ class VodTranscodeChunkOperator(VodBaseOperator):
             self.report_damage(damage)
             stored = {}
             for name, file in outputs.items():
-                gop = job.plan.gop_of(job.plan.rendition(name))
-                part = encoded_part(folder / file, f"{chunk.name}/{name}", job.plan, chunk, gop)
+                rendition = job.plan.rendition(name)
+                part = encoded_part(folder / file, f"{chunk.name}/{name}", job.plan, chunk, rendition)
                 stored[name] = checkpoint.write_hashed(self.temp, keys.chunk(chunk.name, name), join([part]))
             seconds = time.monotonic() - begin
             facts = {
@@ -122,17 +122,17 @@ def _encoded_frames(plan: Plan, chunk: Chunk) -> int:
     return chunk.lead_in + chunk.frames + plan.lead_out(chunk)
 
 
-def encoded_part(path: Path, name: str, plan: Plan, chunk: Chunk, gop_frames: int) -> Part:
+def encoded_part(path: Path, name: str, plan: Plan, chunk: Chunk, rendition: Rendition) -> Part:
     """A chunk's own frames of what was encoded with its lead-in and lead-out, to be counted by ``join``.
 
     :raises VerificationError: no IDR at each GOP, or elsewhere too.
     """
-    frames = 0
+    frames, gop_frames = 0, plan.gop_of(rendition)
     with path.open("rb") as file:
         for fragment in read_fragments(file):
             if frames % gop_frames:
                 raise VerificationError(f"{name}: a GOP begins at frame {frames}")
-            if not starts_with_idr(first_sample(file, fragment)):
+            if not starts_with_idr(first_sample(file, fragment), rendition.codec):
                 raise VerificationError(f"{name}: frame {frames} is not an IDR picture")
             frames += len(fragment.durations)
     return Part(

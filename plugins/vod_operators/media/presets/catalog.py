@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.media.models import Preset
+from vod_operators.media.presets.model import Preset
 
 BUILT_IN = Path(__file__).parent
 

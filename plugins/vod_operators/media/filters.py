@@ -1,0 +1,122 @@
+"""What is done to pictures between decoder and encoders: one chain, then a branch for each rendition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import TypeAlias
+
+import ffmpeg
+
+from vod_operators.media.models import Plan, Rendition, VideoStream
+from vod_operators.media.plan import needs_conversion
+
+HDR_PEAK_NITS = 1000
+"""Brightest light of an HDR picture that does not declare its own: what most are graded for."""
+
+PIXEL_FORMATS = {8: "yuv420p", 10: "yuv420p10le"}
+"""By bit depth."""
+
+Stream: TypeAlias = ffmpeg.nodes.FilterableStream
+
+
+def upright(stream: Stream, plan: Plan) -> Stream:
+    """Whole upright pictures with their colours named."""
+    video = _video(plan)
+    colour = video.colour
+    stream = stream.filter(
+        "setparams",
+        color_primaries=colour.primaries,
+        color_trc=colour.transfer,
+        colorspace=colour.matrix,
+        range="pc" if colour.full_range else "tv",
+    )
+    if video.interlaced or video.rotation:  # these filters want pictures of one size; else this does nothing
+        stream = stream.filter("scale", video.width, video.height)
+    if video.interlaced:
+        each = "field" if plan.frame_rate > video.frame_rate else "frame"
+        stream = stream.filter("bwdif", mode=f"send_{each}")
+    if video.rotation == 180:
+        stream = stream.filter("hflip").filter("vflip")
+    elif video.rotation:
+        stream = stream.filter("transpose", "clock" if video.rotation == 90 else "cclock")
+    return stream
+
+
+def on_grid(stream: Stream, plan: Plan, begin: int, end: int) -> Stream:
+    """The output frames ``[begin, end)`` of the whole video's grid, numbered from 0, none missing.
+
+    The picture before stands where the source has none: in a pause, after its last one, or where it is
+    damaged; and the first one before itself.
+
+    :param stream: timed from the start of the video.
+    """
+    rate = plan.frame_rate
+    start = f"{float(begin / rate):.9f}"
+    stream = stream.filter("fps", fps=f"{rate.numerator}/{rate.denominator}", round="near", start_time=start)
+    stream = stream.filter("tpad", stop_mode="clone", stop=-1)
+    return stream.filter("trim", end_pts=end).filter("setpts", f"PTS-{begin}")
+
+
+def black(plan: Plan) -> Stream:
+    """Black pictures of the largest size, without end."""
+    size, rate = plan.renditions[-1], plan.frame_rate
+    source = f"color=black:s={size.width}x{size.height}:r={rate.numerator}/{rate.denominator}"
+    return ffmpeg.input(source, format="lavfi")["v:0"]
+
+
+def cascade(picture: Stream, plan: Plan, *, converted: bool) -> Iterator[tuple[Rendition, Stream]]:
+    """Each rendition's pictures, largest first: one decode and one scaling of each size, for all encoders.
+
+    Each size is scaled from the next larger one, not from the source.
+
+    :param converted: whether its colours are those of the output already.
+    """
+    depth = max(rendition.bit_depth for rendition in plan.renditions)
+    by_size = groupby(reversed(plan.renditions), key=lambda rendition: (rendition.width, rendition.height))
+    sizes = [(size, list(renditions)) for size, renditions in by_size]
+    for number, ((width, height), renditions) in enumerate(sizes):
+        convert = number == 0 and not converted
+        picture = picture.filter("scale", width, height, flags="bicubic", **_to_limited(plan, convert))
+        if convert:
+            picture = _to_sdr(picture, plan)
+        picture = picture.filter("setsar", 1)  # rounding to even sizes would leave 1001:1000
+        picture = picture.filter("format", PIXEL_FORMATS[depth])
+        branches = [picture]
+        if (count := len(renditions) + (number < len(sizes) - 1)) > 1:
+            split = picture.filter_multi_output("split", count)
+            branches = [split.stream(branch) for branch in range(count)]
+        picture = branches[-1]
+        for rendition, branch in zip(renditions, branches, strict=False):
+            if rendition.bit_depth != depth:
+                branch = branch.filter("format", PIXEL_FORMATS[rendition.bit_depth])
+            yield rendition, branch
+
+
+def _to_limited(plan: Plan, convert: bool) -> dict[str, str]:
+    """Options of the first scaling that bring numbers into what players expect."""
+    source = _video(plan).colour
+    if not convert or needs_conversion(source):
+        return {}  # done with the light itself
+    matrix = {"out_color_matrix": "bt709"} if source.matrix == "gbr" else {}
+    return {"out_range": "tv", **matrix}
+
+
+def _to_sdr(stream: Stream, plan: Plan) -> Stream:
+    """Computes the light of HDR and wide-gamut pictures anew, as BT.709."""
+    video = _video(plan)
+    if not needs_conversion(video.colour):
+        return stream
+    stream = stream.filter("zscale", transfer="linear", npl=100)
+    stream = stream.filter("format", "gbrpf32le").filter("zscale", primaries="bt709")
+    if video.colour.hdr:
+        # Keeps skin and text as they are and bends only what is brighter. A peak of its own for each
+        # chunk would make joins visible, so it is the whole video's.
+        peak = max(2.0, (video.peak_nits or HDR_PEAK_NITS) / 100)
+        stream = stream.filter("tonemap", tonemap="mobius", desat=0, peak=f"{peak:g}")
+    return stream.filter("zscale", transfer="bt709", matrix="bt709", range="limited")
+
+
+def _video(plan: Plan) -> VideoStream:
+    assert plan.source.video is not None
+    return plan.source.video

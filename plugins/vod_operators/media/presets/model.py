@@ -1,0 +1,113 @@
+"""What is wanted of a source: ladders of renditions, and sound.
+
+A preset has a ladder for each encoder; every ladder is a choice of sizes and bitrates that is complete by
+itself, because a player takes one codec and stays with it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from vod_operators.media.base import Model, Name
+from vod_operators.media.encoders import ENCODERS, EncoderName
+
+
+class Conditions(Model):
+    """What a source must have for a rung to be made of it. Absent: no condition."""
+
+    min_width: int | None = None
+    """Of the upright picture in square pixels, like ``min_height``."""
+    min_height: int | None = None
+    min_bitrate_bps: int | None = None
+    min_frame_rate: float | None = None
+    max_frame_rate: float | None = None
+    min_aspect: float | None = None
+    """Width / height of the upright picture."""
+    max_aspect: float | None = None
+
+
+class Rung(Model):
+    """One step of a ladder: a box the picture must fit in, and its rate control."""
+
+    name: Name
+    width: int = Field(ge=16, le=8192, multiple_of=2)
+    """Of a landscape picture; a portrait picture uses the box on its side."""
+    height: int = Field(ge=16, le=8192, multiple_of=2)
+    crf: float = Field(ge=0)
+    """Constant quality aimed at, on the encoder's own scale, below ``max_bitrate_bps``."""
+    max_bitrate_bps: int = Field(gt=0)
+    buffer_bits: int = Field(gt=0)
+    """VBV buffer that ``max_bitrate_bps`` is measured over."""
+    profile: Literal["baseline", "main", "high"] | None = None
+    """Of H.264 only; None is ``high``. The others' follows from the bit depth."""
+    when: Conditions = Conditions()
+
+
+class AudioRung(Model):
+    """How each sound track is encoded."""
+
+    channels: Literal[1, 2] = 2
+    sample_rate: Literal[44100, 48000] = 48000
+    bitrate_bps: int = Field(ge=32_000, le=320_000)
+    surround_bitrate_bps: int | None = Field(None, ge=160_000, le=640_000)
+    """Of a second, 5.1 rendition of tracks that have at least six channels; None makes none."""
+
+
+class Ladder(Model):
+    """What one encoder makes: the renditions of one codec."""
+
+    encoder: EncoderName
+    encoder_preset: str
+    """One of the encoder's own, from quick to thorough."""
+    bit_depth: Literal[8, 10] = 8
+    rungs: tuple[Rung, ...] = Field(min_length=1, max_length=20)
+    """From the smallest picture to the largest."""
+
+    @model_validator(mode="after")
+    def _is_of_its_encoder(self) -> Ladder:
+        encoder = ENCODERS[self.encoder]
+        if self.encoder_preset not in encoder.lookahead:
+            raise ValueError(
+                f"encoder_preset: {self.encoder_preset!r} is not one of {self.encoder}'s: "
+                f"{', '.join(encoder.lookahead)}"
+            )
+        if self.bit_depth not in encoder.bit_depths:
+            raise ValueError(f"bit_depth: {self.encoder} makes {encoder.bit_depths[0]} bits only")
+        for rung in self.rungs:
+            if rung.crf > encoder.max_crf:
+                raise ValueError(f"{rung.name}: crf: {self.encoder} goes to {encoder.max_crf}")
+            if rung.profile is not None and encoder.codec != "h264":
+                raise ValueError(f"{rung.name}: profile: only H.264 has a choice")
+        sizes = [rung.width * rung.height for rung in self.rungs]
+        if sizes != sorted(sizes):
+            raise ValueError("rungs must be listed from the smallest picture to the largest")
+        return self
+
+
+class Preset(Model):
+    """What is made of a source that has enough to give."""
+
+    name: Name
+    title: str = Field(min_length=1, max_length=100)
+    description: str = Field(min_length=1, max_length=1000)
+    max_frame_rate: int = Field(60, ge=1, le=60)
+    """Faster sources are divided down to at most this. Apple HLS authoring 1.19."""
+    gop_seconds: int = Field(2, ge=1, le=10)
+    segment_gops: int = Field(3, ge=1, le=10)
+    ladders: tuple[Ladder, ...] = Field(min_length=1, max_length=3)
+    """One for each codec."""
+    audio: AudioRung
+
+    @model_validator(mode="after")
+    def _is_unambiguous(self) -> Preset:
+        names = [rung.name for ladder in self.ladders for rung in ladder.rungs]
+        if len(set(names)) != len(names):
+            raise ValueError(f"rungs have the same name: {sorted(n for n in names if names.count(n) > 1)}")
+        if taken := [name for name in names if name.startswith("audio-")]:
+            raise ValueError(f"rungs must not be named as sound tracks are: {taken}")
+        codecs = [ENCODERS[ladder.encoder].codec for ladder in self.ladders]
+        if len(set(codecs)) != len(codecs):
+            raise ValueError(f"ladders: each must be of another codec, not {', '.join(codecs)}")
+        return self
