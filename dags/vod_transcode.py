@@ -8,18 +8,22 @@
 Ask for a video with the trigger form in the UI, over REST
 (``POST /api/v2/dags/vod_transcode/dagRuns``), or with ``vod submit``: the params below are the form
 and the request body alike.
+
+The same as ``vod_transcode_bulk`` is for ``vod_ingest`` and ``vod_reencode``: a few runs at a time, and no
+task of theirs starts while one of ``vod_transcode`` waits for the slot. Pause it to hold all of them.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import Param, TriggerRule, dag, task
+from airflow.sdk import DAG, Param, TriggerRule, task
 
 from vod_operators.media.presets.catalog import preset_names
 from vod_operators.operators.audio import VodEncodeAudioOperator
 from vod_operators.operators.concat import VodConcatOperator
 from vod_operators.operators.prepare import VodPrepareOperator
+from vod_operators.operators.priority import Lane, lanes
 from vod_operators.operators.publish import VodPublishOperator
 from vod_operators.operators.release import VodReleaseOperator
 from vod_operators.operators.retry import retry_args
@@ -78,16 +82,8 @@ def tracks(found: list[dict[str, str]]) -> list[dict[str, str]]:
     return found
 
 
-@dag(
-    dag_id="vod_transcode",
-    schedule=None,
-    params=PARAMS,
-    doc_md=__doc__,
-    tags=["vod"],
-    default_args=retry_args() | {"execution_timeout": timedelta(seconds=SETTINGS.task_timeout_s)},
-)
-def vod_transcode() -> None:
-    encoding = {"pool": SETTINGS.transcode_pool, "queue": SETTINGS.transcode_queue}
+def one_video(lane: Lane) -> None:
+    encoding = {"queue": SETTINGS.transcode_queue} | lane.encoding_args
 
     prepare = VodPrepareOperator(
         task_id="prepare",
@@ -133,4 +129,17 @@ def vod_transcode() -> None:
     steps >> release.as_teardown()
 
 
-vod_transcode()
+for lane in lanes(SETTINGS):
+    with DAG(
+        dag_id=lane.dag_id,
+        description=lane.name,
+        schedule=None,
+        params=PARAMS,
+        doc_md=__doc__,
+        tags=["vod"],
+        max_active_runs=lane.max_active_runs,
+        default_args=retry_args()
+        | lane.task_args
+        | {"execution_timeout": timedelta(seconds=SETTINGS.task_timeout_s)},
+    ):
+        one_video(lane)

@@ -35,6 +35,9 @@ print(json.dumps({
 """
 
 
+DAGS = ["vod_ingest", "vod_janitor", "vod_reencode", "vod_transcode", "vod_transcode_bulk"]
+
+
 def look(home: Path, dags: Path, **environment: str) -> dict:
     out = subprocess.run(
         [sys.executable, "-c", LOOK, str(ROOT), str(dags)],
@@ -65,7 +68,7 @@ def test_as_a_plugins_folder(checkout: Path) -> None:
     )
     assert found["plugins"].count("vod") >= 1
     assert found["plugin_errors"] == [] and found["dag_errors"] == {}
-    assert found["dags"] == ["vod_janitor", "vod_transcode"]
+    assert found["dags"] == DAGS
     assert found["package"] == str(checkout / "plugins" / "vod_operators" / "__init__.py")
 
 
@@ -89,7 +92,7 @@ def test_as_a_wheel(tmp_path: Path) -> None:
 
     assert "vod" in found["plugins"]
     assert found["plugin_errors"] == [] and found["dag_errors"] == {}
-    assert found["dags"] == ["vod_janitor", "vod_transcode"]
+    assert found["dags"] == DAGS
     assert found["package"] == str(site / "vod_operators" / "__init__.py")
 
 

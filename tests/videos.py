@@ -54,14 +54,16 @@ def a_result(version: str) -> VideoResult:
         video_id="film",
         version=version,
         preset="h264",
+        preset_fingerprint="0123456789ab",
         playlist_urls=(),
         duration_s=1.0,
         frames=25,
         frame_rate=None,
         chunks=1,
         source=SourceFacts(
-            name="film.mp4", container="mp4", size_bytes=1, duration_s=1, bitrate_bps=1, video_codec=None,
-            width=None, height=None, frame_rate=None, audio_tracks=0, normalised=(), damage=(),
+            name="film.mp4", fingerprint="0123456789ab", container="mp4", size_bytes=1, duration_s=1,
+            bitrate_bps=1, video_codec=None, width=None, height=None, frame_rate=None,
+            audio_tracks=0, normalised=(), damage=(),
         ),
         renditions=(
             RenditionResult(

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.admission import Limits
+from vod_operators.storage.originals import check_pattern
 
 
 class VodSettings(BaseSettings):
@@ -71,6 +72,29 @@ class VodSettings(BaseSettings):
         description="Airflow pool of the encoding tasks; one slot per transcoder host",
     )
     transcode_queue: str = Field("default", min_length=1, description="Celery queue of the encoding tasks")
+    bulk_pool: str | None = Field(
+        None,
+        min_length=1,
+        description="Airflow pool of the encoding tasks of ingest and re-encoding, if they are to have fewer "
+        "slots than those that people ask for; else the same, behind them",
+    )
+    bulk_runs: int = Field(
+        4, ge=1, le=1000, description="Videos of ingest and re-encoding that are worked on at the same time"
+    )
+    ingest_uri: str | None = Field(
+        None,
+        description="Folder of the sources that `vod_ingest` takes by itself, `s3://bucket/prefix` or "
+        "`file:///path`; none: it does nothing",
+    )
+    ingest_pattern: str | None = Field(
+        None,
+        description="Where the sources of a day (or hour) are: `{prefix}` is the folder above, the rest as "
+        "in `strftime`, e.g. `{prefix}/%Y/%m/%d/`; none: the modification time tells",
+    )
+    ingest_preset: str = Field("h264", min_length=1, description="Preset of what `vod_ingest` takes")
+    ingest_schedule: str = Field(
+        "@daily", min_length=1, description="When `vod_ingest` runs, a cron expression in UTC"
+    )
     on_damage: Literal["conceal", "fail"] = Field(
         "conceal",
         description="Damaged places in a source: `conceal` finishes and lists them in `video.json`; `fail` "
@@ -148,6 +172,16 @@ class VodSettings(BaseSettings):
         if parts.scheme == "s3" and parts.netloc:
             return value.rstrip("/")
         raise ValueError(f"{value!r} is not a storage URI; use s3://bucket/prefix or file:///absolute/path")
+
+    @field_validator("ingest_uri")
+    @classmethod
+    def _ingest_uri(cls, value: str | None) -> str | None:
+        return cls._storage_uri(value) if value else None
+
+    @field_validator("ingest_pattern")
+    @classmethod
+    def _pattern(cls, value: str | None) -> str | None:
+        return check_pattern(value) if value else None
 
     @field_validator("edges")
     @classmethod

@@ -10,6 +10,7 @@ from airflow.sdk import Context
 
 from vod_operators.errors import CorruptObjectError
 from vod_operators.media import hls, measure
+from vod_operators.media.plan import fingerprint
 from vod_operators.media.track import Track
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.job import Job
@@ -102,12 +103,13 @@ class VodPublishOperator(VodBaseOperator):
             video_id=plan.video_id,
             version=job.version,
             preset=plan.preset.name,
+            preset_fingerprint=fingerprint(plan.preset),
             playlist_urls=tuple(self.settings.playlist_urls(plan.video_id)),
             duration_s=float(timeline.seconds(plan.frame_rate)),
             frames=timeline.frames,
             frame_rate=plan.frame_rate if timeline.frames else None,
             chunks=len(timeline.chunks),
-            source=SourceFacts.of(plan, timeline, job.source_name, damage),
+            source=SourceFacts.of(plan, timeline, job.source_name, job.source_version, damage),
             renditions=tuple(RenditionResult.of(track, target_s) for track in tracks),
             timings=Timings(
                 started_at=started_at,

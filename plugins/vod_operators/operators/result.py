@@ -8,7 +8,7 @@ from typing import Literal
 
 from vod_operators.media.base import Model, Rate
 from vod_operators.media.models import Plan, Timeline
-from vod_operators.media.plan import normalisations
+from vod_operators.media.plan import fingerprint, normalisations
 from vod_operators.media.track import Track
 
 
@@ -17,6 +17,8 @@ class SourceFacts(Model):
 
     name: str
     """Its file name; where it lies is nobody's business who may read the result."""
+    fingerprint: str
+    """Of its version (ETag, or size and time): another one if it has changed, or is another file."""
     container: str
     size_bytes: int
     duration_s: float | None
@@ -34,12 +36,15 @@ class SourceFacts(Model):
     """What was missing or could not be decoded, and was concealed, in words."""
 
     @classmethod
-    def of(cls, plan: Plan, timeline: Timeline, name: str, damage: Sequence[str]) -> SourceFacts:
-        """The facts of a source with that file name."""
+    def of(
+        cls, plan: Plan, timeline: Timeline, name: str, version: str, damage: Sequence[str]
+    ) -> SourceFacts:
+        """The facts of a source with that file name and version."""
         source, video = plan.source, plan.source.video
         width, height = video.display_size if video else (None, None)
         return cls(
             name=name,
+            fingerprint=fingerprint(version),
             container=source.container,
             size_bytes=source.size_bytes,
             duration_s=None if source.duration_ms is None else source.duration_ms / 1000,
@@ -121,6 +126,8 @@ class VideoResult(Model):
     version: str
     """Folder that holds it, beside ``video.json``."""
     preset: str
+    preset_fingerprint: str
+    """Of the preset's content: another one if its file has changed."""
     playlist_urls: tuple[str, ...]
     """The stable playlist at each configured edge."""
     duration_s: float

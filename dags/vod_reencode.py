@@ -1,0 +1,61 @@
+"""A catalogue with another preset: a run of ``vod_transcode_bulk`` for each video of a list or a folder.
+
+Viewers keep what they have until a video's new version is whole. ``VOD_BULK_RUNS`` videos are worked on at a
+time, behind all that people ask for. Trigger it again to continue: what is published with that preset is left
+out, and what failed is asked for again.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import Param, dag
+
+from vod_operators.media.presets.catalog import preset_names
+from vod_operators.operators.ingest import VodReencodeOperator
+from vod_operators.operators.retry import retry_args
+from vod_operators.settings import get_settings
+
+PARAMS = {
+    "preset": Param(
+        type="string",
+        title="Preset",
+        description="The ladder of renditions to make.",
+        enum=preset_names(get_settings().presets_dir),
+    ),
+    "prefix": Param(
+        None,
+        type=["null", "string"],
+        title="Folder",
+        description="All originals below it, s3://bucket/prefix or file:///path.",
+        pattern="^(s3|file)://.+",
+        maxLength=2048,
+    ),
+    "videos": Param(
+        [],
+        type="array",
+        items={"type": "string"},
+        title="Videos",
+        description="Or these, one a line: the source's URI, or the video id and the URI.",
+    ),
+    "dry_run": Param(False, type="boolean", title="Dry run", description="Only tell what it would ask for."),
+}
+
+
+@dag(
+    dag_id="vod_reencode",
+    schedule=None,
+    params=PARAMS,
+    doc_md=__doc__,
+    tags=["vod"],
+    default_args=retry_args(),
+)
+def vod_reencode() -> None:
+    VodReencodeOperator(
+        task_id="ask",
+        preset="{{ params.preset }}",
+        prefix="{{ params.prefix or '' }}",
+        videos="{{ params.videos | tojson }}",
+        is_dry_run="{{ params.dry_run }}",
+    )
+
+
+vod_reencode()

@@ -1,0 +1,235 @@
+"""Asks for many videos: the new originals of an interval, or a catalogue once more with another preset."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowSkipException
+
+from vod_operators.errors import CorruptObjectError, InvalidInputError
+from vod_operators.media.plan import fingerprint
+from vod_operators.media.presets.catalog import load_preset
+from vod_operators.media.presets.model import Preset
+from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.priority import BULK_DAG_ID
+from vod_operators.operators.runs import ask_for_run
+from vod_operators.operators.stable import read_result
+from vod_operators.storage.base import ObjectInfo
+from vod_operators.storage.keys import ResultKeys
+from vod_operators.storage.originals import is_media, listed, prefixes_of, video_id_of
+from vod_operators.storage.redact import redact
+
+LATE = timedelta(hours=24)
+"""How much older than its interval a source may be. S3 dates a multipart upload by its beginning, so one that
+is under way at midnight appears, the next day, with a time of the day before."""
+
+ITEMS = 100
+"""So many sources are returned one by one; all of them are in the log."""
+
+Original = tuple[str, ObjectInfo]
+"""Video id, and where it is."""
+
+
+class VodRequestVideosOperator(VodBaseOperator):
+    """Ask for a run of ``vod_transcode_bulk`` for each original that is not published yet as it is now.
+
+    Base of the two below. Safe to repeat: the run's id is made of the source, its version and the preset.
+    What failed before is asked for again; what is being worked on is left alone.
+
+    :param preset: name of a preset.
+    :param is_dry_run: ``True``: only tell what would be asked for.
+    """
+
+    def __init__(self, *, preset: str, is_dry_run: str = "False", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.preset = preset
+        self.is_dry_run = is_dry_run
+
+    def originals(self, context: Context, report: Report) -> Iterator[Original]:
+        """What is to be published; anything else is told to the report."""
+        raise NotImplementedError
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Returns the report: counts, and the first sources with what became of them.
+
+        :raises InvalidInputError: a parameter is bad, and nothing was asked for; or sources of a list do not
+            exist, and all others were.
+        """
+        preset = load_preset(self.preset, self.settings.presets_dir)
+        is_dry_run = str(self.is_dry_run).lower() == "true"
+        report = Report(is_dry_run=is_dry_run)
+        for video_id, found in self.originals(context, report):
+            if self._is_published(video_id, found, preset):
+                became = "published already"
+            elif is_dry_run:
+                became = "would be asked for"
+            else:
+                became = self._ask(context, video_id, found, preset)
+            self.note(report, became, found.uri, video_id)
+        self.log.info("%s", report.counts)
+        if missing := report.counts.get(MISSING):
+            raise InvalidInputError(
+                f"videos: {missing} of them do not exist, the log tells which; all others were asked for"
+            )
+        return report.as_dict()
+
+    def note(self, report: Report, became: str, uri: str, video_id: str | None = None) -> None:
+        """Log and count what became of an object."""
+        self.log.info("%s: %s%s", redact(uri), became, f" ({video_id})" if video_id else "")
+        report.add(became, redact(uri), video_id)
+
+    def media(self, uris: Iterable[ObjectInfo], report: Report) -> Iterator[Original]:
+        """Those that are media by their names."""
+        for found in uris:
+            if is_media(found.uri):
+                yield video_id_of(found.uri), found
+            else:
+                self.note(report, "not media by its name", found.uri)
+
+    def require_apart(self, prefix: str) -> None:
+        """Refuse a folder in which published or intermediate files would be taken for originals."""
+        for name in ("temp_uri", "results_uri"):
+            ours, theirs = f"{getattr(self.settings, name)}/", f"{prefix}/"
+            if ours.startswith(theirs) or theirs.startswith(ours):
+                raise InvalidInputError(
+                    f"prefix: {prefix!r} and VOD_{name.upper()} {ours!r} lie in each other; "
+                    "keep originals apart"
+                )
+
+    def _is_published(self, video_id: str, found: ObjectInfo, preset: Preset) -> bool:
+        keys = ResultKeys(results_uri=self.settings.results_uri, video_id=video_id)
+        try:
+            result = read_result(self.results, keys.metadata)
+        except CorruptObjectError as error:
+            self.log.warning("it is made again, because %s", error)
+            return False
+        return result is not None and (result.source.fingerprint, result.preset_fingerprint) == (
+            fingerprint(found.version),
+            fingerprint(preset),
+        )
+
+    def _ask(self, context: Context, video_id: str, found: ObjectInfo, preset: Preset) -> str:
+        what = fingerprint(found.uri, found.version, preset)
+        run_id = f"vod.{video_id}.{preset.name}.{what}"
+        conf = {"video_id": video_id, "source": found.uri, "preset": preset.name}
+        return ask_for_run(context, BULK_DAG_ID, run_id, conf)
+
+
+MISSING = "does not exist"
+
+
+class VodIngestOperator(VodRequestVideosOperator):
+    """Ask for what has arrived under a prefix in an interval.
+
+    :param prefix: URI of a folder; empty: nothing happens, and the task is skipped.
+    :param pattern: where an interval's sources are; empty: the modification time tells, and what is up to a
+        day older than the interval is looked at too.
+    :param begin: of the interval, ISO 8601.
+    :param end: of the interval, which it does not belong to.
+    """
+
+    template_fields: Sequence[str] = ("prefix", "pattern", "preset", "begin", "end", "is_dry_run")
+
+    def __init__(
+        self,
+        *,
+        prefix: str,
+        preset: str,
+        begin: str,
+        end: str,
+        pattern: str = "",
+        is_dry_run: str = "False",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(preset=preset, is_dry_run=is_dry_run, **kwargs)
+        self.prefix = prefix
+        self.pattern = pattern
+        self.begin = begin
+        self.end = end
+
+    def originals(self, context: Context, report: Report) -> Iterator[Original]:
+        if not self.prefix:
+            raise AirflowSkipException("nothing is taken, because VOD_INGEST_URI names no folder")
+        begin, end = self._time("begin"), self._time("end")
+        self.require_apart(self.prefix)
+        storage = self.storage(self.prefix)
+        if self.pattern:
+            prefixes, oldest = prefixes_of(self.pattern, self.prefix, begin, end), None
+        else:
+            prefixes, oldest = [f"{self.prefix}/"], begin - LATE
+        for prefix in prefixes:
+            self.log.info("looking at %s*", prefix)
+            objects = storage.list(prefix)
+            yield from self.media(
+                (o for o in objects if oldest is None or oldest <= o.modified < end), report
+            )
+
+    def _time(self, name: str) -> datetime:
+        text = getattr(self, name)
+        try:
+            return datetime.fromisoformat(text)
+        except ValueError:
+            raise InvalidInputError(
+                f"{name}: the run has no data interval ({text!r}); trigger it with a logical date, "
+                "use `airflow backfill create`, or vod_reencode for a whole folder"
+            ) from None
+
+
+class VodReencodeOperator(VodRequestVideosOperator):
+    """Ask for a list of videos, or for all below a prefix, with a preset.
+
+    :param prefix: URI of a folder; empty: only the list.
+    :param videos: of each its source's URI, or its video id and the URI; or JSON of such a list.
+    """
+
+    template_fields: Sequence[str] = ("prefix", "videos", "preset", "is_dry_run")
+
+    def __init__(
+        self, *, preset: str, prefix: str = "", videos: Any = (), is_dry_run: str = "False", **kwargs: Any
+    ) -> None:
+        super().__init__(preset=preset, is_dry_run=is_dry_run, **kwargs)
+        self.prefix = prefix
+        self.videos = videos
+
+    def originals(self, context: Context, report: Report) -> Iterator[Original]:
+        prefix = str(self.prefix).rstrip("/")
+        lines = json.loads(self.videos) if isinstance(self.videos, str) else self.videos
+        wanted = [listed(line) for line in lines]
+        if bool(prefix) == bool(wanted):
+            raise InvalidInputError("prefix: give either a prefix or a list of videos")
+        times = Counter(video_id for video_id, _ in wanted)
+        if twice := sorted(video_id for video_id, count in times.items() if count > 1):
+            raise InvalidInputError(f"videos: {', '.join(twice[:5])} are listed more than once")
+        if prefix:
+            self.require_apart(prefix)
+            yield from self.media(self.storage(prefix).list(f"{prefix}/"), report)
+        for video_id, uri in wanted:
+            found = self.storage(uri).stat(uri)
+            if found is None:
+                self.note(report, MISSING, uri, video_id)
+            else:
+                yield video_id, found
+
+
+class Report:
+    """What became of the sources."""
+
+    def __init__(self, *, is_dry_run: bool) -> None:
+        self.is_dry_run = is_dry_run
+        self.counts: dict[str, int] = {}
+        self._items: list[dict[str, str | None]] = []
+
+    def add(self, became: str, uri: str, video_id: str | None) -> None:
+        """One more."""
+        self.counts[became] = self.counts.get(became, 0) + 1
+        if len(self._items) < ITEMS:
+            self._items.append({"source": uri, "video_id": video_id, "became": became})
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the task's return value."""
+        return {"dry_run": self.is_dry_run, "sources": self.counts, "items": self._items}

@@ -1,0 +1,98 @@
+"""Which objects of a store are originals, which videos they become, and where those of a day lie."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import datetime, timedelta, timezone
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from vod_operators.errors import InvalidInputError
+from vod_operators.storage.keys import is_video_id
+from vod_operators.storage.redact import redact
+
+# fmt: off
+EXTENSIONS = frozenset({
+    "3g2", "3gp", "aac", "ac3", "aif", "aiff", "asf", "avi", "caf", "dv", "eac3", "f4v", "flac", "flv", "gxf",
+    "h264", "h265", "hevc", "ivf", "m1v", "m2t", "m2ts", "m2v", "m4a", "m4v", "mj2", "mka", "mkv", "mov",
+    "mp2", "mp3", "mp4", "mpeg", "mpg", "mts", "mxf", "nut", "obu", "oga", "ogg", "ogv", "opus", "qt", "rm",
+    "ts", "vob", "w64", "wav", "webm", "wma", "wmv", "wtv", "y4m",
+})
+# fmt: on
+"""Lower case. Whether a file really is what its name says is for ``prepare`` to find out."""
+
+PLACEHOLDER = "{prefix}"
+
+_DIRECTIVE = re.compile(r"%(.?)")
+_DIRECTIVES = "YmdHjGV%"
+"""Down to hours: an interval is looked at hour by hour."""
+
+_LISTED = re.compile(r"(?:(\S+)\s+)?((?:s3|https?|file)://.+)")
+
+
+def is_media(uri: str) -> bool:
+    """Whether an object's name is that of a media file."""
+    return PurePosixPath(_file_name(uri)).suffix[1:].lower() in EXTENSIONS
+
+
+def video_id_of(uri: str) -> str:
+    """The video that an original becomes: the same for the same URI, and for no other one.
+
+    Its file name, for people, and 64 bits of the URI's SHA-256: among a million originals two are
+    alike with a probability of 3e-8.
+    """
+    whole = unquote(uri) if uri.startswith("file:") else uri
+    stem = PurePosixPath(_file_name(uri)).stem
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:100]
+    return f"{name or 'video'}-{hashlib.sha256(whole.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
+
+
+def _file_name(uri: str) -> str:
+    """As a person spells it. Keys of S3 are not encoded, and neither they nor paths have a query."""
+    path = urlsplit(uri).path if uri.startswith("http") else uri
+    name = path.rpartition("/")[2]
+    return name if uri.startswith("s3:") else unquote(name)
+
+
+def listed(line: str) -> tuple[str, str]:
+    """Video id and URI of ``URI`` or ``VIDEO_ID URI``.
+
+    :raises InvalidInputError: it is neither.
+    """
+    found = _LISTED.fullmatch(line.strip())
+    if found is None or (found[1] and not is_video_id(found[1])):
+        raise InvalidInputError(
+            f"videos: {redact(line.strip())[:100]!r} is neither a URI (s3://, https:// or file://) "
+            "nor a video id and a URI"
+        )
+    return found[1] or video_id_of(found[2]), found[2]
+
+
+def check_pattern(pattern: str) -> str:
+    """The pattern itself.
+
+    :raises ValueError: it is not ``{prefix}/`` and something with a date in it.
+    """
+    rest = pattern.removeprefix(PLACEHOLDER)
+    directives = _DIRECTIVE.findall(rest)
+    if rest == pattern or not rest.startswith("/") or not set(directives) - {"%"}:
+        raise ValueError(f"{pattern!r} is not usable; write {{prefix}}/ and a date, as {{prefix}}/%Y/%m/%d/")
+    if unknown := [f"%{letter}" for letter in directives if not letter or letter not in _DIRECTIVES]:
+        usable = " ".join(f"%{letter}" for letter in _DIRECTIVES)
+        raise ValueError(f"{pattern!r} has {', '.join(unknown)}; usable are {usable}")
+    return pattern
+
+
+def prefixes_of(pattern: str, prefix: str, begin: datetime, end: datetime) -> list[str]:
+    """What the URIs of an interval's originals begin with: the pattern at each hour of ``[begin, end)``, UTC.
+
+    :param prefix: the folder, without a slash at its end.
+    """
+    rest = pattern.removeprefix(PLACEHOLDER)
+    hour = begin.astimezone(timezone.utc).replace(minute=0, second=0, microsecond=0)
+    found: dict[str, None] = {}
+    while hour < end:
+        found[prefix + hour.strftime(rest)] = None
+        hour += timedelta(hours=1)
+    return list(found)
