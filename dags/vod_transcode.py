@@ -126,7 +126,7 @@ def one_video(lane: Lane) -> None:
     [concat, audio] >> segment >> publish
     # The teardown waits for every task, because a failed chunk fails all behind it while others still encode.
     steps = [prepare, renditions, sounds, split, transcode, audio, concat, segment, publish]
-    steps >> release.as_teardown()
+    steps >> release.as_teardown(on_failure_fail_dagrun=True)
 
 
 for lane in lanes(SETTINGS):

@@ -20,7 +20,7 @@ from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError
 def refused(run_dag, stores: Path, **conf: object) -> str:
     run = run_dag(**{"video_id": "bad", "source": CLIP.as_uri(), "preset": "h264_small"} | conf)
     assert run.state == "failed"
-    assert list(run.errors) == ["prepare"]
+    assert list(run.errors) == ["prepare", "release"]
     assert not list(stores.glob("results/*"))
     assert [path.name for path in stores.glob("tmp/bad/*")] in ([], ["claim.json"])  # nobody's by now
     return str(run.errors["prepare"])
@@ -131,7 +131,7 @@ def test_a_video_that_another_run_has(run_dag, stores: Path) -> None:
 
     run = run_dag(video_id="bad", source=CLIP.as_uri(), preset="h264_small")
 
-    assert run.state == "failed" and list(run.errors) == ["prepare"]
+    assert run.state == "failed" and list(run.errors) == ["prepare", "release"]
     assert "being worked on by run 'vod_transcode/the-other' since" in str(run.errors["prepare"])
     assert owner_of(stores, "bad") == "vod_transcode/the-other"
     assert not (stores / "results" / "bad").exists()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowFailException
 
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.retry import FAILURE_KEY
@@ -17,8 +18,9 @@ from vod_operators.storage.keys import claim_key
 class VodReleaseOperator(VodBaseOperator):
     """Release the run's claim on its video, and POST the outcome to the callback URL.
 
-    Made to be a teardown without a setup (``.as_teardown()``): it runs after success and failure
-    alike, on any worker, also when the request was refused.
+    Made to be a teardown without a setup (``.as_teardown(on_failure_fail_dagrun=True)``): it runs after
+    success and failure alike, on any worker, also when the request was refused. Without a result it fails
+    itself, because Airflow calls a run that somebody marked as failed a success: its last tasks were skipped.
 
     :param video_id: the video.
     :param callback_url: where the outcome goes as JSON; empty for nowhere. A CMS that does not
@@ -35,22 +37,31 @@ class VodReleaseOperator(VodBaseOperator):
         self.result = result
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns the outcome: ``{"video_id", "run_id", "state"}``, and ``"result"`` or ``"failure"`` and
-        ``"failed_tasks"``.
+        """Returns ``{"video_id", "run_id", "result"}``.
+
+        :raises AirflowFailException: nothing was published; the message says which step failed first, and why.
         """
-        outcome: dict[str, Any] = {"video_id": self.video_id, "run_id": context["dag_run"].run_id}
-        details: dict[str, Any] = {"result": self.result} if self.result else self._failure(context)
-        outcome |= {"state": "done" if self.result else "failed"} | details
         released = claim.release(
             self.temp, claim_key(self.settings.temp_uri, self.video_id), owner=self.run_name(context)
         )
-        self.log.info(
-            "%s: %s; claim %s", self.video_id, outcome["state"], "released" if released else "not held"
-        )
-        self.tell_cms(context, self.callback_url, outcome["state"], self.video_id, **details)
-        return outcome
+        self.log.info("%s: claim %s", self.video_id, "released" if released else "not held")
+        if not self.result:
+            failure, failed = self._failure(context)
+            self.tell_cms(
+                context,
+                self.callback_url,
+                "failed",
+                self.video_id,
+                failure=failure.model_dump(mode="json", exclude_none=True),
+                failed_tasks=failed,
+            )
+            where = f"{failure.step} ({failure.item})" if failure.item else failure.step
+            raise AirflowFailException(f"{self.video_id} was not published: {where}: {failure.reason}")
+        self.tell_cms(context, self.callback_url, "done", self.video_id, result=self.result)
+        return {"video_id": self.video_id, "run_id": context["dag_run"].run_id, "result": self.result}
 
-    def _failure(self, context: Context) -> dict[str, Any]:
+    def _failure(self, context: Context) -> tuple[Failure, list[str]]:
+        """What failed first, and all that failed."""
         run, instance = context["dag_run"], context["ti"]
         states = instance.get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
         failed = sorted(task for task, state in states.items() if state == "failed")
@@ -66,4 +77,4 @@ class VodReleaseOperator(VodBaseOperator):
             )
         elif first is None:
             first = Failure(step=self.task_id, reason="the run was stopped before it was done")
-        return {"failure": first.model_dump(mode="json", exclude_none=True), "failed_tasks": failed}
+        return first, failed
