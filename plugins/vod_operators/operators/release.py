@@ -39,7 +39,7 @@ class VodReleaseOperator(VodBaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns ``{"video_id", "run_id", "result"}``.
 
-        :raises AirflowFailException: nothing was published; the message says which step failed first, and why.
+        :raises AirflowFailException: nothing was published; it says which step failed first, and why.
         """
         released = claim.release(
             self.temp, claim_key(self.settings.temp_uri, self.video_id), owner=self.run_name(context)
