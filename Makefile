@@ -1,6 +1,6 @@
 # Everything a person needs, by name. Each target prepares .venv first, once.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down test test-exact test-faults test-browser check lock clean
+.PHONY: help venv demo up down test test-exact test-faults test-browser test-docker check lock clean
 MAKEFLAGS += --no-print-directory
 
 # Reach the recipes through the environment: a path with spaces or quotes needs no care there.
@@ -36,6 +36,9 @@ test-browser: up  ## a person's way through the UI, in a Chromium that this mach
 	.venv/bin/python -m pip install -q 'playwright>=1.50'
 	.venv/bin/python -m pytest -m browser tests/browser
 
+test-docker: venv  ## the Docker runner, in the engine of DOCKER_HOST: DOCKER_TEST_IMAGE=name (default vod-media)
+	.venv/bin/python -m pytest -m docker tests/runners tests/e2e
+
 check: venv  ## ruff and mypy
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check --quiet .
@@ -44,7 +47,7 @@ check: venv  ## ruff and mypy
 lock: venv  ## write requirements.lock anew, keeping its versions: make lock [UPGRADE=--upgrade]
 	UV_PYTHON_DOWNLOADS=never .venv/bin/uv pip compile --universal --python-version 3.10 --generate-hashes \
 		--no-emit-index-url --no-annotate --no-header --quiet $(UPGRADE) \
-		--extra test --output-file requirements.lock pyproject.toml
+		--extra test --extra postgres --output-file requirements.lock pyproject.toml
 
 clean: down  ## remove the environment, the local Airflow with all it made, and caches
 	rm -rf .venv .venv.lock .airflow .mypy_cache .ruff_cache .pytest_cache build dist

@@ -8,6 +8,7 @@
      ├── LostWorkError           an earlier step's work is gone or damaged: that step must run again
      ├── VerificationError       an output differs from the plan: retried once if it stays the same
      ├── NoRoomError             this host's disk is too full for the work: retried
+     ├── EngineError             the container engine does not answer, or fails: retried
      ├── ToolError               ffmpeg, ffprobe or the packager failed: retried once if it stays the same
      │    └── ToolKilledError    ... by a signal (worker lost, out of memory): retried
      │         ├── ToolStalledError   ... by us, because it made no progress: retried
@@ -64,6 +65,10 @@ class VerificationError(VodError):
 
 class NoRoomError(VodError):
     """The local disk has less room than the work needs; others may give some back."""
+
+
+class EngineError(VodError):
+    """The container engine does not answer, or fails; it may be back in a moment."""
 
 
 class ToolError(VodError):

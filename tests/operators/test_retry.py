@@ -13,6 +13,7 @@ from vod_operators import errors
 from vod_operators.errors import (
     ClaimedError,
     CorruptObjectError,
+    EngineError,
     InvalidInputError,
     LostWorkError,
     NoRoomError,
@@ -44,6 +45,7 @@ KINDS: list[tuple[BaseException, str]] = [
     (StorageError("no answer"), "temporary"),
     (CorruptObjectError("damaged on its way"), "temporary"),
     (NoRoomError("disk"), "temporary"),
+    (EngineError("no answer"), "temporary"),
     (ToolKilledError(FFMPEG, -9, ""), "temporary"),
     (ToolStalledError(FFMPEG, -9, "", idle_s=120), "temporary"),
     (ToolOverdueError(FFMPEG, -9, "", limit_s=900), "repeatable"),

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import BaseOperator, Context, get_current_context
 
 from vod_operators.errors import InvalidInputError, ToolError
 from vod_operators.media import probe
@@ -18,6 +18,8 @@ from vod_operators.media.models import Timeline
 from vod_operators.operators.job import Job
 from vod_operators.operators.webhook import Event, EventKind, deliver, event_id
 from vod_operators.runners.base import Runner, output
+from vod_operators.runners.containers import Container
+from vod_operators.runners.docker import DockerRunner
 from vod_operators.runners.local import LocalRunner
 from vod_operators.runners.progress import Progress, ProgressReader
 from vod_operators.runners.scratch import scratch_folder
@@ -30,6 +32,9 @@ from vod_operators.storage.claim import Claim
 from vod_operators.storage.keys import claim_key
 from vod_operators.storage.stores import storage_for
 
+if TYPE_CHECKING:
+    from docker import APIClient
+
 PROGRESS_KEY = "progress"
 """Key in the task's state store: ``{"percent": 41.5, "speed": 2.3}``."""
 
@@ -41,9 +46,16 @@ WATCHERS: list[Callable[[Context, Progress], None]] = []
 
 
 class VodBaseOperator(BaseOperator):
-    """Base of the operators. Subclasses name their parameters; this gives them their means."""
+    """Base of the operators. Subclasses name their parameters; this gives them their means.
+
+    :param run_in: where this task's media tools run, if not where ``VOD_RUNNER`` says.
+    """
 
     _claimed_at = float("-inf")
+
+    def __init__(self, *, run_in: Literal["local", "docker"] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.run_in = run_in
 
     @cached_property
     def settings(self) -> VodSettings:
@@ -57,8 +69,28 @@ class VodBaseOperator(BaseOperator):
 
     @cached_property
     def runner(self) -> Runner:
-        """What runs the media tools."""
-        return LocalRunner(self.settings.stall_timeout_s)
+        """What runs the media tools.
+
+        :raises InvalidInputError: in containers, but ``VOD_DOCKER_IMAGE`` names no image.
+        """
+        settings = self.settings
+        if (self.run_in or settings.runner) == "local":
+            return LocalRunner(settings.stall_timeout_s)
+        if settings.docker_image is None:
+            raise InvalidInputError("VOD_DOCKER_IMAGE must name the image with the media tools")
+        container = Container(
+            image=settings.docker_image,
+            cpus=settings.docker_cpus,
+            memory=settings.docker_memory,
+            gpus=settings.docker_gpus,
+            labels=_labels(),
+        )
+        return DockerRunner(self._engine, container, settings.stall_timeout_s)
+
+    def _engine(self) -> APIClient:
+        from airflow.providers.docker.hooks.docker import DockerHook  # here, because it takes 0.4 s
+
+        return DockerHook(docker_conn_id=None, base_url=self.settings.docker_url).api_client
 
     def on_kill(self) -> None:
         """End the media tool; called within the task's process when Airflow stops it."""
@@ -239,6 +271,16 @@ class VodBaseOperator(BaseOperator):
     def run_probe(self, file: str, folder: Path) -> str:
         """What ffprobe says of a local file, as JSON."""
         return "\n".join(output(self.runner, probe.probe(self.tools.ffprobe, file), folder))
+
+
+def _labels() -> dict[str, str]:
+    """Of the task that is running, for whoever looks at a container and asks whose it is."""
+    try:
+        ti = get_current_context()["ti"]
+    except RuntimeError:  # outside a task
+        return {}
+    names = ("dag_id", "run_id", "task_id", "map_index", "try_number")
+    return {name.removesuffix("_id"): str(getattr(ti, name)) for name in names}
 
 
 def run_url(dag_id: str, run_id: str) -> str:

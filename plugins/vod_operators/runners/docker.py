@@ -1,0 +1,249 @@
+"""Run a media tool in a container of its own."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import signal
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vod_operators.errors import (
+    EngineError,
+    InvalidInputError,
+    ToolError,
+    ToolKilledError,
+    ToolOverdueError,
+    ToolStalledError,
+)
+from vod_operators.runners.base import STDERR_LINES, Line, Position
+from vod_operators.runners.containers import Container, create, in_words, reap
+from vod_operators.runners.watch import Moved, Watch
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+LOOK_EVERY_S = 10.0
+"""How often it is looked whether a command gets on; a look is a process in the container."""
+
+INSIST_AFTER_S = 2.0
+"""Of the 5 s that Airflow gives a killed task."""
+
+_COUNTS = "grep -H '' /proc/[0-9]*/stat /proc/[0-9]*/io"
+"""What each process in the container has read and written, and of which session it is."""
+
+
+class DockerRunner:
+    """One container for each command, gone when the command is.
+
+    :param connect: makes a client of the engine. The engine must see the work folder at the same path.
+    :param container: what to make.
+    :param stall_timeout_s: see ``Watch``.
+    """
+
+    def __init__(
+        self, connect: Callable[[], APIClient], container: Container, stall_timeout_s: float = 120
+    ) -> None:
+        self._connect, self._container, self._stall_timeout_s = connect, container, stall_timeout_s
+        self._api: APIClient | None = None
+        self._attached: _Attached | None = None
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        folder: Path,
+        on_line: Line | None = None,
+        position: Position | None = None,
+        limit_s: float | None = None,
+    ) -> list[str]:
+        """See ``Runner.run``.
+
+        :raises EngineError: the engine cannot be reached, or fails.
+        :raises InvalidInputError: also if the image is not there, or the engine does not see the folder.
+        """
+        api = self._engine()
+        with in_words(self._container, folder):
+            name = create(api, self._container, argv, folder)
+        try:
+            return self._run(api, name, argv, folder, on_line, position, limit_s)
+        finally:
+            self._attached = None
+            with suppress(Exception):  # the engine is gone; the container ends with the pipe to us
+                api.remove_container(name, v=True, force=True)
+
+    def kill(self) -> None:
+        """See ``Runner.kill``."""
+        # Closing the pipe is one system call. Whoever does not heed that is killed by the engine.
+        attached = self._attached
+        if attached is not None:
+            attached.let_go()
+            threading.Thread(target=self._insist, args=(attached,), daemon=True).start()
+
+    def _run(
+        self,
+        api: APIClient,
+        name: str,
+        argv: Sequence[str],
+        folder: Path,
+        on_line: Line | None,
+        position: Position | None,
+        limit_s: float | None,
+    ) -> list[str]:
+        with in_words(self._container, folder):
+            attached = self._attached = _Attached(api, name)
+        watch = Watch(
+            kill=self.kill,
+            moved=lambda: self._moved(name),
+            position=position,
+            stall_timeout_s=self._stall_timeout_s,
+            limit_s=limit_s,
+            look_every_s=LOOK_EVERY_S,
+        )
+        try:
+            with in_words(self._container, folder):
+                api.start(name)
+            watch.start()
+            tail: deque[str] = deque(maxlen=STDERR_LINES)
+            for is_error, line in attached.lines():
+                if is_error:
+                    tail.append(line)
+                elif on_line is not None:
+                    on_line(line)
+            with in_words(self._container, folder):
+                api.wait(name)
+                state = api.inspect_container(name)["State"]
+        finally:
+            attached.end()
+            if watch.ident is not None:
+                watch.end()
+        code = _returncode(state["ExitCode"])
+        if state["OOMKilled"] and code:
+            allowed = self._container.memory or "of the host"
+            tail.append(f"the container used up its memory: {allowed} (VOD_DOCKER_MEMORY)")
+            raise ToolKilledError(argv, -signal.SIGKILL, "\n".join(tail))
+        if code and watch.stalled_s is not None:
+            raise ToolStalledError(argv, code, "\n".join(tail), idle_s=watch.stalled_s)
+        if code and watch.overdue_s is not None:
+            raise ToolOverdueError(argv, code, "\n".join(tail), limit_s=watch.overdue_s)
+        if code in (126, 127):  # what ``sh`` says of a command that it cannot run
+            raise InvalidInputError(
+                f"{argv[0]} cannot be run in the image {self._container.image} (VOD_DOCKER_IMAGE): "
+                f"{tail[-1] if tail else 'not found'}; VOD_FFMPEG, VOD_FFPROBE and VOD_PACKAGER are paths "
+                "in that image"
+            )
+        if code:
+            raise (ToolKilledError if code < 0 else ToolError)(argv, code, "\n".join(tail))
+        return list(tail)
+
+    # --- the engine ---------------------------------------------------------------------------
+
+    def _engine(self) -> APIClient:
+        if self._api is None:
+            self._api = self._reached()
+            with suppress(Exception):  # another time
+                reap(self._api)
+        return self._api
+
+    def _reached(self) -> APIClient:
+        try:
+            return self._connect()
+        except Exception as error:  # whatever the hook makes of it
+            raise EngineError(
+                f"the Docker engine cannot be reached: {error}; VOD_RUNNER=docker needs one at "
+                "VOD_DOCKER_URL, and a worker that may use it"
+            ) from error
+
+    def _insist(self, attached: _Attached) -> None:
+        if not attached.ended.wait(INSIST_AFTER_S):
+            # It has ended by now, or the engine is gone.
+            with suppress(Exception), closing(self._connect()) as api:
+                api.kill(attached.container)
+
+    def _moved(self, container: str) -> Moved | None:
+        try:
+            with closing(self._connect()) as api:  # one client is not for two threads
+                look = api.exec_create(container, ["/bin/sh", "-c", _COUNTS], stderr=False)
+                return _sum_of_counts(api.exec_start(look["Id"]).decode("utf-8", "replace"))
+        except Exception:  # it has just ended, or the engine is busy
+            return None
+
+
+class _Attached:
+    """The pipes to and from a container."""
+
+    def __init__(self, api: APIClient, container: str) -> None:
+        self.container = container
+        self.ended = threading.Event()
+        wanted = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+        self._stream: Any = api.attach_socket(container, params=wanted)
+        # One more name for the same connection: what the client gave can only be read and closed.
+        self._line = socket.socket(fileno=os.dup(self._stream.fileno()))
+
+    def lines(self) -> Iterator[tuple[bool, str]]:
+        """Whether it is of stderr, and the line without its end."""
+        from docker.utils.socket import STDERR, frames_iter
+
+        streams = {True: _Lines(), False: _Lines()}
+        for number, data in frames_iter(self._stream, tty=False):  # type: ignore[no-untyped-call]
+            for line in streams[number == STDERR].feed(data):
+                yield number == STDERR, line
+        for is_error, stream in streams.items():
+            for line in stream.feed(b"", last=True):
+                yield is_error, line
+
+    def let_go(self) -> None:
+        """End what the container reads: its guard ends the command."""
+        with suppress(OSError):
+            self._line.shutdown(socket.SHUT_WR)
+
+    def end(self) -> None:
+        self.let_go()
+        self.ended.set()
+        self._line.close()
+        self._stream.close()
+
+
+class _Lines:
+    """Bytes as they come -> lines, as Python's text files have them."""
+
+    def __init__(self) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
+        self._rest = ""
+
+    def feed(self, data: bytes, *, last: bool = False) -> list[str]:
+        *lines, self._rest = (self._rest + self._decoder.decode(data, final=last)).split("\n")
+        if last and self._rest:
+            lines.append(self._rest)
+        return lines
+
+
+def _returncode(code: int) -> int:
+    """As ``subprocess`` has it, a signal is a negative number; ``sh`` and Docker say 128 + number."""
+    return 128 - code if 128 < code < 128 + 32 else code
+
+
+def _sum_of_counts(text: str) -> Moved | None:
+    """Bytes read and written by the processes of the container's own session, which a look is not of."""
+    sessions: dict[str, str] = {}
+    counts: dict[str, dict[str, str]] = {}
+    for line in text.splitlines():
+        file, _, content = line.partition(":")
+        process, _, kind = file.removeprefix("/proc/").partition("/")
+        if kind == "stat":
+            # Behind the name, which may hold anything: state, parent, group, session.
+            sessions[process] = (content.rpartition(")")[2].split() or [""] * 4)[3]
+        elif kind == "io":
+            key, _, number = content.partition(": ")
+            counts.setdefault(process, {})[key] = number
+    found = [counts[process] for process, session in sessions.items() if session == "1" and process in counts]
+    if not found:
+        return None
+    return sum(int(count["rchar"]) for count in found), sum(int(count["wchar"]) for count in found)

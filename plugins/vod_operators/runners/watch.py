@@ -1,0 +1,73 @@
+"""Watches a running command from beside it: ended when it gets no further, or takes too long."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from vod_operators.runners.base import Position
+
+Moved = tuple[int, int]
+"""Bytes read and written by the command and all that it started."""
+
+
+class Watch(threading.Thread):
+    """Kills a command that is stalled or overdue, and says which it was.
+
+    :param kill: ends the command.
+    :param moved: what it has read and written so far; None if that cannot be seen.
+    :param position: see ``Runner.run``.
+    :param stall_timeout_s: how long it may get no further: neither read, nor write (or, with a position,
+        move on). Reading counts, because a chunk may begin with minutes of pictures that are decoded only
+        for those after them.
+    :param limit_s: how long it may take.
+    :param look_every_s: how often to look, at most.
+    """
+
+    def __init__(
+        self,
+        *,
+        kill: Callable[[], None],
+        moved: Callable[[], Moved | None],
+        position: Position | None,
+        stall_timeout_s: float,
+        limit_s: float | None,
+        look_every_s: float,
+    ) -> None:
+        super().__init__(name="watch", daemon=True)
+        self.stalled_s: float | None = None
+        self.overdue_s: float | None = None
+        self._kill, self._moved, self._position = kill, moved, position
+        self._stall_timeout_s, self._limit_s = stall_timeout_s, limit_s
+        self._every_s = min(look_every_s, stall_timeout_s / 4, (limit_s or float("inf")) / 4)
+        self._ended = threading.Event()
+
+    def end(self) -> None:
+        """The command has ended by itself, or by somebody else."""
+        self._ended.set()
+        self.join()
+
+    def run(self) -> None:
+        seen: object = None
+        idle_s = spent_s = 0.0
+        # Looks are counted, not a clock read: time that this process was stopped itself does not count.
+        while not self._ended.wait(self._every_s):
+            now = self._signs()
+            idle_s = idle_s + self._every_s if now == seen is not None else 0.0
+            spent_s += self._every_s
+            seen = now
+            if idle_s >= self._stall_timeout_s:
+                self.stalled_s = idle_s
+            elif self._limit_s is not None and spent_s >= self._limit_s:
+                self.overdue_s = spent_s
+            else:
+                continue
+            self._kill()
+            return
+
+    def _signs(self) -> object:
+        """What changes while the command gets on; None if that cannot be seen."""
+        moved = self._moved()
+        if self._position is not None:
+            return (moved and moved[0], self._position())
+        return moved

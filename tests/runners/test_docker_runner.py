@@ -1,0 +1,254 @@
+"""What is the Docker runner's own: what a container may, what is left of it, and what the engine lacks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kinds import IMAGE, connect, containers, ffmpeg, make, python
+from vod_operators.errors import EngineError, InvalidInputError, ToolKilledError
+from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.retry import kind_of
+from vod_operators.runners.base import output
+from vod_operators.runners.containers import Container, create, reap
+from vod_operators.runners.docker import DockerRunner, _Lines, _returncode, _sum_of_counts
+from vod_operators.runners.local import LocalRunner
+from vod_operators.settings import get_settings
+
+# --- without an engine ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("blocks", "lines"),
+    [
+        ([b"a\nb\n"], ["a", "b"]),
+        ([b"a", b"b\nc"], ["ab", "c"]),
+        ([b"caf\xc3", b"\xa9\n"], ["café"]),
+        ([b"a\xffb\n", b"\xc3"], ["a\ufffdb", "\ufffd"]),
+        ([b"a\r", b"\nb\rc\n"], ["a", "b", "c"]),
+        ([b"\n\n"], ["", ""]),
+        ([], []),
+    ],
+)
+def test_lines_are_found_in_blocks(blocks: list[bytes], lines: list[str]) -> None:
+    reader = _Lines()
+    found = [line for block in blocks for line in reader.feed(block)]
+    assert found + reader.feed(b"", last=True) == lines
+
+
+@pytest.mark.parametrize(("said", "means"), [(0, 0), (1, 1), (69, 69), (137, -9), (139, -11), (244, 244)])
+def test_an_exit_code_is_a_signal_or_not(said: int, means: int) -> None:
+    assert _returncode(said) == means
+
+
+def test_what_is_counted_is_the_command_and_its_children() -> None:
+    """Process 9 is the look itself: another session."""
+    text = "\n".join(
+        [
+            "/proc/1/stat:1 (sh) S 0 1 1 0 -1",
+            "/proc/7/stat:7 (a) b) R 1 1 1 0 -1",
+            "/proc/9/stat:9 (grep) R 0 9 9 0 -1",
+            "/proc/1/io:rchar: 100",
+            "/proc/1/io:wchar: 1",
+            "/proc/7/io:rchar: 5000",
+            "/proc/7/io:wchar: 20",
+            "/proc/7/io:syscr: 9",
+            "/proc/9/io:rchar: 77",
+            "/proc/9/io:wchar: 77",
+        ]
+    )
+    assert _sum_of_counts(text) == (5100, 21)
+    assert _sum_of_counts("") is None
+
+
+def test_an_engine_that_is_not_there_is_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOD_DOCKER_IMAGE", IMAGE)
+    monkeypatch.setenv("VOD_DOCKER_URL", f"unix://{tmp_path}/no.sock")
+    get_settings.cache_clear()
+    try:
+        runner = VodBaseOperator(task_id="a", run_in="docker").runner
+        with pytest.raises(EngineError, match=r"engine cannot be reached.*VOD_DOCKER_URL") as error:
+            runner.run(["true"], folder=tmp_path)
+    finally:
+        get_settings.cache_clear()
+    assert kind_of(error.value) == "temporary"
+
+
+def test_where_tools_run_is_a_setting_that_an_operator_may_override(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOD_RUNNER", "docker")
+    monkeypatch.setenv("VOD_DOCKER_IMAGE", "media@sha256:0")
+    get_settings.cache_clear()
+    try:
+        assert isinstance(VodBaseOperator(task_id="a").runner, DockerRunner)
+        assert isinstance(VodBaseOperator(task_id="a", run_in="local").runner, LocalRunner)
+        monkeypatch.delenv("VOD_DOCKER_IMAGE")
+        get_settings.cache_clear()
+        with pytest.raises(InvalidInputError, match=r"VOD_DOCKER_IMAGE: .*needs the name of an image"):
+            get_settings()
+        monkeypatch.delenv("VOD_RUNNER")
+        get_settings.cache_clear()
+        assert isinstance(VodBaseOperator(task_id="a").runner, LocalRunner)
+        with pytest.raises(InvalidInputError, match="VOD_DOCKER_IMAGE must name"):
+            _ = VodBaseOperator(task_id="a", run_in="docker").runner
+    finally:
+        get_settings.cache_clear()
+
+
+# --- with one ---------------------------------------------------------------------------------
+
+
+def runner(**wanted: Any) -> DockerRunner:
+    return DockerRunner(connect, Container(**{"image": IMAGE, "labels": {"task": "test"}} | wanted))
+
+
+@pytest.mark.docker
+def test_a_container_may_do_nothing_but_work_in_its_folder(tmp_path: Path) -> None:
+    work, store = tmp_path / "work", tmp_path / "store"
+    work.mkdir()
+    store.mkdir()
+    (store / "source.mp4").write_text("a source")
+    (store / "another.mp4").write_text("not ours")
+    (work / "source").symlink_to(store / "source.mp4")
+    script = """
+touch mine && echo writes its folder
+touch /x 2>/dev/null || echo not the root
+touch /tmp/x 2>/dev/null || echo not /tmp
+(echo y > source) 2>/dev/null || echo not the source
+ls "$1"
+grep -E '^(Uid|Gid|NoNewPrivs|CapEff|CapBnd):' /proc/self/status | tr -s '\\t' ' '
+ls /sys/class/net
+"""
+    said = output(make("docker"), ["sh", "-c", script, "sh", str(store)], work)
+    uid, gid = os.getuid(), os.getgid()
+    assert said == [
+        "writes its folder",
+        "not the root",
+        "not /tmp",
+        "not the source",
+        "source.mp4",  # and nothing else of the store
+        f"Uid: {uid} {uid} {uid} {uid}",
+        f"Gid: {gid} {gid} {gid} {gid}",
+        "CapEff: 0000000000000000",
+        "CapBnd: 0000000000000000",
+        "NoNewPrivs: 1",
+        "lo",
+    ]
+
+
+@pytest.mark.docker
+def test_limits_and_labels_are_what_was_asked_for(tmp_path: Path) -> None:
+    api = connect()
+    wanted = Container(image=IMAGE, cpus=1.5, memory="64m", labels={"dag": "vod_transcode", "map_index": "3"})
+    name = create(api, wanted, ["true"], tmp_path)
+    try:
+        made = api.inspect_container(name)
+    finally:
+        api.remove_container(name)
+    host, labels = made["HostConfig"], made["Config"]["Labels"]
+    assert (host["NanoCpus"], host["Memory"], host["MemorySwap"]) == (1_500_000_000, 64 << 20, 64 << 20)
+    assert (host["NetworkMode"], host["ReadonlyRootfs"], host["CapDrop"]) == ("none", True, ["ALL"])
+    assert host["LogConfig"]["Type"] == "none"
+    assert (labels["vod-operators.dag"], labels["vod-operators.map_index"]) == ("vod_transcode", "3")
+    assert labels["vod-operators.process"].startswith(f"{os.getpid()} ")
+
+
+@pytest.mark.docker
+def test_a_command_out_of_memory_was_killed(tmp_path: Path) -> None:
+    with pytest.raises(ToolKilledError, match=r"used up its memory: 48m \(VOD_DOCKER_MEMORY\)") as error:
+        make("docker", memory="48m").run(
+            python("docker", "x = b'x' * (200 << 20); print(len(x))"), folder=tmp_path
+        )
+    assert error.value.returncode == -9
+    assert containers() == []
+
+
+@pytest.mark.docker
+def test_an_image_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"has no image 'no/such:1'.*docker pull no/such:1") as error:
+        runner(image="no/such:1").run(["true"], folder=tmp_path)
+    assert kind_of(error.value) == "permanent"
+
+
+@pytest.mark.docker
+def test_a_folder_that_the_engine_does_not_see(tmp_path: Path) -> None:
+    (tmp_path / "source").symlink_to("/no/such/film.mp4")
+    with pytest.raises(InvalidInputError, match=r"does not see .*same path for the engine"):
+        make("docker").run(["true"], folder=tmp_path)
+    assert containers() == []
+
+
+@pytest.mark.docker
+def test_a_gpu_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="VOD_DOCKER_GPUS=1: this Docker engine has no GPU"):
+        runner(gpus="1").run(["true"], folder=tmp_path)
+    assert containers() == []
+
+
+@pytest.mark.docker
+def test_containers_of_the_dead_are_removed_and_those_of_the_living_are_not(tmp_path: Path) -> None:
+    """The dead one's guard is stopped too, as by an engine that lost the pipe."""
+    api = connect()
+    dead = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from pathlib import Path; from kinds import *\n"
+            "from vod_operators.runners.containers import create\n"
+            "name = create(connect(), Container(image=IMAGE, labels={}), ['sleep', '600'], Path('/'))\n"
+            "connect().start(name); print(name)",
+        ],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    alive = create(api, Container(image=IMAGE, labels={}), ["sleep", "600"], Path("/"))
+    try:
+        assert set(containers()) == {dead, alive}
+        reap(api)
+        assert containers() == [alive]
+    finally:
+        api.remove_container(alive, force=True)
+
+
+@pytest.mark.docker
+def test_a_container_that_does_not_heed_the_pipe_is_killed_by_the_engine(tmp_path: Path) -> None:
+    """A hostile tool ends its guard, which runs as the same user."""
+    code = """
+import os, signal, time
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    if pid not in ("1", str(os.getpid())):
+        os.kill(int(pid), signal.SIGKILL)
+print("begun", flush=True)
+time.sleep(600)
+"""
+    task = make("docker")
+    begun: list[float] = []
+
+    def on_line(_: str) -> None:
+        begun.append(time.monotonic())
+        task.kill()
+
+    with pytest.raises(ToolKilledError):
+        task.run(python("docker", code), folder=tmp_path, on_line=on_line)
+    assert begun and containers() == []
+
+
+@pytest.mark.docker
+def test_the_same_command_makes_the_same_bytes(tmp_path: Path) -> None:
+    """One ffmpeg at one path, as a process and in a container."""
+    made = []
+    argv = ["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=128x72:d=1", "-c:v", "libx264", "-threads", "1"]
+    argv += ["-fflags", "+bitexact", "-flags:v", "+bitexact", "out.mp4"]
+    for kind in ("local", "docker"):
+        folder = tmp_path / kind
+        folder.mkdir()
+        make(kind).run([ffmpeg(kind), *argv], folder=folder)
+        made.append((folder / "out.mp4").read_bytes())
+    assert made[0] == made[1] and len(made[0]) > 1000
