@@ -379,7 +379,7 @@ def test_sound_tracks_are_one_group() -> None:
     master = m3u8.loads(hls.master_playlist([*VIDEOS, *SOUNDS], 6, prefix=""))
     assert [(m.name, m.language, m.default, m.channels, m.uri) for m in master.media] == [
         ("Say hi", "en", "YES", "2", "audio-0/index.m3u8"),
-        ("Commentary", None, "NO", "2", "audio-1/index.m3u8"),
+        ("Commentary", "und", "NO", "2", "audio-1/index.m3u8"),
     ]
 
 

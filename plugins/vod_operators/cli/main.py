@@ -57,11 +57,24 @@ def build_parser() -> argparse.ArgumentParser:
     rollback.add_argument("--results", metavar="URI", help="where it is published (default: VOD_RESULTS_URI)")
     rollback.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     rollback.set_defaults(handler="vod_operators.cli.rollback")
+
+    check = commands.add_parser(
+        "check", help="hold any HLS presentation against Apple's rules and the RFC's, segments and all"
+    )
+    check.add_argument("location", metavar="LOCATION", help="path or URI of a master or media playlist")
+    check.add_argument(
+        "--key-file", metavar="FILE", type=Path, help="AES-128 key (16 bytes), if the playlist's URI has none"
+    )
+    check.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    check.set_defaults(handler="vod_operators.cli.check")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command. 0: done; 1: failed, with one line on stderr; 2: bad usage; 130: interrupted."""
+    """Run a command. 0: done; 1: failed, with one line on stderr; 2: bad usage; 130: interrupted.
+
+    ``vod check``: 1 is a broken MUST, and 2 also what cannot be read.
+    """
     args = build_parser().parse_args(argv)
     if hasattr(args, "source"):
         args.source = as_uri(args.source)

@@ -127,7 +127,8 @@ def master_playlist(tracks: Sequence[Track], target_s: int, *, prefix: str) -> s
 
 def _audio_member(track: Track, group: str, prefix: str) -> m3u8.Media:
     return m3u8.Media(
-        type="AUDIO", group_id=group, name=track.title, language=track.language,
+        type="AUDIO", group_id=group, name=track.title,
+        language=track.language or "und",  # Apple 9.5: always there; "und" is BCP 47's word for unknown
         default="YES" if track.default else "NO", autoselect="YES", channels=str(track.channels),
         uri=f"{prefix}{track.name}/index.m3u8",
     )  # fmt: skip

@@ -48,7 +48,7 @@ class Fragment:
 # --- boxes ----------------------------------------------------------------------------------
 
 
-def _children(data: bytes | bytearray, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def children(data: bytes | bytearray, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Type, begin of the payload and end of each box in ``data[begin:end]``."""
     while begin < end:
         if begin + 8 > end:
@@ -60,21 +60,22 @@ def _children(data: bytes | bytearray, begin: int, end: int) -> Iterator[tuple[b
         begin += size
 
 
-def _find(data: bytes | bytearray, begin: int, end: int, *path: bytes) -> tuple[int, int]:
+def find(data: bytes | bytearray, begin: int, end: int, *path: bytes) -> tuple[int, int]:
     """Payload of the box at ``path``."""
-    for kind, first, last in _children(data, begin, end):
+    for kind, first, last in children(data, begin, end):
         if kind == path[0]:
-            return (first, last) if len(path) == 1 else _find(data, first, last, *path[1:])
+            return (first, last) if len(path) == 1 else find(data, first, last, *path[1:])
     raise VerificationError(f"MP4: no {path[0].decode()!r} box where one must be")
 
 
-def _u32(data: bytes | bytearray, at: int) -> int:
+def u32(data: bytes | bytearray, at: int) -> int:
+    """A big-endian number of four bytes."""
     return int(struct.unpack_from(">I", data, at)[0])
 
 
 def _decode_time_field(moof: bytes | bytearray) -> tuple[int, str]:
     """Where the fragment's decode time stands, and its format."""
-    begin, _ = _find(moof, 8, len(moof), b"traf", b"tfdt")
+    begin, _ = find(moof, 8, len(moof), b"traf", b"tfdt")
     return begin + 4, ">Q" if moof[begin] == 1 else ">I"
 
 
@@ -89,33 +90,33 @@ def _read_moof(moof: bytes | bytearray, offset: int, mdat_size: int) -> Fragment
     at, form = _decode_time_field(moof)
     decode_time = struct.unpack_from(form, moof, at)[0]
 
-    begin, _ = _find(moof, 8, len(moof), b"traf", b"tfhd")
-    flags, at = _u32(moof, begin) & 0xFFFFFF, begin + 8
+    begin, _ = find(moof, 8, len(moof), b"traf", b"tfhd")
+    flags, at = u32(moof, begin) & 0xFFFFFF, begin + 8
     at += 8 * bool(flags & 0x1) + 4 * bool(flags & 0x2)  # base data offset, sample description index
     defaults = {}
     for name, bit in (("duration", 0x8), ("size", 0x10), ("flags", 0x20)):
         if flags & bit:
-            defaults[name], at = _u32(moof, at), at + 4
+            defaults[name], at = u32(moof, at), at + 4
 
-    begin, end = _find(moof, 8, len(moof), b"traf", b"trun")
-    flags, count, at = _u32(moof, begin) & 0xFFFFFF, _u32(moof, begin + 4), begin + 8
+    begin, end = find(moof, 8, len(moof), b"traf", b"trun")
+    flags, count, at = u32(moof, begin) & 0xFFFFFF, u32(moof, begin + 4), begin + 8
     data_offset = len(moof) + 8
     if flags & 0x1:
         data_offset, at = struct.unpack_from(">i", moof, at)[0], at + 4
     first_flags = defaults.get("flags", 0)
     if flags & 0x4:
-        first_flags, at = _u32(moof, at), at + 4
+        first_flags, at = u32(moof, at), at + 4
     if at + 4 * count * (flags & 0xF00).bit_count() > end:
         raise VerificationError("MP4: a 'trun' box ends before its last sample")
     durations, first_size = [], defaults.get("size", 0)
     for number in range(count):
         duration = defaults.get("duration", 0)
         if flags & 0x100:
-            duration, at = _u32(moof, at), at + 4
+            duration, at = u32(moof, at), at + 4
         if flags & 0x200:
-            first_size, at = (_u32(moof, at) if number == 0 else first_size), at + 4
+            first_size, at = (u32(moof, at) if number == 0 else first_size), at + 4
         if flags & 0x400:
-            first_flags, at = (_u32(moof, at) if number == 0 else first_flags), at + 4
+            first_flags, at = (u32(moof, at) if number == 0 else first_flags), at + 4
         at += 4 * bool(flags & 0x800)  # composition offset
         durations.append(duration)
     return Fragment(
@@ -238,7 +239,7 @@ def join(parts: Iterable[Part]) -> Iterator[bytes]:
                 position += len(fragment.durations)
                 if taken:
                     sequence += 1
-                    begin, _ = _find(box, 8, len(box), b"mfhd")
+                    begin, _ = find(box, 8, len(box), b"mfhd")
                     struct.pack_into(">I", box, begin + 4, sequence)
                     at, form = _decode_time_field(box)
                     since = fragment.decode_time - part.before * part.sample_ticks
@@ -315,7 +316,7 @@ def starts_with_idr(sample: bytes, codec: Codec) -> bool:
         return _starts_with_key_frame(sample)
     at = 0
     while at + 4 < len(sample):
-        length, head = _u32(sample, at), sample[at + 4]
+        length, head = u32(sample, at), sample[at + 4]
         kind = head & 0x1F if codec == "h264" else head >> 1 & 0x3F
         if kind in (H264_SLICES if codec == "h264" else HEVC_SLICES):
             return kind in (H264_IDR if codec == "h264" else HEVC_IDR)

@@ -7,6 +7,7 @@ segments that were written.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Literal
 
 from pydantic import Field
@@ -84,36 +85,44 @@ class Track(Model):
     @property
     def average_bps(self) -> int:
         """Bits of all segments over their duration (Apple 9.14)."""
-        return _rate(sum(segment.size_bytes for segment in self.segments), self.ticks, self.timescale)
+        return rate_bps(sum(segment.size_bytes for segment in self.segments), self.ticks, self.timescale)
 
     def peak_bps(self, target_s: int) -> int:
         """Highest rate of contiguous segments that last 0.5 to 1.5 target durations (RFC 8216bis 4.4.6.2)."""
-        return _peak(
+        return peak_bps(
             [(s.size_bytes, s.ticks) for s in self.segments], self.timescale, target_s, self.average_bps
         )
 
     def key_frame_average_bps(self) -> int:
         """Average rate of the I-frame playlist."""
-        return _rate(sum(key.size_bytes for key in self.key_frames), self.ticks, self.timescale)
+        return rate_bps(sum(key.size_bytes for key in self.key_frames), self.ticks, self.timescale)
 
     def key_frame_peak_bps(self, target_s: int) -> int:
         """Peak rate of the I-frame playlist."""
         pieces = [(key.size_bytes, key.ticks) for key in self.key_frames]
-        return _peak(pieces, self.timescale, target_s, self.key_frame_average_bps())
+        return peak_bps(pieces, self.timescale, target_s, self.key_frame_average_bps())
 
 
-def _rate(size_bytes: int, ticks: int, timescale: int) -> int:
+def rate_bps(size_bytes: int, ticks: int | Fraction, timescale: int) -> int:
+    """Bits a second, rounded up."""
     return -(-8 * size_bytes * timescale // ticks)
 
 
-def _peak(pieces: Sequence[tuple[int, int]], timescale: int, target_s: int, at_least: int) -> int:
+def peak_bps(
+    pieces: Sequence[tuple[int, int | Fraction]], timescale: int, target_s: int, at_least: int
+) -> int:
+    """Highest rate of contiguous pieces that last 0.5 to 1.5 target durations (RFC 8216bis 4.4.6.2).
+
+    :param pieces: bytes and ticks of each.
+    :param at_least: what it is where nothing lasts that long.
+    """
     peak = at_least
     for begin in range(len(pieces)):
-        size = ticks = 0
+        size, ticks = 0, Fraction(0)
         for piece_size, piece_ticks in pieces[begin:]:
             size, ticks = size + piece_size, ticks + piece_ticks
             if 2 * ticks > 3 * target_s * timescale:
                 break
             if 2 * ticks >= target_s * timescale:
-                peak = max(peak, _rate(size, ticks, timescale))
+                peak = max(peak, rate_bps(size, ticks, timescale))
     return peak

@@ -1,0 +1,114 @@
+"""``vod check``: hold an HLS presentation against the rules."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from vod_operators.cli.main import as_uri
+from vod_operators.errors import InvalidInputError, StorageError
+from vod_operators.media.check.presentation import Answer
+from vod_operators.media.check.rule import Verdict
+from vod_operators.media.check.rules import check
+from vod_operators.operators.reader import WEB, StoreReader
+from vod_operators.settings import get_settings
+from vod_operators.storage.stores import storage_for
+
+ASKED_AS = {"Accept-Encoding": "gzip", "Origin": "https://player.example"}
+"""What a browser with a player of another host would send."""
+
+SHOWN = {"pass": "pass", "fail": "FAIL", "warn": "warn", "not applicable": "n/a"}
+
+TIMEOUT_S = 30
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print a line for each rule. 0: no MUST is broken; 1: one is; 2: it cannot be judged."""
+    location = as_uri(args.location)
+    try:
+        key = _key(args.key_file)
+        # What Airflow logs while it looks up a connection is not what was asked for.
+        with contextlib.redirect_stdout(sys.stderr), httpx.Client(timeout=TIMEOUT_S) as client:
+            verdicts = check(_Reader(location, client), location, key=key)
+    except (InvalidInputError, StorageError) as error:
+        print(f"vod: {str(error).splitlines()[0]}", file=sys.stderr)
+        return 2
+    print(json.dumps(as_json(location, verdicts)) if args.json else as_text(verdicts))
+    return int(any(verdict.status == "fail" for verdict in verdicts))
+
+
+class _Reader(StoreReader):
+    """Looks at a web server's headers too."""
+
+    def __init__(self, location: str, client: httpx.Client) -> None:
+        super().__init__(location, lambda uri: storage_for(uri, get_settings().aws_conn_id))
+        self._client = client
+
+    def answer(self, uri: str) -> Answer | None:
+        """The headers of a GET, whose body is not read."""
+        if urlsplit(uri).scheme not in WEB:
+            return None
+        try:
+            with self._client.stream("GET", uri, headers=ASKED_AS) as response:
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                return Answer(uri=uri, status=response.status_code, headers=headers)
+        except httpx.HTTPError as error:
+            raise StorageError(f"{uri}: {error}") from error
+
+
+def _key(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        key = path.read_bytes()
+    except OSError as error:
+        raise InvalidInputError(f"--key-file: {path}: {error.strerror or error}") from error
+    if len(key) != 16:
+        raise InvalidInputError(f"--key-file: {path} has {len(key)} bytes; an AES-128 key has 16")
+    return key
+
+
+def as_json(location: str, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """The verdicts for programs."""
+    return {
+        "location": location,
+        "passed": not any(verdict.status == "fail" for verdict in verdicts),
+        "rules": [
+            {
+                "id": verdict.rule.id,
+                "status": verdict.status,
+                "level": "MUST" if verdict.rule.must else "SHOULD",
+                "says": verdict.rule.says,
+                "source": verdict.rule.source,
+                "findings": [
+                    {"where": finding.where, "found": finding.found, "expected": finding.expected}
+                    for finding in verdict.findings
+                ],
+            }
+            for verdict in verdicts
+        ],
+    }
+
+
+def as_text(verdicts: Sequence[Verdict]) -> str:
+    """The verdicts for a person: a line for each rule, and one for each place where it is broken."""
+    lines = []
+    for verdict in verdicts:
+        rule = verdict.rule
+        lines.append(f"{SHOWN[verdict.status]:4}  {rule.id:17} {rule.says} [{rule.source}]")
+        lines += [f"        {f.where}: found {f.found}, expected {f.expected}" for f in verdict.findings]
+    count = Counter(verdict.status for verdict in verdicts)
+    lines.append(
+        f"{count['pass']} passed, {count['fail']} failed, {count['warn']} warned, "
+        f"{count['not applicable']} not applicable"
+    )
+    return "\n".join(lines)

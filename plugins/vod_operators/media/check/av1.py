@@ -1,0 +1,121 @@
+"""AV1: sequence header -> format, and which samples are key frames (AV1 5.5, 5.9; AV1-ISOBMFF)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vod_operators.media.check.bits import Bits
+from vod_operators.media.check.facts import RANGES, Format
+
+AV1 = "av01"
+SEQUENCE_HEADER, FRAME_HEADER, METADATA, FRAME = 1, 3, 5, 6
+
+
+def obus(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Type and payload of each OBU."""
+    at = 0
+    while at < len(data):
+        header = data[at]
+        at += 2 if header & 4 else 1
+        size = len(data) - at
+        if header & 2:
+            size = shift = 0
+            while True:
+                byte, at = data[at], at + 1
+                size |= (byte & 0x7F) << shift
+                shift += 7
+                if not byte & 0x80 or shift > 56:
+                    break
+        yield header >> 3 & 15, data[at : at + size]
+        at += size
+
+
+def is_key_frame(sample: bytes) -> bool:
+    """Whether a sample begins with a sequence header and a shown key frame."""
+    header = False
+    for kind, payload in obus(sample):
+        if kind == SEQUENCE_HEADER:
+            header = True
+        elif kind in (FRAME_HEADER, FRAME) and payload:
+            # show_existing_frame, frame_type (KEY_FRAME is 0), show_frame
+            return header and payload[0] >> 4 == 1
+    return False
+
+
+def has_hdr_metadata(data: bytes) -> bool:
+    """Whether metadata OBUs tell the light level (1) or the mastering display (2)."""
+    return any(kind == METADATA and payload[:1] in (b"\x01", b"\x02") for kind, payload in obus(data))
+
+
+def av1_format(box: bytes, width: int, height: int) -> Format:
+    """Of an ``av1C`` box's payload."""
+    profile, level, flags = box[1] >> 5, box[1] & 31, box[2]
+    tier, depth = flags >> 7, 8 + 2 * (flags >> 6 & 1) + 2 * (flags >> 5 & 1)
+    header = next((payload for kind, payload in obus(box[4:]) if kind == SEQUENCE_HEADER), b"")
+    return Format(
+        kind="video",
+        codecs=f"{AV1}.{profile}.{level:02d}{'MH'[tier]}.{depth:02d}",
+        entry=AV1,
+        profile=profile,
+        level=level,
+        width=width,
+        height=height,
+        video_range=RANGES.get(_transfer(header), "SDR") if header else "SDR",
+        hdr_metadata=has_hdr_metadata(box[4:]),
+    )
+
+
+def _transfer(header: bytes) -> int:
+    bits = Bits(header)
+    profile = bits.u(3)
+    bits.u(1)
+    reduced = bits.flag()
+    if reduced:
+        bits.u(5)
+    else:
+        _skip_operating_points(bits)
+    across, down = bits.u(4) + 1, bits.u(4) + 1
+    bits.u(across), bits.u(down)
+    if not reduced and bits.flag():
+        bits.u(7)
+    bits.u(3)
+    if not reduced:
+        bits.u(4)
+        ordered = bits.flag()
+        if ordered:
+            bits.u(2)
+        screen = 2 if bits.flag() else bits.u(1)
+        if screen and not bits.flag():
+            bits.u(1)
+        if ordered:
+            bits.u(3)
+    bits.u(3)
+    high = bits.flag()
+    if profile == 2 and high:
+        bits.u(1)
+    if profile != 1:
+        bits.u(1)
+    if not bits.flag():
+        return 2
+    bits.u(8)
+    return bits.u(8)
+
+
+def _skip_operating_points(bits: Bits) -> None:
+    delay_bits = None
+    if bits.flag():  # timing
+        bits.u(64)
+        if bits.flag():
+            bits.ue()
+        if bits.flag():  # decoder model
+            delay_bits = bits.u(5) + 1
+            bits.u(42)
+    delays = bits.flag()
+    for _ in range(bits.u(5) + 1):
+        bits.u(12)
+        if bits.u(5) > 7:
+            bits.u(1)
+        if delay_bits is not None and bits.flag():
+            bits.u(2 * delay_bits + 1)
+        if delays and bits.flag():
+            bits.u(4)

@@ -1,0 +1,57 @@
+"""Full-segment encryption (RFC 8216bis 4.4.4.4): keys by URI, and clear bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vod_operators.errors import VerificationError, VodError
+from vod_operators.media.check.playlist import Encryption
+
+KEY_BYTES = 16
+
+
+class Keys:
+    """Keys that were found.
+
+    :param read: reads the file at a URI.
+    :param given: the key of everything, whatever its URI yields.
+    """
+
+    def __init__(self, read: Callable[[str], bytes], given: bytes | None) -> None:
+        self._read, self._given = read, given
+        self._found: dict[str, bytes | None] = {}
+
+    def decrypted(self, data: bytes, encryption: Encryption, number: int) -> bytes | None:
+        """The clear bytes; None if there is no key.
+
+        :param number: media sequence number: the IV, where none is told.
+        :raises VerificationError: they cannot be what AES-128 in CBC made with that key.
+        """
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+        key = self._key(encryption)
+        if key is None:
+            return None
+        vector = encryption.iv or number.to_bytes(16, "big")
+        if len(data) % 16 or not data:
+            raise VerificationError("AES-128: its size is no multiple of 16 bytes")
+        decryptor = Cipher(algorithms.AES(key), modes.CBC(vector)).decryptor()
+        clear = decryptor.update(data) + decryptor.finalize()
+        padding = clear[-1]
+        if not 1 <= padding <= 16 or clear[-padding:] != bytes([padding]) * padding:
+            raise VerificationError("AES-128: the key does not decrypt it")
+        return clear[:-padding]
+
+    def _key(self, encryption: Encryption) -> bytes | None:
+        if self._given is not None:
+            return self._given
+        uri = encryption.uri
+        if uri is None or encryption.key_format != "identity":
+            return None
+        if uri not in self._found:
+            try:
+                key = self._read(uri)
+            except VodError:
+                key = b""
+            self._found[uri] = key if len(key) == KEY_BYTES else None
+        return self._found[uri]

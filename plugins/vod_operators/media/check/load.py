@@ -1,0 +1,217 @@
+"""Reads a presentation once: playlists, init segments, and every segment for its facts.
+
+Memory: one segment at a time; what is kept of it is some hundred bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vod_operators.errors import InvalidInputError, ObjectNotFoundError, VerificationError
+from vod_operators.media.check import crypto, mp4, ts, webvtt
+from vod_operators.media.check.facts import Init, SegmentFacts
+from vod_operators.media.check.playlist import ByteRange, Entry, Playlist, parse
+from vod_operators.media.check.presentation import Answer, Fault, Presentation, Reader, Track
+
+MAX_SEGMENT_BYTES = 512 << 20
+"""More than a minute of the highest bitrate that anyone serves."""
+
+
+class Loader:
+    """Reads a presentation.
+
+    :param keys: the key of AES-128 for everything, if its URI does not yield it.
+    """
+
+    def __init__(self, reader: Reader, key: bytes | None = None) -> None:
+        self._reader = reader
+        self._keys = crypto.Keys(reader.read, key)
+        self._inits: dict[tuple[str, ByteRange | None], tuple[Init, dict[int, mp4.InitTrack]]] = {}
+        self._facts: dict[tuple[str, ByteRange | None], SegmentFacts] = {}
+
+    def load(self, location: str) -> Presentation:
+        """All of it.
+
+        :raises InvalidInputError: there is no playlist.
+        """
+        first = self._playlist(location)
+        if first.lost or not first.text.removeprefix("\ufeff").startswith("#EXTM3U"):
+            raise InvalidInputError(first.lost or f"{location} is no HLS playlist: it has no #EXTM3U")
+        found = Presentation(location=location)
+        found.answers += self._answers("playlist", location)
+        if not first.is_master:
+            track = self._track(first)
+            (found.i_frames if first.is_i_frames_only else found.tracks)[location] = track
+            self._sample_answers(found, track)
+            return found
+        found.master = first
+        uris = [uri for uri, _ in first.variants] + [m["URI"] for m in first.media if "URI" in m]
+        for uri in dict.fromkeys(uris):
+            found.tracks[uri] = self._track(self._playlist(uri))
+            found.answers += self._answers("playlist", uri)
+            self._sample_answers(found, found.tracks[uri])
+        for uri in dict.fromkeys(uri for uri, _ in first.i_frames):
+            found.i_frames[uri] = self._i_frame_track(self._playlist(uri))
+            found.answers += self._answers("playlist", uri)
+        return found
+
+    def _playlist(self, uri: str) -> Playlist:
+        try:
+            data = self._reader.read(uri)
+        except ObjectNotFoundError as error:
+            return Playlist(uri=uri, text="", lost=str(error))
+        return parse(uri, data.decode("utf-8", "replace"))
+
+    def _answers(self, kind: str, uri: str) -> list[tuple[str, Answer]]:
+        answer = self._reader.answer(uri)
+        return [] if answer is None else [(kind, answer)]
+
+    def _sample_answers(self, found: Presentation, track: Track) -> None:
+        """One init segment and one segment of each track stand for the others."""
+        if track.playlist.entries:
+            entry, facts = track.playlist.entries[0], track.segments[0]
+            if entry.map_uri:
+                found.answers += self._answers("init", entry.map_uri)
+            found.answers += self._answers(facts.container, entry.uri)
+
+    # --- tracks -----------------------------------------------------------------------------
+
+    def _track(self, playlist: Playlist) -> Track:
+        if playlist.is_i_frames_only:
+            return self._i_frame_track(playlist)
+        track = Track(playlist=playlist, lost=[playlist.lost] if playlist.lost else [])
+        for entry in playlist.entries:
+            self._take_init(track, entry)
+            facts = self._segment(track, entry)
+            track.segments.append(facts)
+            if facts.unreadable and not facts.needs_key:
+                track.lost.append(f"{entry.uri}: {facts.unreadable}")
+        return track
+
+    def _take_init(self, track: Track, entry: Entry) -> None:
+        if entry.map_uri is None:
+            return
+        place = (entry.map_uri, entry.map_range)
+        if place not in self._inits:
+            try:
+                data = self._bytes(*place)
+                self._inits[place] = mp4.read_init(data)
+            except (VerificationError, ObjectNotFoundError) as error:
+                track.lost.append(f"{entry.map_uri}: {error}")
+                empty = Init(size_bytes=0, brands=(), has_samples=False, has_mvex=False, formats=())
+                self._inits[place] = (empty, {})
+        init = self._inits[place][0]
+        if init not in track.inits:
+            track.inits.append(init)
+
+    def _bytes(self, uri: str, part: ByteRange | None) -> bytes:
+        if part is None:
+            return self._reader.read(uri)
+        data = self._reader.read(uri, part.start, part.length)
+        if len(data) < part.length:
+            raise VerificationError(f"byte range {part.length}@{part.start} goes beyond the end of the file")
+        return data
+
+    def _segment(self, track: Track, entry: Entry) -> SegmentFacts:
+        place = (entry.uri, entry.byte_range)
+        if place not in self._facts:
+            known = self._reader.known(entry.uri) if entry.byte_range is None else None
+            self._facts[place] = known or self._measure(entry)
+        return self._facts[place]
+
+    def _measure(self, entry: Entry) -> SegmentFacts:
+        try:
+            data = self._bytes(entry.uri, entry.byte_range)
+            stored = len(data)
+            if entry.encryption and entry.encryption.method == "AES-128":
+                clear = self._keys.decrypted(data, entry.encryption, entry.number)
+                if clear is None:
+                    return _unreadable("no key to decrypt it", size_bytes=stored, needs_key=True)
+                data = clear
+            tracks = self._inits.get((entry.map_uri or "", entry.map_range), (None, {}))[1]
+            return measure_segment(data, tracks, stored)
+        except (VerificationError, ObjectNotFoundError) as error:
+            return _unreadable(str(error))
+
+    # --- I-frame playlists ------------------------------------------------------------------
+
+    def _i_frame_track(self, playlist: Playlist) -> Track:
+        track = Track(playlist=playlist, lost=[playlist.lost] if playlist.lost else [])
+        for entry in playlist.entries:
+            self._take_init(track, entry)
+            if fault := self._picture(track, entry):
+                track.faults.append(fault)
+            length = entry.byte_range.length if entry.byte_range else 0
+            track.segments.append(SegmentFacts(size_bytes=length, container="unknown"))
+        return track
+
+    def _picture(self, track: Track, entry: Entry) -> Fault | None:
+        """What is wrong with one entry's bytes; None if they are one I-frame."""
+        part, whole = entry.byte_range, self._facts.get((entry.uri, None))
+        stream = whole.stream("video") if whole else None
+        if whole is None or stream is None or part is None:
+            return self._lone_picture(track, entry)
+        end = part.start + part.length
+        if whole.container == "ts":  # tables before it, and packets of sound between its own, do not matter
+            key = next((key for key in stream.keys if part.start <= key.begin < end), None)
+        else:
+            key = next((key for key in stream.keys if key.begin == part.start), None)
+        words = f"bytes {part.start} to {end}"
+        if key is None:
+            what = "a moof" if whole.container == "fmp4" else "an IDR picture"
+            return Fault(entry=entry, found=f"{words} do not begin with {what}", at_begin=True)
+        if not key.is_idr:
+            return Fault(entry=entry, found=f"{words} are no IDR picture")
+        if end < key.end or sum(key.end <= end for key in stream.keys if key.begin >= part.start) > 1:
+            return Fault(entry=entry, found=f"{words}, and one picture ends at {key.end}")
+        return None
+
+    def _lone_picture(self, track: Track, entry: Entry) -> Fault | None:
+        """Of a file that is no segment of a variant, or of one that could not be read as such."""
+        try:
+            data = self._bytes(entry.uri, entry.byte_range)
+            if entry.encryption and entry.encryption.method == "AES-128":
+                clear = self._keys.decrypted(data, entry.encryption, entry.number)
+                if clear is None:
+                    return None
+                data = clear
+            tracks = self._inits.get((entry.map_uri or "", entry.map_range), (None, {}))[1]
+            if tracks and data[4:8] not in (b"moof", b"styp", b"emsg", b"prft", b"sidx"):
+                return Fault(entry=entry, found="its bytes do not begin with a moof", at_begin=True)
+            stream = measure_segment(data, tracks, len(data), cut_off=True).stream("video")
+        except (VerificationError, ObjectNotFoundError) as error:
+            track.lost.append(f"{entry.uri}: {error}")
+            return Fault(entry=entry, found=str(error))
+        if stream is None or not stream.starts_with_idr:
+            return Fault(entry=entry, found="its bytes hold no IDR picture at their beginning")
+        return None
+
+
+def measure_segment(
+    data: bytes, tracks: dict[int, mp4.InitTrack], size_bytes: int, *, cut_off: bool = False
+) -> SegmentFacts:
+    """A segment's facts, whatever it is.
+
+    :param data: its clear bytes.
+    :param tracks: of its init segment; empty if it has none.
+    :param size_bytes: as it is stored.
+    :param cut_off: it ends behind its first sample.
+    :raises VerificationError: it is damaged, or of no kind that HLS knows.
+    """
+    if len(data) > MAX_SEGMENT_BYTES:
+        raise VerificationError(f"it has {len(data)} bytes, too many for a segment")
+    if tracks:
+        return mp4.read_segment(data, tracks, size_bytes, cut_off=cut_off)
+    if data[4:8] in (b"moof", b"styp", b"sidx"):
+        return _unreadable("it is fMP4, and has no init segment", size_bytes=size_bytes, container="fmp4")
+    if data[:1] == b"\x47":
+        return ts.read_segment(data, size_bytes)
+    if data.removeprefix(b"\xef\xbb\xbf")[:6] == b"WEBVTT":
+        return webvtt.read_segment(data)
+    if data[:3] == b"ID3" or data[:1] == b"\xff":
+        return ts.read_packed_audio(data, size_bytes)
+    raise VerificationError("it is neither fMP4 with an init segment, nor MPEG-TS, WebVTT or packed audio")
+
+
+def _unreadable(why: str, **facts: Any) -> SegmentFacts:
+    return SegmentFacts(**{"size_bytes": 0, "container": "unknown", "unreadable": why, **facts})

@@ -1,0 +1,159 @@
+"""Sample entries -> formats: ``avcC``, ``hvcC``, ``av1C``, ``esds``, ``sinf``, ``colr``."""
+
+from __future__ import annotations
+
+import struct
+
+from vod_operators.errors import VerificationError
+from vod_operators.media.check import nal
+from vod_operators.media.check.av1 import av1_format
+from vod_operators.media.check.facts import RANGES, Format
+from vod_operators.media.isobmff import children, u32
+
+AAC_CHANNELS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 8}
+"""By channel configuration (ISO 14496-3, 1.6.3.5)."""
+
+RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+"""By sampling frequency index."""
+
+TEXT = {"wvtt": "wvtt", "stpp": "stpp.ttml.im1t"}
+
+
+def format_of(data: bytes, begin: int, end: int) -> tuple[Format, int]:
+    """The format that an ``stsd`` box's payload describes, and the size of its NAL lengths.
+
+    :raises VerificationError: it describes none.
+    """
+    try:
+        for kind, first, last in children(data, begin + 8, end):
+            return _entry(data, kind.decode("ascii", "replace"), first, last)
+    except (struct.error, IndexError) as error:
+        raise VerificationError(f"MP4: a sample entry cannot be understood ({error})") from None
+    raise VerificationError("MP4: a track has no sample entry")
+
+
+def _entry(data: bytes, name: str, begin: int, end: int) -> tuple[Format, int]:
+    head = {"encv": 78, "enca": 28}.get(name)
+    encrypted = head is not None
+    if head is not None:
+        boxes = _boxes(data, begin + head, end)
+        original = _boxes(boxes.get("sinf", b""), 0).get("frma", b"????")
+        name = original.decode("ascii", "replace")
+    if name in TEXT:
+        return Format(kind="text", codecs=TEXT[name], entry=name), 4
+    if name[:3] in ("avc", "hvc", "hev", "dvh", "av0", "vp0"):
+        described, length_size = _video(data, name, begin, end)
+    else:
+        described, length_size = _audio(data, name, begin, end), 4
+    return described.model_copy(update={"encrypted": encrypted}), length_size
+
+
+def _boxes(data: bytes, begin: int, end: int | None = None) -> dict[str, bytes]:
+    last = len(data) if end is None else end
+    return {kind.decode("ascii", "replace"): data[a:b] for kind, a, b in children(data, begin, last)}
+
+
+# --- video ----------------------------------------------------------------------------------
+
+
+def _video(data: bytes, name: str, begin: int, end: int) -> tuple[Format, int]:
+    width, height = struct.unpack_from(">HH", data, begin + 24)
+    boxes = _boxes(data, begin + 78, end)
+    length_size = 4
+    if config := boxes.get("avcC"):
+        length_size = (config[4] & 3) + 1
+        described = _of_avc(config, name)
+    elif config := boxes.get("hvcC"):
+        length_size = (config[21] & 3) + 1
+        described = _of_hevc(config, name)
+    elif config := boxes.get("av1C"):
+        described = av1_format(config, width, height)
+    else:
+        described = Format(kind="video", codecs=name, entry=name, width=width, height=height)
+    colour = boxes.get("colr", b"")
+    if colour[:4] == b"nclx" and described.video_range == "SDR":
+        transfer = int.from_bytes(colour[6:8], "big")
+        described = described.model_copy(update={"video_range": RANGES.get(transfer, "SDR")})
+    if "mdcv" in boxes or "clli" in boxes:
+        described = described.model_copy(update={"hdr_metadata": True})
+    return described, length_size
+
+
+def _of_avc(config: bytes, name: str) -> Format:
+    if not config[5] & 31:  # avc3 may keep them in the samples
+        codecs = f"{name}.{config[1]:02x}{config[2]:02x}{config[3]:02x}"
+        return Format(kind="video", codecs=codecs, entry=name, profile=config[1], level=config[3])
+    size = int.from_bytes(config[6:8], "big")
+    return nal.avc_format(config[8 : 8 + size], name)
+
+
+def _of_hevc(config: bytes, name: str) -> Format:
+    sets: dict[int, list[bytes]] = {}
+    at = 23
+    for _ in range(config[22]):
+        kind, count, at = config[at] & 63, int.from_bytes(config[at + 1 : at + 3], "big"), at + 3
+        for _ in range(count):
+            size = int.from_bytes(config[at : at + 2], "big")
+            sets.setdefault(kind, []).append(config[at + 2 : at + 2 + size])
+            at += 2 + size
+    codecs = nal.hevc_codecs(name, config[1:13])
+    if 33 not in sets:
+        return Format(kind="video", codecs=codecs, entry=name, profile=config[1] & 31, level=config[12])
+    hdr = nal.has_hdr_metadata(sets.get(39, []))
+    described = nal.hevc_format(sets[33][0], name)
+    told = {"codecs": codecs, "profile": config[1] & 31, "level": config[12], "hdr_metadata": hdr}
+    return described.model_copy(update=told)
+
+
+# --- audio ----------------------------------------------------------------------------------
+
+
+def _audio(data: bytes, name: str, begin: int, end: int) -> Format:
+    version, channels = (
+        struct.unpack_from(">H", data, begin + 8)[0],
+        struct.unpack_from(">H", data, begin + 16)[0],
+    )
+    rate = u32(data, begin + 24) >> 16
+    boxes = _boxes(data, begin + 28 + (0, 16, 36)[min(version, 2)], end)
+    codecs = name
+    if "esds" in boxes:
+        codecs, told, known = _of_esds(boxes["esds"][4:], name)
+        channels, rate = told or channels, known or rate
+    return Format(kind="audio", codecs=codecs, entry=name, channels=channels, sample_rate=rate)
+
+
+def _of_esds(data: bytes, name: str) -> tuple[str, int, int]:
+    """RFC 6381 string, channels and sample rate of an elementary stream descriptor (ISO 14496-1)."""
+    object_type, config = 0, b""
+    at = 0
+    while at < len(data):
+        tag, at, size = data[at], at + 1, 0
+        while True:
+            byte, at = data[at], at + 1
+            size = size << 7 | byte & 0x7F
+            if not byte & 0x80:
+                break
+        if tag == 3:
+            flags = data[at + 2]
+            at += 3 + 2 * bool(flags & 0x80) + 2 * bool(flags & 0x20)
+            at += 1 + data[at] if flags & 0x40 else 0
+        elif tag == 4:
+            object_type, at = data[at], at + 13
+        else:
+            config, at = (data[at : at + size] if tag == 5 else config), at + size
+    if object_type != 0x40 or len(config) < 2:
+        return f"{name}.{object_type:02x}", 0, 0
+    kind, channels, rate = audio_specific(config)
+    return f"{name}.40.{kind}", channels, rate
+
+
+def audio_specific(config: bytes) -> tuple[int, int, int]:
+    """Object type, channels and sample rate of an ``AudioSpecificConfig``."""
+    value = int.from_bytes(config[:5].ljust(5, b"\x00"), "big")
+    kind, at = value >> 35, 5
+    if kind == 31:
+        kind, at = 32 + (value >> 29 & 63), 11
+    index = value >> 36 - at & 15
+    if index == 15:
+        return kind, AAC_CHANNELS.get(value >> 8 - at & 15, 0) if at <= 8 else 0, value >> 12 - at & 0xFFFFFF
+    return kind, AAC_CHANNELS.get(value >> 32 - at & 15, 0), RATES[index] if index < len(RATES) else 0

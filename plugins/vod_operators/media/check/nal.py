@@ -1,0 +1,204 @@
+"""H.264 and H.265: parameter sets -> formats, and what a picture is (ITU-T H.264 7.3, H.265 7.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from vod_operators.media.check.bits import Bits, signalled_transfer, unescaped
+from vod_operators.media.check.facts import RANGES, Format
+
+AVC, HEVC = "avc1", "hvc1"
+
+CAPTIONS = b"\xb5\x00\x31GA94\x03"
+"""ITU-T T.35 user data of ATSC A/53: CEA-608 and 708."""
+
+_CHROMA_PROFILES = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
+
+
+def in_sample(sample: bytes | memoryview, length_size: int = 4) -> Iterator[bytes]:
+    """NAL units of an MP4 sample."""
+    at, end = 0, len(sample)
+    while at + length_size < end:
+        size = int.from_bytes(sample[at : at + length_size], "big")
+        at += length_size
+        yield bytes(sample[at : at + size])
+        at += size
+
+
+def in_byte_stream(data: bytes) -> Iterator[bytes]:
+    """NAL units of an Annex B byte stream."""
+    for unit in data.split(b"\x00\x00\x01")[1:]:
+        yield unit.rstrip(b"\x00")
+
+
+def kind_of(nal: bytes, entry: str) -> int:
+    """``nal_unit_type``."""
+    return nal[0] & 0x1F if entry == AVC else nal[0] >> 1 & 0x3F
+
+
+def is_idr(nals: Iterable[bytes], entry: str) -> bool:
+    """Whether the first slice of a picture is of an IDR."""
+    for nal in nals:
+        kind = kind_of(nal, entry) if nal else -1
+        if entry == AVC and 1 <= kind <= 5:
+            return kind == 5
+        if entry == HEVC and 0 <= kind < 32:
+            return kind in (19, 20)
+    return False
+
+
+def has_hdr_metadata(nals: Iterable[bytes]) -> bool:
+    """Whether H.265 prefix SEIs tell the mastering display (137) or the light level (144)."""
+    return any(nal[0] >> 1 & 0x3F == 39 and nal[2] in (137, 144) for nal in nals if len(nal) > 3)
+
+
+# --- H.264 ----------------------------------------------------------------------------------
+
+
+def avc_format(sps: bytes, entry: str = AVC) -> Format:
+    """Of a sequence parameter set, with its NAL header."""
+    bits = Bits(unescaped(sps[1:]))
+    profile, constraints, level = bits.u(8), bits.u(8), bits.u(8)
+    bits.ue()
+    chroma = 1
+    if profile in _CHROMA_PROFILES:
+        chroma = bits.ue()
+        separate = bits.flag() if chroma == 3 else False
+        bits.ue(), bits.ue(), bits.u(1)  # depths, transform bypass
+        if bits.flag():
+            for number in range(12 if chroma == 3 else 8):
+                if bits.flag():
+                    _skip_scaling_list(bits, 16 if number < 6 else 64)
+        chroma = 0 if separate else chroma
+    bits.ue()
+    order = bits.ue()
+    if order == 0:
+        bits.ue()
+    elif order == 1:
+        bits.u(1), bits.se(), bits.se()
+        for _ in range(bits.ue()):
+            bits.se()
+    bits.ue(), bits.u(1)
+    columns, rows, frames_only = bits.ue() + 1, bits.ue() + 1, bits.flag()
+    if not frames_only:
+        bits.u(1)
+    bits.u(1)
+    left, right, top, bottom = (bits.ue() for _ in range(4)) if bits.flag() else (0, 0, 0, 0)
+    across, down = (2 if chroma in (1, 2) else 1), (2 if chroma == 1 else 1) * (1 if frames_only else 2)
+    transfer = signalled_transfer(bits) if bits.flag() else 2
+    return Format(
+        kind="video",
+        codecs=f"{entry}.{profile:02x}{constraints:02x}{level:02x}",
+        entry=entry,
+        profile=profile,
+        level=level,
+        width=16 * columns - across * (left + right),
+        height=16 * rows * (1 if frames_only else 2) - down * (top + bottom),
+        interlaced=not frames_only,
+        video_range=RANGES.get(transfer, "SDR"),
+    )
+
+
+def _skip_scaling_list(bits: Bits, size: int) -> None:
+    last = following = 8
+    for _ in range(size):
+        if following:
+            following = (last + bits.se()) % 256
+        last = following or last
+
+
+# --- H.265 ----------------------------------------------------------------------------------
+
+
+def hevc_codecs(entry: str, head: bytes) -> str:
+    """RFC 6381 string (ISO 14496-15 E.3) of the 12 bytes that begin with the general profile."""
+    space, tier, profile = head[0] >> 6, head[0] >> 5 & 1, head[0] & 31
+    flags = int(f"{int.from_bytes(head[1:5], 'big'):032b}"[::-1], 2)
+    constraints = head[5:11].rstrip(b"\x00")
+    letter = ("", "A", "B", "C")[space]
+    text = f"{entry}.{letter}{profile}.{flags:X}.{'LH'[tier]}{head[11]}"
+    return "".join([text, *(f".{byte:X}" for byte in constraints)])
+
+
+def hevc_format(sps: bytes, entry: str = HEVC) -> Format:
+    """Of a sequence parameter set, with its NAL header."""
+    raw = unescaped(sps[2:])
+    bits = Bits(raw)
+    bits.u(4)
+    sub_layers = bits.u(3)
+    bits.u(1)
+    head = raw[1:13]
+    bits.u(40)
+    progressive, interlaced = bits.flag(), bits.flag()
+    bits.u(46), bits.u(8)
+    present = [(bits.flag(), bits.flag()) for _ in range(sub_layers)]
+    if sub_layers:
+        bits.u(2 * (8 - sub_layers))
+    for profile, level in present:
+        bits.u(88 * profile), bits.u(8 * level)
+    bits.ue()
+    chroma = bits.ue()
+    if chroma == 3:
+        bits.u(1)
+    width, height = bits.ue(), bits.ue()
+    if bits.flag():
+        left, right, top, bottom = (bits.ue() for _ in range(4))
+        width -= (2 if chroma in (1, 2) else 1) * (left + right)
+        height -= (2 if chroma == 1 else 1) * (top + bottom)
+    return Format(
+        kind="video",
+        codecs=hevc_codecs(entry, head),
+        entry=entry,
+        profile=head[0] & 31,
+        level=head[11],
+        width=width,
+        height=height,
+        interlaced=interlaced and not progressive,
+        video_range=RANGES.get(_hevc_transfer(bits, sub_layers), "SDR"),
+    )
+
+
+def _hevc_transfer(bits: Bits, sub_layers: int) -> int:
+    bits.ue(), bits.ue()  # depths
+    order_bits = bits.ue() + 4
+    for _ in range(sub_layers + 1 if bits.flag() else 1):
+        bits.ue(), bits.ue(), bits.ue()
+    for _ in range(6):
+        bits.ue()
+    if bits.flag() and bits.flag():
+        _skip_hevc_scaling(bits)
+    bits.u(2)
+    if bits.flag():  # PCM
+        bits.u(8), bits.ue(), bits.ue(), bits.u(1)
+    deltas: list[int] = []
+    for number in range(bits.ue()):
+        deltas.append(_reference_set(bits, number, deltas))
+    if bits.flag():
+        for _ in range(bits.ue()):
+            bits.u(order_bits + 1)
+    bits.u(2)
+    return signalled_transfer(bits) if bits.flag() else 2
+
+
+def _skip_hevc_scaling(bits: Bits) -> None:
+    for size in range(4):
+        for _ in range(0, 6, 3 if size == 3 else 1):
+            if not bits.flag():
+                bits.ue()
+                continue
+            if size > 1:
+                bits.se()
+            for _ in range(min(64, 1 << (4 + 2 * size))):
+                bits.se()
+
+
+def _reference_set(bits: Bits, number: int, before: list[int]) -> int:
+    """How many pictures a short-term reference picture set names (H.265 7.3.7)."""
+    if number and bits.flag():
+        bits.u(1), bits.ue()
+        # used_by_curr_pic_flag, or else use_delta_flag: one of them counts.
+        return sum(bits.flag() or bits.flag() for _ in range(before[-1] + 1))
+    counts = bits.ue(), bits.ue()
+    for _ in range(sum(counts)):
+        bits.ue(), bits.u(1)
+    return sum(counts)

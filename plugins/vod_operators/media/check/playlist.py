@@ -1,0 +1,267 @@
+"""Playlist text -> what it says, to the letter (RFC 8216bis 4).
+
+Not by way of a library for players: those take what can be understood, and what is not as the RFC has
+it (a missing quote, a second decimal too few, an attribute twice) is what is looked for here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from urllib.parse import urljoin
+
+_ATTRIBUTE = re.compile(r'\s*([A-Z0-9-]+)=("[^"\r\n]*"|[^",\s][^,\r\n]*)(,|$)')
+_DECIMAL = re.compile(r"\d+(\.\d+)?")
+_INTEGER = re.compile(r"\d{1,20}")
+
+QUOTED = {
+    "CODECS", "AUDIO", "SUBTITLES", "VIDEO", "URI", "GROUP-ID", "LANGUAGE", "NAME", "CHANNELS",
+    "ASSOC-LANGUAGE", "INSTREAM-ID", "CHARACTERISTICS", "KEYFORMAT", "KEYFORMATVERSIONS", "BYTERANGE",
+    "SUPPLEMENTAL-CODECS", "STABLE-VARIANT-ID", "STABLE-RENDITION-ID", "PATHWAY-ID", "DATA-ID", "VALUE",
+}  # fmt: skip
+"""Attributes whose value is a quoted string; all others are not quoted (CLOSED-CAPTIONS may be either)."""
+
+REQUIRED = {
+    "EXT-X-STREAM-INF": ("BANDWIDTH",),
+    "EXT-X-I-FRAME-STREAM-INF": ("BANDWIDTH", "URI"),
+    "EXT-X-MEDIA": ("TYPE", "GROUP-ID", "NAME"),
+    "EXT-X-MAP": ("URI",),
+    "EXT-X-KEY": ("METHOD",),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByteRange:
+    """Bytes ``[start, start + length)`` of a file."""
+
+    start: int
+    length: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encryption:
+    """One EXT-X-KEY."""
+
+    method: str
+    uri: str | None
+    iv: bytes | None
+    key_format: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One segment, as a media playlist lists it."""
+
+    uri: str
+    """Absolute."""
+    number: int
+    """Media sequence number."""
+    extinf: Fraction | None
+    byte_range: ByteRange | None
+    map_uri: str | None
+    map_range: ByteRange | None
+    discontinuity: bool
+    encryption: Encryption | None
+
+
+@dataclass(kw_only=True)
+class Playlist:
+    """What one playlist says."""
+
+    uri: str
+    text: str
+    lost: str = ""
+    """Why it could not be read; empty if it could."""
+    is_master: bool = False
+    version: int = 1
+    tags: dict[str, str] = field(default_factory=dict)
+    """Tags that stand once, with their value."""
+    errors: list[str] = field(default_factory=list)
+    """What is not as the RFC has it."""
+    entries: list[Entry] = field(default_factory=list)
+    variants: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    """URI and attributes of each EXT-X-STREAM-INF."""
+    i_frames: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    media: list[Mapping[str, str]] = field(default_factory=list)
+    """Attributes of each EXT-X-MEDIA; its URI is absolute."""
+
+    @property
+    def target_s(self) -> int:
+        """Target duration; 0 if there is none."""
+        value = self.tags.get("EXT-X-TARGETDURATION", "")
+        return int(value) if _INTEGER.fullmatch(value) else 0
+
+    @property
+    def duration(self) -> Fraction:
+        """Sum of all EXTINF, seconds."""
+        return sum((entry.extinf or Fraction(0) for entry in self.entries), Fraction(0))
+
+    @property
+    def is_i_frames_only(self) -> bool:
+        """Whether its segments are single pictures."""
+        return "EXT-X-I-FRAMES-ONLY" in self.tags
+
+
+def attributes(text: str, errors: list[str], where: str) -> dict[str, str]:
+    """An attribute list (RFC 8216bis 4.2), values without their quotes."""
+    found: dict[str, str] = {}
+    at = 0
+    while at < len(text):
+        match = _ATTRIBUTE.match(text, at)
+        if match is None:
+            errors.append(f"{where}: not an attribute list from {text[at : at + 30]!r} on")
+            break
+        name, value = match[1], match[2]
+        quoted = value.startswith('"')
+        if name in found:
+            errors.append(f"{where}: {name} stands twice")
+        if quoted != (name in QUOTED) and name != "CLOSED-CAPTIONS" and not name.startswith("X-"):
+            errors.append(f"{where}: {name} must{' not' if quoted else ''} be quoted")
+        found[name] = value.strip('"')
+        at = match.end()
+    return found
+
+
+def parse(uri: str, text: str) -> Playlist:
+    """What the playlist at ``uri`` says; what is wrong with its form is in ``errors``."""
+    playlist = Playlist(uri=uri, text=text)
+    errors = playlist.errors
+    lines = text.removeprefix("\ufeff").splitlines()
+    if text.startswith("\ufeff"):
+        errors.append("it begins with a byte order mark")
+    if not lines or lines[0].rstrip() != "#EXTM3U":
+        errors.append("its first line is not #EXTM3U")
+    state = _State()
+    for number, raw in enumerate(lines, start=1):
+        line, where = raw.rstrip(), f"line {number}"
+        if line.startswith("#EXT"):
+            _tag(playlist, state, *_split(line), where)
+        elif line and not line.startswith("#"):
+            _uri(playlist, state, line, where)
+    playlist.is_master = bool(playlist.variants or playlist.media or playlist.i_frames)
+    if playlist.is_master and playlist.entries:
+        errors.append("it lists variants and segments")
+    if not playlist.is_master and not playlist.target_s:
+        errors.append("EXT-X-TARGETDURATION is missing or not a whole number above 0")
+    return playlist
+
+
+@dataclass
+class _State:
+    """What the lines before a URI said of it."""
+
+    variant: dict[str, str] | None = None
+    extinf: Fraction | None = None
+    byte_range: ByteRange | None = None
+    range_end: dict[str, int] = field(default_factory=dict)
+    open_range: int | None = None
+    map_uri: str | None = None
+    map_range: ByteRange | None = None
+    discontinuity: bool = False
+    encryption: Encryption | None = None
+
+
+def _split(line: str) -> tuple[str, str]:
+    name, _, value = line[1:].partition(":")
+    return name, value
+
+
+def _tag(playlist: Playlist, state: _State, name: str, value: str, where: str) -> None:
+    errors = playlist.errors
+    if name in REQUIRED:
+        found = attributes(value, errors, where)
+        for wanted in REQUIRED[name]:
+            if wanted not in found:
+                errors.append(f"{where}: {name} has no {wanted}")
+        for numeric in ("BANDWIDTH", "AVERAGE-BANDWIDTH"):
+            if numeric in found and not _INTEGER.fullmatch(found[numeric]):
+                errors.append(f"{where}: {numeric} is no whole number: {found[numeric]!r}")
+        if "URI" in found:
+            found["URI"] = urljoin(playlist.uri, found["URI"])
+        _attributed(playlist, state, name, found, where)
+    elif name == "EXTINF":
+        duration = value.partition(",")[0]
+        if not _DECIMAL.fullmatch(duration) or "," not in value:
+            errors.append(f"{where}: EXTINF:{value} is not a duration and a comma")
+        state.extinf = Fraction(duration) if _DECIMAL.fullmatch(duration) else None
+    elif name == "EXT-X-BYTERANGE":
+        length, _, start = value.partition("@")
+        if not _INTEGER.fullmatch(length) or (start and not _INTEGER.fullmatch(start)):
+            errors.append(f"{where}: EXT-X-BYTERANGE:{value} is not a length and a position")
+        elif start:
+            state.byte_range = ByteRange(start=int(start), length=int(length))
+        else:
+            state.open_range = int(length)
+    elif name == "EXT-X-DISCONTINUITY":
+        state.discontinuity = True
+    elif name in playlist.tags:
+        errors.append(f"{where}: {name} stands twice")
+    else:
+        playlist.tags[name] = value
+        if name == "EXT-X-VERSION":
+            playlist.version = int(value) if _INTEGER.fullmatch(value) else 0
+
+
+def _attributed(playlist: Playlist, state: _State, name: str, found: dict[str, str], where: str) -> None:
+    if name == "EXT-X-STREAM-INF":
+        state.variant = found
+    elif name == "EXT-X-I-FRAME-STREAM-INF":
+        playlist.i_frames.append((found.get("URI", ""), found))
+    elif name == "EXT-X-MEDIA":
+        playlist.media.append(found)
+    elif name == "EXT-X-MAP":
+        state.map_uri, state.map_range = found.get("URI"), _range(found.get("BYTERANGE"))
+    else:
+        method = found.get("METHOD", "")
+        iv = found.get("IV", "")
+        if iv and not re.fullmatch(r"0[xX][0-9A-Fa-f]{32}", iv):
+            playlist.errors.append(f"{where}: IV is not 0x and 32 hexadecimal digits")
+            iv = ""
+        if method not in ("NONE", "AES-128", "SAMPLE-AES", "SAMPLE-AES-CTR"):
+            playlist.errors.append(f"{where}: METHOD={method} is no method")
+        if method != "NONE" and "URI" not in found:
+            playlist.errors.append(f"{where}: EXT-X-KEY has no URI")
+        state.encryption = None
+        if method not in ("NONE", ""):
+            state.encryption = Encryption(
+                method=method,
+                uri=found.get("URI"),
+                iv=bytes.fromhex(iv[2:]) if iv else None,
+                key_format=found.get("KEYFORMAT", "identity"),
+            )
+
+
+def _range(text: str | None) -> ByteRange | None:
+    match = re.fullmatch(r"(\d+)@(\d+)", text or "")
+    return ByteRange(start=int(match[2]), length=int(match[1])) if match else None
+
+
+def _uri(playlist: Playlist, state: _State, line: str, where: str) -> None:
+    uri = urljoin(playlist.uri, line)
+    if state.variant is not None:
+        playlist.variants.append((uri, state.variant))
+        state.variant = None
+        return
+    if state.extinf is None:
+        playlist.errors.append(f"{where}: {line} has no EXTINF")
+    if state.open_range is not None:
+        state.byte_range = ByteRange(start=state.range_end.get(uri, 0), length=state.open_range)
+    if state.byte_range:
+        state.range_end[uri] = state.byte_range.start + state.byte_range.length
+    sequence = playlist.tags.get("EXT-X-MEDIA-SEQUENCE", "0")
+    playlist.entries.append(
+        Entry(
+            uri=uri,
+            number=len(playlist.entries) + (int(sequence) if _INTEGER.fullmatch(sequence) else 0),
+            extinf=state.extinf,
+            byte_range=state.byte_range,
+            map_uri=state.map_uri,
+            map_range=state.map_range,
+            discontinuity=state.discontinuity,
+            encryption=state.encryption,
+        )
+    )
+    state.extinf = state.byte_range = state.open_range = None
+    state.discontinuity = False

@@ -1,0 +1,111 @@
+"""What a rule is, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from vod_operators.media.check.presentation import Presentation
+
+Status = Literal["pass", "fail", "warn", "not applicable"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One place where a rule is broken."""
+
+    where: str
+    found: str
+    expected: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One rule: an id by the checklist's number, where it comes from, and how it is judged."""
+
+    id: str
+    source: str
+    says: str
+    applies: Callable[[Presentation], bool]
+    check: Callable[[Presentation], Iterable[Finding]]
+    must: bool = True
+    """False: a SHOULD; broken, it is a warning."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A rule, judged."""
+
+    rule: Rule
+    status: Status
+    findings: tuple[Finding, ...] = ()
+
+
+def judge(found: Presentation, rules: Iterable[Rule]) -> Iterator[Verdict]:
+    """One verdict for each rule."""
+    for rule in rules:
+        if not rule.applies(found):
+            yield Verdict(rule=rule, status="not applicable")
+            continue
+        findings = tuple(rule.check(found))
+        broken: Status = "fail" if rule.must else "warn"
+        yield Verdict(rule=rule, status=broken if findings else "pass", findings=findings)
+
+
+# --- what rules apply to --------------------------------------------------------------------
+
+
+def always(found: Presentation) -> bool:
+    """Whatever it is."""
+    return True
+
+
+def has_master(found: Presentation) -> bool:
+    """It has variants."""
+    return found.master is not None
+
+
+def has_video(found: Presentation) -> bool:
+    """It has pictures that could be read."""
+    return bool(found.of_kind("video"))
+
+
+def has_ladder(found: Presentation) -> bool:
+    """It has variants with pictures."""
+    return has_master(found) and has_video(found)
+
+
+def has_sound(found: Presentation) -> bool:
+    """It has sound, alone or with the pictures."""
+    return any(track.format("audio") for track in found.tracks.values())
+
+
+def has_sound_renditions(found: Presentation) -> bool:
+    """It has sound in groups of its own."""
+    return found.master is not None and any(item.get("TYPE") == "AUDIO" for item in found.master.media)
+
+
+def has_text(found: Presentation) -> bool:
+    """It has subtitles that could be read."""
+    return bool(found.of_kind("text"))
+
+
+def has_fmp4(found: Presentation) -> bool:
+    """Some segments are fragmented MP4."""
+    return any(s.container == "fmp4" for track in found.tracks.values() for s in track.segments)
+
+
+def has_ts(found: Presentation) -> bool:
+    """Some segments are MPEG-TS."""
+    return any(s.container == "ts" for track in found.tracks.values() for s in track.segments)
+
+
+def has_i_frames(found: Presentation) -> bool:
+    """It has I-frame playlists."""
+    return bool(found.i_frames)
+
+
+def is_served(found: Presentation) -> bool:
+    """It came from a web server."""
+    return bool(found.answers)

@@ -1,0 +1,56 @@
+"""All rules, in the order of the checklist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vod_operators.media.check import (
+    rules_attributes,
+    rules_bandwidth,
+    rules_codecs,
+    rules_form,
+    rules_groups,
+    rules_pictures,
+    rules_served,
+    rules_time,
+)
+from vod_operators.media.check.load import Loader
+from vod_operators.media.check.presentation import Reader
+from vod_operators.media.check.rule import Rule, Verdict, judge
+
+MODULES = (
+    rules_form,
+    rules_codecs,
+    rules_bandwidth,
+    rules_attributes,
+    rules_time,
+    rules_pictures,
+    rules_groups,
+    rules_served,
+)
+
+RULES: tuple[Rule, ...] = tuple(
+    sorted((rule for module in MODULES for rule in module.RULES), key=lambda rule: int(rule.id.split(".")[0]))
+)
+
+
+def check(reader: Reader, location: str, *, key: bytes | None = None) -> list[Verdict]:
+    """Every rule, judged on the presentation at ``location``.
+
+    :param location: URI of a master playlist, or of one media playlist.
+    :param key: of AES-128, where the playlist's key URI does not yield it.
+    :raises InvalidInputError: there is no playlist.
+    :raises StorageError: it could not be read to its end; nothing is said of it.
+    """
+    return list(judge(Loader(reader, key).load(location), RULES))
+
+
+def failed(verdicts: Iterable[Verdict]) -> list[str]:
+    """Each place where a MUST is broken, in words."""
+    return [
+        f"{verdict.rule.id}: {finding.where}: found {finding.found}, expected {finding.expected} "
+        f"({verdict.rule.source})"
+        for verdict in verdicts
+        if verdict.status == "fail"
+        for finding in verdict.findings
+    ]

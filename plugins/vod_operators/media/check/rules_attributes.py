@@ -1,0 +1,89 @@
+"""Rule 6: what the master playlist says of its variants."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+
+from vod_operators.media.check.presentation import Presentation, Track
+from vod_operators.media.check.rule import (
+    Finding,
+    Rule,
+    has_ladder,
+    has_master,
+)
+from vod_operators.media.check.rules_bandwidth import variants
+from vod_operators.media.check.rules_time import RATE_TOLERANCE, measured_rate
+
+Attributes = Mapping[str, str]
+
+
+def _played_with(found: Presentation, track: Track, declared: Attributes) -> list[Track]:
+    texts = found.members("SUBTITLES", declared.get("SUBTITLES"))
+    named = [found.tracks[item["URI"]] for item in texts if "URI" in item]
+    return [track, *found.sounds(declared), *named]
+
+
+def _same_codec(a: str, b: str) -> bool:
+    # AV1's optional tail tells colours, HEVC's constraints; what decoders are chosen by stands before.
+    parts = 4 if a.startswith(("av01", "hvc1", "hev1")) else 9
+    return a.lower().split(".")[:parts] == b.lower().split(".")[:parts]
+
+
+def _codecs(found: Presentation) -> Iterator[Finding]:
+    for where, track, declared in variants(found):
+        told = [part.strip() for part in declared.get("CODECS", "").split(",") if part.strip()]
+        formats = [f for t in _played_with(found, track, declared) for f in t.formats]
+        there = sorted({f.codecs for f in formats if f.codecs != "wvtt"})
+        if not formats:
+            continue
+        missing = [codec for codec in there if not any(_same_codec(codec, other) for other in told)]
+        extra = [codec for codec in told if not any(_same_codec(codec, other) for other in there)]
+        if missing or extra:
+            yield Finding(where=where, found=f'CODECS="{",".join(told)}"', expected=",".join(there))
+
+
+def _resolution(found: Presentation) -> Iterator[Finding]:
+    for where, track, declared in variants(found):
+        known = track.format("video")
+        if known and declared.get("RESOLUTION") != (size := f"{known.width}x{known.height}"):
+            words = f"RESOLUTION={declared.get('RESOLUTION', 'missing')}"
+            yield Finding(where=where, found=words, expected=size)
+
+
+def _frame_rate(found: Presentation) -> Iterator[Finding]:
+    for where, track, declared in variants(found):
+        told, rate = declared.get("FRAME-RATE", ""), measured_rate(track)
+        if not rate:
+            continue
+        if not re.fullmatch(r"\d+\.\d{3}", told):
+            words = f"FRAME-RATE={told or 'missing'}"
+            yield Finding(where=where, found=words, expected=f"{float(rate):.3f}, with three decimals")
+            continue
+        rates = [rate, *(stream.rate for _, stream in track.streams("video"))]
+        if all(abs(Fraction(told) - one) > RATE_TOLERANCE for one in rates):
+            yield Finding(where=where, found=f"FRAME-RATE={told}", expected=f"{float(rate):.3f}")
+
+
+def _range(found: Presentation) -> Iterator[Finding]:
+    listed = [(w, t.format("video"), a) for w, t, a in variants(found)]
+    all_sdr = all(known is None or known.video_range == "SDR" for _, known, _ in listed)
+    for where, known, declared in listed:
+        told = declared.get("VIDEO-RANGE", "SDR" if all_sdr else "missing")
+        if known and told != known.video_range:
+            yield Finding(where=where, found=f"VIDEO-RANGE={told}", expected=known.video_range)
+
+
+# fmt: off
+RULES = (
+    Rule(id="6.codecs", source="Apple 9.1", says="CODECS names what is played, and nothing else",
+         applies=has_master, check=_codecs),
+    Rule(id="6.resolution", source="Apple 9.2", says="RESOLUTION is that of the pictures",
+         applies=has_ladder, check=_resolution),
+    Rule(id="6.frame-rate", source="Apple 9.15", says="FRAME-RATE is that of the pictures, to three decimals",
+         applies=has_ladder, check=_frame_rate),
+    Rule(id="6.video-range", source="Apple 9.16", says="VIDEO-RANGE, unless all is SDR",
+         applies=has_ladder, check=_range),
+)
+# fmt: on

@@ -1,0 +1,151 @@
+"""Rules 4, 5 and 7: rates, and the ladder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+
+from vod_operators.media.check.presentation import Presentation, Track
+from vod_operators.media.check.rule import (
+    Finding,
+    Rule,
+    has_ladder,
+    has_master,
+    has_video,
+)
+from vod_operators.media.track import peak_bps, rate_bps
+
+TOLERANCE = Fraction(1, 10)
+
+ROUNDING = Fraction(1, 1000)
+"""EXTINF are rounded; so are the rates that are measured by them."""
+
+FIRST_BPS = 2_000_000
+
+Attributes = Mapping[str, str]
+
+
+def _pieces(track: Track) -> list[tuple[int, Fraction]]:
+    """Bytes and seconds of its segments."""
+    pairs = zip(track.playlist.entries, track.segments, strict=True)
+    return [(segment.size_bytes, entry.extinf) for entry, segment in pairs if entry.extinf]
+
+
+def average_bps(track: Track) -> int:
+    """Bits of all segments over their EXTINF."""
+    pieces = _pieces(track)
+    lasts = sum((piece[1] for piece in pieces), Fraction(0))
+    return rate_bps(sum(piece[0] for piece in pieces), lasts, 1) if lasts else 0
+
+
+def measured_peak_bps(track: Track) -> int:
+    """Peak of contiguous segments that last 0.5 to 1.5 target durations."""
+    return peak_bps(_pieces(track), 1, track.playlist.target_s, average_bps(track))
+
+
+def _with_sound(found: Presentation, track: Track, declared: Attributes) -> tuple[int, int]:
+    """Average and peak of a variant with the largest sound that is played with it."""
+    sounds = [sound for sound in found.sounds(declared) if sound is not track]
+    average = average_bps(track) + max(map(average_bps, sounds), default=0)
+    return average, measured_peak_bps(track) + max(map(measured_peak_bps, sounds), default=0)
+
+
+def number(declared: Attributes, name: str) -> int | None:
+    """A whole number among attributes; None if it is not there, or none."""
+    value = declared.get(name, "")
+    return int(value) if value.isdecimal() else None
+
+
+def variants(found: Presentation) -> Iterator[tuple[str, Track, Attributes]]:
+    """The variants that could be read, each with words for where it stands."""
+    for number, (track, declared) in enumerate(found.variants(), start=1):
+        if track.segments:
+            yield f"variant {number}, {track.name}", track, declared
+
+
+def _average(found: Presentation) -> Iterator[Finding]:
+    for where, track, declared in variants(found):
+        told, (measured, _) = number(declared, "AVERAGE-BANDWIDTH"), _with_sound(found, track, declared)
+        if told is not None and abs(measured - told) > TOLERANCE * told:
+            yield Finding(where=where, found=f"AVERAGE-BANDWIDTH={told}", expected=f"{measured} within 10 %")
+
+
+def _peak(found: Presentation) -> Iterator[Finding]:
+    for where, track, declared in variants(found):
+        told, (_, measured) = number(declared, "BANDWIDTH"), _with_sound(found, track, declared)
+        if told is not None and abs(measured - told) > TOLERANCE * told:
+            yield Finding(where=where, found=f"BANDWIDTH={told}", expected=f"{measured} within 10 %")
+
+
+def _peak_ratio(found: Presentation) -> Iterator[Finding]:
+    for track in found.of_kind("video"):
+        average, peak = average_bps(track), measured_peak_bps(track)
+        if peak > 2 * average:
+            words = f"peak {peak} b/s, average {average} b/s"
+            yield Finding(where=track.name, found=words, expected="at most twice the average")
+
+
+def _largest_sum(found: Presentation) -> Iterator[Finding]:
+    for where, track, declared in variants(found):
+        told, (_, measured) = number(declared, "BANDWIDTH"), _with_sound(found, track, declared)
+        if told is not None and told < measured * (1 - ROUNDING):
+            yield Finding(where=where, found=f"BANDWIDTH={told}", expected=f"at least {measured}")
+
+
+def _average_told(found: Presentation) -> Iterator[Finding]:
+    for where, _, declared in variants(found):
+        if "AVERAGE-BANDWIDTH" not in declared:
+            yield Finding(where=where, found="no AVERAGE-BANDWIDTH", expected="AVERAGE-BANDWIDTH")
+
+
+def _several(found: Presentation) -> Iterator[Finding]:
+    rates = {average_bps(track) for track in found.of_kind("video")}
+    if len(rates) < 2:
+        yield Finding(where="variants", found="one video bitrate", expected="at least two")
+
+
+def _first(found: Presentation) -> Iterator[Finding]:
+    variants = [(t, a) for t, a in found.variants() if t.kind == "video"]
+    family = [(t, a) for t, a in variants if _entry(t) == _entry(variants[0][0])]
+    rates = [number(a, "AVERAGE-BANDWIDTH") or number(a, "BANDWIDTH") or 0 for _, a in family]
+    nearest = min(rates, key=lambda rate: abs(rate - FIRST_BPS))
+    # Sound is part of these: of two that are about as near, either may be meant.
+    if abs(rates[0] - FIRST_BPS) > abs(nearest - FIRST_BPS) + FIRST_BPS / 5:
+        yield Finding(where="first variant", found=f"{rates[0]} b/s", expected=f"the one of {nearest} b/s")
+
+
+def _entry(track: Track) -> str:
+    known = track.format("video")
+    return known.entry if known else ""
+
+
+def _aspect(found: Presentation) -> Iterator[Finding]:
+    sizes = [(t, f.width, f.height) for t in found.of_kind("video") if (f := t.format("video")) and f.height]
+    largest = max(sizes, key=lambda size: size[1], default=None)
+    for track, width, height in sizes:
+        assert largest is not None
+        if abs(Fraction(width * largest[2], largest[1]) - height) > 2:  # sides are even
+            words = f"{width}x{height}"
+            yield Finding(where=track.name, found=words, expected=f"the shape of {largest[1]}x{largest[2]}")
+
+
+# fmt: off
+RULES = (
+    Rule(id="4.average", source="Apple 1.26", says="measured average within 10 % of AVERAGE-BANDWIDTH",
+         applies=has_master, check=_average),
+    Rule(id="4.peak", source="Apple 1.27", says="measured peak within 10 % of BANDWIDTH",
+         applies=has_master, check=_peak),
+    Rule(id="4.peak-ratio", source="Apple 1.30", says="peak is at most 200 % of the average", must=False,
+         applies=has_video, check=_peak_ratio),
+    Rule(id="5.bandwidth", source="Apple 9.13", says="BANDWIDTH is the largest sum with its sound",
+         applies=has_master, check=_largest_sum),
+    Rule(id="5.average", source="Apple 9.14", says="AVERAGE-BANDWIDTH is there",
+         applies=has_master, check=_average_told),
+    Rule(id="7.bitrates", source="Apple 9.9", says="at least two video bitrates",
+         applies=has_ladder, check=_several),
+    Rule(id="7.first", source="Apple 9.10", says="the first variant is about 2000 kb/s", must=False,
+         applies=has_ladder, check=_first),
+    Rule(id="7.aspect", source="Apple 1.33", says="one aspect ratio", must=False,
+         applies=has_ladder, check=_aspect),
+)
+# fmt: on

@@ -1,0 +1,154 @@
+"""Rules 1 to 3 and 16: how pictures are coded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from itertools import pairwise
+
+from vod_operators.media.check.presentation import Presentation, Track, seconds
+from vod_operators.media.check.rule import (
+    Finding,
+    Rule,
+    has_fmp4,
+    has_ladder,
+    has_video,
+)
+from vod_operators.media.check.rules_time import RATE_TOLERANCE, frame_s, measured_rate
+
+Attributes = Mapping[str, str]
+
+
+def _avc(found: Presentation) -> list[Track]:
+    return [t for t in found.of_kind("video") if (f := t.format("video")) and f.entry.startswith("avc")]
+
+
+def _hevc(found: Presentation) -> list[Track]:
+    return [t for t in found.of_kind("video") if (f := t.format("video")) and f.entry[:3] in ("hvc", "hev")]
+
+
+def _avc_level(found: Presentation) -> Iterator[Finding]:
+    for track in _avc(found):
+        for known in (f for f in track.formats if f.kind == "video"):
+            if known.profile not in (66, 77, 88, 100) or known.level > 52:
+                words = f"profile_idc {known.profile}, level {known.level / 10:g}"
+                yield Finding(where=track.name, found=words, expected="at most High profile, level 5.2")
+
+
+def _some_avc_41(found: Presentation) -> Iterator[Finding]:
+    levels = [known.level for track in _avc(found) if (known := track.format("video"))]
+    if min(levels) > 41:
+        yield Finding(
+            where="variants", found=f"the lowest level is {min(levels) / 10:g}", expected="one of at most 4.1"
+        )
+
+
+def _hevc_container(found: Presentation) -> Iterator[Finding]:
+    for track in _hevc(found):
+        if any(segment.container != "fmp4" for segment in track.segments):
+            yield Finding(where=track.name, found="HEVC in MPEG-TS", expected="fragmented MP4")
+
+
+def _hevc_level(found: Presentation) -> Iterator[Finding]:
+    for track in _hevc(found):
+        known = track.format("video")
+        if known and (known.profile not in (1, 2) or known.level > 153):
+            words = f"general_profile_idc {known.profile}, level {known.level / 30:g}"
+            yield Finding(where=track.name, found=words, expected="at most Main10, level 5.1")
+
+
+def _entries(found: Presentation) -> Iterator[Finding]:
+    for track in found.of_kind("video"):
+        for entry in {f.entry for f in track.formats if f.kind == "video"} & {"avc3", "avc2", "hev1", "dvhe"}:
+            right = "hvc1" if entry == "hev1" else "dvh1" if entry == "dvhe" else "avc1"
+            yield Finding(where=track.name, found=f"sample entry {entry}", expected=right)
+
+
+def _idr(found: Presentation) -> Iterator[Finding]:
+    for track in found.of_kind("video"):
+        for entry, stream in track.streams("video"):
+            if not stream.starts_with_idr:
+                where = f"{track.name}: {entry.uri.rsplit('/', 1)[-1]}"
+                yield Finding(where=where, found="its first picture is no IDR", expected="an IDR picture")
+
+
+def _idr_interval(found: Presentation) -> Iterator[Finding]:
+    for track in found.of_kind("video"):
+        streams = [stream for _, stream in track.streams("video")]
+        if not streams:
+            continue
+        times = [key.at for stream in streams for key in stream.keys if key.is_idr]
+        times.append(streams[-1].begin + streams[-1].duration)
+        frame = frame_s(track, "video")
+        longest = max((b - a for a, b in pairwise(times)), default=Fraction(0))
+        if longest > 2 + frame:
+            yield Finding(where=track.name, found=f"{seconds(longest)} without one", expected="one every 2 s")
+
+
+def _progressive(found: Presentation) -> Iterator[Finding]:
+    for track in found.of_kind("video"):
+        if any(known.interlaced for known in track.formats):
+            yield Finding(where=track.name, found="coded as fields", expected="whole frames (deinterlaced)")
+
+
+def _frame_rate(found: Presentation) -> Iterator[Finding]:
+    for track in found.of_kind("video"):
+        if (rate := measured_rate(track)) > 60 + RATE_TOLERANCE:
+            yield Finding(where=track.name, found=f"{float(rate):.3f} a second", expected="at most 60")
+
+
+def _some_avc(found: Presentation) -> Iterator[Finding]:
+    if not _avc(found):
+        families = sorted({f.entry for t in found.of_kind("video") if (f := t.format("video"))})
+        yield Finding(where="variants", found=", ".join(families), expected="some H.264 variant")
+
+
+def _some_sdr(found: Presentation) -> Iterator[Finding]:
+    ranges = {f.video_range for t in found.of_kind("video") if (f := t.format("video"))}
+    if "SDR" not in ranges:
+        yield Finding(where="variants", found=", ".join(sorted(ranges)), expected="some SDR variant")
+
+
+def _hdr10(found: Presentation) -> Iterator[Finding]:
+    for track in _pq(found):
+        known = track.format("video")
+        told = known is not None and known.hdr_metadata
+        if not told and not any(stream.hdr_metadata for _, stream in track.streams("video")):
+            yield Finding(
+                where=track.name, found="neither of the two", expected="mastering display and light level"
+            )
+
+
+def _pq(found: Presentation) -> list[Track]:
+    return [t for t in found.of_kind("video") if (f := t.format("video")) and f.video_range == "PQ"]
+
+
+# fmt: off
+RULES = (
+    Rule(id="1.h264-level", source="Apple 1.3", says="H.264 is at most High, level 5.2",
+         applies=lambda p: bool(_avc(p)), check=_avc_level),
+    Rule(id="1.h264-4.1", source="Apple 1.3", says="some H.264 variant is at most level 4.1",
+         applies=lambda p: bool(_avc(p)), check=_some_avc_41),
+    Rule(id="1.hevc-container", source="Apple 1.5", says="HEVC is in fragmented MP4",
+         applies=lambda p: bool(_hevc(p)), check=_hevc_container),
+    Rule(id="1.hevc-level", source="Apple 1.6", says="HEVC is at most Main10, level 5.1",
+         applies=lambda p: bool(_hevc(p)), check=_hevc_level),
+    Rule(id="1.sample-entry", source="Apple 1.10", says="sample entries are avc1 and hvc1",
+         applies=lambda p: has_fmp4(p) and has_video(p), check=_entries),
+    Rule(id="2.idr", source="Apple 7.4", says="every video segment starts with an IDR picture",
+         applies=has_video, check=_idr),
+    Rule(id="2.idr-interval", source="Apple 1.13", says="an IDR picture every 2 s", must=False,
+         applies=has_video, check=_idr_interval),
+    Rule(id="3.progressive", source="Apple 1.14", says="deinterlaced",
+         applies=has_video, check=_progressive),
+    Rule(id="3.frame-rate", source="Apple 1.19", says="at most 60 frames a second",
+         applies=has_video, check=_frame_rate),
+    # A ladder of one newer codec is the wish of who knows the players.
+    Rule(id="3.h264", source="Apple 1.12", says="some variant is H.264", must=False,
+         applies=has_ladder, check=_some_avc),
+    Rule(id="3.sdr", source="Apple 1.24", says="some variant is SDR",
+         applies=has_ladder, check=_some_sdr),
+    Rule(id="16.hdr10", source="Apple 1.35", says="HDR10 tells mastering display and light level", must=False,
+         applies=lambda p: bool(_pq(p)), check=_hdr10),
+)
+# fmt: on

@@ -1,0 +1,78 @@
+"""Rule 17: how a web server gives it out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from vod_operators.media.check.presentation import Presentation
+from vod_operators.media.check.rule import (
+    Finding,
+    Rule,
+    is_served,
+)
+
+TYPES = {
+    "playlist": ("application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl"),
+    "init": ("video/mp4", "audio/mp4", "application/mp4"),
+    "fmp4": ("video/mp4", "video/iso.segment", "audio/mp4", "application/mp4"),
+    "ts": ("video/mp2t",),
+    "aac": ("audio/aac",),
+    "vtt": ("text/vtt",),
+}
+
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+
+def _types(found: Presentation) -> Iterator[Finding]:
+    for kind, answer in found.answers:
+        told = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind in TYPES and answer.status < 300 and told not in TYPES[kind]:
+            words = f"Content-Type {told or 'missing'}"
+            yield Finding(where=answer.uri, found=words, expected=" or ".join(TYPES[kind][:2]))
+
+
+def _gzip(found: Presentation) -> Iterator[Finding]:
+    for kind, answer in found.answers:
+        if kind == "playlist" and answer.status < 300 and "content-encoding" not in answer.headers:
+            yield Finding(where=answer.uri, found="not compressed", expected="Content-Encoding: gzip")
+
+
+def _redirects(found: Presentation) -> Iterator[Finding]:
+    for _, answer in found.answers:
+        if 300 <= answer.status < 400:
+            words = f"{answer.status} to {answer.headers.get('location', 'nowhere')}"
+            yield Finding(where=answer.uri, found=words, expected="the file itself")
+
+
+def _remote(found: Presentation) -> bool:
+    return any(urlsplit(answer.uri).hostname not in LOCAL_HOSTS for _, answer in found.answers)
+
+
+def _tls(found: Presentation) -> Iterator[Finding]:
+    for _, answer in found.answers:
+        if urlsplit(answer.uri).scheme != "https":
+            yield Finding(where=answer.uri, found="http", expected="https")
+            return
+
+
+def _cors(found: Presentation) -> Iterator[Finding]:
+    for _, answer in found.answers:
+        if answer.status < 300 and not answer.headers.get("access-control-allow-origin"):
+            yield Finding(where=answer.uri, found="no header for it", expected="Access-Control-Allow-Origin")
+
+
+# fmt: off
+RULES = (
+    Rule(id="17.types", source="Apple 10", says="Content-Type of playlists, init segments and segments",
+         applies=is_served, check=_types),
+    Rule(id="17.gzip", source="Apple 10", says="playlists are compressed",
+         applies=is_served, check=_gzip),
+    Rule(id="17.redirects", source="Apple 10", says="no redirects",
+         applies=is_served, check=_redirects),
+    Rule(id="17.tls", source="Apple 10", says="served over TLS",
+         applies=_remote, check=_tls),
+    Rule(id="17.cors", source="web players", says="pages of other hosts may read it",
+         applies=is_served, check=_cors),
+)
+# fmt: on

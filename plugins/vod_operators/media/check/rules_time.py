@@ -1,0 +1,236 @@
+"""Rules 8 to 11: durations, and the clocks of all tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+
+from vod_operators.media.check.facts import Kind, Stream
+from vod_operators.media.check.presentation import Presentation, Track, seconds
+from vod_operators.media.check.rule import (
+    Finding,
+    Rule,
+    always,
+    has_fmp4,
+    has_ts,
+)
+
+ALIGNED_S = Fraction(1, 1000)
+"""Clocks of 90 kHz and of a track's own round differently; nothing that is seen."""
+
+RATE_TOLERANCE = Fraction(1, 100)
+"""Frames a second: less than between 23.976 and 24."""
+
+KINDS: tuple[Kind, ...] = ("video", "audio")
+
+BEST_TARGET_S = 6
+
+SAME_TOTAL_S = Fraction(1, 10)
+"""Two AAC frames of priming and padding, and a frame of a slow video."""
+
+Attributes = Mapping[str, str]
+
+
+def measured_rate(track: Track) -> Fraction:
+    """Pictures a second of a whole track."""
+    streams = [stream for _, stream in track.streams("video")]
+    lasts = sum((stream.duration for stream in streams), Fraction(0))
+    return sum(stream.samples for stream in streams) / lasts if lasts else Fraction(0)
+
+
+def frame_s(track: Track, kind: Kind) -> Fraction:
+    """How long its longest usual sample lasts."""
+    rates = [stream.rate for _, stream in track.streams(kind) if stream.rate]
+    return 1 / min(rates) if rates else Fraction(1, 1000)
+
+
+def _extinf(found: Presentation) -> Iterator[Finding]:
+    for track in found.tracks.values():
+        kind = track.kind
+        if kind is None or kind == "text":
+            continue
+        off, least, most, worst = Fraction(0), Fraction(0), Fraction(0), ""
+        for entry, stream in track.streams(kind):
+            off += (entry.extinf or 0) - stream.duration
+            if off < least or off > most:
+                least, most, worst = min(off, least), max(off, most), entry.uri.rsplit("/", 1)[-1]
+        frame = frame_s(track, kind)
+        if most - least > frame:
+            yield Finding(
+                where=f"{track.name}: {worst}",
+                found=f"EXTINF and media part by {seconds(most - least)}",
+                expected=f"at most one frame, {seconds(frame)}",
+            )
+
+
+def _aligned(found: Presentation) -> Iterator[Finding]:
+    videos = found.of_kind("video")
+    first = [stream.shown for _, stream in videos[0].streams("video")]
+    for track in videos[1:]:
+        mine = [stream.shown for _, stream in track.streams("video")]
+        if len(mine) != len(first):
+            words = f"{len(mine)} segments"
+            yield Finding(where=track.name, found=words, expected=f"{len(first)}, as {videos[0].name} has")
+            continue
+        for number, (a, b) in enumerate(zip(mine, first, strict=True)):
+            if abs(a - b) > ALIGNED_S:
+                yield Finding(
+                    where=f"{track.name}: segment {number + 1}",
+                    found=f"begins at {seconds(a)}",
+                    expected=f"{seconds(b)}, as in {videos[0].name}",
+                )
+                break
+
+
+def _decode_times(found: Presentation) -> Iterator[Finding]:
+    for track in found.tracks.values():
+        for kind in KINDS:
+            end = None
+            for entry, segment in zip(track.playlist.entries, track.segments, strict=True):
+                stream = segment.stream(kind)
+                where = f"{track.name}: {entry.uri.rsplit('/', 1)[-1]}"
+                if segment.container != "fmp4" or stream is None:
+                    continue
+                if stream.gap:
+                    yield Finding(where=where, found=stream.gap, expected="no gap and no overlap")
+                if end is not None and stream.begin != end and not entry.discontinuity:
+                    yield Finding(where=where, found=f"tfdt {seconds(stream.begin)}", expected=seconds(end))
+                end = stream.begin + stream.duration
+
+
+def _counters(found: Presentation) -> Iterator[Finding]:
+    for track in found.tracks.values():
+        for entry, segment in zip(track.playlist.entries, track.segments, strict=True):
+            if segment.counter_error:
+                where = f"{track.name}: {entry.uri.rsplit('/', 1)[-1]}"
+                yield Finding(where=where, found=segment.counter_error, expected="each counter one more")
+
+
+def _undeclared(found: Presentation) -> Iterator[Finding]:
+    for track in found.tracks.values():
+        last, before = None, None
+        for entry, segment in zip(track.playlist.entries, track.segments, strict=True):
+            where = f"{track.name}: {entry.uri.rsplit('/', 1)[-1]}"
+            coded = (entry.map_uri, entry.map_range, segment.formats)
+            if not entry.discontinuity and before is not None and not segment.unreadable:
+                if coded != before:
+                    yield Finding(where=where, found="other parameters", expected="EXT-X-DISCONTINUITY")
+                elif last and (jump := _jump(track, last, segment.stream(track.kind or "video"))):
+                    yield Finding(
+                        where=where, found=f"times jump by {seconds(jump)}", expected="EXT-X-DISCONTINUITY"
+                    )
+            if not segment.unreadable:
+                before, last = coded, segment.stream(track.kind or "video")
+
+
+def _jump(track: Track, last: Stream, stream: Stream | None) -> Fraction:
+    if stream is None:
+        return Fraction(0)
+    off = stream.begin - last.begin - last.duration
+    return off if abs(off) > max(frame_s(track, stream.kind), Fraction(1, 20)) else Fraction(0)
+
+
+def _same_discontinuities(found: Presentation) -> Iterator[Finding]:
+    tracks = [track for track in found.tracks.values() if track.kind in ("video", "audio")]
+    first = _discontinuities(tracks[0]) if tracks else []
+    for track in tracks[1:]:
+        mine = _discontinuities(track)
+        half = Fraction(max(track.playlist.target_s, 1), 2)
+        if len(mine) != len(first) or any(abs(a - b) > half for a, b in zip(mine, first, strict=True)):
+            yield Finding(
+                where=track.name,
+                found=f"{len(mine)} discontinuities" if len(mine) != len(first) else "at other times",
+                expected=f"those of {tracks[0].name} ({len(first)})",
+            )
+
+
+def _discontinuities(track: Track) -> list[Fraction]:
+    times, at = [], Fraction(0)
+    for entry in track.playlist.entries:
+        if entry.discontinuity and at:
+            times.append(at)
+        at += entry.extinf or 0
+    return times
+
+
+def _media(found: Presentation) -> list[Track]:
+    return [*found.tracks.values(), *found.i_frames.values()]
+
+
+def _target(found: Presentation) -> Iterator[Finding]:
+    for track in found.tracks.values():
+        if track.playlist.target_s != BEST_TARGET_S:
+            words = f"target duration {track.playlist.target_s} s"
+            yield Finding(where=track.name, found=words, expected=f"{BEST_TARGET_S} s")
+
+
+def _segment_length(found: Presentation) -> Iterator[Finding]:
+    for track in found.tracks.values():
+        limit = track.playlist.target_s + Fraction(1, 2)
+        kind = track.kind or "video"
+        for entry, stream in track.streams(kind):
+            if stream.duration > limit:
+                where = f"{track.name}: {entry.uri.rsplit('/', 1)[-1]}"
+                yield Finding(
+                    where=where, found=seconds(stream.duration), expected=f"at most {seconds(limit)}"
+                )
+
+
+def _rounded(found: Presentation) -> Iterator[Finding]:
+    for track in _media(found):
+        for entry in track.playlist.entries:
+            if entry.extinf is not None and int(entry.extinf + Fraction(1, 2)) > track.playlist.target_s:
+                where = f"{track.name}: {entry.uri.rsplit('/', 1)[-1]}"
+                expected = f"at most TARGETDURATION:{track.playlist.target_s} when rounded"
+                yield Finding(where=where, found=f"EXTINF {seconds(entry.extinf)}", expected=expected)
+                break
+
+
+def _same_target(found: Presentation) -> Iterator[Finding]:
+    tracks = [track for track in found.tracks.values() if track.playlist.entries]
+    for track in tracks[1:]:
+        if track.playlist.target_s != tracks[0].playlist.target_s:
+            yield Finding(
+                where=track.name,
+                found=f"{track.playlist.target_s} s",
+                expected=f"{tracks[0].playlist.target_s} s, as {tracks[0].name} has",
+            )
+
+
+def _same_total(found: Presentation) -> Iterator[Finding]:
+    tracks = [track for track in found.tracks.values() if track.kind in ("video", "audio")]
+    for track in tracks[1:]:
+        if abs(track.playlist.duration - tracks[0].playlist.duration) > SAME_TOTAL_S:
+            yield Finding(
+                where=track.name,
+                found=seconds(track.playlist.duration),
+                expected=f"{seconds(tracks[0].playlist.duration)}, as {tracks[0].name} lasts",
+            )
+
+
+# fmt: off
+RULES = (
+    Rule(id="9.extinf", source="Apple 8.1", says="EXTINF of any run is within a frame of media time",
+         applies=lambda p: bool(p.tracks), check=_extinf),
+    Rule(id="10.aligned", source="Apple 8.22", says="segments of all variants begin at the same times",
+         applies=lambda p: len(p.of_kind("video")) > 1, check=_aligned),
+    Rule(id="10.tfdt", source="RFC 8216bis 3.1.2", says="each tfdt is the end of the fragment before",
+         applies=has_fmp4, check=_decode_times),
+    Rule(id="10.counters", source="ISO 13818-1 2.4.3.3", says="MPEG-TS continuity counters are sequential",
+         applies=has_ts, check=_counters),
+    Rule(id="11.undeclared", source="Apple 8.13", says="no discontinuity that is not declared",
+         applies=lambda p: bool(p.tracks), check=_undeclared),
+    Rule(id="11.same", source="Apple 8.14", says="the same discontinuities in all renditions",
+         applies=lambda p: len(p.tracks) > 1, check=_same_discontinuities),
+    Rule(id="8.target", source="Apple 7.5", says="target duration of 6 s", must=False,
+         applies=lambda p: bool(p.tracks), check=_target),
+    Rule(id="8.segment-length", source="Apple 7.7", says="no segment is longer than target + 0.5 s",
+         applies=lambda p: bool(p.tracks), check=_segment_length),
+    Rule(id="8.extinf", source="RFC 8216bis 4.4.3.1", says="EXTINF, rounded, is within the target duration",
+         applies=always, check=_rounded),
+    Rule(id="8.same-target", source="Apple 8.2", says="the same target duration for sound and video",
+         applies=lambda p: len(p.tracks) > 1, check=_same_target),
+    Rule(id="8.same-total", source="Apple 8.3", says="the same total duration for sound and video",
+         applies=lambda p: len(p.tracks) > 1, check=_same_total),
+)
+# fmt: on

@@ -1,0 +1,252 @@
+"""MPEG-2 transport streams and packed audio -> facts (ISO 13818-1, 14496-3 for ADTS)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+
+from vod_operators.errors import VerificationError
+from vod_operators.media.check import nal
+from vod_operators.media.check.facts import Format, Key, SegmentFacts, Stream
+from vod_operators.media.check.mp4_formats import AAC_CHANNELS, RATES
+
+PACKET = 188
+CLOCK = 90_000
+WRAP = 1 << 33
+
+AVC, HEVC, AAC = 0x1B, 0x24, 0x0F
+SAMPLE_AES = {0xDB: AVC, 0xCF: AAC}
+OTHER_SOUND = {0x03: "mp4a.40.34", 0x04: "mp4a.40.34", 0x81: "ac-3", 0x87: "ec-3"}
+AAC_FRAME = 1024
+
+
+@dataclass(kw_only=True)
+class _Pes:
+    """One PES packet: for video, a picture."""
+
+    begin: int
+    """First byte of its first transport packet."""
+    end: int = 0
+    data: bytearray = field(default_factory=bytearray)
+
+
+@dataclass(kw_only=True)
+class _Elementary:
+    kind: int
+    encrypted: bool
+    times: list[tuple[int, int]] = field(default_factory=list)
+    """Decoding and presentation time of each PES packet."""
+    keys: list[Key] = field(default_factory=list)
+    starts_with_idr: bool = False
+    captions: bool = False
+    format: Format | None = None
+    frames: int = 0
+    size: int = 0
+
+
+def read_segment(data: bytes, size_bytes: int) -> SegmentFacts:
+    """A transport stream segment's facts.
+
+    :param data: its clear bytes.
+    :param size_bytes: as it is stored.
+    :raises VerificationError: it is none.
+    """
+    if len(data) % PACKET or not data or any(data[at] != 0x47 for at in range(0, len(data), PACKET)):
+        raise VerificationError("MPEG-TS: it is not whole packets of 188 bytes that begin with 0x47")
+    counters: dict[int, tuple[int, int]] = {}
+    wrong: str | None = None
+    kinds: dict[int, int] = {}
+    tables: set[int] = {0}
+    streams: dict[int, _Elementary] = {}
+    open_pes: dict[int, _Pes] = {}
+    for at in range(0, len(data), PACKET):
+        pid = int.from_bytes(data[at + 1 : at + 3], "big") & 0x1FFF
+        control, counter = data[at + 3] >> 4 & 3, data[at + 3] & 15
+        if pid == 0x1FFF or not control & 1:
+            continue
+        payload = at + 4
+        if control & 2:
+            payload += 1 + data[at + 4]
+        first, last = counters.get(pid, (counter, counter - 1 & 15))
+        if counter != last + 1 & 15 and wrong is None:
+            wrong = f"PID {pid}: counter {counter} after {last} in packet {at // PACKET}"
+        counters[pid] = (first, counter)
+        starts = bool(data[at + 1] & 0x40)
+        body = data[payload : at + PACKET]
+        if pid in tables:
+            if starts and pid == 0:
+                tables |= _programs(body)
+            elif starts:
+                kinds |= _elementary(body)
+        elif pid in kinds:
+            if starts:
+                _close(streams, kinds, pid, open_pes.pop(pid, None))
+                open_pes[pid] = _Pes(begin=at)
+            if pes := open_pes.get(pid):
+                pes.data += body
+                pes.end = at + PACKET
+    for pid, pes in open_pes.items():
+        _close(streams, kinds, pid, pes)
+    found = [(stream, stream.format) for stream in streams.values() if stream.times]
+    if not found:
+        raise VerificationError("MPEG-TS: no picture and no sound in it")
+    return SegmentFacts(
+        size_bytes=size_bytes,
+        container="ts",
+        formats=tuple(known for _, known in found if known),
+        streams=tuple(_stream(stream) for stream, known in found if known),
+        counters=counters,
+        counter_error=wrong,
+    )
+
+
+def _programs(section: bytes) -> set[int]:
+    table = section[1 + section[0] :]
+    end = 3 + (int.from_bytes(table[1:3], "big") & 0xFFF) - 4
+    return {int.from_bytes(table[at + 2 : at + 4], "big") & 0x1FFF for at in range(8, end, 4)}
+
+
+def _elementary(section: bytes) -> dict[int, int]:
+    """PID -> stream type."""
+    table = section[1 + section[0] :]
+    end = 3 + (int.from_bytes(table[1:3], "big") & 0xFFF) - 4
+    at = 12 + (int.from_bytes(table[10:12], "big") & 0xFFF)
+    kinds = {}
+    while at < end:
+        kinds[int.from_bytes(table[at + 1 : at + 3], "big") & 0x1FFF] = table[at]
+        at += 5 + (int.from_bytes(table[at + 3 : at + 5], "big") & 0xFFF)
+    return {pid: kind for pid, kind in kinds.items() if kind in (AVC, HEVC, AAC, *SAMPLE_AES, *OTHER_SOUND)}
+
+
+def _close(streams: dict[int, _Elementary], kinds: dict[int, int], pid: int, pes: _Pes | None) -> None:
+    """Take in one whole PES packet."""
+    if pes is None or len(pes.data) < 9 or pes.data[:3] != b"\x00\x00\x01":
+        return
+    kind = kinds[pid]
+    stream = streams.setdefault(
+        pid, _Elementary(kind=SAMPLE_AES.get(kind, kind), encrypted=kind in SAMPLE_AES)
+    )
+    flags, begin = pes.data[7] >> 6, 9 + pes.data[8]
+    if not flags & 2:
+        return
+    shown = _time(pes.data, 9)
+    decoded = _time(pes.data, 14) if flags & 1 else shown
+    first = not stream.times
+    stream.times.append((decoded, shown))
+    payload = bytes(pes.data[begin:])
+    stream.size += len(payload)
+    if stream.kind in (AVC, HEVC):
+        _take_picture(stream, payload, pes, decoded, first)
+    elif stream.kind == AAC:
+        for described in adts(payload, stream.encrypted):
+            stream.format, stream.frames = stream.format or described, stream.frames + 1
+    else:
+        codecs = OTHER_SOUND[stream.kind]
+        stream.format = Format(kind="audio", codecs=codecs, entry=codecs[:4])
+        stream.frames += 1
+
+
+def _time(data: bytearray, at: int) -> int:
+    a, b, c = (
+        data[at],
+        int.from_bytes(data[at + 1 : at + 3], "big"),
+        int.from_bytes(data[at + 3 : at + 5], "big"),
+    )
+    return (a >> 1 & 7) << 30 | b >> 1 << 15 | c >> 1
+
+
+def _take_picture(stream: _Elementary, payload: bytes, pes: _Pes, decoded: int, first: bool) -> None:
+    entry = nal.AVC if stream.kind == AVC else nal.HEVC
+    units = [unit for unit in nal.in_byte_stream(payload) if unit]
+    stream.captions = stream.captions or nal.CAPTIONS in payload
+    idr = nal.is_idr(units, entry)
+    if first:
+        stream.starts_with_idr = idr
+    if idr:
+        stream.keys.append(Key(begin=pes.begin, end=pes.end, at=Fraction(decoded, CLOCK), is_idr=True))
+    if stream.format is None:
+        wanted, read = (7, nal.avc_format) if entry == nal.AVC else (33, nal.hevc_format)
+        for unit in units:
+            if nal.kind_of(unit, entry) == wanted:
+                described = read(unit)
+                stream.format = described.model_copy(update={"encrypted": stream.encrypted})
+                return
+
+
+def adts(data: bytes, encrypted: bool = False) -> Iterator[Format]:
+    """The format of each AAC frame, from its header.
+
+    :raises VerificationError: what follows a frame is no frame.
+    """
+    at = 0
+    while at + 7 <= len(data):
+        if data[at] != 0xFF or data[at + 1] & 0xF6 != 0xF0:
+            raise VerificationError("AAC: a frame does not begin with an ADTS header")
+        size = (data[at + 3] & 3) << 11 | data[at + 4] << 3 | data[at + 5] >> 5
+        index, channels = data[at + 2] >> 2 & 15, (data[at + 2] & 1) << 2 | data[at + 3] >> 6
+        yield Format(
+            kind="audio",
+            codecs=f"mp4a.40.{(data[at + 2] >> 6) + 1}",
+            entry="mp4a",
+            encrypted=encrypted,
+            channels=AAC_CHANNELS.get(channels, 0),
+            sample_rate=RATES[index] if index < len(RATES) else 0,
+        )
+        at += max(size, 7)
+
+
+def _stream(stream: _Elementary) -> Stream:
+    decoded = [time for time, _ in stream.times]
+    shown = sorted(time for _, time in stream.times)
+    steps = sorted(b - a for a, b in pairwise(decoded))
+    begin, kind = Fraction(decoded[0], CLOCK), stream.format.kind if stream.format else "video"
+    if stream.kind == AAC:
+        rate = Fraction(stream.format.sample_rate if stream.format else 0, AAC_FRAME)
+        duration, count = stream.frames / rate if rate else Fraction(0), stream.frames
+    else:
+        step = Fraction(shown[-1] - shown[0], CLOCK * (len(shown) - 1)) if len(shown) > 1 else Fraction(0)
+        rate = 1 / step if step else Fraction(0)
+        # A whole number of pictures at the rate of those before: 90 kHz ticks are rounded.
+        duration, count = Fraction(shown[-1] - shown[0], CLOCK) + step, len(shown)
+    backward = next((step for step in steps if step <= 0), None)
+    return Stream(
+        kind=kind,
+        begin=begin,
+        shown=Fraction(shown[0], CLOCK),
+        duration=duration,
+        samples=count,
+        size_bytes=stream.size,
+        rate=rate,
+        starts_with_idr=stream.starts_with_idr,
+        keys=tuple(stream.keys),
+        gap=None if backward is None else "its times go backward",
+        captions=stream.captions,
+    )
+
+
+def read_packed_audio(data: bytes, size_bytes: int) -> SegmentFacts:
+    """A segment of ADTS frames behind an ID3 tag that tells its time (RFC 8216bis 3.1.3)."""
+    begin = Fraction(0)
+    if data[:3] == b"ID3":
+        size = data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9]
+        tag, data = data[: 10 + size], data[10 + size :]
+        owner = b"com.apple.streaming.transportStreamTimestamp\x00"
+        if owner in tag:
+            at = tag.index(owner) + len(owner)
+            begin = Fraction(int.from_bytes(tag[at : at + 8], "big"), CLOCK)
+    frames = list(adts(data))
+    if not frames:
+        raise VerificationError("AAC: no frame in it")
+    rate = Fraction(frames[0].sample_rate, AAC_FRAME)
+    stream = Stream(
+        kind="audio",
+        begin=begin,
+        shown=begin,
+        duration=len(frames) / rate if rate else Fraction(0),
+        samples=len(frames),
+        size_bytes=len(data),
+        rate=rate,
+    )
+    return SegmentFacts(size_bytes=size_bytes, container="aac", formats=(frames[0],), streams=(stream,))

@@ -1,0 +1,435 @@
+"""The validator: a presentation that passes every rule, and for each rule one that it must refuse."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from presentations import PQ, X264, by_ffmpeg, by_packager, good, picture, tone
+from tools import generate
+from vod_operators.errors import InvalidInputError
+from vod_operators.media.check.load import measure_segment
+from vod_operators.media.check.mp4 import read_init
+from vod_operators.media.check.presentation import Answer
+from vod_operators.media.check.rule import Verdict
+from vod_operators.media.check.rules import RULES, check, failed
+from vod_operators.operators.reader import StoreReader
+from vod_operators.storage.local import LocalStorage
+
+GOP = (*X264, "-g", "50", "-keyint_min", "50")
+X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1", "-x265-params",
+        "log-level=none:keyint=50:min-keyint=50:scenecut=0:open-gop=0")  # fmt: skip
+
+
+class WebReader(StoreReader):
+    """As if a web server gave the files out."""
+
+    def __init__(self, location: str, **headers: str) -> None:
+        super().__init__(location, lambda uri: LocalStorage())
+        self.status, self.scheme = 200, "https"
+        self.headers = {"content-encoding": "gzip", "access-control-allow-origin": "*", **headers}
+
+    def answer(self, uri: str) -> Answer:
+        types = {"m3u8": "application/vnd.apple.mpegurl", "mp4": "video/mp4", "m4s": "video/iso.segment"}
+        headers = {"content-type": types.get(uri.rsplit(".")[-1], "text/vtt"), **self.headers}
+        headers = {name: value for name, value in headers.items() if value}
+        return Answer(
+            uri=uri.replace("file://", f"{self.scheme}://cdn.test"), status=self.status, headers=headers
+        )
+
+
+def judged(master: Path, reader: StoreReader | None = None, key: bytes | None = None) -> dict[str, Verdict]:
+    reader = reader or StoreReader(master.as_uri(), lambda uri: LocalStorage())
+    return {verdict.rule.id: verdict for verdict in check(reader, master.as_uri(), key=key)}
+
+
+def broken(master: Path) -> set[str]:
+    return {name for name, verdict in judged(master).items() if verdict.findings}
+
+
+# --- presentations to break -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Master playlists by name, each made when it is first asked for."""
+    root = tmp_path_factory.mktemp("bases")
+
+    def hevc() -> Path:
+        return by_packager(root / "hevc", generate(root / "hevc.mp4", *picture("128x72"), *X265))
+
+    def hdr() -> Path:
+        clip = generate(root / "hdr.mp4", *picture("128x72"), "-vf", PQ, "-pix_fmt", "yuv420p10le", *X265)
+        return by_packager(root / "hdr", clip)
+
+    sound = ("-c:a", "aac", "-ac", "2", "-b:a", "96k")
+    both = (*picture("128x72"), *tone(440), "-map", "0:v", "-map", "1:a")
+    makers: dict[str, Callable[[], Path]] = {
+        "good": lambda: good(root / "good"),
+        "web": lambda: bases("good"),
+        "ts": lambda: by_ffmpeg(root / "ts", *both, *GOP, *sound),
+        "muxed": lambda: by_ffmpeg(root / "muxed", *both, *GOP, *sound, container="fmp4"),
+        "fields": lambda: by_ffmpeg(
+            root / "fields", *picture("128x72"), *GOP, "-flags", "+ildct+ilme", streams="v:0"
+        ),
+        "hevc": hevc,
+        "hevc-ts": lambda: by_ffmpeg(
+            root / "hevc-ts", *picture("128x72"), *X265[:4], *X265[6:], streams="v:0"
+        ),
+        "hdr": hdr,
+    }
+    made: dict[str, Path] = {}
+
+    def bases(name: str) -> Path:
+        if name not in made:
+            made[name] = makers[name]()
+        return made[name]
+
+    return bases
+
+
+def test_a_good_presentation_passes_every_rule(bases: Callable[[str], Path]) -> None:
+    found = judged(bases("good"), WebReader(bases("good").as_uri()))
+    assert failed(found.values()) == []
+    assert {name for name, verdict in found.items() if verdict.status == "warn"} == set()
+    not_judged = {name for name, verdict in found.items() if verdict.status == "not applicable"}
+    assert not_judged == {"1.hevc-container", "1.hevc-level", "10.counters", "15.captions", "16.hdr10"}
+
+
+# --- breaking them --------------------------------------------------------------------------
+
+Break = Callable[[Path], None]
+CASES: list[tuple[str, str, Break]] = []
+
+
+def case(rule: str, base: str, breaks: Break = lambda folder: None) -> None:
+    CASES.append((rule, base, breaks))
+
+
+def text(file: str, pattern: str, replacement: str, count: int = 1) -> Break:
+    """Replace a pattern in a file; it must be there."""
+
+    def breaks(folder: Path) -> None:
+        path = folder / file
+        changed, times = re.subn(pattern, replacement, path.read_text("utf-8"), count=count, flags=re.M)
+        assert times, f"{file} has no {pattern}"
+        path.write_text(changed, "utf-8")
+
+    return breaks
+
+
+def everywhere(pattern: str, replacement: str, files: str = "*/index.m3u8") -> Break:
+    def breaks(folder: Path) -> None:
+        for path in folder.glob(files):
+            text(str(path.relative_to(folder)), pattern, replacement, count=0)(folder)
+
+    return breaks
+
+
+def data(file: str, change: Callable[[bytearray], None]) -> Break:
+    """Change the bytes of a file."""
+
+    def breaks(folder: Path) -> None:
+        path = folder / file
+        content = bytearray(path.read_bytes())
+        before = bytes(content)
+        change(content)
+        assert content != before
+        path.write_bytes(content)
+
+    return breaks
+
+
+def in_box(name: bytes, offset: int, value: bytes) -> Callable[[bytearray], None]:
+    """Overwrite bytes of a box's payload."""
+
+    def change(content: bytearray) -> None:
+        at = content.index(name) + 4 + offset
+        content[at : at + len(value)] = value
+
+    return change
+
+
+def renamed(old: bytes, new: bytes) -> Callable[[bytearray], None]:
+    def change(content: bytearray) -> None:
+        content[:] = content.replace(old, new)
+
+    return change
+
+
+def level(value: int) -> Callable[[bytearray], None]:
+    """Another level in an ``avcC`` and its parameter set."""
+
+    def change(content: bytearray) -> None:
+        at = content.index(b"avcC") + 4
+        content[at + 3] = content[at + 8 + 3] = value
+
+    return change
+
+
+def no_idr(track: str, segment: int, number: int) -> Break:
+    """The slices of one IDR picture as those of another: NAL type 5 -> 1."""
+
+    def breaks(folder: Path) -> None:
+        path = folder / track / f"seg-{segment:05d}.m4s"
+        content = bytearray(path.read_bytes())
+        tracks = read_init((folder / track / "init.mp4").read_bytes())[1]
+        key = measure_segment(bytes(content), tracks, 0).streams[0].keys[number]
+        at = content.index(b"mdat", key.begin) + 4
+        while at < key.end:
+            if content[at + 4] & 0x1F == 5:
+                content[at + 4] -= 4
+            at += 4 + int.from_bytes(content[at : at + 4], "big")
+        path.write_bytes(content)
+
+    return breaks
+
+
+def later(track: str, segment: str, ticks: int, fragments: slice = slice(None)) -> Break:
+    """Decode times of fragments so much later."""
+
+    def breaks(folder: Path) -> None:
+        for path in sorted((folder / track).glob(segment)):
+            content = bytearray(path.read_bytes())
+            for match in list(re.finditer(b"tfdt[\x00\x01]", bytes(content)))[fragments]:
+                at, size = match.end() + 3, 8 if match[0].endswith(b"\x01") else 4
+                time = int.from_bytes(content[at : at + size], "big") + ticks
+                content[at : at + size] = time.to_bytes(size, "big")
+            path.write_bytes(content)
+
+    return breaks
+
+
+def both(*breaks: Break) -> Break:
+    def all_of_them(folder: Path) -> None:
+        for one in breaks:
+            one(folder)
+
+    return all_of_them
+
+
+def _counter(content: bytearray) -> None:
+    at = next(at for at in range(188 * 20, len(content), 188) if content[at + 3] & 0x10)
+    content[at + 3] ^= 0x08
+
+
+def _grow(content: bytearray) -> None:
+    content += (20_000_000).to_bytes(4, "big") + b"free" + bytes(20_000_000 - 8)
+
+
+def _delete(file: str) -> Break:
+    return lambda folder: (folder / file).unlink()
+
+
+def _scaled(factor: int) -> Callable[[bytearray], None]:
+    """Another time scale: all is so many times quicker."""
+
+    def change(content: bytearray) -> None:
+        at = content.index(b"mdhd") + 4 + (20 if content[content.index(b"mdhd") + 4] else 12)
+        content[at : at + 4] = (int.from_bytes(content[at : at + 4], "big") * factor).to_bytes(4, "big")
+
+    return change
+
+
+def _another_init(folder: Path) -> None:
+    shutil.copy(folder / "large/init.mp4", folder / "large/other.mp4")
+    text("large/index.m3u8", r"^(#EXTINF.*\nseg-00002)", r'#EXT-X-MAP:URI="other.mp4"\n\1')(folder)
+
+
+def _square(folder: Path) -> None:
+    with (folder / "master.m3u8").open("a", encoding="utf-8") as master:
+        master.write((folder / "odd.txt").read_text("utf-8"))
+
+
+def _second_group(folder: Path) -> None:
+    text(
+        "master.m3u8", r'^(#EXT-X-MEDIA:.*)GROUP-ID="audio"(.*\n)', r'\1GROUP-ID="audio"\2\1GROUP-ID="more"\2'
+    )(folder)
+
+
+def _old_brand(content: bytearray) -> None:
+    in_box(b"ftyp", 0, b"isom".ljust(content[3] - 8, b"\0"))(content)
+
+
+def _captioned(content: bytearray) -> None:
+    """x264's own user data (its settings, in words) becomes that of captions."""
+    at = content.index(b"x264 - core")
+    content[at : at + 8] = b"\xb5\x00\x31GA94\x03"
+
+
+M = "master.m3u8"
+case("0.syntax", "good", text(M, 'CODECS="([^"]*)"', r"CODECS=\1"))
+case("0.syntax", "good", text("en/index.m3u8", "#EXTINF:([0-9.]+),", r"#EXTINF:\1"))
+case("0.files", "good", _delete("large/seg-00002.m4s"))
+case("0.files", "good", _delete("de/index.m3u8"))
+case("0.files", "good", data("en/seg-00001.m4s", lambda content: content.__delitem__(slice(2000, None))))
+case("1.h264-level", "good", data("large/init.mp4", level(60)))
+case("1.h264-4.1", "good", both(*(data(f"{name}/init.mp4", level(51)) for name in ("small", "large"))))
+case("1.hevc-container", "hevc-ts")
+case("1.hevc-level", "hevc", data("0/init.mp4", in_box(b"hvcC", 12, bytes([186]))))
+case("1.sample-entry", "good", data("large/init.mp4", renamed(b"avc1\x00", b"avc3\x00")))
+case("2.idr", "good", no_idr("large", 2, 0))
+case("2.idr-interval", "good", no_idr("large", 2, 1))
+case("3.progressive", "fields")
+case("3.frame-rate", "good", data("large/init.mp4", _scaled(3)))
+case("3.h264", "hevc")
+case("3.sdr", "hdr")
+case("4.average", "good", text(M, r"AVERAGE-BANDWIDTH=(\d+)", r"AVERAGE-BANDWIDTH=1\1"))
+case("4.peak", "good", text(M, r"([:,])BANDWIDTH=(\d+)", r"\1BANDWIDTH=1\2"))
+case("4.i-frames", "good", text(M, r"(I-FRAME-STREAM-INF:.*?\bBANDWIDTH=)(\d+)", r"\g<1>1\2"))
+case("4.peak-ratio", "good", data("large/seg-00001.m4s", _grow))
+case("5.bandwidth", "good", text(M, r"([:,])BANDWIDTH=\d", r"\1BANDWIDTH=1"))
+case("5.average", "good", text(M, r"AVERAGE-BANDWIDTH=\d+,", ""))
+case("6.codecs", "good", text(M, r",mp4a\.40\.2", ""))
+case("6.codecs", "good", text(M, r"avc1\.\w+", "avc1.64001f"))
+case("6.codecs", "good", text(M, r"mp4a\.40\.2", "mp4a.40.2,ac-3"))
+case("6.resolution", "good", text(M, r"RESOLUTION=128x72", "RESOLUTION=128x73"))
+case("6.frame-rate", "good", text(M, r"FRAME-RATE=25.000", "FRAME-RATE=25"))
+case("6.frame-rate", "good", text(M, r"FRAME-RATE=25.000", "FRAME-RATE=24.000"))
+case("6.video-range", "good", text(M, r"FRAME-RATE", "VIDEO-RANGE=PQ,FRAME-RATE"))
+case("6.video-range", "hdr", text(M, r",VIDEO-RANGE=PQ", "", count=0))
+case("7.bitrates", "good", text(M, r"#EXT-X-STREAM-INF.*\nsmall.*\n", ""))
+case("7.first", "good", text(M, r"AVERAGE-BANDWIDTH=\d+(.*\nsmall)", r"AVERAGE-BANDWIDTH=2000000\1"))
+case("7.aspect", "good", _square)
+case("8.target", "good", everywhere("TARGETDURATION:6", "TARGETDURATION:7"))
+case("8.segment-length", "good", everywhere("TARGETDURATION:6", "TARGETDURATION:5"))
+case("8.extinf", "good", text("large/index.m3u8", r"EXTINF:6\.0+", "EXTINF:6.500000"))
+case("8.same-target", "good", text("en/index.m3u8", "TARGETDURATION:6", "TARGETDURATION:7"))
+case("8.same-total", "good", text("en/index.m3u8", r"#EXTINF.*\nseg-00003.*\n", ""))
+case("9.extinf", "good", text("large/index.m3u8", r"EXTINF:6\.0+", "EXTINF:5.900000"))
+case("9.extinf", "ts", text("0.m3u8", r"EXTINF:6\.0+", "EXTINF:5.900000"))
+case("10.aligned", "good", later("large", "seg-*.m4s", 12_800))
+case("10.aligned", "good", text("large/index.m3u8", r"#EXTINF.*\nseg-00003.*\n", ""))
+case("10.tfdt", "good", later("large", "seg-00002.m4s", 512, slice(1, 2)))
+case("10.tfdt", "good", later("en", "seg-00003.m4s", 1024))
+case("10.counters", "ts", data("01.ts", _counter))
+case("11.undeclared", "good", _another_init)
+case("11.undeclared", "ts", text("0.m3u8", r"#EXTINF.*\n01\.ts\n", ""))
+case("11.same", "good", text("large/index.m3u8", r"^(#EXTINF.*\nseg-00002)", r"#EXT-X-DISCONTINUITY\n\1"))
+case("12.map", "good", text("large/index.m3u8", r"#EXT-X-MAP.*\n", ""))
+case("12.version", "good", text("large/index.m3u8", "VERSION:7", "VERSION:5"))
+case("12.version", "good", text("text/index.m3u8", "VERSION:7", "VERSION:2"))
+case("12.init", "good", data("large/init.mp4", renamed(b"mvex", b"free")))
+case("12.init", "good", data("large/init.mp4", _old_brand))
+case("12.vod", "good", text("en/index.m3u8", "PLAYLIST-TYPE:VOD", "PLAYLIST-TYPE:EVENT"))
+case("12.endlist", "good", text("large/iframes.m3u8", "#EXT-X-ENDLIST\n", ""))
+case("12.independent", "good", text(M, "#EXT-X-INDEPENDENT-SEGMENTS\n", ""))
+case("13.i-frames", "good", text(M, "#EXT-X-I-FRAME-STREAM-INF.*\n", "", count=0))
+case("13.declared", "good", text(M, r"(I-FRAME-STREAM-INF.*RESOLUTION=)\d+", r"\g<1>640"))
+case("13.declared", "good", text(M, r'(I-FRAME-STREAM-INF.*),CODECS="[^"]*"', r"\1"))
+case("13.only", "good", text("large/iframes.m3u8", "#EXT-X-I-FRAMES-ONLY\n", ""))
+case("13.begin", "good", text("large/iframes.m3u8", r"BYTERANGE:(\d+)@(\d+)", r"BYTERANGE:\1@1\2"))
+case("13.picture", "good", text("large/iframes.m3u8", r"BYTERANGE:(\d+)\d@", r"BYTERANGE:\1@"))
+case("13.picture", "good", no_idr("large", 2, 1))
+case("13.dense", "good", text(M, r"#EXT-X-I-FRAME-STREAM-INF.*small.*\n", ""))
+case("14.stereo", "good", both(
+    *(data(f"{name}/init.mp4", renamed(b"\x11\x90", b"\x11\xb0")) for name in ("en", "de"))
+))  # fmt: skip
+case("14.bitrate", "good", data("en/init.mp4", _scaled(4)))
+case("14.separate", "muxed")
+case("14.language", "good", text(M, r'LANGUAGE="de",', ""))
+case("14.language", "good", text(M, r'LANGUAGE="de"', 'LANGUAGE="German language"'))
+case("14.name", "good", text(M, 'NAME="Deutsch"', 'NAME="English"'))
+case("14.default", "good", text(M, "DEFAULT=NO", "DEFAULT=YES"))
+case("14.channels", "good", text(M, 'CHANNELS="2"', 'CHANNELS="6"'))
+case("14.channels", "good", text(M, ',CHANNELS="2"', ""))
+case("14.members", "good", _second_group)
+case("15.timestamp-map", "good", text("text/1.vtt", "X-TIMESTAMP-MAP.*\n", ""))
+case("15.timestamp-map", "good", text("text/1.vtt", ",LOCAL.*", ""))
+case("15.span", "good", text("text/index.m3u8", r"#EXTINF.*\n2\.vtt\n", ""))
+case("15.captions", "good", text(M, "CLOSED-CAPTIONS=NONE", 'CLOSED-CAPTIONS="cc"'))
+case("15.captions", "good", data("small/seg-00001.m4s", _captioned))
+case("16.hdr10", "hdr")
+
+SERVED: list[tuple[str, Callable[[WebReader], None]]] = [
+    ("17.types", lambda reader: reader.headers.update({"content-type": "text/plain"})),
+    ("17.gzip", lambda reader: reader.headers.update({"content-encoding": ""})),
+    ("17.cors", lambda reader: reader.headers.update({"access-control-allow-origin": ""})),
+    ("17.redirects", lambda reader: setattr(reader, "status", 302)),
+    ("17.tls", lambda reader: setattr(reader, "scheme", "http")),
+]
+
+
+IDS = [f"{rule}-{number}" for number, (rule, *_) in enumerate(CASES)]
+
+
+@pytest.mark.parametrize(("rule", "base", "breaks"), CASES, ids=IDS)
+def test_a_broken_presentation_is_caught(
+    rule: str, base: str, breaks: Break, bases: Callable[[str], Path], tmp_path: Path
+) -> None:
+    master = bases(base)
+    folder = shutil.copytree(master.parent, tmp_path / "copy")
+    breaks(folder)
+    verdict = judged(folder / "master.m3u8")[rule]
+    assert verdict.status == ("fail" if verdict.rule.must else "warn")
+    for finding in verdict.findings:
+        assert finding.where and finding.found and finding.expected
+
+
+@pytest.mark.parametrize(("rule", "breaks"), SERVED)
+def test_bad_service_is_caught(
+    rule: str, breaks: Callable[[WebReader], None], bases: Callable[[str], Path]
+) -> None:
+    reader = WebReader(bases("good").as_uri())
+    breaks(reader)
+    assert judged(bases("good"), reader)[rule].status == "fail"
+
+
+def test_every_rule_has_been_broken() -> None:
+    assert {rule for rule, *_ in (*CASES, *SERVED)} == {rule.id for rule in RULES}
+
+
+# --- by other makers ------------------------------------------------------------------------
+
+
+def test_what_is_wrong_with_ffmpegs_own_playlists(bases: Callable[[str], Path]) -> None:
+    """Seen by hand: no FRAME-RATE, no I-frames, one variant, no INDEPENDENT-SEGMENTS; fMP4 is muxed."""
+    wrong = {"6.frame-rate", "7.bitrates", "12.independent", "13.i-frames"}
+    assert broken(bases("ts")) == wrong
+    assert broken(bases("muxed")) == wrong | {"14.separate"}
+
+
+def test_no_playlist_is_unusable(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="does not exist"):
+        judged(tmp_path / "nothing.m3u8")
+    (tmp_path / "film.mp4").write_bytes(b"\0\0\0\x18ftypisom")
+    with pytest.raises(InvalidInputError, match="is no HLS playlist"):
+        judged(tmp_path / "film.mp4")
+
+
+def test_a_media_playlist_alone_is_judged(bases: Callable[[str], Path]) -> None:
+    found = judged(bases("good").parent / "large" / "index.m3u8")
+    assert failed(found.values()) == []
+    assert found["2.idr"].status == "pass" and found["6.codecs"].status == "not applicable"
+    pictures = judged(bases("good").parent / "large" / "iframes.m3u8")
+    assert pictures["13.picture"].status == "pass"
+
+
+@pytest.fixture
+def encrypted(bases: Callable[[str], Path], tmp_path: Path) -> Iterator[tuple[Path, bytes]]:
+    """A sound track under AES-128, whose key lies beside it."""
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+    folder, key = shutil.copytree(bases("good").parent, tmp_path / "copy"), bytes(range(16))
+    for number, path in enumerate(sorted((folder / "en").glob("seg-*.m4s"))):
+        clear = path.read_bytes()
+        count = 16 - len(clear) % 16
+        encryptor = Cipher(algorithms.AES(key), modes.CBC(number.to_bytes(16, "big"))).encryptor()
+        path.write_bytes(encryptor.update(clear + bytes([count]) * count) + encryptor.finalize())
+    text("en/index.m3u8", "^#EXTINF", '#EXT-X-KEY:METHOD=AES-128,URI="key"\n#EXTINF')(folder)
+    (folder / "en" / "key").write_bytes(key)
+    yield folder / "master.m3u8", key
+
+
+def test_encrypted_segments_are_judged_with_the_key(encrypted: tuple[Path, bytes]) -> None:
+    master, key = encrypted
+    assert broken(master) == set()
+    (master.parent / "en" / "key").unlink()
+    assert {v.status for v in judged(master, key=key).values()} <= {"pass", "not applicable"}
+    # Without it, what needs no key is still judged.
+    assert broken(master) == set()
+    assert judged(master, key=bytes(16))["0.files"].status == "fail"

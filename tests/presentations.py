@@ -1,0 +1,144 @@
+"""Small presentations in a folder, made with ffmpeg and Shaka Packager, for the validator to judge."""
+
+from __future__ import annotations
+
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from tools import FFMPEG, FFPROBE, generate
+from vod_operators.media import ffmpeg, hls, measure, probe
+from vod_operators.media.track import KeyFrame, Segment, Track
+from vod_operators.runners.tools import Tools
+
+SECONDS = 13
+TARGET_S = 6
+X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-sc_threshold", "0", "-pix_fmt", "yuv420p")
+PQ = "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"
+
+
+def picture(size: str, rate: int = 25) -> tuple[str, ...]:
+    return ("-f", "lavfi", "-i", f"testsrc2=s={size}:r={rate}:d={SECONDS}")
+
+
+def tone(hertz: int) -> tuple[str, ...]:
+    return ("-f", "lavfi", "-i", f"sine=f={hertz}:r=48000:d={SECONDS}")
+
+
+def packaged(folder: Path, name: str, *args: str, gop_s: int = 2, **facts: Any) -> Track:
+    """A track encoded by ffmpeg, cut, measured and listed as the operators do it."""
+    place = folder / name
+    place.mkdir()
+    kind = facts.pop("kind", "video")
+    container = ("-movflags", ffmpeg.FRAGMENTED) if kind == "video" else ("-movflags", "+frag_keyframe")
+    generate(place / "track.mp4", *args, *container)
+    fragment = Fraction(gop_s if kind == "video" else TARGET_S)
+    argv = ffmpeg.package(
+        Tools().packager, "track.mp4", kind=kind, segment=Fraction(TARGET_S), fragment=fragment
+    )
+    subprocess.run(argv, cwd=place, check=True, capture_output=True)
+    (place / "track.mp4").unlink()
+    segments: list[Segment] = []
+    keys: list[KeyFrame] = []
+    for index, path in enumerate(sorted(place.glob("seg-*.m4s"))):
+        start, size = sum(segment.ticks for segment in segments), path.stat().st_size
+        with path.open("rb") as file:
+            segment, found = measure.measure_segment(
+                file, index=index, name=path.name, size_bytes=size, start=start, video=kind == "video"
+            )
+        segments.append(segment)
+        keys += found
+    (place / "probe.mp4").write_bytes(
+        (place / "init.mp4").read_bytes() + (place / "seg-00001.m4s").read_bytes()
+    )
+    described = subprocess.run(
+        probe.probe(FFPROBE, "probe.mp4"), cwd=place, check=True, stdout=subprocess.PIPE, text=True
+    )
+    (place / "probe.mp4").unlink()
+    track = Track(
+        name=name,
+        kind=kind,
+        init_bytes=(place / "init.mp4").stat().st_size,
+        segments=tuple(segments),
+        key_frames=tuple(keys),
+        frame_rate=Fraction(25) if kind == "video" else None,
+        **probe.track_facts(described.stdout),
+        **facts,
+    )
+    (place / "index.m3u8").write_text(hls.media_playlist(track, TARGET_S), "utf-8")
+    if keys:
+        (place / "iframes.m3u8").write_text(hls.i_frame_playlist(track, TARGET_S), "utf-8")
+    return track
+
+
+def good(folder: Path) -> Path:
+    """Two H.264 variants, two languages, subtitles; a square variant lies beside them, unlisted."""
+    folder.mkdir()
+    x264 = (*X264, "-g", "50", "-keyint_min", "50")
+    aac = ("-c:a", "aac", "-ac", "2", "-b:a", "96k")
+    tracks = [
+        packaged(folder, "small", *picture("128x72"), *X264, "-g", "25", "-keyint_min", "25", gop_s=1),
+        packaged(folder, "large", *picture("256x144"), *x264),
+        packaged(folder, "en", *tone(440), *aac, kind="audio", language="en", title="English", default=True),
+        packaged(folder, "de", *tone(880), *aac, kind="audio", language="de", title="Deutsch"),
+    ]
+    (folder / "square").mkdir()
+    square = packaged(folder / "square", "v", *picture("96x96"), *x264)
+    (folder / "square" / "v").rename(folder / "odd")
+    (folder / "square").rmdir()
+    master = hls.master_playlist(tracks, TARGET_S, prefix="")
+    (folder / "master.m3u8").write_text(with_subtitles(folder, master), "utf-8")
+    odd = hls.master_playlist([square, *tracks[2:]], TARGET_S, prefix="").replace("v/", "odd/")
+    listed = next(line for line in odd.splitlines() if line.startswith("#EXT-X-STREAM-INF"))
+    (folder / "odd.txt").write_text(f'{listed},SUBTITLES="text"\nodd/index.m3u8\n', "utf-8")
+    return folder / "master.m3u8"
+
+
+def with_subtitles(folder: Path, master: str) -> str:
+    """A WebVTT rendition, written by hand."""
+    place = folder / "text"
+    place.mkdir()
+    lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-TARGETDURATION:6", "#EXT-X-PLAYLIST-TYPE:VOD"]
+    for number, lasts in enumerate((6, 6, 1)):
+        begin = 6 * number
+        (place / f"{number}.vtt").write_text(
+            "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n\n"
+            f"00:00:{begin:02d}.000 --> 00:00:{begin + lasts:02d}.000\nWords {number}\n",
+            "utf-8",
+        )
+        lines += [f"#EXTINF:{lasts}.000000,", f"{number}.vtt"]
+    (place / "index.m3u8").write_text("\n".join([*lines, "#EXT-X-ENDLIST", ""]), "utf-8")
+    member = (
+        '#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="text",NAME="English",LANGUAGE="en",'
+        'DEFAULT=NO,AUTOSELECT=YES,URI="text/index.m3u8"\n'
+    )
+    at = master.index("#EXT-X-STREAM-INF")
+    variants = master[at:].replace('AUDIO="audio"', 'AUDIO="audio",SUBTITLES="text"')
+    return master[:at] + member + variants
+
+
+def by_ffmpeg(folder: Path, *args: str, streams: str = "v:0,a:0", container: str = "mpegts") -> Path:
+    """What ffmpeg's own HLS muxer makes of it, with its own playlists."""
+    folder.mkdir()
+    command = [
+        FFMPEG, "-v", "error", "-nostdin", *args,
+        "-f", "hls", "-hls_time", "6", "-hls_playlist_type", "vod", "-hls_segment_type", container,
+        "-master_pl_name", "master.m3u8", "-var_stream_map", streams, "%v.m3u8",
+    ]  # fmt: skip
+    subprocess.run(command, cwd=folder, check=True)
+    return folder / "master.m3u8"
+
+
+def by_packager(folder: Path, source: Path, *more: Path) -> Path:
+    """What Shaka Packager makes of it, with its own playlists."""
+    folder.mkdir()
+    argv = [Tools().packager, "--quiet"]
+    for number, path in enumerate((source, *more)):
+        place = f"{number}"
+        argv.append(
+            f"in={path},stream=video,init_segment={place}/init.mp4,segment_template={place}/$Number$.m4s,"
+            f"playlist_name={place}/index.m3u8,iframe_playlist_name={place}/iframes.m3u8"
+        )
+    subprocess.run([*argv, "--hls_master_playlist_output", "master.m3u8"], cwd=folder, check=True)
+    return folder / "master.m3u8"
