@@ -45,7 +45,12 @@ def packaged(folder: Path, name: str, *args: str, gop_s: int = 2, **facts: Any) 
         start, size = sum(segment.ticks for segment in segments), path.stat().st_size
         with path.open("rb") as file:
             segment, found = measure.measure_segment(
-                file, index=index, name=path.name, size_bytes=size, start=start, video=kind == "video"
+                file,
+                index=index,
+                name=path.name,
+                size_bytes=size,
+                start=start,
+                codec="h264" if kind == "video" else None,
             )
         segments.append(segment)
         keys += found

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from vod_operators.media.models import Model
+from vod_operators.media.base import Model
 
 Seconds = Annotated[Fraction, Field()]
 
