@@ -1,6 +1,6 @@
 # Everything a person needs, by name. Each target prepares .venv first, once.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down test test-exact test-faults test-browser test-docker check lock clean
+.PHONY: help venv demo up down test test-exact test-faults test-fleet test-browser test-docker check lock schemas clean
 MAKEFLAGS += --no-print-directory
 
 # Reach the recipes through the environment: a path with spaces or quotes needs no care there.
@@ -32,6 +32,9 @@ test-exact: venv  ## every strange source, frame by frame, and the seams: EXACT_
 test-faults: venv  ## kill -9 at 100 moments, bad S3, damage, 50 at once: FAULTS_RUNS=n FAULTS_OUTAGE_S=n FAULTS_REPORT=file
 	.venv/bin/python -m pytest -m 'faults or not faults' -o log_cli=false tests/faults
 
+test-fleet: venv  ## a backfill that is killed and repeated, 20 videos with 2 slots: FAULTS_REPORT=file
+	.venv/bin/python -m pytest -m 'fleet or not fleet' -o log_cli=false tests/fleet
+
 test-browser: up  ## a person's way through the UI, in a Chromium that this machine has
 	.venv/bin/python -m pip install -q 'playwright>=1.50'
 	.venv/bin/python -m pytest -m browser tests/browser
@@ -48,6 +51,9 @@ lock: venv  ## write requirements.lock anew, keeping its versions: make lock [UP
 	UV_PYTHON_DOWNLOADS=never .venv/bin/uv pip compile --universal --python-version 3.10 --generate-hashes \
 		--no-emit-index-url --no-annotate --no-header --quiet $(UPGRADE) \
 		--extra test --extra postgres --output-file requirements.lock pyproject.toml
+
+schemas: venv  ## write docs/schemas anew: of video.json and of the callback
+	.venv/bin/python -m vod_operators.operators.schemas docs/schemas
 
 clean: down  ## remove the environment, the local Airflow with all it made, and caches
 	rm -rf .venv .venv.lock .airflow .mypy_cache .ruff_cache .pytest_cache build dist

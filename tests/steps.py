@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -39,7 +40,10 @@ class Steps:
         now = datetime.datetime.now(datetime.timezone.utc)
         run = SimpleNamespace(dag_id="vod_transcode", run_id=run_id, start_date=now)
         ti = SimpleNamespace(try_number=1, get_task_states=lambda **_: {})
-        self.context: Any = {"dag_run": run, "ti": ti, "task_instance": ti, "run_id": run_id}
+        events = defaultdict[Any, SimpleNamespace](SimpleNamespace)
+        self.context: Any = {
+            "dag_run": run, "ti": ti, "task_instance": ti, "run_id": run_id, "outlet_events": events
+        }  # fmt: skip
 
     def run(self, until: str = "release", *, clears: int = 0) -> None:
         """All steps up to that one.

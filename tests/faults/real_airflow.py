@@ -104,7 +104,7 @@ class RealAirflow:
         with (self.home / "logs" / f"{name}.log").open("wb") as log:
             self.units[name] = subprocess.Popen(
                 [sys.executable, str(UNIT), *argv],
-                env=self._environment(),
+                env=self.environment(),
                 cwd=self.home,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -112,7 +112,8 @@ class RealAirflow:
                 start_new_session=True,
             )
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """Of the components; also for Airflow's command line."""
         inherited = {
             name: value
             for name, value in os.environ.items()

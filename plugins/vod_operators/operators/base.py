@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +16,7 @@ from airflow.sdk import BaseOperator, Context, get_current_context
 from vod_operators.errors import InvalidInputError, ToolError
 from vod_operators.media import probe
 from vod_operators.media.models import Timeline
+from vod_operators.operators import telemetry
 from vod_operators.operators.job import Job
 from vod_operators.operators.webhook import Event, EventKind, deliver, event_id
 from vod_operators.runners.base import Runner, output
@@ -91,6 +93,25 @@ class VodBaseOperator(BaseOperator):
         from airflow.providers.docker.hooks.docker import DockerHook  # here, because it takes 0.4 s
 
         return DockerHook(docker_conn_id=None, base_url=self.settings.docker_url).api_client
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What the step's log line tells besides: numbers and names, put there by ``execute``."""
+        return {}
+
+    def post_execute(self, context: Any, result: Any = None) -> None:
+        """Write the log line of a step that went well. That of one that failed is the retry policy's."""
+        instance = context["ti"]
+        begun = instance.start_date
+        telemetry.log_step(
+            "step done",
+            step=instance.task_id,
+            item=getattr(instance, "rendered_map_index", None),
+            run=self.run_name(context),
+            attempt=instance.try_number,
+            wall_s=round((datetime.now(timezone.utc) - begun).total_seconds(), 3) if begun else None,
+            **self.facts,
+        )
 
     def on_kill(self) -> None:
         """End the media tool; called within the task's process when Airflow stops it."""
@@ -192,6 +213,7 @@ class VodBaseOperator(BaseOperator):
         """The job at ``plan_uri``, with the video's claim held."""
         with checkpoint.relying_on(self.temp, plan_uri, step="prepare"):
             job = checkpoint.read_document(self.temp, plan_uri, Job)
+        self.facts["video_id"] = job.plan.video_id
         self.hold_claim(context, job.plan.video_id)
         return job
 

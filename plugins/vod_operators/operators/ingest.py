@@ -15,6 +15,7 @@ from vod_operators.errors import CorruptObjectError, InvalidInputError
 from vod_operators.media.plan import fingerprint
 from vod_operators.media.presets.catalog import load_preset
 from vod_operators.media.presets.model import Preset
+from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.priority import BULK_DAG_ID
 from vod_operators.operators.runs import ask_for_run
@@ -72,6 +73,7 @@ class VodRequestVideosOperator(VodBaseOperator):
                 became = self._ask(context, video_id, found, preset)
             self.note(report, became, found.uri, video_id)
         self.log.info("%s", report.counts)
+        self.facts["sources"] = report.counts
         if missing := report.counts.get(MISSING):
             raise InvalidInputError(
                 f"videos: {missing} of them do not exist, the log tells which; all others were asked for"
@@ -117,7 +119,10 @@ class VodRequestVideosOperator(VodBaseOperator):
         what = fingerprint(found.uri, found.version, preset)
         run_id = f"vod.{video_id}.{preset.name}.{what}"
         conf = {"video_id": video_id, "source": found.uri, "preset": preset.name}
-        return ask_for_run(context, BULK_DAG_ID, run_id, conf)
+        answer = ask_for_run(context, BULK_DAG_ID, run_id, conf)
+        if answer != "running":
+            telemetry.count("vod.asked")
+        return answer
 
 
 MISSING = "does not exist"

@@ -12,8 +12,10 @@ from vod_operators.errors import CorruptObjectError
 from vod_operators.media import hls, measure
 from vod_operators.media.plan import fingerprint
 from vod_operators.media.track import Track
+from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.job import Job
+from vod_operators.operators.published import PUBLISHED, event_facts
 from vod_operators.operators.result import RenditionResult, SourceFacts, Timings, VideoResult
 from vod_operators.operators.stable import IMMUTABLE, JSON_TYPE, PLAYLIST_TYPE, point_to
 from vod_operators.storage import checkpoint, claim
@@ -32,7 +34,7 @@ class VodPublishOperator(VodBaseOperator):
     template_fields: Sequence[str] = ("plan",)
 
     def __init__(self, *, plan: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**({"outlets": [PUBLISHED]} | kwargs))
         self.plan = plan
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -71,7 +73,20 @@ class VodPublishOperator(VodBaseOperator):
         # Here already, because whoever clears only this task does not clear the teardown.
         claim.release(self.temp, claimed, owner=self.run_name(context))
         self.log.info("published %s", keys.playlist)
-        return result.model_dump(mode="json") | {"playlist": keys.playlist}
+        told = result.model_dump(mode="json") | {"playlist": keys.playlist}
+        self._tell(context, told)
+        return told
+
+    def _tell(self, context: Context, result: dict[str, Any]) -> None:
+        facts, timings = event_facts(result), result["timings"]
+        # Airflow updates the asset when this task has succeeded, and with it whatever follows it.
+        context["outlet_events"][PUBLISHED].extra = facts
+        self.facts.update(facts)
+        telemetry.count("vod.published")
+        telemetry.count("vod.source_bytes", result["source"]["size_bytes"])
+        telemetry.count("vod.published_bytes", facts["size_bytes"])
+        if timings["wall_s"] is not None:
+            telemetry.timing("vod.time_to_publish", timings["wall_s"])
 
     def _load_tracks(self, job: Job) -> list[Track]:
         """The tracks as measured, each with every object it names in its place."""

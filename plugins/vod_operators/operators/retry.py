@@ -38,6 +38,7 @@ from vod_operators.errors import (
     ToolOverdueError,
     VodError,
 )
+from vod_operators.operators import telemetry
 from vod_operators.operators.webhook import Failure
 
 RETRIES = 6
@@ -113,6 +114,20 @@ class VodRetryPolicy(RetryPolicy):
             reason = f"failed twice in the same way, so it is not tried again: {reason}"
             _LOG.error("%s", reason)
         _leave_behind(reason, context)
+        again = kind != "permanent" and try_number <= max_tries
+        telemetry.count(f"vod.failures.{kind}", error=type(exception).__name__)
+        if again:
+            telemetry.count("vod.retries")
+        telemetry.log_step(
+            "step failed",
+            step=context["ti"].task_id if context else None,
+            item=getattr(context["ti"], "rendered_map_index", None) if context else None,
+            attempt=try_number,
+            kind=kind,
+            error=type(exception).__name__,
+            reason=reason,
+            again=again,
+        )
         if kind == "permanent":
             return RetryDecision.fail(reason)
         # Of this life of the task: a clear grants it all its retries again.

@@ -14,6 +14,7 @@ from vod_operators.media import ffmpeg
 from vod_operators.media.damage import NOTHING_DECODED, complaints, in_words, nothing_decoded
 from vod_operators.media.isobmff import Part, first_sample, join, read_fragments, starts_with_idr
 from vod_operators.media.models import Chunk, Plan, Rendition, Timeline
+from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.job import Job
 from vod_operators.storage import checkpoint
@@ -75,9 +76,21 @@ class VodTranscodeChunkOperator(VodBaseOperator):
                 "speed": round(media_s / seconds, 3),
                 "damage": damage,
             }
-            return checkpoint.save(
-                self.temp, keys.marker(chunk.name), Marker(objects=stored, facts=facts)
-            ).facts
+            saved = checkpoint.save(self.temp, keys.marker(chunk.name), Marker(objects=stored, facts=facts))
+            self._measured(media_s, seconds, chunk, stored)
+            return saved.facts
+
+    def _measured(self, media_s: float, seconds: float, chunk: Chunk, stored: dict[str, Stored]) -> None:
+        self.facts.update(
+            chunk=chunk.index,
+            frames=chunk.frames,
+            speed=round(media_s / seconds, 3),
+            bytes=sum(item.size_bytes for item in stored.values()),
+        )
+        telemetry.count("vod.chunks")
+        telemetry.count("vod.media_seconds", media_s)
+        telemetry.count("vod.encode_seconds", seconds)
+        telemetry.gauge("vod.encode_speed", media_s / seconds)
 
     def _needed_bytes(self, job: Job, chunk: Chunk, source: Stored) -> float:
         """At most: each rendition as large as its rate control lets it become."""

@@ -1,0 +1,68 @@
+"""What a deployment can watch: metrics through Airflow's StatsD or OpenTelemetry, a log line for each step.
+
+The names are Airflow's with its prefix: ``airflow.vod.chunks``. What has a class has it in its name, because
+plain StatsD drops tags. How long tasks wait for a slot is Airflow's own ``task.scheduled_duration``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+METRICS: Mapping[str, tuple[str, str]] = {
+    "vod.chunks": ("counter", "chunks encoded; not those that were found again"),
+    "vod.media_seconds": ("counter", "seconds of media in those chunks"),
+    "vod.encode_seconds": ("counter", "seconds of a worker's time for them"),
+    "vod.encode_speed": ("gauge", "times real time, of the last chunk"),
+    "vod.published": ("counter", "videos published"),
+    "vod.source_bytes": ("counter", "size of their sources"),
+    "vod.published_bytes": ("counter", "size of their segments"),
+    "vod.time_to_publish": ("timer", "from the run's start to its publication"),
+    "vod.retries": ("counter", "tries that failed and are made again"),
+    "vod.failures.permanent": ("counter", "tries that failed for good: a bad request or source, lost work"),
+    "vod.failures.temporary": (
+        "counter",
+        "tries that failed for want of a store, the network, memory, disk",
+    ),
+    "vod.failures.repeatable": ("counter", "tries that failed by a tool's exit code, a wrong output, a bug"),
+    "vod.asked": ("counter", "runs asked for by ingest and re-encoding"),
+}
+"""Name -> kind and meaning. The table in docs/deployment.md is checked against it."""
+
+_LOG = logging.getLogger(__name__)
+
+
+def count(name: str, number: float = 1, **tags: str) -> None:
+    """Add to a counter."""
+    _send("counter", name, lambda stats: stats.incr(name, round(number), tags=tags or None))
+
+
+def gauge(name: str, value: float, **tags: str) -> None:
+    """Set a gauge."""
+    _send("gauge", name, lambda stats: stats.gauge(name, value, tags=tags or None))
+
+
+def timing(name: str, seconds: float, **tags: str) -> None:
+    """One more measurement of a duration."""
+    _send("timer", name, lambda stats: stats.timing(name, timedelta(seconds=seconds), tags=tags or None))
+
+
+def log_step(event: str, **facts: Any) -> None:
+    """The line of a step: in a task's log a JSON object with these keys."""
+    structlog.get_logger("vod").info(
+        event, **{key: value for key, value in facts.items() if value is not None}
+    )
+
+
+def _send(kind: str, name: str, send: Callable[[Any], None]) -> None:
+    assert METRICS[name][0] == kind
+    from airflow.sdk.observability import stats
+
+    try:
+        send(stats)
+    except Exception as error:  # whatever the backend says: a figure is not worth a video
+        _LOG.warning("metric %s was not sent: %s", name, error)
