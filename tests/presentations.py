@@ -7,8 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from tools import FFMPEG, FFPROBE, generate
-from vod_operators.media import ffmpeg, hls, measure, probe
+from tools import FFMPEG, generate
+from vod_operators.media import ffmpeg, hls, measure
 from vod_operators.media.track import KeyFrame, Segment, Track
 from vod_operators.runners.tools import Tools
 
@@ -54,21 +54,13 @@ def packaged(folder: Path, name: str, *args: str, gop_s: int = 2, **facts: Any) 
             )
         segments.append(segment)
         keys += found
-    (place / "probe.mp4").write_bytes(
-        (place / "init.mp4").read_bytes() + (place / "seg-00001.m4s").read_bytes()
-    )
-    described = subprocess.run(
-        probe.probe(FFPROBE, "probe.mp4"), cwd=place, check=True, stdout=subprocess.PIPE, text=True
-    )
-    (place / "probe.mp4").unlink()
     track = Track(
         name=name,
         kind=kind,
-        init_bytes=(place / "init.mp4").stat().st_size,
         segments=tuple(segments),
         key_frames=tuple(keys),
         frame_rate=Fraction(25) if kind == "video" else None,
-        **probe.track_facts(described.stdout),
+        **measure.init_facts((place / "init.mp4").read_bytes()),
         **facts,
     )
     (place / "index.m3u8").write_text(hls.media_playlist(track, TARGET_S), "utf-8")

@@ -12,7 +12,7 @@ import m3u8
 import pytest
 
 from vod_operators.errors import VerificationError
-from vod_operators.media import ffmpeg, hls, measure, probe
+from vod_operators.media import ffmpeg, hls, measure
 from vod_operators.media.isobmff import read_fragments
 from vod_operators.media.models import (
     AudioRendition,
@@ -154,20 +154,13 @@ def track(folder: Path) -> Track:
         segments.append(segment)
         keys += found
         start += segment.ticks
-    (folder / "probe.mp4").write_bytes(
-        (folder / "init.mp4").read_bytes() + (folder / segments[0].name).read_bytes()
-    )
-    described = subprocess.run(
-        probe.probe(TOOLS.ffprobe, "probe.mp4"), cwd=folder, check=True, stdout=subprocess.PIPE, text=True
-    )
     return Track(
         name="360p",
         kind="video",
-        init_bytes=(folder / "init.mp4").stat().st_size,
         segments=tuple(segments),
         key_frames=tuple(keys),
         frame_rate=Fraction(25),
-        **probe.track_facts(described.stdout),
+        **measure.init_facts((folder / "init.mp4").read_bytes()),
     )
 
 

@@ -78,7 +78,15 @@ def test_a_name_is_not_a_path(tmp_path: Path) -> None:
         (mine({**RUNG, "crf": 52}), "ladders.0: Value error, 540p: crf: libx264 goes to 51"),
         (mine({**RUNG, "width": 961}), "ladders.0.rungs.0.width: Input should be a multiple of 2"),
         (mine({**RUNG, "tune": "film"}), "ladders.0.rungs.0.tune: Extra inputs are not permitted"),
-        (mine(encoder="x264"), "ladders.0.encoder: Input should be 'libx264'"),
+        (
+            mine(encoder="x264"),
+            "ladders.0.encoder: Input should be 'libx264', 'libx265', 'libsvtav1' or 'h264_nvenc'",
+        ),
+        (
+            mine({**RUNG, "crf": 22.5}, encoder="libsvtav1", encoder_preset="8"),
+            "540p: crf: libsvtav1 knows whole",
+        ),
+        (mine({**RUNG, "profile": "high"}, encoder="libx265"), "540p: profile: only H.264 has a choice"),
         (
             mine(encoder_preset="quick"),
             "ladders.0: Value error, encoder_preset: 'quick' is not one of libx264's: ultrafast, superfast, ",

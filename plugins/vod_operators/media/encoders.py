@@ -1,7 +1,9 @@
 """The encoders that a ladder may name: what each can do, and what ffmpeg tells it.
 
-Whatever the encoder: key frames on the GOP grid only, no bitrate above the cap, headers that do not depend
-on the content, and the same bytes for the same frames on every host.
+Whatever the encoder: key frames on the GOP grid only, so that all renditions agree on them; no bitrate
+above the cap; headers that do not depend on the content, because every chunk shares the first one's init
+segment; and the same bytes for the same frames on every host. So each software encoder has one thread: with
+more, its rate control depends on how far each of them is. Renditions and chunks are the threads.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from vod_operators.media.models import Rendition
 
-EncoderName = Literal["libx264"]
+EncoderName = Literal["libx264", "libx265", "libsvtav1", "h264_nvenc"]
 
 Codec = Literal["h264", "hevc", "av1"]
 
@@ -26,42 +28,96 @@ class Encoder:
     lookahead: Mapping[str, int]
     """Its presets, from the quickest on, and how many frames each looks ahead."""
     max_crf: int
+    whole_crf: bool = False
+    """Whether it knows no steps between whole numbers."""
+    min_side: int = 2
+    """The shortest side of a picture that it takes."""
     bit_depths: tuple[int, ...] = (8,)
+    hardware: bool = False
+    """Whether it needs a device that a host may lack."""
 
+
+NVENC_LOOKAHEAD = 20
+"""Frames; what NVIDIA advises for quality (10 to 20)."""
 
 ENCODERS: Mapping[EncoderName, Encoder] = {
     "libx264": Encoder(
         codec="h264",
+        # ``rc-lookahead``
         lookahead={
             "ultrafast": 0, "superfast": 0, "veryfast": 10, "faster": 20, "fast": 30, "medium": 40,
             "slow": 50, "slower": 60, "veryslow": 60,
         },
         max_crf=51,
     ),
+    "libx265": Encoder(
+        codec="hevc",
+        # ``rc-lookahead``
+        lookahead={
+            "ultrafast": 5, "superfast": 10, "veryfast": 15, "faster": 15, "fast": 15, "medium": 20,
+            "slow": 25, "slower": 40, "veryslow": 40,
+        },
+        max_crf=51,
+        min_side=16,
+        bit_depths=(8, 10),
+    ),
+    "libsvtav1": Encoder(
+        codec="av1",
+        # What comes after a GOP changes nothing in it: with 0 and with 50 frames more its bytes are the same.
+        lookahead={str(preset): 0 for preset in range(13, 2, -1)},
+        max_crf=63,
+        whole_crf=True,
+        bit_depths=(8, 10),
+    ),
+    "h264_nvenc": Encoder(
+        codec="h264",
+        lookahead={f"p{preset}": NVENC_LOOKAHEAD for preset in range(1, 8)},
+        max_crf=51,
+        # NVIDIA's least is 145 x 49.
+        min_side=146,
+        hardware=True,
+    ),
 }  # fmt: skip
 
 
 def profile_of(encoder: EncoderName, bit_depth: int) -> str:
     """The profile of what an encoder makes, if a rung names none."""
-    return "high" if ENCODERS[encoder].codec == "h264" else "main"
+    codec = ENCODERS[encoder].codec
+    return {"h264": "high", "hevc": "main10" if bit_depth == 10 else "main", "av1": "main"}[codec]
 
 
 def encoder_options(rendition: Rendition, gop_frames: int) -> dict[str, str | int]:
-    """What an output's video encoder is told, by ffmpeg's option names."""
+    """What an output's video encoder is told, by ffmpeg's option names.
+
+    :param gop_frames: from one IDR picture to the next.
+    """
+    own: dict[str, str | int]
     options: dict[str, str | int] = {
         "c": rendition.encoder,
         "preset": rendition.encoder_preset,
-        "crf": f"{rendition.crf:g}",
         "maxrate": rendition.max_bitrate_bps,
         "bufsize": rendition.buffer_bits,
         "g": gop_frames,
-        "profile": rendition.profile,
-        "keyint_min": gop_frames,
-        # With more threads x264's rate control depends on how far each of them is: no two encodes of the
-        # same frames would be the same, on two hosts least of all. Renditions and chunks are the threads.
-        "threads": 1,
-        "sc_threshold": 0,  # key frames on the grid only, so that all renditions agree on them
-        # Headers must not depend on the content: every chunk shares the first one's init segment.
-        "x264-params": "stitchable=1",
     }
-    return options
+    crf = f"{rendition.crf:g}"
+    match rendition.encoder:
+        case "libx264":
+            own = {"crf": crf, "profile": rendition.profile, "keyint_min": gop_frames, "threads": 1,
+                   "sc_threshold": 0, "x264-params": "stitchable=1"}  # fmt: skip
+        case "libx265":
+            own = {
+                "crf": crf,
+                "profile": rendition.profile,
+                "keyint_min": gop_frames,
+                "tag": "hvc1",  # parameter sets in the init segment only (Apple 1.10)
+                "x265-params": "pools=none:frame-threads=1:wpp=0:scenecut=0:open-gop=0:high-tier=0:info=0:"
+                "log-level=error",
+            }
+        case "libsvtav1":
+            # By itself it exceeds its cap by up to a half.
+            own = {"crf": crf, "svtav1-params": "lp=1:scd=0:irefresh-type=2:mbr-overshoot-pct=0"}
+        case "h264_nvenc":
+            own = {"rc": "vbr", "cq": crf, "b": 0, "profile": rendition.profile, "bf": 3,
+                   "rc-lookahead": NVENC_LOOKAHEAD, "no-scenecut": 1, "strict_gop": 1, "forced-idr": 1,
+                   "spatial-aq": 1}  # fmt: skip
+    return options | own

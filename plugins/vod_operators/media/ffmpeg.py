@@ -285,6 +285,14 @@ def list_codecs(tool: str) -> Argv:
     return [tool, "-hide_banner", "-loglevel", "error", "-codecs"]
 
 
+def try_encoder(tool: str, rendition: Rendition) -> Argv:
+    """Encode one black frame as that rendition, and keep nothing: whether this host's ffmpeg can."""
+    black = ffmpeg.input(f"color=black:s={rendition.width}x{rendition.height}:r=25", format="lavfi")["v:0"]
+    options = {f"{name}:v": value for name, value in encoder_options(rendition, 50).items()}
+    picture = black.filter("format", filters.PIXEL_FORMATS[rendition.bit_depth])
+    return _argv(tool, picture.output("pipe:1", format="null", frames=1, **options))
+
+
 def decode_beginning(tool: str, source: str) -> Argv:
     """Decode some pictures of a file, for what the decoder says of them."""
     out = ffmpeg.input(source, **LOCAL_ONLY)["v:0"].output("pipe:1", format="null", frames=40)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from vod_operators.errors import VerificationError
+from vod_operators.media.check.mp4 import read_init
 from vod_operators.media.encoders import Codec
 from vod_operators.media.isobmff import first_sample, read_fragments, starts_with_idr
 from vod_operators.media.models import AudioRendition, Plan, Rendition
@@ -20,6 +21,17 @@ def target_duration_s(plan: Plan) -> int:
     """The one target duration of all tracks (Apple 8.2): a segment and an audio frame, rounded."""
     longest = plan.segment_frames / plan.frame_rate + Fraction(AAC_FRAME, 44_100)
     return max(1, int(longest + Fraction(1, 2)))
+
+
+def init_facts(data: bytes) -> dict[str, Any]:
+    """What an init segment's parameter sets say of its one track, as fields of ``Track``."""
+    _, tracks = read_init(data)
+    (track,) = tracks.values()
+    told = track.format
+    facts: dict[str, Any] = {"codecs": told.codecs, "timescale": track.timescale, "init_bytes": len(data)}
+    if told.kind == "video":
+        return facts | {"width": told.width, "height": told.height}
+    return facts | {"channels": told.channels, "sample_rate": told.sample_rate}
 
 
 def measure_segment(

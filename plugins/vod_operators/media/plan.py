@@ -134,6 +134,8 @@ def _climb(ladder: Ladder, source: Source, video: VideoStream) -> list[Rendition
 
     If the source is smaller than every rung, or clearly larger than the largest one it fills, the
     next rung is made at the source's own size.
+
+    :raises InvalidInputError: all of it is smaller than the encoder can do.
     """
     wanted = [rung for rung in ladder.rungs if meets(rung.when, source)] or [ladder.rungs[0]]
     filled = [rung for rung in wanted if _scale(video, rung) <= NEARLY_FULL]
@@ -146,7 +148,14 @@ def _climb(ladder: Ladder, source: Source, video: VideoStream) -> list[Rendition
             or own_size.width * own_size.height >= SOURCE_SIZE_GAIN * made[-1].width * made[-1].height
         ):
             made.append(own_size)
-    return made
+    least = ENCODERS[ladder.encoder].min_side
+    large_enough = [rendition for rendition in made if min(rendition.width, rendition.height) >= least]
+    if not large_enough:
+        raise InvalidInputError(
+            f"source: its picture of {made[-1].width}x{made[-1].height} is too small for {ladder.encoder}, "
+            f"which needs {least} on each side; ask for a preset with another encoder"
+        )
+    return large_enough
 
 
 def plan_audio(source: Source, preset: Preset) -> tuple[AudioRendition, ...]:

@@ -111,18 +111,6 @@ def parse_probe(text: str, *, size_bytes: int, without: Collection[int] = ()) ->
     )
 
 
-def track_facts(text: str) -> dict[str, Any]:
-    """What ffprobe printed of one of our own tracks, as fields of ``track.Track``."""
-    stream = json.loads(text)["streams"][0]
-    facts: dict[str, Any] = {
-        "codecs": stream["mime_codec_string"],
-        "timescale": Fraction(stream["time_base"]).denominator,
-    }
-    if stream["codec_type"] == "video":
-        return facts | {"width": stream["width"], "height": stream["height"]}
-    return facts | {"channels": stream["channels"], "sample_rate": int(stream["sample_rate"])}
-
-
 def _is_sound(stream: dict[str, Any]) -> bool:
     return (
         stream.get("codec_type") == "audio"

@@ -17,6 +17,7 @@ from vod_operators.media.models import Plan, Source
 from vod_operators.media.plan import PLAN_VERSION, fingerprint, make_plan
 from vod_operators.media.presets.catalog import load_preset
 from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.encoding import require_encoders
 from vod_operators.operators.inspection import inspect
 from vod_operators.operators.job import Job
 from vod_operators.operators.source import place_for_probing
@@ -80,6 +81,7 @@ class VodPrepareOperator(VodBaseOperator):
             chunk_seconds=chunk_seconds or self.settings.chunk_seconds,
             chunk_seconds_is_asked=chunk_seconds is not None,
         )
+        self._require_encoders(plan)
         keys, job = self._store(plan, found)
         self.log.info("%s: %s", self.video_id, ", ".join(r.label for r in plan.renditions) or "no renditions")
         self.tell_cms(context, self.callback_url, "started", self.video_id, limit_s=STARTED_LIMIT_S)
@@ -103,6 +105,13 @@ class VodPrepareOperator(VodBaseOperator):
         if not self.settings.accept_unsafe_store:
             for uri in (self.settings.temp_uri, self.settings.results_uri):
                 require_conditional_writes(uri, self.settings.aws_conn_id)
+
+    def _require_encoders(self, plan: Plan) -> None:
+        """All hosts have the same ffmpeg, but only those that encode may have a GPU: if those are others
+        than this one, the encoding tasks ask."""
+        require_encoders(self.runner, self.tools.ffmpeg, plan.renditions, hardware=False)
+        if self.queue == self.settings.transcode_queue:
+            require_encoders(self.runner, self.tools.ffmpeg, plan.renditions, hardware=True)
 
     def _find_source(self) -> ObjectInfo:
         found = self.storage(self.source).stat(self.source)

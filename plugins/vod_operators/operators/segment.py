@@ -12,7 +12,6 @@ from airflow.sdk import Context
 from vod_operators.errors import VerificationError
 from vod_operators.media import ffmpeg, hls, measure
 from vod_operators.media.models import AudioRendition
-from vod_operators.media.probe import track_facts
 from vod_operators.media.track import KeyFrame, Segment, Track
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.job import Job
@@ -116,21 +115,15 @@ class VodSegmentHlsOperator(VodBaseOperator):
             start += segment.ticks
         if not segments:
             raise VerificationError(f"{name}: the packager wrote no segment")
-        # An init segment alone names the codec; with one segment behind it any probe reads it.
-        sample = folder / "probe.mp4"
-        sample.write_bytes((folder / "init.mp4").read_bytes() + files[0].read_bytes())
-        facts = track_facts(self.run_probe("probe.mp4", folder))
-        sample.unlink()
         described: dict[str, Any] = {"frame_rate": job.plan.frame_rate}
         if audio:
             described = {"language": audio.language, "title": audio.title, "default": audio.default}
         return Track(
             name=name,
             kind="audio" if audio else "video",
-            init_bytes=(folder / "init.mp4").stat().st_size,
             segments=tuple(segments),
             key_frames=tuple(key_frames),
-            **facts,
+            **measure.init_facts((folder / "init.mp4").read_bytes()),
             **described,
         )
 

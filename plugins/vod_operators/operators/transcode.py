@@ -16,6 +16,7 @@ from vod_operators.media.isobmff import Part, first_sample, join, read_fragments
 from vod_operators.media.models import Chunk, Plan, Rendition, Timeline
 from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.encoding import require_encoders
 from vod_operators.operators.job import Job
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
@@ -54,6 +55,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
         split = [job.source_keys.marker(chunk.name), job.source_keys.marker("split")]
         # The whole split's marker: if the chunk's own is lost, clearing the split would not write it again.
         source = checkpoint.require(self.temp, split[1], step="split")
+        require_encoders(self.runner, self.tools.ffmpeg, job.plan.renditions, hardware=True)
         begin = time.monotonic()
         with self.scratch(self._needed_bytes(job, chunk, source.objects[chunk.name])) as folder:
             with checkpoint.relying_on(self.temp, *split, step="split"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +11,10 @@ Position = Callable[[], object]
 
 Line = Callable[[str], None]
 """Takes one line of the tool's stdout, without its end."""
+
+ENVIRONMENT: Mapping[str, str] = {"SVT_LOG": "1"}
+"""What every tool is told besides its task's own environment: SVT-AV1 writes its settings to stderr, whatever
+ffmpeg's log level, and would push out what a decoder says of damage. Errors it still tells."""
 
 STDERR_LINES = 40
 """How many of the last lines of stderr an error carries."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vod_operators.errors import EngineError, InvalidInputError
+from vod_operators.runners.base import ENVIRONMENT
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -67,6 +68,7 @@ def create(api: APIClient, wanted: Container, argv: Sequence[str], folder: Path)
         working_dir=str(folder),
         stdin_open=True,
         network_disabled=True,
+        environment=dict(ENVIRONMENT),
         labels={LABEL + key: value for key, value in {**wanted.labels, **_me()}.items()},
         # Nothing asks for the image's own idea of health, and a probe is a process each time.
         healthcheck={"test": ["NONE"]},

@@ -22,7 +22,7 @@ from vod_operators.errors import (
     ToolOverdueError,
     ToolStalledError,
 )
-from vod_operators.runners.base import STDERR_LINES, Line, Position
+from vod_operators.runners.base import ENVIRONMENT, STDERR_LINES, Line, Position
 from vod_operators.runners.watch import Moved, Watch
 
 _PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
@@ -78,6 +78,7 @@ class LocalRunner:
             process = subprocess.Popen(
                 list(argv),
                 cwd=folder,
+                env={**os.environ, **ENVIRONMENT},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

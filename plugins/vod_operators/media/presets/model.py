@@ -78,6 +78,8 @@ class Ladder(Model):
         for rung in self.rungs:
             if rung.crf > encoder.max_crf:
                 raise ValueError(f"{rung.name}: crf: {self.encoder} goes to {encoder.max_crf}")
+            if encoder.whole_crf and rung.crf % 1:
+                raise ValueError(f"{rung.name}: crf: {self.encoder} knows whole numbers only")
             if rung.profile is not None and encoder.codec != "h264":
                 raise ValueError(f"{rung.name}: profile: only H.264 has a choice")
         sizes = [rung.width * rung.height for rung in self.rungs]

@@ -1,0 +1,43 @@
+"""Can this host encode what is planned? Asked by encoding one frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError
+from vod_operators.media import ffmpeg
+from vod_operators.media.encoders import ENCODERS
+from vod_operators.media.models import Rendition
+from vod_operators.runners.base import Runner
+
+
+def require_encoders(runner: Runner, tool: str, renditions: tuple[Rendition, ...], *, hardware: bool) -> None:
+    """Encode a frame with each encoder that is needed.
+
+    :param hardware: ask those that need a device, which a host may lack; else only the others.
+    :raises InvalidInputError: one of them cannot be opened on this host.
+    """
+    first = {rendition.encoder: rendition for rendition in reversed(renditions)}
+    for encoder, rendition in first.items():
+        if ENCODERS[encoder].hardware == hardware:
+            _try(runner, tool, rendition)
+
+
+def _try(runner: Runner, tool: str, rendition: Rendition) -> None:
+    try:
+        runner.run(ffmpeg.try_encoder(tool, rendition), folder=Path("/"))
+    except ToolKilledError:
+        raise
+    except ToolError as error:
+        if error.lacks_means:
+            raise
+        said = next((line for line in error.stderr_tail.splitlines() if line.strip()), error.describe())
+        needs = (
+            "let VOD_TRANSCODE_QUEUE name hosts with a GPU and its driver"
+            if ENCODERS[rendition.encoder].hardware
+            else "let VOD_FFMPEG name an ffmpeg that has it"
+        )
+        raise InvalidInputError(
+            f"preset: {rendition.encoder} cannot encode on this host: {said}; {needs}, "
+            "or ask for another preset"
+        ) from error
