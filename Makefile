@@ -1,6 +1,6 @@
 # Everything a person needs, by name. Each target prepares .venv first, once.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down test test-exact test-faults test-fleet test-browser test-docker check lock schemas clean
+.PHONY: help venv demo up down test test-exact test-faults test-fleet test-browser test-players test-docker check lock schemas clean
 MAKEFLAGS += --no-print-directory
 
 # Reach the recipes through the environment: a path with spaces or quotes needs no care there.
@@ -38,6 +38,10 @@ test-fleet: venv  ## a backfill that is killed and repeated, 20 videos with 2 sl
 test-browser: up  ## a person's way through the UI, in a Chromium that this machine has
 	.venv/bin/python -m pip install -q 'playwright>=1.50'
 	.venv/bin/python -m pytest -m browser tests/browser
+
+test-players: venv  ## hls.js, shaka-player (npm) and Chromium play each preset: EXACT_CLIPS=folder PLAYERS_SHOTS=folder
+	.venv/bin/python -m pip install -q 'playwright>=1.50'
+	.venv/bin/python -m pytest -m players -o log_cli=false tests/players
 
 test-docker: venv  ## the Docker runner, in the engine of DOCKER_HOST: DOCKER_TEST_IMAGE=name (default vod-media)
 	.venv/bin/python -m pytest -m docker tests/runners tests/e2e

@@ -1,0 +1,174 @@
+"""Published videos behind the project's own edge, and a Chromium with players on another site.
+
+Needs `npm` and a Chromium (CHROMIUM names it, or `chromium` on PATH). `make test-players`
+installs playwright.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from players.session import Session
+from steps import Steps
+from tools import ROOT, configure
+
+HERE = Path(__file__).parent
+SHOTS = Path(os.environ.get("PLAYERS_SHOTS") or ROOT / "build" / "players")
+"""Not ``VOD_...``: the tests remove those variables from the environment."""
+
+
+PRESETS = ["h264"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == HERE:
+            item.add_marker(pytest.mark.players)
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """The players from npm, of the versions in package-lock.json."""
+    done = subprocess.run(
+        ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"],
+        cwd=HERE, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return HERE / "node_modules"
+
+
+class Server:
+    """An ASGI application on a free port of the loopback interface, in a thread."""
+
+    def __init__(self, app: Any) -> None:
+        import uvicorn
+
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+        self._thread = threading.Thread(target=self._server.run, args=([listener],), daemon=True)
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+
+
+@dataclass(frozen=True)
+class Film:
+    """A published video."""
+
+    folder: Path
+    url: str
+    """Of that folder at the edge."""
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where videos are published. ``PLAYERS_KEEP`` names a folder that is kept, so that the next run finds
+    its encodes done."""
+    kept = os.environ.get("PLAYERS_KEEP")
+    root = Path(kept) if kept else tmp_path_factory.mktemp("players")
+    (root / "results").mkdir(parents=True, exist_ok=True)
+    return root / "results"
+
+
+@pytest.fixture(scope="session")
+def edge(results: Path) -> Iterator[str]:
+    """The project's own edge, in front of the results."""
+    from vod_operators.edge.server import create_app
+
+    server = Server(create_app(results))
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def site(node_modules: Path) -> Iterator[str]:
+    """A site of somebody else, with a page that has the players: so that the edge's CORS is tried too."""
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+    from starlette.staticfiles import StaticFiles
+
+    pages = StaticFiles(directory=HERE / "page", html=True)
+    server = Server(
+        Starlette(routes=[Mount("/node_modules", StaticFiles(directory=node_modules)), Mount("/page", pages)])
+    )
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def publish(results: Path, edge: str) -> Callable[..., Film]:
+    """Publishes a source with the real operators, once in a session: ``publish(source, preset)``."""
+    films: dict[str, Film] = {}
+
+    def publish(source: Path, preset: str, **settings: str) -> Film:
+        video_id = "-".join([source.stem, preset])
+        if video_id not in films:
+            with pytest.MonkeyPatch.context() as patch:
+                root = results.parent
+                configure(
+                    patch,
+                    temp_uri=(root / "tmp").as_uri(),
+                    results_uri=results.as_uri(),
+                    work_dir=str(root / "work"),
+                    **settings,
+                )
+                steps = Steps(video_id=video_id, source=source.as_uri(), preset=preset, chunk_seconds=6)
+                steps.run(until="release")
+            films[video_id] = Film(results / video_id, f"{edge}/{video_id}")
+        return films[video_id]
+
+    yield publish
+    from vod_operators.settings import get_settings
+
+    get_settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    from playwright import sync_api as playwright
+
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    assert chromium, "no Chromium on PATH; set CHROMIUM to one"
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def watch(browser: Any, site: str, request: pytest.FixtureRequest) -> Iterator[Callable[..., Session]]:
+    """Opens a page with a player: ``watch("hls.js", url)``. An error in its console fails the test."""
+    sessions: list[Session] = []
+
+    def watch(player: str, url: str, **options: Any) -> Session:
+        shot = SHOTS / f"{request.node.name.replace('/', '-')}.png"
+        session = Session(browser.new_page(viewport={"width": 800, "height": 640}), shot)
+        sessions.append(session)
+        session.open(f"{site}/page/?player={player}", url, options)
+        return session
+
+    yield watch
+    for session in sessions:
+        session.close()
+    for session in sessions:
+        session.check_console()

@@ -1,0 +1,62 @@
+"""The source that players are tried with, and real ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from exact.clips import luma, media, run_ffmpeg, x264, yuv420p
+
+RATE = 25
+FRAMES = 350
+"""14 s: with chunks of one segment (6 s) it has two joins, and a last segment that is short."""
+
+JOINS = (150, 300)
+WIDTH, HEIGHT = 768, 432
+
+PITCHES = {"eng": 440, "fra": 1320}
+"""What is heard in each language, in Hz."""
+
+CUES = {
+    "eng": [(0.5, 2.0, "The first line"), (5.0, 7.0, "across a join"), (12.5, 13.5, "the last line")],
+    "fra": [(0.5, 2.0, "La première ligne"), (5.0, 7.0, "par-dessus un raccord"), (12.5, 13.5, "la fin")],
+}
+
+
+def film() -> Path:
+    """Numbered pictures; English in 5.1 and French in stereo, each of one pitch; subtitles in both."""
+
+    def build(path: Path) -> None:
+        pictures = yuv420p(luma(range(FRAMES), WIDTH, HEIGHT))
+        texts = []
+        for language, cues in CUES.items():
+            text = path.with_name(f"{language}.srt")
+            text.write_text(subrip(cues), "utf-8")
+            texts.append(text)
+        raw = ("-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{WIDTH}x{HEIGHT}", "-framerate", str(RATE))
+        tone = "sine=f={}:r=48000:d={},volume=12dB,"
+        english = tone.format(PITCHES["eng"], FRAMES / RATE) + "pan=5.1|c0=c0|c1=c0|c2=c0"
+        french = tone.format(PITCHES["fra"], FRAMES / RATE) + "aformat=channel_layouts=stereo"
+        run_ffmpeg(
+            *raw, "-i", "-", "-f", "lavfi", "-i", english, "-f", "lavfi", "-i", french,
+            "-i", str(texts[0]), "-i", str(texts[1]),
+            "-map", "0", "-map", "1", "-map", "2", "-map", "3", "-map", "4",
+            # Something for the encoders to do, so that renditions have different bitrates.
+            "-vf", "noise=c0_strength=12:c0_flags=t", *x264(),
+            "-c:a", "aac", "-b:a", "192k", "-c:s", "mov_text",
+            "-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=fra",
+            "-metadata:s:s:0", "language=eng", "-metadata:s:s:1", "language=fra",
+            "-disposition:a:0", "default", "-disposition:s:0", "default",
+            str(path), stdin=pictures,
+        )  # fmt: skip
+
+    return media("film.mp4", build, RATE, FRAMES, WIDTH, HEIGHT, PITCHES, CUES)
+
+
+def subrip(cues: list[tuple[float, float, str]]) -> str:
+    def clock(seconds: float) -> str:
+        return f"00:00:{seconds:06.3f}".replace(".", ",")
+
+    return "\n".join(
+        f"{number}\n{clock(start)} --> {clock(end)}\n{text}\n"
+        for number, (start, end, text) in enumerate(cues, start=1)
+    )

@@ -1,0 +1,166 @@
+// Three players behind one face: hls.js, shaka-player, and the browser's own.
+'use strict';
+
+class HlsJs {
+  async load(url, {bufferSeconds = 60} = {}) {
+    this.hls = new Hls({maxBufferLength: bufferSeconds, maxMaxBufferLength: bufferSeconds});
+    this.hls.on(Hls.Events.ERROR, (_, data) => {
+      const place = data.frag ? `${data.frag.type} ${data.frag.sn} of ${data.frag.level} ` : '';
+      const reason = place + (data.error && data.error.message || data.reason || '');
+      const name = {
+        [Hls.ErrorDetails.BUFFER_STALLED_ERROR]: 'stall',
+        [Hls.ErrorDetails.BUFFER_SEEK_OVER_HOLE]: 'gap',
+        [Hls.ErrorDetails.INTERNAL_ABORTED]: 'load-aborted',  // by a seek or a switch: no error
+        // hls.js reckons with composition offsets but not with the edit list that takes them up; so at 25 fps
+        // it takes a segment to end 80 ms later than it does, and wonders when it loads one that it has already.
+        [Hls.ErrorDetails.BUFFER_APPEND_NO_PROGRESS]: 'nothing-new',
+      }[data.details] || 'player-error';
+      watcher.happened(name, `${data.type} ${data.details} ${data.fatal ? 'fatal ' : ''}${reason}`);
+    });
+    const ready = new Promise((resolve, reject) => {
+      this.hls.once(Hls.Events.MANIFEST_PARSED, resolve);
+      this.hls.on(Hls.Events.ERROR, (_, data) => data.fatal && reject(new Error(`${data.details}`)));
+    });
+    this.hls.loadSource(url);
+    this.hls.attachMedia(video);
+    await within(30, ready, 'hls.js: manifest');
+    await within(30, firstPicture(), 'hls.js: first picture');
+  }
+
+  levels() {
+    return this.hls.levels.map((level, id) => ({id, width: level.width, height: level.height,
+                                                bandwidth: level.bitrate, codecs: level.codecSet,
+                                                active: id === this.hls.currentLevel}));
+  }
+
+  // Only this level from now on; buffered segments of others are played first, unless it is at once.
+  setLevel(id, atOnce) {
+    if (atOnce) this.hls.currentLevel = id;
+    else this.hls.nextLevel = id;
+  }
+
+  audios() {
+    return this.hls.audioTracks.map((track, id) => ({id, language: track.lang || '', name: track.name,
+                                                     channels: track.channels,
+                                                     active: id === this.hls.audioTrack}));
+  }
+
+  setAudio(id) { this.hls.audioTrack = id; }
+
+  texts() {
+    return this.hls.subtitleTracks.map((track, id) => ({id, language: track.lang || '', name: track.name}));
+  }
+
+  setText(id) {
+    this.hls.subtitleDisplay = true;
+    this.hls.subtitleTrack = id;
+  }
+}
+
+class Shaka {
+  async load(url, {bufferSeconds = 60, clearKeys = null} = {}) {
+    shaka.polyfill.installAll();
+    this.player = new shaka.Player();
+    this.player.addEventListener('error', event => watcher.happened('player-error', describe(event.detail)));
+    this.player.addEventListener('stalldetected', () => watcher.happened('stall'));
+    this.player.addEventListener('gapjumped', () => watcher.happened('gap'));
+    await this.player.attach(video);
+    this.player.configure({
+      abr: {enabled: false},
+      streaming: {bufferingGoal: bufferSeconds, rebufferingGoal: 0.5},
+      ...(clearKeys ? {drm: {clearKeys}} : {}),
+    });
+    try {
+      await within(30, this.player.load(url), 'shaka: manifest');
+      await within(30, firstPicture(), 'shaka: first picture');
+    } catch (error) {
+      throw new Error(describe(error));
+    }
+  }
+
+  tracks() {
+    return this.player.getVariantTracks();
+  }
+
+  levels() {
+    const active = this.tracks().find(track => track.active) || this.tracks()[0];
+    return this.tracks()
+      .filter(track => track.audioId === active.audioId)
+      .map(track => ({id: track.id, width: track.width, height: track.height, bandwidth: track.bandwidth,
+                      codecs: track.codecs, active: track.active}))
+      .sort((a, b) => a.bandwidth - b.bandwidth);
+  }
+
+  setLevel(id, atOnce) {
+    this.player.selectVariantTrack(this.tracks().find(track => track.id === id), atOnce, 0);
+  }
+
+  audios() {
+    return this.player.getAudioTracks().map((track, id) => ({id, language: track.language, name: track.label || '',
+                                                             channels: track.channelsCount, active: track.active}));
+  }
+
+  setAudio(id) { this.player.selectAudioTrack(this.player.getAudioTracks()[id], 0); }
+
+  texts() {
+    return this.player.getTextTracks().map(track => ({id: track.id, language: track.language,
+                                                      name: track.label || ''}));
+  }
+
+  setText(id) {
+    this.player.selectTextTrack(this.player.getTextTracks().find(track => track.id === id));
+  }
+
+  // The storyboard's cell for a time, as shaka-player reads the VTT.
+  async thumbnail(url, seconds) {
+    this.thumbnails = this.thumbnails || await this.player.addThumbnailsTrack(url, 'text/vtt');
+    const found = await this.player.getThumbnails(this.thumbnails.id, seconds);
+    return found && {uri: found.uris[0], x: found.positionX, y: found.positionY, width: found.width,
+                     height: found.height, start: found.startTime, duration: found.duration};
+  }
+}
+
+class Native {
+  async load(url) {
+    const ready = new Promise((resolve, reject) => {
+      video.addEventListener('loadedmetadata', resolve, {once: true});
+      video.addEventListener('error', () => reject(new Error(video.error.message)), {once: true});
+    });
+    video.src = url;
+    await within(30, ready, 'native: manifest');
+    await within(30, firstPicture(), 'native: first picture');
+  }
+
+  texts() {
+    return Array.from(video.textTracks, (track, id) => ({id, language: track.language, name: track.label}));
+  }
+
+  setText(id) { Array.from(video.textTracks).forEach((t, n) => { t.mode = n === id ? 'showing' : 'disabled'; }); }
+}
+
+async function firstPicture() {
+  while (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) await sleep(20);
+}
+
+function describe(error) {
+  if (!(error instanceof shaka.util.Error)) return String(error);
+  const named = (kind, value) => Object.entries(kind).find(([, number]) => number === value)?.[0];
+  return `${named(shaka.util.Error.Category, error.category)}.${named(shaka.util.Error.Code, error.code)} `
+    + JSON.stringify(error.data, (key, value) => value instanceof ArrayBuffer ? '...' : value);
+}
+
+// The cues that are in the element, by the browser's own account.
+function cues() {
+  return Array.from(video.textTracks)
+    .filter(track => track.mode !== 'disabled' && track.kind !== 'metadata')
+    .flatMap(track => Array.from(track.cues || [], cue => ({start: cue.startTime, end: cue.endTime, text: cue.text})));
+}
+
+function activeCues() {
+  return Array.from(video.textTracks)
+    .filter(track => track.mode === 'showing')
+    .flatMap(track => Array.from(track.activeCues || [], cue => cue.text));
+}
+
+const players = {'hls.js': HlsJs, 'shaka': Shaka, 'native': Native};
+const player = new players[new URLSearchParams(location.search).get('player')]();

@@ -1,0 +1,178 @@
+"""One page with one player in it, and what a viewer must never see there."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from exact.clips import numbers_in
+from players.film import RATE
+
+FRAME_S = 1 / RATE
+
+
+class Session:
+    """A player in a page of its own.
+
+    :param shot: where screenshots go.
+    """
+
+    def __init__(self, page: Any, shot: Path) -> None:
+        self.page, self.shot = page, shot
+        self.console: list[str] = []
+        self.allowed: list[str] = []
+        """What the console may say: parts of messages."""
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.console.append(f"page: {error}"))
+        page.on("response", self._response)
+        page.set_default_timeout(60_000)
+
+    def _console(self, message: Any) -> None:
+        if message.type == "error":
+            self.console.append(f"{message.type}: {message.text} {message.location.get('url', '')}")
+
+    def _response(self, response: Any) -> None:
+        if response.status >= 400:
+            self.console.append(f"HTTP {response.status}: {response.url}")
+
+    def open(self, page: str, url: str, options: dict[str, Any]) -> None:
+        self.page.goto(page)
+        self.page.evaluate("([url, options]) => player.load(url, options)", [url, options])
+
+    def close(self) -> None:
+        self.page.close()
+
+    def check_console(self) -> None:
+        """No error in the console, and no request refused."""
+        left = [line for line in self.console if not any(part in line for part in self.allowed)]
+        assert not left, "\n".join(left)
+
+    def screenshot(self, name: str = "") -> None:
+        self.shot.parent.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=self.shot.with_stem(f"{self.shot.stem}{name}"))
+
+    # --- asking -----------------------------------------------------------------------------
+
+    def ask(self, script: str, argument: Any = None) -> Any:
+        return self.page.evaluate(script, argument)
+
+    def state(self) -> dict[str, Any]:
+        return self.ask("() => watcher.state()")
+
+    def events(self, *names: str) -> list[dict[str, Any]]:
+        return [event for event in self.ask("() => watcher.events") if not names or event["name"] in names]
+
+    def frames(self) -> list[dict[str, Any]]:
+        """Every picture that was shown: its time, size and number."""
+        return with_numbers(self.ask("() => watcher.frames"))
+
+    # --- doing ------------------------------------------------------------------------------
+
+    def play(self, rate: float = 1) -> None:
+        self.ask("rate => { video.playbackRate = rate; return video.play(); }", rate)
+
+    def pause(self) -> None:
+        self.ask("() => video.pause()")
+
+    def until(
+        self, condition: Callable[[dict[str, Any]], bool], what: str, seconds: float = 90
+    ) -> dict[str, Any]:
+        """Wait for something of the video's state."""
+        deadline = time.monotonic() + seconds
+        while not condition(state := self.state()):
+            assert time.monotonic() < deadline, f"not within {seconds} s: {what}; {state}; {self.events()}"
+            self.page.wait_for_timeout(100)
+        return state
+
+    def play_to(self, seconds: float) -> None:
+        self.until(lambda state: state["at"] >= seconds or state["ended"], f"played to {seconds}")
+
+    def play_to_the_end(self) -> dict[str, Any]:
+        return self.until(lambda state: state["ended"], "played to the end")
+
+    def seek(self, frame: int) -> dict[str, Any]:
+        """Go to the middle of a frame; the picture that is shown."""
+        picture = self.ask("([at, length]) => watcher.seek(at, length)", [(frame + 0.5) / RATE, FRAME_S])
+        return with_numbers([picture])[0]
+
+    def lowest_and_highest(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Two levels: of the smallest and of the largest picture."""
+        levels = self.ask("() => player.levels()")
+        low, high = (pick(levels, key=lambda level: level["height"]) for pick in (min, max))
+        assert low["height"] < high["height"], levels
+        return low, high
+
+    def start_at(self, level: dict[str, Any]) -> None:
+        """Have that level, and nothing else, in the buffer; and forget what happened so far."""
+        self.play()  # without that, the picture of the level before stays
+        self.ask("id => player.setLevel(id, true)", level["id"])
+        self.until(
+            lambda state: state["height"] == level["height"] and state["buffered"] != [], "first level"
+        )
+        self.pause()
+        self.seek(0)
+        self.ask("() => watcher.clear()")
+
+    def wait_for_pitch(self, hertz: float, seconds: float = 8) -> None:
+        """Wait until that is heard, the end of the video notwithstanding."""
+        self.ask("() => { video.loop = true; }")
+        heard = []
+        deadline = time.monotonic() + seconds
+        while not heard or abs(heard[-1] - hertz) > 12:  # twice the analyser's resolution
+            assert time.monotonic() < deadline, f"{heard} Hz, not {hertz}"
+            self.page.wait_for_timeout(250)
+            heard.append(round(self.ask("() => watcher.pitch()")))
+
+    # --- judging ----------------------------------------------------------------------------
+
+    def check_no_errors(self) -> None:
+        """No stall, no jump over a gap, no error of the player."""
+        bad = self.events("stall", "gap", "player-error", "error")
+        assert not bad, "\n".join(map(str, bad))
+
+    def check_smooth(self) -> None:
+        """And no waiting, once it plays."""
+        self.check_no_errors()
+        events = self.events()
+        playing = next((n for n, event in enumerate(events) if event["name"] == "playing"), len(events))
+        bad = [event for event in events[playing:] if event["name"] == "waiting" and not event["seeking"]]
+        assert not bad, "\n".join(map(str, bad))
+
+    def check_decoded(self, frames: int) -> None:
+        """Each of these pictures was decoded, once, and none of them in part."""
+        quality = self.state()["quality"]
+        assert (quality["total"], quality["corrupted"]) == (frames, 0), quality
+
+    def check_numbers(self, frames: Iterable[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
+        """Every picture that was shown is the one of its time, in ever growing order."""
+        shown = list(frames if frames is not None else self.frames())
+        wrong = [
+            (frame["at"], frame["width"], frame["number"])
+            for frame in shown
+            if frame["number"] != round(frame["at"] * RATE)
+        ]
+        assert wrong == [], f"of {len(shown)} pictures"
+        return shown
+
+    def check_buffer(self, seconds: float) -> None:
+        """All of the video is in the buffer, without a gap."""
+        buffered = self.state()["buffered"]
+        assert len(buffered) == 1, buffered
+        assert buffered[0][0] <= FRAME_S
+        assert buffered[0][1] >= seconds - FRAME_S
+
+
+def with_numbers(pictures: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same, with the numbers that are read in them."""
+    if not pictures:
+        return []
+    luma = np.stack([np.frombuffer(base64.b64decode(p["luma"]), np.uint8).reshape(36, 64) for p in pictures])
+    return [
+        {"at": p["at"], "width": p["width"], "height": p["height"], "number": number}
+        for p, number in zip(pictures, numbers_in(luma), strict=True)
+    ]

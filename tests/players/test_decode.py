@@ -1,0 +1,68 @@
+"""ffprobe, ffmpeg and m3u8 agree with what the playlists say of every variant and rendition."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import m3u8
+import pytest
+
+from players.conftest import PRESETS, Film
+from players.film import FRAMES, RATE, film
+from tools import decode, ffprobe
+
+AAC_FRAME_S = 1024 / 48_000
+
+
+@pytest.fixture(scope="module", params=PRESETS)
+def published(request: pytest.FixtureRequest, publish: Any) -> Film:
+    return publish(film(), request.param)
+
+
+def stream_of(playlist: Path) -> dict[str, Any]:
+    found = ffprobe(playlist, "-allowed_extensions", "ALL", "-show_streams")
+    (stream,) = found["streams"]
+    return dict(stream)
+
+
+def test_every_variant_decodes_and_is_what_is_said_of_it(published: Film) -> None:
+    master = m3u8.load(str(published.folder / "index.m3u8"))
+    assert len({variant.uri for variant in master.playlists}) >= 2
+    for uri, said in {variant.uri: variant.stream_info for variant in master.playlists}.items():
+        assert decode(published.folder / uri, "-map", "0:v", "-xerror") == (FRAMES, ""), uri
+        stream = stream_of(published.folder / uri)
+        assert stream["mime_codec_string"] in said.codecs.split(","), uri
+        assert (stream["width"], stream["height"]) == said.resolution, uri
+        assert Fraction(stream["avg_frame_rate"]) == RATE == said.frame_rate, uri
+
+
+def test_every_sound_decodes_and_is_what_is_said_of_it(published: Film) -> None:
+    master = m3u8.load(str(published.folder / "index.m3u8"))
+    sounds = {media.uri: media for media in master.media if media.type == "AUDIO"}
+    assert {(sound.language, sound.channels) for sound in sounds.values()} >= {("eng", "2"), ("fra", "2")}
+    for uri, said in sounds.items():
+        playlist = published.folder / uri
+        frames, complaints = decode(playlist, "-map", "0:a", "-xerror")
+        assert complaints == "", uri
+        assert frames * AAC_FRAME_S == pytest.approx(FRAMES / RATE, abs=2 * AAC_FRAME_S), uri
+        stream = stream_of(playlist)
+        users = [v for v in master.playlists if v.stream_info.audio == said.group_id]
+        assert users and all(stream["mime_codec_string"] in v.stream_info.codecs.split(",") for v in users)
+        assert stream["channels"] == int(said.channels), uri
+
+
+def test_every_key_picture_decodes_alone(published: Film, tmp_path: Path) -> None:
+    master = m3u8.load(str(published.folder / "index.m3u8"))
+    assert master.iframe_playlists
+    for listed in master.iframe_playlists:
+        playlist = published.folder / listed.uri
+        pictures = m3u8.load(str(playlist))
+        init = (playlist.parent / pictures.segment_map[0].uri).read_bytes()
+        for number, picture in enumerate(pictures.segments):
+            size, offset = map(int, picture.byterange.split("@"))
+            alone = tmp_path / f"{number}.mp4"
+            alone.write_bytes(init + (playlist.parent / picture.uri).read_bytes()[offset : offset + size])
+            frames, complaints = decode(alone, "-map", "0:v")
+            assert frames == 1, f"{listed.uri}: {complaints}"

@@ -1,0 +1,111 @@
+"""hls.js, shaka-player and Chromium's own HLS player play what was published, and show the right pictures."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+import pytest
+
+from players.conftest import PRESETS, Film
+from players.film import FRAMES, JOINS, PITCHES, RATE, film
+from players.session import Session
+
+SECONDS = FRAMES / RATE
+HLS_JS = pytest.param("hls.js", "index.m3u8", id="hls.js")
+SHAKA = pytest.param("shaka", "index.m3u8", id="shaka-hls")
+NATIVE = pytest.param("native", "index.m3u8", id="native")
+every_player = pytest.mark.parametrize(("player", "manifest"), [HLS_JS, SHAKA, NATIVE])
+every_script = pytest.mark.parametrize(("player", "manifest"), [HLS_JS, SHAKA])
+
+
+@pytest.fixture(scope="module", params=PRESETS)
+def published(request: pytest.FixtureRequest, publish: Any) -> Film:
+    return publish(film(), request.param)
+
+
+@every_player
+def test_plays_from_start_to_end(watch: Any, published: Film, player: str, manifest: str) -> None:
+    session: Session = watch(player, f"{published.url}/{manifest}")
+    session.play()
+    session.play_to(3)
+    session.screenshot()
+    end = session.play_to_the_end()
+
+    session.check_smooth()
+    assert end["at"] == pytest.approx(SECONDS, abs=0.05)
+    assert end["duration"] == pytest.approx(SECONDS, abs=0.05)
+    session.check_buffer(SECONDS)
+    session.check_decoded(FRAMES)
+    assert end["quality"]["sound"] > 10_000
+    shown = session.check_numbers()
+    # Those that a busy machine shows too late are dropped; each of the others was checked.
+    assert len(shown) > FRAMES / 2
+
+
+@every_player
+def test_seeks_to_the_exact_picture(watch: Any, published: Film, player: str, manifest: str) -> None:
+    session: Session = watch(player, f"{published.url}/{manifest}")
+    places = [FRAMES - 1, 0, 10 * RATE]
+    for join in JOINS:
+        # From before it, over it, and back. (From behind a join to less than 1/15 s before it, shaka-player
+        # takes the way for a gap if the segment before is not loaded, and jumps to the join.)
+        places += [join - RATE, join - 1, join, join + 1, join + RATE, join - 5]
+    for frame in places:
+        shown = session.seek(frame)
+        found = (shown["number"], shown["at"])
+        assert found == (frame, pytest.approx(frame / RATE, abs=1e-3)), f"seek to {frame}"
+    session.check_no_errors()
+
+
+@every_script
+def test_switches_levels_smoothly(watch: Any, published: Film, player: str, manifest: str) -> None:
+    session: Session = watch(player, f"{published.url}/{manifest}", bufferSeconds=3)
+    low, high = session.lowest_and_highest()
+    session.start_at(low)
+    session.play()
+    session.play_to(1)
+    session.ask("id => player.setLevel(id, false)", high["id"])
+    session.play_to(7)
+    session.ask("id => player.setLevel(id, false)", low["id"])
+    session.play_to_the_end()
+
+    session.check_smooth()
+    shown = session.check_numbers()
+    heights = [height for height, _ in groupby(frame["height"] for frame in shown)]
+    assert heights == [low["height"], high["height"], low["height"]]
+    session.check_buffer(SECONDS)
+    assert session.state()["quality"]["corrupted"] == 0
+
+
+@every_script
+def test_switches_levels_at_once(watch: Any, published: Film, player: str, manifest: str) -> None:
+    session: Session = watch(player, f"{published.url}/{manifest}")
+    low, high = session.lowest_and_highest()
+    session.start_at(low)
+    session.play()
+    for level in (high, low, high, low, high):
+        at = session.state()["at"]
+        session.ask("id => player.setLevel(id, true)", level["id"])
+        session.until(lambda state, level=level: state["height"] == level["height"], f"switch to {level}")
+        session.play_to(at + 1.5)
+    session.play_to_the_end()
+
+    session.check_no_errors()
+    shown = session.check_numbers()
+    assert {frame["height"] for frame in shown} >= {low["height"], high["height"]}
+    assert session.state()["quality"]["corrupted"] == 0
+
+
+@every_script
+def test_switches_the_language_of_the_sound(watch: Any, published: Film, player: str, manifest: str) -> None:
+    session: Session = watch(player, f"{published.url}/{manifest}")
+    audios = session.ask("() => player.audios()")
+    assert {audio["language"] for audio in audios} in ({"eng", "fra"}, {"en", "fr"})
+    pitches = {"en": PITCHES["eng"], "fr": PITCHES["fra"]}
+    session.play()
+    for audio in [*audios, audios[0]]:
+        session.ask("id => player.setAudio(id)", audio["id"])
+        session.wait_for_pitch(pitches[audio["language"][:2]])
+    session.check_no_errors()
+    session.check_numbers()
