@@ -31,6 +31,7 @@ from local_settings import (
     BIN,
     DAGS,
     HOME,
+    ROOT,
     Trouble,
     cpus,
     environment,
@@ -44,6 +45,9 @@ from vod_operators.settings import get_settings
 
 STATE = HOME / "running.json"
 START_TIMEOUT_S = 180
+
+HLS_JS = ROOT / "tests" / "players" / "node_modules" / "hls.js" / "dist" / "hls.min.js"
+"""For the edge's page that plays a video; there after `npm ci` in `tests/players`."""
 
 
 def read_state() -> dict[str, Any]:
@@ -172,6 +176,8 @@ def start_all() -> dict[str, Any]:
         if results and edge_here:
             results.mkdir(parents=True, exist_ok=True)
             edge = [sys.executable, "-m", "vod_operators.edge.server", "--root", str(results)]
+            if HLS_JS.is_file():
+                edge += ["--hls-js", str(HLS_JS)]
             launch("edge", [*edge, *here, str(ports["the edge"])])
         api = Api(url)
         wait_for(

@@ -153,6 +153,21 @@ def test_the_watch_page_escapes_what_it_shows(edge: TestClient, root: Path) -> N
     assert "default-src 'none'" in page.headers["content-security-policy"]
 
 
+def test_the_watch_page_runs_hls_js_where_the_edge_has_it(root: Path, tmp_path: Path) -> None:
+    (root / "film" / "video.json").write_text(json.dumps({"title": "<script>alert(1)</script>"}))
+    (tmp_path / "hls.min.js").write_text("class Hls {}")
+    edge = TestClient(create_app(root, tmp_path / "hls.min.js"))
+    page = edge.get("/film/watch")
+    assert 'data-playlist="/film/index.m3u8"' in page.text
+    assert "alert(1)</script>" not in page.text
+    for name in ("hls.js", "watch.js"):
+        assert f'<script src="/{name}"></script>' in page.text
+        assert edge.get(f"/{name}").headers["content-type"].startswith("text/javascript")
+    assert edge.get("/hls.js").text == "class Hls {}"
+    # Nothing from elsewhere, and nothing that stands in the page itself.
+    assert "script-src 'self';" in page.headers["content-security-policy"]
+
+
 @pytest.mark.parametrize("text", ["not json", "[]", '{"renditions": "many"}', '{"renditions": [1]}'])
 def test_the_watch_page_plays_without_usable_metadata(edge: TestClient, root: Path, text: str) -> None:
     (root / "film" / "video.json").write_text(text)

@@ -28,7 +28,7 @@ SHOTS = Path(os.environ.get("PLAYERS_SHOTS") or ROOT / "build" / "players")
 """Not ``VOD_...``: the tests remove those variables from the environment."""
 
 
-PRESETS = ["h264"]
+PRESETS = ["h264", "h264_small", "h264_hevc", "hevc", "av1"]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -88,11 +88,11 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def edge(results: Path) -> Iterator[str]:
+def edge(results: Path, node_modules: Path) -> Iterator[str]:
     """The project's own edge, in front of the results."""
     from vod_operators.edge.server import create_app
 
-    server = Server(create_app(results))
+    server = Server(create_app(results, node_modules / "hls.js" / "dist" / "hls.min.js"))
     yield server.url
     server.stop()
 
@@ -156,19 +156,29 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def watch(browser: Any, site: str, request: pytest.FixtureRequest) -> Iterator[Callable[..., Session]]:
-    """Opens a page with a player: ``watch("hls.js", url)``. An error in its console fails the test."""
+def new_session(browser: Any, request: pytest.FixtureRequest) -> Iterator[Callable[[], Session]]:
+    """Opens an empty page. An error in its console fails the test."""
     sessions: list[Session] = []
 
-    def watch(player: str, url: str, **options: Any) -> Session:
+    def new_session() -> Session:
         shot = SHOTS / f"{request.node.name.replace('/', '-')}.png"
-        session = Session(browser.new_page(viewport={"width": 800, "height": 640}), shot)
-        sessions.append(session)
-        session.open(f"{site}/page/?player={player}", url, options)
-        return session
+        sessions.append(Session(browser.new_page(viewport={"width": 800, "height": 640}), shot))
+        return sessions[-1]
 
-    yield watch
+    yield new_session
     for session in sessions:
         session.close()
     for session in sessions:
         session.check_console()
+
+
+@pytest.fixture
+def watch(new_session: Callable[[], Session], site: str) -> Callable[..., Session]:
+    """Opens a page with a player: ``watch("hls.js", url)``."""
+
+    def watch(player: str, url: str, **options: Any) -> Session:
+        session = new_session()
+        session.open(f"{site}/page/?player={player}", url, options)
+        return session
+
+    return watch

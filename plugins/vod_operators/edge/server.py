@@ -3,7 +3,7 @@
 Production puts a CDN or an nginx cache in front of Storage; this one has no cache, no TLS and no
 access control. It serves what a player needs: the right MIME types, byte ranges, CORS, compressed
 playlists, and the cache lifetimes that the layout of the results allows. ``/{video_id}/watch`` is a
-page that plays a video.
+page that plays a video, in every browser if it is told where hls.js is.
 
 Run it: ``python -m vod_operators.edge.server --root DIR --port 8090``
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 
 import uvicorn
@@ -29,7 +29,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
-from vod_operators.edge.watch import PAGE_POLICY, watch_page
+from vod_operators.edge.watch import PAGE_POLICY, SCRIPT, SCRIPT_POLICY, watch_page
 
 MIME_TYPES = {
     ".m3u8": "application/vnd.apple.mpegurl",
@@ -109,10 +109,11 @@ def _compressed(plain: FileResponse, path: Path) -> Response:
     return response
 
 
-def create_app(root: Path) -> Starlette:
+def create_app(root: Path, hls_js: Path | None = None) -> Starlette:
     """The edge as an ASGI application.
 
     :param root: the results folder; ``root/{video_id}/index.m3u8`` is a video's stable playlist.
+    :param hls_js: the file ``hls.min.js`` of the npm package hls.js, for the page that plays a video.
     """
     files = ResultFiles(directory=root)
 
@@ -125,17 +126,25 @@ def create_app(root: Path) -> Starlette:
                 metadata, _ = files.lookup_path(f"{video_id}/video.json")
             except (OSError, ValueError):  # a name that no file can have: too long, or a null byte
                 return None
-            return watch_page(video_id, Path(metadata) if metadata else None) if playlist else None
+            if not playlist:
+                return None
+            return watch_page(video_id, Path(metadata) if metadata else None, scripted=hls_js is not None)
 
         html = await run_in_threadpool(page)
         if html is None:
             raise HTTPException(404)
-        return HTMLResponse(
-            html, headers={"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-cache"}
+        policy = SCRIPT_POLICY if hls_js else PAGE_POLICY
+        return HTMLResponse(html, headers={"Content-Security-Policy": policy, "Cache-Control": "no-cache"})
+
+    def script(path: Path) -> Callable[[Request], Response]:
+        return lambda _: FileResponse(
+            path, media_type="text/javascript", headers={"Cache-Control": "no-cache"}
         )
 
+    # No video can have these names: a video_id has no dot.
+    scripts = [Route("/hls.js", script(hls_js)), Route("/watch.js", script(SCRIPT))] if hls_js else []
     return Starlette(
-        routes=[Route("/{video_id}/watch", watch), Mount("/", files)],
+        routes=[Route("/{video_id}/watch", watch), *scripts, Mount("/", files)],
         middleware=[
             Middleware(
                 CORSMiddleware,
@@ -153,10 +162,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--root", type=Path, required=True, help="the results folder")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8090, help="port to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--hls-js", type=Path, help="hls.min.js of the npm package hls.js, for the page /ID/watch"
+    )
     options = parser.parse_args(argv)
+    if options.hls_js and not options.hls_js.is_file():
+        parser.error(f"--hls-js {options.hls_js}: no such file")
     if not options.root.is_dir():
         parser.error(f"--root {options.root}: no such folder")
-    uvicorn.run(create_app(options.root), host=options.host, port=options.port, log_level="warning")
+    uvicorn.run(
+        create_app(options.root, options.hls_js), host=options.host, port=options.port, log_level="warning"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The page that plays one video: the browser's own player, and what there is to choose from."""
+"""The page that plays one video: with hls.js where the edge has it, else in the browser's own player."""
 
 from __future__ import annotations
 
@@ -9,8 +9,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+SCRIPT = Path(__file__).with_name("watch.js")
+
 PAGE_POLICY = "default-src 'none'; media-src 'self' blob:; style-src 'unsafe-inline'; img-src data:"
 """The page runs no script and loads nothing but the video."""
+
+SCRIPT_POLICY = (
+    "default-src 'none'; script-src 'self'; connect-src 'self'; worker-src blob:; media-src 'self' blob:; "
+    "style-src 'unsafe-inline'; img-src 'self' data:"
+)
+"""The page runs hls.js and its own script, both from this edge, and nothing else."""
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -24,24 +32,40 @@ body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem aut
 video {{ width: 100%; max-height: 70vh; background: #000; }}
 table {{ border-collapse: collapse; }}
 th, td {{ text-align: left; padding: .2rem 1.5rem .2rem 0; }}
+label {{ margin-right: 1.5rem; }}
+#scrub {{ position: relative; height: 1.2rem; margin: .5rem 0; cursor: pointer;
+  background: linear-gradient(to right, #46f var(--done, 0%), #ddd var(--done, 0%)); }}
+#preview {{ position: absolute; bottom: 1.5rem; pointer-events: none; outline: 2px solid #fff; }}
 </style>
 </head>
 <body>
 <h1>{title}</h1>
-<video controls playsinline src="{playlist}">
-This browser cannot play video; the playlist is <a href="{playlist}">here</a>.
-</video>
-<p>A browser without HLS of its own needs hls.js; VLC and mpv play <a href="{playlist}">the playlist</a></p>
+{player}
 {renditions}
 </body>
 </html>
 """
 
 
-def watch_page(video_id: str, metadata: Path | None) -> str:
+NATIVE = """<video controls playsinline src="{playlist}">
+This browser cannot play video; the playlist is <a href="{playlist}">here</a>.
+</video>
+<p>A browser without HLS of its own needs hls.js; VLC and mpv play
+<a href="{playlist}">the playlist</a></p>"""
+
+SCRIPTED = """<video controls playsinline data-playlist="{playlist}"></video>
+<div id="scrub" data-storyboard="{storyboard}" hidden><div id="preview" hidden></div></div>
+<p id="menus"></p>
+<p>VLC and mpv play <a href="{playlist}">the playlist</a></p>
+<script src="/hls.js"></script>
+<script src="/watch.js"></script>"""
+
+
+def watch_page(video_id: str, metadata: Path | None, *, scripted: bool = False) -> str:
     """The HTML of a video's page.
 
     :param metadata: the video's ``video.json``, where there is one; a page without it plays as well.
+    :param scripted: the edge serves ``/hls.js`` and ``/watch.js``.
     """
     try:
         video = json.loads(metadata.read_bytes()) if metadata else {}
@@ -50,9 +74,13 @@ def watch_page(video_id: str, metadata: Path | None) -> str:
     video = video if isinstance(video, dict) else {}
     rows = "\n".join(_rows(video.get("renditions")))
     table = f"<table>\n<tr><th>Rendition<th>Size<th>Codecs<th>Average\n{rows}\n</table>" if rows else ""
+    storyboard = video.get("storyboard")
     return PAGE.format(
         title=escape(str(video.get("title") or video_id)),
-        playlist=escape(f"/{quote(video_id)}/index.m3u8"),
+        player=(SCRIPTED if scripted else NATIVE).format(
+            playlist=escape(f"/{quote(video_id)}/index.m3u8"),
+            storyboard=escape(f"/{quote(video_id)}/{storyboard}") if isinstance(storyboard, str) else "",
+        ),
         renditions=table,
     )
 
