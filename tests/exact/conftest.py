@@ -18,6 +18,7 @@ QUICK = {
     "test_ladders.py::test_length[1-av1]",
     "test_ladders.py::test_a_picture_that_an_encoder_cannot_take_is_refused",
     "test_ladders.py::test_an_encoder_that_this_host_lacks_is_refused_before_anything_is_done",
+    "test_transport.py::test_transport_stream[30000/1001]",
     "test_lengths.py::test_length[one-frame]",
     "test_lengths.py::test_length[one-frame-over-two-chunks]",
     "test_containers.py::test_container[mpeg-ts]",

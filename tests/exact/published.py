@@ -20,6 +20,12 @@ from exact.clips import SAMPLE_RATE, SOUND, Heard, Sound, clicks_in, decoded, he
 from steps import Steps
 from tools import configure, ffprobe
 
+START_S = Fraction(1, 10)
+"""What the clock of MPEG-TS shows at the first picture."""
+
+FIRST_SOUND_S = float(START_S) - 1024 / SAMPLE_RATE
+"""What packed audio tells of its first frame, which is the encoder's priming."""
+
 CLICK_TOLERANCE_S = 512 / SAMPLE_RATE
 """How far sound may be off against the picture. One AAC frame (1024 samples) is what is promised; half of it,
 so that a forgotten priming, which is just that frame, is seen."""
@@ -101,13 +107,23 @@ class Published:
         """The numbers that a rendition shows."""
         return numbers_in(self.pictures(name))
 
+    @property
+    def is_transport(self) -> bool:
+        """MPEG-TS, whose clock starts at 0.1 s and has ticks that are no whole part of every frame."""
+        return not list(self.folder.glob(f"{self.video['version']}/*/init.mp4"))
+
     def times(self, name: str) -> list[Fraction]:
-        """When a rendition's pictures are shown, in seconds."""
+        """When a rendition's pictures are shown, in seconds; of MPEG-TS, the nearest time on the grid."""
         found = ffprobe(
             self.playlist(name), "-allowed_extensions", "ALL", "-show_entries", "packet=pts:stream=time_base"
         )
         base = Fraction(found["streams"][0]["time_base"])
-        return sorted(packet["pts"] * base for packet in found["packets"])
+        shown = sorted(packet["pts"] * base for packet in found["packets"])
+        if not self.is_transport:
+            return shown
+        on_grid = [round((time - START_S) * self.rate) / self.rate for time in shown]
+        assert all(abs(a - START_S - b) <= base for a, b in zip(shown, on_grid, strict=True))
+        return on_grid
 
     def sound(self, name: str) -> Heard:
         """A track as a player hears it: without the priming that the edit list hides.
@@ -115,15 +131,30 @@ class Published:
         Checks that no sample is missing or doubled between two frames.
         """
         # With the times that are in the segments: a track that begins late is not moved to 0.
-        heard, _ = hear(self.playlist(name), "-copyts")
+        playlist = self.playlist(name)
+        heard, _ = hear(*((self._unpacked(playlist),) if self.is_transport else (playlist, "-copyts")))
         for (first, count), (following, _) in pairwise(heard.frames):
             assert following == first + count, f"{name}: {following - first - count} samples too late"
         return heard
 
+    def _unpacked(self, playlist: Path) -> Path:
+        """The frames of packed audio in one file. ffmpeg gives them wrong times if segments are so short that
+        it reads several to know what they are; so the times are checked here."""
+        frames, at = b"", None
+        for segment in m3u8.load(str(playlist)).segments:
+            data = (playlist.parent / segment.uri).read_bytes()
+            size = 10 + (data[8] << 7 | data[9])
+            time = int.from_bytes(data[size - 8 : size], "big") / 90_000
+            assert time == pytest.approx(at or FIRST_SOUND_S, abs=1.1 / 90_000)
+            at, frames = time + segment.duration, frames + data[size:]
+        (playlist.parent / "all.aac").write_bytes(frames)
+        return playlist.parent / "all.aac"
+
     def clicks(self, name: str = "audio-0", channel: int = 0) -> list[float]:
         """When a track clicks, in seconds."""
         heard = self.sound(name)
-        return clicks_in(heard.on_the_clock(channel), heard.sample_rate)
+        start = float(START_S) - FIRST_SOUND_S if self.is_transport else 0
+        return [place - start for place in clicks_in(heard.on_the_clock(channel), heard.sample_rate)]
 
     # --- the measure ------------------------------------------------------------------------
 

@@ -103,6 +103,10 @@ def test_a_name_is_not_a_path(tmp_path: Path) -> None:
             mine(RUNG, {**RUNG, "name": "small", "width": 16}),
             "rungs must be listed from the smallest picture to the largest",
         ),
+        (
+            {**mine(encoder="libx265"), "container": "ts"},
+            "container: ts holds H.264 only (Apple 1.5), not hevc",
+        ),
         ('{"title": "x",}', "line 1 column 15"),
         ("[1]", "not a mapping"),
     ],

@@ -63,7 +63,7 @@ def test_a_version_that_is_not_whole_is_not_shown(place: Place, vod: Any) -> Non
     place.results.delete(place.keys.version(version(1), "360p/seg-00001.m4s"))
     status, _, error = vod()
     assert status == 1
-    assert f"{version(1)} is not whole: 360p has 1 files of 21 bytes instead of 2 of 42" in error
+    assert f"{version(1)} is not whole: 360p has 0 segments and 21 bytes instead of 1 and 42" in error
     place.results.delete(place.keys.version_metadata(version(1)))  # as the janitor begins
     assert "no version before this one" in vod()[2]
     assert place.seen() == (version(2), version(2))

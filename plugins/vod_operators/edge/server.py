@@ -37,6 +37,7 @@ MIME_TYPES = {
     ".mp4": "video/mp4",
     ".m4s": "video/iso.segment",
     ".ts": "video/mp2t",
+    ".aac": "audio/aac",
     ".vtt": "text/vtt",
     ".json": "application/json",
 }

@@ -41,6 +41,13 @@ that one that is lost is seen; more than containers round timestamps by."""
 
 LOSSLESS_SOUND = "pcm_f32le"
 
+TRANSPORT_CLOCK = 90_000
+"""Ticks a second of MPEG-TS."""
+
+TRANSPORT_START = 9_000
+"""What the clock of our MPEG-TS shows at the first picture: room for what is decoded before it, and for the
+priming of the sound. The same in every track."""
+
 GLOBAL = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning", "-y")
 
 ENCODING = ("-copyts", "-progress", "pipe:1", "-stats_period", "1", "-max_error_rate", "1")
@@ -254,22 +261,32 @@ def encode_audio(
 # --- package --------------------------------------------------------------------------------
 
 
-def package(tool: str, track: str, *, kind: str, segment: Fraction, fragment: Fraction) -> Argv:
-    """Cut one continuous track into CMAF: ``init.mp4`` and ``seg-00001.m4s`` ... in the folder.
+def package(
+    tool: str, track: str, *, kind: str, segment: Fraction, fragment: Fraction, transport: bool = False
+) -> Argv:
+    """Cut one continuous track into ``seg-00001...`` in the folder.
 
     :param kind: ``video`` or ``audio``.
     :param segment: seconds of a segment; cut at the first key frame that is not before its multiples.
     :param fragment: seconds of a fragment inside a segment (a GOP: what an I-frame playlist points to).
+    :param transport: into MPEG-TS (``.ts``) and packed audio (``.aac``), whose clock is ``TRANSPORT_START``
+        at the first picture; else into CMAF: ``init.mp4`` and ``.m4s``.
     """
     # The packager cuts at multiples of these; a hair less, so that a float that comes out low still cuts.
     shorter = Fraction(1, 1_000_000)
+    if transport:
+        made = f"segment_template=seg-$Number%05d$.{'aac' if kind == 'audio' else 'ts'}"
+    else:
+        made = "init_segment=init.mp4,segment_template=seg-$Number%05d$.m4s"
     return [
         tool,
-        f"in={track},stream={kind},init_segment=init.mp4,segment_template=seg-$Number%05d$.m4s",
+        f"in={track},stream={kind},{made}",
         "--segment_duration",
         _decimal(segment - shorter),
         "--fragment_duration",
         _decimal(fragment - shorter),
+        "--transport_stream_timestamp_offset_ms",
+        str(TRANSPORT_START * 1000 // TRANSPORT_CLOCK),
         "--quiet",
     ]
 

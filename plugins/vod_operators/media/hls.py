@@ -24,15 +24,27 @@ FAMILIES = ("avc1", "hvc1", "av01")
 """Sample entries of the video codecs, in the order that the master playlist lists them."""
 
 
-def _playlist(target_s: int, *, i_frames_only: bool = False) -> m3u8.M3U8:
+def _playlist(track: Track, target_s: int, *, i_frames_only: bool = False) -> m3u8.M3U8:
     playlist = m3u8.M3U8()
-    playlist.version = 7  # EXT-X-MAP in a playlist of whole pictures and segments alike
+    playlist.version = version_of(track, i_frames_only=i_frames_only)
     playlist.target_duration = target_s
     playlist.media_sequence = 0
     playlist.playlist_type = "VOD"
     playlist.is_i_frames_only = i_frames_only
     playlist.is_endlist = True
     return playlist
+
+
+def version_of(track: Track, *, i_frames_only: bool) -> int:
+    """Protocol version: EXT-X-MAP wants 6, and CMAF says 7; else what old players know, which refuse a higher
+    one: fractions of a second (3), I-frame playlists and alternate renditions (4; RFC 8216bis 8)."""
+    if track.init_bytes:
+        return 7
+    return 4 if i_frames_only else 3
+
+
+def _init_section(track: Track) -> dict[str, str] | None:
+    return {"uri": "init.mp4"} if track.init_bytes else None
 
 
 def _dump(playlist: m3u8.M3U8) -> str:
@@ -42,13 +54,13 @@ def _dump(playlist: m3u8.M3U8) -> str:
 
 def media_playlist(track: Track, target_s: int) -> str:
     """The media playlist of one track, beside its segments."""
-    playlist = _playlist(target_s)
+    playlist = _playlist(track, target_s)
     for segment in track.segments:
         playlist.add_segment(
             m3u8.Segment(
                 uri=segment.name,
                 duration=segment.ticks / track.timescale,
-                init_section={"uri": "init.mp4"},
+                init_section=_init_section(track),
             )
         )
     return _dump(playlist)
@@ -56,14 +68,14 @@ def media_playlist(track: Track, target_s: int) -> str:
 
 def i_frame_playlist(track: Track, target_s: int) -> str:
     """The I-frame playlist of one video track: byte ranges of its segments."""
-    playlist = _playlist(target_s, i_frames_only=True)
+    playlist = _playlist(track, target_s, i_frames_only=True)
     for key in track.key_frames:
         playlist.add_segment(
             m3u8.Segment(
                 uri=track.segments[key.segment].name,
                 duration=key.ticks / track.timescale,
                 byterange=f"{key.size_bytes}@{key.offset}",
-                init_section={"uri": "init.mp4"},
+                init_section=_init_section(track),
             )
         )
     return _dump(playlist)
@@ -102,7 +114,7 @@ def master_playlist(tracks: Sequence[Track], target_s: int, *, prefix: str) -> s
     groups = audio_groups(tracks)
     ranges = {track.video_range for family in videos for track in family}
     master = m3u8.M3U8()
-    master.version = 7
+    master.version = version_of(tracks[0], i_frames_only=True)
     master.is_variant = True
     master.is_independent_segments = True
     for group, members in groups.items():

@@ -45,6 +45,7 @@ class Track(Model):
     """RFC 6381, as read from the init segment."""
     timescale: int
     init_bytes: int
+    """0: MPEG-TS and packed audio have no init segment."""
     segments: tuple[Segment, ...] = Field(min_length=1)
     key_frames: tuple[KeyFrame, ...] = ()
     width: int | None = None

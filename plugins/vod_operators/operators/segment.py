@@ -1,8 +1,8 @@
-"""One track into CMAF segments, measured."""
+"""One track into segments, measured."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.errors import VerificationError
-from vod_operators.media import ffmpeg, hls, measure
+from vod_operators.media import ffmpeg, hls, measure, transport
+from vod_operators.media.encoders import Codec
 from vod_operators.media.models import AudioRendition
 from vod_operators.media.track import KeyFrame, Segment, Track
 from vod_operators.operators.base import VodBaseOperator
@@ -19,12 +20,20 @@ from vod_operators.operators.stable import IMMUTABLE, PLAYLIST_TYPE
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
 
+CONTENT_TYPES = {
+    ".mp4": "video/mp4",
+    ".m4s": "video/iso.segment",
+    ".ts": "video/mp2t",
+    ".aac": "audio/aac",
+    ".m3u8": PLAYLIST_TYPE,
+}
+
 UPLOADS = 4
 """Segments stored at once: enough to hide a store's latency."""
 
 
 class VodSegmentHlsOperator(VodBaseOperator):
-    """Cut one track into CMAF segments in the version's folder, measure them, write its playlists.
+    """Cut one track into segments in the version's folder, measure them, write its playlists.
 
     Nothing here is visible to players until ``VodPublishOperator`` points the stable playlist at it.
 
@@ -75,6 +84,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
                 kind="audio" if audio else "video",
                 segment=plan.seconds(plan.segment_frames),
                 fragment=plan.seconds(plan.segment_frames if audio else plan.gop_of(plan.rendition(name))),
+                transport=plan.preset.container == "ts",
             )
             self.runner.run(argv, folder=folder)
             (folder / "track.mp4").unlink()
@@ -96,7 +106,23 @@ class VodSegmentHlsOperator(VodBaseOperator):
         return track
 
     def _measure(self, job: Job, name: str, audio: AudioRendition | None, folder: Path) -> Track:
-        files = sorted(folder.glob("seg-*.m4s"))
+        files = sorted(folder.glob("seg-*"))
+        if not files:
+            raise VerificationError(f"{name}: the packager wrote no segment")
+        plan = job.plan
+        if plan.preset.container == "fmp4":
+            facts = self._measure_fragments(files, None if audio else plan.rendition(name).codec)
+        elif audio:
+            facts = transport.measure_sound(_contents(files), audio)
+        else:
+            facts = transport.measure_pictures(_contents(files), plan)
+        if audio:
+            facts |= {"language": audio.language, "title": audio.title, "default": audio.default}
+        else:
+            facts |= {"frame_rate": plan.frame_rate}
+        return Track(name=name, kind="audio" if audio else "video", **facts)
+
+    def _measure_fragments(self, files: Sequence[Path], codec: Codec | None) -> dict[str, Any]:
         segments: list[Segment] = []
         key_frames: list[KeyFrame] = []
         start = 0
@@ -108,34 +134,26 @@ class VodSegmentHlsOperator(VodBaseOperator):
                     name=path.name,
                     size_bytes=path.stat().st_size,
                     start=start,
-                    codec=None if audio else job.plan.rendition(name).codec,
+                    codec=codec,
                 )
             segments.append(segment)
             key_frames += keys
             start += segment.ticks
-        if not segments:
-            raise VerificationError(f"{name}: the packager wrote no segment")
-        described: dict[str, Any] = {"frame_rate": job.plan.frame_rate}
-        if audio:
-            described = {"language": audio.language, "title": audio.title, "default": audio.default}
-        return Track(
-            name=name,
-            kind="audio" if audio else "video",
-            segments=tuple(segments),
-            key_frames=tuple(key_frames),
-            **measure.init_facts((folder / "init.mp4").read_bytes()),
-            **described,
-        )
+        described = measure.init_facts(files[0].with_name("init.mp4").read_bytes())
+        return described | {"segments": tuple(segments), "key_frames": tuple(key_frames)}
 
     def _store(self, job: Job, track: Track, folder: Path) -> dict[str, Stored]:
-        types = {".mp4": "video/mp4", ".m4s": "video/iso.segment", ".m3u8": PLAYLIST_TYPE}
-
         def put(path: Path) -> tuple[str, Stored]:
             uri = job.result_keys.version(job.version, f"{track.name}/{path.name}")
-            headers = {"content_type": types[path.suffix], "cache_control": IMMUTABLE}
+            headers = {"content_type": CONTENT_TYPES[path.suffix], "cache_control": IMMUTABLE}
             return path.name, checkpoint.put(self.results, path, uri, **headers)
 
         # Playlists last: whoever lists the folder sees none that names what is not there.
         files = sorted(folder.iterdir(), key=lambda path: (path.suffix == ".m3u8", path.name))
         with ThreadPoolExecutor(UPLOADS) as pool:
             return dict(pool.map(put, files))
+
+
+def _contents(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
+    for path in files:
+        yield path.name, path.read_bytes()

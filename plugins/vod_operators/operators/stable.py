@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -197,14 +198,17 @@ def roll_back(
 
 
 def _require_whole(results: Storage, keys: ResultKeys, version: Version) -> None:
-    found: dict[str, list[int]] = {}
+    segments: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
     for info in results.list(keys.version(version.name, "")):
-        if info.uri.endswith((".m4s", ".mp4")):
-            found.setdefault(info.uri.rsplit("/", 2)[1], []).append(info.size)
-    for track in version.result.renditions:
-        sizes = found.get(track.name, [])
-        if (len(sizes), sum(sizes)) != (track.segments + 1, track.size_bytes):
+        _, track, name = info.uri.rsplit("/", 2)
+        if name.startswith(("init.", "seg-")):
+            segments[track] += name.startswith("seg-")
+            sizes[track] += info.size
+    for made in version.result.renditions:
+        if (segments[made.name], sizes[made.name]) != (made.segments, made.size_bytes):
             raise InvalidInputError(
-                f"video_id: version {version.name} is not whole: {track.name} has {len(sizes)} files of "
-                f"{sum(sizes)} bytes instead of {track.segments + 1} of {track.size_bytes}"
+                f"video_id: version {version.name} is not whole: {made.name} has "
+                f"{segments[made.name]} segments and {sizes[made.name]} bytes instead of {made.segments} "
+                f"and {made.size_bytes}"
             )

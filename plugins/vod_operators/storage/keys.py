@@ -16,7 +16,7 @@
     {results}/{video_id}/{version}/                       immutable
         master.m3u8
         video.json, stable.m3u8                           what the two above are made of
-        {track}/init.mp4, seg-00001.m4s, index.m3u8, iframes.m3u8
+        {track}/init.mp4, seg-00001.m4s (.ts, .aac), index.m3u8, iframes.m3u8
 
 Beside each checkpoint stands ``{step}.done.json``, written last: sizes, checksums and measured facts.
 """

@@ -98,6 +98,8 @@ class Preset(Model):
     """Faster sources are divided down to at most this. Apple HLS authoring 1.19."""
     gop_seconds: int = Field(2, ge=1, le=10)
     segment_gops: int = Field(3, ge=1, le=10)
+    container: Literal["fmp4", "ts"] = "fmp4"
+    """``ts``: MPEG-TS and packed AAC, for players older than fMP4 in HLS (2016)."""
     ladders: tuple[Ladder, ...] = Field(min_length=1, max_length=3)
     """One for each codec."""
     audio: AudioRung
@@ -110,6 +112,8 @@ class Preset(Model):
         if taken := [name for name in names if name.startswith("audio-")]:
             raise ValueError(f"rungs must not be named as sound tracks are: {taken}")
         codecs = [ENCODERS[ladder.encoder].codec for ladder in self.ladders]
+        if self.container == "ts" and codecs != ["h264"]:
+            raise ValueError(f"container: ts holds H.264 only (Apple 1.5), not {', '.join(codecs)}")
         if len(set(codecs)) != len(codecs):
             raise ValueError(f"ladders: each must be of another codec, not {', '.join(codecs)}")
         return self
