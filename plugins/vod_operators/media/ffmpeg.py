@@ -274,8 +274,11 @@ def package(
     """
     # The packager cuts at multiples of these; a hair less, so that a float that comes out low still cuts.
     shorter = Fraction(1, 1_000_000)
+    options: Argv = []
     if transport:
         made = f"segment_template=seg-$Number%05d$.{'aac' if kind == 'audio' else 'ts'}"
+        start_ms = TRANSPORT_START * 1000 // TRANSPORT_CLOCK
+        options += ["--transport_stream_timestamp_offset_ms", str(start_ms)]
     else:
         made = "init_segment=init.mp4,segment_template=seg-$Number%05d$.m4s"
     return [
@@ -285,8 +288,7 @@ def package(
         _decimal(segment - shorter),
         "--fragment_duration",
         _decimal(fragment - shorter),
-        "--transport_stream_timestamp_offset_ms",
-        str(TRANSPORT_START * 1000 // TRANSPORT_CLOCK),
+        *options,
         "--quiet",
     ]
 
