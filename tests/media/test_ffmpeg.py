@@ -349,8 +349,8 @@ def test_renditions_of_one_size_share_its_scaling() -> None:
         (
             "libx265", "fast",
             # The smallest track of its codec: an IDR picture a second.
-            ["-c:v", "libx265", "-crf:v", "22.5", "-g:v", "60", "-keyint_min:v", "60", "-maxrate:v", "4500000",
-             "-preset:v", "fast", "-profile:v", "main", "-tag:v", "hvc1", "-x265-params:v",
+            ["-c:v", "libx265", "-crf:v", "22.5", "-g:v", "60", "-keyint_min:v", "60",
+             "-maxrate:v", "4500000", "-preset:v", "fast", "-profile:v", "main", "-tag:v", "hvc1", "-x265-params:v",
              "pools=none:frame-threads=1:wpp=0:scenecut=0:open-gop=0:high-tier=0:info=0:log-level=error"],
         ),
         (
@@ -361,8 +361,8 @@ def test_renditions_of_one_size_share_its_scaling() -> None:
         (
             "h264_nvenc", "p5",
             ["-b:v", "0", "-bf:v", "3", "-c:v", "h264_nvenc", "-cq:v", "22.5", "-forced-idr:v", "1",
-             "-g:v", "120", "-maxrate:v", "4500000", "-no-scenecut:v", "1", "-preset:v", "p5", "-profile:v", "main",
-             "-rc:v", "vbr", "-rc-lookahead:v", "20", "-spatial-aq:v", "1", "-strict_gop:v", "1"],
+             "-g:v", "120", "-maxrate:v", "4500000", "-no-scenecut:v", "1", "-preset:v", "p5",
+             "-profile:v", "main", "-rc:v", "vbr", "-rc-lookahead:v", "20", "-spatial-aq:v", "1", "-strict_gop:v", "1"],
         ),
     ],
     ids=["hevc", "av1", "nvenc"],
