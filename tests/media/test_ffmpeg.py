@@ -346,28 +346,33 @@ def test_renditions_of_one_size_share_its_scaling() -> None:
 @pytest.mark.parametrize(
     ("encoder", "encoder_preset", "options"),
     [
-        (
-            "libx265", "fast",
+        pytest.param(
+            "libx265",
+            "fast",
             # The smallest track of its codec: an IDR picture a second.
-            ["-c:v", "libx265", "-crf:v", "22.5", "-g:v", "60", "-keyint_min:v", "60",
-             "-maxrate:v", "4500000", "-preset:v", "fast", "-profile:v", "main", "-tag:v", "hvc1", "-x265-params:v",
-             "pools=none:frame-threads=1:wpp=0:scenecut=0:open-gop=0:high-tier=0:info=0:log-level=error"],
+            "-c:v libx265 -crf:v 22.5 -g:v 60 -keyint_min:v 60 -maxrate:v 4500000 -preset:v fast "
+            "-profile:v main -tag:v hvc1 -x265-params:v "
+            "pools=none:frame-threads=1:wpp=0:scenecut=0:open-gop=0:high-tier=0:info=0:log-level=error",
+            id="hevc",
         ),
-        (
-            "libsvtav1", "8",
-            ["-c:v", "libsvtav1", "-crf:v", "22.5", "-g:v", "60", "-maxrate:v", "4500000", "-preset:v", "8",
-             "-svtav1-params:v", "lp=1:scd=0:irefresh-type=2:mbr-overshoot-pct=0"],
+        pytest.param(
+            "libsvtav1",
+            "8",
+            "-c:v libsvtav1 -crf:v 22.5 -g:v 60 -maxrate:v 4500000 -preset:v 8 "
+            "-svtav1-params:v lp=1:scd=0:irefresh-type=2:mbr-overshoot-pct=0",
+            id="av1",
         ),
-        (
-            "h264_nvenc", "p5",
-            ["-b:v", "0", "-bf:v", "3", "-c:v", "h264_nvenc", "-cq:v", "22.5", "-forced-idr:v", "1",
-             "-g:v", "120", "-maxrate:v", "4500000", "-no-scenecut:v", "1", "-preset:v", "p5",
-             "-profile:v", "main", "-rc:v", "vbr", "-rc-lookahead:v", "20", "-spatial-aq:v", "1", "-strict_gop:v", "1"],
+        pytest.param(
+            "h264_nvenc",
+            "p5",
+            "-b:v 0 -bf:v 3 -c:v h264_nvenc -cq:v 22.5 -forced-idr:v 1 -g:v 120 -maxrate:v 4500000 "
+            "-no-scenecut:v 1 -preset:v p5 -profile:v main -rc:v vbr -rc-lookahead:v 20 -spatial-aq:v 1 "
+            "-strict_gop:v 1",
+            id="nvenc",
         ),
     ],
-    ids=["hevc", "av1", "nvenc"],
-)  # fmt: skip
-def test_what_each_encoder_is_told(encoder: str, encoder_preset: str, options: list[str]) -> None:
+)
+def test_what_each_encoder_is_told(encoder: str, encoder_preset: str, options: str) -> None:
     rendition = PLAN.renditions[1].model_copy(
         update={"encoder": encoder, "encoder_preset": encoder_preset, "profile": "main"}
     )
@@ -382,6 +387,7 @@ def test_what_each_encoder_is_told(encoder: str, encoder_preset: str, options: l
     pairs = dict(zip(told[::2], told[1::2], strict=True))
     container = ("-f", "-enc_time_base", "-fflags", "-fps_mode", "-map_metadata", "-movflags",
                  "-video_track_timescale", "-bufsize:v")  # fmt: skip
+    wanted = options.split()
     assert {name: value for name, value in pairs.items() if name not in container} == dict(
-        zip(options[::2], options[1::2], strict=True)
+        zip(wanted[::2], wanted[1::2], strict=True)
     )
