@@ -107,8 +107,6 @@ class VodBaseOperator(BaseOperator):
             "step done",
             step=instance.task_id,
             item=getattr(instance, "rendered_map_index", None),
-            run=self.run_name(context),
-            attempt=instance.try_number,
             wall_s=round((datetime.now(timezone.utc) - begun).total_seconds(), 3) if begun else None,
             **self.facts,
         )

@@ -68,7 +68,7 @@ class VodPrepareOperator(VodBaseOperator):
         :raises InvalidInputError: the request cannot be fulfilled; the message names the field.
         :raises ClaimedError: another run is working on the video.
         """
-        check_video_id(self.video_id)
+        self.facts["video_id"] = check_video_id(self.video_id)
         preset = load_preset(self.preset, self.settings.presets_dir)
         chunk_seconds = self._chunk_seconds()
         found = self._find_source()

@@ -41,6 +41,7 @@ class VodReleaseOperator(VodBaseOperator):
 
         :raises AirflowFailException: nothing was published; it says which step failed first, and why.
         """
+        self.facts["video_id"] = self.video_id
         released = claim.release(
             self.temp, claim_key(self.settings.temp_uri, self.video_id), owner=self.run_name(context)
         )

@@ -122,7 +122,6 @@ class VodRetryPolicy(RetryPolicy):
             "step failed",
             step=context["ti"].task_id if context else None,
             item=getattr(context["ti"], "rendered_map_index", None) if context else None,
-            attempt=try_number,
             kind=kind,
             error=type(exception).__name__,
             reason=reason,

@@ -52,7 +52,7 @@ def timing(name: str, seconds: float, **tags: str) -> None:
 
 
 def log_step(event: str, **facts: Any) -> None:
-    """The line of a step: in a task's log a JSON object with these keys."""
+    """The line of a step: in a task's log a JSON object with these keys, and Airflow's: run, task, try."""
     structlog.get_logger("vod").info(
         event, **{key: value for key, value in facts.items() if value is not None}
     )
