@@ -1,6 +1,6 @@
 # Everything a person needs, by name. Each target prepares .venv first, once.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down test test-exact test-faults test-fleet test-browser test-players test-docker check lock schemas clean
+.PHONY: help venv demo up down test test-exact test-faults test-fleet test-browser test-players test-docker test-compose check lock schemas clean
 MAKEFLAGS += --no-print-directory
 
 # Reach the recipes through the environment: a path with spaces or quotes needs no care there.
@@ -45,6 +45,10 @@ test-players: venv  ## hls.js, shaka-player (npm) and Chromium play each preset:
 
 test-docker: venv  ## the Docker runner, in the engine of DOCKER_HOST: DOCKER_TEST_IMAGE=name (default vod-media)
 	.venv/bin/python -m pytest -m docker tests/runners tests/e2e
+
+test-compose: venv  ## docker-compose.yaml in a real engine: five videos, a killed transcoder, viewers; COMPOSE_KEEP=1
+	.venv/bin/python -m pip install -q 'playwright>=1.50'
+	.venv/bin/python -m pytest -m compose -o log_cli=false tests/compose
 
 check: venv  ## ruff and mypy
 	.venv/bin/ruff check .

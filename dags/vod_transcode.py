@@ -138,6 +138,7 @@ for lane in lanes(SETTINGS):
         doc_md=__doc__,
         tags=["vod"],
         max_active_runs=lane.max_active_runs,
+        is_paused_upon_creation=False,  # it does nothing unless asked
         default_args=retry_args()
         | lane.task_args
         | {"execution_timeout": timedelta(seconds=SETTINGS.task_timeout_s)},

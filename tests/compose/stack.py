@@ -1,0 +1,110 @@
+"""The compose file as a project of its own, beside any that runs already."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import httpx
+
+from tools import ROOT
+
+PROJECT = "vod-test"
+PORTS = {"AIRFLOW_PORT": "18080", "EDGE_PORT": "18090", "S3_PORT": "18333"}
+AIRFLOW, EDGE, S3 = (f"http://127.0.0.1:{port}" for port in PORTS.values())
+PATIENCE_S = 900
+
+T = TypeVar("T")
+
+
+def wait(what: str, look: Callable[[], T | None], seconds: float = PATIENCE_S, every_s: float = 1) -> T:
+    """The first answer of ``look`` that is true."""
+    until = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < until, f"not within {seconds:.0f} s: {what}"
+        time.sleep(every_s)
+    return found
+
+
+@dataclass
+class Stack:
+    """``docker compose``, and the REST API behind it."""
+
+    knobs: dict[str, str] = field(default_factory=dict)
+    token: str = ""
+
+    def compose(self, *words: str) -> str:
+        done = subprocess.run(
+            ["docker", "compose", "--project-name", PROJECT, *words],
+            cwd=ROOT,
+            env={**os.environ, **PORTS, **self.knobs},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, f"docker compose {' '.join(words)}:\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def containers(self, service: str) -> list[str]:
+        """Names of the running ones."""
+        lines = self.compose("ps", "--format", "json", service).splitlines()
+        return sorted(json.loads(line)["Name"] for line in lines)
+
+    def states(self) -> dict[str, str]:
+        """Container -> health, or state and exit code of one that has none."""
+        found = {}
+        for line in self.compose("ps", "--all", "--format", "json").splitlines():
+            one = json.loads(line)
+            found[one["Name"]] = one["Health"] or f"{one['State']} {one['ExitCode']}"
+        return found
+
+    def secret(self, name: str) -> str:
+        return self.compose("exec", "-T", "worker", "cat", f"/var/lib/vod/secrets/{name}")
+
+    def gateway(self) -> str:
+        """This machine's address as containers see it."""
+        said = docker("network", "inspect", f"{PROJECT}_default")
+        return str(json.loads(said)[0]["IPAM"]["Config"][0]["Gateway"])
+
+    # --- what a CMS does ----------------------------------------------------------------------
+
+    def log_in(self) -> None:
+        password = json.loads(self.secret("passwords.json"))["admin"]
+        login = {"username": "admin", "password": password}
+        answer = httpx.post(f"{AIRFLOW}/auth/token", json=login, timeout=60)
+        assert answer.status_code == 201, answer.text
+        self.token = answer.json()["access_token"]
+
+    def api(self, method: str, path: str, body: Any = None) -> Any:
+        answer = httpx.request(
+            method,
+            f"{AIRFLOW}/api/v2/{path}",
+            json=body,
+            headers={"Authorization": f"Bearer {self.token}"},
+            timeout=120,
+        )
+        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json()
+
+    def tasks(self, run_id: str) -> list[dict[str, Any]]:
+        path = f"dags/vod_transcode/dagRuns/{run_id}/taskInstances?limit=200"
+        found: list[dict[str, Any]] = self.api("GET", path)["task_instances"]
+        return found
+
+
+def docker(*words: str) -> str:
+    done = subprocess.run(["docker", *words], capture_output=True, text=True)
+    assert done.returncode == 0, f"docker {' '.join(words)}:\n{done.stderr}"
+    return done.stdout
+
+
+def encodes(container: str) -> bool:
+    """Whether an encoder is at work in it."""
+    try:
+        return "libx264" in docker("top", container, "-eo", "pid,args")
+    except AssertionError:  # it is not running
+        return False

@@ -1,0 +1,263 @@
+"""The compose file, started by a real engine: a CMS asks, a transcoder is killed, viewers watch.
+
+``make test-compose``. It needs Docker with the compose plugin, the images of ``.env`` (those that cannot be
+pulled: ``tests/compose/stand-ins/make.sh``), npm and a Chromium. ``COMPOSE_KEEP=1`` leaves it running.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urljoin
+
+import httpx
+import m3u8
+import pytest
+
+from compose.stack import EDGE, S3, Stack, docker, encodes, wait
+from operators.test_webhook import readme_snippet
+from players.conftest import browser, node_modules, site, watch  # noqa: F401 (fixtures)
+from tools import generate
+
+pytestmark = pytest.mark.compose
+
+CLIPS = 4
+FILM = "film"
+VIDEOS = [FILM, *(f"clip-{number}" for number in range(CLIPS))]
+
+
+@dataclass
+class Callbacks:
+    """A CMS that listens where the containers reach it, and nowhere else."""
+
+    url: str = ""
+    requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+
+    def events(self, video_id: str) -> list[dict[str, Any]]:
+        told = (json.loads(body) for _, body in list(self.requests))
+        return [event for event in told if event["video_id"] == video_id]
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    stack = Stack(knobs={"TRANSCODERS": "2", "TASK_LOST_AFTER_S": "60", "TRANSCODER_MEMORY": "2g"})
+    try:
+        stack.compose("up", "--detach", "--no-build")
+        wait(
+            "all healthy",
+            lambda: all(state in ("healthy", "exited 0") for state in stack.states().values()),
+            every_s=3,
+        )
+        stack.log_in()
+        yield stack
+    finally:
+        if not os.environ.get("COMPOSE_KEEP"):
+            stack.compose("down", "--volumes", "--timeout", "20")
+
+
+@pytest.fixture(scope="module")
+def callbacks(stack: Stack) -> Iterator[Callbacks]:
+    callbacks = Callbacks()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            callbacks.requests.append((dict(self.headers.items()), body))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer((stack.gateway(), 0), Handler)
+    callbacks.url = f"http://{server.server_address[0]}:{server.server_port}/vod"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield callbacks
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def originals(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Video id -> URI of what the CMS has uploaded."""
+    import boto3
+
+    key = json.loads(stack.secret("s3_key"))
+    client = boto3.client(
+        "s3",
+        endpoint_url=S3,
+        region_name="us-east-1",
+        aws_access_key_id=key["accessKey"],
+        aws_secret_access_key=key["secretKey"],
+    )
+    folder, found = tmp_path_factory.mktemp("originals"), {}
+    for video_id in VIDEOS:
+        # The film is busy enough that a chunk is killed in its middle.
+        size, seconds = ("640x360", 48) if video_id == FILM else ("320x180", 8)
+        clip = generate(
+            folder / f"{video_id}.mp4",
+            *("-f", "lavfi", "-i", f"testsrc2=s={size}:r=25:d={seconds},noise=alls=20:allf=t"),
+            *("-f", "lavfi", "-i", f"sine=440:r=48000:d={seconds}"),
+            *("-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-c:a", "aac"),
+        )
+        client.upload_file(str(clip), "vod-originals", clip.name)
+        found[video_id] = f"s3://vod-originals/{clip.name}"
+    return found
+
+
+@pytest.fixture(scope="module")
+def published(stack: Stack, callbacks: Callbacks, originals: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """Five videos, with a transcoder killed in mid-chunk and the other restarted. Video id -> run."""
+    for video_id in VIDEOS:
+        conf = {
+            "video_id": video_id,
+            "source": originals[video_id],
+            "preset": "h264_small",
+            "chunk_seconds": 24,
+            "callback_url": callbacks.url,
+        }
+        stack.api(
+            "POST",
+            "dags/vod_transcode/dagRuns",
+            {"dag_run_id": f"cms.{video_id}", "logical_date": None, "conf": conf},
+        )
+
+    def busy() -> tuple[str, dict[str, Any]] | None:
+        """A transcoder that encodes the film, and the task that it does."""
+        for task in stack.tasks(f"cms.{FILM}"):
+            if task["task_id"] == "transcode" and task["state"] == "running":
+                for container in stack.containers("transcoder"):
+                    if container_id(container).startswith(task["hostname"] or "none") and encodes(container):
+                        return container, task
+        return None
+
+    victim, task = wait("a chunk is being encoded", busy, every_s=0.2)
+    docker("kill", "--signal", "KILL", victim)
+    (other,) = stack.containers("transcoder")
+    docker("restart", "--time", "60", other)
+    stack.compose("up", "--detach", "--no-build", "transcoder")
+    assert len(stack.containers("transcoder")) == 2
+
+    def ended() -> dict[str, dict[str, Any]] | None:
+        runs = {v: stack.api("GET", f"dags/vod_transcode/dagRuns/cms.{v}") for v in VIDEOS}
+        return runs if all(run["state"] in ("success", "failed") for run in runs.values()) else None
+
+    runs = wait("all runs have ended", ended, every_s=3)
+    runs[FILM]["killed"] = task
+    return runs
+
+
+def container_id(name: str) -> str:
+    return docker("inspect", "--format", "{{.Id}}", name).strip()
+
+
+def test_nothing_is_published_beyond_this_machine(stack: Stack) -> None:
+    bound = [
+        binding["HostIp"]
+        for name in stack.states()
+        for bindings in json.loads(docker("inspect", name))[0]["NetworkSettings"]["Ports"].values()
+        for binding in bindings or []
+    ]
+    assert bound and set(bound) == {"127.0.0.1"}
+
+
+def test_nobody_is_root_and_nothing_secret_is_in_an_environment(stack: Stack) -> None:
+    password = stack.secret("postgres_password")
+    for name in stack.states():
+        inspected = docker("inspect", name)
+        assert password not in inspected
+        (container,) = json.loads(inspected)
+        assert container["HostConfig"]["CapDrop"] == ["ALL"] and not container["HostConfig"]["Privileged"]
+        assert container["Config"]["User"] not in ("", "0", "root"), name
+
+
+def test_all_five_are_published_though_a_transcoder_was_killed(
+    stack: Stack, published: dict[str, dict[str, Any]]
+) -> None:
+    assert {video: run["state"] for video, run in published.items()} == dict.fromkeys(VIDEOS, "success")
+    killed = published[FILM]["killed"]
+    (again,) = [
+        task
+        for task in stack.tasks(f"cms.{FILM}")
+        if (task["task_id"], task["map_index"]) == ("transcode", killed["map_index"])
+    ]
+    assert killed["try_number"] == 1 and again["try_number"] == 2 and again["state"] == "success"
+
+
+def test_every_webhook_arrived_signed(
+    stack: Stack, published: dict[str, dict[str, Any]], callbacks: Callbacks
+) -> None:
+    secret, verified = stack.secret("callback_secret"), readme_snippet()
+    for headers, body in callbacks.requests:
+        # However long ago: it was in time when it came, and the test has taken a while since.
+        assert verified(body, headers["X-Vod-Signature"], secret, 86_400)
+        assert not verified(body + b" ", headers["X-Vod-Signature"], secret, 86_400)
+    for video_id in VIDEOS:
+        events = callbacks.events(video_id)
+        assert {event["event"] for event in events} == {"started", "done"}
+        assert len({event["event_id"] for event in events}) == 2
+        assert events[-1]["result"]["playlist"] == f"s3://vod-results/{video_id}/index.m3u8"
+
+
+def test_the_edge_is_a_cache(published: dict[str, dict[str, Any]]) -> None:
+    url = f"{EDGE}/{FILM}/index.m3u8"
+    with httpx.Client(headers={"Origin": "https://player.example"}) as viewer:
+        master = viewer.get(url)
+        assert master.headers["content-type"] == "application/vnd.apple.mpegurl"
+        assert master.headers["cache-control"] == "public, max-age=2"
+        assert master.headers["access-control-allow-origin"] == "*"
+        assert master.headers["content-encoding"] == "gzip"
+        media_url = urljoin(url, m3u8.loads(master.text).playlists[0].uri)
+        media = viewer.get(media_url)
+        assert media.headers["cache-control"] == "public, max-age=31536000, immutable"
+        segment_url = urljoin(media_url, m3u8.loads(media.text).segments[1].uri)
+
+        first, second = viewer.get(segment_url), viewer.get(segment_url)
+        assert (first.headers["x-cache"], second.headers["x-cache"]) == ("MISS", "HIT")
+        assert first.content == second.content and first.headers["content-type"] == "video/iso.segment"
+        assert second.headers["cache-control"] == "public, max-age=31536000, immutable"
+
+        part = viewer.get(segment_url, headers={"Range": "bytes=1000-1999"})
+        assert (part.status_code, part.headers["x-cache"]) == (206, "HIT")
+        assert part.headers["content-range"] == f"bytes 1000-1999/{len(first.content)}"
+        assert part.content == first.content[1000:2000]
+
+        assert viewer.options(url).status_code == 204
+        assert viewer.get(f"{EDGE}/{FILM}/").status_code == 404
+        assert viewer.put(url, content=b"mine").status_code == 404
+        missing = viewer.get(f"{EDGE}/{FILM}/none.m3u8")
+        assert (missing.status_code, missing.text) == (404, "not found\n")
+        assert missing.headers["access-control-allow-origin"] == "*"
+    raw = subprocess.run(
+        ["curl", "-s", "-H", "Accept-Encoding: gzip", url], capture_output=True, check=True
+    ).stdout
+    assert gzip.decompress(raw) == master.content
+
+
+def test_it_plays_in_chromium_through_the_edge(published: dict[str, dict[str, Any]], watch: Any) -> None:  # noqa: F811
+    session = watch("hls.js", f"{EDGE}/clip-0/index.m3u8")
+    session.play()
+    state = session.play_to_the_end()
+    session.screenshot()
+    assert state["at"] == pytest.approx(8, abs=0.1)
+
+
+def test_an_idle_worker_stops_at_once_and_all_comes_back(stack: Stack, published: dict[str, Any]) -> None:
+    """As on a reboot: nothing is lost, nothing is made anew."""
+    before = stack.secret("passwords.json")
+    stack.compose("restart", "--timeout", "60")
+    wait(
+        "all healthy again",
+        lambda: all(state in ("healthy", "exited 0") for state in stack.states().values()),
+        every_s=3,
+    )
+    assert stack.secret("passwords.json") == before
+    stack.log_in()
+    assert stack.api("GET", f"dags/vod_transcode/dagRuns/cms.{FILM}")["state"] == "success"
+    assert httpx.get(f"{EDGE}/{FILM}/index.m3u8").status_code == 200
