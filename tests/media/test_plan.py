@@ -394,7 +394,16 @@ def test_sound_counts_from_the_first_picture() -> None:
     plan = short_plan(audio=(a_sound(),))
     timeline = a_timeline(plan, list(range(500, 1500, 100)), [500], 100, **{"audio-0": span(1500)})
     assert timeline.sounds == {"audio-0": Sound(time_base=MS, seconds=Fraction(1))}
-    assert timeline.audio_samples(plan.audio[0]) == 48_000
+    assert timeline.audio_samples(plan.audio[0], plan.frame_rate) == 48_000
+
+
+def test_sound_ends_with_the_picture() -> None:
+    plan = short_plan(audio=(a_sound(),))
+    for last in (700, 1500, 3500):  # the picture: 10 frames of 100 ms from 500 on
+        timeline = a_timeline(plan, list(range(500, 1500, 100)), [500], 100, **{"audio-0": span(last)})
+        assert timeline.audio_samples(plan.audio[0], plan.frame_rate) == 48_000
+        cut = ["sound 'Audio 1' cut: 2.0 s longer than the picture"] if last == 3500 else []
+        assert [words for words in normalisations(plan, timeline) if "cut" in words] == cut
 
 
 def span(last: int, first: int = 0) -> SoundSpan:

@@ -293,9 +293,12 @@ class Timeline(Model):
         """How long the picture lasts; for sound only, the longest track."""
         return self.frames / rate if self.frames else max(sound.seconds for sound in self.sounds.values())
 
-    def audio_samples(self, audio: AudioRendition) -> int:
-        """Length of a sound track in samples of its output rate."""
-        return round(self.sounds[audio.track].seconds * audio.sample_rate)
+    def audio_samples(self, audio: AudioRendition, rate: Fraction) -> int:
+        """Length of a sound track in samples of its output rate: that of the picture (Apple 8.3).
+
+        :param rate: of the picture's frames.
+        """
+        return round(self.seconds(rate) * audio.sample_rate)
 
     def span(self, chunk: Chunk, rate: Fraction) -> str:
         """``0:54-1:12``."""

@@ -201,6 +201,9 @@ def plan_audio(source: Source, preset: Preset) -> tuple[AudioRendition, ...]:
 
 # --- colour ---------------------------------------------------------------------------------
 
+NOTABLE_S = Fraction(1, 10)
+"""Sound and picture end this far apart in most files: frames of the two are not equally long."""
+
 KEPT_MATRICES = ("bt709", "smpte170m", "bt470bg")
 KEPT_PRIMARIES = ("bt709", "smpte170m", "bt470bg")
 KEPT_TRANSFERS = ("bt709", "smpte170m", "bt470bg", "bt470m", "iec61966-2-1")
@@ -420,10 +423,15 @@ def _timeline(
 def normalisations(plan: Plan, timeline: Timeline) -> list[str]:
     """What is changed on the way to the output besides size, in words for a person."""
     video = plan.source.video
-    if video is None:
-        return []
-    width, height = video.display_size
     found = []
+    length = timeline.seconds(plan.frame_rate)
+    for audio in plan.audio:
+        more = timeline.sounds[audio.track].seconds - length
+        if audio.name == audio.track and more > NOTABLE_S:
+            found.append(f"sound {audio.title!r} cut: {float(more):.1f} s longer than the picture")
+    if video is None:
+        return found
+    width, height = video.display_size
     if timeline.variable_rate:
         found.append("variable frame rate")
     if plan.frame_rate != video.natural_rate:

@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from vod_operators.media.base import Model, Name, Rate
+from vod_operators.media.check.facts import SegmentFacts
 
 
 class Segment(Model):
@@ -57,6 +58,8 @@ class Track(Model):
     language: str | None = None
     title: str | None = None
     default: bool = False
+    checked: tuple[SegmentFacts, ...] = ()
+    """What the validator measured of each segment before it was stored."""
 
     @property
     def family(self) -> str:

@@ -51,7 +51,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
             return done.facts
         split = job.source_keys.marker("split")
         source = checkpoint.require(self.temp, split, step="split")
-        samples = timeline.audio_samples(audio)
+        samples = timeline.audio_samples(audio, job.plan.frame_rate)
         begin, media_s = time.monotonic(), samples / audio.sample_rate
         needed = self.fetched_bytes(source.objects[audio.track]) + media_s * audio.bitrate_bps / 8
         with self.scratch(needed) as folder:
@@ -75,7 +75,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
         self, context: Context, job: Job, audio: AudioRendition, timeline: Timeline, folder: Path
     ) -> tuple[list[str], int]:
         """Write ``audio.mp4``; returns what the decoder complained of, and the samples in it."""
-        samples = timeline.audio_samples(audio)
+        samples = timeline.audio_samples(audio, job.plan.frame_rate)
         seconds, codec = samples / audio.sample_rate, audio.stream.codec
 
         def encode(source: str, time_base: Fraction) -> list[str]:

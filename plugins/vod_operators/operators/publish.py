@@ -8,18 +8,23 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from vod_operators.errors import CorruptObjectError
+from vod_operators.errors import CorruptObjectError, VerificationError
 from vod_operators.media import hls, measure
+from vod_operators.media.check.rules import check, failed
 from vod_operators.media.plan import fingerprint
 from vod_operators.media.track import Track
 from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.job import Job
 from vod_operators.operators.published import PUBLISHED, event_facts
+from vod_operators.operators.reader import StoreReader
 from vod_operators.operators.result import RenditionResult, SourceFacts, Timings, VideoResult
 from vod_operators.operators.stable import IMMUTABLE, JSON_TYPE, PLAYLIST_TYPE, point_to
 from vod_operators.storage import checkpoint, claim
 from vod_operators.storage.keys import claim_key
+
+WISHED = {"7.bitrates"}
+"""Rules that what was asked for may break: a source may be too small for two renditions."""
 
 
 class VodPublishOperator(VodBaseOperator):
@@ -52,6 +57,7 @@ class VodPublishOperator(VodBaseOperator):
 
         keys = job.result_keys
         master = hls.master_playlist(tracks, target, prefix="")
+        self._check(job, tracks, master)
         stable = hls.master_playlist(tracks, target, prefix=f"{job.version}/")
         for uri, data, content_type in (
             (keys.version(job.version, "master.m3u8"), master.encode(), PLAYLIST_TYPE),
@@ -87,6 +93,31 @@ class VodPublishOperator(VodBaseOperator):
         telemetry.count("vod.published_bytes", facts["size_bytes"])
         if timings["wall_s"] is not None:
             telemetry.timing("vod.time_to_publish", timings["wall_s"])
+
+    def _check(self, job: Job, tracks: Sequence[Track], master: str) -> None:
+        """Hold the version against every rule of ``vod check``.
+
+        Playlists and init segments are read from the store. Segments are not read again: their facts were
+        measured by the same code before they were stored, and their objects have the sizes that were
+        written (``_load_tracks``) under a checksum that the store verified.
+        """
+        keys = job.result_keys
+        location = keys.version(job.version, "master.m3u8")
+        facts = {
+            keys.version(job.version, f"{track.name}/{segment.name}"): checked.model_copy(
+                update={"size_bytes": segment.size_bytes}  # as it is stored
+            )
+            for track in tracks
+            for segment, checked in zip(track.segments, track.checked, strict=True)
+        }
+        reader = StoreReader(location, self.storage, facts, {location: master.encode()})
+        verdicts = check(reader, location)
+        for verdict in verdicts:
+            for finding in verdict.findings if verdict.status == "warn" else ():
+                self.log.warning("%s: %s: found %s", verdict.rule.says, finding.where, finding.found)
+        # How many renditions there are is the wish of the preset, and the size of the source.
+        if broken := failed(verdict for verdict in verdicts if verdict.rule.id not in WISHED):
+            raise VerificationError(f"the result breaks rules, and is not published: {'; '.join(broken)}")
 
     def _load_tracks(self, job: Job) -> list[Track]:
         """The tracks as measured, each with every object it names in its place."""

@@ -20,6 +20,7 @@ class StoreReader:
     :param location: of the presentation. One from the web names nothing on this host's disk.
     :param open_store: the store of a URI.
     :param facts: what was measured of segments already, by URI.
+    :param drafts: files that are not stored yet, by URI.
     """
 
     def __init__(
@@ -27,13 +28,17 @@ class StoreReader:
         location: str,
         open_store: Callable[[str], Storage],
         facts: Mapping[str, SegmentFacts] | None = None,
+        drafts: Mapping[str, bytes] | None = None,
     ) -> None:
         self._schemes = {urlsplit(location).scheme, *WEB}
         self._open_store = open_store
         self._facts = facts or {}
+        self._drafts = drafts or {}
 
     def read(self, uri: str, start: int = 0, length: int | None = None) -> bytes:
         """A file, or bytes ``[start, start + length)`` of it; at most as much as a segment may have."""
+        if uri in self._drafts:
+            return self._drafts[uri]
         if urlsplit(uri).scheme not in self._schemes:
             raise ObjectNotFoundError(f"{uri} is not read: the presentation is from another place")
         data = bytearray()

@@ -162,7 +162,8 @@ class Loader:
             return Fault(entry=entry, found=f"{words} do not begin with {what}", at_begin=True)
         if not key.is_idr:
             return Fault(entry=entry, found=f"{words} are no IDR picture")
-        if end < key.end or sum(key.end <= end for key in stream.keys if key.begin >= part.start) > 1:
+        too_much = whole.container == "fmp4" and end > key.end
+        if end < key.end or too_much or sum(part.start <= k.begin and k.end <= end for k in stream.keys) > 1:
             return Fault(entry=entry, found=f"{words}, and one picture ends at {key.end}")
         return None
 

@@ -1,0 +1,78 @@
+"""Publishing judges the version by the rules of ``vod check``, and shows players nothing that breaks one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from faults.stage import write_preset
+from steps import Steps
+from tools import configure, generate
+from vod_operators.cli.main import main
+from vod_operators.errors import VerificationError
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return generate(
+        tmp_path_factory.mktemp("source") / "film.mp4",
+        *("-f", "lavfi", "-i", "testsrc2=s=128x72:r=25:d=3", "-f", "lavfi", "-i", "sine=d=3:r=48000"),
+        *("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac"),
+    )
+
+
+@pytest.fixture
+def steps(stores: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Steps]:
+    def make(**preset: object) -> Steps:
+        configure(monkeypatch, presets_dir=str(write_preset(stores / "presets", **preset)))
+        return Steps(video_id="film", source=source.as_uri())
+
+    return make
+
+
+def version_of(stores: Path, shown: bool) -> Path:
+    """The version that players see, or the one that they do not."""
+    stable = (stores / "results/film/index.m3u8").read_text("utf-8")
+    return next(path for path in (stores / "results/film").glob("v-*") if (path.name in stable) == shown)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "words"),
+    [
+        ("*/index.m3u8", "#EXT-X-ENDLIST", "#EXT-X-ENDLISX", "12.endlist: .*no EXT-X-ENDLIST"),
+        ("*/index.m3u8", "EXTINF:1.000000", "EXTINF:1.900000", "8.extinf: .*found EXTINF 1.9 s"),
+        ("*/iframes.m3u8", "BYTERANGE:", "BYTERANGE:1", "13.picture: .*one picture ends"),
+    ],
+)
+def test_nothing_that_breaks_a_rule_is_shown(
+    steps: Callable[..., Steps], stores: Path, file: str, old: str, new: str, words: str
+) -> None:
+    steps().run()
+    stable = stores / "results/film/index.m3u8"
+    before = stable.read_bytes(), (stores / "results/film/video.json").read_bytes()
+
+    again = steps(gop_seconds=1, max_frame_rate=30)
+    again.run("segment")
+    for path in version_of(stores, shown=False).glob(file):
+        content = path.read_text("utf-8")
+        changed = content.replace(old, new)
+        # Of the same size, so that only the rules can tell.
+        path.write_text(changed[: len(content) - 1] + "\n", "utf-8")
+    with pytest.raises(VerificationError, match=rf"breaks rules, and is not published: .*({words})"):
+        again.run("publish")
+    assert (stable.read_bytes(), (stores / "results/film/video.json").read_bytes()) == before
+
+
+def test_what_is_published_passes_vod_check(
+    steps: Callable[..., Steps],
+    stores: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    steps().run()
+    assert "target duration of 6 s" in capsys.readouterr().out  # the preset's segments last one second
+    assert main(["check", str(stores / "results/film/index.m3u8")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert not any(line.startswith("FAIL") for line in lines)
+    assert lines[-1].split(",")[1:3] == [" 0 failed", " 1 warned"]
