@@ -30,7 +30,7 @@ def test_a_cms_and_a_dag(airflow: StartAirflow, home: Path, report: Callable[...
     shutil.copytree(ROOT / "dags", dags, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "examples" / "after_publish.py", dags)
     running = airflow(
-        parallelism=4,
+        parallelism=2,
         AIRFLOW__CORE__DAGS_FOLDER=str(dags),
         AIRFLOW_CONN_VOD_CALLBACK=json.dumps({"conn_type": "generic", "password": SECRET}),
         VOD_CALLBACK_CONN_ID="vod_callback",

@@ -32,6 +32,8 @@ is under way at midnight appears, the next day, with a time of the day before.""
 ITEMS = 100
 """So many sources are returned one by one; all of them are in the log."""
 
+MISSING = "does not exist"
+
 Original = tuple[str, ObjectInfo]
 """Video id, and where it is."""
 
@@ -116,16 +118,13 @@ class VodRequestVideosOperator(VodBaseOperator):
         )
 
     def _ask(self, context: Context, video_id: str, found: ObjectInfo, preset: Preset) -> str:
-        what = fingerprint(found.uri, found.version, preset)
+        what = fingerprint(redact(found.uri), found.version, preset)  # a signature may be another
         run_id = f"vod.{video_id}.{preset.name}.{what}"
         conf = {"video_id": video_id, "source": found.uri, "preset": preset.name}
         answer = ask_for_run(context, BULK_DAG_ID, run_id, conf)
         if answer != "running":
             telemetry.count("vod.asked")
         return answer
-
-
-MISSING = "does not exist"
 
 
 class VodIngestOperator(VodRequestVideosOperator):

@@ -40,7 +40,7 @@ def video_id_of(uri: str) -> str:
     """The video that an original becomes: the same for the same URI, and for no other one.
 
     Its file name, for people, and 64 bits of the URI's SHA-256: among a million originals two are
-    alike with a probability of 3e-8.
+    alike with a probability of 3e-8. A signed URL's signature counts: give such a one an id.
     """
     whole = unquote(uri) if uri.startswith("file:") else uri
     stem = PurePosixPath(_file_name(uri)).stem
