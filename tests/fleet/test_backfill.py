@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,29 +24,27 @@ pytestmark = pytest.mark.fleet
 DAYS, A_DAY = 7, 3
 
 
-def backfill(running: RealAirflow, *options: str) -> int:
-    """Returns how often it had to be given up and repeated.
+def backfill(running: RealAirflow, *options: str) -> None:
+    """Airflow's own command.
 
-    SQLite refuses a transaction that meets another one; what is left of it is cancelled, as a person would.
+    Its long transaction fails if any other is written meanwhile, which is SQLite's way: so the scheduler and
+    the DAG processor hold their breath. PostgreSQL needs none of this.
     """
     command = [
         sys.executable, "-m", "airflow", "backfill", "create", "--dag-id", "vod_ingest",
-        "--from-date", "2026-10-01", "--to-date", f"2026-10-{DAYS:02}",
+        "--from-date", "2026-10-01", "--to-date", f"2026-10-{DAYS:02}", *options,
     ]  # fmt: skip
-    for number in range(20):
+    with ExitStack() as stack:
+        for unit in ("scheduler", "dag-processor"):
+            wait_until(lambda: running.main_process(unit) is not None, timeout_s=60, what=unit)  # noqa: B023
+            process = running.main_process(unit)
+            assert process is not None
+            process.suspend()
+            stack.callback(process.resume)
         done = subprocess.run(
-            [*command, *options], env=running.environment(), cwd=running.home, capture_output=True, text=True
+            command, env=running.environment(), cwd=running.home, capture_output=True, text=True
         )
-        if done.returncode == 0:
-            return number
-        said = done.stdout[-3000:] + done.stderr[-3000:]
-        assert "database is locked" in said, said
-        found = running.call("GET", "/backfills?dag_id=vod_ingest&limit=100", patience_s=60)
-        for item in found.raise_for_status().json()["backfills"]:
-            if item["completed_at"] is None:
-                running.call("PUT", f"/backfills/{item['id']}/cancel", patience_s=60).raise_for_status()
-        options = ("--reprocess-behavior", "completed")
-    raise AssertionError(f"20 times: {said}")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
 def runs(running: RealAirflow, dag_id: str, **query: str) -> list[dict[str, Any]]:
@@ -92,7 +91,7 @@ def test_a_week_killed_half_way_and_repeated(
     for dag_id in ("vod_ingest", "vod_transcode_bulk"):
         known = f"/dags/{dag_id}/details"
         wait_until(lambda: running.call("GET", known).is_success, timeout_s=60, what=dag_id)  # noqa: B023
-    repeated = backfill(running)
+    backfill(running)
     wait_until(lambda: published() >= len(videos) // 2, timeout_s=1800, what="half of them", every_s=0.5)
     at_the_kill = published()
     at_work = states(running, "vod_transcode_bulk")
@@ -105,9 +104,8 @@ def test_a_week_killed_half_way_and_repeated(
         assert process is not None
         process.kill()
     first = asked(running)
-    wait_until(lambda: running.main_process("scheduler") is not None, timeout_s=60, what="a scheduler")
     # Every day again, while what was begun before goes on.
-    repeated += backfill(running, "--reprocess-behavior", "completed")
+    backfill(running, "--reprocess-behavior", "completed")
 
     def over() -> bool:
         done, ingest = (
@@ -134,11 +132,10 @@ def test_a_week_killed_half_way_and_repeated(
         second=second,
         third=asked(running),
         runs=len(runs(running, "vod_transcode_bulk")),
-        backfills_cancelled_and_repeated=repeated,
         encodes=encodes,
         encodes_of_the_third=diary.total() - encodes,
     )
-    assert first["new"] + first["running"] == first["not media by its name"] == len(videos)
+    assert first == {"new": len(videos), "not media by its name": len(videos)}
     assert set(second) <= {"published already", "running", "continued", "not media by its name"}
     assert len(runs(running, "vod_transcode_bulk")) == len(videos)
     assert diary.total() == encodes

@@ -45,7 +45,8 @@ def test_a_cms_and_a_dag(airflow: StartAirflow, home: Path, report: Callable[...
         return (done.stdout + done.stderr).strip()
 
     clip = numbered_clip(2).as_uri()
-    assert "video_id" in cms("ask", "not an id", clip, "--preset", "tiny")
+    assert "preset" in cms("ask", "film-0", clip, "--preset", "none")
+    assert cms("ask", "not an id", clip).startswith("refused: 400: ")
     with Listener() as told:
         assert cms("ask", "film-1", clip, "--preset", "tiny", "--callback-url", told.url) == "started"
         assert cms("ask", "film-1", clip, "--preset", "tiny") in ("queued", "running")
