@@ -156,6 +156,10 @@ class VodSettings(BaseSettings):
         description="Seconds after which a callback that the CMS does not take is given up; "
         "the video does not wait for it",
     )
+    key_conn_id: str | None = Field(
+        None,
+        description="Airflow connection with the key of presets that encrypt; may contain `{video_id}`",
+    )
     stall_timeout_s: float = Field(
         120,
         gt=0,

@@ -262,7 +262,14 @@ def encode_audio(
 
 
 def package(
-    tool: str, track: str, *, kind: str, segment: Fraction, fragment: Fraction, transport: bool = False
+    tool: str,
+    track: str,
+    *,
+    kind: str,
+    segment: Fraction,
+    fragment: Fraction,
+    transport: bool = False,
+    flags: str | None = None,
 ) -> Argv:
     """Cut one continuous track into ``seg-00001...`` in the folder.
 
@@ -271,6 +278,7 @@ def package(
     :param fragment: seconds of a fragment inside a segment (a GOP: what an I-frame playlist points to).
     :param transport: into MPEG-TS (``.ts``) and packed audio (``.aac``), whose clock is ``TRANSPORT_START``
         at the first picture; else into CMAF: ``init.mp4`` and ``.m4s``.
+    :param flags: a file with more options: what must not be seen among the host's processes.
     """
     # The packager cuts at multiples of these; a hair less, so that a float that comes out low still cuts.
     shorter = Fraction(1, 1_000_000)
@@ -281,6 +289,8 @@ def package(
         options += ["--transport_stream_timestamp_offset_ms", str(start_ms)]
     else:
         made = "init_segment=init.mp4,segment_template=seg-$Number%05d$.m4s"
+    if flags is not None:
+        options.append(f"--flagfile={flags}")
     return [
         tool,
         f"in={track},stream={kind},{made}",

@@ -63,7 +63,7 @@ def media_playlist(track: Track, target_s: int) -> str:
                 init_section=_init_section(track),
             )
         )
-    return _dump(playlist)
+    return _locked(_dump(playlist), track)
 
 
 def i_frame_playlist(track: Track, target_s: int) -> str:
@@ -72,13 +72,23 @@ def i_frame_playlist(track: Track, target_s: int) -> str:
     for key in track.key_frames:
         playlist.add_segment(
             m3u8.Segment(
-                uri=track.segments[key.segment].name,
+                uri=track.key_frames_in or track.segments[key.segment].name,
                 duration=key.ticks / track.timescale,
                 byterange=f"{key.size_bytes}@{key.offset}",
                 init_section=_init_section(track),
             )
         )
-    return _dump(playlist)
+    return _locked(_dump(playlist), track)
+
+
+def _locked(text: str, track: Track) -> str:
+    """With the key's tag before the first segment: behind EXT-X-MAP, because the init segment is clear."""
+    if track.encryption is None:
+        return text
+    tag = f'#EXT-X-KEY:METHOD={track.encryption.method},URI="{track.encryption.uri}"'
+    if track.encryption.method == "SAMPLE-AES":
+        tag += ',KEYFORMAT="identity"'
+    return text.replace("#EXTINF", f"{tag}\n#EXTINF", 1)
 
 
 def audio_groups(tracks: Sequence[Track]) -> dict[str, list[Track]]:

@@ -37,6 +37,14 @@ class KeyFrame(Model):
     """Until the next one."""
 
 
+class Encryption(Model):
+    """What a playlist says of it (RFC 8216bis 4.4.4.4)."""
+
+    method: Literal["AES-128", "SAMPLE-AES"]
+    uri: str
+    """Where players get the key."""
+
+
 class Track(Model):
     """One track as it was written: the facts that playlists are made of."""
 
@@ -47,8 +55,11 @@ class Track(Model):
     timescale: int
     init_bytes: int
     """0: MPEG-TS and packed audio have no init segment."""
+    encryption: Encryption | None = None
     segments: tuple[Segment, ...] = Field(min_length=1)
     key_frames: tuple[KeyFrame, ...] = ()
+    key_frames_in: str | None = None
+    """A file with a copy of them, where ranges of the segments are of no use: they are encrypted whole."""
     width: int | None = None
     height: int | None = None
     frame_rate: Rate | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vod_operators.media.base import Model
+from vod_operators.media.encryption import KeyFacts
 from vod_operators.media.models import Plan
 from vod_operators.settings import get_settings
 from vod_operators.storage.keys import ResultKeys, SourceKeys, WorkKeys
@@ -18,6 +19,8 @@ class Job(Model):
     """The source's identity when the run began: its size, and ETag or modification time."""
     source_fingerprint: str
     work_fingerprint: str
+    key: KeyFacts | None = None
+    """Of presets that encrypt."""
     version: str
     """Folder of the results that this workspace publishes into; never used by another workspace."""
     made_by: dict[str, str]

