@@ -15,6 +15,7 @@ from vod_operators.media.plan import fingerprint
 from vod_operators.media.track import Track
 from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.content_key import content_key
 from vod_operators.operators.job import Job
 from vod_operators.operators.published import PUBLISHED, event_facts
 from vod_operators.operators.reader import StoreReader
@@ -111,7 +112,9 @@ class VodPublishOperator(VodBaseOperator):
             for segment, checked in zip(track.segments, track.checked, strict=True)
         }
         reader = StoreReader(location, self.storage, facts, {location: master.encode()})
-        verdicts = check(reader, location)
+        # Not asked of where players get it: that may be closed to workers, or not be there yet.
+        key = content_key(self.settings, job.plan.video_id).key if job.key else None
+        verdicts = check(reader, location, key=key)
         for verdict in verdicts:
             for finding in verdict.findings if verdict.status == "warn" else ():
                 self.log.warning("%s: %s: found %s", verdict.rule.says, finding.where, finding.found)
