@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import m3u8
 import pytest
 
+from players.film import film
 from players.session import Session
 from steps import Steps
 from tools import ROOT, configure
@@ -140,6 +142,25 @@ def publish(results: Path, edge: str) -> Callable[..., Film]:
     get_settings.cache_clear()
 
 
+@pytest.fixture(scope="module", params=PRESETS)
+def published(request: pytest.FixtureRequest, publish: Callable[..., Film]) -> Film:
+    """The film of numbered pictures, of each preset."""
+    return publish(film(), request.param)
+
+
+@pytest.fixture(scope="module")
+def playable(published: Film, browser: Any) -> Film:
+    """The same, of each preset that has pictures which this browser decodes."""
+    master = m3u8.load(str(published.folder / "index.m3u8"))
+    formats = sorted({f'video/mp4; codecs="{v.stream_info.codecs}"' for v in master.playlists})
+    page = browser.new_page()
+    known = page.evaluate("formats => formats.map(format => MediaSource.isTypeSupported(format))", formats)
+    page.close()
+    if not any(known):
+        pytest.skip(f"this browser decodes none of {formats}")
+    return published
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     from playwright import sync_api as playwright
@@ -182,3 +203,23 @@ def watch(new_session: Callable[[], Session], site: str) -> Callable[..., Sessio
         return session
 
     return watch
+
+
+@pytest.fixture
+def steady(watch: Callable[..., Session]) -> Callable[..., Session]:
+    """Does something in a player that must never wait: ``steady(act, "hls.js", url)``.
+
+    On a busy machine the browser's decoder may be late, wherever that happens to be. What is wrong with the
+    media makes a player wait each time: so it may try three times.
+    """
+
+    def steady(act: Callable[[Session], None], player: str, url: str, **options: Any) -> Session:
+        for _ in range(3):
+            session = watch(player, url, **options)
+            act(session)
+            if not session.waits():
+                break
+            session.pause()
+        return session
+
+    return steady

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,29 +128,48 @@ class Session:
             self.page.wait_for_timeout(250)
             heard.append(round(self.ask("() => watcher.pitch()")))
 
+    def wait_for_text(self, lines: list[str], seconds: float = 5) -> None:
+        """Wait until these are the subtitles on the screen."""
+        deadline = time.monotonic() + seconds
+        while (shown := self.ask("() => activeCues()")) != lines:
+            assert time.monotonic() < deadline, f"{shown} at {self.state()['at']}, not {lines}"
+            self.page.wait_for_timeout(50)
+
+    def cues(self) -> list[dict[str, Any]]:
+        """All subtitles that are loaded."""
+        return list(self.ask("() => cues()"))
+
     # --- judging ----------------------------------------------------------------------------
 
     def check_no_errors(self) -> None:
-        """No stall, no jump over a gap, no error of the player."""
-        bad = self.events("stall", "gap", "player-error", "error")
+        """No jump over a gap, and no error of the player."""
+        bad = self.events("gap", "player-error", "error")
         assert not bad, "\n".join(map(str, bad))
 
-    def check_smooth(self) -> None:
-        """And no waiting, once it plays."""
-        self.check_no_errors()
+    def waits(self) -> list[dict[str, Any]]:
+        """Where it stalled, or waited once it had begun to play."""
         events = self.events()
         playing = next((n for n, event in enumerate(events) if event["name"] == "playing"), len(events))
-        bad = [event for event in events[playing:] if event["name"] == "waiting" and not event["seeking"]]
-        assert not bad, "\n".join(map(str, bad))
+        return [
+            event
+            for n, event in enumerate(events)
+            if event["name"] == "stall"
+            or (event["name"] == "waiting" and n > playing and not event["seeking"])
+        ]
+
+    def check_smooth(self) -> None:
+        """And no stall, and no waiting once it plays."""
+        self.check_no_errors()
+        assert not (waits := self.waits()), "\n".join(map(str, waits))
 
     def check_decoded(self, frames: int) -> None:
         """Each of these pictures was decoded, once, and none of them in part."""
         quality = self.state()["quality"]
         assert (quality["total"], quality["corrupted"]) == (frames, 0), quality
 
-    def check_numbers(self, frames: Iterable[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
-        """Every picture that was shown is the one of its time, in ever growing order."""
-        shown = list(frames if frames is not None else self.frames())
+    def check_numbers(self) -> list[dict[str, Any]]:
+        """Every picture that was shown is the one of its time."""
+        shown = self.frames()
         wrong = [
             (frame["at"], frame["width"], frame["number"])
             for frame in shown

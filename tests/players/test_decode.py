@@ -9,16 +9,11 @@ from typing import Any
 import m3u8
 import pytest
 
-from players.conftest import PRESETS, Film
-from players.film import FRAMES, RATE, film
+from players.conftest import Film
+from players.film import FRAMES, RATE
 from tools import decode, ffprobe
 
 AAC_FRAME_S = 1024 / 48_000
-
-
-@pytest.fixture(scope="module", params=PRESETS)
-def published(request: pytest.FixtureRequest, publish: Any) -> Film:
-    return publish(film(), request.param)
 
 
 def stream_of(playlist: Path) -> dict[str, Any]:

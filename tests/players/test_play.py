@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from players.conftest import PRESETS, Film
-from players.film import FRAMES, JOINS, PITCHES, RATE, film
+from players.conftest import Film
+from players.film import CUES, FRAMES, JOINS, PITCHES, RATE
 from players.session import Session
 
 SECONDS = FRAMES / RATE
@@ -19,20 +19,19 @@ every_player = pytest.mark.parametrize(("player", "manifest"), [HLS_JS, SHAKA, N
 every_script = pytest.mark.parametrize(("player", "manifest"), [HLS_JS, SHAKA])
 
 
-@pytest.fixture(scope="module", params=PRESETS)
-def published(request: pytest.FixtureRequest, publish: Any) -> Film:
-    return publish(film(), request.param)
+def play_through(session: Session) -> None:
+    session.play()
+    session.play_to(2)
+    session.screenshot()
+    session.play_to_the_end()
 
 
 @every_player
-def test_plays_from_start_to_end(watch: Any, published: Film, player: str, manifest: str) -> None:
-    session: Session = watch(player, f"{published.url}/{manifest}")
-    session.play()
-    session.play_to(3)
-    session.screenshot()
-    end = session.play_to_the_end()
+def test_plays_from_start_to_end(steady: Any, playable: Film, player: str, manifest: str) -> None:
+    session: Session = steady(play_through, player, f"{playable.url}/{manifest}")
 
     session.check_smooth()
+    end = session.state()
     assert end["at"] == pytest.approx(SECONDS, abs=0.05)
     assert end["duration"] == pytest.approx(SECONDS, abs=0.05)
     session.check_buffer(SECONDS)
@@ -44,8 +43,8 @@ def test_plays_from_start_to_end(watch: Any, published: Film, player: str, manif
 
 
 @every_player
-def test_seeks_to_the_exact_picture(watch: Any, published: Film, player: str, manifest: str) -> None:
-    session: Session = watch(player, f"{published.url}/{manifest}")
+def test_seeks_to_the_exact_picture(watch: Any, playable: Film, player: str, manifest: str) -> None:
+    session: Session = watch(player, f"{playable.url}/{manifest}")
     places = [FRAMES - 1, 0, 10 * RATE]
     for join in JOINS:
         # From before it, over it, and back. (From behind a join to less than 1/15 s before it, shaka-player
@@ -59,16 +58,21 @@ def test_seeks_to_the_exact_picture(watch: Any, published: Film, player: str, ma
 
 
 @every_script
-def test_switches_levels_smoothly(watch: Any, published: Film, player: str, manifest: str) -> None:
-    session: Session = watch(player, f"{published.url}/{manifest}", bufferSeconds=3)
-    low, high = session.lowest_and_highest()
-    session.start_at(low)
-    session.play()
-    session.play_to(1)
-    session.ask("id => player.setLevel(id, false)", high["id"])
-    session.play_to(7)
-    session.ask("id => player.setLevel(id, false)", low["id"])
-    session.play_to_the_end()
+def test_switches_levels_smoothly(steady: Any, playable: Film, player: str, manifest: str) -> None:
+    levels = []
+
+    def up_and_down(session: Session) -> None:
+        levels[:] = low, high = session.lowest_and_highest()
+        session.start_at(low)
+        session.play()
+        session.play_to(1)
+        session.ask("id => player.setLevel(id, false)", high["id"])
+        session.play_to(7)
+        session.ask("id => player.setLevel(id, false)", low["id"])
+        session.play_to_the_end()
+
+    session: Session = steady(up_and_down, player, f"{playable.url}/{manifest}", bufferSeconds=3)
+    low, high = levels
 
     session.check_smooth()
     shown = session.check_numbers()
@@ -79,8 +83,8 @@ def test_switches_levels_smoothly(watch: Any, published: Film, player: str, mani
 
 
 @every_script
-def test_switches_levels_at_once(watch: Any, published: Film, player: str, manifest: str) -> None:
-    session: Session = watch(player, f"{published.url}/{manifest}")
+def test_switches_levels_at_once(watch: Any, playable: Film, player: str, manifest: str) -> None:
+    session: Session = watch(player, f"{playable.url}/{manifest}")
     low, high = session.lowest_and_highest()
     session.start_at(low)
     session.play()
@@ -98,8 +102,8 @@ def test_switches_levels_at_once(watch: Any, published: Film, player: str, manif
 
 
 @every_script
-def test_switches_the_language_of_the_sound(watch: Any, published: Film, player: str, manifest: str) -> None:
-    session: Session = watch(player, f"{published.url}/{manifest}")
+def test_switches_the_language_of_the_sound(watch: Any, playable: Film, player: str, manifest: str) -> None:
+    session: Session = watch(player, f"{playable.url}/{manifest}")
     audios = session.ask("() => player.audios()")
     assert {audio["language"] for audio in audios} in ({"eng", "fra"}, {"en", "fr"})
     pitches = {"en": PITCHES["eng"], "fr": PITCHES["fra"]}
@@ -109,3 +113,25 @@ def test_switches_the_language_of_the_sound(watch: Any, published: Film, player:
         session.wait_for_pitch(pitches[audio["language"][:2]])
     session.check_no_errors()
     session.check_numbers()
+
+
+@every_script
+def test_shows_the_subtitles(watch: Any, playable: Film, player: str, manifest: str) -> None:
+    session: Session = watch(player, f"{playable.url}/{manifest}")
+    texts = session.ask("() => player.texts()")
+    assert [text["language"][:2] for text in texts] == ["en", "fr"]
+    for text, cues in zip(texts, CUES.values(), strict=True):
+        session.ask("id => player.setText(id)", text["id"])
+        for start, end, line in cues:
+            # Across a join there is one cue in either segment, and one to be seen.
+            for at in (start + 0.1, (start + end) / 2, end - 0.1):
+                session.seek(round(at * RATE))
+                session.wait_for_text([line])
+            session.seek(round((end + 0.2) * RATE))
+            session.wait_for_text([])
+        found = {(round(cue["start"], 2), round(cue["end"], 2), cue["text"]) for cue in session.cues()}
+        assert found == set(cues)
+        session.seek(round(1.2 * RATE))
+        session.wait_for_text([cues[0][2]])
+        session.screenshot(f"-{text['language']}")
+    session.check_no_errors()

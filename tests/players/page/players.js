@@ -152,7 +152,7 @@ function describe(error) {
 // The cues that are in the element, by the browser's own account.
 function cues() {
   return Array.from(video.textTracks)
-    .filter(track => track.mode !== 'disabled' && track.kind !== 'metadata')
+    .filter(track => track.mode === 'showing')
     .flatMap(track => Array.from(track.cues || [], cue => ({start: cue.startTime, end: cue.endTime, text: cue.text})));
 }
 
