@@ -30,7 +30,7 @@ SHOTS = Path(os.environ.get("PLAYERS_SHOTS") or ROOT / "build" / "players")
 """Not ``VOD_...``: the tests remove those variables from the environment."""
 
 
-PRESETS = ["h264", "h264_small", "h264_hevc", "hevc", "av1"]
+PRESETS = ["h264", "h264_small", "h264_hevc", "hevc", "av1", "h264_ts"]
 
 
 @pytest.hookimpl(tryfirst=True)
