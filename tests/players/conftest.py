@@ -30,7 +30,7 @@ SHOTS = Path(os.environ.get("PLAYERS_SHOTS") or ROOT / "build" / "players")
 """Not ``VOD_...``: the tests remove those variables from the environment."""
 
 
-PRESETS = ["h264", "h264_small", "h264_hevc", "hevc", "av1", "h264_ts"]
+PRESETS = ["h264", "h264_ts", "av1", "h264_hevc", "hevc", "h264_small"]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -77,6 +77,11 @@ class Film:
     folder: Path
     url: str
     """Of that folder at the edge."""
+
+    @property
+    def transport_stream(self) -> bool:
+        """Whether its segments are MPEG-TS."""
+        return any(self.folder.glob("v-*/*/*.ts"))
 
 
 @pytest.fixture(scope="session")

@@ -40,8 +40,7 @@ def film() -> Path:
             *raw, "-i", "-", "-f", "lavfi", "-i", english, "-f", "lavfi", "-i", french,
             "-i", str(texts[0]), "-i", str(texts[1]),
             "-map", "0", "-map", "1", "-map", "2", "-map", "3", "-map", "4",
-            # Something for the encoders to do, so that renditions have different bitrates.
-            "-vf", "noise=c0_strength=12:c0_flags=t", *x264(),
+            *x264(),
             "-c:a", "aac", "-b:a", "192k", "-c:s", "mov_text",
             "-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=fra",
             "-metadata:s:s:0", "language=eng", "-metadata:s:s:1", "language=fra",
