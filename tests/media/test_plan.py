@@ -18,14 +18,13 @@ from vod_operators.media.plan import (
     needs_conversion,
     normalisations,
     output_rate,
-    plan_audio,
     plan_chunk_ranges,
-    plan_renditions,
     plan_timeline,
 )
 from vod_operators.media.presets.catalog import load_preset
 from vod_operators.media.presets.model import Preset
 from vod_operators.media.probe import frame_rate
+from vod_operators.media.renditions import plan_audio, plan_renditions
 
 FULL = load_preset("h264")
 MS = Fraction(1, 1000)

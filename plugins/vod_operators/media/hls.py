@@ -12,7 +12,7 @@ from typing import Any
 
 import m3u8
 
-from vod_operators.media.plan import SURROUND_SUFFIX
+from vod_operators.media.renditions import SURROUND_SUFFIX
 from vod_operators.media.track import Track
 
 FIRST_VARIANT_BPS = 2_000_000

@@ -1,0 +1,153 @@
+"""Source + preset -> the tracks that are made of it. Integers and fractions only; reads nothing."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from vod_operators.errors import InvalidInputError
+from vod_operators.media.encoders import ENCODERS, profile_of
+from vod_operators.media.models import AudioRendition, Rendition, Source, VideoStream
+from vod_operators.media.presets.model import Conditions, Ladder, Preset, Rung
+
+SOURCE_SIZE_GAIN = Fraction(5, 4)
+"""A source with so many times the pixels of the largest rung it fills also gets one of its own size."""
+
+NEARLY_FULL = Fraction(51, 50)
+"""A source this close below a rung's box (1904x1072, say) counts as filling it."""
+
+SURROUND = 6
+"""Channels of 5.1."""
+
+SURROUND_SUFFIX = "-surround"
+"""Of the name of a track's 5.1 rendition."""
+
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
+"""What can stand in a playlist as a language tag (RFC 5646)."""
+
+
+def meets(when: Conditions, source: Source) -> bool:
+    """Whether the source has what a rung asks for. An unknown bitrate meets every bitrate."""
+    assert source.video is not None
+    width, height = source.video.display_size
+    aspect, rate, bitrate = width / height, float(source.video.natural_rate), source.video_bitrate_bps
+    return (
+        (when.min_width is None or width >= when.min_width)
+        and (when.min_height is None or height >= when.min_height)
+        and (when.min_bitrate_bps is None or bitrate is None or bitrate >= when.min_bitrate_bps)
+        and (when.min_frame_rate is None or rate >= when.min_frame_rate)
+        and (when.max_frame_rate is None or rate <= when.max_frame_rate)
+        and (when.min_aspect is None or aspect >= when.min_aspect)
+        and (when.max_aspect is None or aspect <= when.max_aspect)
+    )
+
+
+def _scale(video: VideoStream, rung: Rung) -> Fraction:
+    """How much the upright source grows to touch the rung's box from inside; over 1 is upscaling."""
+    width, height = video.display_size
+    box = (rung.height, rung.width) if height > width else (rung.width, rung.height)
+    return min(Fraction(box[0], width), Fraction(box[1], height))
+
+
+def _even(length: Fraction | int) -> int:
+    """The nearest even number, at least 2."""
+    return max(2, 2 * round(Fraction(length) / 2))
+
+
+def _rendition(video: VideoStream, ladder: Ladder, rung: Rung) -> Rendition:
+    width, height = video.display_size
+    scale = _scale(video, rung)
+    if scale >= 1:  # the source's own size, cut to even rather than grown to it
+        size = (max(2, width - width % 2), max(2, height - height % 2))
+    else:
+        size = (_even(width * scale), _even(height * scale))
+    return Rendition(
+        name=rung.name,
+        encoder=ladder.encoder,
+        encoder_preset=ladder.encoder_preset,
+        width=size[0],
+        height=size[1],
+        crf=rung.crf,
+        max_bitrate_bps=rung.max_bitrate_bps,
+        buffer_bits=rung.buffer_bits,
+        profile=rung.profile or profile_of(ladder.encoder, ladder.bit_depth),
+        bit_depth=ladder.bit_depth,
+    )
+
+
+def plan_renditions(source: Source, preset: Preset) -> tuple[Rendition, ...]:
+    """Those of all ladders, smallest first; never upscaled, in the source's own shape."""
+    if source.video is None:
+        return ()
+    made = [rendition for ladder in preset.ladders for rendition in _climb(ladder, source, source.video)]
+    return tuple(sorted(made, key=lambda rendition: rendition.width * rendition.height))
+
+
+def _climb(ladder: Ladder, source: Source, video: VideoStream) -> list[Rendition]:
+    """The rungs that the source can fill.
+
+    If the source is smaller than every rung, or clearly larger than the largest one it fills, the
+    next rung is made at the source's own size.
+
+    :raises InvalidInputError: all of it is smaller than the encoder can do.
+    """
+    wanted = [rung for rung in ladder.rungs if meets(rung.when, source)] or [ladder.rungs[0]]
+    filled = [rung for rung in wanted if _scale(video, rung) <= NEARLY_FULL]
+    larger = [rung for rung in wanted if _scale(video, rung) > NEARLY_FULL]
+    made = [_rendition(video, ladder, rung) for rung in filled]
+    if larger:
+        own_size = _rendition(video, ladder, larger[0])
+        if (
+            not made
+            or own_size.width * own_size.height >= SOURCE_SIZE_GAIN * made[-1].width * made[-1].height
+        ):
+            made.append(own_size)
+    least = ENCODERS[ladder.encoder].min_side
+    large_enough = [rendition for rendition in made if min(rendition.width, rendition.height) >= least]
+    if not large_enough:
+        raise InvalidInputError(
+            f"source: its picture of {made[-1].width}x{made[-1].height} is too small for {ladder.encoder}, "
+            f"which needs {least} on each side; ask for a preset with another encoder"
+        )
+    return large_enough
+
+
+def plan_audio(source: Source, preset: Preset) -> tuple[AudioRendition, ...]:
+    """One stereo rendition for each sound track of the source, with unique titles and one default; then
+    one in 5.1 for each track that has so many channels, if the preset asks for it."""
+    default = next((i for i, stream in enumerate(source.audio) if stream.default), 0)
+    made, titles = [], set[str]()
+    for i, stream in enumerate(source.audio):
+        language = stream.language if _LANGUAGE.fullmatch(stream.language or "") else None
+        # A quote or a line break would end the attribute of the playlist it goes into.
+        title = re.sub(r'["\x00-\x1f]', "", stream.title or language or "") or f"Audio {i + 1}"
+        while title in titles:
+            title = f"{title} ({i + 1})"
+        titles.add(title)
+        made.append(
+            AudioRendition(
+                name=f"audio-{i}",
+                track=f"audio-{i}",
+                stream=stream,
+                channels=preset.audio.channels,
+                sample_rate=preset.audio.sample_rate,
+                bitrate_bps=preset.audio.bitrate_bps,
+                language=language,
+                title=title,
+                default=i == default,
+            )
+        )
+    surround = preset.audio.surround_bitrate_bps
+    if surround is not None:
+        made += [
+            stereo.model_copy(
+                update={
+                    "name": stereo.name + SURROUND_SUFFIX,
+                    "channels": SURROUND,
+                    "bitrate_bps": surround,
+                }
+            )
+            for stereo in made
+            if stereo.stream.channels >= SURROUND
+        ]
+    return tuple(made)
