@@ -22,6 +22,11 @@ WEIGHTS: Mapping[str, int] = {
 RESULT_KEYS = ("video_id", "playlist", "playlist_urls", "renditions", "frames", "duration_s")
 
 
+def step_label(task_id: str, rendered: str | None) -> str:
+    """What a task works on: ``chunk 3/9 · 2:00-3:00``; its id while it has no other name than its number."""
+    return rendered if rendered and not rendered.isdecimal() else task_id
+
+
 def progress_bar(terminal: TextIO) -> tqdm[Any]:
     """A bar from 0 to 100 with what is being worked on."""
     return tqdm(total=100, file=terminal, bar_format="{desc:<34.34} {percentage:3.0f}% |{bar}| {elapsed}")

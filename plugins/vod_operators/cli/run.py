@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from vod_operators.cli.output import WEIGHTS, print_result, progress_bar
+from vod_operators.cli.output import WEIGHTS, print_result, progress_bar, step_label
 from vod_operators.errors import VodError
 
 DAG_ID = "vod_transcode"
@@ -139,7 +139,8 @@ class _Follower:
         total = sum(
             part * WEIGHTS.get(task, 0) / self._counts.get(task, 1) for (task, _), part in self._done.items()
         )
-        self.bar.set_description_str(instance.rendered_map_index or instance.task_id, refresh=False)
+        label = step_label(instance.task_id, instance.rendered_map_index)
+        self.bar.set_description_str(label, refresh=False)
         self.bar.n = 100 if self.published is not None else min(99, total)
         self.bar.refresh()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from vod_operators.cli.output import WEIGHTS, print_result, progress_bar
+from vod_operators.cli.output import WEIGHTS, print_result, progress_bar, step_label
 from vod_operators.errors import InvalidInputError, StorageError, VodError
 from vod_operators.storage.keys import check_video_id
 from vod_operators.storage.redact import redact
@@ -132,7 +132,7 @@ class Airflow:
                 if state in ("success", "skipped"):
                     part = 1.0
                 elif state == "running":
-                    label = instance["rendered_map_index"] or task
+                    label = step_label(task, instance["rendered_map_index"])
                     part = self._percent(run_id, instance) / 100 if task in ("transcode", "audio") else 0.0
                 done += weight * part / len(instances)
         return label, min(99.0, done)
@@ -150,7 +150,7 @@ class Airflow:
         if not failed:
             return f"run {run_id} failed"
         first = min(failed, key=lambda instance: instance["end_date"] or "")
-        where = first["rendered_map_index"] or first["task_id"]
+        where = step_label(first["task_id"], first["rendered_map_index"])
         path = (
             f"{self._path(run_id)}/taskInstances/{first['task_id']}/logs/{first['try_number']}"
             f"?full_content=true&map_index={first['map_index']}"
