@@ -182,6 +182,7 @@ def test_cbcs(
     check_the_key_is_nowhere(stores / "results", stores / "tmp", stores / "presets")
     assert KEY not in caplog.text.lower()
     tag = f'#EXT-X-KEY:METHOD=SAMPLE-AES,URI="{server.url}/key/clip",KEYFORMAT="identity"'
+    tag += ',KEYFORMATVERSIONS="1"'
     assert video.playlist("full").read_text("utf-8").splitlines().count(tag) == 1
     for name, wanted in (("full", 110), ("audio-0", None)):
         folder = video.playlist(name).parent

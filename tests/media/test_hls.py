@@ -452,3 +452,40 @@ def test_the_smallest_track_has_an_idr_a_second(rate: str, gop: int, dense: int)
     large = a_rendition("540p")
     plan = a_plan(Fraction(rate), gop).model_copy(update={"renditions": (a_rendition(), large)})
     assert (plan.gop_of(plan.renditions[0]), plan.gop_of(large)) == (dense, gop)
+
+
+@pytest.mark.parametrize(
+    ("method", "uri", "tag"),
+    [
+        (
+            "AES-128",
+            "https://keys.example.com/film",
+            '#EXT-X-KEY:METHOD=AES-128,URI="https://keys.example.com/film"',
+        ),
+        (
+            "SAMPLE-AES",
+            "skd://film",
+            '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://film",KEYFORMAT="com.apple.streamingkeydelivery",'
+            'KEYFORMATVERSIONS="1"',
+        ),
+    ],
+)
+def test_a_key_stands_behind_the_clear_init_segment(method: str, uri: str, tag: str) -> None:
+    locked = a_track("360p", [1000, 1000], encryption={"method": method, "uri": uri})
+    for text in (hls.media_playlist(locked, 6), hls.i_frame_playlist(locked, 6)):
+        lines = text.splitlines()
+        assert lines.count(tag) == 1
+        assert [line.partition(":")[0] for line in lines[lines.index(tag) - 1 :][:3]] == [
+            "#EXT-X-MAP",
+            "#EXT-X-KEY",
+            "#EXTINF",
+        ]
+
+
+def test_transport_streams_are_listed_for_old_players() -> None:
+    track = a_track("360p", [1000, 1000], init_bytes=0)
+    segments, pictures = hls.media_playlist(track, 6), hls.i_frame_playlist(track, 6)
+    assert "#EXT-X-VERSION:3\n" in segments
+    assert "#EXT-X-VERSION:4\n" in pictures
+    assert "#EXT-X-VERSION:4\n" in hls.master_playlist([track], 6, prefix="")
+    assert "EXT-X-MAP" not in segments + pictures

@@ -87,7 +87,9 @@ def _locked(text: str, track: Track) -> str:
         return text
     tag = f'#EXT-X-KEY:METHOD={track.encryption.method},URI="{track.encryption.uri}"'
     if track.encryption.method == "SAMPLE-AES":
-        tag += ',KEYFORMAT="identity"'
+        fair_play = track.encryption.uri.startswith("skd:")
+        tag += f',KEYFORMAT="{"com.apple.streamingkeydelivery" if fair_play else "identity"}"'
+        tag += ',KEYFORMATVERSIONS="1"'
     return text.replace("#EXTINF", f"{tag}\n#EXTINF", 1)
 
 
