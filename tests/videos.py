@@ -105,7 +105,11 @@ class Place:
             (self.keys.version_metadata(name), result.model_dump_json().encode()),
         ):
             self.results.write(uri, [data], cache_control=IMMUTABLE)
-        return point_to(through or self.results, self.keys, result, playlist, still_owner=still_owner)
+        manifest = f"<MPD>{name}</MPD>\n".encode()
+        self.results.write(self.keys.version_manifest(name), [manifest], cache_control=IMMUTABLE)
+        return point_to(
+            through or self.results, self.keys, result, playlist, manifest, still_owner=still_owner
+        )
 
     def seen(self) -> tuple[str | None, str]:
         """What the playlist and the metadata point to."""

@@ -57,7 +57,7 @@ def test_versions(
         third = claim.hold(STORE, claimed, owner="vod_transcode/third", ttl_s=600)
         result = read_result(STORE, keys.version_metadata(first["version"]))
         playlist = b"".join(STORE.read(keys.version_playlist(first["version"])))
-        point_to(STORE, keys, result, playlist, still_owner=lambda: check(STORE, claimed, third))
+        point_to(STORE, keys, result, playlist, None, still_owner=lambda: check(STORE, claimed, third))
 
     monkeypatch.setattr(claim, "check", sleep_after_the_look)
     late = run_dag(**asked, preset="h264_small")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mpegdash.parser import MPEGDASHParser
 
 from faults.stage import write_preset
 from steps import Steps
@@ -72,6 +73,12 @@ def test_what_is_published_passes_vod_check(
 ) -> None:
     steps().run()
     assert "target duration of 6 s" in capsys.readouterr().out  # the preset's segments last one second
+    shown = version_of(stores, shown=True)
+    manifest = MPEGDASHParser.parse(str(stores / "results/film/manifest.mpd"))
+    for adaptation in manifest.periods[0].adaptation_sets:
+        for representation in adaptation.representations:
+            template = representation.segment_templates[0]
+            assert (stores / "results/film" / template.initialization).parent.parent == shown
     assert main(["check", str(stores / "results/film/index.m3u8")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert not any(line.startswith("FAIL") for line in lines)

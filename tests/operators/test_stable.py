@@ -10,7 +10,7 @@ import pytest
 
 from videos import Place, a_result, version
 from vod_operators.errors import ClaimedError, CorruptObjectError, ObjectNotFoundError
-from vod_operators.operators.stable import publications, read_result, shown_version
+from vod_operators.operators.stable import publications, read_result, roll_back, shown_version
 from vod_operators.storage.base import Storage
 from vod_operators.storage.stores import get_bytes
 
@@ -35,7 +35,7 @@ class Paused:
 
 
 @pytest.mark.parametrize("published_before", [False, True])
-@pytest.mark.parametrize("what", ["metadata", "playlist"])
+@pytest.mark.parametrize("what", ["metadata", "manifest", "playlist"])
 def test_who_sleeps_before_a_write_until_another_published_overwrites_nothing(
     place: Place, what: str, published_before: bool
 ) -> None:
@@ -86,6 +86,26 @@ def test_who_was_late_itself_is_written_over(place: Place) -> None:
     sleeper = Paused(place.results, place.keys.playlist, lambda: place.publish(2))
     place.publish(3, through=sleeper)
     assert place.seen() == (version(3), version(3))
+
+
+def test_the_manifest_is_that_of_the_playlist(place: Place) -> None:
+    def listed() -> str | None:
+        try:
+            return get_bytes(place.results, place.keys.manifest).decode().split("<!--")[0]
+        except ObjectNotFoundError:
+            return None
+
+    place.publish(1)
+    place.publish(2)
+    assert listed() == f"<MPD>{version(2)}</MPD>\n"
+    roll_back(place.results, place.keys, None, still_owner=lambda: None)
+    assert listed() == f"<MPD>{version(1)}</MPD>\n"
+    # A version without one (MPEG-TS): what is there would name files that go one day.
+    place.results.delete(place.keys.version_manifest(version(2)))
+    roll_back(place.results, place.keys, version(2), still_owner=lambda: None)
+    assert listed() is None
+    place.publish(3)
+    assert listed() == f"<MPD>{version(3)}</MPD>\n"
 
 
 def test_what_was_shown_is_remembered_with_its_time(place: Place) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.errors import CorruptObjectError, VerificationError
-from vod_operators.media import hls, measure
+from vod_operators.media import dash, hls, measure
 from vod_operators.media.check.rules import check, failed
 from vod_operators.media.plan import fingerprint
 from vod_operators.media.track import Track
@@ -20,7 +20,7 @@ from vod_operators.operators.job import Job
 from vod_operators.operators.published import PUBLISHED, event_facts
 from vod_operators.operators.reader import StoreReader
 from vod_operators.operators.result import RenditionResult, SourceFacts, Timings, VideoResult
-from vod_operators.operators.stable import IMMUTABLE, JSON_TYPE, PLAYLIST_TYPE, point_to
+from vod_operators.operators.stable import IMMUTABLE, JSON_TYPE, MANIFEST_TYPE, PLAYLIST_TYPE, point_to
 from vod_operators.storage import checkpoint, claim
 from vod_operators.storage.keys import claim_key
 
@@ -29,7 +29,8 @@ WISHED = {"7.bitrates"}
 
 
 class VodPublishOperator(VodBaseOperator):
-    """Verify all tracks together, write the master playlist and ``video.json``, then the stable playlist.
+    """Verify all tracks together, write the master playlist, the DASH manifest and ``video.json``, then the
+    stable ones.
 
     The stable ``index.m3u8`` is one write and the last one: until then viewers have the version
     before, from then on this one, never a mix.
@@ -60,11 +61,20 @@ class VodPublishOperator(VodBaseOperator):
         master = hls.master_playlist(tracks, target, prefix="")
         self._check(job, tracks, master)
         stable = hls.master_playlist(tracks, target, prefix=f"{job.version}/")
-        for uri, data, content_type in (
+        listed = None
+        files = [
             (keys.version(job.version, "master.m3u8"), master.encode(), PLAYLIST_TYPE),
             (keys.version_playlist(job.version), stable.encode(), PLAYLIST_TYPE),
-            (keys.version_metadata(job.version), result.model_dump_json(indent=2).encode(), JSON_TYPE),
-        ):
+        ]
+        if dash.has_manifest(tracks):
+            listed = dash.manifest(tracks, target, prefix=f"{job.version}/").encode()
+            inside = dash.manifest(tracks, target, prefix="").encode()
+            files.append((keys.version(job.version, "manifest.mpd"), inside, MANIFEST_TYPE))
+            files.append((keys.version_manifest(job.version), listed, MANIFEST_TYPE))
+        files.append(
+            (keys.version_metadata(job.version), result.model_dump_json(indent=2).encode(), JSON_TYPE)
+        )
+        for uri, data, content_type in files:
             if self.results.stat(uri) is None:  # a version is written once
                 self.results.write(uri, [data], content_type=content_type, cache_control=IMMUTABLE)
         claimed = claim_key(self.settings.temp_uri, job.plan.video_id)
@@ -75,6 +85,7 @@ class VodPublishOperator(VodBaseOperator):
             keys,
             result,
             stable.encode(),
+            listed,
             still_owner=lambda: claim.check(self.temp, claimed, mine),
         )
         # Here already, because whoever clears only this task does not clear the teardown.

@@ -22,6 +22,7 @@ from vod_operators.storage.stores import get_bytes
 
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 JSON_TYPE = "application/json"
+MANIFEST_TYPE = "application/dash+xml"
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 """For everything in a version's folder."""
@@ -49,20 +50,24 @@ def point_to(
     keys: ResultKeys,
     result: VideoResult,
     playlist: bytes,
+    manifest: bytes | None,
     *,
     still_owner: Callable[[], None],
 ) -> VideoResult:
-    """Let players see a version: ``video.json``, then the stable playlist, by conditional writes.
+    """Let players see a version: ``video.json``, the DASH manifest, then the stable playlist, by conditional
+    writes. Whoever is killed between leaves players with whole versions, and ``video.json`` names the newer.
 
     What is there is looked at before the ownership is. So if this process sleeps in between, for
     however long, and another one publishes meanwhile, its writes are refused by the store.
 
+    :param manifest: None: the version has none.
     :param still_owner: raises if the video is no longer ours.
     :returns: what ``video.json`` says now.
     :raises ClaimedError: from ``still_owner``; nothing was changed since the other owner published.
     """
     for _ in range(ATTEMPTS):
         metadata, stable = results.stat(keys.metadata), results.stat(keys.playlist)
+        listed = results.stat(keys.manifest)
         history = _history(results, keys) if metadata else ()
         still_owner()
         shown = result.model_copy(
@@ -70,10 +75,14 @@ def point_to(
         )
         document = shown.model_dump_json(indent=2).encode()
         # S3's ETags are hashes. So that one never comes back, as after a rollback, no two writes are alike.
-        unlike = playlist + f"# {secrets.token_hex(8)}\n".encode()
-        if _put(results, keys.metadata, document, metadata, JSON_TYPE) and _put(
-            results, keys.playlist, unlike, stable, PLAYLIST_TYPE
-        ):
+        mark = secrets.token_hex(8)
+        written = _put(results, keys.metadata, document, metadata, JSON_TYPE)
+        if written and manifest is not None:
+            unlike = manifest + f"<!-- {mark} -->\n".encode()
+            written = _put(results, keys.manifest, unlike, listed, MANIFEST_TYPE)
+        if written and _put(results, keys.playlist, playlist + f"# {mark}\n".encode(), stable, PLAYLIST_TYPE):
+            if manifest is None and listed is not None:
+                results.delete(keys.manifest)  # of a version that will be gone one day
             return shown
         # Another writer was quicker: either it owns the video now, and the next look tells, or it
         # was late itself, and what it wrote is written over.
@@ -194,7 +203,11 @@ def roll_back(
         )
     _require_whole(results, keys, chosen)
     playlist = get_bytes(results, keys.version_playlist(chosen.name))
-    return point_to(results, keys, chosen.result, playlist, still_owner=still_owner)
+    try:
+        manifest = get_bytes(results, keys.version_manifest(chosen.name))
+    except ObjectNotFoundError:
+        manifest = None
+    return point_to(results, keys, chosen.result, playlist, manifest, still_owner=still_owner)
 
 
 def _require_whole(results: Storage, keys: ResultKeys, version: Version) -> None:

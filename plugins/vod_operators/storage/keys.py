@@ -12,10 +12,11 @@
         audio/{rendition}.mp4
         tracks/{rendition}.mp4
     {results}/{video_id}/index.m3u8                       the stable playlist: the only thing players know
+    {results}/{video_id}/manifest.mpd                     the same for DASH players
     {results}/{video_id}/video.json                       what it is, for the CMS
     {results}/{video_id}/{version}/                       immutable
-        master.m3u8
-        video.json, stable.m3u8                           what the two above are made of
+        master.m3u8, manifest.mpd
+        video.json, stable.m3u8, stable.mpd               what the three above are made of
         {track}/init.mp4, seg-00001.m4s (.ts, .aac), index.m3u8, iframes.m3u8
 
 Beside each checkpoint stands ``{step}.done.json``, written last: sizes, checksums and measured facts.
@@ -141,6 +142,11 @@ class ResultKeys:
         return f"{self.results_uri}/{self.video_id}/index.m3u8"
 
     @property
+    def manifest(self) -> str:
+        """The stable DASH manifest; not there if the version that players see has none."""
+        return f"{self.results_uri}/{self.video_id}/manifest.mpd"
+
+    @property
     def metadata(self) -> str:
         """The metadata of what the stable playlist points to."""
         return f"{self.results_uri}/{self.video_id}/video.json"
@@ -157,6 +163,10 @@ class ResultKeys:
     def version_metadata(self, version: str) -> str:
         """What the version is. Written after all its media, so a version that has it is whole."""
         return self.version(version, "video.json")
+
+    def version_manifest(self, version: str) -> str:
+        """The stable manifest's content while it points to this version."""
+        return self.version(version, "stable.mpd")
 
     def version_playlist(self, version: str) -> str:
         """The stable playlist's content while it points to this version."""

@@ -1,0 +1,151 @@
+"""Measured tracks -> a DASH manifest over the same CMAF segments (ISO 23009-1, profile of CMAF)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import groupby
+from xml.etree import ElementTree
+
+from vod_operators.media.hls import families
+from vod_operators.media.plan import SURROUND_SUFFIX
+from vod_operators.media.track import Track
+
+MPD = "urn:mpeg:dash:schema:mpd:2011"
+PROFILES = "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019"
+ROLE = "urn:mpeg:dash:role:2011"
+CHANNELS = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011"
+TRANSFER = "urn:mpeg:mpegB:cicp:TransferCharacteristics"
+SWITCHING = "urn:mpeg:dash:adaptation-set-switching:2016"
+
+TRANSFERS = {"PQ": "16", "HLG": "18"}
+"""ITU-T H.273."""
+
+SEGMENT_NAMES = "seg-$Number%05d$.m4s"
+"""As ``ffmpeg.package`` has them written."""
+
+Element = ElementTree.Element
+
+
+def has_manifest(tracks: Sequence[Track]) -> bool:
+    """Whether there can be one: MPEG-TS has no init segments, and DASH players do not want it."""
+    return all(track.init_bytes for track in tracks)
+
+
+def manifest(tracks: Sequence[Track], target_s: int, *, prefix: str) -> str:
+    """The manifest of all tracks: an adaptation set for each video codec, and for each sound track.
+
+    It has no trick-mode set: that would be a track of its own, and an I-frame a second of the smallest
+    rendition is enough for HLS (``Plan.gop_of``).
+
+    :param prefix: put before each track's URI: ``""`` inside the version's folder, ``"VERSION/"`` above it.
+    """
+    longest = max(Fraction(track.ticks, track.timescale) for track in tracks)
+    root = Element(
+        "MPD",
+        {
+            "xmlns": MPD,
+            "profiles": PROFILES,
+            "type": "static",
+            "mediaPresentationDuration": _duration(longest),
+            "minBufferTime": _duration(Fraction(target_s)),
+            "maxSegmentDuration": _duration(_longest_segment(tracks)),
+        },
+    )
+    period = ElementTree.SubElement(root, "Period", {"id": "0", "start": "PT0S"})
+    codecs = families([track for track in tracks if track.kind == "video"])
+    for number, members in enumerate(codecs):
+        others = [str(other) for other in range(len(codecs)) if other != number]
+        _add_video(period, number, members, others, target_s, prefix)
+    for number, track in enumerate((t for t in tracks if t.kind == "audio"), start=len(codecs)):
+        _add_audio(period, number, track, target_s, prefix)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _add_video(
+    period: Element, number: int, tracks: Sequence[Track], others: list[str], target_s: int, prefix: str
+) -> None:
+    adaptation = _adaptation(period, number, "video")
+    if others:  # players may change the codec as they change the bitrate: all segments are aligned
+        _describe(adaptation, "SupplementalProperty", SWITCHING, ",".join(others))
+    if transfer := TRANSFERS.get(tracks[0].video_range):
+        _describe(adaptation, "SupplementalProperty", TRANSFER, transfer)
+    for track in tracks:
+        rate = track.frame_rate or Fraction(0)
+        facts = {
+            "width": str(track.width),
+            "height": str(track.height),
+            "frameRate": str(rate.numerator) + (f"/{rate.denominator}" if rate.denominator > 1 else ""),
+            "sar": "1:1",
+        }
+        _add_segments(_represent(adaptation, track, target_s, facts), track, prefix)
+
+
+def _add_audio(period: Element, number: int, track: Track, target_s: int, prefix: str) -> None:
+    adaptation = _adaptation(period, number, "audio")
+    if track.language:
+        adaptation.set("lang", track.language)
+    _describe(adaptation, "Role", ROLE, "main" if track.default else "alternate")
+    if track.title:
+        words = " 5.1" if track.name.endswith(SURROUND_SUFFIX) else ""
+        ElementTree.SubElement(adaptation, "Label").text = track.title + words
+    representation = _represent(adaptation, track, target_s, {"audioSamplingRate": str(track.sample_rate)})
+    _describe(representation, "AudioChannelConfiguration", CHANNELS, str(track.channels))
+    _add_segments(representation, track, prefix)
+
+
+def _adaptation(period: Element, number: int, kind: str) -> Element:
+    return ElementTree.SubElement(
+        period,
+        "AdaptationSet",
+        {
+            "id": str(number),
+            "contentType": kind,
+            "mimeType": f"{kind}/mp4",
+            "segmentAlignment": "true",
+            "startWithSAP": "1",
+        },
+    )
+
+
+def _represent(adaptation: Element, track: Track, target_s: int, facts: dict[str, str]) -> Element:
+    rate = str(track.peak_bps(target_s))
+    return ElementTree.SubElement(
+        adaptation, "Representation", {"id": track.name, "codecs": track.codecs, "bandwidth": rate, **facts}
+    )
+
+
+def _add_segments(representation: Element, track: Track, prefix: str) -> None:
+    """Every segment's own length, in runs of the same."""
+    template = ElementTree.SubElement(
+        representation,
+        "SegmentTemplate",
+        {
+            "timescale": str(track.timescale),
+            "startNumber": "1",
+            "initialization": f"{prefix}{track.name}/init.mp4",
+            "media": f"{prefix}{track.name}/{SEGMENT_NAMES}",
+        },
+    )
+    timeline = ElementTree.SubElement(template, "SegmentTimeline")
+    start = 0
+    for ticks, run in groupby(segment.ticks for segment in track.segments):
+        count = len(list(run))
+        facts = {"d": str(ticks)} | ({"r": str(count - 1)} if count > 1 else {})
+        ElementTree.SubElement(timeline, "S", {"t": "0", **facts} if start == 0 else facts)
+        start += ticks * count
+
+
+def _describe(parent: Element, tag: str, scheme: str, value: str) -> None:
+    ElementTree.SubElement(parent, tag, {"schemeIdUri": scheme, "value": value})
+
+
+def _longest_segment(tracks: Sequence[Track]) -> Fraction:
+    return max(Fraction(segment.ticks, track.timescale) for track in tracks for segment in track.segments)
+
+
+def _duration(seconds: Fraction) -> str:
+    """``PT12.34S``; never shorter than it is."""
+    milliseconds = -(-seconds * 1000 // 1)
+    return f"PT{milliseconds // 1000}.{milliseconds % 1000:03d}S"

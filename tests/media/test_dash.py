@@ -1,0 +1,84 @@
+"""The DASH manifest: what other people's parsers and ffmpeg's own DASH reader make of it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from mpegdash.parser import MPEGDASHParser
+
+from presentations import X264, packaged, picture, tone
+from tools import decode
+from vod_operators.media import dash
+from vod_operators.media.track import Segment, Track
+
+
+def a_track(name: str, ticks: list[int], size: int = 90_000, **facts: object) -> Track:
+    segments = tuple(
+        Segment(name=f"seg-{n:05d}.m4s", ticks=t, samples=1, size_bytes=size) for n, t in enumerate(ticks, 1)
+    )
+    plain = {"kind": "video", "codecs": "avc1.64001f", "timescale": 1000, "init_bytes": 800}
+    if facts.get("kind") != "audio":
+        plain |= {"width": 640, "height": 360, "frame_rate": Fraction(30_000, 1001)}
+    return Track(**{"name": name, "segments": segments, **plain, **facts})
+
+
+def a_sound(name: str, **facts: object) -> Track:
+    told = {"kind": "audio", "codecs": "mp4a.40.2", "channels": 2, "sample_rate": 48_000, "title": name}
+    return a_track(name, [6016, 5995, 500], **told, **facts)
+
+
+TRACKS = [
+    a_track("540p", [6000, 6000, 500], 900_000),
+    a_track("360p", [6000, 6000, 500]),
+    a_track("hevc", [6000, 6000, 500], codecs="hvc1.2.4.L93.B0", video_range="PQ"),
+    a_sound("audio-0", language="en", default=True),
+    a_sound("audio-1", language="de"),
+]
+
+
+def test_all_that_was_measured_is_told() -> None:
+    parsed = MPEGDASHParser.parse(dash.manifest(TRACKS, 6, prefix="v-1/"))
+    assert (parsed.type, parsed.media_presentation_duration) == ("static", "PT12.511S")
+    assert (parsed.min_buffer_time, parsed.max_segment_duration) == ("PT6.000S", "PT6.016S")
+    h264, hevc, english, german = parsed.periods[0].adaptation_sets
+    assert [(r.id, r.width, r.height, r.frame_rate) for r in h264.representations] == [
+        ("360p", 640, 360, "30000/1001"),
+        ("540p", 640, 360, "30000/1001"),
+    ]
+    # 90,000 and 900,000 bytes in the 6.5 s of the last two segments are 221,539 and 2,215,385 b/s.
+    assert [r.bandwidth for r in h264.representations] == [221_539, 2_215_385]
+    assert [p.value for p in h264.supplemental_properties] == ["1"]  # players may go on in the other codec
+    assert [p.value for p in hevc.supplemental_properties] == ["0", "16"]
+    assert (english.lang, german.lang) == ("en", "de")
+    assert [s.roles[0].value for s in (english, german)] == ["main", "alternate"]
+    template = english.representations[0].segment_templates[0]
+    assert template.media == "v-1/audio-0/seg-$Number%05d$.m4s"
+    assert (template.initialization, template.start_number) == ("v-1/audio-0/init.mp4", 1)
+    assert [(s.t, s.d, s.r) for s in template.segment_timelines[0].Ss] == [
+        (0, 6016, None), (None, 5995, None), (None, 500, None),
+    ]  # fmt: skip
+    video = h264.representations[0].segment_templates[0].segment_timelines[0].Ss
+    assert [(s.t, s.d, s.r) for s in video] == [(0, 6000, 1), (None, 500, None)]
+
+
+def test_transport_streams_have_none() -> None:
+    assert dash.has_manifest(TRACKS)
+    assert not dash.has_manifest([TRACKS[0].model_copy(update={"init_bytes": 0})])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_ffmpeg_plays_every_track_to_its_end(tmp_path: Path) -> None:
+    gop = ("-g", "50", "-keyint_min", "50")
+    tracks = [
+        packaged(tmp_path, "small", *picture("128x72"), *X264, *gop),
+        packaged(tmp_path, "large", *picture("256x144"), *X264, *gop),
+        packaged(tmp_path, "en", *tone(440), "-c:a", "aac", "-ac", "2", kind="audio", language="en"),
+    ]
+    manifest = tmp_path / "manifest.mpd"
+    manifest.write_text(dash.manifest(tracks, 6, prefix=""), "utf-8")
+    assert decode(manifest, "-map", "0:v:0") == (325, "")
+    assert decode(manifest, "-map", "0:v:1") == (325, "")
+    frames, complaints = decode(manifest, "-map", "0:a:0")
+    assert complaints == "" and frames >= 13 * 48_000 // 1024
