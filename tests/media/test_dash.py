@@ -11,7 +11,7 @@ from mpegdash.parser import MPEGDASHParser
 from presentations import X264, packaged, picture, tone
 from tools import decode
 from vod_operators.media import dash
-from vod_operators.media.track import Segment, Track
+from vod_operators.media.track import Encryption, Segment, Track
 
 
 def a_track(name: str, ticks: list[int], size: int = 90_000, **facts: object) -> Track:
@@ -63,8 +63,10 @@ def test_all_that_was_measured_is_told() -> None:
     assert [(s.t, s.d, s.r) for s in video] == [(0, 6000, 1), (None, 500, None)]
 
 
-def test_transport_streams_have_none() -> None:
+def test_what_dash_does_not_know_has_none() -> None:
     assert dash.has_manifest(TRACKS)
+    locked = Encryption(method="SAMPLE-AES", uri="https://keys.test/1")
+    assert not dash.has_manifest([TRACKS[0].model_copy(update={"encryption": locked})])
     assert not dash.has_manifest([TRACKS[0].model_copy(update={"init_bytes": 0})])
 
 

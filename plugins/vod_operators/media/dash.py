@@ -8,7 +8,7 @@ from itertools import groupby
 from xml.etree import ElementTree
 
 from vod_operators.media.hls import families
-from vod_operators.media.plan import SURROUND_SUFFIX
+from vod_operators.media.renditions import SURROUND_SUFFIX
 from vod_operators.media.track import Track
 
 MPD = "urn:mpeg:dash:schema:mpd:2011"
@@ -28,8 +28,11 @@ Element = ElementTree.Element
 
 
 def has_manifest(tracks: Sequence[Track]) -> bool:
-    """Whether there can be one: MPEG-TS has no init segments, and DASH players do not want it."""
-    return all(track.init_bytes for track in tracks)
+    """Whether there can be one.
+
+    MPEG-TS has no init segments; DASH does not know segments that are encrypted whole, nor key URIs.
+    """
+    return all(track.init_bytes and track.encryption is None for track in tracks)
 
 
 def manifest(tracks: Sequence[Track], target_s: int, *, prefix: str) -> str:
