@@ -35,8 +35,10 @@ def test_plays_from_start_to_end(steady: Any, playable: Film, player: str, manif
     assert session.start_s == pytest.approx(0, abs=0.15 if playable.transport_stream else 1e-3)
     # A frame of sound more or less.
     assert end["at"] == end["duration"] == pytest.approx(session.time_of(FRAMES), abs=0.05)
-    session.check_buffer(SECONDS)
-    session.check_decoded(FRAMES)
+    # Chromium counts the last pictures of a transport stream when they are shown, and shaka-player,
+    # which rewrites it as MP4, decodes some twice.
+    session.check_buffer(SECONDS, 0.25 if playable.transport_stream else 1 / RATE)
+    session.check_decoded(FRAMES, 10 if playable.transport_stream and player == "shaka" else 0)
     assert end["quality"]["sound"] > 10_000
     shown = session.check_numbers()
     # Those that a busy machine shows too late are dropped; each of the others was checked.
@@ -46,12 +48,14 @@ def test_plays_from_start_to_end(steady: Any, playable: Film, player: str, manif
 @every_player
 def test_seeks_to_the_exact_picture(watch: Any, playable: Film, player: str, manifest: str) -> None:
     session: Session = watch(player, f"{playable.url}/{manifest}")
-    places = [FRAMES - 1, 0, 10 * RATE]
+    places = [0, 10 * RATE]
     for join in JOINS:
         # From before it, over it, and back. (From behind a join to less than 1/15 s before it, shaka-player
         # takes the way for a gap if the segment before is not loaded, and jumps to the join.)
         places += [join - RATE, join - 1, join, join + 1, join + RATE, join - 5]
-    for frame in places:
+    # Last, and from nearby: in a transport stream Chromium's own player knows no pictures so near to the end
+    # before it has been there, and a seek to them from far away waits for ever.
+    for frame in [*places, FRAMES - 10, FRAMES - 1]:
         shown = session.seek(frame)
         found = (shown["number"], shown["at"])
         assert found == (frame, pytest.approx(session.time_of(frame), abs=1e-3)), f"seek to {frame}"
@@ -79,7 +83,7 @@ def test_switches_levels_smoothly(steady: Any, playable: Film, player: str, mani
     shown = session.check_numbers()
     heights = [height for height, _ in groupby(frame["height"] for frame in shown)]
     assert heights == [low["height"], high["height"], low["height"]]
-    session.check_buffer(SECONDS)
+    session.check_buffer(SECONDS, 0.25 if playable.transport_stream else 1 / RATE)
     assert session.state()["quality"]["corrupted"] == 0
 
 

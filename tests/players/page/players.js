@@ -58,7 +58,7 @@ class HlsJs {
 }
 
 class Shaka {
-  async load(url, {bufferSeconds = 60, clearKeys = null} = {}) {
+  async load(url, {bufferSeconds = 60} = {}) {
     shaka.polyfill.installAll();
     this.player = new shaka.Player();
     this.player.addEventListener('error', event => watcher.happened('player-error', describe(event.detail)));
@@ -68,7 +68,6 @@ class Shaka {
     this.player.configure({
       abr: {enabled: false},
       streaming: {bufferingGoal: bufferSeconds, rebufferingGoal: 0.5},
-      ...(clearKeys ? {drm: {clearKeys}} : {}),
     });
     try {
       await within(30, this.player.load(url), 'shaka: manifest');

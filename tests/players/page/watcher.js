@@ -36,7 +36,9 @@ class Watcher {
   }
 
   // The picture on the screen: when it is to be shown, its size, and its brightness, shrunk to 64 x 36.
+  // Null where a key system decrypts it: those can only be looked at.
   picture() {
+    if (video.mediaKeys) return null;
     const frame = new VideoFrame(video);  // carries its own time, also when the screen is late
     try {
       this.context.drawImage(frame, 0, 0, 64, 36);
@@ -51,7 +53,8 @@ class Watcher {
   }
 
   shown() {
-    if (!video.seeking) this.frames.push(this.picture());
+    const picture = video.seeking ? null : this.picture();
+    if (picture) this.frames.push(picture);
   }
 
   // Goes to a time, and waits until the picture of that time is there.
@@ -60,7 +63,7 @@ class Watcher {
     video.currentTime = seconds;
     await within(20, done, `seek to ${seconds}`);
     let picture = this.picture();
-    for (let tries = 0; tries < 100; tries++) {
+    for (let tries = 0; picture && tries < 100; tries++) {
       if (picture.at <= seconds && seconds < picture.at + frameSeconds) break;
       await sleep(20);
       picture = this.picture();

@@ -1,0 +1,146 @@
+"""Encrypted results play where the key is served, and show nothing where it is not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from exact.clips import clip
+from exact.published import PRESET
+from players.conftest import Film, Server
+from players.session import Session
+
+KEY = "00a1b2c3d4e5f60718293a4b5c6d7e8f"
+KEY_ID = "0123456789abcdef0123456789abcdef"
+FRAMES = 110
+
+
+@dataclass
+class KeyServer:
+    url: str
+    answer: Response
+    asked: int = 0
+
+
+@pytest.fixture(scope="module")
+def keys() -> Iterator[KeyServer]:
+    """Where the key is had, on a host of its own; ``answer`` may be changed."""
+
+    async def key(request: Request) -> Response:
+        found.asked += 1
+        return found.answer
+
+    cors = Middleware(CORSMiddleware, allow_origins=["*"])
+    server = Server(Starlette(routes=[Route("/{video_id}", key)], middleware=[cors]))
+    found = KeyServer(server.url, Response())
+    yield found
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def encrypted(
+    publish: Callable[..., Film], keys: KeyServer, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, str], Film]:
+    """A small film of numbered pictures, encrypted: ``encrypted(encryption, container)``."""
+    presets = tmp_path_factory.mktemp("presets")
+    connection = {
+        "conn_type": "generic",
+        "password": KEY,
+        "extra": {"key_uri": f"{keys.url}/{{video_id}}", "key_id": KEY_ID},
+    }
+
+    def encrypted(encryption: str, container: str) -> Film:
+        name = f"{encryption}-{container}"
+        preset = PRESET | {"encryption": encryption, "container": container}
+        (presets / f"{name}.json").write_text(json.dumps(preset), "utf-8")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AIRFLOW_CONN_VOD_KEY", json.dumps(connection))
+            return publish(clip("clip.mp4"), name, presets_dir=str(presets), key_conn_id="vod_key")
+
+    return encrypted
+
+
+@pytest.fixture
+def served(keys: KeyServer) -> KeyServer:
+    keys.asked = 0
+    keys.answer = Response(bytes.fromhex(KEY), media_type="application/octet-stream")
+    return keys
+
+
+def play(session: Session) -> None:
+    session.play()
+    session.play_to_the_end()
+
+
+@pytest.mark.parametrize(
+    ("player", "encryption", "container"),
+    [
+        pytest.param("hls.js", "aes-128", "fmp4", id="hls.js-aes-128"),
+        pytest.param("hls.js", "aes-128", "ts", id="hls.js-aes-128-ts"),
+        pytest.param("shaka", "aes-128", "fmp4", id="shaka-aes-128"),
+        pytest.param("shaka", "cbcs", "fmp4", id="shaka-cbcs"),
+    ],
+)
+def test_plays_with_the_key(
+    steady: Callable[..., Session],
+    encrypted: Any,
+    served: KeyServer,
+    player: str,
+    encryption: str,
+    container: str,
+    tmp_path: Path,
+) -> None:
+    film = encrypted(encryption, container)
+    session = steady(play, player, f"{film.url}/index.m3u8")
+    session.check_smooth()
+    session.check_decoded(FRAMES)
+    if encryption == "aes-128":
+        assert len(session.check_numbers()) > FRAMES / 2
+    for frame in (60, 25, FRAMES - 1):
+        session.seek(frame)
+        assert session.number_on_screen(tmp_path) == frame
+    assert served.asked
+
+
+@pytest.mark.parametrize(
+    ("player", "encryption"),
+    [
+        pytest.param("hls.js", "aes-128", id="hls.js-aes-128"),
+        pytest.param("shaka", "aes-128", id="shaka-aes-128"),
+        pytest.param("shaka", "cbcs", id="shaka-cbcs"),
+    ],
+)
+@pytest.mark.parametrize("key", ["refused", "wrong"])
+def test_shows_nothing_without_the_key(
+    new_session: Callable[[], Session],
+    encrypted: Any,
+    keys: KeyServer,
+    site: str,
+    player: str,
+    encryption: str,
+    key: str,
+) -> None:
+    keys.asked = 0
+    keys.answer = Response(status_code=403) if key == "refused" else Response(bytes.fromhex("ff" * 16))
+    film = encrypted(encryption, "fmp4")
+    session = new_session()
+    session.page.goto(f"{site}/page/?player={player}")
+    session.ask("url => void player.load(url).catch(() => {})", f"{film.url}/index.m3u8")
+    session.ask("() => void video.play().catch(() => {})")
+    session.page.wait_for_timeout(5000)
+    state = session.state()
+    assert (state["at"], state["quality"]["total"]) == (0, 0), state
+    assert keys.asked
+    session.screenshot()
+    session.console.clear()  # the browser tells there what it was refused
