@@ -23,7 +23,7 @@ import pytest
 
 from compose.stack import EDGE, S3, Stack, docker, encodes, wait
 from operators.test_webhook import readme_snippet
-from players.conftest import browser, node_modules, site, watch  # noqa: F401 (fixtures)
+from players.conftest import browser, new_session, node_modules, site, watch  # noqa: F401 (fixtures)
 from tools import generate
 
 pytestmark = pytest.mark.compose
@@ -141,7 +141,7 @@ def published(stack: Stack, callbacks: Callbacks, originals: dict[str, str]) -> 
     docker("kill", "--signal", "KILL", victim)
     (other,) = stack.containers("transcoder")
     docker("restart", "--time", "60", other)
-    stack.compose("up", "--detach", "--no-build", "transcoder")
+    docker("start", victim)
     assert len(stack.containers("transcoder")) == 2
 
     def ended() -> dict[str, dict[str, Any]] | None:
@@ -155,6 +155,10 @@ def published(stack: Stack, callbacks: Callbacks, originals: dict[str, str]) -> 
 
 def container_id(name: str) -> str:
     return docker("inspect", "--format", "{{.Id}}", name).strip()
+
+
+def test_the_file_is_valid() -> None:
+    assert "vod-airflow" in Stack().compose("config", "--images")
 
 
 def test_nothing_is_published_beyond_this_machine(stack: Stack) -> None:
