@@ -16,7 +16,7 @@ from fleet.chunks import instances, passed_over, turns
 pytestmark = pytest.mark.fleet
 
 SLOTS = 2
-FILM = 16
+FILM = 12
 """Chunks of the long one."""
 
 
@@ -35,6 +35,9 @@ def submit(running: RealAirflow, video_id: str, chunks: int, dag_id: str = "vod_
 
 def with_two_slots(airflow: StartAirflow) -> RealAirflow:
     running = airflow(parallelism=SLOTS + 3, VOD_TRANSCODE_POOL="transcode")
+    for dag_id in ("vod_transcode", "vod_transcode_bulk"):
+        known = f"/dags/{dag_id}/details"
+        wait_until(lambda: running.call("GET", known).is_success, timeout_s=120, what=dag_id)  # noqa: B023
     running.call("POST", "/pools", {"name": "transcode", "slots": SLOTS}).raise_for_status()
     return running
 

@@ -51,7 +51,7 @@ def test_a_cms_and_a_dag(airflow: StartAirflow, home: Path, report: Callable[...
         assert cms("ask", "film-1", clip, "--preset", "tiny", "--callback-url", told.url) == "started"
         assert cms("ask", "film-1", clip, "--preset", "tiny") in ("queued", "running")
         started, done = told.events()
-    assert [started["event"], done["event"]] == ["started", "done"]
+    assert [started["event"], done["event"]] == ["started", "done"], done.get("failure")
     assert done["result"]["playlist"] == (home / "results" / "film-1" / "index.m3u8").as_uri()
     assert running.wait("vod.film-1.tiny", timeout_s=300) == "success"
     assert json.loads(cms("status", "film-1", "--preset", "tiny")) == {
