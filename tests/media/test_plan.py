@@ -99,6 +99,23 @@ LANDSCAPE = {
 }
 
 
+@pytest.mark.parametrize("name", ["h264", "h264_ts", "h264_nvenc", "hevc", "av1", "h264_hevc"])
+def test_each_codec_has_two_bitrates_even_of_a_small_source(name: str) -> None:
+    made = plan_renditions(a_source(640, 272, bitrate_bps=500_000), load_preset(name))
+    codecs = [rendition.codec for rendition in made]
+    assert all(codecs.count(codec) >= 2 for codec in codecs)  # Apple 9.9
+    assert [r.width * r.height for r in made] == sorted(r.width * r.height for r in made)
+
+
+def test_two_ladders_are_one_list_from_the_smallest_picture_on() -> None:
+    made = plan_renditions(a_source(1280, 720, bitrate_bps=1_000_000), load_preset("h264_hevc"))
+    assert [(rendition.name, rendition.encoder) for rendition in made] == [
+        ("234p", "libx264"), ("hevc-234p", "libx265"), ("360p", "libx264"), ("hevc-360p", "libx265"),
+        ("432p", "libx264"), ("hevc-432p", "libx265"), ("540p", "libx264"), ("hevc-540p", "libx265"),
+        ("720p", "libx264"), ("hevc-720p", "libx265"),
+    ]  # fmt: skip
+
+
 def test_full_hd_makes_every_rung() -> None:
     assert sizes(a_source(1920, 1080, bitrate_bps=20_000_000)) == LANDSCAPE
 
