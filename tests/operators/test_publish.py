@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from mpegdash.parser import MPEGDASHParser
 
+from conftest import S3Bucket
 from faults.stage import write_preset
 from steps import Steps
 from tools import configure, generate
@@ -83,3 +84,22 @@ def test_what_is_published_passes_vod_check(
     lines = capsys.readouterr().out.splitlines()
     assert not any(line.startswith("FAIL") for line in lines)
     assert lines[-1].split(",")[1:3] == [" 0 failed", " 1 warned"]
+
+
+def test_a_version_in_s3_is_judged_there(
+    steps: Callable[..., Steps], s3_bucket: S3Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = steps()
+    configure(monkeypatch, results_uri=f"{s3_bucket.uri}/results", aws_conn_id=s3_bucket.conn_id)
+    run.run("segment")
+    listed = s3_bucket.client.list_objects_v2(Bucket=s3_bucket.name)["Contents"]
+    key = next(item["Key"] for item in listed if item["Key"].endswith("audio-0/index.m3u8"))
+    good = s3_bucket.client.get_object(Bucket=s3_bucket.name, Key=key)["Body"].read()
+    bad = good.replace(b"#EXT-X-ENDLIST", b"#EXT-X-ENDLISX")
+    s3_bucket.client.put_object(Bucket=s3_bucket.name, Key=key, Body=bad)
+    with pytest.raises(VerificationError, match=r"12\.endlist: audio-0/index\.m3u8"):
+        run.run("publish")
+    s3_bucket.client.put_object(Bucket=s3_bucket.name, Key=key, Body=good)
+    run.run("publish")
+    stable = s3_bucket.client.get_object(Bucket=s3_bucket.name, Key="results/film/index.m3u8")["Body"].read()
+    assert b"/full/index.m3u8" in stable

@@ -104,6 +104,14 @@ class Playlist:
         return "EXT-X-I-FRAMES-ONLY" in self.tags
 
 
+def resolved(base: str, uri: str) -> str:
+    """A URI as a playlist at ``base`` means it, in whatever store: ``urljoin`` knows no ``s3://``."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", uri):
+        return uri
+    scheme, _, place = base.partition("://")
+    return scheme + urljoin(f"http://{place}", uri).removeprefix("http")
+
+
 def attributes(text: str, errors: list[str], where: str) -> dict[str, str]:
     """An attribute list (RFC 8216bis 4.2), values without their quotes."""
     found: dict[str, str] = {}
@@ -179,7 +187,7 @@ def _tag(playlist: Playlist, state: _State, name: str, value: str, where: str) -
             if numeric in found and not _INTEGER.fullmatch(found[numeric]):
                 errors.append(f"{where}: {numeric} is no whole number: {found[numeric]!r}")
         if "URI" in found:
-            found["URI"] = urljoin(playlist.uri, found["URI"])
+            found["URI"] = resolved(playlist.uri, found["URI"])
         _attributed(playlist, state, name, found, where)
     elif name == "EXTINF":
         duration = value.partition(",")[0]
@@ -239,7 +247,7 @@ def _range(text: str | None) -> ByteRange | None:
 
 
 def _uri(playlist: Playlist, state: _State, line: str, where: str) -> None:
-    uri = urljoin(playlist.uri, line)
+    uri = resolved(playlist.uri, line)
     if state.variant is not None:
         playlist.variants.append((uri, state.variant))
         state.variant = None
