@@ -98,6 +98,10 @@ def test_a_name_is_not_a_path(tmp_path: Path) -> None:
         ),
         ({**MINE, "colour": "red"}, "colour: Extra inputs are not permitted"),
         ({**MINE, "audio": {}}, "audio.bitrate_bps: Field required"),
+        (
+            {**MINE, "audio": {"bitrate_bps": 192_000}},
+            "audio.bitrate_bps: Input should be less than or equal to",
+        ),
         (mine(RUNG, RUNG), "rungs have the same name: ['540p', '540p']"),
         (
             mine(RUNG, {**RUNG, "name": "small", "width": 16}),

@@ -50,7 +50,8 @@ class AudioRung(Model):
 
     channels: Literal[1, 2] = 2
     sample_rate: Literal[44100, 48000] = 48000
-    bitrate_bps: int = Field(ge=32_000, le=320_000)
+    bitrate_bps: int = Field(ge=32_000, le=160_000)
+    """Apple 2.9; more would not be published."""
     surround_bitrate_bps: int | None = Field(None, ge=160_000, le=640_000)
     """Of a second, 5.1 rendition of tracks that have at least six channels; None makes none."""
 
