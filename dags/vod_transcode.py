@@ -3,7 +3,9 @@
 ::
 
     prepare -> split -> transcode[chunk] -> concat[rendition] --+-> segment[track] -> publish -> release
-                     -> audio[track] ---------------------------+
+                     |                -> pictures --------------|-------------------------^
+                     -> audio[track] ---------------------------+                         |
+                     -> text[track] ------------------------------------------------------+
 
 Ask for a video with the trigger form in the UI, over REST
 (``POST /api/v2/dags/vod_transcode/dagRuns``), or with ``vod submit``: the params below are the form
@@ -20,8 +22,10 @@ from datetime import timedelta
 from airflow.sdk import DAG, Param, TriggerRule, task
 
 from vod_operators.media.presets.catalog import preset_names
+from vod_operators.media.subtitles import files_schema
 from vod_operators.operators.audio import VodEncodeAudioOperator
 from vod_operators.operators.concat import VodConcatOperator
+from vod_operators.operators.pictures import VodPicturesOperator
 from vod_operators.operators.prepare import VodPrepareOperator
 from vod_operators.operators.priority import Lane, lanes
 from vod_operators.operators.publish import VodPublishOperator
@@ -29,6 +33,7 @@ from vod_operators.operators.release import VodReleaseOperator
 from vod_operators.operators.retry import retry_args
 from vod_operators.operators.segment import VodSegmentHlsOperator
 from vod_operators.operators.split import VodSplitOperator
+from vod_operators.operators.text import VodSegmentTextOperator
 from vod_operators.operators.transcode import VodTranscodeChunkOperator
 from vod_operators.settings import get_settings
 from vod_operators.storage.keys import VIDEO_ID_PATTERN
@@ -65,6 +70,13 @@ PARAMS = {
         minimum=1,
         maximum=3600,
     ),
+    "subtitles": Param(
+        [],
+        type="array",
+        title="Subtitle files",
+        description="SubRip, WebVTT or ASS, one object for each, beside the subtitles that the source has.",
+        **files_schema(),
+    ),
     "callback_url": Param(
         None,
         type=["null", "string"],
@@ -91,11 +103,13 @@ def one_video(lane: Lane) -> None:
         source="{{ params.source }}",
         preset="{{ params.preset }}",
         chunk_seconds="{{ params.chunk_seconds or '' }}",
+        subtitles="{{ params.subtitles | tojson }}",
         callback_url="{{ params.callback_url or '' }}",
     )
     plan = prepare.output["plan"]
     renditions = tracks.override(task_id="renditions")(prepare.output["renditions"])
     sounds = tracks.override(task_id="sounds")(prepare.output["audio"])
+    texts = tracks.override(task_id="texts")(prepare.output["texts"])
 
     split = VodSplitOperator(task_id="split", plan=plan, source="{{ params.source }}")
     transcode = VodTranscodeChunkOperator.partial(
@@ -113,7 +127,15 @@ def one_video(lane: Lane) -> None:
         map_index_template="{{ task.track.label }}",
         trigger_rule=TriggerRule.NONE_FAILED,  # a silent video skips ``audio``
     ).expand(track=renditions.concat(sounds))
-    publish = VodPublishOperator(task_id="publish", plan=plan)
+    text = VodSegmentTextOperator.partial(
+        task_id="text", plan=plan, map_index_template="{{ task.track.label }}"
+    ).expand(track=texts)
+    pictures = VodPicturesOperator(task_id="pictures", plan=plan)
+    publish = VodPublishOperator(
+        task_id="publish",
+        plan=plan,
+        trigger_rule=TriggerRule.NONE_FAILED,  # no subtitles skip ``text``, no video skips ``pictures``
+    )
     release = VodReleaseOperator(
         task_id="release",
         video_id="{{ params.video_id }}",
@@ -121,11 +143,25 @@ def one_video(lane: Lane) -> None:
         result=publish.output,
     )
 
-    split >> audio
-    transcode >> concat
-    [concat, audio] >> segment >> publish
+    split >> [audio, text]
+    transcode >> [concat, pictures]
+    [concat, audio] >> segment
+    [segment, text, pictures] >> publish
     # The teardown waits for every task, because a failed chunk fails all behind it while others still encode.
-    steps = [prepare, renditions, sounds, split, transcode, audio, concat, segment, publish]
+    steps = [
+        prepare,
+        renditions,
+        sounds,
+        texts,
+        split,
+        transcode,
+        audio,
+        text,
+        concat,
+        pictures,
+        segment,
+        publish,
+    ]
     steps >> release.as_teardown(on_failure_fail_dagrun=True)
 
 

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import datetime
+import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-ORDER = ("prepare", "split", "transcode", "audio", "concat", "segment", "publish", "release")
+ORDER = (
+    "prepare",
+    "split",
+    "transcode",
+    "audio",
+    "text",
+    "concat",
+    "pictures",
+    "segment",
+    "publish",
+    "release",
+)
 
 TRIES = 5
 """Of a step that fails with what may get better, as in the DAG."""
@@ -29,10 +41,12 @@ class Steps:
         run_id: str = "test",
         preset: str = "tiny",
         chunk_seconds: int = 1,
+        subtitles: Sequence[dict[str, Any]] = (),
         tries: int = 1,
     ) -> None:
         self.video_id, self.source, self.preset, self.tries = video_id, source, preset, tries
         self.chunk_seconds = chunk_seconds
+        self.subtitles = subtitles
         self.before: dict[str, Callable[[], None]] = {}
         """Step -> what happens when it is reached."""
         self.retried: list[str] = []
@@ -65,11 +79,13 @@ class Steps:
     def _steps(self, until: str) -> Iterator[str]:
         from vod_operators.operators.audio import VodEncodeAudioOperator
         from vod_operators.operators.concat import VodConcatOperator
+        from vod_operators.operators.pictures import VodPicturesOperator
         from vod_operators.operators.prepare import VodPrepareOperator
         from vod_operators.operators.publish import VodPublishOperator
         from vod_operators.operators.release import VodReleaseOperator
         from vod_operators.operators.segment import VodSegmentHlsOperator
         from vod_operators.operators.split import VodSplitOperator
+        from vod_operators.operators.text import VodSegmentTextOperator
         from vod_operators.operators.transcode import VodTranscodeChunkOperator
 
         self.before.get("prepare", _nothing)()
@@ -80,6 +96,7 @@ class Steps:
             source=self.source,
             preset=self.preset,
             chunk_seconds=str(self.chunk_seconds),
+            subtitles=json.dumps(self.subtitles),
         )
         plan, tracks, sounds = prepared["plan"], prepared["renditions"], prepared["audio"]
         chunks: list[dict[str, Any]] = []
@@ -95,9 +112,15 @@ class Steps:
             elif step == "audio":
                 for track in sounds:
                     self._try(VodEncodeAudioOperator, task_id=step, plan=plan, track=track)
+            elif step == "text":
+                for track in prepared["texts"]:
+                    self._try(VodSegmentTextOperator, task_id=step, plan=plan, track=track)
             elif step == "concat":
                 for track in tracks:
                     self._try(VodConcatOperator, task_id=step, plan=plan, track=track)
+            elif step == "pictures":
+                if tracks:
+                    self._try(VodPicturesOperator, task_id=step, plan=plan)
             elif step == "segment":
                 for track in [*tracks, *sounds]:
                     self._try(VodSegmentHlsOperator, task_id=step, plan=plan, track=track)

@@ -63,15 +63,18 @@ def a_result(version: str) -> VideoResult:
         source=SourceFacts(
             name="film.mp4", fingerprint="0123456789ab", container="mp4", size_bytes=1, duration_s=1,
             bitrate_bps=1, video_codec=None, width=None, height=None, frame_rate=None,
-            audio_tracks=0, normalised=(), damage=(),
+            audio_tracks=0, text_tracks=0, skipped=(), normalised=(), damage=(),
         ),
         renditions=(
             RenditionResult(
                 name="360p", kind="video", codecs="avc1", width=640, height=360, frame_rate=None,
-                channels=None, language=None, duration_s=1, frames=25, segments=1,
+                captions=(), channels=None, loudness=None, language=None, title=None, default=False,
+                forced=False, duration_s=1, frames=25, segments=1,
                 size_bytes=2 * len(version), average_bps=1, peak_bps=1,
             ),
         ),
+        poster=None,
+        storyboard=None,
         timings=Timings(
             started_at=None, published_at=datetime(2026, 1, 1, tzinfo=timezone.utc), wall_s=None, encode_s=0
         ),

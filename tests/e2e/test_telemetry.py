@@ -86,8 +86,8 @@ def test_a_video(
 
     assert {line["event"] for line in lines} == {"step done"}
     assert Counter(line["step"] for line in lines) == {
-        "prepare": 1, "split": 1, "transcode": 1, "audio": 1, "concat": 2, "segment": 3, "publish": 1,
-        "release": 1,
+        "prepare": 1, "split": 1, "transcode": 1, "audio": 1, "concat": 2, "pictures": 1, "segment": 3,
+        "publish": 1, "release": 1,
     }  # fmt: skip
     (chunk,) = [line for line in lines if line["step"] == "transcode"]
     assert chunk["video_id"] == "told" and chunk["frames"] == 132

@@ -31,6 +31,11 @@ QUICK = {
     "test_sound.py::test_track[starts-late]",
     "test_sound.py::test_surround_is_mixed_down[centre-ac3]",
     "test_sound.py::test_audio_only[m4a]",
+    "test_text.py::test_tracks_of_the_source[two.mp4]",
+    "test_text.py::test_files_of_the_request",
+    "test_captions.py::test_captions_are_kept",
+    "test_storyboard.py::test_every_picture_is_that_of_its_time",
+    "test_loudness.py::test_loud_sound_is_turned_down_and_stays_in_step",
     "test_damage.py::test_damage_is_concealed_and_told[ts-packets-lost]",
 }
 """One of each kind, for every run of the tests; the others are marked ``exact``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -156,6 +157,23 @@ class Published:
         start = float(START_S) - FIRST_SOUND_S if self.is_transport else 0
         return [place - start for place in clicks_in(heard.on_the_clock(channel), heard.sample_rate)]
 
+    def said(self, name: str) -> list[tuple[float, float, str]]:
+        """When a subtitle track says what, by ffmpeg; a cue that stands in several segments once.
+
+        Checks that they stand in exactly the segments that show them.
+        """
+        found: dict[tuple[float, float, str], list[int]] = {}
+        ends: list[float] = []
+        for number, segment in enumerate(m3u8.load(str(self.playlist(name))).segments):
+            ends.append((ends[-1] if ends else 0) + segment.duration)
+            for cue in cues_in(self.playlist(name).with_name(segment.uri)):
+                found.setdefault(cue, []).append(number)
+        for (begin, end, text), numbers in found.items():
+            first = bisect_right(ends, begin + 1e-5)
+            last = min(bisect_right(ends, end - 1e-5), len(ends) - 1)
+            assert numbers == [*range(first, last + 1)], f"{name}: {text!r} at {begin} is in {numbers}"
+        return sorted(found)
+
     # --- the measure ------------------------------------------------------------------------
 
     def check_pictures(self, numbers: Sequence[int], rate: Fraction | str) -> None:
@@ -200,6 +218,18 @@ class Published:
             self.check_clicks([place for place in places if place >= 0])
 
 
+def cues_in(file: Path) -> list[tuple[float, float, str]]:
+    """Begin, end and text of what a subtitle file says, by ffmpeg."""
+    found = ffprobe(file, "-show_data", "-show_entries", "packet=pts_time,duration_time,data")["packets"]
+    cues = []
+    for packet in found:
+        lines = [line for line in packet["data"].splitlines() if line]
+        data = bytes.fromhex("".join(line[10:50].replace(" ", "") for line in lines))
+        begin = float(packet["pts_time"])
+        cues.append((begin, round(begin + float(packet["duration_time"]), 3), data.decode()))
+    return cues
+
+
 def difference(shown: Sequence[int], wanted: Sequence[int]) -> str:
     """Where two runs of numbers part."""
     length = f"{len(shown)} pictures, not {len(wanted)}; " if len(shown) != len(wanted) else ""
@@ -221,18 +251,24 @@ class Publisher:
         *,
         chunk_seconds: int = 1,
         preset: dict[str, Any] | None = None,
+        subtitles: Sequence[dict[str, Any]] = (),
         **settings: str,
     ) -> Published:
         """Publish a source.
 
         :param preset: fields that differ from ``PRESET``.
+        :param subtitles: of the request.
         :param settings: ``VOD_*`` settings, named in lower case.
         """
         presets = self.folder / "presets"
         presets.mkdir(exist_ok=True)
         (presets / "exact.json").write_text(json.dumps(PRESET | (preset or {})), "utf-8")
         configure(self.monkeypatch, presets_dir=str(presets), **settings)
-        Steps(video_id="clip", source=source.as_uri(), preset="exact", chunk_seconds=chunk_seconds).run(
-            until="publish"
-        )
+        Steps(
+            video_id="clip",
+            source=source.as_uri(),
+            preset="exact",
+            chunk_seconds=chunk_seconds,
+            subtitles=subtitles,
+        ).run(until="publish")
         return Published(self.folder / "results" / "clip")

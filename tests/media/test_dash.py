@@ -38,6 +38,20 @@ TRACKS = [
 ]
 
 
+def test_subtitles_are_one_file_each() -> None:
+    told = {"language": "en", "title": "Signs", "forced": True, "default": True}
+    signs = a_track("text-0", [6000, 500], 50, kind="text", codecs="wvtt", init_bytes=0, **told)
+    assert dash.has_manifest([*TRACKS, signs])
+
+    text = (
+        MPEGDASHParser.parse(dash.manifest([*TRACKS, signs], 6, prefix="v-1/")).periods[0].adaptation_sets[-1]
+    )
+
+    assert (text.content_type, text.mime_type, text.lang) == ("text", "text/vtt", "en")
+    assert [role.value for role in text.roles] == ["forced-subtitle", "main"]
+    assert [url.base_url_value for url in text.representations[0].base_urls] == ["v-1/text-0/whole.vtt"]
+
+
 def test_all_that_was_measured_is_told() -> None:
     parsed = MPEGDASHParser.parse(dash.manifest(TRACKS, 6, prefix="v-1/"))
     assert (parsed.type, parsed.media_presentation_duration) == ("static", "PT12.511S")

@@ -186,25 +186,26 @@ def test_transcode_decodes_once_and_scales_in_a_cascade() -> None:
         "[s2]scale=1920:1080[s3]",
         "[s3]bwdif=mode=send_field[s4]",
         "[s4]transpose=clock[s5]",
-        "[s5]fps=fps=60000/1001:round=near:start_time=16.016000000[s6]",
-        "[s6]tpad=stop=-1:stop_mode=clone[s7]",
-        "[s7]trim=end_pts=2000[s8]",
-        "[s8]setpts=PTS-960[s9]",
-        "[s9]scale=720:1280:flags=bicubic:out_range=tv[s10]",
-        "[s10]setsar=1[s11]",
-        "[s11]format=yuv420p[s12]",
-        "[s12]split=2[s13][s14]",
-        "[s14]scale=360:640:flags=bicubic[s15]",
-        "[s15]setsar=1[s16]",
-        "[s16]format=yuv420p[s17]",
+        "[s5]sidedata=enable=lt(t\\,16.007658333):mode=delete:type=A53_CC[s6]",
+        "[s6]fps=fps=60000/1001:round=near:start_time=16.016000000[s7]",
+        "[s7]tpad=stop=-1:stop_mode=clone[s8]",
+        "[s8]trim=end_pts=2000[s9]",
+        "[s9]setpts=PTS-960[s10]",
+        "[s10]scale=720:1280:flags=bicubic:out_range=tv[s11]",
+        "[s11]setsar=1[s12]",
+        "[s12]format=yuv420p[s13]",
+        "[s13]split=2[s14][s15]",
+        "[s15]scale=360:640:flags=bicubic[s16]",
+        "[s16]setsar=1[s17]",
+        "[s17]format=yuv420p[s18]",
     ]
     assert argv[: at - 1] == [
         *START, *PROGRESS, "-f", "nut", "-bsf:v", "setts=pts=PTS:dts=DTS:duration=1001/30/TB",
         *MEDIA_ONLY, "-noautorotate", *FILE_ONLY, "-reinit_filter", "0", "-i", "chunk.nut",
     ]  # fmt: skip
     assert argv[at + 1 :] == [
-        "-map", "[s13]", *encoder("22.5", "4500000", "6000000", "high", "120"), "l.mp4",
-        "-map", "[s17]", *encoder("25", "540000", "730000", "main", "60"), "s.mp4",
+        "-map", "[s14]", *encoder("22.5", "4500000", "6000000", "high", "120"), "l.mp4",
+        "-map", "[s18]", *encoder("25", "540000", "730000", "main", "60"), "s.mp4",
     ]  # fmt: skip
 
 
@@ -247,10 +248,10 @@ def test_hdr_is_tone_mapped_at_the_size_of_the_largest_rendition() -> None:
     pq = Colour(primaries="bt2020", transfer="smpte2084", matrix="bt2020nc")
     # 4000 nits are 40 times the reference white of 100.
     assert (
-        "scale=720:1280:flags=bicubic[s10];[s10]zscale=npl=100:transfer=linear[s11];"
-        "[s11]format=gbrpf32le[s12];[s12]zscale=primaries=bt709[s13];"
-        "[s13]tonemap=desat=0:peak=40:tonemap=mobius[s14];"
-        "[s14]zscale=matrix=bt709:range=limited:transfer=bt709[s15]"
+        "scale=720:1280:flags=bicubic[s11];[s11]zscale=npl=100:transfer=linear[s12];"
+        "[s12]format=gbrpf32le[s13];[s13]zscale=primaries=bt709[s14];"
+        "[s14]tonemap=desat=0:peak=40:tonemap=mobius[s15];"
+        "[s15]zscale=matrix=bt709:range=limited:transfer=bt709[s16]"
     ) in filters(colour=pq, peak_nits=4000)
     assert "peak=10:" in filters(colour=pq)
 
@@ -350,7 +351,7 @@ def test_renditions_of_one_size_share_its_scaling() -> None:
             "libx265",
             "fast",
             # The smallest track of its codec: an IDR picture a second.
-            "-c:v libx265 -crf:v 22.5 -g:v 60 -keyint_min:v 60 -maxrate:v 4500000 -preset:v fast "
+            "-a53cc:v 1 -c:v libx265 -crf:v 22.5 -g:v 60 -keyint_min:v 60 -maxrate:v 4500000 -preset:v fast "
             "-profile:v main -tag:v hvc1 -x265-params:v "
             "pools=none:frame-threads=1:wpp=0:scenecut=0:open-gop=0:high-tier=0:info=0:log-level=error",
             id="hevc",

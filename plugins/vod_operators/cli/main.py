@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from vod_operators import __version__
-from vod_operators.errors import VodError
+from vod_operators.errors import InvalidInputError, VodError
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -30,6 +30,12 @@ def build_parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--preset", metavar="NAME", default="h264", help="default: %(default)s")
         command.add_argument("--chunk-seconds", metavar="N", type=int, help="target length of a chunk")
+        command.add_argument(
+            "--subtitles",
+            metavar="LANG=FILE",
+            action="append",
+            help="path or URI of a .srt, .vtt or .ass file, and its language; may be repeated",
+        )
         command.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     run.add_argument("--tmp", metavar="URI", help="where intermediate files live (default: VOD_TEMP_URI)")
     run.add_argument("--results", metavar="URI", help="where to publish (default: VOD_RESULTS_URI)")
@@ -95,6 +101,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 def as_uri(location: str) -> str:
     """A URI as it is; a path as a ``file://`` URI."""
     return location if "://" in location else Path(location).expanduser().absolute().as_uri()
+
+
+def subtitle_files(asked: Sequence[str] | None) -> list[dict[str, str]] | None:
+    """The request's ``subtitles`` of what was given as ``LANG=FILE``; None for none.
+
+    :raises InvalidInputError: one is not of this form.
+    """
+    files = []
+    for text in asked or ():
+        language, equals, file = text.partition("=")
+        if not (language and equals and file):
+            raise InvalidInputError(f"--subtitles: {text!r} is not LANG=FILE, for instance en=film.en.srt")
+        files.append({"uri": as_uri(file), "language": language})
+    return files or None
 
 
 def default_video_id(source: str) -> str:

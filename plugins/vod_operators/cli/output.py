@@ -13,8 +13,10 @@ WEIGHTS: Mapping[str, int] = {
     "split": 3,
     "transcode": 80,
     "audio": 4,
-    "concat": 3,
-    "segment": 6,
+    "concat": 2,
+    "pictures": 1,
+    "segment": 5,
+    "text": 1,
     "publish": 2,
 }
 """Task -> its share of the bar, in percent; the instances of a mapped one share it."""

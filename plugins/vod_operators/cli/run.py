@@ -26,7 +26,7 @@ def main(args: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     with private_airflow() as home, quiet(home / "run.log") as terminal:
-        from vod_operators.cli.main import as_uri
+        from vod_operators.cli.main import as_uri, subtitle_files
 
         if args.tmp:
             os.environ["VOD_TEMP_URI"] = as_uri(args.tmp)
@@ -38,6 +38,7 @@ def main(args: argparse.Namespace) -> int:
                 "source": args.source,
                 "preset": args.preset,
                 "chunk_seconds": args.chunk_seconds,
+                "subtitles": subtitle_files(args.subtitles),
             },
             terminal,
         )
@@ -98,7 +99,7 @@ class _Follower:
         self.run_name: str | None = None
         self.published: dict[str, Any] | None = None
         self.error: BaseException | None = None
-        self._counts = {"transcode": 1, "audio": 1, "concat": 1, "segment": 1}
+        self._counts = {"transcode": 1, "audio": 1, "concat": 1, "segment": 1, "text": 1}
         self._done: dict[tuple[str, int], float] = {}
 
     def started(self, context: Any) -> None:
@@ -124,6 +125,7 @@ class _Follower:
                     "concat": renditions,
                     "audio": max(1, sounds),
                     "segment": renditions + sounds,
+                    "text": max(1, len(result["texts"])),
                 }
             else:
                 self.published = result

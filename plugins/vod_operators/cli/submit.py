@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from vod_operators.cli.main import subtitle_files
 from vod_operators.cli.output import WEIGHTS, print_result, progress_bar, step_label
 from vod_operators.errors import InvalidInputError, StorageError, VodError
 from vod_operators.storage.keys import check_video_id
@@ -35,6 +36,7 @@ def main(args: argparse.Namespace) -> int:
         "source": args.source,
         "preset": args.preset,
         "chunk_seconds": args.chunk_seconds,
+        "subtitles": subtitle_files(args.subtitles),
         "callback_url": args.callback_url,
     }
     conf = {key: value for key, value in conf.items() if value is not None}

@@ -24,6 +24,9 @@ TRANSFERS = {"PQ": "16", "HLG": "18"}
 SEGMENT_NAMES = "seg-$Number%05d$.m4s"
 """As ``ffmpeg.package`` has them written."""
 
+WHOLE_TEXT = "whole.vtt"
+"""All of a subtitle track, beside its segments."""
+
 Element = ElementTree.Element
 
 
@@ -32,11 +35,12 @@ def has_manifest(tracks: Sequence[Track]) -> bool:
 
     MPEG-TS has no init segments; DASH does not know segments that are encrypted whole, nor key URIs.
     """
-    return all(track.init_bytes and track.encryption is None for track in tracks)
+    media = [track for track in tracks if track.kind != "text"]
+    return all(track.init_bytes and track.encryption is None for track in media)
 
 
 def manifest(tracks: Sequence[Track], target_s: int, *, prefix: str) -> str:
-    """The manifest of all tracks: an adaptation set for each video codec, and for each sound track.
+    """The manifest of all tracks: an adaptation set for each video codec, sound and subtitle track.
 
     It has no trick-mode set: that would be a track of its own, and an I-frame a second of the smallest
     rendition is enough for HLS (``Plan.gop_of``).
@@ -62,6 +66,8 @@ def manifest(tracks: Sequence[Track], target_s: int, *, prefix: str) -> str:
         _add_video(period, number, members, others, target_s, prefix)
     for number, track in enumerate((t for t in tracks if t.kind == "audio"), start=len(codecs)):
         _add_audio(period, number, track, target_s, prefix)
+    for number, track in enumerate((t for t in tracks if t.kind == "text"), start=len(tracks)):
+        _add_text(period, number, track, target_s, prefix)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -96,6 +102,22 @@ def _add_audio(period: Element, number: int, track: Track, target_s: int, prefix
     representation = _represent(adaptation, track, target_s, {"audioSamplingRate": str(track.sample_rate)})
     _describe(representation, "AudioChannelConfiguration", CHANNELS, str(track.channels))
     _add_segments(representation, track, prefix)
+
+
+def _add_text(period: Element, number: int, track: Track, target_s: int, prefix: str) -> None:
+    """One file: players that know WebVTT in DASH know it so; the segments' clock is a thing of HLS."""
+    facts = {"id": str(number), "contentType": "text", "mimeType": "text/vtt"}
+    adaptation = ElementTree.SubElement(period, "AdaptationSet", facts)
+    if track.language:
+        adaptation.set("lang", track.language)
+    _describe(adaptation, "Role", ROLE, "forced-subtitle" if track.forced else "subtitle")
+    if track.default:
+        _describe(adaptation, "Role", ROLE, "main")
+    if track.title:
+        ElementTree.SubElement(adaptation, "Label").text = track.title
+    rate = {"id": track.name, "bandwidth": str(track.peak_bps(target_s))}
+    representation = ElementTree.SubElement(adaptation, "Representation", rate)
+    ElementTree.SubElement(representation, "BaseURL").text = f"{prefix}{track.name}/{WHOLE_TEXT}"
 
 
 def _adaptation(period: Element, number: int, kind: str) -> Element:

@@ -109,6 +109,7 @@ def encoder_options(rendition: Rendition, gop_frames: int) -> dict[str, str | in
                 "crf": crf,
                 "profile": rendition.profile,
                 "keyint_min": gop_frames,
+                "a53cc": 1,  # captions; libx264 and NVENC keep them unasked, SVT-AV1 cannot
                 "tag": "hvc1",  # parameter sets in the init segment only (Apple 1.10)
                 "x265-params": "pools=none:frame-threads=1:wpp=0:scenecut=0:open-gop=0:high-tier=0:info=0:"
                 "log-level=error",

@@ -7,7 +7,7 @@ File names are relative to the folder that the command will run in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import ffmpeg
@@ -15,6 +15,7 @@ import ffmpeg
 from vod_operators.media import filters
 from vod_operators.media.encoders import encoder_options
 from vod_operators.media.models import AudioRendition, Chunk, Layout, Plan, Rendition, Timeline
+from vod_operators.media.pictures import Still, Storyboard
 
 Argv = list[str]
 
@@ -78,6 +79,8 @@ def repair(tool: str, source: str, output: str, *, layout: Layout, decode: bool)
 
     A clock that was set anew in mid-file runs on, as ffmpeg corrects it in one pass.
 
+    Subtitles go beside them, as WebVTT of the same clock: NUT does not store how long a packet lasts.
+
     :param decode: into frames that each stand alone, without loss: for pictures that are hidden,
         untimed, packed, or all depend on one key frame.
     """
@@ -91,9 +94,12 @@ def repair(tool: str, source: str, output: str, *, layout: Layout, decode: bool)
         if decode
         else {"c": "copy"}
     )  # fmt: skip
-    return _argv(
-        tool, ffmpeg.output(*(media[str(index)] for index in indexes), output, format="nut", **codecs)
-    )
+    made = [ffmpeg.output(*(media[str(index)] for index in indexes), output, format="nut", **codecs)]
+    if layout.texts:  # nothing may be negative: each file would be moved by another time
+        made = [ffmpeg.output(*(media[str(index)] for index in indexes), output, format="nut",
+                              output_ts_offset=GUARD_S, **codecs)]  # fmt: skip
+        made += _texts(media, layout, Fraction(GUARD_S))
+    return _argv(tool, ffmpeg.merge_outputs(*made))
 
 
 def cut_video(
@@ -151,6 +157,40 @@ def cut_audio(tool: str, source: str, output: str, *, layout: Layout, track: str
     return _argv(tool, out, "-copyts")
 
 
+def cut_texts(tool: str, source: str, *, layout: Layout, timeline: Timeline) -> Argv:
+    """Write all subtitle tracks as WebVTT, ``text-0.vtt`` ...; timestamps as in ``cut_video``."""
+    media = ffmpeg.input(source, **_source_options(layout))
+    made = _texts(media, layout, GUARD_S - timeline.origin_pts * timeline.time_base)
+    return _argv(tool, ffmpeg.merge_outputs(*made), "-copyts")
+
+
+def _texts(
+    media: ffmpeg.nodes.FilterableStream, layout: Layout, shift: Fraction
+) -> list[ffmpeg.nodes.OutputStream]:
+    return [
+        media[str(index)].output(
+            f"{track}.vtt",
+            format="webvtt",
+            codec="copy" if track in layout.copied_texts else "webvtt",
+            avoid_negative_ts="disabled",
+            output_ts_offset=_decimal(shift),
+        )
+        for track, index in layout.texts.items()
+    ]
+
+
+def convert_text(tool: str, source: str, output: str, *, kind: str) -> Argv:
+    """Write a subtitle file as WebVTT; timestamps as they are.
+
+    :param kind: ``srt``, ``vtt`` or ``ass``.
+    """
+    demuxer = {"vtt": "webvtt"}.get(kind, kind)
+    out = ffmpeg.input(source, format=demuxer, protocol_whitelist="file", format_whitelist=demuxer)["s:0"]
+    return _argv(
+        tool, out.output(output, format="webvtt", codec="copy" if kind == "vtt" else "webvtt"), "-copyts"
+    )
+
+
 def _source_options(layout: Layout) -> dict[str, str]:
     return {**LOCAL_ONLY, "fflags": "+genpts"} if layout.derived_times else {**LOCAL_ONLY}
 
@@ -163,13 +203,21 @@ def _shifted(ticks: int) -> str:
 
 
 def transcode_chunk(
-    tool: str, source: str | None, outputs: Mapping[str, str], *, plan: Plan, chunk: Chunk, timeline: Timeline
+    tool: str,
+    source: str | None,
+    outputs: Mapping[str, str],
+    *,
+    plan: Plan,
+    chunk: Chunk,
+    timeline: Timeline,
+    stills: Sequence[Still] = (),
 ) -> Argv:
     """Decode one cut chunk once, and encode every rendition of it.
 
     :param source: None encodes black: for a chunk of which nothing can be decoded.
     :param outputs: rendition name -> file to write: fragmented MP4, timed from 0: the chunk's lead-in, the
         chunk, and as much of its lead-out as the encoder looks ahead.
+    :param stills: pictures to take of it, each at least one (an output without any fails).
     """
     begin, end = chunk.first - chunk.lead_in, chunk.last + plan.lead_out(chunk)
     if source is None:
@@ -189,11 +237,48 @@ def transcode_chunk(
         picture = cut["v:0"].filter("settb", f"{base.numerator}/{base.denominator}")
         picture = picture.filter("setpts", f"PTS-{_guard_ticks(base)}")
         picture = filters.on_grid(filters.upright(picture, plan), plan, begin, end)
-    made = [
-        _encode(stream, outputs[rendition.name], plan, rendition)
-        for rendition, stream in filters.cascade(picture, plan, converted=source is None)
-    ]
+    made = []
+    sizes = list(filters.cascade(picture, plan, converted=source is None))
+    for rendition, stream in sizes:
+        largest, smallest = rendition is sizes[0][0], rendition is sizes[-1][0]
+        taken = [still for still in stills if (largest if still.name == "posters" else smallest)]
+        mine, *branches = filters.branches(stream, 1 + len(taken))
+        made.append(_encode(mine, outputs[rendition.name], plan, rendition))
+        made += [_take(*pair, chunk, begin) for pair in zip(branches, taken, strict=True)]
     return _argv(tool, ffmpeg.merge_outputs(*made), *ENCODING)
+
+
+def _take(
+    stream: ffmpeg.nodes.FilterableStream, still: Still, chunk: Chunk, begin: int
+) -> ffmpeg.nodes.OutputStream:
+    """Some pictures of a chunk as JPEGs, laid end to end.
+
+    :param begin: number of the stream's first frame.
+    """
+    number = f"n+{begin}"
+    inside = f"between({number},{chunk.first},{chunk.last - 1})"
+    stream = stream.filter("select", f"{inside}*not(mod({number},{still.step}))")
+    # JPEG is BT.601 in full range, whatever the rendition is.
+    stream = stream.filter(
+        "scale", still.width, still.height, flags="area", out_range="pc", out_color_matrix="bt601"
+    ).filter("format", "yuvj420p")
+    return stream.output(
+        still.file, format="mjpeg", fps_mode="passthrough", map_metadata=-1, fflags="+bitexact",
+        **{"c:v": "mjpeg", "q:v": 2, "threads:v": 1},
+    )  # fmt: skip
+
+
+def lay_out(tool: str, source: str, outputs: str, *, board: Storyboard) -> Argv:
+    """Lay pictures out on sheets, from left to right and down.
+
+    :param source: JPEGs laid end to end.
+    :param outputs: pattern of the sheets' names.
+    """
+    media = ffmpeg.input(source, format="mjpeg", protocol_whitelist="file", format_whitelist="mjpeg")
+    out = media["v:0"].filter("tile", f"{board.columns}x{board.rows}").output(
+        outputs, format="image2", fps_mode="passthrough", flags="+bitexact", **{"c:v": "mjpeg", "q:v": 4}
+    )  # fmt: skip
+    return _argv(tool, out)
 
 
 def _encode(
@@ -226,7 +311,14 @@ def decode_audio(tool: str, source: str, output: str, *, audio: AudioRendition) 
 
 
 def encode_audio(
-    tool: str, source: str, output: str, *, audio: AudioRendition, time_base: Fraction, samples: int
+    tool: str,
+    source: str,
+    output: str,
+    *,
+    audio: AudioRendition,
+    time_base: Fraction,
+    samples: int,
+    gain_db: float = 0,
 ) -> Argv:
     """Encode one whole sound track as AAC, from output time 0, of exactly so many samples.
 
@@ -234,16 +326,11 @@ def encode_audio(
     timestamps have a gap; what comes before the video's first frame is cut.
 
     :param time_base: of the file's sound.
+    :param gain_db: of the whole track.
     """
-    guard = _guard_ticks(time_base)
-    sound = (
-        ffmpeg.input(source, format="nut", **LOCAL_ONLY)["a:0"]
-        .filter("asettb", f"{time_base.numerator}/{time_base.denominator}")
-        .filter("asetpts", f"PTS-{guard}")
-        .filter("aresample", audio.sample_rate, **{"async": 1, "min_hard_comp": MIN_GAP_S, "first_pts": 0})
-        .filter("apad", whole_len=samples)
-        .filter("atrim", end_sample=samples)
-    )
+    sound = _whole_sound(source, audio, time_base, samples)
+    if gain_db:
+        sound = _as_encoded(sound, audio).filter("volume", f"{gain_db:g}dB", precision="float")
     out = sound.output(
         output,
         format="mp4",
@@ -256,6 +343,47 @@ def encode_audio(
         **{"c:a": "aac", "b:a": audio.bitrate_bps},
     )
     return _argv(tool, out, *ENCODING)
+
+
+def measure_loudness(
+    tool: str, source: str, *, audio: AudioRendition, time_base: Fraction, samples: int
+) -> Argv:
+    """Tell the loudness of what ``encode_audio`` would encode, as its last messages (EBU R128)."""
+    sound = _as_encoded(_whole_sound(source, audio, time_base, samples), audio)
+    return _argv(tool, _measured(sound), *ENCODING, *_SUMMARY)
+
+
+def measure_encoded(tool: str, source: str) -> Argv:
+    """Tell the loudness of an encoded track, as its last messages (EBU R128)."""
+    return _argv(tool, _measured(ffmpeg.input(source, **LOCAL_ONLY)["a:0"]), *ENCODING, *_SUMMARY)
+
+
+_SUMMARY = ("-loglevel", "info")
+"""The filter tells its result at this level only."""
+
+
+def _whole_sound(
+    source: str, audio: AudioRendition, time_base: Fraction, samples: int
+) -> ffmpeg.nodes.FilterableStream:
+    """Exactly so many samples of a cut track, from output time 0."""
+    guard = _guard_ticks(time_base)
+    return (
+        ffmpeg.input(source, format="nut", **LOCAL_ONLY)["a:0"]
+        .filter("asettb", f"{time_base.numerator}/{time_base.denominator}")
+        .filter("asetpts", f"PTS-{guard}")
+        .filter("aresample", audio.sample_rate, **{"async": 1, "min_hard_comp": MIN_GAP_S, "first_pts": 0})
+        .filter("apad", whole_len=samples)
+        .filter("atrim", end_sample=samples)
+    )
+
+
+def _as_encoded(sound: ffmpeg.nodes.FilterableStream, audio: AudioRendition) -> ffmpeg.nodes.FilterableStream:
+    layout = {1: "mono", 2: "stereo", 6: "5.1"}[audio.channels]
+    return sound.filter("aformat", sample_fmts="fltp", channel_layouts=layout)
+
+
+def _measured(sound: ffmpeg.nodes.FilterableStream) -> ffmpeg.nodes.OutputStream:
+    return sound.filter("ebur128", peak="true", framelog="quiet").output("-", format="null")
 
 
 # --- package --------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import groupby
 from typing import TypeAlias
 
@@ -53,6 +54,11 @@ def on_grid(stream: Stream, plan: Plan, begin: int, end: int) -> Stream:
     """
     rate = plan.frame_rate
     start = f"{float(begin / rate):.9f}"
+    if begin:
+        # The grid keeps the captions of pictures that it drops, and gives them to later ones; so the pictures
+        # before the first must have none, or all captions of this chunk would be late by so many pictures.
+        early = f"lt(t,{float((begin - Fraction(1, 2)) / rate):.9f})"
+        stream = stream.filter("sidedata", mode="delete", type="A53_CC", enable=early)
     stream = stream.filter("fps", fps=f"{rate.numerator}/{rate.denominator}", round="near", start_time=start)
     stream = stream.filter("tpad", stop_mode="clone", stop=-1)
     return stream.filter("trim", end_pts=end).filter("setpts", f"PTS-{begin}")
@@ -82,15 +88,20 @@ def cascade(picture: Stream, plan: Plan, *, converted: bool) -> Iterator[tuple[R
             picture = _to_sdr(picture, plan)
         picture = picture.filter("setsar", 1)  # rounding to even sizes would leave 1001:1000
         picture = picture.filter("format", PIXEL_FORMATS[depth])
-        branches = [picture]
-        if (count := len(renditions) + (number < len(sizes) - 1)) > 1:
-            split = picture.filter_multi_output("split", count)
-            branches = [split.stream(branch) for branch in range(count)]
-        picture = branches[-1]
-        for rendition, branch in zip(renditions, branches, strict=False):
+        each = branches(picture, len(renditions) + (number < len(sizes) - 1))
+        picture = each[-1]
+        for rendition, branch in zip(renditions, each, strict=False):
             if rendition.bit_depth != depth:
                 branch = branch.filter("format", PIXEL_FORMATS[rendition.bit_depth])
             yield rendition, branch
+
+
+def branches(stream: Stream, count: int) -> list[Stream]:
+    """The same pictures so many times."""
+    if count == 1:
+        return [stream]
+    split = stream.filter_multi_output("split", count)
+    return [split.stream(branch) for branch in range(count)]
 
 
 def _to_limited(plan: Plan, convert: bool) -> dict[str, str]:

@@ -19,6 +19,11 @@ FIRST_VARIANT_BPS = 2_000_000
 """Players start with the variant listed first; Apple 9.10 wants it near this average."""
 
 AUDIO_GROUP = "audio"
+TEXT_GROUP = "text"
+CAPTIONS_GROUP = "cc"
+
+FOR_DEAF = "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound"
+"""CHARACTERISTICS of subtitles for those who do not hear (RFC 8216bis 4.4.6.1)."""
 
 FAMILIES = ("avc1", "hvc1", "av01")
 """Sample entries of the video codecs, in the order that the master playlist lists them."""
@@ -132,14 +137,30 @@ def master_playlist(tracks: Sequence[Track], target_s: int, *, prefix: str) -> s
     for group, members in groups.items():
         for track in members:
             master.add_media(_audio_member(track, group, prefix))
+    texts = [track for track in tracks if track.kind == "text"]
+    chosen: dict[object, Track] = {}
+    for track in sorted(texts, key=lambda text: not text.default):
+        # Of several that are alike to a player it may choose only one by itself (RFC 8216bis 4.4.6.1.1).
+        chosen.setdefault((track.language, track.forced, track.hearing_impaired), track)
+    for track in texts:
+        master.add_media(_text_member(track, prefix, autoselect=track in chosen.values()))
+    captions = sorted({channel for family in videos for track in family for channel in track.captions})
+    for channel in captions:
+        master.add_media(_captions_member(channel, autoselect=channel == captions[0]))
     names = [*groups] or [""]
     variants = [(t, name) for family in videos for name in names for t in first_variant_first(family)]
     if not videos:  # sound only: the default track stands for its group
         variants = [(next((t for t in ts if t.default), ts[0]), name) for name, ts in groups.items()]
     for track, group in variants:
         info = _variant(track, groups.get(group, []), target_s) | _range(track, ranges)
+        if videos and not captions:
+            info["closed_captions"] = "NONE"  # of all variants or of none (RFC 8216bis 4.4.6.2)
+        elif track.captions:
+            info["closed_captions"] = CAPTIONS_GROUP
         if group:
             info["audio"] = group
+        if texts:
+            info["subtitles"] = TEXT_GROUP
         # The library writes AUDIO="..." only for a group whose members it is given.
         master.add_playlist(m3u8.Playlist(f"{prefix}{track.name}/index.m3u8", info, master.media, None))
     for track in (track for family in videos for track in family if track.key_frames):
@@ -158,6 +179,24 @@ def _audio_member(track: Track, group: str, prefix: str) -> m3u8.Media:
     )  # fmt: skip
 
 
+def _text_member(track: Track, prefix: str, *, autoselect: bool) -> m3u8.Media:
+    return m3u8.Media(
+        type="SUBTITLES", group_id=TEXT_GROUP, name=track.title, language=track.language or "und",
+        default="YES" if track.default else "NO", autoselect="YES" if autoselect else "NO",
+        forced="YES" if track.forced else "NO",
+        characteristics=FOR_DEAF if track.hearing_impaired else None,
+        uri=f"{prefix}{track.name}/index.m3u8",
+    )  # fmt: skip
+
+
+def _captions_member(channel: str, *, autoselect: bool) -> m3u8.Media:
+    # The pictures do not say which language it is.
+    return m3u8.Media(
+        type="CLOSED-CAPTIONS", group_id=CAPTIONS_GROUP, name=channel, instream_id=channel,
+        default="NO", autoselect="YES" if autoselect else "NO",
+    )  # fmt: skip
+
+
 def _variant(track: Track, group: Sequence[Track], target_s: int) -> dict[str, Any]:
     """Attributes of one variant: of its own track, and of what is played with it (Apple 9.1, 9.13, 9.14)."""
     others = [other for other in group if other is not track]
@@ -172,7 +211,6 @@ def _variant(track: Track, group: Sequence[Track], target_s: int) -> dict[str, A
         info["average_bandwidth"] += max((t.average_bps for t in others), default=0)
         info["resolution"] = f"{track.width}x{track.height}"
         info["frame_rate"] = float(track.frame_rate or 0)
-        info["closed_captions"] = "NONE"
     return info
 
 

@@ -89,6 +89,19 @@ class AudioStream(Model):
     bitrate_bps: int | None = None
 
 
+class TextStream(Model):
+    """One subtitle track of a source, as probed."""
+
+    index: int
+    codec: str
+    language: str | None = None
+    """ISO 639 code, or None if the source does not say."""
+    title: str | None = None
+    default: bool = False
+    forced: bool = False
+    hearing_impaired: bool = False
+
+
 class Source(Model):
     """What ffprobe says of a source."""
 
@@ -100,6 +113,10 @@ class Source(Model):
     video: VideoStream | None = None
     """None: sound only."""
     audio: tuple[AudioStream, ...] = ()
+    texts: tuple[TextStream, ...] = ()
+    """Subtitles that are text."""
+    skipped: tuple[str, ...] = ()
+    """Subtitles that cannot be shown as text, in words."""
 
     @model_validator(mode="after")
     def _has_a_stream(self) -> Source:
@@ -147,6 +164,8 @@ class AudioRendition(Model):
     name: Name
     track: Name
     """Of the source: its stereo and its surround rendition are made of the same packets."""
+    loudness_lufs: int | None = None
+    """What it is brought to; None leaves it as it is."""
     stream: AudioStream
     channels: int
     sample_rate: int
@@ -158,6 +177,25 @@ class AudioRendition(Model):
     @property
     def label(self) -> str:
         """As a person would call it: ``audio-0 · English``."""
+        return f"{self.name} · {self.title}"
+
+
+class TextRendition(Model):
+    """One subtitle track of the output."""
+
+    name: Name
+    language: str | None
+    title: str
+    default: bool
+    forced: bool
+    hearing_impaired: bool = False
+    sidecar_sha256: str | None = None
+    """Of the file that came with the request, as it was converted; None: it is a track of the source."""
+    sidecar_encoding: str | None = None
+
+    @property
+    def label(self) -> str:
+        """As a person would call it: ``text-0 · English``."""
         return f"{self.name} · {self.title}"
 
 
@@ -179,6 +217,8 @@ class Plan(Model):
     renditions: tuple[Rendition, ...]
     """Of all ladders, from the smallest picture to the largest; none for sound only."""
     audio: tuple[AudioRendition, ...]
+    texts: tuple[TextRendition, ...] = ()
+    """First the source's, in its order, named as they are cut; then those that came with the request."""
 
     @property
     def frame_ticks(self) -> int:
@@ -215,6 +255,10 @@ class Plan(Model):
         """The sound track of that name."""
         return next(rendition for rendition in self.audio if rendition.name == name)
 
+    def text_rendition(self, name: str) -> TextRendition:
+        """The subtitle track of that name."""
+        return next(rendition for rendition in self.texts if rendition.name == name)
+
 
 class Layout(Model):
     """Where a file has the streams of a plan: index and time base of each."""
@@ -224,6 +268,10 @@ class Layout(Model):
     """By track."""
     decoded_sounds: dict[str, Rate] = Field(default_factory=dict)
     """Tracks whose packets NUT cannot hold: they are cut as decoded samples, timed in this base."""
+    texts: dict[str, int] = Field(default_factory=dict)
+    """Subtitle tracks: index by track."""
+    copied_texts: tuple[str, ...] = ()
+    """Those that are WebVTT as they are."""
     derived_times: bool = True
     """Whether presentation times that the container does not tell (AVI, MPEG-PS) follow from those of
     decoding by way of the reordering; else they are those of decoding."""
@@ -286,6 +334,8 @@ class Timeline(Model):
     """By the source's track."""
     repairs: tuple[str, ...] = ()
     """What had to be done before the source could be cut, in words."""
+    text_shift_ms: int = 0
+    """Taken off the times of the subtitles as they were cut; then they count from the start of the video."""
     damage: tuple[str, ...] = ()
     """What is missing of the source, in words; damage inside a chunk is found when that is decoded."""
 

@@ -65,6 +65,8 @@ def layout_of(plan: Plan) -> Layout:
         video=(video.index, video.time_base) if video else None,
         sounds={track: (stream.index, stream.time_base) for track, stream in streams.items()},
         decoded_sounds={track: Fraction(1, streams[track].sample_rate) for track in decoded},
+        texts={f"text-{n}": text.index for n, text in enumerate(plan.source.texts)},
+        copied_texts=tuple(f"text-{n}" for n, text in enumerate(plan.source.texts) if text.codec == "webvtt"),
         # Where nothing is reordered ffmpeg would derive a time that is one frame late.
         derived_times=not (plan.source.container == "avi" and video and not video.reorders),
     )

@@ -28,6 +28,7 @@ from vod_operators.media.models import (
 )
 from vod_operators.media.presets.model import Preset
 from vod_operators.media.renditions import plan_audio, plan_renditions
+from vod_operators.media.subtitles import Sidecar, plan_texts
 
 PLAN_VERSION = 4
 """Raised whenever the same source and preset would give other bytes, or the models that are stored as JSON
@@ -88,12 +89,14 @@ def make_plan(
     preset: Preset,
     chunk_seconds: int,
     chunk_seconds_is_asked: bool,
+    sidecars: Sequence[Sidecar] = (),
 ) -> Plan:
     """Decide everything that can be decided from a probe.
 
     :param chunk_seconds: rounded to whole segments, at least one.
     :param chunk_seconds_is_asked: whether the request named it. If not, it grows until a long
         source has at most ``MAX_CHUNKS`` chunks.
+    :param sidecars: subtitle files that came with the request.
     :raises InvalidInputError: the request's ``chunk_seconds`` makes too many chunks.
     """
     video = source.video
@@ -123,6 +126,7 @@ def make_plan(
         lookahead_frames=min(gop, max(lookaheads)),
         renditions=plan_renditions(source, preset),
         audio=plan_audio(source, preset),
+        texts=plan_texts(source.texts, sidecars),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.admission import is_cover, positive
 from vod_operators.media.ffmpeg import DEMUXERS, Argv
-from vod_operators.media.models import AudioStream, Colour, Source, VideoStream
+from vod_operators.media.models import AudioStream, Colour, Source, TextStream, VideoStream
 
 PROBE_BYTES = 8_000_000
 """How much of a source ffprobe reads to know its streams."""
@@ -108,6 +108,8 @@ def parse_probe(text: str, *, size_bytes: int, without: Collection[int] = ()) ->
         bitrate_bps=_int(container.get("bit_rate")),
         video=_video(best) if best else None,
         audio=sounds,
+        texts=tuple(_text(stream) for stream in streams if _why_no_text(stream) is None),
+        skipped=tuple(why for stream in streams if (why := _why_no_text(stream))),
     )
 
 
@@ -172,6 +174,43 @@ def _audio(stream: dict[str, Any]) -> AudioStream:
         title=tags.get("title"),
         default=bool(stream.get("disposition", {}).get("default")),
         bitrate_bps=_int(stream.get("bit_rate")),
+    )
+
+
+TEXT_CODECS = ("mov_text", "subrip", "ass", "webvtt", "text")
+"""Subtitles that ffmpeg turns into WebVTT."""
+
+BITMAP_CODECS = {
+    "hdmv_pgs_subtitle": "PGS", "dvd_subtitle": "VobSub", "dvb_subtitle": "DVB", "xsub": "XSUB",
+}  # fmt: skip
+
+
+def _why_no_text(stream: dict[str, Any]) -> str | None:
+    """Why a stream becomes no text track: the reason in words; empty if it is not of subtitles at all."""
+    if stream.get("codec_type") != "subtitle":
+        return ""
+    codec = stream.get("codec_name", "unknown")
+    # WebVTT in MP4 is cut into boxes, which ffmpeg takes for text.
+    if codec in TEXT_CODECS and stream.get("codec_tag_string") != "wvtt":
+        return None
+    language = stream.get("tags", {}).get("language", "und")
+    where = f"subtitle stream {stream['index']}" + (f" ({language})" if language != "und" else "")
+    if codec in BITMAP_CODECS:
+        return f"{where}: {BITMAP_CODECS[codec]} subtitles are pictures, not text"
+    return f"{where}: {codec} cannot be read as text"
+
+
+def _text(stream: dict[str, Any]) -> TextStream:
+    tags = {key.lower(): value for key, value in stream.get("tags", {}).items()}
+    language, disposition = tags.get("language"), stream.get("disposition", {})
+    return TextStream(
+        index=stream["index"],
+        codec=stream["codec_name"],
+        language=None if language in (None, "", "und") else language,
+        title=tags.get("title"),
+        default=bool(disposition.get("default")),
+        forced=bool(disposition.get("forced")),
+        hearing_impaired=bool(disposition.get("hearing_impaired")),
     )
 
 

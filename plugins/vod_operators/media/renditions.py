@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from fractions import Fraction
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.encoders import ENCODERS, profile_of
 from vod_operators.media.models import AudioRendition, Rendition, Source, VideoStream
+from vod_operators.media.names import language_tag, unique_title
 from vod_operators.media.presets.model import Conditions, Ladder, Preset, Rung
 
 SOURCE_SIZE_GAIN = Fraction(5, 4)
@@ -21,9 +21,6 @@ SURROUND = 6
 
 SURROUND_SUFFIX = "-surround"
 """Of the name of a track's 5.1 rendition."""
-
-_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
-"""What can stand in a playlist as a language tag (RFC 5646)."""
 
 
 def meets(when: Conditions, source: Source) -> bool:
@@ -118,12 +115,8 @@ def plan_audio(source: Source, preset: Preset) -> tuple[AudioRendition, ...]:
     default = next((i for i, stream in enumerate(source.audio) if stream.default), 0)
     made, titles = [], set[str]()
     for i, stream in enumerate(source.audio):
-        language = stream.language if _LANGUAGE.fullmatch(stream.language or "") else None
-        # A quote or a line break would end the attribute of the playlist it goes into.
-        title = re.sub(r'["\x00-\x1f]', "", stream.title or language or "") or f"Audio {i + 1}"
-        while title in titles:
-            title = f"{title} ({i + 1})"
-        titles.add(title)
+        language = language_tag(stream.language)
+        title = unique_title(stream.title or language, i + 1, "Audio", titles)
         made.append(
             AudioRendition(
                 name=f"audio-{i}",
@@ -132,6 +125,7 @@ def plan_audio(source: Source, preset: Preset) -> tuple[AudioRendition, ...]:
                 channels=preset.audio.channels,
                 sample_rate=preset.audio.sample_rate,
                 bitrate_bps=preset.audio.bitrate_bps,
+                loudness_lufs=None if preset.audio.loudness == "off" else preset.audio.loudness,
                 language=language,
                 title=title,
                 default=i == default,

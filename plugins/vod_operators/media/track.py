@@ -21,7 +21,8 @@ class Segment(Model):
 
     name: str
     ticks: int = Field(gt=0)
-    samples: int = Field(gt=0)
+    samples: int = Field(ge=0)
+    """Video frames, audio frames of 1024 samples, or cues that are shown in it."""
     size_bytes: int = Field(gt=0)
 
 
@@ -49,7 +50,7 @@ class Track(Model):
     """One track as it was written: the facts that playlists are made of."""
 
     name: Name
-    kind: Literal["video", "audio"]
+    kind: Literal["video", "audio", "text"]
     codecs: str
     """RFC 6381, as read from the init segment."""
     timescale: int
@@ -64,11 +65,17 @@ class Track(Model):
     height: int | None = None
     frame_rate: Rate | None = None
     video_range: Literal["SDR", "PQ", "HLG"] = "SDR"
+    captions: tuple[str, ...] = ()
+    """Channels of CEA-608 and CEA-708 in the pictures: ``CC1``, ``SERVICE1``."""
     channels: int | None = None
     sample_rate: int | None = None
     language: str | None = None
     title: str | None = None
     default: bool = False
+    forced: bool = False
+    hearing_impaired: bool = False
+    cues: int | None = None
+    """Of a subtitle track; one that crosses a segment's end counts once."""
     checked: tuple[SegmentFacts, ...] = ()
     """What the validator measured of each segment before it was stored."""
 
@@ -84,7 +91,7 @@ class Track(Model):
 
     @property
     def samples(self) -> int:
-        """Video frames, or audio frames of 1024 samples."""
+        """Video frames, audio frames of 1024 samples, or cues, each in all segments that show it."""
         return sum(segment.samples for segment in self.segments)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.errors import VerificationError
-from vod_operators.media import ffmpeg
+from vod_operators.media import ffmpeg, loudness
 from vod_operators.media.damage import complaints, in_words
 from vod_operators.media.isobmff import read_fragments
+from vod_operators.media.loudness import Normalised
 from vod_operators.media.measure import AAC_FRAME, check_audio_length
 from vod_operators.media.models import AudioRendition, Timeline
 from vod_operators.operators.base import VodBaseOperator
@@ -37,7 +38,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
         self.track = track
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns the marker's facts: ``{"rendition", "samples", "seconds", "damage"}``.
+        """Returns the marker's facts: ``{"rendition", "samples", "seconds", "loudness", "damage"}``.
 
         :raises VerificationError: the result is not as long as the source's sound.
         """
@@ -57,7 +58,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
         with self.scratch(needed) as folder:
             with checkpoint.relying_on(self.temp, split, step="split"):
                 checkpoint.obtain(self.temp, source.objects[audio.track], folder / "audio.nut")
-            found, encoded = self._encode(context, job, audio, timeline, folder)
+            found, encoded, normalised = self._encode(context, job, audio, timeline, folder)
             damage = in_words(f"sound {audio.title}", found)
             self.report_damage(damage)
             check_audio_length(audio.name, encoded, samples)
@@ -66,6 +67,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
                 "rendition": audio.name,
                 "samples": samples,
                 "damage": damage,
+                "loudness": normalised.model_dump() if normalised else None,
                 "seconds": round(time.monotonic() - begin, 3),
             }
             marker = Marker(objects={audio.name: stored}, facts=facts)
@@ -73,28 +75,65 @@ class VodEncodeAudioOperator(VodBaseOperator):
 
     def _encode(
         self, context: Context, job: Job, audio: AudioRendition, timeline: Timeline, folder: Path
-    ) -> tuple[list[str], int]:
-        """Write ``audio.mp4``; returns what the decoder complained of, and the samples in it."""
+    ) -> tuple[list[str], int, Normalised | None]:
+        """Write ``audio.mp4``; returns what the decoder complained of, its samples and its loudness."""
         samples = timeline.audio_samples(audio, job.plan.frame_rate)
         seconds, codec = samples / audio.sample_rate, audio.stream.codec
 
-        def encode(source: str, time_base: Fraction) -> list[str]:
-            argv = ffmpeg.encode_audio(
-                self.tools.ffmpeg, source, "audio.mp4", audio=audio, time_base=time_base, samples=samples
-            )
+        def run(argv: list[str]) -> list[str]:
             return self.run_media(context, job, argv, folder, seconds=seconds, codec=codec)
 
-        messages = encode("audio.nut", timeline.sounds[audio.track].time_base)
+        base = timeline.sounds[audio.track].time_base
+        messages, normalised = self._normalise(run, audio, samples, "audio.nut", base)
         encoded, whole = _measure(folder / "audio.mp4")
         if not whole:
             self.log.info("%s: its channels or its rate change on the way: decoded first", audio.name)
-            argv = ffmpeg.decode_audio(self.tools.ffmpeg, "audio.nut", "samples.nut", audio=audio)
-            messages = self.run_media(context, job, argv, folder, seconds=seconds, codec=codec)
-            encode("samples.nut", Fraction(1, audio.sample_rate))
+            messages = run(ffmpeg.decode_audio(self.tools.ffmpeg, "audio.nut", "samples.nut", audio=audio))
+            base = Fraction(1, audio.sample_rate)
+            _, normalised = self._normalise(run, audio, samples, "samples.nut", base)
             encoded, whole = _measure(folder / "audio.mp4")
             if not whole:
                 raise VerificationError(f"{audio.name}: a frame does not last {AAC_FRAME} samples")
-        return complaints(messages, codec), encoded
+        return complaints(messages, codec), encoded, normalised() if normalised else None
+
+    def _normalise(
+        self,
+        run: Callable[[list[str]], list[str]],
+        audio: AudioRendition,
+        samples: int,
+        source: str,
+        time_base: Fraction,
+    ) -> tuple[list[str], Callable[[], Normalised] | None]:
+        """Encode with the gain that is asked for; returns ffmpeg's messages, and what came of it."""
+        tool = self.tools.ffmpeg
+
+        def encode(gain_db: float) -> list[str]:
+            return run(
+                ffmpeg.encode_audio(
+                    tool,
+                    source,
+                    "audio.mp4",
+                    audio=audio,
+                    time_base=time_base,
+                    samples=samples,
+                    gain_db=gain_db,
+                )
+            )
+
+        target = audio.loudness_lufs
+        if target is None or not samples:
+            return encode(0), None
+        before = loudness.parse(
+            run(ffmpeg.measure_loudness(tool, source, audio=audio, time_base=time_base, samples=samples))
+        )
+        gain = loudness.gain_to(target, before)
+        messages = encode(gain.db)
+        after = loudness.parse(run(ffmpeg.measure_encoded(tool, "audio.mp4")))
+        if less := loudness.softer(gain, after):
+            gain = less
+            messages = encode(gain.db)
+            after = loudness.parse(run(ffmpeg.measure_encoded(tool, "audio.mp4")))
+        return messages, lambda: loudness.check(audio.name, target, before, gain, after)
 
 
 def _measure(path: Path) -> tuple[int, bool]:

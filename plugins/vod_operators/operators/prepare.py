@@ -16,11 +16,13 @@ from vod_operators.media.admission import check_size
 from vod_operators.media.models import Plan, Source
 from vod_operators.media.plan import PLAN_VERSION, fingerprint, make_plan
 from vod_operators.media.presets.catalog import load_preset
+from vod_operators.media.subtitles import parse_request
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.content_key import content_key
 from vod_operators.operators.encoding import require_encoders
 from vod_operators.operators.inspection import inspect
 from vod_operators.operators.job import Job
+from vod_operators.operators.sidecars import fetch_sidecars
 from vod_operators.operators.source import place_for_probing
 from vod_operators.operators.stable import version_name
 from vod_operators.runners.base import output
@@ -41,10 +43,18 @@ class VodPrepareOperator(VodBaseOperator):
     :param source: URI of the original: ``s3://``, ``http(s)://`` or ``file://``.
     :param preset: name of a preset.
     :param chunk_seconds: target length of a chunk; empty for the deployment's default.
+    :param subtitles: JSON list of subtitle files: ``{"uri", "language", "name", "default", "forced"}``.
     :param callback_url: told that the work has begun; empty for nowhere.
     """
 
-    template_fields: Sequence[str] = ("video_id", "source", "preset", "chunk_seconds", "callback_url")
+    template_fields: Sequence[str] = (
+        "video_id",
+        "source",
+        "preset",
+        "chunk_seconds",
+        "subtitles",
+        "callback_url",
+    )
 
     def __init__(
         self,
@@ -53,6 +63,7 @@ class VodPrepareOperator(VodBaseOperator):
         source: str,
         preset: str,
         chunk_seconds: str = "",
+        subtitles: str = "",
         callback_url: str = "",
         **kwargs: Any,
     ) -> None:
@@ -61,10 +72,11 @@ class VodPrepareOperator(VodBaseOperator):
         self.source = source
         self.preset = preset
         self.chunk_seconds = chunk_seconds
+        self.subtitles = subtitles
         self.callback_url = callback_url
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns ``{"plan": URI, "renditions": [...], "audio": [...]}``; also pushed key by key.
+        """Returns ``{"plan": URI, "renditions": [...], "audio": [...], "texts": [...]}``, by key too.
 
         :raises InvalidInputError: the request cannot be fulfilled; the message names the field.
         :raises ClaimedError: another run is working on the video.
@@ -72,18 +84,27 @@ class VodPrepareOperator(VodBaseOperator):
         self.facts["video_id"] = check_video_id(self.video_id)
         preset = load_preset(self.preset, self.settings.presets_dir)
         chunk_seconds = self._chunk_seconds()
+        files = parse_request(self.subtitles)
         found = self._find_source()
         self._require_safe_stores()
         self.hold_claim(context, self.video_id)
+        with self.scratch() as folder:
+            sidecars = fetch_sidecars(
+                files, storage=self.storage, runner=self.runner, tools=self.tools, folder=folder
+            )
         plan = make_plan(
             video_id=self.video_id,
             source=self._probe(found),
             preset=preset,
             chunk_seconds=chunk_seconds or self.settings.chunk_seconds,
             chunk_seconds_is_asked=chunk_seconds is not None,
+            sidecars=[sidecar for sidecar, _ in sidecars],
         )
         self._require_encoders(plan)
         keys, job = self._store(plan, found)
+        # Always, because what a later task finds lost is made again by clearing the run.
+        for text, (_, converted) in zip(plan.texts[len(plan.source.texts) :], sidecars, strict=True):
+            self.temp.write(keys.text(text.name), [converted], content_type="text/vtt")
         self.log.info("%s: %s", self.video_id, ", ".join(r.label for r in plan.renditions) or "no renditions")
         self.tell_cms(context, self.callback_url, "started", self.video_id, limit_s=STARTED_LIMIT_S)
         return {
@@ -91,6 +112,7 @@ class VodPrepareOperator(VodBaseOperator):
             "version": job.version,
             "renditions": [{"rendition": r.name, "label": r.label} for r in plan.renditions],
             "audio": [{"rendition": a.name, "label": a.label} for a in plan.audio],
+            "texts": [{"rendition": t.name, "label": t.label} for t in plan.texts],
         }
 
     def _chunk_seconds(self) -> int | None:

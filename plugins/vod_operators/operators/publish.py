@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.errors import CorruptObjectError, VerificationError
-from vod_operators.media import dash, hls, measure
+from vod_operators.media import captions, dash, hls, measure, pictures
 from vod_operators.media.check.rules import check, failed
 from vod_operators.media.plan import fingerprint
 from vod_operators.media.track import Track
@@ -17,11 +17,13 @@ from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.content_key import content_key
 from vod_operators.operators.job import Job
+from vod_operators.operators.pictures import FOLDER
 from vod_operators.operators.published import PUBLISHED, event_facts
 from vod_operators.operators.reader import StoreReader
 from vod_operators.operators.result import RenditionResult, SourceFacts, Timings, VideoResult
 from vod_operators.operators.stable import IMMUTABLE, JSON_TYPE, MANIFEST_TYPE, PLAYLIST_TYPE, point_to
 from vod_operators.storage import checkpoint, claim
+from vod_operators.storage.checkpoint import Marker
 from vod_operators.storage.keys import claim_key
 
 WISHED = {"7.bitrates"}
@@ -136,17 +138,25 @@ class VodPublishOperator(VodBaseOperator):
     def _load_tracks(self, job: Job) -> list[Track]:
         """The tracks as measured, each with every object it names in its place."""
         tracks = []
-        for name in [r.name for r in job.plan.renditions] + [a.name for a in job.plan.audio]:
-            uri = job.segmented(name)
-            marker = checkpoint.require(self.temp, uri, step="segment")
-            with checkpoint.relying_on(self.temp, uri, step="segment"):
-                if lost := checkpoint.missing(self.results, marker):
-                    raise CorruptObjectError(
-                        f"{lost[0].uri}: is not there with the {lost[0].size_bytes} bytes that were written "
-                        f"({len(lost)} such objects)"
-                    )
-            tracks.append(Track.model_validate(marker.facts))
+        plan = job.plan
+        names = (
+            [r.name for r in plan.renditions] + [a.name for a in plan.audio] + [t.name for t in plan.texts]
+        )
+        for name in names:
+            tracks.append(Track.model_validate(self._written(job, name).facts))
         return tracks
+
+    def _written(self, job: Job, name: str, step: str = "segment") -> Marker:
+        """What a step has written into the version's folder, each object in its place."""
+        uri = job.segmented(name)
+        marker = checkpoint.require(self.temp, uri, step=step)
+        with checkpoint.relying_on(self.temp, uri, step=step):
+            if lost := checkpoint.missing(self.results, marker):
+                raise CorruptObjectError(
+                    f"{lost[0].uri}: is not there with the {lost[0].size_bytes} bytes that were written "
+                    f"({len(lost)} such objects)"
+                )
+        return marker
 
     def _describe(
         self, job: Job, tracks: list[Track], target_s: int, *, started_at: datetime | None
@@ -159,6 +169,10 @@ class VodPublishOperator(VodBaseOperator):
             if (marker := checkpoint.load_marker(self.temp, job.work_keys.marker(step))) is not None
         ]
         damage = [*timeline.damage, *(words for facts in encoded for words in facts["damage"])]
+        videos = [track for track in tracks if track.kind == "video"]
+        lost = captions.lost(videos) if any(facts.get("captions") for facts in encoded) else []
+        stills = self._written(job, FOLDER, "pictures").facts if pictures.stills(plan, timeline) else {}
+        loudness = {facts["rendition"]: facts["loudness"] for facts in encoded if "loudness" in facts}
         return VideoResult(
             video_id=plan.video_id,
             version=job.version,
@@ -169,8 +183,12 @@ class VodPublishOperator(VodBaseOperator):
             frames=timeline.frames,
             frame_rate=plan.frame_rate if timeline.frames else None,
             chunks=len(timeline.chunks),
-            source=SourceFacts.of(plan, timeline, job.source_name, job.source_version, damage),
-            renditions=tuple(RenditionResult.of(track, target_s) for track in tracks),
+            source=SourceFacts.of(plan, timeline, job.source_name, job.source_version, damage, lost),
+            renditions=tuple(
+                RenditionResult.of(track, target_s, loudness.get(track.name)) for track in tracks
+            ),
+            poster=stills.get("poster"),
+            storyboard=stills.get("storyboard"),
             timings=Timings(
                 started_at=started_at,
                 published_at=now,

@@ -7,7 +7,9 @@ from datetime import datetime
 from typing import Literal
 
 from vod_operators.media.base import Model, Rate
+from vod_operators.media.loudness import Normalised
 from vod_operators.media.models import Plan, Timeline
+from vod_operators.media.pictures import Storyboard
 from vod_operators.media.plan import fingerprint, normalisations
 from vod_operators.media.track import Track
 
@@ -30,6 +32,10 @@ class SourceFacts(Model):
     height: int | None
     frame_rate: Rate | None
     audio_tracks: int
+    text_tracks: int
+    """Subtitles that are text."""
+    skipped: tuple[str, ...]
+    """Subtitles and captions that are not in the result, and why, in words."""
     normalised: tuple[str, ...]
     """What was changed besides size, in words."""
     damage: tuple[str, ...]
@@ -37,7 +43,13 @@ class SourceFacts(Model):
 
     @classmethod
     def of(
-        cls, plan: Plan, timeline: Timeline, name: str, version: str, damage: Sequence[str]
+        cls,
+        plan: Plan,
+        timeline: Timeline,
+        name: str,
+        version: str,
+        damage: Sequence[str],
+        lost: Sequence[str],
     ) -> SourceFacts:
         """The facts of a source with that file name and version."""
         source, video = plan.source, plan.source.video
@@ -54,6 +66,8 @@ class SourceFacts(Model):
             height=height,
             frame_rate=video.frame_rate if video else None,
             audio_tracks=len(source.audio),
+            text_tracks=len(source.texts),
+            skipped=(*source.skipped, *lost),
             normalised=(*normalisations(plan, timeline), *timeline.repairs),
             damage=tuple(damage),
         )
@@ -63,23 +77,31 @@ class RenditionResult(Model):
     """One track, as measured on its segments."""
 
     name: str
-    kind: Literal["video", "audio"]
+    kind: Literal["video", "audio", "text"]
     codecs: str
     width: int | None
     height: int | None
     frame_rate: Rate | None
+    captions: tuple[str, ...]
+    """Channels of CEA-608 and CEA-708 in the pictures: ``CC1``, ``SERVICE1``."""
     channels: int | None
+    loudness: Normalised | None
+    """What was done to a sound track; None: nothing was asked for."""
     language: str | None
+    title: str | None
+    """What viewers choose it by."""
+    default: bool
+    forced: bool
     duration_s: float
     frames: int
-    """Video frames, or audio frames of 1024 samples."""
+    """Video frames, audio frames of 1024 samples, or cues."""
     segments: int
     size_bytes: int
     average_bps: int
     peak_bps: int
 
     @classmethod
-    def of(cls, track: Track, target_s: int) -> RenditionResult:
+    def of(cls, track: Track, target_s: int, loudness: Normalised | None = None) -> RenditionResult:
         """The facts of a track."""
         return cls(
             name=track.name,
@@ -88,10 +110,15 @@ class RenditionResult(Model):
             width=track.width,
             height=track.height,
             frame_rate=track.frame_rate,
+            captions=track.captions,
             channels=track.channels,
+            loudness=loudness,
             language=track.language,
+            title=track.title,
+            default=track.default,
+            forced=track.forced,
             duration_s=track.duration_s,
-            frames=track.samples,
+            frames=track.samples if track.cues is None else track.cues,
             segments=len(track.segments),
             size_bytes=track.size_bytes,
             average_bps=track.average_bps,
@@ -137,6 +164,10 @@ class VideoResult(Model):
     chunks: int
     source: SourceFacts
     renditions: tuple[RenditionResult, ...]
+    poster: str | None
+    """URI of a JPEG, from where ``video.json`` is; None: the preset wants none, or it is sound only."""
+    storyboard: Storyboard | None
+    """For previews while scrubbing; URI as the poster's."""
     timings: Timings
     made_by: dict[str, str]
     """Tool -> version."""

@@ -10,7 +10,7 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.errors import InvalidInputError, VerificationError
-from vod_operators.media import ffmpeg, hls, measure, transport
+from vod_operators.media import captions, ffmpeg, hls, measure, transport
 from vod_operators.media.check.facts import SegmentFacts
 from vod_operators.media.check.load import measure_segment
 from vod_operators.media.check.mp4 import read_init
@@ -23,6 +23,7 @@ from vod_operators.operators.content_key import content_key, lock_segments, writ
 from vod_operators.operators.job import Job
 from vod_operators.operators.stable import IMMUTABLE, PLAYLIST_TYPE
 from vod_operators.storage import checkpoint
+from vod_operators.storage.base import Storage
 from vod_operators.storage.checkpoint import Marker, Stored
 
 CONTENT_TYPES = {
@@ -30,6 +31,8 @@ CONTENT_TYPES = {
     ".m4s": "video/iso.segment",
     ".ts": "video/mp2t",
     ".aac": "audio/aac",
+    ".vtt": "text/vtt",
+    ".jpg": "image/jpeg",
     ".m3u8": PLAYLIST_TYPE,
 }
 
@@ -101,8 +104,10 @@ class VodSegmentHlsOperator(VodBaseOperator):
             )
             self.runner.run(argv, folder=folder)
             (folder / FLAGS).unlink(missing_ok=True)
+            # In the packets as they go into the segments, because MPEG-TS tears them into pieces.
+            channels = () if audio else captions.channels_of(folder / "track.mp4")
             (folder / "track.mp4").unlink()
-            track = self._measure(job, name, audio, folder)
+            track = self._measure(job, name, audio, channels, folder)
             if audio:
                 samples = self.load_timeline(job).audio_samples(audio, plan.frame_rate)
                 measure.check_audio_track(track, audio, samples)
@@ -117,7 +122,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
             (folder / "index.m3u8").write_text(hls.media_playlist(track, target), "utf-8")
             if not audio:
                 (folder / "iframes.m3u8").write_text(hls.i_frame_playlist(track, target), "utf-8")
-            objects = self._store(job, track, folder)
+            objects = store_track(self.results, job, name, folder)
         checkpoint.save(
             self.temp,
             job.segmented(name),
@@ -136,7 +141,9 @@ class VodSegmentHlsOperator(VodBaseOperator):
             )
         return key
 
-    def _measure(self, job: Job, name: str, audio: AudioRendition | None, folder: Path) -> Track:
+    def _measure(
+        self, job: Job, name: str, audio: AudioRendition | None, channels: tuple[str, ...], folder: Path
+    ) -> Track:
         files = sorted(folder.glob("seg-*"))
         if not files:
             raise VerificationError(f"{name}: the packager wrote no segment")
@@ -150,8 +157,8 @@ class VodSegmentHlsOperator(VodBaseOperator):
         if audio:
             facts |= {"language": audio.language, "title": audio.title, "default": audio.default}
         else:
-            facts |= {"frame_rate": plan.frame_rate}
-        checked = tuple(_checked(files))
+            facts |= {"frame_rate": plan.frame_rate, "captions": channels}
+        checked = tuple(checked_facts(files))
         return Track(name=name, kind="audio" if audio else "video", checked=checked, **facts)
 
     def _measure_fragments(self, files: Sequence[Path], codec: Codec | None) -> dict[str, Any]:
@@ -174,19 +181,8 @@ class VodSegmentHlsOperator(VodBaseOperator):
         described = measure.init_facts(files[0].with_name("init.mp4").read_bytes())
         return described | {"segments": tuple(segments), "key_frames": tuple(key_frames)}
 
-    def _store(self, job: Job, track: Track, folder: Path) -> dict[str, Stored]:
-        def put(path: Path) -> tuple[str, Stored]:
-            uri = job.result_keys.version(job.version, f"{track.name}/{path.name}")
-            headers = {"content_type": CONTENT_TYPES[path.suffix], "cache_control": IMMUTABLE}
-            return path.name, checkpoint.put(self.results, path, uri, **headers)
 
-        # Playlists last: whoever lists the folder sees none that names what is not there.
-        files = sorted(folder.iterdir(), key=lambda path: (path.suffix == ".m3u8", path.name))
-        with ThreadPoolExecutor(UPLOADS) as pool:
-            return dict(pool.map(put, files))
-
-
-def _checked(files: Sequence[Path]) -> Iterator[SegmentFacts]:
+def checked_facts(files: Sequence[Path]) -> Iterator[SegmentFacts]:
     """What the validator sees in each segment; ``publish`` judges it."""
     init = files[0].with_name("init.mp4")
     tracks = read_init(init.read_bytes())[1] if init.exists() else {}
@@ -197,3 +193,17 @@ def _checked(files: Sequence[Path]) -> Iterator[SegmentFacts]:
 def _contents(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
     for path in files:
         yield path.name, path.read_bytes()
+
+
+def store_track(results: Storage, job: Job, name: str, folder: Path) -> dict[str, Stored]:
+    """Move a track's files into a folder of the version; returns them by file name."""
+
+    def put(path: Path) -> tuple[str, Stored]:
+        uri = job.result_keys.version(job.version, f"{name}/{path.name}")
+        headers = {"content_type": CONTENT_TYPES[path.suffix], "cache_control": IMMUTABLE}
+        return path.name, checkpoint.put(results, path, uri, **headers)
+
+    # Playlists last: whoever lists the folder sees none that names what is not there.
+    files = sorted(folder.iterdir(), key=lambda path: (path.suffix == ".m3u8", path.name))
+    with ThreadPoolExecutor(UPLOADS) as pool:
+        return dict(pool.map(put, files))

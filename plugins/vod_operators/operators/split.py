@@ -118,7 +118,10 @@ class VodSplitOperator(VodBaseOperator):
         media, repairs, damage = self._read(job, folder)
         timeline = media.timeline(job.plan)
         damage += self._check_length(job, timeline)
-        timeline = timeline.model_copy(update={"repairs": tuple(repairs), "damage": tuple(damage)})
+        shift_ms = self._cut_texts(media, timeline, folder)
+        timeline = timeline.model_copy(
+            update={"repairs": tuple(repairs), "damage": tuple(damage), "text_shift_ms": shift_ms}
+        )
         self.report_damage(timeline.damage)
         document = [checkpoint.seal(timeline)]
         objects = {"timeline": checkpoint.write_hashed(self.temp, keys.timeline, document)}
@@ -133,6 +136,8 @@ class VodSplitOperator(VodBaseOperator):
             )
             self.runner.run(argv, folder=folder)
             objects[track] = checkpoint.put(self.temp, folder / name, keys.audio(track))
+        for track in packets.layout_of(job.plan).texts:
+            objects[track] = checkpoint.put(self.temp, folder / f"{track}.vtt", keys.text(track))
         self._refuse_changed_in_place(job, folder)
         checkpoint.save(self.temp, keys.marker("split"), Marker(objects=objects))
         return timeline
@@ -235,6 +240,15 @@ class VodSplitOperator(VodBaseOperator):
                 "run began; ask for the video again"
             )
         return found
+
+    def _cut_texts(self, media: _Media, timeline: Timeline, folder: Path) -> int:
+        """Write the subtitles, unless the repair has; returns what their times are ahead of the video's."""
+        if media.file != "source":  # they have the clock of what was written with them
+            return round(1000 * timeline.origin_pts * timeline.time_base)
+        if media.layout.texts:
+            argv = ffmpeg.cut_texts(self.tools.ffmpeg, media.file, layout=media.layout, timeline=timeline)
+            self.runner.run(argv, folder=folder)
+        return 1000 * ffmpeg.GUARD_S
 
     # --- cutting ----------------------------------------------------------------------------
 

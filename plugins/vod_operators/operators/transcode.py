@@ -10,10 +10,12 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.errors import ToolError, ToolKilledError, VerificationError
-from vod_operators.media import ffmpeg
+from vod_operators.media import ffmpeg, pictures
+from vod_operators.media.captions import has_captions
 from vod_operators.media.damage import NOTHING_DECODED, complaints, in_words, nothing_decoded
 from vod_operators.media.isobmff import Part, first_sample, join, read_fragments, starts_with_idr
 from vod_operators.media.models import Chunk, Plan, Rendition, Timeline
+from vod_operators.media.pictures import Still
 from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.encoding import require_encoders
@@ -40,7 +42,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
         self.chunk = chunk
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns the marker's facts: ``{"chunk", "frames", "seconds", "speed", "damage"}``.
+        """Returns the marker's facts: ``{"chunk", "frames", "seconds", "speed", "damage", "captions"}``.
 
         :raises VerificationError: an output does not hold exactly the planned frames.
         """
@@ -60,9 +62,10 @@ class VodTranscodeChunkOperator(VodBaseOperator):
         with self.scratch(self._needed_bytes(job, chunk, source.objects[chunk.name])) as folder:
             with checkpoint.relying_on(self.temp, *split, step="split"):
                 checkpoint.obtain(self.temp, source.objects[chunk.name], folder / "chunk.nut")
+            stills = [s for s in pictures.stills(job.plan, timeline) if s.frames(chunk)]
             outputs = {rendition.name: f"{rendition.name}.mp4" for rendition in job.plan.renditions}
             media_s = float(job.plan.seconds(chunk.frames))
-            found = self._encode(context, job, timeline, chunk, outputs, folder)
+            found = self._encode(context, job, timeline, chunk, outputs, stills, folder)
             damage = in_words(timeline.span(chunk, job.plan.frame_rate), found)
             self.report_damage(damage)
             stored = {}
@@ -70,6 +73,11 @@ class VodTranscodeChunkOperator(VodBaseOperator):
                 rendition = job.plan.rendition(name)
                 part = encoded_part(folder / file, f"{chunk.name}/{name}", job.plan, chunk, rendition)
                 stored[name] = checkpoint.write_hashed(self.temp, keys.chunk(chunk.name, name), join([part]))
+            for still in stills:
+                taken = pictures.split_jpegs((folder / still.file).read_bytes())
+                pictures.check_count(f"{chunk.name}/{still.file}", taken, still.frames(chunk))
+                uri = keys.still(chunk.name, still.file)
+                stored[still.file] = checkpoint.put(self.temp, folder / still.file, uri)
             seconds = time.monotonic() - begin
             facts = {
                 "chunk": chunk.index,
@@ -77,6 +85,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
                 "seconds": round(seconds, 3),
                 "speed": round(media_s / seconds, 3),
                 "damage": damage,
+                "captions": has_captions(folder / "chunk.nut"),
             }
             saved = checkpoint.save(self.temp, keys.marker(chunk.name), Marker(objects=stored, facts=facts))
             self._measured(media_s, seconds, chunk, stored)
@@ -107,6 +116,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
         timeline: Timeline,
         chunk: Chunk,
         outputs: dict[str, str],
+        stills: list[Still],
         folder: Path,
     ) -> list[str]:
         """Write the outputs; returns what the decoder complained of."""
@@ -116,7 +126,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
 
         def run(source: str | None) -> list[str]:
             argv = ffmpeg.transcode_chunk(
-                self.tools.ffmpeg, source, outputs, plan=plan, chunk=chunk, timeline=timeline
+                self.tools.ffmpeg, source, outputs, plan=plan, chunk=chunk, timeline=timeline, stills=stills
             )
             seconds = float(plan.seconds(_encoded_frames(plan, chunk)))
             return self.run_media(context, job, argv, folder, seconds=seconds, codec=codec)

@@ -5,11 +5,12 @@
     {temp}/{video_id}/claim.json                          who works on the video; stays for ever
     {temp}/{video_id}/source-{fp}/                        shared by presets with the same chunks
         timeline.json
-        chunk-00000.nut, audio-0.nut
+        chunk-00000.nut, audio-0.nut, text-0.vtt
     {temp}/{video_id}/work-{fp}/                          one source, one preset, one encoder
         plan.json
-        chunk-00000/{rendition}.mp4
+        chunk-00000/{rendition}.mp4, thumbnails.mjpeg, posters.mjpeg
         audio/{rendition}.mp4
+        text/{rendition}.vtt                              subtitles that came with the request
         tracks/{rendition}.mp4
     {results}/{video_id}/index.m3u8                       the stable playlist: the only thing players know
     {results}/{video_id}/manifest.mpd                     the same for DASH players
@@ -18,6 +19,8 @@
         master.m3u8, manifest.mpd
         video.json, stable.m3u8, stable.mpd               what the three above are made of
         {track}/init.mp4, seg-00001.m4s (.ts, .aac), index.m3u8, iframes.m3u8
+        text-0/seg-00001.vtt, index.m3u8, whole.vtt
+        pictures/poster.jpg, storyboard.vtt, sheet-00001.jpg
 
 Beside each checkpoint stands ``{step}.done.json``, written last: sizes, checksums and measured facts.
 """
@@ -80,6 +83,10 @@ class SourceKeys:
         """A whole sound track's packets."""
         return f"{self.folder}/{track}.nut"
 
+    def text(self, track: str) -> str:
+        """A whole subtitle track, as WebVTT."""
+        return f"{self.folder}/{track}.vtt"
+
     def marker(self, step: str) -> str:
         """What says that a step's outputs are complete."""
         return f"{self.folder}/{step}.done.json"
@@ -108,9 +115,17 @@ class WorkKeys:
         """One rendition of one chunk."""
         return f"{self.folder}/{chunk}/{rendition}.mp4"
 
+    def still(self, chunk: str, file: str) -> str:
+        """Still pictures of one chunk."""
+        return f"{self.folder}/{chunk}/{file}"
+
     def audio(self, rendition: str) -> str:
         """One encoded sound track."""
         return f"{self.folder}/audio/{rendition}.mp4"
+
+    def text(self, rendition: str) -> str:
+        """A subtitle file that came with the request, as WebVTT."""
+        return f"{self.folder}/text/{rendition}.vtt"
 
     def track(self, rendition: str) -> str:
         """One rendition, joined."""

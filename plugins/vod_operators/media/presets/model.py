@@ -54,6 +54,20 @@ class AudioRung(Model):
     """Apple 2.9; more would not be published."""
     surround_bitrate_bps: int | None = Field(None, ge=160_000, le=640_000)
     """Of a second, 5.1 rendition of tracks that have at least six channels; None makes none."""
+    loudness: Literal[-23, -16, "off"] = "off"
+    """LUFS that each rendition is brought to by one constant gain, peaks allowing: of broadcasts (EBU R128),
+    or what is usual on the web."""
+
+
+class Pictures(Model):
+    """Still pictures beside the video."""
+
+    poster_px: int = Field(1280, ge=160, le=3840)
+    """Longer side of the poster, if the largest rendition has so many."""
+    thumbnail_px: int = Field(192, ge=64, le=480)
+    """Longer side of the pictures of the storyboard."""
+    interval_s: int = Field(5, ge=1, le=60)
+    """From one picture of the storyboard to the next; less in short videos, more in very long ones."""
 
 
 class Ladder(Model):
@@ -106,14 +120,16 @@ class Preset(Model):
     ladders: tuple[Ladder, ...] = Field(min_length=1, max_length=3)
     """One for each codec."""
     audio: AudioRung
+    pictures: Pictures | None = Pictures()
+    """None makes none."""
 
     @model_validator(mode="after")
     def _is_unambiguous(self) -> Preset:
         names = [rung.name for ladder in self.ladders for rung in ladder.rungs]
         if len(set(names)) != len(names):
             raise ValueError(f"rungs have the same name: {sorted(n for n in names if names.count(n) > 1)}")
-        if taken := [name for name in names if name.startswith("audio-")]:
-            raise ValueError(f"rungs must not be named as sound tracks are: {taken}")
+        if taken := [name for name in names if name.startswith(("audio-", "text-")) or name == "pictures"]:
+            raise ValueError(f"rungs must not be named as other tracks are: {taken}")
         codecs = [ENCODERS[ladder.encoder].codec for ladder in self.ladders]
         if self.container == "ts" and self.encryption == "cbcs":
             raise ValueError("encryption: cbcs is a scheme of fMP4; container ts can have aes-128")

@@ -1,0 +1,106 @@
+"""CEA-608 and CEA-708 captions inside the pictures (ATSC A/53 Part 4): which channels there are.
+
+Read from what was written, because only that tells what an encoder kept. The bytes look alike in H.264 and
+HEVC (SEI) and in AV1 (metadata).
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from vod_operators.media.track import Track
+
+_KEPT = re.compile(rb"\xb5\x00\x31GA94\x03")
+"""Country, provider and kind of user data that holds captions."""
+
+_IN_A_SOURCE = re.compile(rb"GA94\x03[\x40-\x7f\xc0-\xff].[\xf8-\xff]", re.DOTALL)
+"""MPEG-2 has no country before it. So much more of it is looked for, because a whole source is."""
+
+_LARGEST = 2 + 31 * 3
+"""Bytes of captions of one picture."""
+
+_CAPTION_MODES = (0x20, 0x25, 0x26, 0x27, 0x29)
+"""Commands that begin a caption: pop-on, roll-up of 2 to 4 rows, paint-on (CEA-608, table 52)."""
+
+
+def has_captions(path: Path) -> bool:
+    """Whether a cut piece of a source has captions in its pictures; reads it once, in little memory."""
+    if not path.stat().st_size:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return _IN_A_SOURCE.search(data) is not None
+
+
+def lost(videos: Sequence[Track]) -> list[str]:
+    """In which codecs the captions of a source that has some are not, in words."""
+    kept = {track.family for track in videos if track.captions}
+    without = dict.fromkeys(track.family for track in videos if track.family not in kept)
+    return [f"closed captions: {family} was made without them" for family in without]
+
+
+def channels_of(path: Path) -> tuple[str, ...]:
+    """Channels of all captions in a file of encoded video, in order; reads it once, in little memory."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return tuple(sorted(channels_in(data)))
+
+
+def channels_in(data: bytes | mmap.mmap) -> set[str]:
+    """Channels of all captions in encoded video, as INSTREAM-ID names them: ``CC1``, ``SERVICE1``."""
+    found: set[str] = set()
+    for mark in _KEPT.finditer(data):
+        # A NAL unit has a byte put in where zeros could be taken for a start code.
+        escaped = data[mark.end() : mark.end() + _LARGEST * 3 // 2]
+        found |= _channels(escaped.replace(b"\0\0\x03", b"\0\0"))
+    return found
+
+
+def _channels(user_data: bytes) -> set[str]:
+    if len(user_data) < 2 or not user_data[0] & 0x40:
+        return set()
+    end = 2 + 3 * (user_data[0] & 0x1F)
+    found: set[str] = set()
+    packet = b""
+    for header, first, second in _triplets(user_data[2:end]):
+        kind = header & 3
+        if not header & 4:  # only filling
+            continue
+        if kind < 2:
+            found |= _line_21(kind, first & 0x7F, second & 0x7F)
+        elif kind == 3:
+            found |= _services(packet)
+            packet = bytes([first, second])
+        elif packet:
+            packet += bytes([first, second])
+    return found | _services(packet)
+
+
+def _triplets(data: bytes) -> Iterator[tuple[int, int, int]]:
+    for at in range(0, len(data) - 2, 3):
+        yield data[at], data[at + 1], data[at + 2]
+
+
+def _line_21(field: int, first: int, second: int) -> set[str]:
+    """The CEA-608 channel that a command is for, if it begins a caption."""
+    if first & 0x76 != 0x14 or second not in _CAPTION_MODES:
+        return set()
+    return {f"CC{1 + 2 * field + (first >> 3 & 1)}"}
+
+
+def _services(packet: bytes) -> set[str]:
+    """The CEA-708 services that have blocks in a packet, as far as it is in this picture."""
+    found: set[str] = set()
+    at = 1
+    while at < len(packet):
+        number, size = packet[at] >> 5, packet[at] & 0x1F
+        if not size:
+            break
+        if number == 7:
+            at += 1
+            number = packet[at] & 0x3F if at < len(packet) else 0
+        if number:
+            found.add(f"SERVICE{number}")
+        at += 1 + size
+    return found

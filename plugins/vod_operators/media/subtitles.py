@@ -1,0 +1,243 @@
+"""Subtitle files that come with a request: SubRip, WebVTT, ASS. Known, decoded and checked line by line.
+
+ffmpeg converts them, but it passes over what it does not understand; so what is wrong is found here,
+where the line can be named.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+
+from vod_operators.errors import InvalidInputError
+from vod_operators.media.base import Model
+from vod_operators.media.models import TextRendition, TextStream
+from vod_operators.media.names import language_tag, unique_title
+
+MAX_FILES = 32
+
+MAX_FILE_BYTES = 8_000_000
+"""Subtitles of a long film have 0.2 MB; typeset ones up to some MB."""
+
+LANGUAGE_PATTERN = r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$"
+"""RFC 5646, as it stands in a playlist."""
+
+Format = Literal["srt", "vtt", "ass"]
+
+
+class SubtitleFile(Model):
+    """One subtitle file of a request."""
+
+    uri: Annotated[str, StringConstraints(pattern=r"^(s3|https?|file)://.+", max_length=2048)] = Field(
+        description="Of the .srt, .vtt or .ass file: s3://, https:// or file://."
+    )
+    language: Annotated[str, StringConstraints(pattern=LANGUAGE_PATTERN, max_length=35)] = Field(
+        description="Language tag, for instance en or pt-BR (RFC 5646)."
+    )
+    name: Annotated[str, StringConstraints(max_length=100)] = Field(
+        "", description="What viewers choose by; the language if empty."
+    )
+    default: bool = Field(False, description="Shown if the viewer has chosen nothing.")
+    forced: bool = Field(False, description="Only what one needs who understands the sound: signs, names.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sidecar:
+    """A subtitle file of a request that was fetched and found good."""
+
+    file: SubtitleFile
+    sha256: str
+    encoding: str
+
+
+_FILES = TypeAdapter(Annotated[list[SubtitleFile], Field(max_length=MAX_FILES)])
+
+
+def files_schema() -> dict[str, object]:
+    """JSON schema of the request's ``subtitles``."""
+    return {"maxItems": MAX_FILES, "items": SubtitleFile.model_json_schema()}
+
+
+def parse_request(text: str) -> list[SubtitleFile]:
+    """The request's ``subtitles``, from JSON; empty for none.
+
+    :raises InvalidInputError: naming the field.
+    """
+    if text.strip() in ("", "None", "null"):
+        return []
+    try:
+        return _FILES.validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
+        raise InvalidInputError(f"subtitles{where}: {first['msg']}") from error
+
+
+def plan_texts(streams: Sequence[TextStream], sidecars: Sequence[Sidecar]) -> tuple[TextRendition, ...]:
+    """One rendition for each subtitle track of the source, then one for each file of the request.
+
+    At most one is the default; the request's word counts more than the source's.
+    """
+    asked = [n for n, sidecar in enumerate(sidecars, start=len(streams)) if sidecar.file.default]
+    declared = [n for n, stream in enumerate(streams) if stream.default]
+    default = next(iter(asked + declared), None)
+    made, titles = [], set[str]()
+    for n, stream in enumerate(streams):
+        language = language_tag(stream.language)
+        made.append(
+            TextRendition(
+                name=f"text-{n}",
+                language=language,
+                title=unique_title(stream.title or language, n + 1, "Subtitles", titles),
+                default=n == default,
+                forced=stream.forced,
+                hearing_impaired=stream.hearing_impaired,
+            )
+        )
+    for n, sidecar in enumerate(sidecars, start=len(streams)):
+        file = sidecar.file
+        made.append(
+            TextRendition(
+                name=f"text-{n}",
+                language=file.language,
+                title=unique_title(file.name or file.language, n + 1, "Subtitles", titles),
+                default=n == default,
+                forced=file.forced,
+                sidecar_sha256=sidecar.sha256,
+                sidecar_encoding=sidecar.encoding,
+            )
+        )
+    return tuple(made)
+
+
+# --- what is in a file ----------------------------------------------------------------------
+
+
+def decode(data: bytes, name: str) -> tuple[str, str]:
+    """A subtitle file's text with ``\\n`` at the ends of its lines, and the encoding that it was in.
+
+    UTF-8; UTF-16 with a byte order mark; else Windows-1252, which old SubRip files are in.
+
+    :raises InvalidInputError: it is no text, or in none of these.
+    """
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encoding = "UTF-16"
+    elif b"\0" in data:
+        raise InvalidInputError(f"{name}: it is not a text file; expected SubRip, WebVTT or ASS in UTF-8")
+    else:
+        encoding = "UTF-8"
+    try:
+        text = data.decode("utf-8-sig" if encoding == "UTF-8" else "utf-16")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        if encoding == "UTF-16":
+            raise InvalidInputError(f"{name}: its UTF-16 is damaged; save it as UTF-8") from error
+        encoding = "Windows-1252"
+        if data.lstrip().startswith(b"WEBVTT"):
+            raise InvalidInputError(
+                f"{name}, line {line}: it is not UTF-8, as WebVTT must be; save it so"
+            ) from error
+        try:
+            text = data.decode("cp1252")
+        except UnicodeDecodeError:
+            raise InvalidInputError(
+                f"{name}, line {line}: it is neither UTF-8 nor UTF-16 nor Windows-1252; save it as UTF-8"
+            ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n"), encoding
+
+
+def check(text: str, name: str) -> tuple[Format, int]:
+    """What kind of subtitles a text is, and how many cues it has.
+
+    :raises InvalidInputError: it is none, a line of it makes no sense, or it has no cue.
+    """
+    kind: Format
+    if re.match(r"WEBVTT(?:[ \t\n]|\Z)", text):
+        kind, count = "vtt", len(list(_timings(text, name, "vtt")))
+    elif re.search(r"^\[(?:Script Info|V4\+? Styles|Events)\]", text[:65536], re.M | re.I):
+        kind, count = "ass", _dialogues(text, name)
+    elif "-->" in text:
+        kind, count = "srt", len(list(_timings(text, name, "srt")))
+    else:
+        first = text.partition("\n")[0]
+        raise InvalidInputError(
+            f"{name}, line 1: it is neither SubRip, WebVTT nor ASS: found {_shown(first)}"
+        )
+    if not count:
+        raise InvalidInputError(f"{name}: it has no subtitle in it")
+    return kind, count
+
+
+_TIMES = {
+    "srt": (
+        re.compile(r"\s*(\d+):(\d\d):(\d\d)[,.](\d{1,3})\s*-->\s*(\d+):(\d\d):(\d\d)[,.](\d{1,3})(?:\s.*)?"),
+        "00:00:01,000 --> 00:00:02,500",
+    ),
+    "vtt": (
+        re.compile(
+            r"(?:(\d{2,}):)?([0-5]\d):([0-5]\d)\.(\d{3})[ \t]+-->[ \t]+"
+            r"(?:(\d{2,}):)?([0-5]\d):([0-5]\d)\.(\d{3})(?:[ \t].*)?"
+        ),
+        "00:00:01.000 --> 00:00:02.500",
+    ),
+}
+
+
+def _timings(text: str, name: str, kind: Literal["srt", "vtt"]) -> Iterator[None]:
+    pattern, example = _TIMES[kind]
+    for number, line in enumerate(text.split("\n"), start=1):
+        if "-->" not in line or (kind == "vtt" and line.startswith("NOTE")):
+            continue
+        found = pattern.fullmatch(line)
+        if found is None:
+            raise InvalidInputError(
+                f"{name}, line {number}: its times cannot be read: found {_shown(line)}, expected {example}"
+            )
+        begin, end = (_seconds(*found.groups()[at : at + 4]) for at in (0, 4))
+        if end < begin:
+            raise InvalidInputError(f"{name}, line {number}: it ends before it begins: {_shown(line)}")
+        yield
+
+
+def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str) -> float:
+    whole = 3600 * int(hours or 0) + 60 * int(minutes) + int(seconds)
+    return whole + float(f"0.{fraction}")
+
+
+_ASS_COLUMNS = ("Start", "End", "Style", "Name", "MarginL", "MarginR", "MarginV", "Effect", "Text")
+
+_ASS_TIME = re.compile(r"\s*(\d+):(\d\d):(\d\d)\.(\d{1,3})\s*")
+
+
+def _dialogues(text: str, name: str) -> int:
+    count, inside = 0, False
+    for number, line in enumerate(text.split("\n"), start=1):
+        key, _, value = line.partition(":")
+        if line.startswith("["):
+            inside = line.strip().lower() == "[events]"
+        elif inside and key == "Format":
+            columns = [column.strip() for column in value.split(",")]
+            if [columns[:1] in (["Layer"], ["Marked"]), *columns[1:]] != [True, *_ASS_COLUMNS]:
+                raise InvalidInputError(
+                    f"{name}, line {number}: its columns are in another order than ffmpeg reads: found "
+                    f"{_shown(value.strip())}, expected Layer, {', '.join(_ASS_COLUMNS)}"
+                )
+        elif inside and key == "Dialogue":
+            times = [_ASS_TIME.fullmatch(field) for field in value.split(",", len(_ASS_COLUMNS))[1:3]]
+            if len(times) < 2 or not times[0] or not times[1]:
+                raise InvalidInputError(
+                    f"{name}, line {number}: its times cannot be read: found {_shown(line)}, "
+                    "expected Dialogue: 0,0:00:01.00,0:00:02.50,Default,,0,0,0,,text"
+                )
+            if _seconds(*times[1].groups()) < _seconds(*times[0].groups()):
+                raise InvalidInputError(f"{name}, line {number}: it ends before it begins: {_shown(line)}")
+            count += 1
+    return count
+
+
+def _shown(line: str) -> str:
+    return repr(line if len(line) <= 60 else f"{line[:60]}...")

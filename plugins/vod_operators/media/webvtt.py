@@ -1,0 +1,191 @@
+"""WebVTT: what ffmpeg made of any subtitles -> clean cues -> segments of the presentation.
+
+A cue that crosses a segment's end stands in both segments with all of its time, as Apple's tools write it:
+players know by its text and time that it is one.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import accumulate
+
+from vod_operators.errors import VerificationError
+from vod_operators.media.models import Plan, Timeline
+
+_TIMING = re.compile(
+    r"(?P<begin>(?:\d+:)?\d\d:\d\d\.\d{3})[ \t]+-->[ \t]+(?P<end>(?:\d+:)?\d\d:\d\d\.\d{3})(?P<settings>.*)"
+)
+
+_SETTING = re.compile(r"(vertical|line|position|size|align):\S+")
+"""Of a cue; regions are defined in a file's header, which segments do not have."""
+
+_TAG = re.compile(r"</?[A-Za-z][^<>]*>|<\d\d(?::\d\d){1,2}\.\d{3}>|</>")
+
+_KEPT_TAG = re.compile(
+    r"</?(?:b|i|u|ruby|rt|c|v|lang)>|<(?:b|i|u|ruby|rt|c)(?:\.[\w-]+)+>|<v(?:\.[\w-]+)*[ \t][^<>&]*>"
+    r"|<lang [A-Za-z0-9-]+>|<\d\d(?::\d\d){1,2}\.\d{3}>"
+)
+"""All that WebVTT knows (W3C WebVTT 3.5); what else looks like a tag is HTML or a mistake."""
+
+_DRAWING = re.compile(r"\bm(?: -?\d+(?:\.\d+)?){2}(?: [mnlbspc](?: -?\d+(?:\.\d+)?)*)+")
+"""Of ASS: outlines of shapes, which ffmpeg leaves in the text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cue:
+    """One line of a subtitle track, from the start of the presentation."""
+
+    begin_ms: int
+    end_ms: int
+    text: str
+    settings: str = ""
+    """As in the file: ``line:0 align:start``."""
+
+
+def parse(document: str, *, shift_ms: int = 0, drawings: bool = False) -> list[Cue]:
+    """The cues of a WebVTT file, cleaned, in order of time; those that say nothing or last no time left out.
+
+    :param shift_ms: taken off all times.
+    :param drawings: whether outlines of shapes may stand in the text (ASS).
+    """
+    found: list[tuple[re.Match[str], list[str]]] = []
+    for block in re.split(r"\n\s*\n", document.replace("\r\n", "\n").replace("\r", "\n")):
+        lines = block.strip("\n").split("\n")
+        # Above the times there may be a name of the cue; it means nothing to a player.
+        timings = [(n, timing) for n, line in enumerate(lines[:2]) if (timing := _TIMING.match(line))]
+        if timings:
+            at, timing = timings[0]
+            found.append((timing, lines[at + 1 :]))
+        elif found:  # ffmpeg leaves empty lines of ASS in the text
+            found[-1][1].extend(lines)
+    cues = []
+    for timing, lines in found:
+        text = "\n".join(lines)
+        text = clean(_DRAWING.sub("", text) if drawings else text)
+        begin, end = (milliseconds(timing[name]) - shift_ms for name in ("begin", "end"))
+        if text and begin < end:
+            settings = " ".join(setting[0] for setting in _SETTING.finditer(timing["settings"]))
+            cues.append(Cue(begin_ms=begin, end_ms=end, text=text, settings=settings))
+    return sorted(cues, key=lambda cue: (cue.begin_ms, cue.end_ms))
+
+
+def milliseconds(time: str) -> int:
+    """Of ``1:02:03.004`` or ``02:03.004``."""
+    seconds, _, fraction = time.partition(".")
+    total = 0
+    for part in seconds.split(":"):
+        total = 60 * total + int(part)
+    return 1000 * total + int(fraction)
+
+
+def clean(text: str) -> str:
+    """Cue text that is valid WebVTT whatever it was: known tags stay, others go, stray signs are escaped."""
+    made, at = [], 0
+    for tag in _TAG.finditer(text):
+        made.append(_escaped(text[at : tag.start()]))
+        made.append(tag[0] if _KEPT_TAG.fullmatch(tag[0]) else "")
+        at = tag.end()
+    made.append(_escaped(text[at:]))
+    lines = "".join(made).split("\n")
+    return "\n".join(line.strip() for line in lines if line.strip())
+
+
+def _escaped(text: str) -> str:
+    text = re.sub(r"&(?!(?:amp|lt|gt|lrm|rlm|nbsp|#\d{1,7}|#x[0-9A-Fa-f]{1,6});)", "&amp;", text)
+    # Control characters may not stand in a text; some stop players.
+    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "", text)
+    return text.replace("<", "&lt;").replace(">", "&gt;")
+
+
+def time_of(milliseconds: int) -> str:
+    """``00:01:02.003``"""
+    seconds, fraction = divmod(milliseconds, 1000)
+    minutes, second = divmod(seconds, 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours:02d}:{minute:02d}:{second:02d}.{fraction:03d}"
+
+
+# --- segments -------------------------------------------------------------------------------
+
+
+def segment_lengths(plan: Plan, timeline: Timeline) -> list[int]:
+    """Ticks of ``plan.timescale`` of each text segment: those of the pictures, or of the longest sound alone.
+
+    So text spans the whole presentation (Apple 5.5) with the same target duration.
+    """
+    ticks = timeline.seconds(plan.frame_rate) * plan.timescale
+    whole = max(1, round(ticks))
+    step = plan.segment_frames * plan.frame_ticks
+    return [min(step, whole - begin) for begin in range(0, whole, step)]
+
+
+def cut(cues: Sequence[Cue], lengths: Sequence[int], timescale: int) -> Iterator[list[Cue]]:
+    """The cues that are shown in each segment; a cue before 0 begins there.
+
+    :param cues: by time.
+    """
+    begin, first = Fraction(0), 0
+    for length in lengths:
+        end = begin + Fraction(1000 * length, timescale)
+        # What is over stays over; but behind a long cue there may be short ones that are over too.
+        while first < len(cues) and cues[first].end_ms <= begin:
+            first += 1
+        shown = []
+        for cue in cues[first:]:
+            if cue.begin_ms >= end:
+                break
+            if cue.end_ms > begin:
+                shown.append(cue)
+        yield shown
+        begin = end
+
+
+def segment(cues: Sequence[Cue], clock_start: int = 0) -> str:
+    """One segment's file; valid also without a cue.
+
+    :param clock_start: what the clock of the pictures (90 kHz) shows at their first, for ``X-TIMESTAMP-MAP``
+        (Apple 5.3): 0 in our fragmented MP4, where the edit list takes up the encoder's delay.
+    """
+    return _document(f"WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:{clock_start},LOCAL:00:00:00.000", cues)
+
+
+def whole(cues: Sequence[Cue]) -> str:
+    """All of a track in one file, as DASH has it."""
+    return _document("WEBVTT", cues)
+
+
+def _document(head: str, cues: Sequence[Cue]) -> str:
+    blocks = [head]
+    for cue in cues:
+        times = f"{time_of(max(0, cue.begin_ms))} --> {time_of(cue.end_ms)}"
+        blocks.append(f"{times} {cue.settings}".rstrip() + f"\n{cue.text}")
+    return "\n\n".join(blocks) + "\n"
+
+
+def check(
+    name: str, files: Sequence[str], lengths: Sequence[int], timescale: int, cues: Sequence[Cue]
+) -> None:
+    """:raises VerificationError: the segments, read again, do not show these cues for all of their time."""
+    wanted = {replace(cue, begin_ms=max(0, cue.begin_ms)) for cue in cues}
+    ends = [Fraction(1000 * ticks, timescale) for ticks in accumulate(lengths)]
+    shown: dict[Cue, list[int]] = {}
+    for number, text in enumerate(files):
+        for cue in parse(text):
+            shown.setdefault(cue, []).append(number)
+    if set(shown) != wanted or len(files) != len(lengths):
+        raise VerificationError(
+            f"{name}: its {len(files)} segments show {len(shown)} cues, the subtitles have {len(wanted)}; "
+            f"{len(wanted - set(shown))} are missing"
+        )
+    for cue, numbers in shown.items():
+        first = bisect_right(ends, cue.begin_ms)
+        last = min(bisect_left(ends, cue.end_ms), len(ends) - 1)
+        if numbers != list(range(first, last + 1)):
+            raise VerificationError(
+                f"{name}: the cue at {time_of(cue.begin_ms)} is in the segments {numbers}, "
+                f"not in those from {first} to {last}"
+            )

@@ -1,0 +1,88 @@
+"""The still pictures of all chunks: one poster, and a storyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import Context
+
+from vod_operators.errors import VerificationError
+from vod_operators.media import ffmpeg, pictures
+from vod_operators.media.models import Timeline
+from vod_operators.media.pictures import Still, Storyboard
+from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.job import Job
+from vod_operators.operators.segment import store_track
+from vod_operators.storage import checkpoint
+from vod_operators.storage.checkpoint import Marker
+
+FOLDER = "pictures"
+"""Of the version."""
+
+
+class VodPicturesOperator(VodBaseOperator):
+    """Choose the poster and lay out the storyboard, from what the chunk tasks left behind.
+
+    :param plan: URI of ``plan.json``.
+    """
+
+    template_fields: Sequence[str] = ("plan",)
+
+    def __init__(self, *, plan: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan = plan
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Returns the marker's facts: ``{"poster", "storyboard"}``; nothing if the preset wants none.
+
+        :raises VerificationError: a picture is missing.
+        """
+        job = self.open_job(context, self.plan)
+        timeline = self.load_timeline(job)
+        wanted = {still.name: still for still in pictures.stills(job.plan, timeline)}
+        if not wanted:
+            return {}
+        marker = job.segmented(FOLDER)
+        done = checkpoint.load(self.temp, marker, objects_in=self.results)
+        if done is not None:
+            self.log.info("the pictures are there already")
+            return done.facts
+        with self.scratch() as folder:
+            poster = pictures.best(list(self._read(job, timeline, wanted["posters"])), timeline.frames)
+            board = self._storyboard(job, timeline, wanted["thumbnails"], folder)
+            (folder / "poster.jpg").write_bytes(poster)
+            objects = store_track(self.results, job, FOLDER, folder)
+        facts = {"poster": f"{job.version}/{FOLDER}/poster.jpg", "storyboard": board.model_dump()}
+        return checkpoint.save(self.temp, marker, Marker(objects=objects, facts=facts)).facts
+
+    def _read(self, job: Job, timeline: Timeline, still: Still) -> Iterator[tuple[int, bytes]]:
+        """Number and JPEG of each picture."""
+        for chunk in timeline.chunks:
+            frames = still.frames(chunk)
+            if not frames:
+                continue
+            uri = job.work_keys.marker(chunk.name)
+            stored = checkpoint.require(self.temp, uri, step="transcode").objects[still.file]
+            with checkpoint.relying_on(self.temp, uri, step="transcode"):
+                data = b"".join(checkpoint.read_checked(self.temp, stored))
+            found = pictures.split_jpegs(data)
+            pictures.check_count(f"{chunk.name}/{still.file}", found, frames)
+            yield from zip(frames, found, strict=True)
+
+    def _storyboard(self, job: Job, timeline: Timeline, still: Still, folder: Path) -> Storyboard:
+        """Write the sheets and the WebVTT file."""
+        board = pictures.storyboard(still, job.plan, timeline, f"{job.version}/{FOLDER}/storyboard.vtt")
+        with (folder / still.file).open("wb") as file:
+            for _, picture in self._read(job, timeline, still):
+                file.write(picture)
+        argv = ffmpeg.lay_out(self.tools.ffmpeg, still.file, "sheet-%05d.jpg", board=board)
+        self.runner.run(argv, folder=folder)
+        (folder / still.file).unlink()
+        made = sorted(path.name for path in folder.glob("sheet-*.jpg"))
+        if made != [pictures.sheet_name(number) for number in range(board.sheets)]:
+            raise VerificationError(f"storyboard: {len(made)} sheets, planned {board.sheets}")
+        text = pictures.thumbnails(board, still, job.plan, timeline)
+        (folder / "storyboard.vtt").write_text(text, "utf-8")
+        return board

@@ -1,0 +1,68 @@
+"""Subtitle files of a request: fetched, found good, and converted, in the first task."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError
+from vod_operators.media import ffmpeg, subtitles, webvtt
+from vod_operators.media.subtitles import Sidecar, SubtitleFile
+from vod_operators.runners.base import Runner
+from vod_operators.runners.tools import Tools
+from vod_operators.storage.base import Storage
+from vod_operators.storage.redact import redact
+from vod_operators.storage.stores import get_bytes
+
+log = logging.getLogger(__name__)
+
+
+def fetch_sidecars(
+    files: Sequence[SubtitleFile],
+    *,
+    storage: Callable[[str], Storage],
+    runner: Runner,
+    tools: Tools,
+    folder: Path,
+) -> list[tuple[Sidecar, bytes]]:
+    """What each file is, and its content as WebVTT.
+
+    :param storage: the store that holds a URI.
+    :param folder: scratch.
+    :raises InvalidInputError: one does not exist, is too large, or is not right; the line is named.
+    """
+    found = []
+    for number, file in enumerate(files):
+        name = f"subtitles[{number}] ({redact(file.uri)})"
+        info = storage(file.uri).stat(file.uri)
+        if info is None:
+            raise InvalidInputError(f"{name}: it does not exist")
+        if info.size > subtitles.MAX_FILE_BYTES:
+            raise InvalidInputError(
+                f"{name}: it has {info.size} bytes; subtitles may have {subtitles.MAX_FILE_BYTES}"
+            )
+        data = get_bytes(storage(file.uri), file.uri)
+        text, encoding = subtitles.decode(data, name)
+        kind, count = subtitles.check(text, name)
+        (folder / f"sidecar-{number}").write_text(text, "utf-8")
+        output = f"sidecar-{number}.vtt"
+        argv = ffmpeg.convert_text(tools.ffmpeg, f"sidecar-{number}", output, kind=kind)
+        try:
+            runner.run(argv, folder=folder)
+        except ToolKilledError:
+            raise
+        except ToolError as error:
+            if error.lacks_means:
+                raise
+            last = error.stderr_tail.strip().rpartition("\n")[2]
+            raise InvalidInputError(f"{name}: ffmpeg cannot convert it: {last}") from error
+        converted = (folder / output).read_bytes()
+        cues = webvtt.parse(converted.decode(), drawings=True)
+        if not cues:
+            raise InvalidInputError(f"{name}: none of its {count} subtitles says anything")
+        log.info("%s: %s in %s, %d cues", name, kind, encoding, len(cues))
+        digest = hashlib.sha256(data).hexdigest()
+        found.append((Sidecar(file=file, sha256=digest, encoding=encoding), converted))
+    return found

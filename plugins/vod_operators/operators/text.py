@@ -1,0 +1,113 @@
+"""One subtitle track into WebVTT segments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import Context
+
+from vod_operators.media import dash, ffmpeg, hls, webvtt
+from vod_operators.media.measure import target_duration_s
+from vod_operators.media.models import Timeline
+from vod_operators.media.track import Segment, Track
+from vod_operators.media.webvtt import Cue
+from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.job import Job
+from vod_operators.operators.segment import checked_facts, store_track
+from vod_operators.storage import checkpoint
+from vod_operators.storage.checkpoint import Marker
+from vod_operators.storage.stores import get_bytes
+
+
+class VodSegmentTextOperator(VodBaseOperator):
+    """Cut one subtitle track, of the source or of a file in the request, into WebVTT segments.
+
+    Nothing here is visible to players until ``VodPublishOperator`` points the stable playlist at it.
+
+    :param plan: URI of ``plan.json``.
+    :param track: one item of ``prepare``'s ``texts``: ``{"rendition": name, "label": ...}``.
+    """
+
+    template_fields: Sequence[str] = ("plan", "track")
+
+    def __init__(self, *, plan: str, track: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan = plan
+        self.track = track
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Returns ``{"track", "segments", "cues"}``.
+
+        :raises VerificationError: what was written is not what the subtitles say.
+        """
+        job = self.open_job(context, self.plan)
+        name = self.track["rendition"]
+        done = checkpoint.load(self.temp, job.segmented(name), objects_in=self.results)
+        if done is not None:
+            self.log.info("%s is segmented already", name)
+            track = Track.model_validate(done.facts)
+        else:
+            track = self._segment(job, name)
+        return {"track": name, "segments": len(track.segments), "cues": track.cues}
+
+    def _segment(self, job: Job, name: str) -> Track:
+        plan, timeline = job.plan, self.load_timeline(job)
+        lengths = webvtt.segment_lengths(plan, timeline)
+        clock_start = ffmpeg.TRANSPORT_START if plan.preset.container == "ts" else 0
+        end_ms = round(1000 * sum(lengths) / plan.timescale)
+        found = self._cues(job, name, timeline)
+        cues = [cue for cue in found if cue.end_ms > 0 and cue.begin_ms < end_ms]
+        if len(cues) < len(found):
+            self.log.warning("%s: %d cues lie outside the video", name, len(found) - len(cues))
+        with self.scratch() as folder:
+            segments: list[Segment] = []
+            for shown, ticks in zip(webvtt.cut(cues, lengths, plan.timescale), lengths, strict=True):
+                file = f"seg-{len(segments) + 1:05d}.vtt"
+                size = (folder / file).write_bytes(webvtt.segment(shown, clock_start).encode())
+                segments.append(Segment(name=file, ticks=ticks, samples=len(shown), size_bytes=size))
+            files = [(folder / segment.name).read_text("utf-8") for segment in segments]
+            webvtt.check(name, files, lengths, plan.timescale, cues)
+            return self._store(job, name, segments, cues, folder)
+
+    def _cues(self, job: Job, name: str, timeline: Timeline) -> list[Cue]:
+        """All that the track says, from the start of the presentation."""
+        text = job.plan.text_rendition(name)
+        if text.sidecar_sha256:
+            uri = job.work_keys.text(name)
+            with checkpoint.relying_on(self.temp, uri, step="prepare"):
+                data = get_bytes(self.temp, uri)
+            # Outlines of shapes are only in ASS, and look like nothing that is ever said.
+            return webvtt.parse(data.decode(), drawings=True)
+        marker = job.source_keys.marker("split")
+        source = checkpoint.require(self.temp, marker, step="split")
+        with checkpoint.relying_on(self.temp, marker, step="split"):
+            data = b"".join(checkpoint.read_checked(self.temp, source.objects[name]))
+        return webvtt.parse(data.decode("utf-8", "replace"), shift_ms=timeline.text_shift_ms, drawings=True)
+
+    def _store(self, job: Job, name: str, segments: list[Segment], cues: list[Cue], folder: Path) -> Track:
+        text = job.plan.text_rendition(name)
+        track = Track(
+            name=name,
+            kind="text",
+            codecs="wvtt",
+            timescale=job.plan.timescale,
+            init_bytes=0,
+            segments=tuple(segments),
+            checked=tuple(checked_facts([folder / segment.name for segment in segments])),
+            cues=len(cues),
+            language=text.language,
+            title=text.title,
+            default=text.default,
+            forced=text.forced,
+            hearing_impaired=text.hearing_impaired,
+        )
+        playlist = hls.media_playlist(track, target_duration_s(job.plan))
+        (folder / "index.m3u8").write_text(playlist, "utf-8")
+        (folder / dash.WHOLE_TEXT).write_text(webvtt.whole(cues), "utf-8")
+        objects = store_track(self.results, job, name, folder)
+        checkpoint.save(
+            self.temp, job.segmented(name), Marker(objects=objects, facts=track.model_dump(mode="json"))
+        )
+        return track

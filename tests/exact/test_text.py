@@ -1,0 +1,203 @@
+"""Subtitles of the source and of the request come out on time, in every segment that shows them."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import m3u8
+import pytest
+
+from exact.clips import clip, media, run_ffmpeg, x264
+from exact.published import Published, Publisher
+from tools import ffprobe
+from videos import two_languages
+from vod_operators.errors import InvalidInputError
+
+SAID = "1\n00:00:00,200 --> 00:00:01,500\nOne & <i>two</i>\n\n2\n00:00:02,900 --> 00:00:03,250\nThree\n"
+HEARD = [(0.2, 1.5, "One &amp; <i>two</i>"), (2.9, 3.25, "Three")]
+
+
+def with_text(name: str, source: Path, codec: str, *options: str, before: tuple[str, ...] = ()) -> Path:
+    """The clip with a subtitle track that says ``SAID``."""
+
+    def build(path: Path) -> None:
+        srt = path.with_name("said.srt")
+        srt.write_text(SAID, "utf-8")
+        run_ffmpeg(
+            *before, "-i", str(source), "-i", str(srt), "-map", "0", "-map", "1", "-c", "copy", "-c:s", codec,
+            *options, str(path),
+        )  # fmt: skip
+
+    return media(name, build, str(source), codec, options, before, SAID)
+
+
+def listed(video: Published) -> dict[str, m3u8.Media]:
+    return {item.uri.split("/")[-2]: item for item in video.master.media if item.type == "SUBTITLES"}
+
+
+@pytest.mark.parametrize("file", ["two.mp4", "two.mkv"])
+def test_tracks_of_the_source(publish: Publisher, file: str) -> None:
+    source = media(file, two_languages, "two languages")
+
+    video = publish(source, chunk_seconds=6, preset={"segment_gops": 6})
+
+    assert video.said("text-0") == [
+        (0.5, 2.0, "Good <i>morning</i>"),
+        (5.25, 7.125, "Across a segment"),
+        (11.0, 12.0, "The end"),
+    ]
+    assert video.said("text-1") == [(0.5, 2.0, "Guten Morgen, schöne Grüße")]
+    english, german = listed(video)["text-0"], listed(video)["text-1"]
+    assert (english.language, english.default, english.autoselect, english.forced) == (
+        "eng",
+        "YES",
+        "YES",
+        "NO",
+    )
+    assert (german.language, german.default, german.autoselect) == ("deu", "NO", "YES")
+    assert english.group_id == german.group_id and english.name != german.name
+    assert {item.stream_info.subtitles for item in video.master.playlists} == {english.group_id}
+    texts = [track for track in video.video["renditions"] if track["kind"] == "text"]
+    assert [(t["name"], t["language"], t["frames"], t["segments"]) for t in texts] == [
+        ("text-0", "eng", 3, 3),
+        ("text-1", "deu", 1, 3),
+    ]
+    # The same target duration and length as the pictures, and a map to their clock.
+    pictures, text = m3u8.load(str(video.playlist("half"))), m3u8.load(str(video.playlist("text-0")))
+    assert text.target_duration == pictures.target_duration
+    assert [s.duration for s in text.segments] == [s.duration for s in pictures.segments]
+    assert not any(segment.init_section for segment in text.segments)
+    for segment in text.segments:
+        lines = video.playlist("text-0").with_name(segment.uri).read_text("utf-8").splitlines()
+        assert lines[:2] == ["WEBVTT", "X-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000"]
+
+
+def test_the_clock_of_mpeg_ts(publish: Publisher) -> None:
+    """It begins at 0.1 s, with the first picture."""
+    video = publish(with_text("clip.mkv", clip("clip.mkv"), "subrip"), preset={"container": "ts"})
+
+    first = ffprobe(video.playlist("full").with_name("seg-00001.ts"), "-show_packets", "-select_streams", "v")
+    assert min(packet["pts"] for packet in first["packets"]) == 9000
+    lines = video.playlist("text-0").with_name("seg-00001.vtt").read_text("utf-8").splitlines()
+    assert lines[1] == "X-TIMESTAMP-MAP=MPEGTS:9000,LOCAL:00:00:00.000"
+    assert video.said("text-0") == HEARD
+
+
+@pytest.mark.parametrize("codec", ["subrip", "ass", "webvtt"])
+def test_codecs(publish: Publisher, codec: str) -> None:
+    video = publish(with_text("clip.mkv", clip("clip.mkv"), codec))
+
+    assert video.said("text-0") == HEARD
+    video.check_clip()
+
+
+def test_times_count_from_the_first_picture(publish: Publisher) -> None:
+    """Everything 5 s late, and the pictures 0.6 s more: what was said before them is gone."""
+    late = with_text("late.mkv", clip("late.mkv", video_start=0.6), "subrip", "-output_ts_offset", "5")
+
+    video = publish(late)
+
+    assert video.said("text-0") == [(0.0, 0.9, HEARD[0][2]), (2.3, 2.65, "Three")]
+
+
+def test_a_source_that_is_decoded_first(publish: Publisher) -> None:
+    rare = clip("rare.mkv", frames=250, video=x264(gop=1000))
+
+    video = publish(with_text("rare.mkv", rare, "ass", "-output_ts_offset", "2"))
+
+    assert "its key frames are too far apart to decode it in chunks" in video.normalised
+    assert video.said("text-0") == HEARD
+    video.check_clip(frames=250)
+
+
+def test_pictures_are_skipped_and_told(publish: Publisher) -> None:
+    video = publish(bitmaps())
+
+    assert video.video["source"]["skipped"] == [
+        "subtitle stream 2 (eng): PGS subtitles are pictures, not text"
+    ]
+    assert listed(video) == {}
+
+
+def bitmaps() -> Path:
+    """The clip with a track of Blu-ray subtitles, one of which clears the screen at 1 s."""
+
+    def build(path: Path) -> None:
+        times = struct.pack(">II", 90_000, 0)
+        screen = struct.pack(">HHBHBBBB", 128, 72, 0x10, 0, 0x80, 0, 0, 0)
+        sup = path.with_name("clear.sup")
+        sup.write_bytes(
+            b"PG" + times + struct.pack(">BH", 0x16, len(screen)) + screen
+            + b"PG" + times + struct.pack(">BH", 0x80, 0)
+        )  # fmt: skip
+        run_ffmpeg(
+            "-i", str(clip("clip.mkv")), "-i", str(sup), "-map", "0", "-map", "1", "-c", "copy",
+            "-metadata:s:s:0", "language=eng", str(path),
+        )  # fmt: skip
+
+    return media("bitmaps.mkv", build)
+
+
+def test_files_of_the_request(publish: Publisher, tmp_path: Path) -> None:
+    """In three formats and encodings, beside what the source has; the request says what is default."""
+    (tmp_path / "a.srt").write_bytes(SAID.replace("Three", "Trois été").encode("cp1252"))
+    (tmp_path / "b.vtt").write_text("WEBVTT\n\n00:01.000 --> 00:02.000 line:0\n<v Ann>Hi</v>\n", "utf-8")
+    (tmp_path / "c.ass").write_text(
+        "[Script Info]\nScriptType: v4.00+\n\n[Events]\n"
+        "Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
+        "Dialogue: 0,0:00:01.00,0:00:02.50,Default,,0,0,0,,{\\an8\\c&HFF&}Schild {\\i1}hier{\\i0}\n",
+        "utf-16",
+    )
+
+    def file(path: str, language: str, **more: Any) -> dict[str, Any]:
+        return {"uri": (tmp_path / path).as_uri(), "language": language, **more}
+
+    video = publish(
+        with_text("clip.mkv", clip("clip.mkv"), "subrip"),
+        subtitles=[
+            file("a.srt", "fr", name="Français", default=True),
+            file("b.vtt", "en"),
+            file("c.ass", "de", forced=True),
+        ],
+    )
+
+    assert video.said("text-0") == HEARD
+    assert video.said("text-1") == [HEARD[0], (2.9, 3.25, "Trois été")]
+    assert video.said("text-2") == [(1.0, 2.0, "<v Ann>Hi</v>")]
+    assert video.said("text-3") == [(1.0, 2.5, "Schild <i>hier</i>")]
+    found = listed(video)
+    assert [found[f"text-{n}"].default for n in range(4)] == ["NO", "YES", "NO", "NO"]
+    assert [found[f"text-{n}"].name for n in (1, 2, 3)] == ["Français", "en", "de"]
+    assert found["text-3"].forced == "YES"
+    placed = video.playlist("text-2").with_name("seg-00002.vtt").read_text("utf-8")
+    assert "00:00:01.000 --> 00:00:02.000 line:0\n" in placed
+
+
+def test_a_bad_file_of_the_request(publish: Publisher, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.srt"
+    bad.write_text(SAID.replace("00:00:03,250", "later"), "utf-8")
+
+    with pytest.raises(
+        InvalidInputError, match=r"subtitles\[0\] \(file://.*bad\.srt\), line 6: .*'00:00:02,900"
+    ):
+        publish(clip("clip.mp4"), subtitles=[{"uri": bad.as_uri(), "language": "en"}])
+    with pytest.raises(InvalidInputError, match=r"subtitles\[0\] \(file://.*none\.srt\): it does not exist"):
+        publish(clip("clip.mp4"), subtitles=[{"uri": (tmp_path / "none.srt").as_uri(), "language": "en"}])
+    assert not (publish.folder / "results" / "clip").exists()
+
+
+def test_changed_subtitles_make_a_new_version(publish: Publisher, tmp_path: Path) -> None:
+    """And the same ones redo nothing; lost ones are asked for again."""
+    srt = tmp_path / "a.srt"
+    asked = [{"uri": srt.as_uri(), "language": "en"}]
+    srt.write_text(SAID, "utf-8")
+    first = publish(clip("clip.mp4"), subtitles=asked).video["version"]
+
+    again = publish(clip("clip.mp4"), subtitles=asked).video["version"]
+    srt.write_text(SAID.replace("Three", "Four"), "utf-8")
+    changed = publish(clip("clip.mp4"), subtitles=asked)
+
+    assert again == first != changed.video["version"]
+    assert changed.said("text-0")[1] == (2.9, 3.25, "Four")
