@@ -1,5 +1,17 @@
-"""A real Airflow with many videos: the fault suite's."""
+"""A real Airflow with many videos: the fault suite's, but in no hurry to take a slow task for lost."""
 
 from __future__ import annotations
 
-from faults.conftest import airflow, diary, home, report  # noqa: F401  (fixtures)
+import pytest
+
+from faults.conftest import StartAirflow, diary, home, report  # noqa: F401  (fixtures)
+from faults.conftest import airflow as impatient  # noqa: F401
+from faults.real_airflow import RealAirflow
+
+
+@pytest.fixture
+def airflow(impatient: StartAirflow) -> StartAirflow:  # noqa: F811
+    def start(**settings: str) -> RealAirflow:
+        return impatient(AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT="300", **settings)
+
+    return start
