@@ -11,7 +11,8 @@ from faults.real_airflow import RealAirflow
 
 @pytest.fixture
 def airflow(impatient: StartAirflow) -> StartAirflow:  # noqa: F811
-    def start(**settings: str) -> RealAirflow:
-        return impatient(AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT="300", **settings)
+    def start(*, parallelism: int, **settings: str) -> RealAirflow:
+        patience = {"AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "300"}
+        return impatient(parallelism=parallelism, **(patience | settings))
 
     return start
