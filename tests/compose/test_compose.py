@@ -252,7 +252,7 @@ def test_it_plays_in_chromium_through_the_edge(published: dict[str, dict[str, An
     assert state["at"] == pytest.approx(8, abs=0.1)
 
 
-def test_an_idle_worker_stops_at_once_and_all_comes_back(stack: Stack, published: dict[str, Any]) -> None:
+def test_all_comes_back_after_a_restart(stack: Stack, published: dict[str, Any]) -> None:
     """As on a reboot: nothing is lost, nothing is made anew."""
     before = stack.secret("passwords.json")
     stack.compose("restart", "--timeout", "60")
