@@ -140,3 +140,14 @@ def test_the_dashboard_names_airflows_own_metrics_as_airflow_does() -> None:
     }
     for name in ("dag.{dag_id}.{task_id}.scheduled_duration", "pool.scheduled_slots.{pool_name}"):
         assert f'legacy_name: "{name}"' in template
+
+
+def test_the_example_that_follows_waits_for_the_asset_that_is_updated() -> None:
+    """Airflow knows an asset by its name and URI together."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    from vod_operators.operators.published import PUBLISHED
+
+    bag = DagBag(ROOT / "examples", safe_mode=False)
+    (awaited,) = bag.dags["after_publish"].timetable.asset_condition.objects
+    assert (awaited.name, awaited.uri) == (PUBLISHED.name, PUBLISHED.uri)
