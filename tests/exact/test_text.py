@@ -50,19 +50,16 @@ def test_tracks_of_the_source(publish: Publisher, file: str) -> None:
     ]
     assert video.said("text-1") == [(0.5, 2.0, "Guten Morgen, schöne Grüße")]
     english, german = listed(video)["text-0"], listed(video)["text-1"]
-    assert (english.language, english.default, english.autoselect, english.forced) == (
-        "eng",
-        "YES",
-        "YES",
-        "NO",
-    )
-    assert (german.language, german.default, german.autoselect) == ("deu", "NO", "YES")
-    assert english.group_id == german.group_id and english.name != german.name
+    assert (english.language, english.name, english.default) == ("en", "English", "YES")
+    assert (english.autoselect, english.forced) == ("YES", "NO")
+    assert (german.language, german.name, german.default) == ("de", "Deutsch", "NO")
+    assert german.autoselect == "YES"
+    assert english.group_id == german.group_id
     assert {item.stream_info.subtitles for item in video.master.playlists} == {english.group_id}
     texts = [track for track in video.video["renditions"] if track["kind"] == "text"]
     assert [(t["name"], t["language"], t["frames"], t["segments"]) for t in texts] == [
-        ("text-0", "eng", 3, 3),
-        ("text-1", "deu", 1, 3),
+        ("text-0", "en", 3, 3),
+        ("text-1", "de", 1, 3),
     ]
     # The same target duration and length as the pictures, and a map to their clock.
     pictures, text = m3u8.load(str(video.playlist("half"))), m3u8.load(str(video.playlist("text-0")))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from vod_operators.errors import InvalidInputError
+from vod_operators.media import names
 from vod_operators.media.models import AudioStream, Colour, Plan, Sound, Source, VideoStream
 from vod_operators.media.packets import PacketTimes, layout_of, why_decode, why_rewrite
 from vod_operators.media.plan import (
@@ -467,9 +468,28 @@ def test_titles_are_unique_and_safe_in_a_playlist() -> None:
     )
     made = plan_audio(source, FULL)
     assert [audio.title for audio in made] == ["The best", "A", "A (4)", "A (4) (4)", "Audio 5"]
-    assert [audio.language for audio in made] == ["eng", None, None, None, None]
+    assert [audio.language for audio in made] == ["en", None, None, None, None]
     assert [audio.default for audio in made] == [False, False, True, False, False]
     assert [audio.name for audio in made] == ["audio-0", "audio-1", "audio-2", "audio-3", "audio-4"]
+
+
+@pytest.mark.parametrize(
+    ("code", "tag", "name"),
+    [
+        ("ger", "de", "Deutsch"),  # ISO 639-2's two codes of one language
+        ("deu", "de", "Deutsch"),
+        ("pt-BR", "pt-BR", "Português (Brasil)"),
+        ("DE", "de", "Deutsch"),
+        ("jpn", "ja", "日本語"),
+        ("qaa", "qaa", "qaa"),  # for private use
+        ('x"y', None, None),
+        (None, None, None),
+    ],
+)
+def test_languages_are_called_what_their_speakers_call_them(
+    code: str | None, tag: str | None, name: str | None
+) -> None:
+    assert (names.language_tag(code), names.language_name(names.language_tag(code))) == (tag, name)
 
 
 # --- packets --------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ def test_tracks_have_names_of_their_own_and_one_default() -> None:
         TextStream(index=4, codec="ass", language="eng", default=True, hearing_impaired=True),
         TextStream(index=5, codec="ass", title='Signs "x"', forced=True),
     ]
-    file = SubtitleFile(uri="s3://a/b.srt", language="de", name="eng")
+    file = SubtitleFile(uri="s3://a/b.srt", language="ger", name="English")
 
     alone = subtitles.plan_texts(streams, [])
     asked = subtitles.plan_texts(
@@ -117,9 +117,9 @@ def test_tracks_have_names_of_their_own_and_one_default() -> None:
     )
 
     assert [(t.name, t.title, t.default, t.forced) for t in alone] == [
-        ("text-0", "eng", True, False),
-        ("text-1", "eng (2)", False, False),
+        ("text-0", "English", True, False),
+        ("text-1", "English (2)", False, False),
         ("text-2", "Signs x", False, True),
     ]
     assert [t.default for t in asked] == [False, False, False, True]
-    assert (asked[3].title, asked[3].language, asked[3].sidecar_sha256) == ("eng (4)", "de", "ab")
+    assert (asked[3].title, asked[3].language, asked[3].sidecar_sha256) == ("English (4)", "de", "ab")

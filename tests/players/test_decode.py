@@ -47,7 +47,7 @@ def test_every_variant_decodes_and_is_what_is_said_of_it(published: Film) -> Non
 def test_every_sound_decodes_and_is_what_is_said_of_it(published: Film) -> None:
     master = m3u8.load(str(published.folder / "index.m3u8"))
     sounds = {media.uri: media for media in master.media if media.type == "AUDIO"}
-    assert {(sound.language, sound.channels) for sound in sounds.values()} >= {("eng", "2"), ("fra", "2")}
+    assert {(sound.language, sound.channels) for sound in sounds.values()} >= {("en", "2"), ("fr", "2")}
     for uri, said in sounds.items():
         playlist = published.folder / uri
         frames, complaints = decode(playlist, "-map", "0:a", "-xerror")

@@ -110,7 +110,7 @@ def test_switches_levels_at_once(watch: Any, playable: Film, player: str, manife
 def test_switches_the_language_of_the_sound(watch: Any, playable: Film, player: str, manifest: str) -> None:
     session: Session = watch(player, f"{playable.url}/{manifest}")
     audios = session.ask("() => player.audios()")
-    assert {audio["language"] for audio in audios} in ({"eng", "fra"}, {"en", "fr"})
+    assert {audio["language"] for audio in audios} == {"en", "fr"}
     pitches = {"en": PITCHES["eng"], "fr": PITCHES["fra"]}
     session.play()
     for audio in [*audios, audios[0]]:

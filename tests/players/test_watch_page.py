@@ -20,7 +20,7 @@ def test_the_page_plays_and_offers_what_there_is(new_session: Callable[[], Sessi
     quality, sound = page.get_by_label("Quality"), page.get_by_label("Sound")
     quality.wait_for()
     assert len(quality.locator("option").all()) >= 3
-    assert sound.locator("option").all_inner_texts() == ["eng", "fra"]
+    assert sound.locator("option").all_inner_texts() == ["English", "Français"]
     page.evaluate("document.querySelector('video').play()")
     page.wait_for_timeout(1500)
     session.screenshot()

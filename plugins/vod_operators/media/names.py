@@ -9,14 +9,36 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 
 
 def language_tag(language: str | None) -> str | None:
-    """The language, if a playlist can hold it."""
-    return language if language and _LANGUAGE.fullmatch(language) else None
+    """The language as a playlist has it: ``de`` of ``ger`` and ``deu``, because RFC 5646 2.2.1 wants the
+    shortest code; None if it cannot stand there.
+    """
+    from babel.core import get_global  # here, because the DAG file is parsed again for every task
+
+    if not language or not _LANGUAGE.fullmatch(language):
+        return None
+    primary, *rest = language.split("-")
+    shortest: str = get_global("language_aliases").get(primary.lower(), primary.lower())
+    return "-".join([shortest.replace("_", "-"), *rest])
+
+
+def language_name(tag: str | None) -> str | None:
+    """What its speakers call a language, as a player's menu does: ``Deutsch``; the tag itself if unknown."""
+    from babel import Locale, UnknownLocaleError
+
+    if tag is None:
+        return None
+    try:
+        locale = Locale.parse(tag, sep="-", resolve_likely_subtags=False)
+    except (UnknownLocaleError, ValueError):
+        return tag
+    name = locale.get_display_name() or tag
+    return name[:1].upper() + name[1:]
 
 
 def unique_title(wanted: str | None, number: int, kind: str, taken: set[str]) -> str:
     """A track's NAME, unlike all that are ``taken``, to which it is added (RFC 8216bis 4.4.6.1.1).
 
-    :param wanted: title or language.
+    :param wanted: title or language's name.
     :param number: of the track, from 1.
     :param kind: what it is called if nothing is wanted: ``Audio`` 2.
     """

@@ -7,7 +7,7 @@ from fractions import Fraction
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.encoders import ENCODERS, profile_of
 from vod_operators.media.models import AudioRendition, Rendition, Source, VideoStream
-from vod_operators.media.names import language_tag, unique_title
+from vod_operators.media.names import language_name, language_tag, unique_title
 from vod_operators.media.presets.model import Conditions, Ladder, Preset, Rung
 
 SOURCE_SIZE_GAIN = Fraction(5, 4)
@@ -116,7 +116,7 @@ def plan_audio(source: Source, preset: Preset) -> tuple[AudioRendition, ...]:
     made, titles = [], set[str]()
     for i, stream in enumerate(source.audio):
         language = language_tag(stream.language)
-        title = unique_title(stream.title or language, i + 1, "Audio", titles)
+        title = unique_title(stream.title or language_name(language), i + 1, "Audio", titles)
         made.append(
             AudioRendition(
                 name=f"audio-{i}",

@@ -16,7 +16,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.base import Model
 from vod_operators.media.models import TextRendition, TextStream
-from vod_operators.media.names import language_tag, unique_title
+from vod_operators.media.names import language_name, language_tag, unique_title
 
 MAX_FILES = 32
 
@@ -92,7 +92,7 @@ def plan_texts(streams: Sequence[TextStream], sidecars: Sequence[Sidecar]) -> tu
             TextRendition(
                 name=f"text-{n}",
                 language=language,
-                title=unique_title(stream.title or language, n + 1, "Subtitles", titles),
+                title=unique_title(stream.title or language_name(language), n + 1, "Subtitles", titles),
                 default=n == default,
                 forced=stream.forced,
                 hearing_impaired=stream.hearing_impaired,
@@ -100,11 +100,12 @@ def plan_texts(streams: Sequence[TextStream], sidecars: Sequence[Sidecar]) -> tu
         )
     for n, sidecar in enumerate(sidecars, start=len(streams)):
         file = sidecar.file
+        language = language_tag(file.language)
         made.append(
             TextRendition(
                 name=f"text-{n}",
-                language=file.language,
-                title=unique_title(file.name or file.language, n + 1, "Subtitles", titles),
+                language=language,
+                title=unique_title(file.name or language_name(language), n + 1, "Subtitles", titles),
                 default=n == default,
                 forced=file.forced,
                 sidecar_sha256=sidecar.sha256,
