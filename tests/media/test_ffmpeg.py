@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from vod_operators.media import ffmpeg
+from vod_operators.media import ffmpeg, ffmpeg_sound
 from vod_operators.media.models import (
     AudioRendition,
     AudioStream,
@@ -300,7 +300,7 @@ def test_cut_audio_copies_the_whole_track() -> None:
 
 
 def test_encode_audio_to_the_sample() -> None:
-    argv = ffmpeg.encode_audio(
+    argv = ffmpeg_sound.encode_audio(
         "ffmpeg", "a.nut", "a.mp4", audio=PLAN.audio[0], time_base=Fraction(1, 44_100), samples=96_000
     )
     assert argv == [

@@ -1,5 +1,5 @@
-"""Models -> argv. With ``filters`` and ``encoders``, which it puts together, the only file that knows the
-option names of ffmpeg and Shaka Packager.
+"""Models -> argv. With ``filters`` and ``encoders``, which it puts together, and with ``ffmpeg_sound`` the only
+file that knows the option names of ffmpeg and Shaka Packager.
 
 Nothing here runs anything: each function returns a list that can be printed, compared and tested.
 File names are relative to the folder that the command will run in.
@@ -14,7 +14,7 @@ import ffmpeg
 
 from vod_operators.media import filters
 from vod_operators.media.encoders import encoder_options
-from vod_operators.media.models import AudioRendition, Chunk, Layout, Plan, Rendition, Timeline
+from vod_operators.media.models import Chunk, Layout, Plan, Rendition, Timeline
 from vod_operators.media.pictures import Still, Storyboard
 
 Argv = list[str]
@@ -36,10 +36,6 @@ FLV, AVI) are searched by decoding time or position, and land up to some frames 
 GUARD_S = 3600
 """Added to all timestamps of a cut file, because NUT has no negative ones (priming, trimmed starts)."""
 
-MIN_GAP_S = 0.01
-"""Sound is put back in its place when its timestamps are so far from where it is: less than an AAC frame, so
-that one that is lost is seen; more than containers round timestamps by."""
-
 LOSSLESS_SOUND = "pcm_f32le"
 
 TRANSPORT_CLOCK = 90_000
@@ -58,12 +54,14 @@ FRAGMENTED = "+frag_keyframe+default_base_moof+delay_moov+skip_sidx+skip_trailer
 """A fragment for each GOP; ``delay_moov`` lets the edit list take up the encoder's reorder delay."""
 
 
-def _argv(tool: str, output: ffmpeg.nodes.OutputStream, *options: str) -> Argv:
+def command(tool: str, output: ffmpeg.nodes.OutputStream, *options: str) -> Argv:
+    """The whole command line."""
     # ffmpeg-python places global options last, where ffmpeg warns about them.
     return [*ffmpeg.compile(output, cmd=[tool, *GLOBAL, *options])]
 
 
-def _guard_ticks(time_base: Fraction) -> int:
+def guard_ticks(time_base: Fraction) -> int:
+    """``GUARD_S`` in ticks of a time base."""
     return int(-(-GUARD_S // time_base))
 
 
@@ -99,7 +97,7 @@ def repair(tool: str, source: str, output: str, *, layout: Layout, decode: bool)
         made = [ffmpeg.output(*(media[str(index)] for index in indexes), output, format="nut",
                               output_ts_offset=GUARD_S, **codecs)]  # fmt: skip
         made += _texts(media, layout, Fraction(GUARD_S))
-    return _argv(tool, ffmpeg.merge_outputs(*made))
+    return command(tool, ffmpeg.merge_outputs(*made))
 
 
 def cut_video(
@@ -111,7 +109,7 @@ def cut_video(
     from the start of the video, plus ``GUARD_S``.
     """
     assert layout.video is not None
-    shift = timeline.origin_pts - _guard_ticks(timeline.time_base)
+    shift = timeline.origin_pts - guard_ticks(timeline.time_base)
     # What was read before the key frame; and the leading pictures of an open GOP cannot be decoded here.
     drop = f"lt(pts\\,{chunk.key_pts - shift})"
     limits: dict[str, str] = {}
@@ -137,7 +135,7 @@ def cut_video(
         **{"bsf:v": f"{_shifted(shift)},noise=amount=0:drop={drop}"},
         **limits,
     )
-    return _argv(tool, out, "-copyts")
+    return command(tool, out, "-copyts")
 
 
 def cut_audio(tool: str, source: str, output: str, *, layout: Layout, track: str, timeline: Timeline) -> Argv:
@@ -146,7 +144,7 @@ def cut_audio(tool: str, source: str, output: str, *, layout: Layout, track: str
     codec = "copy"
     if track in layout.decoded_sounds:
         codec, time_base = LOSSLESS_SOUND, layout.decoded_sounds[track]
-    shift = timeline.origin_pts * timeline.time_base // time_base - _guard_ticks(time_base)
+    shift = timeline.origin_pts * timeline.time_base // time_base - guard_ticks(time_base)
     out = ffmpeg.input(source, **_source_options(layout))[str(stream)].output(
         output,
         format="nut",
@@ -154,14 +152,14 @@ def cut_audio(tool: str, source: str, output: str, *, layout: Layout, track: str
         avoid_negative_ts="disabled",
         **{"bsf:a": _shifted(shift)},
     )
-    return _argv(tool, out, "-copyts")
+    return command(tool, out, "-copyts")
 
 
 def cut_texts(tool: str, source: str, *, layout: Layout, timeline: Timeline) -> Argv:
     """Write all subtitle tracks as WebVTT, ``text-0.vtt`` ...; timestamps as in ``cut_video``."""
     media = ffmpeg.input(source, **_source_options(layout))
     made = _texts(media, layout, GUARD_S - timeline.origin_pts * timeline.time_base)
-    return _argv(tool, ffmpeg.merge_outputs(*made), "-copyts")
+    return command(tool, ffmpeg.merge_outputs(*made), "-copyts")
 
 
 def _texts(
@@ -186,7 +184,7 @@ def convert_text(tool: str, source: str, output: str, *, kind: str) -> Argv:
     """
     demuxer = {"vtt": "webvtt"}.get(kind, kind)
     out = ffmpeg.input(source, format=demuxer, protocol_whitelist="file", format_whitelist=demuxer)["s:0"]
-    return _argv(
+    return command(
         tool, out.output(output, format="webvtt", codec="copy" if kind == "vtt" else "webvtt"), "-copyts"
     )
 
@@ -235,7 +233,7 @@ def transcode_chunk(
         # Back from NUT's finer time base to the source's: exact, and then all is integers.
         base = timeline.time_base
         picture = cut["v:0"].filter("settb", f"{base.numerator}/{base.denominator}")
-        picture = picture.filter("setpts", f"PTS-{_guard_ticks(base)}")
+        picture = picture.filter("setpts", f"PTS-{guard_ticks(base)}")
         picture = filters.on_grid(filters.upright(picture, plan), plan, begin, end)
     made = []
     sizes = list(filters.cascade(picture, plan, converted=source is None))
@@ -245,7 +243,7 @@ def transcode_chunk(
         mine, *branches = filters.branches(stream, 1 + len(taken))
         made.append(_encode(mine, outputs[rendition.name], plan, rendition))
         made += [_take(*pair, chunk, begin) for pair in zip(branches, taken, strict=True)]
-    return _argv(tool, ffmpeg.merge_outputs(*made), *ENCODING)
+    return command(tool, ffmpeg.merge_outputs(*made), *ENCODING)
 
 
 def _take(
@@ -278,7 +276,7 @@ def lay_out(tool: str, source: str, outputs: str, *, board: Storyboard) -> Argv:
     out = media["v:0"].filter("tile", f"{board.columns}x{board.rows}").output(
         outputs, format="image2", fps_mode="passthrough", flags="+bitexact", **{"c:v": "mjpeg", "q:v": 4}
     )  # fmt: skip
-    return _argv(tool, out)
+    return command(tool, out)
 
 
 def _encode(
@@ -296,94 +294,6 @@ def _encode(
         fflags="+bitexact",
         **{f"{name}:v": value for name, value in encoder_options(rendition, plan.gop_of(rendition)).items()},
     )
-
-
-def decode_audio(tool: str, source: str, output: str, *, audio: AudioRendition) -> Argv:
-    """Decode one cut sound track whose channels or rate change on the way, into one of the rendition's.
-
-    The filters of ``encode_audio`` count samples from its beginning to its end, and would begin anew.
-    """
-    sound = ffmpeg.input(source, format="nut", **LOCAL_ONLY)["a:0"]
-    out = sound.output(
-        output, format="nut", ac=audio.channels, ar=audio.sample_rate, **{"c:a": LOSSLESS_SOUND}
-    )
-    return _argv(tool, out, *ENCODING)
-
-
-def encode_audio(
-    tool: str,
-    source: str,
-    output: str,
-    *,
-    audio: AudioRendition,
-    time_base: Fraction,
-    samples: int,
-    gain_db: float = 0,
-) -> Argv:
-    """Encode one whole sound track as AAC, from output time 0, of exactly so many samples.
-
-    Silence is added only before a track that starts after the video, and where the source's
-    timestamps have a gap; what comes before the video's first frame is cut.
-
-    :param time_base: of the file's sound.
-    :param gain_db: of the whole track.
-    """
-    sound = _whole_sound(source, audio, time_base, samples)
-    if gain_db:
-        sound = _as_encoded(sound, audio).filter("volume", f"{gain_db:g}dB", precision="float")
-    out = sound.output(
-        output,
-        format="mp4",
-        movflags="+default_base_moof+delay_moov+skip_sidx+skip_trailer",
-        frag_duration=2_000_000,
-        map_metadata=-1,
-        fflags="+bitexact",
-        ac=audio.channels,
-        ar=audio.sample_rate,
-        **{"c:a": "aac", "b:a": audio.bitrate_bps},
-    )
-    return _argv(tool, out, *ENCODING)
-
-
-def measure_loudness(
-    tool: str, source: str, *, audio: AudioRendition, time_base: Fraction, samples: int
-) -> Argv:
-    """Tell the loudness of what ``encode_audio`` would encode, as its last messages (EBU R128)."""
-    sound = _as_encoded(_whole_sound(source, audio, time_base, samples), audio)
-    return _argv(tool, _measured(sound), *ENCODING, *_SUMMARY)
-
-
-def measure_encoded(tool: str, source: str) -> Argv:
-    """Tell the loudness of an encoded track, as its last messages (EBU R128)."""
-    return _argv(tool, _measured(ffmpeg.input(source, **LOCAL_ONLY)["a:0"]), *ENCODING, *_SUMMARY)
-
-
-_SUMMARY = ("-loglevel", "info")
-"""The filter tells its result at this level only."""
-
-
-def _whole_sound(
-    source: str, audio: AudioRendition, time_base: Fraction, samples: int
-) -> ffmpeg.nodes.FilterableStream:
-    """Exactly so many samples of a cut track, from output time 0."""
-    guard = _guard_ticks(time_base)
-    return (
-        ffmpeg.input(source, format="nut", **LOCAL_ONLY)["a:0"]
-        .filter("asettb", f"{time_base.numerator}/{time_base.denominator}")
-        .filter("asetpts", f"PTS-{guard}")
-        .filter("aresample", audio.sample_rate, **{"async": 1, "min_hard_comp": MIN_GAP_S, "first_pts": 0})
-        .filter("apad", whole_len=samples)
-        .filter("atrim", end_sample=samples)
-    )
-
-
-def _as_encoded(sound: ffmpeg.nodes.FilterableStream, audio: AudioRendition) -> ffmpeg.nodes.FilterableStream:
-    layout = {1: "mono", 2: "stereo", 6: "5.1"}[audio.channels]
-    return sound.filter("aformat", sample_fmts="fltp", channel_layouts=layout)
-
-
-def _measured(sound: ffmpeg.nodes.FilterableStream) -> ffmpeg.nodes.OutputStream:
-    return sound.filter("ebur128", peak="true", framelog="quiet").output("-", format="null")
 
 
 # --- package --------------------------------------------------------------------------------
@@ -447,17 +357,17 @@ def try_encoder(tool: str, rendition: Rendition) -> Argv:
     black = ffmpeg.input(f"color=black:s={rendition.width}x{rendition.height}:r=25", format="lavfi")["v:0"]
     options = {f"{name}:v": value for name, value in encoder_options(rendition, 50).items()}
     picture = black.filter("format", filters.PIXEL_FORMATS[rendition.bit_depth])
-    return _argv(tool, picture.output("pipe:1", format="null", frames=1, **options))
+    return command(tool, picture.output("pipe:1", format="null", frames=1, **options))
 
 
 def decode_beginning(tool: str, source: str) -> Argv:
     """Decode some pictures of a file, for what the decoder says of them."""
     out = ffmpeg.input(source, **LOCAL_ONLY)["v:0"].output("pipe:1", format="null", frames=40)
-    return _argv(tool, out)
+    return command(tool, out)
 
 
 def decode_first_frame(tool: str, source: str, *, stream: int) -> Argv:
     """Decode one frame of a stream; a line that begins with a digit tells that there is one."""
     media = ffmpeg.input(source, t=DECODED_S, noautorotate=None, **LOCAL_ONLY)
     out = media[str(stream)].output("pipe:1", format="framecrc", frames=1)
-    return _argv(tool, out)
+    return command(tool, out)

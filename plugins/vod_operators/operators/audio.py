@@ -11,7 +11,7 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.errors import VerificationError
-from vod_operators.media import ffmpeg, loudness
+from vod_operators.media import ffmpeg_sound, loudness
 from vod_operators.media.damage import complaints, in_words
 from vod_operators.media.isobmff import read_fragments
 from vod_operators.media.loudness import Normalised
@@ -88,7 +88,9 @@ class VodEncodeAudioOperator(VodBaseOperator):
         encoded, whole = _measure(folder / "audio.mp4")
         if not whole:
             self.log.info("%s: its channels or its rate change on the way: decoded first", audio.name)
-            messages = run(ffmpeg.decode_audio(self.tools.ffmpeg, "audio.nut", "samples.nut", audio=audio))
+            messages = run(
+                ffmpeg_sound.decode_audio(self.tools.ffmpeg, "audio.nut", "samples.nut", audio=audio)
+            )
             base = Fraction(1, audio.sample_rate)
             _, normalised = self._normalise(run, audio, samples, "samples.nut", base)
             encoded, whole = _measure(folder / "audio.mp4")
@@ -109,7 +111,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
 
         def encode(gain_db: float) -> list[str]:
             return run(
-                ffmpeg.encode_audio(
+                ffmpeg_sound.encode_audio(
                     tool,
                     source,
                     "audio.mp4",
@@ -124,15 +126,17 @@ class VodEncodeAudioOperator(VodBaseOperator):
         if target is None or not samples:
             return encode(0), None
         before = loudness.parse(
-            run(ffmpeg.measure_loudness(tool, source, audio=audio, time_base=time_base, samples=samples))
+            run(
+                ffmpeg_sound.measure_loudness(tool, source, audio=audio, time_base=time_base, samples=samples)
+            )
         )
         gain = loudness.gain_to(target, before)
         messages = encode(gain.db)
-        after = loudness.parse(run(ffmpeg.measure_encoded(tool, "audio.mp4")))
+        after = loudness.parse(run(ffmpeg_sound.measure_encoded(tool, "audio.mp4")))
         if less := loudness.softer(gain, after):
             gain = less
             messages = encode(gain.db)
-            after = loudness.parse(run(ffmpeg.measure_encoded(tool, "audio.mp4")))
+            after = loudness.parse(run(ffmpeg_sound.measure_encoded(tool, "audio.mp4")))
         return messages, lambda: loudness.check(audio.name, target, before, gain, after)
 
 
