@@ -33,21 +33,26 @@ def bikes() -> Path:
 
 @pytest.mark.exact
 @pytest.mark.parametrize(
-    ("make", "names"),
+    ("preset_name", "make", "names"),
     [
-        pytest.param(lambda: looped(CLIP, 960, 540), ["360p", "540p"], id="bbb"),
-        pytest.param(bikes, ["234p", "360p"], id="bikes"),
-        pytest.param(hard, ["234p", "360p"], id="hard"),
+        pytest.param("h264", lambda: looped(CLIP, 960, 540), ["360p", "540p"], id="bbb"),
+        pytest.param("h264", bikes, ["234p", "360p"], id="bikes"),
+        pytest.param("h264", hard, ["234p", "360p"], id="hard"),
+        pytest.param("hevc", lambda: looped(CLIP, 416, 234), ["234p"], id="hevc-bbb"),
     ],
 )
 def test_seams(
-    publish: Publisher, request: pytest.FixtureRequest, make: Callable[[], Path], names: list[str]
+    publish: Publisher,
+    request: pytest.FixtureRequest,
+    preset_name: str,
+    make: Callable[[], Path],
+    names: list[str],
 ) -> None:
-    source = make()
-    (ladder,) = PRESET.ladders
+    source, wanted = make(), load_preset(preset_name)
+    (ladder,) = wanted.ladders
     rungs = {rung.name: rung for rung in ladder.rungs if rung.name in names}
     ladder = ladder.model_copy(update={"rungs": tuple(rungs.values())})
-    preset = PRESET.model_copy(update={"ladders": (ladder,)}).model_dump(mode="json", exclude={"name"})
+    preset = wanted.model_copy(update={"ladders": (ladder,)}).model_dump(mode="json", exclude={"name"})
 
     encodes: list[dict[str, Encode]] = []
     for chunk_seconds in (SEGMENT_SECONDS, SECONDS):

@@ -1,7 +1,7 @@
 """The encoders that a ladder may name: what each can do, and what ffmpeg tells it.
 
-Whatever the encoder: key frames on the GOP grid only, so that all renditions agree on them; no bitrate
-above the cap; headers that do not depend on the content, because every chunk shares the first one's init
+Whatever the encoder: key frames on the GOP grid only, so that all renditions agree on them; a cap on the
+bitrate; headers that do not depend on the content, because every chunk shares the first one's init
 segment; and the same bytes for the same frames on every host. So each software encoder has one thread: with
 more, its rate control depends on how far each of them is. Renditions and chunks are the threads.
 """
@@ -115,7 +115,7 @@ def encoder_options(rendition: Rendition, gop_frames: int) -> dict[str, str | in
                 "log-level=error",
             }
         case "libsvtav1":
-            # By itself it exceeds its cap by up to a half.
+            # By itself it exceeds its cap by up to a half on the average; single GOPs still do.
             own = {"crf": crf, "svtav1-params": "lp=1:scd=0:irefresh-type=2:mbr-overshoot-pct=0"}
         case "h264_nvenc":
             own = {"rc": "vbr", "cq": crf, "b": 0, "profile": rendition.profile, "bf": 3,
