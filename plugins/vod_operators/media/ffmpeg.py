@@ -1,5 +1,5 @@
-"""Models -> argv. With ``filters`` and ``encoders``, which it puts together, and with ``ffmpeg_sound`` the only
-file that knows the option names of ffmpeg and Shaka Packager.
+"""Models -> argv. With ``filters`` and ``encoders``, which it puts together, and with ``ffmpeg_sound`` the
+only file that knows the option names of ffmpeg and Shaka Packager.
 
 Nothing here runs anything: each function returns a list that can be printed, compared and tested.
 File names are relative to the folder that the command will run in.
