@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from typing import Protocol
 
 from vod_operators.media.check.facts import Format, Init, Kind, SegmentFacts, Stream
@@ -66,7 +67,7 @@ class Track:
         """The end of its URI: enough to find it by."""
         return "/".join(self.playlist.uri.split("/")[-2:])
 
-    @property
+    @cached_property
     def formats(self) -> list[Format]:
         """Of all its elementary streams, each once."""
         found = [f for init in self.inits for f in init.formats] + [
@@ -84,7 +85,7 @@ class Track:
             if stream := segment.stream(kind):
                 yield entry, stream
 
-    @property
+    @cached_property
     def kind(self) -> Kind | None:
         """What it is foremost; None if nothing of it could be read."""
         kinds: tuple[Kind, ...] = ("video", "audio", "text")

@@ -109,13 +109,14 @@ def _counters(found: Presentation) -> Iterator[Finding]:
 def _undeclared(found: Presentation) -> Iterator[Finding]:
     for track in found.tracks.values():
         last, before = None, None
+        least = max(frame_s(track, track.kind or "video"), Fraction(1, 20))
         for entry, segment in zip(track.playlist.entries, track.segments, strict=True):
             where = f"{track.name}: {entry.uri.rsplit('/', 1)[-1]}"
             coded = (entry.map_uri, entry.map_range, segment.formats)
             if not entry.discontinuity and before is not None and not segment.unreadable:
                 if coded != before:
                     yield Finding(where=where, found="other parameters", expected="EXT-X-DISCONTINUITY")
-                elif last and (jump := _jump(track, last, segment.stream(track.kind or "video"))):
+                elif last and (jump := _jump(last, segment.stream(track.kind or "video"), least)):
                     yield Finding(
                         where=where, found=f"times jump by {seconds(jump)}", expected="EXT-X-DISCONTINUITY"
                     )
@@ -123,11 +124,11 @@ def _undeclared(found: Presentation) -> Iterator[Finding]:
                 before, last = coded, segment.stream(track.kind or "video")
 
 
-def _jump(track: Track, last: Stream, stream: Stream | None) -> Fraction:
+def _jump(last: Stream, stream: Stream | None, least: Fraction) -> Fraction:
     if stream is None:
         return Fraction(0)
     off = stream.begin - last.begin - last.duration
-    return off if abs(off) > max(frame_s(track, stream.kind), Fraction(1, 20)) else Fraction(0)
+    return off if abs(off) > least else Fraction(0)
 
 
 def _same_discontinuities(found: Presentation) -> Iterator[Finding]:
