@@ -138,7 +138,7 @@ def test_the_watch_page_plays_the_stable_playlist_and_lists_renditions(edge: Tes
     (root / "film" / "video.json").write_text(json.dumps(video))
     page = edge.get("/film/watch")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    assert '<video controls playsinline src="/film/index.m3u8">' in page.text
+    assert '<video controls playsinline poster="" src="/film/index.m3u8">' in page.text
     assert "<td>360p<td>640x360<td>avc1.4d401e" in page.text
 
 
@@ -154,11 +154,17 @@ def test_the_watch_page_escapes_what_it_shows(edge: TestClient, root: Path) -> N
 
 
 def test_the_watch_page_runs_hls_js_where_the_edge_has_it(root: Path, tmp_path: Path) -> None:
-    (root / "film" / "video.json").write_text(json.dumps({"title": "<script>alert(1)</script>"}))
+    video = {
+        "title": "<script>alert(1)</script>",
+        "poster": "v1/pictures/poster.jpg",
+        "storyboard": {"uri": "v1/pictures/storyboard.vtt"},
+    }
+    (root / "film" / "video.json").write_text(json.dumps(video))
     (tmp_path / "hls.min.js").write_text("class Hls {}")
     edge = TestClient(create_app(root, tmp_path / "hls.min.js"))
     page = edge.get("/film/watch")
-    assert 'data-playlist="/film/index.m3u8"' in page.text
+    assert 'poster="/film/v1/pictures/poster.jpg" data-playlist="/film/index.m3u8"' in page.text
+    assert 'data-storyboard="/film/v1/pictures/storyboard.vtt"' in page.text
     assert "alert(1)</script>" not in page.text
     for name in ("hls.js", "watch.js"):
         assert f'<script src="/{name}"></script>' in page.text

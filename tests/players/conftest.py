@@ -78,6 +78,12 @@ class Film:
     url: str
     """Of that folder at the edge."""
 
+    def manifest(self, name: str) -> str:
+        """URL of its ``index.m3u8`` or ``manifest.mpd``."""
+        if name == "manifest.mpd" and self.transport_stream:
+            pytest.skip("DASH is not made of MPEG-TS")
+        return f"{self.url}/{name}"
+
     @property
     def transport_stream(self) -> bool:
         """Whether its segments are MPEG-TS."""

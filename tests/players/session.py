@@ -102,11 +102,11 @@ class Session:
         picture = self.ask("([at, length]) => watcher.seek(at, length)", [self.time_of(frame + 0.5), FRAME_S])
         return with_numbers([picture])[0] if picture else {}
 
-    def number_on_screen(self, folder: Path) -> int:
-        """The number of the picture on a screenshot."""
+    def number_on_screen(self, folder: Path, what: str = "video") -> int:
+        """The number of the picture on a screenshot of an element."""
         self.page.wait_for_timeout(300)  # until it is painted
         shot = folder / "screen.png"
-        shot.write_bytes(self.page.locator("video").screenshot())
+        shot.write_bytes(self.page.locator(what).screenshot())
         (number,) = numbers_in(decoded(shot, 64, 36, "scale=64:36"))
         return number
 
@@ -210,8 +210,6 @@ def with_numbers(pictures: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same, with the numbers that are read in them."""
     if not pictures:
         return []
-    luma = np.stack([np.frombuffer(base64.b64decode(p["luma"]), np.uint8).reshape(36, 64) for p in pictures])
-    return [
-        {"at": p["at"], "width": p["width"], "height": p["height"], "number": number}
-        for p, number in zip(pictures, numbers_in(luma), strict=True)
-    ]
+    bright = [np.frombuffer(base64.b64decode(picture.pop("luma")), np.uint8) for picture in pictures]
+    numbers = numbers_in(np.stack(bright).reshape(-1, 36, 64))
+    return [picture | {"number": number} for picture, number in zip(pictures, numbers, strict=True)]

@@ -15,8 +15,9 @@ SECONDS = FRAMES / RATE
 HLS_JS = pytest.param("hls.js", "index.m3u8", id="hls.js")
 SHAKA = pytest.param("shaka", "index.m3u8", id="shaka-hls")
 NATIVE = pytest.param("native", "index.m3u8", id="native")
-every_player = pytest.mark.parametrize(("player", "manifest"), [HLS_JS, SHAKA, NATIVE])
-every_script = pytest.mark.parametrize(("player", "manifest"), [HLS_JS, SHAKA])
+DASH = pytest.param("shaka", "manifest.mpd", id="shaka-dash")
+every_player = pytest.mark.parametrize(("player", "manifest"), [HLS_JS, SHAKA, DASH, NATIVE])
+every_script = pytest.mark.parametrize(("player", "manifest"), [HLS_JS, SHAKA, DASH])
 
 
 def play_through(session: Session) -> None:
@@ -28,7 +29,7 @@ def play_through(session: Session) -> None:
 
 @every_player
 def test_plays_from_start_to_end(steady: Any, playable: Film, player: str, manifest: str) -> None:
-    session: Session = steady(play_through, player, f"{playable.url}/{manifest}")
+    session: Session = steady(play_through, player, playable.manifest(manifest))
 
     session.check_smooth()
     end = session.state()
@@ -47,7 +48,7 @@ def test_plays_from_start_to_end(steady: Any, playable: Film, player: str, manif
 
 @every_player
 def test_seeks_to_the_exact_picture(watch: Any, playable: Film, player: str, manifest: str) -> None:
-    session: Session = watch(player, f"{playable.url}/{manifest}")
+    session: Session = watch(player, playable.manifest(manifest))
     places = [0, 10 * RATE]
     for join in JOINS:
         # From before it, over it, and back. (From behind a join to less than 1/15 s before it, shaka-player
@@ -76,7 +77,7 @@ def test_switches_levels_smoothly(steady: Any, playable: Film, player: str, mani
         session.ask("id => player.setLevel(id, false)", low["id"])
         session.play_to_the_end()
 
-    session: Session = steady(up_and_down, player, f"{playable.url}/{manifest}", bufferSeconds=3)
+    session: Session = steady(up_and_down, player, playable.manifest(manifest), bufferSeconds=3)
     low, high = levels
 
     session.check_smooth()
@@ -89,7 +90,7 @@ def test_switches_levels_smoothly(steady: Any, playable: Film, player: str, mani
 
 @every_script
 def test_switches_levels_at_once(watch: Any, playable: Film, player: str, manifest: str) -> None:
-    session: Session = watch(player, f"{playable.url}/{manifest}")
+    session: Session = watch(player, playable.manifest(manifest))
     low, high = session.lowest_and_highest()
     session.start_at(low)
     session.play()
@@ -108,7 +109,7 @@ def test_switches_levels_at_once(watch: Any, playable: Film, player: str, manife
 
 @every_script
 def test_switches_the_language_of_the_sound(watch: Any, playable: Film, player: str, manifest: str) -> None:
-    session: Session = watch(player, f"{playable.url}/{manifest}")
+    session: Session = watch(player, playable.manifest(manifest))
     audios = session.ask("() => player.audios()")
     assert {audio["language"] for audio in audios} == {"en", "fr"}
     pitches = {"en": PITCHES["eng"], "fr": PITCHES["fra"]}

@@ -32,7 +32,7 @@ def test_a_real_clip_plays(steady: Any, clip: Film, player: str, manifest: str) 
     seconds = float(video["frames"] / Fraction(video["frame_rate"]))
     sound = any(rendition["kind"] == "audio" for rendition in video["renditions"])
 
-    session: Session = steady(play_through, player, f"{clip.url}/{manifest}")
+    session: Session = steady(play_through, player, clip.manifest(manifest))
 
     session.check_smooth()
     session.check_buffer(seconds)

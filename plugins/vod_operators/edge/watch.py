@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 SCRIPT = Path(__file__).with_name("watch.js")
 
-PAGE_POLICY = "default-src 'none'; media-src 'self' blob:; style-src 'unsafe-inline'; img-src data:"
-"""The page runs no script and loads nothing but the video."""
+PAGE_POLICY = "default-src 'none'; media-src 'self' blob:; style-src 'unsafe-inline'; img-src 'self' data:"
+"""The page runs no script and loads nothing but the video and its poster."""
 
 SCRIPT_POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; worker-src blob:; media-src 'self' blob:; "
@@ -47,13 +47,13 @@ label {{ margin-right: 1.5rem; }}
 """
 
 
-NATIVE = """<video controls playsinline src="{playlist}">
+NATIVE = """<video controls playsinline poster="{poster}" src="{playlist}">
 This browser cannot play video; the playlist is <a href="{playlist}">here</a>.
 </video>
 <p>A browser without HLS of its own needs hls.js; VLC and mpv play
 <a href="{playlist}">the playlist</a></p>"""
 
-SCRIPTED = """<video controls playsinline data-playlist="{playlist}"></video>
+SCRIPTED = """<video controls playsinline poster="{poster}" data-playlist="{playlist}"></video>
 <div id="scrub" data-storyboard="{storyboard}" hidden><div id="preview" hidden></div></div>
 <p id="menus"></p>
 <p>VLC and mpv play <a href="{playlist}">the playlist</a></p>
@@ -74,12 +74,16 @@ def watch_page(video_id: str, metadata: Path | None, *, scripted: bool = False) 
     video = video if isinstance(video, dict) else {}
     rows = "\n".join(_rows(video.get("renditions")))
     table = f"<table>\n<tr><th>Rendition<th>Size<th>Codecs<th>Average\n{rows}\n</table>" if rows else ""
-    storyboard = video.get("storyboard")
+    storyboard, poster = video.get("storyboard"), video.get("poster")
+    thumbnails = storyboard.get("uri") if isinstance(storyboard, dict) else None
+
+    def below(uri: Any) -> str:
+        return escape(quote(f"/{video_id}/{uri}")) if isinstance(uri, str) else ""
+
     return PAGE.format(
         title=escape(str(video.get("title") or video_id)),
         player=(SCRIPTED if scripted else NATIVE).format(
-            playlist=escape(f"/{quote(video_id)}/index.m3u8"),
-            storyboard=escape(f"/{quote(video_id)}/{storyboard}") if isinstance(storyboard, str) else "",
+            playlist=below("index.m3u8"), storyboard=below(thumbnails), poster=below(poster)
         ),
         renditions=table,
     )

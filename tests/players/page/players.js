@@ -114,8 +114,8 @@ class Shaka {
   async thumbnail(url, seconds) {
     this.thumbnails = this.thumbnails || await this.player.addThumbnailsTrack(url, 'text/vtt');
     const found = await this.player.getThumbnails(this.thumbnails.id, seconds);
-    return found && {uri: found.uris[0], x: found.positionX, y: found.positionY, width: found.width,
-                     height: found.height, start: found.startTime, duration: found.duration};
+    return {at: found.startTime, duration: found.duration, width: found.width, height: found.height,
+            luma: await watcher.cell(found.uris[0], found.positionX, found.positionY, found.width, found.height)};
   }
 }
 

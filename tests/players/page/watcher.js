@@ -41,15 +41,26 @@ class Watcher {
     if (video.mediaKeys) return null;
     const frame = new VideoFrame(video);  // carries its own time, also when the screen is late
     try {
-      this.context.drawImage(frame, 0, 0, 64, 36);
-      const pixels = this.context.getImageData(0, 0, 64, 36).data;
-      const luma = new Uint8Array(64 * 36);
-      for (let n = 0; n < luma.length; n++) luma[n] = pixels[4 * n + 1];
       return {at: frame.timestamp / 1e6, width: frame.displayWidth, height: frame.displayHeight,
-              luma: btoa(String.fromCharCode(...luma))};
+              luma: this.brightness(frame)};
     } finally {
       frame.close();
     }
+  }
+
+  // The same of a rectangle in an image.
+  async cell(uri, x, y, width, height) {
+    const image = Object.assign(new Image(), {crossOrigin: 'anonymous', src: uri});
+    await image.decode();
+    return this.brightness(image, x, y, width, height);
+  }
+
+  brightness(image, ...place) {
+    this.context.drawImage(image, ...place, 0, 0, 64, 36);
+    const pixels = this.context.getImageData(0, 0, 64, 36).data;
+    const luma = new Uint8Array(64 * 36);
+    for (let n = 0; n < luma.length; n++) luma[n] = pixels[4 * n + 1];
+    return btoa(String.fromCharCode(...luma));
   }
 
   shown() {
