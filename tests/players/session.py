@@ -142,7 +142,7 @@ class Session:
             self.page.wait_for_timeout(250)
             heard.append(round(self.ask("() => watcher.pitch()")))
 
-    def wait_for_text(self, lines: list[str], seconds: float = 5) -> None:
+    def wait_for_text(self, lines: list[str], seconds: float = 20) -> None:
         """Wait until these are the subtitles on the screen."""
         deadline = time.monotonic() + seconds
         while (shown := self.ask("() => activeCues()")) != lines:

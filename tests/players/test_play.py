@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from players.conftest import Film
-from players.film import FRAMES, JOINS, PITCHES, RATE
+from players.film import CUES, FRAMES, JOINS, PITCHES, RATE
 from players.session import Session
 
 SECONDS = FRAMES / RATE
@@ -119,3 +119,25 @@ def test_switches_the_language_of_the_sound(watch: Any, playable: Film, player: 
         session.wait_for_pitch(pitches[audio["language"][:2]])
     session.check_no_errors()
     session.check_numbers()
+
+
+@every_script
+def test_shows_the_subtitles(watch: Any, playable: Film, player: str, manifest: str) -> None:
+    session: Session = watch(player, f"{playable.url}/{manifest}")
+    texts = session.ask("() => player.texts()")
+    assert [text["language"][:2] for text in texts] == ["en", "fr"]
+    for text, cues in zip(texts, CUES.values(), strict=True):
+        session.ask("id => player.setText(id)", text["id"])
+        for start, end, line in cues:
+            # Across a join there is one cue in either segment, and one to be seen.
+            for at in (start + 0.1, (start + end) / 2, end - 0.1):
+                session.seek(round(at * RATE))
+                session.wait_for_text([line])
+            session.seek(round((end + 0.2) * RATE))
+            session.wait_for_text([])
+        found = {(round(cue["start"], 2), round(cue["end"], 2), cue["text"]) for cue in session.cues()}
+        assert found == set(cues)
+        session.seek(round(1.2 * RATE))
+        session.wait_for_text([cues[0][2]])
+        session.screenshot(f"-{text['language']}")
+    session.check_no_errors()

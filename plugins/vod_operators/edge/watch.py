@@ -15,10 +15,11 @@ PAGE_POLICY = "default-src 'none'; media-src 'self' blob:; style-src 'unsafe-inl
 """The page runs no script and loads nothing but the video and its poster."""
 
 SCRIPT_POLICY = (
-    "default-src 'none'; script-src 'self'; connect-src 'self'; worker-src blob:; media-src 'self' blob:; "
-    "style-src 'unsafe-inline'; img-src 'self' data:"
+    "default-src 'none'; script-src 'self'; connect-src 'self'; worker-src blob:; "
+    "media-src 'self' blob: data:; style-src 'unsafe-inline'; img-src 'self' data:"
 )
-"""The page runs hls.js and its own script, both from this edge, and nothing else."""
+"""The page runs hls.js and its own script, both from this edge, and nothing else. (``data:`` media: the empty
+WebVTT file that hls.js makes text tracks of.)"""
 
 PAGE = """<!doctype html>
 <html lang="en">
