@@ -11,8 +11,8 @@ FRAMES = 350
 """14 s: with chunks of one segment (6 s) it has two joins, and a last segment that is short."""
 
 JOINS = (150, 300)
-WIDTH, HEIGHT = 640, 360
-"""Large enough for two renditions of each codec."""
+WIDTH, HEIGHT = 768, 432
+"""Large enough for two renditions of each preset."""
 
 PITCHES = {"eng": 440, "fra": 1320}
 """What is heard in each language, in Hz."""
