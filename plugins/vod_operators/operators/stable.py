@@ -60,7 +60,8 @@ def point_to(
     What is there is looked at before the ownership is. So if this process sleeps in between, for
     however long, and another one publishes meanwhile, its writes are refused by the store.
 
-    :param manifest: None: the version has none.
+    :param manifest: None: the version has none. One from before is then made empty by the same conditional
+        write, not deleted: few S3 servers know conditional deletes, and a late one could meet a newer one.
     :param still_owner: raises if the video is no longer ours.
     :returns: what ``video.json`` says now.
     :raises ClaimedError: from ``still_owner``; nothing was changed since the other owner published.
@@ -77,12 +78,10 @@ def point_to(
         # S3's ETags are hashes. So that one never comes back, as after a rollback, no two writes are alike.
         mark = secrets.token_hex(8)
         written = _put(results, keys.metadata, document, metadata, JSON_TYPE)
-        if written and manifest is not None:
-            unlike = manifest + f"<!-- {mark} -->\n".encode()
+        if written and (manifest is not None or listed is not None):
+            unlike = (manifest or b"") + f"<!-- {mark} -->\n".encode()
             written = _put(results, keys.manifest, unlike, listed, MANIFEST_TYPE)
         if written and _put(results, keys.playlist, playlist + f"# {mark}\n".encode(), stable, PLAYLIST_TYPE):
-            if manifest is None and listed is not None:
-                results.delete(keys.manifest)  # of a version that will be gone one day
             return shown
         # Another writer was quicker: either it owns the video now, and the next look tells, or it
         # was late itself, and what it wrote is written over.
