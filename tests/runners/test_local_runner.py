@@ -1,4 +1,4 @@
-"""What is the local runner's own; what it shares with the other is in ``test_contract.py``."""
+"""What is the local runner's own; what it shares with the other is in ``test_runner_contract.py``."""
 
 from __future__ import annotations
 
