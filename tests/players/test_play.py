@@ -123,7 +123,7 @@ def test_switches_the_language_of_the_sound(watch: Any, playable: Film, player: 
 
 @every_script
 def test_shows_the_subtitles(watch: Any, playable: Film, player: str, manifest: str) -> None:
-    session: Session = watch(player, f"{playable.url}/{manifest}")
+    session: Session = watch(player, f"{playable.url}/{manifest}", text="en")
     texts = session.ask("() => player.texts()")
     assert [text["language"] for text in texts] == ["en", "fr"]
     for text, cues in zip(texts, CUES.values(), strict=True):

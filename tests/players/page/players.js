@@ -58,7 +58,9 @@ class HlsJs {
 }
 
 class Shaka {
-  async load(url, {bufferSeconds = 60} = {}) {
+  // text: the language of subtitles that are on from the start. shaka-player 5.2 places WebVTT of HLS by the
+  // next video segment that it appends: of a film that is buffered whole there is none, and no cue is shown.
+  async load(url, {bufferSeconds = 60, text = ''} = {}) {
     shaka.polyfill.installAll();
     this.player = new shaka.Player();
     this.player.addEventListener('error', event => watcher.happened('player-error', describe(event.detail)));
@@ -67,6 +69,7 @@ class Shaka {
     await this.player.attach(video);
     this.player.configure({
       abr: {enabled: false},
+      preferredText: text ? [{language: text}] : [],
       streaming: {bufferingGoal: bufferSeconds, rebufferingGoal: 0.5},
     });
     try {
