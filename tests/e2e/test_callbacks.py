@@ -46,7 +46,7 @@ def test_started_and_done(run_dag, signed: None, cms: Cms, capfd: pytest.Capture
 def test_a_failed_chunk_says_which_and_why(run_dag, signed: None, stores: Path, cms: Cms) -> None:
     broken = stores / "ffmpeg"
     broken.write_text(
-        f'#!/bin/sh\ncase "$*" in *libx264*) echo "no more" >&2; exit 7;; esac\nexec {FFMPEG} "$@"\n'
+        f'#!/bin/sh\ncase "$*" in *chunk.nut*) echo "no more" >&2; exit 7;; esac\nexec {FFMPEG} "$@"\n'
     )
     broken.chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:

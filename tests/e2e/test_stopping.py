@@ -26,7 +26,7 @@ def test_sigterm_ends_the_tool_and_the_task_is_tried_again(
     monkeypatch.setattr(retry, "FIRST_DELAY_S", 0.01)
     tool, mark = stores / "ffmpeg", stores / "mark"
     tool.write_text(
-        f'#!/bin/sh\ncase "$*" in *libx264*) [ -e {mark} ] || '
+        f'#!/bin/sh\ncase "$*" in *chunk.nut*) [ -e {mark} ] || '
         f"{{ touch {mark}; {ENDLESS} & kill -TERM $PPID; wait; }};; "
         f'esac\nexec {FFMPEG} "$@"\n'
     )
@@ -50,7 +50,7 @@ def test_kill_9_in_mid_encode(tmp_path: Path) -> None:
     """The whole run dies; its encoder dies with it, and the next run clears up and finishes."""
     tool = tmp_path / "ffmpeg"
     tool.write_text(
-        f'#!/bin/sh\n[ -e {tmp_path}/go ] || case "$*" in *libx264*) touch {tmp_path}/here; {ENDLESS};; '
+        f'#!/bin/sh\n[ -e {tmp_path}/go ] || case "$*" in *chunk.nut*) touch {tmp_path}/here; {ENDLESS};; '
         f'esac\nexec {FFMPEG} "$@"\n'
     )
     tool.chmod(0o755)

@@ -51,7 +51,7 @@ class Diary:
             pace = f"-readrate {self.speed} -readrate_initial_burst 0.1" if self.speed else ""
             path.write_text(
                 "#!/bin/sh\n"
-                'case "$*" in *libx264*)\n'
+                'case "$*" in *chunk.nut*)\n'
                 f"""printf '%s\\n' "$*" >> '{self.folder}/encodes'\n"""
                 f'exec {FFMPEG} {pace} "$@";;\n'
                 "esac\n"
@@ -89,9 +89,15 @@ def named_files(folder: Path) -> set[str]:
 
     Fails if a playlist names what is not there.
     """
-    names = {"index.m3u8", "video.json"}
-    version = json.loads((folder / "video.json").read_text("utf-8"))["version"]
-    names |= {f"{version}/master.m3u8", f"{version}/video.json"}
+    stable = {"index.m3u8", "manifest.mpd", "video.json"}
+    video = json.loads((folder / "video.json").read_text("utf-8"))
+    version = video["version"]
+    names = stable | {f"{version}/{name}" for name in ("master.m3u8", "manifest.mpd", "video.json")}
+    if video["poster"]:
+        board = video["storyboard"]["uri"]
+        names |= {video["poster"], board}
+        sheets = re.findall(r"^(\S+)#xywh", (folder / board).read_text("utf-8"), re.MULTILINE)
+        names |= {f"{board.rpartition('/')[0]}/{sheet}" for sheet in sheets}
     master = m3u8.load(str(folder / "index.m3u8"))
     listed = [*master.playlists, *master.iframe_playlists, *(item for item in master.media if item.uri)]
     for item in listed:
@@ -102,15 +108,16 @@ def named_files(folder: Path) -> set[str]:
         names |= {f"{below}/{part.uri}" for part in media.segment_map if part}
     missing = sorted(name for name in names if not (folder / name).is_file())
     assert not missing, f"named, but not there: {missing}"
-    assert {name.partition("/")[0] for name in names} == {"index.m3u8", "video.json", version}
+    assert {name.partition("/")[0] for name in names} == stable | {version}
     return names
 
 
 def check_no_strays(folder: Path) -> None:
     """Results hold what the stable playlist leads to, and nothing else."""
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    # A copy of the stable playlist in its version, for a rollback, is nobody's to name.
-    strays = sorted(name for name in found - named_files(folder) if not name.endswith("/stable.m3u8"))
+    # Copies of the stable objects in their version, for a rollback, are nobody's to name.
+    kept = ("/stable.m3u8", "/stable.mpd")
+    strays = sorted(name for name in found - named_files(folder) if not name.endswith(kept))
     assert not strays, f"stray files in results: {strays}"
 
 

@@ -77,7 +77,7 @@ OUT_OF_MEMORY = """\
 """What ffmpeg says, and exits with 245 (-EAGAIN) or 244 (-ENOMEM), on a host that has no more."""
 
 
-@pytest.mark.parametrize("where", ["framecrc", "libx264"], ids=["prepare", "transcode"])
+@pytest.mark.parametrize("where", ["framecrc", "chunk.nut"], ids=["prepare", "transcode"])
 def test_a_host_without_memory_is_not_a_broken_source(
     where: str, stage: Path, home: Path, configure_stage: Callable[..., None]
 ) -> None:
