@@ -11,6 +11,7 @@ import m3u8
 import pytest
 
 from conftest import S3Bucket
+from exact.published import LADDER
 from faults.conftest import StartAirflow
 from faults.stage import numbered_clip, write_preset
 from steps import Steps
@@ -82,7 +83,7 @@ def watch_republications(
             {"name": "half", "width": 64, "height": 36, "crf": 20 + number % 25,
              "max_bitrate_bps": 600_000, "buffer_bits": 600_000},
         ]  # fmt: skip
-        write_preset(presets, "tiny", rungs=rungs)
+        write_preset(presets, "tiny", ladders=[LADDER | {"rungs": rungs}])
         publish(f"again-{number}")
     last = {viewer: viewer.rounds + 2 for viewer in watching}
     while any(viewer.rounds < wanted for viewer, wanted in last.items()):
