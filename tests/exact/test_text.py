@@ -166,7 +166,7 @@ def test_files_of_the_request(publish: Publisher, tmp_path: Path) -> None:
     assert video.said("text-3") == [(1.0, 2.5, "Schild <i>hier</i>")]
     found = listed(video)
     assert [found[f"text-{n}"].default for n in range(4)] == ["NO", "YES", "NO", "NO"]
-    assert [found[f"text-{n}"].name for n in (1, 2, 3)] == ["Français", "en", "de"]
+    assert [found[f"text-{n}"].name for n in (1, 2, 3)] == ["Français", "English", "Deutsch"]
     assert found["text-3"].forced == "YES"
     placed = video.playlist("text-2").with_name("seg-00002.vtt").read_text("utf-8")
     assert "00:00:01.000 --> 00:00:02.000 line:0\n" in placed
