@@ -94,6 +94,7 @@ def test_versions(
     assert {path.name for path in stores.glob("*/film/*")} == {
         "claim.json",
         "index.m3u8",
+        "manifest.mpd",
         "video.json",
         first["version"],
     }
