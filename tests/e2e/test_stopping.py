@@ -14,7 +14,7 @@ import pytest
 from tools import CLIP, FFMPEG, ROOT, configure
 from vod_operators.operators import retry
 
-PATIENCE_S = 60
+PATIENCE_S = 180
 
 ENDLESS = f"{FFMPEG} -v error -nostdin -re -f lavfi -i testsrc -f null -"
 
