@@ -112,7 +112,8 @@ def test_the_operator_checks_too(stores: Path) -> None:
         prepare(CLIP, video_id="../x")
     with pytest.raises(InvalidInputError, match=r"video_id: 'x{40}\.\.\. \(300 characters\)'"):
         prepare(CLIP, video_id="x" * 300)
-    with pytest.raises(InvalidInputError, match="there is no preset 'nope'; those that exist: av1, h264"):
+    there = "those that exist: av1, h264, h264_hevc, h264_nvenc, h264_small, h264_ts, hevc"
+    with pytest.raises(InvalidInputError, match=f"preset: there is no preset 'nope'; {there}"):
         prepare(CLIP, preset="nope")
     with pytest.raises(InvalidInputError, match="chunk_seconds: '0' is not a whole number from 1 to 3600"):
         prepare(CLIP, chunk_seconds="0")
