@@ -83,9 +83,9 @@ def test_damaged_work_is_found_and_only_that_is_redone(
 
     asked = {"video_id": "film", "source": clip.as_uri(), "preset": "h264_small", "chunk_seconds": 6}
     run = run_dag(**asked)
-    if run.state == "failed":  # noticed where it is read; the run is cleared
-        error, _ = run.errors.values()
-        assert "clear the run, and only that is done again" in str(error)
+    if run.state == "failed":  # noticed where it is read, by one step or by two; the run is cleared
+        damage_found = "clear the run, and only that is done again"
+        assert any(damage_found in str(error) for error in run.errors.values())
         run = run_dag(**asked)
 
     assert run.state == "success"
