@@ -118,6 +118,8 @@ def environment(api_url: str, task_api_url: str, edge_url: str, log_port: int) -
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        # Operators are imported before tasks are forked, not in each of them.
+        "AIRFLOW__CORE__LAZY_LOAD_PLUGINS": "False",
         "AIRFLOW__CORE__PARALLELISM": str(max(4, 2 * cpus())),
         "AIRFLOW__CORE__HOSTNAME_CALLABLE": "local_settings.hostname",
         "AIRFLOW__CORE__FERNET_KEY": keys["fernet"],
