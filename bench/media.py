@@ -36,12 +36,12 @@ def real(folder: Path, seconds: int) -> Path:
         return path
     minute = folder / f"real-{clip.stem}-minute.mp4"
     if not minute.exists():
-        video = f"fps={RATE},scale=1920:1080:flags=bicubic:force_original_aspect_ratio=increase,crop=1920:1080"
+        large = "scale=1920:1080:flags=bicubic:force_original_aspect_ratio=increase,crop=1920:1080"
         ffmpeg(
             "-stream_loop", "-1", "-i", str(clip), "-f", "lavfi", "-i", f"anoisesrc=a=0.1:r=48000:d={period}",
-            "-map", "0:v", "-map", "1:a", "-t", str(period), "-vf", video, "-c:v", "libx264", "-preset", "veryfast",
-            "-b:v", "8M", "-maxrate", "10M", "-bufsize", "16M", "-g", "50", "-c:a", "aac", "-b:a", "128k", "-ac", "2",
-            str(minute),
+            "-map", "0:v", "-map", "1:a", "-t", str(period), "-vf", f"fps={RATE},{large}",
+            "-c:v", "libx264", "-preset", "veryfast", "-b:v", "8M", "-maxrate", "10M", "-bufsize", "16M",
+            "-g", "50", "-c:a", "aac", "-b:a", "128k", "-ac", "2", str(minute),
         )  # fmt: skip
     ffmpeg("-stream_loop", "-1", "-i", str(minute), "-t", str(seconds), "-c", "copy", str(path))
     return path
@@ -86,7 +86,11 @@ def small(folder: Path, seconds: int) -> Path:
 def plan_of(source: Path, preset: str) -> Plan:
     """What the pipeline would plan for it."""
     said = subprocess.run(
-        probe.probe(str(FFPROBE), source.name), cwd=source.parent, check=True, stdout=subprocess.PIPE, text=True
+        probe.probe(str(FFPROBE), source.name),
+        cwd=source.parent,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     return make_plan(
         video_id="bench",
@@ -107,13 +111,23 @@ def plain_command(source: Path, plan: Plan, folder: Path) -> list[str]:
         options += ["-map", f"[o{n}]"]
         gop = str(plan.gop_of(rendition))
         options += [
-            f"-c:v:{n}", rendition.encoder, f"-preset:v:{n}", rendition.encoder_preset, f"-crf:v:{n}", f"{rendition.crf:g}",
-            f"-maxrate:v:{n}", str(rendition.max_bitrate_bps), f"-bufsize:v:{n}", str(rendition.buffer_bits),
-            f"-profile:v:{n}", rendition.profile, f"-g:v:{n}", gop, f"-keyint_min:v:{n}", gop, f"-sc_threshold:v:{n}", "0",
+            f"-c:v:{n}", rendition.encoder, f"-preset:v:{n}", rendition.encoder_preset,
+            f"-crf:v:{n}", f"{rendition.crf:g}", f"-maxrate:v:{n}", str(rendition.max_bitrate_bps),
+            f"-bufsize:v:{n}", str(rendition.buffer_bits), f"-profile:v:{n}", rendition.profile,
+            f"-g:v:{n}", gop, f"-keyint_min:v:{n}", gop, f"-sc_threshold:v:{n}", "0",
         ]  # fmt: skip
         streams.append(f"v:{n},agroup:sound,name:{rendition.name}")
     for n, audio in enumerate(plan.audio):
-        options += ["-map", "0:a:0", f"-c:a:{n}", "aac", f"-b:a:{n}", str(audio.bitrate_bps), f"-ac:a:{n}", "2"]
+        options += [
+            "-map",
+            "0:a:0",
+            f"-c:a:{n}",
+            "aac",
+            f"-b:a:{n}",
+            str(audio.bitrate_bps),
+            f"-ac:a:{n}",
+            "2",
+        ]
         streams.append(f"a:{n},agroup:sound,name:sound-{n}")
     seconds = float(Fraction(plan.segment_frames) / plan.frame_rate)
     return [
@@ -161,11 +175,10 @@ def vmaf(playlist: Path, source: Path, *, every: int = 10) -> tuple[float, float
         f"[a][b]libvmaf=n_threads={os.cpu_count()}:n_subsample={every}:log_fmt=json:log_path=/dev/stdout"
     )
     command = [
-        FFMPEG, "-v", "error", "-nostdin", "-allowed_extensions", "ALL", "-i", str(playlist), "-i", str(source),
+        FFMPEG, "-v", "error", "-nostdin", "-allowed_extensions", "ALL", "-i", str(playlist),
+        "-i", str(source),
         "-filter_complex", graph, "-fps_mode", "passthrough", "-f", "null", "-",
     ]  # fmt: skip
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     scores = sorted(frame["metrics"]["vmaf"] for frame in json.loads(said)["frames"])
     return sum(scores) / len(scores), scores[len(scores) // 20]
-
-

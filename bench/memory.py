@@ -94,8 +94,6 @@ def measure(root: Path, minutes: int) -> dict[str, tuple[float, float]]:
         run("transcode", "transcode.VodTranscodeChunkOperator", plan=plan, chunk=chunk)
     for track in found["audio"]:
         run("audio", "audio.VodEncodeAudioOperator", plan=plan, track=track)
-    for track in found["renditions"]:
-        run("concat", "concat.VodConcatOperator", plan=plan, track=track)
     run("pictures", "pictures.VodPicturesOperator", plan=plan)
     for track in found["renditions"] + found["audio"]:
         run("segment", "segment.VodSegmentHlsOperator", plan=plan, track=track)

@@ -22,8 +22,14 @@ from vod_operators.runners.base import Line, Position, Runner
 
 ENCODERS = ("libx264", "libx265", "libsvtav1", "aac")
 
-_POSITION = re.compile(r"start_time=[0-9.]+|lt\(t\\*,[0-9.]+\)|setpts=PTS-\d+|lasts=|duration=\d+/\d+")
+_POSITION = re.compile(r"start_time=[0-9.]+|lt\(t\\*,[0-9.]+\)|setpts=PTS-\d+|duration=\d+/\d+")
 _STILLS = re.compile(r"between\(n\+(\d+)\\*,(\d+)\\*,(\d+)\)\*not\(mod\(n\+\d+\\*,(\d+)\)\)")
+
+
+def note(**facts: Any) -> None:
+    """One line, whole, however many tasks write at once."""
+    with open(os.environ["BENCH_LOG"], "a", encoding="utf-8") as log:
+        log.write(json.dumps(facts) + "\n")
 
 
 class RecordingRunner:
@@ -32,7 +38,6 @@ class RecordingRunner:
     def __init__(self, inner: Runner) -> None:
         self._inner = inner
         self._mode = os.environ.get("BENCH_RUNNER", "run")
-        self._log = Path(os.environ["BENCH_LOG"])
 
     def run(
         self,
@@ -53,17 +58,15 @@ class RecordingRunner:
         else:
             messages = self._replay(argv, folder, on_line, position, limit_s, encodes)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        line = {
-            "tool": Path(argv[0]).name,
-            "encodes": encodes,
-            "begin": begin,
-            "wall_s": time.time() - begin,
-            "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        note(
+            tool=Path(argv[0]).name,
+            encodes=encodes,
+            begin=begin,
+            wall_s=time.time() - begin,
+            cpu_s=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
             # Of the largest of all commands of this task until now.
-            "peak_mb": after.ru_maxrss / 1024,
-        }
-        with self._log.open("a") as log:
-            log.write(json.dumps(line) + "\n")
+            peak_mb=after.ru_maxrss / 1024,
+        )
         return messages
 
     def kill(self) -> None:
@@ -112,7 +115,11 @@ def _key(argv: Sequence[str], folder: Path, encodes: bool) -> str:
     if encodes:
         words = [_POSITION.sub("", _STILLS.sub(_count, word)) for word in words]
     else:  # the files that are there already are what it reads
-        words += [f"{path.name} {path.stat().st_size}" for path in sorted(folder.iterdir())] if _own(folder) else []
+        words += (
+            [f"{path.name} {path.stat().st_size}" for path in sorted(folder.iterdir())]
+            if _own(folder)
+            else []
+        )
     return hashlib.sha256("\0".join(words).encode()).hexdigest()[:24]
 
 

@@ -40,7 +40,9 @@ class Run:
     triggered: float
     tasks: tuple[Task, ...]
     commands: tuple[dict[str, Any], ...]
-    """What the runner noted."""
+    """Media commands, as the runner noted them."""
+    steps: tuple[dict[str, Any], ...]
+    """What the tasks read and wrote, and their memory."""
     airflow_cpu_s: float
     """Of the components of Airflow and of all tasks' own processes, without media commands."""
 
@@ -95,10 +97,15 @@ class Stack:
             time.sleep(1)
         if state != "success":
             raise RuntimeError(f"{video_id}: the run ended as {state}; the logs: {self.home / 'logs'}")
-        commands = tuple(json.loads(line) for line in log.read_text().splitlines()) if log.exists() else ()
+        notes = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+        commands = tuple(line for line in notes if "tool" in line)
         own = self.airflow_cpu_s() - before - sum(command["cpu_s"] for command in commands)
         return Run(
-            triggered=triggered, tasks=tuple(self._tasks(run)), commands=commands, airflow_cpu_s=own
+            triggered=triggered,
+            tasks=tuple(self._tasks(run)),
+            commands=commands,
+            steps=tuple(line for line in notes if "step" in line),
+            airflow_cpu_s=own,
         )
 
     def _tasks(self, run: str) -> Iterator[Task]:

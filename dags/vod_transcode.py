@@ -2,10 +2,10 @@
 
 ::
 
-    prepare -> split -> transcode[chunk] -> concat[rendition] --+-> segment[track] -> publish -> release
-                     |                -> pictures --------------|-------------------------^
-                     -> audio[track] ---------------------------+                         |
-                     -> text[track] ------------------------------------------------------+
+    prepare -> split -> transcode[chunk] --+-> segment[track] -> publish -> release
+                     |                 |---|-> pictures ------------^
+                     -> audio[track] --+                            |
+                     -> text[track] --------------------------------+
 
 Ask for a video with the trigger form in the UI, over REST
 (``POST /api/v2/dags/vod_transcode/dagRuns``), or with ``vod submit``: the params below are the form
@@ -24,7 +24,6 @@ from airflow.sdk import DAG, Param, TriggerRule, get_parsing_context, task
 from vod_operators.media.presets.catalog import preset_names
 from vod_operators.media.subtitles import files_schema
 from vod_operators.operators.audio import VodEncodeAudioOperator
-from vod_operators.operators.concat import VodConcatOperator
 from vod_operators.operators.pictures import VodPicturesOperator
 from vod_operators.operators.prepare import VodPrepareOperator
 from vod_operators.operators.priority import Lane, lanes
@@ -118,9 +117,6 @@ def one_video(lane: Lane) -> None:
     audio = VodEncodeAudioOperator.partial(
         task_id="audio", plan=plan, map_index_template="{{ task.track.label }}", **encoding
     ).expand(track=sounds)
-    concat = VodConcatOperator.partial(
-        task_id="concat", plan=plan, map_index_template="{{ task.track.label }}"
-    ).expand(track=renditions)
     segment = VodSegmentHlsOperator.partial(
         task_id="segment",
         plan=plan,
@@ -144,8 +140,8 @@ def one_video(lane: Lane) -> None:
     )
 
     split >> [audio, text]
-    transcode >> [concat, pictures]
-    [concat, audio] >> segment
+    transcode >> pictures
+    [transcode, audio] >> segment
     [segment, text, pictures] >> publish
     # The teardown waits for every task, because a failed chunk fails all behind it while others still encode.
     steps = [
@@ -157,7 +153,6 @@ def one_video(lane: Lane) -> None:
         transcode,
         audio,
         text,
-        concat,
         pictures,
         segment,
         publish,

@@ -16,7 +16,6 @@ ORDER = (
     "transcode",
     "audio",
     "text",
-    "concat",
     "pictures",
     "segment",
     "publish",
@@ -78,7 +77,6 @@ class Steps:
 
     def _steps(self, until: str) -> Iterator[str]:
         from vod_operators.operators.audio import VodEncodeAudioOperator
-        from vod_operators.operators.concat import VodConcatOperator
         from vod_operators.operators.pictures import VodPicturesOperator
         from vod_operators.operators.prepare import VodPrepareOperator
         from vod_operators.operators.publish import VodPublishOperator
@@ -115,9 +113,6 @@ class Steps:
             elif step == "text":
                 for track in prepared["texts"]:
                     self._try(VodSegmentTextOperator, task_id=step, plan=plan, track=track)
-            elif step == "concat":
-                for track in tracks:
-                    self._try(VodConcatOperator, task_id=step, plan=plan, track=track)
             elif step == "pictures":
                 if tracks:
                     self._try(VodPicturesOperator, task_id=step, plan=plan)

@@ -1,22 +1,41 @@
-"""The airflow DAG as it is, with the bench's runner in place of its own."""
+"""The airflow DAG as it is, but its media commands and steps are noted in ``BENCH_LOG``."""
 
 from __future__ import annotations
 
 import importlib.util
-import os
+import resource
 import sys
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+import psutil
+
+from vod_operators.operators.base import VodBaseOperator
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from vod_operators.operators.base import VodBaseOperator  # noqa: E402
+from bench.runner import RecordingRunner, note  # noqa: E402
 
-from bench.runner import RecordingRunner  # noqa: E402
-
-if "BENCH_LOG" in os.environ and not hasattr(VodBaseOperator, "own_runner"):
+if not hasattr(VodBaseOperator, "own_runner"):
     VodBaseOperator.own_runner = VodBaseOperator.runner.func
+    VodBaseOperator.own_post_execute = VodBaseOperator.post_execute
+
+    def post_execute(self: Any, context: Any, result: Any = None) -> None:
+        self.own_post_execute(context, result)
+        # The kernel adds those of children that have ended; a task's process begins at 0.
+        io = psutil.Process().io_counters()
+        note(
+            step=context["ti"].task_id,
+            read=io.read_chars,
+            written=io.write_chars,
+            own_peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            # Without what is shared with the process that it was forked from.
+            own_mb=psutil.Process().memory_full_info().uss / 1e6,
+        )
+
+    VodBaseOperator.post_execute = post_execute
     VodBaseOperator.runner = cached_property(lambda self: RecordingRunner(self.own_runner()))
     VodBaseOperator.runner.__set_name__(VodBaseOperator, "runner")
 

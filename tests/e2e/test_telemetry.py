@@ -86,7 +86,7 @@ def test_a_video(
 
     assert {line["event"] for line in lines} == {"step done"}
     assert Counter(line["step"] for line in lines) == {
-        "prepare": 1, "split": 1, "transcode": 1, "audio": 1, "concat": 2, "pictures": 1, "segment": 3,
+        "prepare": 1, "split": 1, "transcode": 1, "audio": 1, "pictures": 1, "segment": 3,
         "publish": 1, "release": 1,
     }  # fmt: skip
     (chunk,) = [line for line in lines if line["step"] == "transcode"]

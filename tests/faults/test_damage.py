@@ -56,7 +56,7 @@ SHORT = [
     ("source-*/timeline.json", "truncate"),
     ("work-*/chunk-00001/full.mp4", "truncate"),
     ("work-*/chunk-00001.done.json", "remove"),
-    ("work-*/tracks/half.mp4", "flip"),
+    ("work-*/chunk-00002/half.mp4", "flip"),
     ("work-*/plan.json", "remove"),
 ]
 
@@ -123,14 +123,11 @@ class Finished:
     @staticmethod
     def _forget_what_followed(workspace: Path, victim: Path) -> None:
         """As if the run had stopped where that object is needed next."""
-        kind, name = victim.parts[0].partition("-")[0], victim.parts[1]
         patterns = ["work-*/hls-*"]
         if victim.suffix == ".nut":
             step = victim.stem
             patterns += [f"work-*/{step}.done.json", f"work-*/{step}/*"]
             patterns += ["work-*/audio/*"] if step.startswith("audio") else []
-        if kind == "source" or name.startswith("chunk-"):
-            patterns += ["work-*/tracks/*", "work-*/track-*"]
         for pattern in patterns:
             for path in workspace.glob(pattern):
                 if path != workspace / victim:

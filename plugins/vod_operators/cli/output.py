@@ -13,9 +13,8 @@ WEIGHTS: Mapping[str, int] = {
     "split": 3,
     "transcode": 80,
     "audio": 4,
-    "concat": 2,
     "pictures": 1,
-    "segment": 5,
+    "segment": 7,
     "text": 1,
     "publish": 2,
 }

@@ -99,7 +99,7 @@ class _Follower:
         self.run_name: str | None = None
         self.published: dict[str, Any] | None = None
         self.error: BaseException | None = None
-        self._counts = {"transcode": 1, "audio": 1, "concat": 1, "segment": 1, "text": 1}
+        self._counts = {"transcode": 1, "audio": 1, "segment": 1, "text": 1}
         self._done: dict[tuple[str, int], float] = {}
 
     def started(self, context: Any) -> None:
@@ -122,7 +122,6 @@ class _Follower:
             elif instance.task_id == "prepare":
                 renditions, sounds = len(result["renditions"]), len(result["audio"])
                 self._counts |= {
-                    "concat": renditions,
                     "audio": max(1, sounds),
                     "segment": renditions + sounds,
                     "text": max(1, len(result["texts"])),

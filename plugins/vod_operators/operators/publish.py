@@ -163,11 +163,9 @@ class VodPublishOperator(VodBaseOperator):
     ) -> VideoResult:
         now = datetime.now(timezone.utc)
         plan, timeline = job.plan, self.load_timeline(job)
-        encoded = [
-            marker.facts
-            for step in [chunk.name for chunk in timeline.chunks] + [audio.name for audio in plan.audio]
-            if (marker := checkpoint.load_marker(self.temp, job.work_keys.marker(step))) is not None
-        ]
+        steps = [chunk.name for chunk in timeline.chunks] + [audio.name for audio in plan.audio]
+        markers = checkpoint.load_markers(self.temp, [job.work_keys.marker(step) for step in steps])
+        encoded = [marker.facts for marker in markers if marker is not None]
         damage = [*timeline.damage, *(words for facts in encoded for words in facts["damage"])]
         videos = [track for track in tracks if track.kind == "video"]
         lost = captions.lost(videos) if any(facts.get("captions") for facts in encoded) else []

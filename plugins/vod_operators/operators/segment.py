@@ -1,4 +1,4 @@
-"""One track into segments, measured."""
+"""One track, joined from its chunks, into segments that are measured."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from vod_operators.media.check.load import measure_segment
 from vod_operators.media.check.mp4 import read_init
 from vod_operators.media.encoders import Codec
 from vod_operators.media.encryption import ContentKey
-from vod_operators.media.models import AudioRendition
+from vod_operators.media.isobmff import Part, join
+from vod_operators.media.models import AudioRendition, Timeline
 from vod_operators.media.track import Encryption, KeyFrame, Segment, Track
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.content_key import content_key, lock_segments, write_secret
@@ -44,9 +45,11 @@ UPLOADS = 4
 
 
 class VodSegmentHlsOperator(VodBaseOperator):
-    """Cut one track into segments in the version's folder, measure them, write its playlists.
+    """Join one rendition's chunks (or take one sound track), cut it into segments in the version's folder,
+    measure them, write its playlists.
 
-    Nothing here is visible to players until ``VodPublishOperator`` points the stable playlist at it.
+    The chunks are laid end to end on their way from the store, and counted frame by frame. Nothing here is
+    visible to players until ``VodPublishOperator`` points the stable playlist at it.
 
     :param plan: URI of ``plan.json``.
     :param track: one item of ``prepare``'s ``renditions`` or ``audio``.
@@ -62,7 +65,8 @@ class VodSegmentHlsOperator(VodBaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns ``{"track", "segments", "average_bps", "peak_bps", "codecs"}``.
 
-        :raises VerificationError: the segments break a rule of the track, or are not what was planned.
+        :raises VerificationError: the chunks do not make up the planned frames without a gap, or the
+            segments break a rule of the track.
         """
         job = self.open_job(context, self.plan)
         name = self.track["rendition"]
@@ -81,14 +85,19 @@ class VodSegmentHlsOperator(VodBaseOperator):
         }
 
     def _segment(self, job: Job, name: str) -> Track:
-        plan, keys = job.plan, job.work_keys
+        plan = job.plan
         audio = next((audio for audio in plan.audio if audio.name == name), None)
-        step, made = ("audio", name) if audio else ("concat", f"track-{name}")
-        source = checkpoint.require(self.temp, keys.marker(made), step=step)
-        track_bytes = source.objects[name].size_bytes
-        with self.scratch(self.fetched_bytes(source.objects[name]) + track_bytes) as folder:
-            with checkpoint.relying_on(self.temp, keys.marker(made), step=step):
-                checkpoint.obtain(self.temp, source.objects[name], folder / "track.mp4")
+        timeline = self.load_timeline(job)
+        made_by, parts = self._made(job, timeline, name, audio)
+        track_bytes = sum(stored.size_bytes for _, stored in parts)
+        with self.scratch(2 * track_bytes) as folder:
+            if audio:
+                ((marker, stored),) = parts
+                with checkpoint.relying_on(self.temp, marker, step=made_by):
+                    checkpoint.obtain(self.temp, stored, folder / "track.mp4")
+            else:
+                with (folder / "track.mp4").open("wb") as file:
+                    file.writelines(join(self._chunks(job, timeline, parts)))
             key = self._key(job)
             by_sample = key is not None and plan.preset.encryption == "cbcs"
             if key is not None and by_sample:
@@ -109,10 +118,10 @@ class VodSegmentHlsOperator(VodBaseOperator):
             (folder / "track.mp4").unlink()
             track = self._measure(job, name, audio, channels, folder)
             if audio:
-                samples = self.load_timeline(job).audio_samples(audio, plan.frame_rate)
+                samples = timeline.audio_samples(audio, plan.frame_rate)
                 measure.check_audio_track(track, audio, samples)
             else:
-                measure.check_video_track(track, plan, plan.rendition(name), self.load_timeline(job).frames)
+                measure.check_video_track(track, plan, plan.rendition(name), timeline.frames)
             if key is not None and by_sample:
                 told = Encryption(method="SAMPLE-AES", uri=key.facts.uri)
                 track = track.model_copy(update={"encryption": told})
@@ -129,6 +138,31 @@ class VodSegmentHlsOperator(VodBaseOperator):
             Marker(objects=objects, facts=track.model_dump(mode="json")),
         )
         return track
+
+    def _made(
+        self, job: Job, timeline: Timeline, name: str, audio: AudioRendition | None
+    ) -> tuple[str, list[tuple[str, Stored]]]:
+        """The step that made the track, and its pieces: the marker of each, and the object."""
+        step = "audio" if audio else "transcode"
+        pieces = [name] if audio else [chunk.name for chunk in timeline.chunks]
+        markers = [job.work_keys.marker(piece) for piece in pieces]
+        found = checkpoint.require_each(self.temp, markers, step=step)
+        return step, [(uri, marker.objects[name]) for uri, marker in zip(markers, found, strict=True)]
+
+    def _chunks(self, job: Job, timeline: Timeline, parts: list[tuple[str, Stored]]) -> Iterator[Part]:
+        ticks = job.plan.frame_ticks
+        for chunk, (marker, stored) in zip(timeline.chunks, parts, strict=True):
+            yield Part(
+                name=f"{chunk.name}/{self.track['rendition']}",
+                blocks=self._blocks(stored, marker),
+                decode_time=chunk.first * ticks,
+                samples=chunk.frames,
+                sample_ticks=ticks,
+            )
+
+    def _blocks(self, stored: Stored, marker: str) -> Iterator[bytes]:
+        with checkpoint.relying_on(self.temp, marker, step="transcode"):
+            yield from checkpoint.read_checked(self.temp, stored)
 
     def _key(self, job: Job) -> ContentKey | None:
         if job.key is None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,9 @@ Document = TypeVar("Document", bound=BaseModel)
 
 LIST_ABOVE = 10
 """From so many objects on, one listing of their folder is quicker than asking for each."""
+
+READS = 8
+"""Markers read at once: what hides the latency of a store."""
 
 
 class Stored(BaseModel):
@@ -78,6 +82,12 @@ def load_marker(storage: Storage, uri: str) -> Marker | None:
         return None
 
 
+def load_markers(storage: Storage, uris: Sequence[str]) -> list[Marker | None]:
+    """As ``load_marker``, some at a time: a long film has a marker for each of a thousand chunks."""
+    with ThreadPoolExecutor(READS) as pool:
+        return list(pool.map(lambda uri: load_marker(storage, uri), uris))
+
+
 def load(storage: Storage, uri: str, *, objects_in: Storage | None = None) -> Marker | None:
     """The marker, if it is there and every object it names exists with its size; None means: do the step.
 
@@ -124,6 +134,12 @@ def require(storage: Storage, uri: str, *, step: str) -> Marker:
     if marker is None:
         raise LostWorkError(f"{uri} is not there: {step} was not done, or lost its work; clear the run")
     return marker
+
+
+def require_each(storage: Storage, uris: Sequence[str], *, step: str) -> list[Marker]:
+    """As ``require``, some at a time."""
+    markers = load_markers(storage, uris)
+    return [marker or require(storage, uri, step=step) for marker, uri in zip(markers, uris, strict=True)]
 
 
 def save(storage: Storage, uri: str, marker: Marker) -> Marker:

@@ -11,7 +11,6 @@
         chunk-00000/{rendition}.mp4, thumbnails.mjpeg, posters.mjpeg
         audio/{rendition}.mp4
         text/{rendition}.vtt                              subtitles that came with the request
-        tracks/{rendition}.mp4
     {results}/{video_id}/index.m3u8                       the stable playlist: the only thing players know
     {results}/{video_id}/manifest.mpd                     the same for DASH players
     {results}/{video_id}/video.json                       what it is, for the CMS
@@ -126,10 +125,6 @@ class WorkKeys:
     def text(self, rendition: str) -> str:
         """A subtitle file that came with the request, as WebVTT."""
         return f"{self.folder}/text/{rendition}.vtt"
-
-    def track(self, rendition: str) -> str:
-        """One rendition, joined."""
-        return f"{self.folder}/tracks/{rendition}.mp4"
 
     def marker(self, step: str) -> str:
         """What says that a step's outputs are complete."""

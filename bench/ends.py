@@ -1,0 +1,83 @@
+"""Before the first encode and after the last: real bytes, ready-made chunk files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench import media
+from bench.stack import airflow
+
+
+def measure(
+    folder: Path,
+    repeat: int,
+    minutes: tuple[int, ...],
+    preset: str,
+    say: Callable[[str], None],
+    **settings: str,
+) -> dict[str, Any]:
+    """Seconds of head and tail by minutes of video; what each step reads and writes per byte of output.
+
+    Output is the sum of all renditions; the source is about as large.
+    """
+    found: dict[str, Any] = {}
+    settings = {"BENCH_RUNNER": "encodes", "BENCH_RECORDINGS": str(folder / "ready-made")} | settings
+    with airflow(folder / "ends", **settings) as stack:
+        for length in minutes:
+            source = media.real(folder, 60 * length)
+            runs = []
+            for n in range(repeat + 1):
+                say(f"{length} minutes: {'making chunk files' if n == 0 else f'run {n} of {repeat}'}")
+                video = f"m{length}-{n}-{os.getpid()}"
+                run = stack.run(video, source.as_uri(), preset)
+                size = media.size_mb(stack.results(video)) if stack.results(video).exists() else 0.0
+                stack.forget(video)
+                shutil.rmtree(stack.home / "work", ignore_errors=True)
+                if n or repeat == 0:
+                    runs.append(run)
+            read, written = Counter[str](), Counter[str]()
+            for step in runs[-1].steps:
+                read[step["step"]] += step["read"]
+                written[step["step"]] += step["written"]
+            found[str(length)] = {
+                "head_s": [run.head for run in runs],
+                "tail_s": [run.tail for run in runs],
+                "source_mb": source.stat().st_size / 1e6,
+                "output_mb": size,
+                "read_mb": {step: value / 1e6 for step, value in read.items()},
+                "written_mb": {step: value / 1e6 for step, value in written.items()},
+                "own_mb": _largest(runs[-1].steps, "own_mb"),
+                "own_peak_mb": _largest(runs[-1].steps, "own_peak_mb"),
+                "task_s": {
+                    name: [task.end - task.start for task in runs[-1].of(name)]
+                    for name in ("prepare", "split", "segment", "pictures", "publish")
+                },
+            }
+    return found
+
+
+def _largest(steps: tuple[dict[str, Any], ...], key: str) -> dict[str, float]:
+    names = {step["step"] for step in steps}
+    return {name: max(step[key] for step in steps if step["step"] == name) for name in sorted(names)}
+
+
+def table(found: dict[str, Any]) -> list[str]:
+    lines = [f"{'minutes':>8}{'head':>9}{'tail':>9}{'source':>11}{'output':>11}"]
+    for length, row in found.items():
+        lines.append(
+            f"{length:>8}{median(row['head_s']):>7.1f} s{median(row['tail_s']):>7.1f} s"
+            f"{row['source_mb']:>8.0f} MB{row['output_mb']:>8.0f} MB"
+        )
+    length, row = list(found.items())[-1]
+    lines.append(f"read and written per byte of source (split) and of output, at {length} minutes:")
+    for step in ("split", "segment", "pictures", "publish"):
+        unit = row["source_mb"] if step == "split" else row["output_mb"] or 1
+        read, written = (row[key].get(step, 0) / unit for key in ("read_mb", "written_mb"))
+        lines.append(f"{step:>10}{read:>8.2f}{written:>8.2f}")
+    return lines
