@@ -130,7 +130,7 @@ def _read_moof(moof: bytes | bytearray, offset: int, mdat_size: int) -> Fragment
     )
 
 
-class _Blocks:
+class Sized:
     """A stream of blocks, read by size."""
 
     def __init__(self, name: str, blocks: Iterable[bytes]) -> None:
@@ -209,7 +209,7 @@ def join(parts: Iterable[Part]) -> Iterator[bytes]:
     """
     sequence, init = 0, None
     for part in parts:
-        stream, mine, position, taken = _Blocks(part.name, part.blocks), b"", 0, False
+        stream, mine, position, taken = Sized(part.name, part.blocks), b"", 0, False
         while header := stream.box_header():
             raw, kind, size = header
             if kind == b"mdat":

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Context
 
 from vod_operators.errors import InvalidInputError, VerificationError
-from vod_operators.media import captions, ffmpeg, hls, measure, transport
-from vod_operators.media.check.facts import SegmentFacts
-from vod_operators.media.check.load import measure_segment
-from vod_operators.media.check.mp4 import read_init
-from vod_operators.media.encoders import Codec
+from vod_operators.media import captions, hls, measure, transport
 from vod_operators.media.encryption import ContentKey
-from vod_operators.media.isobmff import Part, join
+from vod_operators.media.isobmff import Part, Sized, join
 from vod_operators.media.models import AudioRendition, Timeline
-from vod_operators.media.track import Encryption, KeyFrame, Segment, Track
+from vod_operators.media.pieces import Piece, lasting, track_of
+from vod_operators.media.track import Encryption, Track
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.content_key import content_key, lock_segments, write_secret
 from vod_operators.operators.job import Job
+from vod_operators.operators.packaged import (
+    TRACK,
+    checked_facts,
+    contents,
+    fragments_facts,
+    package,
+    segment_files,
+)
 from vod_operators.operators.stable import IMMUTABLE, PLAYLIST_TYPE
 from vod_operators.storage import checkpoint
 from vod_operators.storage.base import Storage
@@ -42,6 +48,16 @@ FLAGS = "packager.flags"
 
 UPLOADS = 4
 """Segments stored at once: enough to hide a store's latency."""
+
+
+@dataclass(frozen=True)
+class _Made:
+    """An object that is the track, or one chunk of it."""
+
+    step: str
+    marker: str
+    stored: Stored
+    piece: dict[str, Any] | None
 
 
 class VodSegmentHlsOperator(VodBaseOperator):
@@ -88,35 +104,30 @@ class VodSegmentHlsOperator(VodBaseOperator):
         plan = job.plan
         audio = next((audio for audio in plan.audio if audio.name == name), None)
         timeline = self.load_timeline(job)
-        made_by, parts = self._made(job, timeline, name, audio)
-        track_bytes = sum(stored.size_bytes for _, stored in parts)
-        with self.scratch(2 * track_bytes) as folder:
-            if audio:
-                ((marker, stored),) = parts
-                with checkpoint.relying_on(self.temp, marker, step=made_by):
-                    checkpoint.obtain(self.temp, stored, folder / "track.mp4")
+        made = self._made(job, timeline, name, audio)
+        track_bytes = sum(item.stored.size_bytes for item in made)
+        key = self._key(job)
+        by_sample = key is not None and plan.preset.encryption == "cbcs"
+        with self.scratch(track_bytes if made[0].piece else 2 * track_bytes) as folder:
+            if made[0].piece:
+                track = self._lay_out(job, name, made, timeline, folder)
             else:
-                with (folder / "track.mp4").open("wb") as file:
-                    file.writelines(join(self._chunks(job, timeline, parts)))
-            key = self._key(job)
-            by_sample = key is not None and plan.preset.encryption == "cbcs"
-            if key is not None and by_sample:
-                write_secret(folder / FLAGS, key.packager_flags(name))
-            argv = ffmpeg.package(
-                self.tools.packager,
-                "track.mp4",
-                kind="audio" if audio else "video",
-                segment=plan.seconds(plan.segment_frames),
-                fragment=plan.seconds(plan.segment_frames if audio else plan.gop_of(plan.rendition(name))),
-                transport=plan.preset.container == "ts",
-                flags=FLAGS if by_sample else None,
-            )
-            self.runner.run(argv, folder=folder)
-            (folder / FLAGS).unlink(missing_ok=True)
-            # In the packets as they go into the segments, because MPEG-TS tears them into pieces.
-            channels = () if audio else captions.channels_of(folder / "track.mp4")
-            (folder / "track.mp4").unlink()
-            track = self._measure(job, name, audio, channels, folder)
+                if audio:
+                    with checkpoint.relying_on(self.temp, made[0].marker, step=made[0].step):
+                        checkpoint.obtain(self.temp, made[0].stored, folder / TRACK)
+                else:
+                    with (folder / TRACK).open("wb") as file:
+                        file.writelines(join(self._parts(job, timeline, made)))
+                if key is not None and by_sample:
+                    write_secret(folder / FLAGS, key.packager_flags(name))
+                rendition = None if audio else plan.rendition(name)
+                flags = FLAGS if by_sample else None
+                package(self.runner, self.tools.packager, plan, rendition, folder, flags=flags)
+                (folder / FLAGS).unlink(missing_ok=True)
+                # In the packets as they go into the segments, because MPEG-TS tears them into pieces.
+                channels = () if audio else captions.channels_of(folder / TRACK)
+                (folder / TRACK).unlink()
+                track = self._measure(job, name, audio, channels, folder)
             if audio:
                 samples = timeline.audio_samples(audio, plan.frame_rate)
                 measure.check_audio_track(track, audio, samples)
@@ -139,30 +150,47 @@ class VodSegmentHlsOperator(VodBaseOperator):
         )
         return track
 
-    def _made(
-        self, job: Job, timeline: Timeline, name: str, audio: AudioRendition | None
-    ) -> tuple[str, list[tuple[str, Stored]]]:
-        """The step that made the track, and its pieces: the marker of each, and the object."""
+    def _made(self, job: Job, timeline: Timeline, name: str, audio: AudioRendition | None) -> list[_Made]:
+        """What the track is made of, in order: one whole sound track, or chunks."""
         step = "audio" if audio else "transcode"
         pieces = [name] if audio else [chunk.name for chunk in timeline.chunks]
-        markers = [job.work_keys.marker(piece) for piece in pieces]
-        found = checkpoint.require_each(self.temp, markers, step=step)
-        return step, [(uri, marker.objects[name]) for uri, marker in zip(markers, found, strict=True)]
+        uris = [job.work_keys.marker(piece) for piece in pieces]
+        return [
+            _Made(step, uri, marker.objects[name], marker.facts.get("pieces", {}).get(name))
+            for uri, marker in zip(uris, checkpoint.require_each(self.temp, uris, step=step), strict=True)
+        ]
 
-    def _chunks(self, job: Job, timeline: Timeline, parts: list[tuple[str, Stored]]) -> Iterator[Part]:
+    def _parts(self, job: Job, timeline: Timeline, made: list[_Made]) -> Iterator[Part]:
         ticks = job.plan.frame_ticks
-        for chunk, (marker, stored) in zip(timeline.chunks, parts, strict=True):
+        for chunk, item in zip(timeline.chunks, made, strict=True):
             yield Part(
                 name=f"{chunk.name}/{self.track['rendition']}",
-                blocks=self._blocks(stored, marker),
+                blocks=self._blocks(item),
                 decode_time=chunk.first * ticks,
                 samples=chunk.frames,
                 sample_ticks=ticks,
             )
 
-    def _blocks(self, stored: Stored, marker: str) -> Iterator[bytes]:
-        with checkpoint.relying_on(self.temp, marker, step="transcode"):
-            yield from checkpoint.read_checked(self.temp, stored)
+    def _blocks(self, made: _Made) -> Iterator[bytes]:
+        with checkpoint.relying_on(self.temp, made.marker, step=made.step):
+            yield from checkpoint.read_checked(self.temp, made.stored)
+
+    def _lay_out(self, job: Job, name: str, made: list[_Made], timeline: Timeline, folder: Path) -> Track:
+        """Take the segments out of the chunks' objects."""
+        pieces = [Piece.model_validate(item.piece) for item in made]
+        track = track_of(name, pieces, job.plan)
+        for item, piece in zip(made, pieces, strict=True):
+            blocks = Sized(item.stored.uri, self._blocks(item))
+            init = blocks.read_all(track.init_bytes)
+            if item is made[0]:
+                seconds = timeline.seconds(job.plan.frame_rate)
+                (folder / "init.mp4").write_bytes(lasting(init, seconds))
+            for segment in piece.segments:
+                with (folder / segment.name).open("wb") as file:
+                    file.writelines(blocks.copy(segment.size_bytes))
+            if blocks.read(1):
+                raise VerificationError(f"{item.stored.uri}: is longer than its segments")
+        return track
 
     def _key(self, job: Job) -> ContentKey | None:
         if job.key is None:
@@ -178,55 +206,22 @@ class VodSegmentHlsOperator(VodBaseOperator):
     def _measure(
         self, job: Job, name: str, audio: AudioRendition | None, channels: tuple[str, ...], folder: Path
     ) -> Track:
-        files = sorted(folder.glob("seg-*"))
+        files = segment_files(folder)
         if not files:
             raise VerificationError(f"{name}: the packager wrote no segment")
         plan = job.plan
         if plan.preset.container == "fmp4":
-            facts = self._measure_fragments(files, None if audio else plan.rendition(name).codec)
+            facts = fragments_facts(files, None if audio else plan.rendition(name).codec)
         elif audio:
-            facts = transport.measure_sound(_contents(files), audio)
+            facts = transport.measure_sound(contents(files), audio)
         else:
-            facts = transport.measure_pictures(_contents(files), plan)
+            facts = transport.measure_pictures(contents(files), plan)
         if audio:
             facts |= {"language": audio.language, "title": audio.title, "default": audio.default}
         else:
             facts |= {"frame_rate": plan.frame_rate, "captions": channels}
         checked = tuple(checked_facts(files))
         return Track(name=name, kind="audio" if audio else "video", checked=checked, **facts)
-
-    def _measure_fragments(self, files: Sequence[Path], codec: Codec | None) -> dict[str, Any]:
-        segments: list[Segment] = []
-        key_frames: list[KeyFrame] = []
-        start = 0
-        for index, path in enumerate(files):
-            with path.open("rb") as file:
-                segment, keys = measure.measure_segment(
-                    file,
-                    index=index,
-                    name=path.name,
-                    size_bytes=path.stat().st_size,
-                    start=start,
-                    codec=codec,
-                )
-            segments.append(segment)
-            key_frames += keys
-            start += segment.ticks
-        described = measure.init_facts(files[0].with_name("init.mp4").read_bytes())
-        return described | {"segments": tuple(segments), "key_frames": tuple(key_frames)}
-
-
-def checked_facts(files: Sequence[Path]) -> Iterator[SegmentFacts]:
-    """What the validator sees in each segment; ``publish`` judges it."""
-    init = files[0].with_name("init.mp4")
-    tracks = read_init(init.read_bytes())[1] if init.exists() else {}
-    for _, data in _contents(files):
-        yield measure_segment(data, tracks, len(data))
-
-
-def _contents(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
-    for path in files:
-        yield path.name, path.read_bytes()
 
 
 def store_track(results: Storage, job: Job, name: str, folder: Path) -> dict[str, Stored]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from vod_operators.media.damage import NOTHING_DECODED, complaints, in_words, no
 from vod_operators.media.isobmff import Part, first_sample, join, read_fragments, starts_with_idr
 from vod_operators.media.models import Chunk, Plan, Rendition, Timeline
 from vod_operators.media.pictures import Still
+from vod_operators.media.pieces import made_in_chunks
 from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.encoding import require_encoders
 from vod_operators.operators.job import Job
+from vod_operators.operators.packaged import package_chunk
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.storage.stores import blocks_of
@@ -53,7 +56,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
         done = checkpoint.load(self.temp, keys.marker(chunk.name))
         if done is not None:
             self.log.info("%s is encoded already", chunk.name)
-            return done.facts
+            return {name: fact for name, fact in done.facts.items() if name != "pieces"}
         split = [job.source_keys.marker(chunk.name), job.source_keys.marker("split")]
         # The whole split's marker: if the chunk's own is lost, clearing the split would not write it again.
         source = checkpoint.require(self.temp, split[1], step="split")
@@ -68,11 +71,19 @@ class VodTranscodeChunkOperator(VodBaseOperator):
             found = self._encode(context, job, timeline, chunk, outputs, stills, folder)
             damage = in_words(timeline.span(chunk, job.plan.frame_rate), found)
             self.report_damage(damage)
-            stored = {}
+            stored, pieces = {}, {}
             for name, file in outputs.items():
                 rendition = job.plan.rendition(name)
                 part = encoded_part(folder / file, f"{chunk.name}/{name}", job.plan, chunk, rendition)
-                stored[name] = checkpoint.write_hashed(self.temp, keys.chunk(chunk.name, name), join([part]))
+                blocks = join([part])
+                if made_in_chunks(job.plan):
+                    part = replace(part, decode_time=chunk.first * job.plan.frame_ticks)
+                    piece, blocks = package_chunk(
+                        self.runner, self.tools.packager, job.plan, chunk, rendition, part, folder
+                    )
+                    pieces[name] = piece.model_dump(mode="json")
+                stored[name] = checkpoint.write_hashed(self.temp, keys.chunk(chunk.name, name), blocks)
+                (folder / file).unlink()
             for still in stills:
                 taken = pictures.split_jpegs((folder / still.file).read_bytes())
                 pictures.check_count(f"{chunk.name}/{still.file}", taken, still.frames(chunk))
@@ -87,9 +98,10 @@ class VodTranscodeChunkOperator(VodBaseOperator):
                 "damage": damage,
                 "captions": has_captions(folder / "chunk.nut"),
             }
-            saved = checkpoint.save(self.temp, keys.marker(chunk.name), Marker(objects=stored, facts=facts))
+            marker = Marker(objects=stored, facts=facts | {"pieces": pieces})
+            checkpoint.save(self.temp, keys.marker(chunk.name), marker)
             self._measured(media_s, seconds, chunk, stored)
-            return saved.facts
+            return facts
 
     def _measured(self, media_s: float, seconds: float, chunk: Chunk, stored: dict[str, Stored]) -> None:
         self.facts.update(
@@ -104,10 +116,10 @@ class VodTranscodeChunkOperator(VodBaseOperator):
         telemetry.gauge("vod.encode_speed", media_s / seconds)
 
     def _needed_bytes(self, job: Job, chunk: Chunk, source: Stored) -> float:
-        """At most: each rendition as large as its rate control lets it become."""
+        """At most: each rendition as large as its rate control lets it become, and one of them thrice."""
         seconds = float(job.plan.seconds(_encoded_frames(job.plan, chunk)))
-        bits = sum(r.max_bitrate_bps * seconds + r.buffer_bits for r in job.plan.renditions)
-        return self.fetched_bytes(source) + bits / 8
+        bits = [r.max_bitrate_bps * seconds + r.buffer_bits for r in job.plan.renditions]
+        return self.fetched_bytes(source) + (sum(bits) + 2 * max(bits)) / 8
 
     def _encode(
         self,

@@ -1,0 +1,90 @@
+"""One rendition of one chunk, in segments already: what is left to do for a track is to lay them out.
+
+A chunk is whole segments. If it begins at the chunk's decode time, the packager makes of it byte for byte what
+it makes of the whole track, but for the fragments' sequence numbers and the duration in the init segment. So
+segments are made where chunks are encoded, by all workers, and when the last chunk is done no step has to
+move the whole track through the packager.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from pydantic import Field
+
+from vod_operators.errors import VerificationError
+from vod_operators.media.base import Model
+from vod_operators.media.check.facts import SegmentFacts
+from vod_operators.media.isobmff import children, find, u32
+from vod_operators.media.models import Plan
+from vod_operators.media.track import KeyFrame, Segment, Track
+
+
+class Piece(Model):
+    """Facts of the object that holds an init segment and a chunk's segments, laid end to end."""
+
+    encoder_init: str
+    """SHA-256 of the init segment that the encoder wrote: the same in all chunks."""
+    described: dict[str, Any]
+    """Of the init segment, as fields of ``Track``."""
+    segments: tuple[Segment, ...] = Field(min_length=1)
+    key_frames: tuple[KeyFrame, ...]
+    checked: tuple[SegmentFacts, ...]
+    captions: tuple[str, ...]
+
+
+def made_in_chunks(plan: Plan) -> bool:
+    """Whether a chunk's segments are made with it.
+
+    Not MPEG-TS, whose counters run on through the track; nor what the packager encrypts, because the key is
+    needed for that, and the fewer tasks have it the better.
+    """
+    return plan.preset.container == "fmp4" and plan.preset.encryption != "cbcs"
+
+
+def renumbered(segment: bytes, number: int) -> tuple[bytes, int]:
+    """A segment whose fragments have the sequence numbers from ``number`` on, and the number after them."""
+    data = bytearray(segment)
+    for kind, begin, end in children(data, 0, len(data)):
+        if kind == b"moof":
+            at, _ = find(data, begin, end, b"mfhd")
+            struct.pack_into(">I", data, at + 4, number)
+            number += 1
+    return bytes(data), number
+
+
+def lasting(init: bytes, seconds: Fraction) -> bytes:
+    """An init segment that says how long the whole track is."""
+    data = bytearray(init)
+    moov = find(data, 0, len(data), b"moov")
+    mvhd, _ = find(data, *moov, b"mvhd")
+    timescale = u32(data, mvhd + (20 if data[mvhd] else 12))
+    mehd, _ = find(data, *moov, b"mvex", b"mehd")
+    struct.pack_into(">Q" if data[mehd] else ">I", data, mehd + 4, round(seconds * timescale))
+    return bytes(data)
+
+
+def track_of(name: str, pieces: Sequence[Piece], plan: Plan) -> Track:
+    """The whole track.
+
+    :raises VerificationError: a chunk was encoded with other parameters than the first one.
+    """
+    first = pieces[0]
+    for number, piece in enumerate(pieces):
+        if (piece.encoder_init, piece.described) != (first.encoder_init, first.described):
+            raise VerificationError(
+                f"chunk {number + 1}/{name}: its codec parameters differ from the first chunk's"
+            )
+    return Track(
+        name=name,
+        kind="video",
+        frame_rate=plan.frame_rate,
+        captions=tuple(sorted({channel for piece in pieces for channel in piece.captions})),
+        segments=tuple(segment for piece in pieces for segment in piece.segments),
+        key_frames=tuple(key for piece in pieces for key in piece.key_frames),
+        checked=tuple(facts for piece in pieces for facts in piece.checked),
+        **first.described,
+    )
