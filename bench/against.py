@@ -32,7 +32,6 @@ def measure(
                 say(f"{name}: the pipeline, {n + 1} of {repeat}")
                 video = f"{name}-{n}-{os.getpid()}"
                 run = stack.run(video, source.as_uri(), preset)
-                encodes = [command for command in run.commands if command["encodes"]]
                 pairs.append(
                     {
                         "plain": asdict(plain),
@@ -40,7 +39,7 @@ def measure(
                             "wall_s": run.published,
                             "cpu_s": run.media_cpu_s,
                             "airflow_cpu_s": run.airflow_cpu_s,
-                            "peak_mb": max(command["peak_mb"] for command in encodes),
+                            "peak_mb": max(step["tools_peak_mb"] for step in run.steps),
                             "head_s": run.head,
                             "tail_s": run.tail,
                         },

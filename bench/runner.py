@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import resource
 import shutil
 import time
 from collections.abc import Sequence
@@ -48,7 +47,7 @@ class RecordingRunner:
         position: Position | None = None,
         limit_s: float | None = None,
     ) -> list[str]:
-        begin, before = time.time(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        begin = time.time()
         encodes = any(encoder in argv for encoder in ENCODERS)
         replayed = self._mode == "all" or (self._mode == "encodes" and encodes)
         if not replayed:
@@ -57,16 +56,7 @@ class RecordingRunner:
             )
         else:
             messages = self._replay(argv, folder, on_line, position, limit_s, encodes)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        note(
-            tool=Path(argv[0]).name,
-            encodes=encodes,
-            begin=begin,
-            wall_s=time.time() - begin,
-            cpu_s=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-            # Of the largest of all commands of this task until now.
-            peak_mb=after.ru_maxrss / 1024,
-        )
+        note(tool=Path(argv[0]).name, encodes=encodes, begin=begin, wall_s=time.time() - begin)
         return messages
 
     def kill(self) -> None:

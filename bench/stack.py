@@ -67,7 +67,8 @@ class Run:
 
     @property
     def media_cpu_s(self) -> float:
-        return sum(command["cpu_s"] for command in self.commands)
+        """Of all media commands."""
+        return sum(step["tools_cpu_s"] for step in self.steps)
 
 
 class Stack:
@@ -99,12 +100,13 @@ class Stack:
             raise RuntimeError(f"{video_id}: the run ended as {state}; the logs: {self.home / 'logs'}")
         notes = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
         commands = tuple(line for line in notes if "tool" in line)
-        own = self.airflow_cpu_s() - before - sum(command["cpu_s"] for command in commands)
+        steps = tuple(line for line in notes if "step" in line)
+        own = self.airflow_cpu_s() - before - sum(step["tools_cpu_s"] for step in steps)
         return Run(
             triggered=triggered,
             tasks=tuple(self._tasks(run)),
             commands=commands,
-            steps=tuple(line for line in notes if "step" in line),
+            steps=steps,
             airflow_cpu_s=own,
         )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import resource
 import sys
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,18 @@ sys.path.insert(0, str(ROOT))
 from bench.runner import RecordingRunner, note  # noqa: E402
 
 if not hasattr(VodBaseOperator, "own_runner"):
-    VodBaseOperator.own_runner = VodBaseOperator.runner.func
+    VodBaseOperator.own_runner = VodBaseOperator.make_runner
     VodBaseOperator.own_post_execute = VodBaseOperator.post_execute
 
     def post_execute(self: Any, context: Any, result: Any = None) -> None:
         self.own_post_execute(context, result)
         # The kernel adds those of children that have ended; a task's process begins at 0.
         io = psutil.Process().io_counters()
+        tools = resource.getrusage(resource.RUSAGE_CHILDREN)
         note(
             step=context["ti"].task_id,
+            tools_cpu_s=tools.ru_utime + tools.ru_stime,
+            tools_peak_mb=tools.ru_maxrss / 1024,
             read=io.read_chars,
             written=io.write_chars,
             own_peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
@@ -36,8 +38,7 @@ if not hasattr(VodBaseOperator, "own_runner"):
         )
 
     VodBaseOperator.post_execute = post_execute
-    VodBaseOperator.runner = cached_property(lambda self: RecordingRunner(self.own_runner()))
-    VodBaseOperator.runner.__set_name__(VodBaseOperator, "runner")
+    VodBaseOperator.make_runner = lambda self: RecordingRunner(self.own_runner())
 
 _spec = importlib.util.spec_from_file_location("vod_transcode_as_it_is", ROOT / "dags" / "vod_transcode.py")
 assert _spec is not None and _spec.loader is not None

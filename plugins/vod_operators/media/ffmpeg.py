@@ -106,7 +106,7 @@ def cut_video(
     """Copy the packets that ``chunk`` needs, from its key frame to the frame after its lead-out.
 
     The output is NUT, which holds every codec and every time base exactly; its timestamps count
-    from the start of the video, plus ``GUARD_S``.
+    from the start of the video, plus ``GUARD_S``. ``packets_written`` reads what it prints.
     """
     assert layout.video is not None
     shift = timeline.origin_pts - guard_ticks(timeline.time_base)
@@ -135,7 +135,12 @@ def cut_video(
         **{"bsf:v": f"{_shifted(shift)},noise=amount=0:drop={drop}"},
         **limits,
     )
-    return command(tool, out, "-copyts")
+    return command(tool, out, "-copyts", "-progress", "pipe:1")
+
+
+def packets_written(lines: Sequence[str]) -> int:
+    """Video packets that a command wrote, of what ``-progress`` printed."""
+    return int(next(line for line in reversed(lines) if line.startswith("frame="))[6:])
 
 
 def cut_audio(tool: str, source: str, output: str, *, layout: Layout, track: str, timeline: Timeline) -> Argv:

@@ -1,9 +1,9 @@
 """One rendition of one chunk, in segments already: what is left to do for a track is to lay them out.
 
-A chunk is whole segments. If it begins at the chunk's decode time, the packager makes of it byte for byte what
-it makes of the whole track, but for the fragments' sequence numbers and the duration in the init segment. So
-segments are made where chunks are encoded, by all workers, and when the last chunk is done no step has to
-move the whole track through the packager.
+A chunk is whole segments. If it begins at the chunk's decode time, the packager makes of it what it makes of
+the whole track, byte for byte but for the fragments' sequence numbers and the duration in the init
+segment. So segments are made where chunks are encoded, by all workers, and when the last chunk is done no
+step has to move the whole track through the packager.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ class Piece(Model):
     described: dict[str, Any]
     """Of the init segment, as fields of ``Track``."""
     segments: tuple[Segment, ...] = Field(min_length=1)
+    digests: tuple[str, ...]
+    """SHA-256 of each segment."""
     key_frames: tuple[KeyFrame, ...]
     checked: tuple[SegmentFacts, ...]
     captions: tuple[str, ...]

@@ -71,10 +71,23 @@ class VodBaseOperator(BaseOperator):
 
     @cached_property
     def runner(self) -> Runner:
-        """What runs the media tools.
+        """What runs the media tools."""
+        return self.another_runner()
+
+    @cached_property
+    def _runners(self) -> list[Runner]:
+        return []
+
+    def another_runner(self) -> Runner:
+        """For a command that runs beside others; to be made in the task's own thread.
 
         :raises InvalidInputError: in containers, but ``VOD_DOCKER_IMAGE`` names no image.
         """
+        self._runners.append(self.make_runner())
+        return self._runners[-1]
+
+    def make_runner(self) -> Runner:
+        """As the settings say."""
         settings = self.settings
         if (self.run_in or settings.runner) == "local":
             return LocalRunner(settings.stall_timeout_s)
@@ -112,8 +125,9 @@ class VodBaseOperator(BaseOperator):
         )
 
     def on_kill(self) -> None:
-        """End the media tool; called within the task's process when Airflow stops it."""
-        self.runner.kill()
+        """End the media tools; called within the task's process when Airflow stops it."""
+        for runner in self._runners:
+            runner.kill()
 
     # --- stores -----------------------------------------------------------------------------
 

@@ -52,7 +52,7 @@ def package_chunk(
 ) -> tuple[Piece, Iterator[bytes]]:
     """A chunk's own segments, numbered as in the whole track; returns the bytes of their object too.
 
-    The bytes are read from the folder as they are taken, and it is as before when all are.
+    The bytes are read from the folder as they are taken; when all are, it is as it was before.
 
     :param part: of what was encoded, beginning at the chunk's decode time.
     """
@@ -64,6 +64,11 @@ def package_chunk(
             file.write(block)
     package(runner, tool, plan, rendition, folder)
     files = segment_files(folder)
+    number, digests = chunk.first // plan.gop_of(rendition) + 1, []
+    for path in files:
+        data, number = renumbered(path.read_bytes(), number)
+        path.write_bytes(data)
+        digests.append(hashlib.sha256(data).hexdigest())
     facts = fragments_facts(
         files,
         rendition.codec,
@@ -73,6 +78,7 @@ def package_chunk(
     piece = Piece(
         encoder_init=digest.hexdigest(),
         segments=facts.pop("segments"),
+        digests=tuple(digests),
         key_frames=facts.pop("key_frames"),
         described=facts,
         checked=tuple(checked_facts(files)),
@@ -81,14 +87,9 @@ def package_chunk(
     (folder / TRACK).unlink()
 
     def blocks() -> Iterator[bytes]:
-        init = folder / "init.mp4"
-        yield init.read_bytes()
-        number = chunk.first // plan.gop_of(rendition) + 1
-        for path in files:
-            data, number = renumbered(path.read_bytes(), number)
-            yield data
+        for path in (folder / "init.mp4", *files):
+            yield path.read_bytes()
             path.unlink()
-        init.unlink()
 
     return piece, blocks()
 

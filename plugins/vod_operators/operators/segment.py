@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,33 +108,18 @@ class VodSegmentHlsOperator(VodBaseOperator):
         made = self._made(job, timeline, name, audio)
         track_bytes = sum(item.stored.size_bytes for item in made)
         key = self._key(job)
-        by_sample = key is not None and plan.preset.encryption == "cbcs"
+        stored: dict[str, Stored] = {}
         with self.scratch(track_bytes if made[0].piece else 2 * track_bytes) as folder:
             if made[0].piece:
-                track = self._lay_out(job, name, made, timeline, folder)
+                track, stored = self._lay_out(job, name, made, timeline, folder, keep=key is not None)
             else:
-                if audio:
-                    with checkpoint.relying_on(self.temp, made[0].marker, step=made[0].step):
-                        checkpoint.obtain(self.temp, made[0].stored, folder / TRACK)
-                else:
-                    with (folder / TRACK).open("wb") as file:
-                        file.writelines(join(self._parts(job, timeline, made)))
-                if key is not None and by_sample:
-                    write_secret(folder / FLAGS, key.packager_flags(name))
-                rendition = None if audio else plan.rendition(name)
-                flags = FLAGS if by_sample else None
-                package(self.runner, self.tools.packager, plan, rendition, folder, flags=flags)
-                (folder / FLAGS).unlink(missing_ok=True)
-                # In the packets as they go into the segments, because MPEG-TS tears them into pieces.
-                channels = () if audio else captions.channels_of(folder / TRACK)
-                (folder / TRACK).unlink()
-                track = self._measure(job, name, audio, channels, folder)
+                track = self._package(job, name, audio, made, timeline, key, folder)
             if audio:
                 samples = timeline.audio_samples(audio, plan.frame_rate)
                 measure.check_audio_track(track, audio, samples)
             else:
                 measure.check_video_track(track, plan, plan.rendition(name), timeline.frames)
-            if key is not None and by_sample:
+            if key is not None and plan.preset.encryption == "cbcs":
                 told = Encryption(method="SAMPLE-AES", uri=key.facts.uri)
                 track = track.model_copy(update={"encryption": told})
             elif key is not None:
@@ -142,7 +128,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
             (folder / "index.m3u8").write_text(hls.media_playlist(track, target), "utf-8")
             if not audio:
                 (folder / "iframes.m3u8").write_text(hls.i_frame_playlist(track, target), "utf-8")
-            objects = store_track(self.results, job, name, folder)
+            objects = stored | store_track(self.results, job, name, folder)
         checkpoint.save(
             self.temp,
             job.segmented(name),
@@ -175,22 +161,65 @@ class VodSegmentHlsOperator(VodBaseOperator):
         with checkpoint.relying_on(self.temp, made.marker, step=made.step):
             yield from checkpoint.read_checked(self.temp, made.stored)
 
-    def _lay_out(self, job: Job, name: str, made: list[_Made], timeline: Timeline, folder: Path) -> Track:
-        """Take the segments out of the chunks' objects."""
+    def _lay_out(
+        self, job: Job, name: str, made: list[_Made], timeline: Timeline, folder: Path, *, keep: bool
+    ) -> tuple[Track, dict[str, Stored]]:
+        """Take the segments out of the chunks' objects, and store each while the next ones are read.
+
+        :param keep: leave them in the folder instead.
+        """
         pieces = [Piece.model_validate(item.piece) for item in made]
         track = track_of(name, pieces, job.plan)
-        for item, piece in zip(made, pieces, strict=True):
-            blocks = Sized(item.stored.uri, self._blocks(item))
-            init = blocks.read_all(track.init_bytes)
-            if item is made[0]:
-                seconds = timeline.seconds(job.plan.frame_rate)
-                (folder / "init.mp4").write_bytes(lasting(init, seconds))
-            for segment in piece.segments:
-                with (folder / segment.name).open("wb") as file:
-                    file.writelines(blocks.copy(segment.size_bytes))
-            if blocks.read(1):
-                raise VerificationError(f"{item.stored.uri}: is longer than its segments")
-        return track
+        waiting: deque[Future[tuple[str, Stored]]] = deque()
+        stored: dict[str, Stored] = {}
+        with ThreadPoolExecutor(UPLOADS) as pool:
+            for item, piece in zip(made, pieces, strict=True):
+                blocks = Sized(item.stored.uri, self._blocks(item))
+                init = blocks.read_all(track.init_bytes)
+                if item is made[0]:
+                    seconds = timeline.seconds(job.plan.frame_rate)
+                    (folder / "init.mp4").write_bytes(lasting(init, seconds))
+                for segment, digest in zip(piece.segments, piece.digests, strict=True):
+                    path = folder / segment.name
+                    with path.open("wb") as file:
+                        file.writelines(blocks.copy(segment.size_bytes))
+                    if not keep:
+                        waiting.append(pool.submit(store_file, self.results, job, name, path, digest))
+                    while len(waiting) > 2 * UPLOADS:
+                        stored.update([waiting.popleft().result()])
+                if blocks.read(1):
+                    raise VerificationError(f"{item.stored.uri}: is longer than its segments")
+            stored.update(future.result() for future in waiting)
+        return track, stored
+
+    def _package(
+        self,
+        job: Job,
+        name: str,
+        audio: AudioRendition | None,
+        made: list[_Made],
+        timeline: Timeline,
+        key: ContentKey | None,
+        folder: Path,
+    ) -> Track:
+        """Put the whole track through the packager."""
+        plan, flags = job.plan, None
+        if audio:
+            with checkpoint.relying_on(self.temp, made[0].marker, step=made[0].step):
+                checkpoint.obtain(self.temp, made[0].stored, folder / TRACK)
+        else:
+            with (folder / TRACK).open("wb") as file:
+                file.writelines(join(self._parts(job, timeline, made)))
+        if key is not None and plan.preset.encryption == "cbcs":
+            flags = FLAGS
+            write_secret(folder / FLAGS, key.packager_flags(name))
+        rendition = None if audio else plan.rendition(name)
+        package(self.runner, self.tools.packager, plan, rendition, folder, flags=flags)
+        (folder / FLAGS).unlink(missing_ok=True)
+        # In the packets as they go into the segments, because MPEG-TS tears them into pieces.
+        channels = () if audio else captions.channels_of(folder / TRACK)
+        (folder / TRACK).unlink()
+        return self._measure(job, name, audio, channels, folder)
 
     def _key(self, job: Job) -> ContentKey | None:
         if job.key is None:
@@ -224,15 +253,18 @@ class VodSegmentHlsOperator(VodBaseOperator):
         return Track(name=name, kind="audio" if audio else "video", checked=checked, **facts)
 
 
+def store_file(
+    results: Storage, job: Job, name: str, path: Path, sha256: str | None = None
+) -> tuple[str, Stored]:
+    """Move a track's file into a folder of the version."""
+    uri = job.result_keys.version(job.version, f"{name}/{path.name}")
+    headers = {"content_type": CONTENT_TYPES[path.suffix], "cache_control": IMMUTABLE}
+    return path.name, checkpoint.put(results, path, uri, sha256=sha256, **headers)
+
+
 def store_track(results: Storage, job: Job, name: str, folder: Path) -> dict[str, Stored]:
     """Move a track's files into a folder of the version; returns them by file name."""
-
-    def put(path: Path) -> tuple[str, Stored]:
-        uri = job.result_keys.version(job.version, f"{name}/{path.name}")
-        headers = {"content_type": CONTENT_TYPES[path.suffix], "cache_control": IMMUTABLE}
-        return path.name, checkpoint.put(results, path, uri, **headers)
-
     # Playlists last: whoever lists the folder sees none that names what is not there.
     files = sorted(folder.iterdir(), key=lambda path: (path.suffix == ".m3u8", path.name))
     with ThreadPoolExecutor(UPLOADS) as pool:
-        return dict(pool.map(put, files))
+        return dict(pool.map(lambda path: store_file(results, job, name, path), files))

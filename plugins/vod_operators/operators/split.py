@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from airflow.sdk import Context
@@ -26,7 +28,7 @@ from vod_operators.media.packets import PacketTimes
 from vod_operators.media.plan import plan_timeline
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.job import Job
-from vod_operators.runners.base import output
+from vod_operators.runners.base import Runner, output
 from vod_operators.runners.scratch import check_room
 from vod_operators.storage import checkpoint
 from vod_operators.storage.base import ObjectInfo
@@ -36,6 +38,9 @@ from vod_operators.storage.stores import fetch
 
 KEYS_TRIED = 3
 """From so many places of a file: damage may lie in one of them."""
+
+CUTS = 4
+"""Chunks cut at once: one is flushed to disk or sent to the store while others are read."""
 
 MISSING_S = 1
 """A file that ends so much before its declared end has lost something; less is rounding."""
@@ -125,10 +130,7 @@ class VodSplitOperator(VodBaseOperator):
         self.report_damage(timeline.damage)
         document = [checkpoint.seal(timeline)]
         objects = {"timeline": checkpoint.write_hashed(self.temp, keys.timeline, document)}
-        every = media.times.all_pts
-        for chunk in timeline.chunks:
-            self.renew_claim(context, job.plan.video_id)
-            objects[chunk.name] = self._store_chunk(job, timeline, chunk, every, media, folder)
+        objects |= self._store_chunks(context, job, timeline, media, folder)
         for track in media.layout.sounds:
             name = f"{track}.nut"
             argv = ffmpeg.cut_audio(
@@ -196,7 +198,7 @@ class VodSplitOperator(VodBaseOperator):
         timeline = media.timeline(plan)
         later = [chunk for chunk in timeline.chunks if chunk.key_pts > timeline.chunks[0].key_pts]
         for chunk in later[:: max(1, len(later) // KEYS_TRIED)]:
-            self._cut(media, chunk, timeline, "trial.nut", folder)
+            self._cut(self.runner, media, chunk, timeline, "trial.nut", folder)
             argv = packets.first_frame(self.tools.ffprobe, "trial.nut")
             if packets.shows_its_key_frame(output(self.runner, argv, folder)):
                 return None
@@ -252,29 +254,57 @@ class VodSplitOperator(VodBaseOperator):
 
     # --- cutting ----------------------------------------------------------------------------
 
-    def _cut(self, media: _Media, chunk: Chunk, timeline: Timeline, name: str, folder: Path) -> None:
+    def _cut(
+        self, runner: Runner, media: _Media, chunk: Chunk, timeline: Timeline, name: str, folder: Path
+    ) -> int:
+        """Returns how many packets it has."""
         argv = ffmpeg.cut_video(
             self.tools.ffmpeg, media.file, name, layout=media.layout, chunk=chunk, timeline=timeline
         )
-        self.runner.run(argv, folder=folder)
+        return ffmpeg.packets_written(output(runner, argv, folder))
+
+    def _store_chunks(
+        self, context: Context, job: Job, timeline: Timeline, media: _Media, folder: Path
+    ) -> dict[str, Stored]:
+        runners: SimpleQueue[Runner] = SimpleQueue()
+        for _ in range(CUTS):
+            runners.put(self.another_runner())
+
+        def store(chunk: Chunk) -> Stored:
+            runner = runners.get()
+            try:
+                return self._store_chunk(runner, job, timeline, chunk, media, folder)
+            finally:
+                runners.put(runner)
+
+        objects = {}
+        with ThreadPoolExecutor(CUTS) as pool:
+            futures = {chunk.name: pool.submit(store, chunk) for chunk in timeline.chunks}
+            try:
+                for name, future in futures.items():
+                    objects[name] = future.result()
+                    self.renew_claim(context, job.plan.video_id)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return objects
 
     def _store_chunk(
-        self, job: Job, timeline: Timeline, chunk: Chunk, every: Sequence[int], media: _Media, folder: Path
+        self, runner: Runner, job: Job, timeline: Timeline, chunk: Chunk, media: _Media, folder: Path
     ) -> Stored:
-        keys = job.source_keys
+        keys, every = job.source_keys, media.times.all_pts
         done = checkpoint.load(self.temp, keys.marker(chunk.name))
         if done is not None:
             return done.objects[chunk.name]
         name = f"{chunk.name}.nut"
-        self._cut(media, chunk, timeline, name, folder)
-        cut = output(self.runner, packets.read_packets(self.tools.ffprobe, name, media.layout), folder)
+        cut = self._cut(runner, media, chunk, timeline, name, folder)
         needed = (
             bisect_left(every, chunk.key_pts),
             (len(every) if chunk.end_pts is None else bisect_right(every, chunk.end_pts)),
         )
-        if len(cut) < needed[1] - needed[0]:
+        if cut < needed[1] - needed[0]:
             raise VerificationError(
-                f"{chunk.name}: {len(cut)} packets were cut where frames [{chunk.first}, {chunk.last}) "
+                f"{chunk.name}: {cut} packets were cut where frames [{chunk.first}, {chunk.last}) "
                 f"need {needed[1] - needed[0]}"
             )
         self._refuse_changed_in_place(job, folder)

@@ -148,9 +148,12 @@ def save(storage: Storage, uri: str, marker: Marker) -> Marker:
     return marker
 
 
-def put(storage: Storage, path: Path, uri: str, **headers: str) -> Stored:
-    """Move a finished local file into the store, with its checksum."""
-    stored = Stored(uri=uri, size_bytes=path.stat().st_size, sha256=sha256_of(path))
+def put(storage: Storage, path: Path, uri: str, *, sha256: str | None = None, **headers: str) -> Stored:
+    """Move a finished local file into the store, with its checksum.
+
+    :param sha256: of the file, where it is known.
+    """
+    stored = Stored(uri=uri, size_bytes=path.stat().st_size, sha256=sha256 or sha256_of(path))
     storage.store(path, uri, **headers)
     return stored
 
