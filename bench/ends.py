@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
+import sys
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import boto3
 from bench import media
 from bench.stack import airflow
+from botocore.exceptions import EndpointConnectionError
 
 
 def measure(
@@ -20,11 +27,14 @@ def measure(
     minutes: tuple[int, ...],
     preset: str,
     say: Callable[[str], None],
+    bucket: Any = None,
     **settings: str,
 ) -> dict[str, Any]:
     """Seconds of head and tail by minutes of video; what each step reads and writes per byte of output.
 
-    Output is the sum of all renditions; the source is about as large.
+    Output is the sum of all renditions.
+
+    :param bucket: of S3, where both stores are; without it they are local folders.
     """
     found: dict[str, Any] = {}
     settings = {"BENCH_RUNNER": "encodes", "BENCH_RECORDINGS": str(folder / "ready-made")} | settings
@@ -36,8 +46,13 @@ def measure(
                 say(f"{length} minutes: {'making chunk files' if n == 0 else f'run {n} of {repeat}'}")
                 video = f"m{length}-{n}-{os.getpid()}"
                 run = stack.run(video, source.as_uri(), preset)
-                size = media.size_mb(stack.results(video)) if stack.results(video).exists() else 0.0
-                stack.forget(video)
+                if bucket is None:
+                    size = media.size_mb(stack.results(video))
+                    stack.forget(video)
+                else:
+                    objects = bucket.objects.filter(Prefix=f"results/{video}/")
+                    size = sum(item.size for item in objects) / 1e6
+                    bucket.objects.all().delete()
                 shutil.rmtree(stack.home / "work", ignore_errors=True)
                 if n or repeat == 0:
                     runs.append(run)
@@ -60,6 +75,43 @@ def measure(
                 },
             }
     return found
+
+
+@contextmanager
+def s3_server() -> Iterator[tuple[Any, dict[str, str]]]:
+    """A bucket, and settings, of an S3 server (moto) in a process of its own, with both stores in it."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "5055"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        login = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        endpoint = "http://127.0.0.1:5055"
+        bucket = boto3.resource("s3", endpoint_url=endpoint, region_name="us-east-1", **login).Bucket("bench")
+        for _ in range(100):
+            try:
+                bucket.create()
+                break
+            except EndpointConnectionError:
+                time.sleep(0.2)
+        connection = {
+            "conn_type": "aws",
+            "login": "test",
+            "password": "test",
+            "extra": {"endpoint_url": endpoint, "region_name": "us-east-1"},
+        }
+        yield (
+            bucket,
+            {
+                "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(connection),
+                "VOD_TEMP_URI": "s3://bench/tmp",
+                "VOD_RESULTS_URI": "s3://bench/results",
+            },
+        )
+    finally:
+        server.kill()
+        server.wait()
 
 
 def _largest(steps: tuple[dict[str, Any], ...], key: str) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Peak memory of every step, on a short and on a long video: `.venv/bin/python bench/memory.py`.
+"""Peak memory of every step, on a short and on a long video: `make bench PARTS=memory`.
 
 Each step runs the real operator in a process of its own, outside Airflow. Printed is the largest
 resident size, in MB, of the task's process (Airflow's imports included) and of the largest tool it
@@ -7,13 +7,13 @@ started (ffmpeg, ffprobe, packager), for 3 and for 30 minutes. They must not gro
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -41,26 +41,23 @@ PRESET = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--minutes", type=int, nargs="+", default=[3, 30])
-    parser.add_argument("--step", nargs=3, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.step:
-        print(json.dumps(step(args.step[0], args.step[1], json.loads(args.step[2]))))
-        return
+def compare(minutes: Sequence[int], say: Callable[[str], None]) -> dict[str, Any]:
+    """Minutes -> step -> MB of the task's process and of its largest tool."""
     with tempfile.TemporaryDirectory(prefix="vod-bench-") as name:
-        table = {minutes: measure(Path(name), minutes) for minutes in args.minutes}
-    print(f"{'step':<10}" + "".join(f"{f'{m} min: task':>16}{'tool':>8}" for m in table) + "   ratio of task")
-    for task in table[args.minutes[0]]:
-        rows = [table[minutes][task] for minutes in args.minutes]
+        return {str(length): measure(Path(name), length, say) for length in minutes}
+
+
+def table(found: dict[str, Any]) -> list[str]:
+    heads = "".join(f"{f'{m} min: task':>16}{'tool':>8}" for m in found)
+    lines = [f"{'MB':<10}{heads}   ratio of task"]
+    for task in next(iter(found.values())):
+        rows = [steps[task] for steps in found.values()]
         cells = "".join(f"{own:>16.0f}{tool:>8.0f}" for own, tool in rows)
-        print(f"{task:<10}{cells}{rows[-1][0] / rows[0][0]:>10.2f}")
+        lines.append(f"{task:<10}{cells}{rows[-1][0] / rows[0][0]:>10.2f}")
+    return lines
 
 
-def measure(root: Path, minutes: int) -> dict[str, tuple[float, float]]:
+def measure(root: Path, minutes: int, say: Callable[[str], None]) -> dict[str, tuple[float, float]]:
     """Task -> MB of the task's process and of its largest tool."""
     source, home = generate(root, minutes), root / str(minutes)
     (home / "presets").mkdir(parents=True)
@@ -75,9 +72,9 @@ def measure(root: Path, minutes: int) -> dict[str, tuple[float, float]]:
     peaks: dict[str, tuple[float, float]] = {}
 
     def run(task: str, operator: str, **given: Any) -> Any:
-        print(f"{minutes} min: {task}   ", end="\r", file=sys.stderr, flush=True)
+        say(f"{minutes} minutes: {task}")
         out = subprocess.run(
-            [sys.executable, __file__, "--step", task, operator, json.dumps(given)],
+            [sys.executable, __file__, task, operator, json.dumps(given)],
             env=env,
             check=True,
             stdout=subprocess.PIPE,
@@ -145,4 +142,4 @@ def step(task: str, operator: str, given: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    print(json.dumps(step(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]))))

@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, replace
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
 from typing import Any
+
+from bench.stack import airflow
+
+SHARED = 2
+"""Tasks that shared a CPU while both ends were measured."""
+
+FILM_S = 7200
+ENCODED_S = 120
+"""Of the source of ``against``."""
+CPUS = len(os.sched_getaffinity(0))
 
 WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
@@ -111,15 +126,87 @@ def by_length(costs: Costs, workers: int, lengths: tuple[int, ...]) -> dict[str,
     return {str(length): simulate(costs, workers, length).ratio for length in lengths}
 
 
-def slower_network(costs: Costs, mb_per_s: float) -> Costs:
-    return replace(costs, host_mb_per_s=mb_per_s)
+def costs_of(report: dict[str, Any]) -> Costs:
+    """A film of two hours, from what ``against``, ``orchestration`` and ``ends`` measured on this machine."""
+    pairs = report["against"]["found"]["real"]["pairs"]
+    orchestrated = report["orchestration"]["found"]
+    ends = report["ends"]["found"]
+    longest = max(ends, key=int)
+    seconds = int(longest) * 60
+    row, many = ends[longest], orchestrated[max(orchestrated, key=int)]
+    head, tail = median(row["head_s"]), median(row["tail_s"])
+    tasks = row["task_s"]
+    # All cores worked on one chunk, so what encoding took is the CPU seconds spread over them.
+    encode = median(pair["pipeline"]["cpu_s"] for pair in pairs) / CPUS / (ENCODED_S + Costs.lead_s)
+    film = FILM_S / seconds
+    hop = median(orchestrated["12"]["hops_s"].values())
+    return Costs(
+        media_s=FILM_S,
+        source_mb=row["source_mb"] * film,
+        output_mb=row["output_mb"] * film,
+        renditions=len(tasks["segment"]),
+        encode_s=encode,
+        task_s=many["task_s"] + hop,
+        hop_s=hop,
+        launches_per_s=1 / many["a_chunk_s"],
+        prepare_s=max(0.0, head - sum(tasks["split"])),
+        split_s_per_mb=sum(tasks["split"]) / row["source_mb"],
+        # Each worker has one slot; here as many tasks as CPUs shared them.
+        segment_s_per_mb=sum(tasks["segment"]) / row["output_mb"] / SHARED,
+        publish_s=min(tail, sum(tasks["publish"])),
+        host_mb_per_s=400,
+    )
+
+
+def check(folder: Path, source: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """One and two real workers of one CPU each; two are foretold from what one was seen to cost."""
+    ours, chunk_s, preset = os.sched_getaffinity(0), 12, "h264_small"
+    runs = {}
+    for workers in (1, 2):
+        os.sched_setaffinity(0, set(sorted(ours)[:workers]))  # Airflow and its tasks inherit it
+        try:
+            with airflow(folder / f"workers-{workers}") as stack:
+                stack.set_slots(workers)
+                say(f"{workers} real workers")
+                runs[workers] = stack.run(f"w{workers}-{os.getpid()}", source.as_uri(), preset, chunk_s)
+                stack.forget(f"w{workers}-{os.getpid()}")
+        finally:
+            os.sched_setaffinity(0, ours)
+    one = runs[1]
+    encodes = one.of("transcode")
+    gaps = [after.start - before.end for before, after in pairwise(encodes)]
+    media_s = len(encodes) * chunk_s
+    lead = Costs.lead_s * (len(encodes) - 1)
+    costs = Costs(
+        media_s=media_s,
+        source_mb=0,
+        output_mb=0,
+        renditions=2,
+        encode_s=sum(task.end - task.start for task in encodes) / (media_s + lead),
+        task_s=median(gaps),
+        hop_s=0,
+        launches_per_s=10,
+        prepare_s=one.head,
+        split_s_per_mb=0,
+        segment_s_per_mb=0,
+        publish_s=one.published - max(task.end for task in encodes) + one.triggered,
+        host_mb_per_s=1e9,
+    )
+    return {
+        str(workers): {"real_s": run.published, "simulated_s": simulate(costs, workers, chunk_s).wall_s}
+        for workers, run in runs.items()
+    }
 
 
 def table(found: dict[str, Any]) -> list[str]:
     lines = [f"{'workers':>8}{'wall':>10}{'ideal':>10}{'ratio':>9}{'serial':>9}"]
-    for workers, row in found.items():
+    for workers, row in found["workers"].items():
         lines.append(
             f"{workers:>8}{row['wall_s']:>8.0f} s{row['ideal_s']:>8.0f} s"
             f"{row['ratio']:>8.2f}x{row['serial']:>9.1%}"
         )
+    lengths = ", ".join(f"{length} s {ratio:.2f}x" for length, ratio in found["lengths"].items())
+    lines.append(f"64 workers, by length of a chunk: {lengths}")
+    for workers, row in found["checks"].items():
+        lines.append(f"{workers} real: {row['real_s']:.1f} s, simulated {row['simulated_s']:.1f} s")
     return lines

@@ -110,6 +110,14 @@ class Stack:
             airflow_cpu_s=own,
         )
 
+    def set_slots(self, slots: int) -> None:
+        """Of the pool of encoding tasks."""
+        name = self.state["settings"]["VOD_TRANSCODE_POOL"]
+        answer = self._http.patch(
+            f"/api/v2/pools/{name}", params={"update_mask": "slots"}, json={"pool": name, "slots": slots}
+        )
+        answer.raise_for_status()
+
     def _tasks(self, run: str) -> Iterator[Task]:
         offset = 0
         while True:

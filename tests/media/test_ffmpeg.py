@@ -127,7 +127,7 @@ def test_cut_of_a_later_chunk_seeks_10_s_before_its_key_frame() -> None:
         "ffmpeg", "source", "chunk.nut", layout=LAYOUT, chunk=TIMELINE.chunks[1], timeline=TIMELINE
     )
     assert argv == [
-        *START, "-fflags", "+genpts", *MEDIA_ONLY, "-noautorotate", *FILE_ONLY,
+        *START, "-progress", "pipe:1", "-fflags", "+genpts", *MEDIA_ONLY, "-noautorotate", *FILE_ONLY,
         "-seek_timestamp", "1", "-ss", "7.400000", "-i", "source",
         "-map", "0:2", "-f", "nut", "-avoid_negative_ts", "disabled",
         "-bsf:v", rf"{SHIFTED},noise=amount=0:drop=lt(pts\,325440000)",
@@ -141,7 +141,8 @@ def test_cut_of_the_first_chunk_does_not_seek_and_ends_behind_its_last_frame() -
         "ffmpeg", "source", "chunk.nut", layout=LAYOUT, chunk=TIMELINE.chunks[0], timeline=TIMELINE
     )
     assert argv == [
-        *START, "-fflags", "+genpts", *MEDIA_ONLY, "-noautorotate", *FILE_ONLY, "-i", "source",
+        *START, "-progress", "pipe:1", "-fflags", "+genpts", *MEDIA_ONLY, "-noautorotate", *FILE_ONLY,
+        "-i", "source",
         "-map", "0:2", "-f", "nut", "-avoid_negative_ts", "disabled",
         "-bsf:v", rf"{SHIFTED},noise=amount=0:drop=lt(pts\,324000000)",
         "-codec", "copy", "-to", "19.419011", "chunk.nut",
