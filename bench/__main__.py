@@ -83,11 +83,9 @@ def run(
         found = ends.measure(folder, options.repeat, tuple(options.minutes), options.preset, say)
         return found, ends.table(found)
     if part == "ends_s3":
-        with ends.s3_server() as settings:
-            minutes = tuple(
-                length for length in options.minutes if length <= 20
-            )  # the server holds all of it
-            found = ends.measure(folder, options.repeat, minutes, options.preset, say, **settings)
+        minutes = tuple(length for length in options.minutes if length <= 20)  # the server holds it all
+        with ends.s3_server() as (bucket, settings):
+            found = ends.measure(folder, options.repeat, minutes, options.preset, say, bucket, **settings)
         return found, ends.table(found)
     if part == "chunks":
         source = media.real(folder, options.seconds)

@@ -85,7 +85,9 @@ class RecordingRunner:
             messages = self._inner.run(argv, folder=folder, on_line=both, position=position, limit_s=limit_s)
             recording.mkdir(parents=True, exist_ok=True)
             if _own(folder):
-                for path in set(folder.iterdir()) - there:
+                made = set(folder.iterdir()) - there
+                # Commands that run beside others name what they write.
+                for path in {path for path in made if path.name in argv} or made:
                     shutil.copyfile(path, recording / path.name)
             said.write_text(json.dumps({"lines": lines, "messages": messages}))
             return messages
@@ -104,13 +106,16 @@ def _key(argv: Sequence[str], folder: Path, encodes: bool) -> str:
     words = [Path(argv[0]).name, *argv[1:]]
     if encodes:
         words = [_POSITION.sub("", _STILLS.sub(_count, word)) for word in words]
-    else:  # the files that are there already are what it reads
-        words += (
-            [f"{path.name} {path.stat().st_size}" for path in sorted(folder.iterdir())]
-            if _own(folder)
-            else []
-        )
+    elif _own(folder):
+        inputs = [path for path in folder.iterdir() if any(path.name in word for word in argv)]
+        words += [f"{path.name} {_beginning(path)}" for path in sorted(inputs)]
     return hashlib.sha256("\0".join(words).encode()).hexdigest()[:24]
+
+
+def _beginning(path: Path) -> str:
+    """Size and hash of the first bytes: chunks are told apart by when they begin."""
+    with path.open("rb") as file:
+        return f"{path.stat().st_size} {hashlib.sha256(file.read(65536)).hexdigest()}"
 
 
 def _own(folder: Path) -> bool:
