@@ -100,9 +100,10 @@ LANDSCAPE = {
 }
 
 
-@pytest.mark.parametrize("name", ["h264", "h264_ts", "h264_nvenc", "hevc", "av1", "h264_hevc"])
-def test_each_codec_has_two_bitrates_even_of_a_small_source(name: str) -> None:
-    made = plan_renditions(a_source(640, 272, bitrate_bps=500_000), load_preset(name))
+@pytest.mark.parametrize("size", [(640, 272), (320, 180), (272, 640)])
+@pytest.mark.parametrize("name", ["h264", "h264_small", "h264_ts", "h264_nvenc", "hevc", "av1", "h264_hevc"])
+def test_each_codec_has_two_bitrates_even_of_a_small_source(name: str, size: tuple[int, int]) -> None:
+    made = plan_renditions(a_source(*size, bitrate_bps=500_000), load_preset(name))
     codecs = [rendition.codec for rendition in made]
     assert all(codecs.count(codec) >= 2 for codec in codecs)  # Apple 9.9
     assert [r.width * r.height for r in made] == sorted(r.width * r.height for r in made)
@@ -151,7 +152,9 @@ def test_a_low_bitrate_makes_no_high_rung() -> None:
             {"234p": (416, 234), "360p": (640, 360), "432p": (768, 432)},
             id="odd",
         ),
-        pytest.param(a_source(64, 36), {"234p": (64, 36)}, id="smaller-than-every-rung"),
+        # No quarter larger than the one rung that it fills. It is made: there must be two bitrates.
+        pytest.param(a_source(420, 236), {"234p": (416, 234), "360p": (420, 236)}, id="fills-one-rung"),
+        pytest.param(a_source(64, 36), {"234p": (64, 36), "360p": (64, 36)}, id="smaller-than-every-rung"),
         # Shown as 1024x576: 416 -> 234, 640 -> 360, 768 -> 432, 960 -> 540. 1024x576 is 1.14 times 960x540.
         pytest.param(
             a_source(720, 576, sample_aspect=Fraction(64, 45), bitrate_bps=1_000_000),
