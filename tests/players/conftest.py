@@ -222,13 +222,13 @@ def steady(watch: Callable[..., Session], request: pytest.FixtureRequest) -> Cal
     """Does something in a player that must never wait: ``steady(act, "hls.js", url)``.
 
     On a busy machine the browser's decoder may be late, wherever that happens to be. What is wrong with the
-    media makes a player wait each time: so it may try three times. ``PLAYERS_REPORT`` names a file for where
-    it waited in each try.
+    media makes a player wait each time: so it may try twice. ``PLAYERS_REPORT`` names a file for where it
+    waited in each try.
     """
 
     def steady(act: Callable[[Session], None], player: str, url: str, **options: Any) -> Session:
         tries = []
-        for _ in range(3):
+        for _ in range(2):
             session = watch(player, url, **options)
             act(session)
             tries.append(session.waits())
