@@ -29,10 +29,10 @@ def encoded(stores: Path) -> dict[str, int]:
 
 
 def first_run_fails(run_dag, stores: Path, clip: Path) -> Run:
-    """The third of four chunks cannot be encoded: frames 300 to 450, with a lead-in of 100."""
+    """The third of four chunks cannot be encoded: frames 300 to 450, with a lead-in of 150."""
     broken = stores / "ffmpeg"
     broken.write_text(
-        f'#!/bin/sh\ncase "$*" in *setpts=PTS-200*) echo "no more" >&2; exit 7;; esac\nexec {FFMPEG} "$@"\n'
+        f'#!/bin/sh\ncase "$*" in *setpts=PTS-150*) echo "no more" >&2; exit 7;; esac\nexec {FFMPEG} "$@"\n'
     )
     broken.chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:

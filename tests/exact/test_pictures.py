@@ -37,7 +37,7 @@ def test_rotation(publish: Publisher, turned: int, size: tuple[int, int]) -> Non
         pytest.param((96, 72), "4/3", [(64, 36), (128, 72)], id="anamorphic-wide"),
         pytest.param((128, 48), "2/3", [(64, 36), (128, 72)], id="anamorphic-tall"),
         pytest.param((853, 479), None, [(64, 36), (128, 72), (852, 478)], id="odd"),
-        pytest.param((64, 36), None, [(64, 36)], id="tiny"),
+        pytest.param((64, 36), None, [(64, 36), (64, 36)], id="tiny"),  # at two bitrates
         pytest.param((512, 128), None, [(64, 16), (128, 32), (512, 128)], id="ultrawide"),
     ],
 )

@@ -100,9 +100,10 @@ LANDSCAPE = {
 }
 
 
-@pytest.mark.parametrize("name", ["h264", "h264_ts", "h264_nvenc", "hevc", "av1", "h264_hevc"])
-def test_each_codec_has_two_bitrates_even_of_a_small_source(name: str) -> None:
-    made = plan_renditions(a_source(640, 272, bitrate_bps=500_000), load_preset(name))
+@pytest.mark.parametrize("size", [(640, 272), (320, 180), (272, 640)])
+@pytest.mark.parametrize("name", ["h264", "h264_small", "h264_ts", "h264_nvenc", "hevc", "av1", "h264_hevc"])
+def test_each_codec_has_two_bitrates_even_of_a_small_source(name: str, size: tuple[int, int]) -> None:
+    made = plan_renditions(a_source(*size, bitrate_bps=500_000), load_preset(name))
     codecs = [rendition.codec for rendition in made]
     assert all(codecs.count(codec) >= 2 for codec in codecs)  # Apple 9.9
     assert [r.width * r.height for r in made] == sorted(r.width * r.height for r in made)
@@ -151,7 +152,9 @@ def test_a_low_bitrate_makes_no_high_rung() -> None:
             {"234p": (416, 234), "360p": (640, 360), "432p": (768, 432)},
             id="odd",
         ),
-        pytest.param(a_source(64, 36), {"234p": (64, 36)}, id="smaller-than-every-rung"),
+        # No quarter larger than the one rung that it fills. It is made: there must be two bitrates.
+        pytest.param(a_source(420, 236), {"234p": (416, 234), "360p": (420, 236)}, id="fills-one-rung"),
+        pytest.param(a_source(64, 36), {"234p": (64, 36), "360p": (64, 36)}, id="smaller-than-every-rung"),
         # Shown as 1024x576: 416 -> 234, 640 -> 360, 768 -> 432, 960 -> 540. 1024x576 is 1.14 times 960x540.
         pytest.param(
             a_source(720, 576, sample_aspect=Fraction(64, 45), bitrate_bps=1_000_000),
@@ -332,12 +335,17 @@ def facts(timeline: Any) -> list[tuple[int, int, int, int | None]]:
 
 
 def test_timeline_of_a_constant_rate() -> None:
-    pts = list(range(5000, 8000, 100))  # 30 frames
+    pts = list(range(5000, 10000, 100))  # 50 frames
     timeline = a_timeline(short_plan(), pts, [5000, 5700, 6400, 7000], 100)
-    assert (timeline.origin_pts, timeline.frames) == (5000, 30)
-    # GOPs are 10 frames: a lead-in of two, a lead-out of one.
-    assert facts(timeline) == [(0, 10, 5000, 7000), (10, 20, 5000, None), (20, 30, 5000, None)]
-    assert [(c.lead_in, c.lead_out) for c in timeline.chunks] == [(0, 10), (10, 10), (20, 0)]
+    assert (timeline.origin_pts, timeline.frames) == (5000, 50)
+    # GOPs are 10 frames: a lead-in of three, a lead-out of one.
+    assert facts(timeline) == [
+        (0, 10, 5000, 7000), (10, 20, 5000, 8000), (20, 30, 5000, 9000), (30, 40, 5000, None),
+        (40, 50, 5700, None),
+    ]  # fmt: skip
+    assert [(c.lead_in, c.lead_out) for c in timeline.chunks] == [
+        (0, 10), (10, 10), (20, 10), (30, 10), (30, 0),
+    ]  # fmt: skip
 
 
 def test_timeline_with_rounded_timestamps() -> None:
@@ -357,16 +365,16 @@ def test_timeline_of_a_variable_rate() -> None:
 
 
 def test_key_frame_that_rounds_onto_a_chunks_first_frame_serves_it() -> None:
-    pts = [*range(0, 1000, 100), 960, *range(1060, 4000, 100)]
+    pts = [*range(0, 1000, 100), 960, *range(1060, 5000, 100)]
     timeline = a_timeline(short_plan(), pts, [0, 960], 100)
-    assert [key for _, _, key, _ in facts(timeline)] == [0, 0, 0, 960]
+    assert [key for _, _, key, _ in facts(timeline)] == [0, 0, 0, 0, 960]
 
 
 def test_deinterlacing_needs_the_picture_before() -> None:
-    # 20 fields a second; the lead-in of the fourth chunk begins with the frame of 1000 ms.
-    pts = list(range(0, 4000, 100))
+    # 20 fields a second; the lead-in of the fifth chunk begins with the frame of 1000 ms.
+    pts = list(range(0, 5000, 100))
     timeline = a_timeline(short_plan(interlaced=True), pts, [0, 500, 1000], 100)
-    assert [chunk.key_pts for chunk in timeline.chunks] == [0, 0, 0, 500]
+    assert [chunk.key_pts for chunk in timeline.chunks] == [0, 0, 0, 0, 500]
 
 
 def test_hidden_frames_before_the_first_shown_one() -> None:

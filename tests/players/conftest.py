@@ -6,6 +6,7 @@ installs playwright.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -217,20 +218,26 @@ def watch(new_session: Callable[[], Session], site: str) -> Callable[..., Sessio
 
 
 @pytest.fixture
-def steady(watch: Callable[..., Session]) -> Callable[..., Session]:
+def steady(watch: Callable[..., Session], request: pytest.FixtureRequest) -> Callable[..., Session]:
     """Does something in a player that must never wait: ``steady(act, "hls.js", url)``.
 
     On a busy machine the browser's decoder may be late, wherever that happens to be. What is wrong with the
-    media makes a player wait each time: so it may try three times.
+    media makes a player wait each time: so it may try twice. ``PLAYERS_REPORT`` names a file for where it
+    waited in each try.
     """
 
     def steady(act: Callable[[Session], None], player: str, url: str, **options: Any) -> Session:
-        for _ in range(3):
+        tries = []
+        for _ in range(2):
             session = watch(player, url, **options)
             act(session)
-            if not session.waits():
+            tries.append(session.waits())
+            if not tries[-1]:
                 break
             session.pause()
+        if report := os.environ.get("PLAYERS_REPORT"):
+            with open(report, "a", encoding="utf-8") as file:
+                print(json.dumps({"test": request.node.name, "tries": tries}), file=file)
         return session
 
     return steady

@@ -110,6 +110,7 @@ def test_plays_with_the_key(
     for frame in (60, 25, FRAMES - 1):
         session.seek(frame)
         assert session.number_on_screen(tmp_path) == frame
+    session.screenshot()
     assert served.asked
 
 

@@ -32,16 +32,19 @@ function play(hls) {
       });
     }
   });
+  // Tracks are known before hls.js has chosen one of them; and subtitles can be chosen in the video's own menu too.
   hls.once(Hls.Events.AUDIO_TRACKS_UPDATED, (_, {audioTracks}) => {
-    menu('Sound', audioTracks.map((track, id) => [id, track.name]), Math.max(0, hls.audioTrack),
+    const sound = menu('Sound', audioTracks.map((track, id) => [id, track.name]), Math.max(0, hls.audioTrack),
       id => { hls.audioTrack = id; });
+    if (sound) hls.on(Hls.Events.AUDIO_TRACK_SWITCHING, () => { sound.value = hls.audioTrack; });
   });
   hls.once(Hls.Events.SUBTITLE_TRACKS_UPDATED, (_, {subtitleTracks}) => {
     const tracks = subtitleTracks.map((track, id) => [id, track.name]);
-    menu('Subtitles', [[-1, 'off'], ...tracks], hls.subtitleTrack, id => {
+    const subtitles = menu('Subtitles', [[-1, 'off'], ...tracks], hls.subtitleTrack, id => {
       hls.subtitleDisplay = id >= 0;
       hls.subtitleTrack = id;
     });
+    if (subtitles) hls.on(Hls.Events.SUBTITLE_TRACK_SWITCH, () => { subtitles.value = hls.subtitleTrack; });
   });
   hls.loadSource(video.dataset.playlist);
   hls.attachMedia(video);

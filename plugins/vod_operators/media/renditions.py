@@ -16,6 +16,9 @@ SOURCE_SIZE_GAIN = Fraction(5, 4)
 NEARLY_FULL = Fraction(51, 50)
 """A source this close below a rung's box (1904x1072, say) counts as filling it."""
 
+LEAST_BITRATES = 2
+"""Of each codec, as far as the ladder has rungs for them. Apple HLS authoring 9.9."""
+
 SURROUND = 6
 """Channels of 5.1."""
 
@@ -83,8 +86,8 @@ def plan_renditions(source: Source, preset: Preset) -> tuple[Rendition, ...]:
 def _climb(ladder: Ladder, source: Source, video: VideoStream) -> list[Rendition]:
     """The rungs that the source can fill.
 
-    If the source is smaller than every rung, or clearly larger than the largest one it fills, the
-    next rung is made at the source's own size.
+    If the source is clearly larger than the largest rung it fills, the next one is made at the source's own
+    size. If it fills fewer than two, so many of the next are that there are two bitrates.
 
     :raises InvalidInputError: all of it is smaller than the encoder can do.
     """
@@ -92,13 +95,12 @@ def _climb(ladder: Ladder, source: Source, video: VideoStream) -> list[Rendition
     filled = [rung for rung in wanted if _scale(video, rung) <= NEARLY_FULL]
     larger = [rung for rung in wanted if _scale(video, rung) > NEARLY_FULL]
     made = [_rendition(video, ladder, rung) for rung in filled]
-    if larger:
-        own_size = _rendition(video, ladder, larger[0])
-        if (
-            not made
-            or own_size.width * own_size.height >= SOURCE_SIZE_GAIN * made[-1].width * made[-1].height
-        ):
-            made.append(own_size)
+    for rung in larger:
+        own_size = _rendition(video, ladder, rung)
+        pixels = own_size.width * own_size.height
+        if len(made) >= LEAST_BITRATES and pixels < SOURCE_SIZE_GAIN * made[-1].width * made[-1].height:
+            break
+        made.append(own_size)
     least = ENCODERS[ladder.encoder].min_side
     large_enough = [rendition for rendition in made if min(rendition.width, rendition.height) >= least]
     if not large_enough:

@@ -27,7 +27,8 @@ from vod_operators.storage.checkpoint import Marker
 from vod_operators.storage.keys import claim_key
 
 WISHED = {"7.bitrates"}
-"""Rules that what was asked for may break: a source may be too small for two renditions."""
+"""Rules that what was asked for may break: a preset of one's own may have one rung, and pictures without
+content, which no cap touches, have one bitrate at two rungs of the same quality."""
 
 
 class VodPublishOperator(VodBaseOperator):
