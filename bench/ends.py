@@ -37,6 +37,8 @@ def measure(
     :param bucket: of S3, where both stores are; without it they are local folders.
     """
     found: dict[str, Any] = {}
+    if bucket is None:
+        shutil.rmtree(folder / "ready-made", ignore_errors=True)  # of other code, perhaps
     settings = {"BENCH_RUNNER": "encodes", "BENCH_RECORDINGS": str(folder / "ready-made")} | settings
     with airflow(folder / "ends", **settings) as stack:
         for length in minutes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -52,6 +53,7 @@ def measure(folder: Path, repeat: int, counts: tuple[int, ...], say: Callable[[s
     presets.mkdir(parents=True, exist_ok=True)
     (presets / "bench.json").write_text(json.dumps(PRESET))
     found: dict[str, Any] = {}
+    shutil.rmtree(folder / "orchestration" / "recordings", ignore_errors=True)  # of other code, perhaps
     numbers = count(1)
     # No encode takes anything, so as many at once as Airflow runs at all.
     settings = {"BENCH_RUNNER": "all", "VOD_PRESETS_DIR": str(presets), "VOD_TRANSCODE_POOL": "default_pool"}
