@@ -187,7 +187,8 @@ def start_all() -> dict[str, Any]:
             started,
         )
         api.log_in()
-        api.ensure_pool(env["VOD_TRANSCODE_POOL"], max(1, cpus() // 2))
+        # Two at least: what one leaves of the CPUs (at its ends, or with few renditions) the other takes.
+        api.ensure_pool(env["VOD_TRANSCODE_POOL"], max(2, cpus() // 2))
         # After the others, which it would only slow down: nobody reads logs yet.
         logs = [sys.executable, "-m", "uvicorn", "--factory", "airflow.utils.serve_logs.log_server:get_app"]
         launch("log-server", [*logs, "--log-level", "warning", *here, str(ports["the log server"])])
