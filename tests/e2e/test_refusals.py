@@ -151,7 +151,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_good_source_is_not_refused(stores: Path, clip: Path) -> None:
-    assert [r["rendition"] for r in prepare(clip)["renditions"]] == ["360p"]
+    assert [r["rendition"] for r in prepare(clip)["renditions"]] == ["360p", "540p"]
 
 
 def test_sound_without_a_picture_is_not_refused(stores: Path) -> None:
