@@ -34,7 +34,7 @@ class Costs:
     renditions: int
     encode_s: float
     """What one worker takes to encode a second of media."""
-    lead_s: float = 5.2
+    lead_s: float = 7.2
     """Media that a chunk encodes beside its own."""
     task_s: float
     """What a task takes beside its work, and until the next one begins in its slot."""
