@@ -7,13 +7,15 @@ import struct
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from vod_operators.errors import VerificationError
-from vod_operators.media.ffmpeg import FRAGMENTED
+from vod_operators.media.ffmpeg import FRAGMENTED, package
 from vod_operators.media.isobmff import Part, first_sample, join, read_fragments, starts_with_idr
+from vod_operators.media.pieces import lasting, renumbered
 from vod_operators.runners.tools import Tools
 
 TOOLS = Tools()
@@ -238,3 +240,39 @@ def test_impossible_sizes_are_refused() -> None:
     assert "impossible size of 0" in refused(a_part(struct.pack(">I4s", 0, b"mdat"), 0, 1))
     huge = struct.pack(">I4sQ", 1, b"moov", 1 << 40)
     assert f"box b'moov' of {(1 << 40) - 16} bytes" in refused(a_part(huge, 0, 1))
+
+
+# --- in segments, chunk by chunk ------------------------------------------------------------
+
+
+def segments(folder: Path, *joined: Part) -> dict[str, bytes]:
+    """What the packager makes of a track: segments of 10 frames."""
+    folder.mkdir()
+    (folder / "track.mp4").write_bytes(b"".join(join(joined)))
+    gop = Fraction(10, 25)
+    argv = package(TOOLS.packager, "track.mp4", kind="video", segment=gop, fragment=gop)
+    subprocess.run(argv, cwd=folder, check=True)
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "track.mp4"}
+
+
+def without_times(init: bytes) -> bytes:
+    """The same however late it was written: ``mvhd``, ``tkhd`` and ``mdhd`` tell when they were made."""
+    data = bytearray(init)
+    for box in (b"mvhd", b"tkhd", b"mdhd"):
+        at = init.index(box) + 8
+        data[at : at + (16 if init[at - 4] else 8)] = bytes(16 if init[at - 4] else 8)
+    return bytes(data)
+
+
+def test_chunks_make_the_segments_of_the_whole_track(tmp_path: Path, chunks: list[bytes]) -> None:
+    whole = segments(tmp_path / "whole", *parts(chunks))
+    made, number = {}, 1
+    for n, part in enumerate(parts(chunks)):
+        pieces = segments(tmp_path / str(n), part)
+        for name in sorted(pieces.keys() - {"init.mp4"}):
+            data, after = renumbered(pieces[name], number)
+            assert after == number + 1
+            made[f"seg-{number:05d}.m4s"], number = data, after
+        made.setdefault("init.mp4", lasting(pieces["init.mp4"], Fraction(75, 25)))
+    assert without_times(made.pop("init.mp4")) == without_times(whole.pop("init.mp4"))
+    assert made == whole and len(made) == 8
