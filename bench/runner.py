@@ -21,7 +21,8 @@ from vod_operators.runners.base import Line, Position, Runner
 
 ENCODERS = ("libx264", "libx265", "libsvtav1", "aac")
 
-_POSITION = re.compile(r"start_time=[0-9.]+|lt\(t\\*,[0-9.]+\)|setpts=PTS-\d+|duration=\d+/\d+")
+_POSITION = re.compile(r"start_time=[0-9.]+|lt\(t\\*,[0-9.]+\)|duration=\d+/\d+")
+_RANGE = re.compile(r"trim=end_pts=(\d+)(.*?)setpts=PTS-(\d+)")
 _STILLS = re.compile(r"between\(n\+(\d+)\\*,(\d+)\\*,(\d+)\)\*not\(mod\(n\+\d+\\*,(\d+)\)\)")
 
 
@@ -105,7 +106,7 @@ def _key(argv: Sequence[str], folder: Path, encodes: bool) -> str:
     """Names the recording of a command. Chunks that encode equally many frames share one."""
     words = [Path(argv[0]).name, *argv[1:]]
     if encodes:
-        words = [_POSITION.sub("", _STILLS.sub(_count, word)) for word in words]
+        words = [_POSITION.sub("", _RANGE.sub(_length, _STILLS.sub(_count, word))) for word in words]
     elif _own(folder):
         inputs = [path for path in folder.iterdir() if any(path.name in word for word in argv)]
         words += [f"{path.name} {_beginning(path)}" for path in sorted(inputs)]
@@ -121,6 +122,11 @@ def _beginning(path: Path) -> str:
 def _own(folder: Path) -> bool:
     """Whether it is a task's scratch folder: an encoder is tried in none."""
     return folder != Path("/")
+
+
+def _length(match: re.Match[str]) -> str:
+    end, between, begin = match.groups()
+    return f"{int(end) - int(begin)} frames{between}"
 
 
 def _count(match: re.Match[str]) -> str:
