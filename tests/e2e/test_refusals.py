@@ -99,6 +99,10 @@ def test_a_bad_video_id(run_dag, stores: Path, video_id: str) -> None:
         ("chunk_seconds", 0),
         ("chunk_seconds", "6"),
         ("callback_url", "not a url"),
+        ("subtitles", [{"uri": "/no/scheme.srt", "language": "en"}]),
+        ("subtitles", [{"uri": "file:///a.srt", "language": "en", "sdh": True}]),
+        ("subtitles", [{"uri": "file:///a.srt", "language": "en_US"}]),
+        ("subtitles", [{"uri": "file:///a.srt"}]),
     ],
 )
 def test_a_bad_param_is_refused_before_the_run(run_dag, stores: Path, field: str, value: object) -> None:

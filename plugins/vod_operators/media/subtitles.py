@@ -58,15 +58,8 @@ _FILES = TypeAdapter(Annotated[list[SubtitleFile], Field(max_length=MAX_FILES)])
 
 
 def files_schema() -> dict[str, object]:
-    """JSON schema of the request's ``subtitles``.
-
-    Only which fields there are: Airflow checks the schema itself with every task, and ``parse_request`` names
-    the field that has a bad value.
-    """
-    fields = SubtitleFile.model_fields
-    required = [name for name, field in fields.items() if field.is_required()]
-    item = {"type": "object", "propertyNames": {"enum": [*fields]}, "required": required}
-    return {"maxItems": MAX_FILES, "items": item}
+    """JSON schema of the request's ``subtitles``."""
+    return {"maxItems": MAX_FILES, "items": SubtitleFile.model_json_schema()}
 
 
 def parse_request(text: str) -> list[SubtitleFile]:
