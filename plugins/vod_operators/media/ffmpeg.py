@@ -139,8 +139,8 @@ def cut_video(
 
 
 def packets_written(lines: Sequence[str]) -> int:
-    """Video packets that a command wrote, of what ``-progress`` printed."""
-    return int(next(line for line in reversed(lines) if line.startswith("frame="))[6:])
+    """Video packets that a command wrote, of what ``-progress`` printed; 0 if it told of none."""
+    return int(next((line for line in reversed(lines) if line.startswith("frame=")), "frame=0")[6:])
 
 
 def cut_audio(tool: str, source: str, output: str, *, layout: Layout, track: str, timeline: Timeline) -> Argv:

@@ -284,8 +284,9 @@ class VodSplitOperator(VodBaseOperator):
                 for name, future in futures.items():
                     objects[name] = future.result()
                     self.renew_claim(context, job.plan.video_id)
-            except BaseException:
+            except BaseException:  # also a time limit, which must not wait for the cuts beside
                 pool.shutdown(wait=False, cancel_futures=True)
+                self.on_kill()
                 raise
         return objects
 
