@@ -15,7 +15,8 @@ import pytest
 from vod_operators.errors import VerificationError
 from vod_operators.media.ffmpeg import FRAGMENTED, package
 from vod_operators.media.isobmff import Part, first_sample, join, read_fragments, starts_with_idr
-from vod_operators.media.pieces import lasting, renumbered
+from vod_operators.media.pieces import Piece, lasting, renumbered, track_of
+from vod_operators.media.track import Segment
 from vod_operators.runners.tools import Tools
 
 TOOLS = Tools()
@@ -276,3 +277,23 @@ def test_chunks_make_the_segments_of_the_whole_track(tmp_path: Path, chunks: lis
         made.setdefault("init.mp4", lasting(pieces["init.mp4"], Fraction(75, 25)))
     assert without_times(made.pop("init.mp4")) == without_times(whole.pop("init.mp4"))
     assert made == whole and len(made) == 8
+
+
+def a_piece(**differs: object) -> Piece:
+    described = {"codecs": "avc1.64000a", "timescale": 12800, "init_bytes": 856, "width": 64, "height": 48}
+    segment = Segment(name="seg-00001.m4s", ticks=5120, samples=10, size_bytes=900)
+    whole = {"encoder_init": "a", "described": described, "segments": [segment], "digests": ["d"]}
+    return Piece.model_validate(whole | {"key_frames": [], "checked": [], "captions": []} | differs)
+
+
+def test_a_track_is_its_pieces_in_order() -> None:
+    later = Segment(name="seg-00002.m4s", ticks=2560, samples=5, size_bytes=400)
+    pieces = [a_piece(captions=["CC3"]), a_piece(segments=[later], captions=["CC1", "CC3"])]
+    track = track_of("540p", pieces, Fraction(25))
+    assert [segment.name for segment in track.segments] == ["seg-00001.m4s", "seg-00002.m4s"]
+    assert (track.ticks, track.captions) == (7680, ("CC1", "CC3"))
+
+
+def test_a_piece_with_other_codec_parameters_is_refused() -> None:
+    with pytest.raises(VerificationError, match="chunk 2/540p: its codec parameters differ from the first"):
+        track_of("540p", [a_piece(), a_piece(encoder_init="b")], Fraction(25))

@@ -69,7 +69,7 @@ def lasting(init: bytes, seconds: Fraction) -> bytes:
     return bytes(data)
 
 
-def track_of(name: str, pieces: Sequence[Piece], plan: Plan) -> Track:
+def track_of(name: str, pieces: Sequence[Piece], frame_rate: Fraction) -> Track:
     """The whole track.
 
     :raises VerificationError: a chunk was encoded with other parameters than the first one.
@@ -83,7 +83,7 @@ def track_of(name: str, pieces: Sequence[Piece], plan: Plan) -> Track:
     return Track(
         name=name,
         kind="video",
-        frame_rate=plan.frame_rate,
+        frame_rate=frame_rate,
         captions=tuple(sorted({channel for piece in pieces for channel in piece.captions})),
         segments=tuple(segment for piece in pieces for segment in piece.segments),
         key_frames=tuple(key for piece in pieces for key in piece.key_frames),

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from vod_operators.errors import VerificationError
 from vod_operators.media import captions, ffmpeg, measure
 from vod_operators.media.check.facts import SegmentFacts
 from vod_operators.media.check.load import measure_segment
@@ -29,11 +30,12 @@ def package(
     folder: Path,
     *,
     flags: str | None = None,
-) -> None:
-    """Cut the folder's ``track.mp4`` into segments beside it.
+) -> list[Path]:
+    """Cut the folder's ``track.mp4`` into segments beside it; returns them in order.
 
     :param rendition: None for sound.
     :param flags: file with more options.
+    :raises VerificationError: there are none.
     """
     argv = ffmpeg.package(
         tool,
@@ -45,6 +47,10 @@ def package(
         flags=flags,
     )
     runner.run(argv, folder=folder)
+    files = sorted(folder.glob("seg-*"))
+    if not files:
+        raise VerificationError(f"{rendition.name if rendition else 'sound'}: the packager wrote no segment")
+    return files
 
 
 def package_chunk(
@@ -62,8 +68,7 @@ def package_chunk(
             if number == 0:
                 digest.update(block)
             file.write(block)
-    package(runner, tool, plan, rendition, folder)
-    files = segment_files(folder)
+    files = package(runner, tool, plan, rendition, folder)
     number, digests = chunk.first // plan.gop_of(rendition) + 1, []
     for path in files:
         data, number = renumbered(path.read_bytes(), number)
@@ -92,11 +97,6 @@ def package_chunk(
             path.unlink()
 
     return piece, blocks()
-
-
-def segment_files(folder: Path) -> list[Path]:
-    """The segments that the packager wrote, in order."""
-    return sorted(folder.glob("seg-*"))
 
 
 def fragments_facts(

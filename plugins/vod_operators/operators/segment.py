@@ -27,7 +27,6 @@ from vod_operators.operators.packaged import (
     contents,
     fragments_facts,
     package,
-    segment_files,
 )
 from vod_operators.operators.stable import IMMUTABLE, PLAYLIST_TYPE
 from vod_operators.storage import checkpoint
@@ -62,11 +61,11 @@ class _Made:
 
 
 class VodSegmentHlsOperator(VodBaseOperator):
-    """Join one rendition's chunks (or take one sound track), cut it into segments in the version's folder,
-    measure them, write its playlists.
+    """Store one track's segments in the version's folder, and write its playlists.
 
-    The chunks are laid end to end on their way from the store, and counted frame by frame. Nothing here is
-    visible to players until ``VodPublishOperator`` points the stable playlist at it.
+    A rendition's segments are in its chunks already, and are laid out. A sound track, and renditions whose
+    segments are not made in chunks, are joined if need be, cut, and measured. Nothing here is visible to
+    players until ``VodPublishOperator`` points the stable playlist at it.
 
     :param plan: URI of ``plan.json``.
     :param track: one item of ``prepare``'s ``renditions`` or ``audio``.
@@ -169,7 +168,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
         :param keep: leave them in the folder instead.
         """
         pieces = [Piece.model_validate(item.piece) for item in made]
-        track = track_of(name, pieces, job.plan)
+        track = track_of(name, pieces, job.plan.frame_rate)
         waiting: deque[Future[tuple[str, Stored]]] = deque()
         stored: dict[str, Stored] = {}
         with ThreadPoolExecutor(UPLOADS) as pool:
@@ -214,12 +213,12 @@ class VodSegmentHlsOperator(VodBaseOperator):
             flags = FLAGS
             write_secret(folder / FLAGS, key.packager_flags(name))
         rendition = None if audio else plan.rendition(name)
-        package(self.runner, self.tools.packager, plan, rendition, folder, flags=flags)
+        files = package(self.runner, self.tools.packager, plan, rendition, folder, flags=flags)
         (folder / FLAGS).unlink(missing_ok=True)
         # In the packets as they go into the segments, because MPEG-TS tears them into pieces.
         channels = () if audio else captions.channels_of(folder / TRACK)
         (folder / TRACK).unlink()
-        return self._measure(job, name, audio, channels, folder)
+        return self._measure(job, name, audio, channels, files)
 
     def _key(self, job: Job) -> ContentKey | None:
         if job.key is None:
@@ -233,11 +232,13 @@ class VodSegmentHlsOperator(VodBaseOperator):
         return key
 
     def _measure(
-        self, job: Job, name: str, audio: AudioRendition | None, channels: tuple[str, ...], folder: Path
+        self,
+        job: Job,
+        name: str,
+        audio: AudioRendition | None,
+        channels: tuple[str, ...],
+        files: Sequence[Path],
     ) -> Track:
-        files = segment_files(folder)
-        if not files:
-            raise VerificationError(f"{name}: the packager wrote no segment")
         plan = job.plan
         if plan.preset.container == "fmp4":
             facts = fragments_facts(files, None if audio else plan.rendition(name).codec)

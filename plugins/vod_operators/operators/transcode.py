@@ -29,7 +29,7 @@ from vod_operators.storage.stores import blocks_of
 
 
 class VodTranscodeChunkOperator(VodBaseOperator):
-    """Decode one chunk once, scale it in a cascade, and encode every rendition of it.
+    """Decode one chunk once, scale it in a cascade, encode every rendition of it, and cut it into segments.
 
     Map it over what ``VodSplitOperator`` returns.
 
@@ -75,8 +75,9 @@ class VodTranscodeChunkOperator(VodBaseOperator):
             for name, file in outputs.items():
                 rendition = job.plan.rendition(name)
                 part = encoded_part(folder / file, f"{chunk.name}/{name}", job.plan, chunk, rendition)
-                blocks = join([part])
-                if made_in_chunks(job.plan):
+                if not made_in_chunks(job.plan):
+                    blocks = join([part])
+                else:
                     part = replace(part, decode_time=chunk.first * job.plan.frame_ticks)
                     piece, blocks = package_chunk(
                         self.runner, self.tools.packager, job.plan, chunk, rendition, part, folder
