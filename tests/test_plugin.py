@@ -21,6 +21,7 @@ checkout = sys.argv[1]
 sys.path[:] = [entry for entry in sys.path if not entry.startswith(checkout + "/plugins")]
 sys.path_importer_cache.clear()
 from airflow import plugins_manager
+preloaded = sorted(name for name in sys.modules if name.startswith("vod_operators.operators."))
 names = [plugin["name"] for plugin in plugins_manager.get_plugin_info()]
 from airflow.dag_processing.dagbag import DagBag
 bag = DagBag(sys.argv[2])
@@ -31,6 +32,7 @@ print(json.dumps({
     "dags": sorted(bag.dags),
     "dag_errors": bag.import_errors,
     "package": vod_operators.__file__,
+    "preloaded": preloaded,
 }))
 """
 
@@ -70,6 +72,15 @@ def test_as_a_plugins_folder(checkout: Path) -> None:
     assert found["plugin_errors"] == [] and found["dag_errors"] == {}
     assert found["dags"] == DAGS
     assert found["package"] == str(checkout / "plugins" / "vod_operators" / "__init__.py")
+
+
+def test_operators_are_there_before_tasks_are_forked(checkout: Path) -> None:
+    folders = {"AIRFLOW__CORE__PLUGINS_FOLDER": str(checkout / "plugins"), "PYTHONPATH": ""}
+    early = look(checkout, checkout / "dags", AIRFLOW__CORE__LAZY_LOAD_PLUGINS="False", **folders)
+    assert early["plugin_errors"] == [] and early["dag_errors"] == {}
+    steps = {"prepare", "split", "transcode", "audio", "text", "pictures", "segment", "publish", "release"}
+    assert {f"vod_operators.operators.{step}" for step in steps} <= set(early["preloaded"])
+    assert look(checkout, checkout / "dags", **folders)["preloaded"] == []
 
 
 def test_as_a_wheel(tmp_path: Path) -> None:

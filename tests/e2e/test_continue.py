@@ -86,6 +86,7 @@ def test_damaged_work_is_found_and_only_that_is_redone(
     if run.state == "failed":  # noticed where it is read, by one step or by two; the run is cleared
         damage_found = "clear the run, and only that is done again"
         assert any(damage_found in str(error) for error in run.errors.values())
+        assert all("clear the run" in str(error) for error in run.errors.values())
         run = run_dag(**asked)
 
     assert run.state == "success"
