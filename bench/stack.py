@@ -27,8 +27,6 @@ class Task:
     """One task instance that has ended; times in seconds since the epoch."""
 
     task_id: str
-    map_index: int
-    queued: float
     start: float
     end: float
 
@@ -39,10 +37,8 @@ class Run:
 
     triggered: float
     tasks: tuple[Task, ...]
-    commands: tuple[dict[str, Any], ...]
-    """Media commands, as the runner noted them."""
     steps: tuple[dict[str, Any], ...]
-    """What the tasks read and wrote, and their memory."""
+    """What the tasks and their media commands took: CPU, memory, bytes."""
     airflow_cpu_s: float
     """Of the components of Airflow and of all tasks' own processes, without media commands."""
 
@@ -87,7 +83,7 @@ class Stack:
 
         :raises RuntimeError: it failed.
         """
-        log = self.home / "commands.jsonl"
+        log = self.home / "steps.jsonl"
         log.unlink(missing_ok=True)
         before = self.airflow_cpu_s()
         conf = {"video_id": video_id, "source": source, "preset": preset, "chunk_seconds": chunk_seconds}
@@ -98,14 +94,11 @@ class Stack:
             time.sleep(1)
         if state != "success":
             raise RuntimeError(f"{video_id}: the run ended as {state}; the logs: {self.home / 'logs'}")
-        notes = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
-        commands = tuple(line for line in notes if "tool" in line)
-        steps = tuple(line for line in notes if "step" in line)
+        steps = tuple(json.loads(line) for line in log.read_text("utf-8").splitlines())
         own = self.airflow_cpu_s() - before - sum(step["tools_cpu_s"] for step in steps)
         return Run(
             triggered=triggered,
             tasks=tuple(self._tasks(run)),
-            commands=commands,
             steps=steps,
             airflow_cpu_s=own,
         )
@@ -126,11 +119,8 @@ class Stack:
             for instance in instances:
                 if instance["start_date"] is None:
                     continue
-                queued = instance["queued_when"] or instance["start_date"]
                 yield Task(
                     task_id=instance["task_id"],
-                    map_index=instance["map_index"],
-                    queued=_seconds(queued),
                     start=_seconds(instance["start_date"]),
                     end=_seconds(instance["end_date"]),
                 )
@@ -176,7 +166,7 @@ def airflow(home: Path, **settings: str) -> Iterator[Stack]:
     env = os.environ | {
         "VOD_HOME": str(home),
         "VOD_DAGS_DIR": str(ROOT / "bench" / "dags"),
-        "BENCH_LOG": str(home / "commands.jsonl"),
+        "BENCH_LOG": str(home / "steps.jsonl"),
         "BENCH_RECORDINGS": str(home / "recordings"),
         **settings,
     }

@@ -133,7 +133,7 @@ def environment(api_url: str, task_api_url: str, edge_url: str, log_port: int) -
         # A dependency costs about one idle loop of the scheduler; here nobody else needs the database.
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
         # A supervisor that sees its task's last socket close before the task's end waits for the next
-        # heartbeat: 5 s by default, after a third of all tasks.
+        # heartbeat: 5 s by default, after a quarter of all tasks.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(log_port),

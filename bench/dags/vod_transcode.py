@@ -1,4 +1,4 @@
-"""The airflow DAG as it is, but its media commands and steps are noted in ``BENCH_LOG``."""
+"""The airflow DAG as it is, with the bench's runner; what each step took is noted in ``BENCH_LOG``."""
 
 from __future__ import annotations
 
