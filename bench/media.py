@@ -174,9 +174,11 @@ def size_mb(folder: Path) -> float:
 
 def vmaf(playlist: Path, source: Path, *, every: int = 10) -> tuple[float, float]:
     """Mean and 5th percentile over each ``every``-th picture, scaled to the source's size."""
+    # Ours says what its colours are, the other two do not: without this ffmpeg would convert one of them.
+    same = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv"
     graph = (
-        f"[0:v]scale=1920:1080:flags=bicubic,format=yuv420p,setsar=1,settb=1/{RATE},setpts=N[a];"
-        f"[1:v]format=yuv420p,setsar=1,settb=1/{RATE},setpts=N[b];"
+        f"[0:v]{same},scale=1920:1080:flags=bicubic,format=yuv420p,setsar=1,settb=1/{RATE},setpts=N[a];"
+        f"[1:v]{same},format=yuv420p,setsar=1,settb=1/{RATE},setpts=N[b];"
         f"[a][b]libvmaf=n_threads={os.cpu_count()}:n_subsample={every}:log_fmt=json:log_path=/dev/stdout"
     )
     command = [

@@ -106,10 +106,8 @@ class Stack:
     def set_slots(self, slots: int) -> None:
         """Of the pool of encoding tasks."""
         name = self.state["settings"]["VOD_TRANSCODE_POOL"]
-        answer = self._http.patch(
-            f"/api/v2/pools/{name}", params={"update_mask": "slots"}, json={"pool": name, "slots": slots}
-        )
-        answer.raise_for_status()
+        whole = {"pool": name, "slots": slots, "include_deferred": False}
+        self._http.patch(f"/api/v2/pools/{name}", json=whole).raise_for_status()
 
     def _tasks(self, run: str) -> Iterator[Task]:
         offset = 0
