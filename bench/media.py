@@ -96,7 +96,7 @@ def plan_of(source: Path, preset: str) -> Plan:
         video_id="bench",
         source=probe.parse_probe(said.stdout, size_bytes=source.stat().st_size),
         preset=load_preset(preset, None),
-        chunk_seconds=60,
+        chunk_seconds=None,
         chunk_seconds_is_asked=False,
     )
 

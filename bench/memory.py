@@ -88,9 +88,11 @@ def measure(root: Path, minutes: int, say: Callable[[str], None]) -> dict[str, t
     found = run("prepare", "prepare.VodPrepareOperator", video_id="v", source=source.as_uri(), preset="bench")
     plan = found["plan"]
     for chunk in run("split", "split.VodSplitOperator", plan=plan, source=source.as_uri()):
-        run("transcode", "transcode.VodTranscodeChunkOperator", plan=plan, chunk=chunk)
+        run(
+            "transcode", "transcode.VodTranscodeChunkOperator", plan=plan, source=source.as_uri(), chunk=chunk
+        )
     for track in found["audio"]:
-        run("audio", "audio.VodEncodeAudioOperator", plan=plan, track=track)
+        run("audio", "audio.VodEncodeAudioOperator", plan=plan, source=source.as_uri(), track=track)
     run("pictures", "pictures.VodPicturesOperator", plan=plan)
     for track in found["renditions"] + found["audio"]:
         run("segment", "segment.VodSegmentHlsOperator", plan=plan, track=track)

@@ -65,7 +65,12 @@ PARAMS = {
         None,
         type=["null", "integer"],
         title="Chunk length (s)",
-        description=f"In whole segments. Empty: {SETTINGS.chunk_seconds} s, more for very long videos.",
+        description="In whole segments. Empty: "
+        + (
+            f"{SETTINGS.chunk_seconds} s, more for very long videos."
+            if SETTINGS.chunk_seconds
+            else "by the video."
+        ),
         minimum=1,
         maximum=3600,
     ),
@@ -110,12 +115,13 @@ def one_video(lane: Lane) -> None:
     sounds = tracks.override(task_id="sounds")(prepare.output["audio"])
     texts = tracks.override(task_id="texts")(prepare.output["texts"])
 
-    split = VodSplitOperator(task_id="split", plan=plan, source="{{ params.source }}")
+    source = "{{ params.source }}"
+    split = VodSplitOperator(task_id="split", plan=plan, source=source)
     transcode = VodTranscodeChunkOperator.partial(
-        task_id="transcode", plan=plan, map_index_template="{{ task.chunk.label }}", **encoding
+        task_id="transcode", plan=plan, source=source, map_index_template="{{ task.chunk.label }}", **encoding
     ).expand(chunk=split.output)
     audio = VodEncodeAudioOperator.partial(
-        task_id="audio", plan=plan, map_index_template="{{ task.track.label }}", **encoding
+        task_id="audio", plan=plan, source=source, map_index_template="{{ task.track.label }}", **encoding
     ).expand(track=sounds)
     segment = VodSegmentHlsOperator.partial(
         task_id="segment",

@@ -106,10 +106,14 @@ class Steps:
                 chunks = self._try(VodSplitOperator, task_id=step, plan=plan, source=self.source)
             elif step == "transcode":
                 for chunk in chunks:
-                    self._try(VodTranscodeChunkOperator, task_id=step, plan=plan, chunk=chunk)
+                    self._try(
+                        VodTranscodeChunkOperator, task_id=step, plan=plan, source=self.source, chunk=chunk
+                    )
             elif step == "audio":
                 for track in sounds:
-                    self._try(VodEncodeAudioOperator, task_id=step, plan=plan, track=track)
+                    self._try(
+                        VodEncodeAudioOperator, task_id=step, plan=plan, source=self.source, track=track
+                    )
             elif step == "text":
                 for track in prepared["texts"]:
                     self._try(VodSegmentTextOperator, task_id=step, plan=plan, track=track)

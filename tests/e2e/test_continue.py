@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tools import FFMPEG, Run, check_presentation, configure, generate, owner_of
+from vod_operators.operators.split import VodSplitOperator
 from vod_operators.settings import get_settings
 
 
@@ -67,8 +68,9 @@ def test_a_failed_chunk_costs_that_chunk(run_dag, stores: Path, clip: Path) -> N
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
 @pytest.mark.parametrize("what", ["work-*/chunk-00001/360p.mp4", "source-*/chunk-00002.nut"])
 def test_damaged_work_is_found_and_only_that_is_redone(
-    run_dag, stores: Path, clip: Path, what: str, damage: str
+    run_dag, stores: Path, clip: Path, what: str, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(VodSplitOperator, "_in_place", lambda *_: False)
     first_run_fails(run_dag, stores, clip)
     before = encoded(stores)
     (victim,) = (stores / "tmp" / "film").glob(what)
@@ -127,7 +129,10 @@ def test_presets_of_other_sample_rates_share_the_split(run_dag, stores: Path, cl
     assert video["renditions"][-1]["duration_s"] == pytest.approx(24, abs=2 * 1024 / 44_100)
 
 
-def test_damaged_and_lost_documents_are_made_anew(run_dag, stores: Path, clip: Path) -> None:
+def test_damaged_and_lost_documents_are_made_anew(
+    run_dag, stores: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(VodSplitOperator, "_in_place", lambda *_: False)
     first_run_fails(run_dag, stores, clip)
     before = encoded(stores)
     (source,) = (stores / "tmp" / "film").glob("source-*")

@@ -11,6 +11,7 @@ import pytest
 
 from faults.stage import Diary, check_published, media_digests, numbered_clip
 from steps import Steps
+from vod_operators.operators.split import VodSplitOperator
 
 CHUNKS = 3
 CLEARS = 2
@@ -136,7 +137,11 @@ class Finished:
 
 
 @pytest.fixture
-def finished(stage: Path, home: Path, configure_stage: Callable[..., None]) -> Finished:
+def finished(
+    stage: Path, home: Path, configure_stage: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> Finished:
+    # So that there is one more kind of object to be damaged.
+    monkeypatch.setattr(VodSplitOperator, "_in_place", lambda *_: False)
     diary = Diary(home / "tools")
     configure_stage(ffmpeg=str(diary.tool))
     return Finished(stage, diary)

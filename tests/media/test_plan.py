@@ -71,7 +71,9 @@ def a_sound(**facts: Any) -> AudioStream:
     )
 
 
-def a_plan(source: Source, chunk_seconds: int = 18, *, asked: bool = False, preset: Preset = FULL) -> Plan:
+def a_plan(
+    source: Source, chunk_seconds: int | None = 18, *, asked: bool = False, preset: Preset = FULL
+) -> Plan:
     return make_plan(
         video_id="v",
         source=source,
@@ -295,6 +297,28 @@ def test_a_long_film_gets_longer_chunks_unless_asked() -> None:
     assert a_plan(a_source(duration_ms=20_000_000)).chunk_frames == 600
     # 10 hours: 36 s at least, which is 6 segments.
     assert a_plan(a_source(duration_ms=36_000_000)).chunk_frames == 900
+
+
+@pytest.mark.parametrize(
+    ("seconds", "size", "rate", "expected"),
+    [
+        pytest.param(120, (1920, 1080), "25", 120, id="one-chunk"),
+        pytest.param(170, (1920, 1080), "25", 174, id="not-worth-a-join"),
+        pytest.param(200, (1920, 1080), "25", 102, id="two-alike"),
+        pytest.param(7200, (1920, 1080), "25", 120, id="film"),
+        pytest.param(7200, (640, 360), "50", 120, id="small-film"),
+        pytest.param(7200, (1920, 1080), "50", 72, id="many-pictures"),
+        pytest.param(7200, (3840, 2160), "25", 60, id="large-pictures"),
+        pytest.param(None, (1920, 1080), "25", 120, id="length-not-known"),
+    ],
+)
+def test_chunk_length_by_duration_and_pixel_rate(
+    seconds: int | None, size: tuple[int, int], rate: str, expected: int
+) -> None:
+    source = a_source(*size, rate=rate, duration_ms=seconds and 1000 * seconds)
+    plan = a_plan(source, None)
+    assert plan.seconds(plan.chunk_frames) == expected
+    assert a_plan(source, 18).seconds(a_plan(source, 18).chunk_frames) == 18
 
 
 # --- the grid -------------------------------------------------------------------------------

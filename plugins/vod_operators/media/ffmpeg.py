@@ -29,9 +29,10 @@ LOCAL_ONLY: Mapping[str, str] = {"protocol_whitelist": "file", "format_whitelist
 """Input options: a playlist disguised as a video reads no other file and calls no one."""
 
 
-SEEK_MARGIN_S = 10
+SEEK_MARGIN_S, INDEXED_MARGIN_S = 10, 2
 """How far before a key frame reading begins. Containers without an index of presentation times (MPEG-TS,
-FLV, AVI) are searched by decoding time or position, and land up to some frames late."""
+FLV, AVI) are searched by decoding time or position, and land up to some frames late; the others at worst by
+decoding time."""
 
 GUARD_S = 3600
 """Added to all timestamps of a cut file, because NUT has no negative ones (priming, trimmed starts)."""
@@ -121,9 +122,8 @@ def cut_video(
             limits["to"] = _decimal(end)
         else:  # before a clock's wrap; ffmpeg knows no end below 0, so the rest is read in vain
             drop += f"+gt(dts\\,{chunk.end_pts - shift})"
-    if (
-        begin := chunk.key_pts * timeline.time_base - SEEK_MARGIN_S
-    ) > timeline.origin_pts * timeline.time_base:
+    margin = INDEXED_MARGIN_S if layout.indexed else SEEK_MARGIN_S
+    if (begin := chunk.key_pts * timeline.time_base - margin) > timeline.origin_pts * timeline.time_base:
         # Nothing is sought near the start: some demuxers refuse a time before their first packet.
         seek = {"ss": _decimal(begin), "seek_timestamp": 1}
     media = ffmpeg.input(source, noautorotate=None, **seek, **_source_options(layout))

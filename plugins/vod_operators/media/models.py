@@ -272,6 +272,8 @@ class Layout(Model):
     """Subtitle tracks: index by track."""
     copied_texts: tuple[str, ...] = ()
     """Those that are WebVTT as they are."""
+    indexed: bool = False
+    """Whether the container knows where each time is."""
     derived_times: bool = True
     """Whether presentation times that the container does not tell (AVI, MPEG-PS) follow from those of
     decoding by way of the reordering; else they are those of decoding."""
@@ -292,6 +294,10 @@ class Chunk(Model):
     """Where its source packets begin: the last key frame at or before its lead-in (source ticks)."""
     end_pts: int | None
     """Where they end: the first source frame after its lead-out; None is the end of the source."""
+    packets: int = Field(0, ge=0)
+    """So many of them there must be at least."""
+    place: tuple[int, int] | None = None
+    """Bytes of the source's file in which they lie; None where only an index of all packets would tell."""
 
     @model_validator(mode="after")
     def _holds_a_frame(self) -> Chunk:
@@ -332,6 +338,8 @@ class Timeline(Model):
     chunks: tuple[Chunk, ...]
     sounds: dict[str, Sound]
     """By the source's track."""
+    in_place: bool = False
+    """Whether each task cuts what it encodes from the source itself; else the split has stored it."""
     repairs: tuple[str, ...] = ()
     """What had to be done before the source could be cut, in words."""
     text_shift_ms: int = 0

@@ -6,28 +6,92 @@ Builds ffprobe's commands and reads what they print; runs nothing.
 from __future__ import annotations
 
 import json
+import operator
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
+from itertools import islice
 
 from vod_operators.media.ffmpeg import DEMUXERS, Argv
-from vod_operators.media.models import Layout, Plan
+from vod_operators.media.models import Chunk, Layout, Plan
 from vod_operators.media.plan import SoundSpan
 from vod_operators.media.probe import CLOCKED_CONTAINERS
 
 
 def read_packets(tool: str, source: str, layout: Layout) -> Argv:
     """List every packet of a local file: one line each, in file order."""
+    options = ["-fflags", "+genpts"] if layout.derived_times else []
+    return _list(tool, source, "stream_index,pts,dts,duration,flags", options)
+
+
+def read_index(tool: str, source: str, *, stream: int | None = None) -> Argv:
+    """List every packet of an MP4, with its place in the file, by its index alone: the media may be missing.
+
+    :param stream: index of the only one that is listed.
+    """
+    # A parser would look into the packets, and what it sees in holes would change their flags.
+    options = ["-fflags", "+nofillin+noparse"]
+    if stream is not None:
+        options += ["-select_streams", str(stream)]
+    return _list(tool, source, "stream_index,pts,dts,duration,size,pos,flags", options)
+
+
+def _list(tool: str, source: str, entries: str, options: Sequence[str]) -> Argv:
     # fmt: off
     return [
         tool, "-hide_banner", "-loglevel", "error",
-        "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS,
-        *(["-fflags", "+genpts"] if layout.derived_times else []),
-        "-show_entries", "packet=stream_index,pts,dts,duration,flags", "-of", "compact=p=0:nk=0", source,
+        "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, *options,
+        "-show_entries", f"packet={entries}", "-of", "compact=p=0:nk=0", source,
     ]
     # fmt: on
+
+
+INDEXED_CONTAINERS = {"mp4", "matroska"}
+INDEXED_VIDEO = ("h264", "hevc", "av1", "vp9", "prores", "dnxhd", "mjpeg", "mpeg4", "mpeg2video")
+INDEXED_SOUND = ("aac", "alac", "ac3", "eac3", "pcm_")
+"""Beginnings of codecs' names: ffmpeg knows their packets by an MP4's index as it knows them by the media."""
+
+
+def has_index(plan: Plan) -> bool:
+    """Whether the source's packets can be listed by ``read_index``, if its MP4 is not fragmented."""
+    source = plan.source
+    return (
+        "mp4" in source.container.split(",")
+        and source.video is not None
+        and source.video.codec in INDEXED_VIDEO
+        and all(audio.stream.codec.startswith(INDEXED_SOUND) for audio in plan.audio)
+    )
+
+
+def ends_early(messages: Sequence[str], packets: PacketTimes) -> bool:
+    """Whether a file is shorter than its index says, by what ``read_index`` said and listed."""
+    return packets.corrupt > 0 or any("partial file" in line for line in messages)
+
+
+JOINED_BYTES = 1 << 18
+"""Places nearer than this are read as one: a request costs more than the bytes between."""
+
+
+def places(lines: Iterable[str]) -> list[tuple[int, int]]:
+    """Where the packets of a list lie: bytes ``[begin, end)``, ascending, those close to others joined."""
+    found: list[tuple[int, int]] = []
+    for begin, end in sorted(place for line in lines if (place := _place(_fields(line)))):
+        if found and begin <= found[-1][1] + JOINED_BYTES:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        else:
+            found.append((begin, end))
+    return found
+
+
+def _fields(line: str) -> dict[str, str]:
+    return dict(field.split("=", 1) for field in line.strip().split("|") if "=" in field)
+
+
+def _place(fields: Mapping[str, str]) -> tuple[int, int] | None:
+    begin, size = _ticks(fields.get("pos")), _ticks(fields.get("size"))
+    return None if begin is None or size is None else (begin, begin + size)
 
 
 CODECS_WITH_GRADUAL_KEYS = ("h264", "hevc")
@@ -67,6 +131,7 @@ def layout_of(plan: Plan) -> Layout:
         decoded_sounds={track: Fraction(1, streams[track].sample_rate) for track in decoded},
         texts={f"text-{n}": text.index for n, text in enumerate(plan.source.texts)},
         copied_texts=tuple(f"text-{n}" for n, text in enumerate(plan.source.texts) if text.codec == "webvtt"),
+        indexed=bool(INDEXED_CONTAINERS & set(plan.source.container.split(","))),
         # Where nothing is reordered ffmpeg would derive a time that is one frame late.
         derived_times=not (plan.source.container == "avi" and video and not video.reorders),
     )
@@ -151,6 +216,8 @@ class PacketTimes:
         self._shown: array[int] = array("q")
         self._hidden: array[int] = array("q")
         self._keys: array[int] = array("q")
+        # In file order: of each picture its times and where it begins and ends.
+        self._placed = [array("q") for _ in range(4)]
         self._last_pts, self.last_duration = -(1 << 62), 0
         self._last_dts: dict[int, int] = {}
         streams = [layout.video, *layout.sounds.values()]
@@ -170,7 +237,7 @@ class PacketTimes:
 
     def read_line(self, line: str) -> None:
         """Take in one line of the output of ``read_packets``."""
-        fields = dict(field.split("=", 1) for field in line.strip().split("|") if "=" in field)
+        fields = _fields(line)
         index = int(fields.get("stream_index", -1))
         if index != self._video and index not in self._sounds:
             return
@@ -185,6 +252,7 @@ class PacketTimes:
         duration = _ticks(fields.get("duration")) or 0
         if index == self._video:
             self._add_frame(pts, duration, flags)
+            self._add_place(pts, dts, _place(fields))
         else:
             track = self._sounds[index]
             first, last = self._heard.get(track, (pts, pts))
@@ -208,6 +276,38 @@ class PacketTimes:
         self._shown.append(pts)
         if pts > self._last_pts:
             self._last_pts, self.last_duration = pts, duration
+
+    def _add_place(self, pts: int, dts: int | None, place: tuple[int, int] | None) -> None:
+        if dts is not None and place is not None:
+            for values, value in zip(self._placed, (pts, dts, *place), strict=True):
+                values.append(value)
+
+    def needed(self, chunk: Chunk) -> int:
+        """How many packets that chunk must have at least."""
+        every, end = self.all_pts, chunk.end_pts
+        return (len(every) if end is None else bisect_right(every, end)) - bisect_left(every, chunk.key_pts)
+
+    def place(self, chunk: Chunk) -> tuple[int, int] | None:
+        """Bytes of an indexed file in which the packets of that chunk lie; None: the list does not tell."""
+        pts, dts, begins, ends = self._placed
+        if not self._is_placed:
+            return None
+        begin = bisect_left(dts, chunk.key_pts - self._most_ahead)
+        # Cutting ends by decoding time, a millisecond late.
+        late = 1 - (-1 // (1000 * self.video_time_base))
+        end = len(dts) if chunk.end_pts is None else bisect_right(dts, chunk.end_pts + late)
+        inside = [n for n in range(begin, end) if pts[n] >= chunk.key_pts]
+        return min(begins[n] for n in inside), max(ends[n] for n in inside)
+
+    @cached_property
+    def _is_placed(self) -> bool:
+        pts, dts, *_ = self._placed
+        return 0 < len(pts) == len(self.all_pts) and not any(map(operator.gt, dts, islice(dts, 1, None)))
+
+    @cached_property
+    def _most_ahead(self) -> int:
+        pts, dts, *_ = self._placed
+        return max(map(operator.sub, pts, dts), default=0)
 
     @property
     def sounds(self) -> dict[str, SoundSpan]:

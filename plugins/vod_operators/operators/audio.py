@@ -18,7 +18,9 @@ from vod_operators.media.loudness import Normalised
 from vod_operators.media.measure import AAC_FRAME, check_audio_length
 from vod_operators.media.models import AudioRendition, Timeline
 from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.cutting import cut_sound_in_place
 from vod_operators.operators.job import Job
+from vod_operators.runners.scratch import check_room
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
 
@@ -27,20 +29,23 @@ class VodEncodeAudioOperator(VodBaseOperator):
     """Encode one whole sound track as AAC, beside the chunks.
 
     :param plan: URI of ``plan.json``.
+    :param source: URI of the original: for sound that the split has not stored.
     :param track: one item of ``prepare``'s ``audio``: ``{"rendition": name, "label": ...}``.
     """
 
-    template_fields: Sequence[str] = ("plan", "track")
+    template_fields: Sequence[str] = ("plan", "source", "track")
 
-    def __init__(self, *, plan: str, track: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(self, *, plan: str, source: str, track: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.plan = plan
+        self.source = source
         self.track = track
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the marker's facts: ``{"rendition", "samples", "seconds", "loudness", "damage"}``.
 
         :raises VerificationError: the result is not as long as the source's sound.
+        :raises InvalidInputError: the source changed since the run began.
         """
         job = self.open_job(context, self.plan)
         timeline = self.load_timeline(job)
@@ -50,14 +55,10 @@ class VodEncodeAudioOperator(VodBaseOperator):
         if done is not None:
             self.log.info("%s is encoded already", audio.name)
             return done.facts
-        split = job.source_keys.marker("split")
-        source = checkpoint.require(self.temp, split, step="split")
         samples = timeline.audio_samples(audio, job.plan.frame_rate)
         begin, media_s = time.monotonic(), samples / audio.sample_rate
-        needed = self.fetched_bytes(source.objects[audio.track]) + media_s * audio.bitrate_bps / 8
-        with self.scratch(needed) as folder:
-            with checkpoint.relying_on(self.temp, split, step="split"):
-                checkpoint.obtain(self.temp, source.objects[audio.track], folder / "audio.nut")
+        with self.scratch(media_s * audio.bitrate_bps / 8) as folder:
+            self._obtain(job, audio, timeline, folder)
             found, encoded, normalised = self._encode(context, job, audio, timeline, folder)
             damage = in_words(f"sound {audio.title}", found)
             self.report_damage(damage)
@@ -72,6 +73,26 @@ class VodEncodeAudioOperator(VodBaseOperator):
             }
             marker = Marker(objects={audio.name: stored}, facts=facts)
             return checkpoint.save(self.temp, keys.marker(audio.name), marker).facts
+
+    def _obtain(self, job: Job, audio: AudioRendition, timeline: Timeline, folder: Path) -> None:
+        """The track's packets, as ``audio.nut``."""
+        if timeline.in_place:
+            cut_sound_in_place(
+                self.runner,
+                self.tools,
+                self.original(self.source, job),
+                "audio.nut",
+                plan=job.plan,
+                track=audio.track,
+                timeline=timeline,
+                folder=folder,
+            )
+            return
+        split = job.source_keys.marker("split")
+        stored = checkpoint.require(self.temp, split, step="split").objects[audio.track]
+        check_room(self.settings.work_dir, self.fetched_bytes(stored))
+        with checkpoint.relying_on(self.temp, split, step="split"):
+            checkpoint.obtain(self.temp, stored, folder / "audio.nut")
 
     def _encode(
         self, context: Context, job: Job, audio: AudioRendition, timeline: Timeline, folder: Path

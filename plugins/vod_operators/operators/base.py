@@ -18,6 +18,7 @@ from vod_operators.media import probe
 from vod_operators.media.models import Timeline
 from vod_operators.operators import telemetry
 from vod_operators.operators.job import Job
+from vod_operators.operators.source import Original
 from vod_operators.operators.webhook import Event, EventKind, deliver, event_id
 from vod_operators.runners.base import Runner, output
 from vod_operators.runners.containers import Container
@@ -234,6 +235,10 @@ class VodBaseOperator(BaseOperator):
         keys = job.source_keys
         with checkpoint.relying_on(self.temp, keys.marker("split"), step="split"):
             return checkpoint.read_document(self.temp, keys.timeline, Timeline)
+
+    def original(self, uri: str, job: Job) -> Original:
+        """The source, as it was when the run began."""
+        return Original(self.storage(uri), uri, job.source_version)
 
     def scratch(self, needed_bytes: float = 0) -> AbstractContextManager[Path]:
         """A folder of this worker's disk with room for so much, gone when the step ends."""

@@ -1,13 +1,22 @@
-"""Looking at a source without fetching all of it."""
+"""The original, as a tool in a task's scratch folder can open it: whole, or only what is needed of it."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
+from vod_operators.errors import InvalidInputError, VodError
 from vod_operators.media.probe import PROBE_BYTES
 from vod_operators.storage.base import ObjectInfo, Storage
+from vod_operators.storage.redact import redact
+from vod_operators.storage.stores import fetch
+
+HEAD_BYTES = 1 << 17
+"""Enough of an MP4 for a demuxer to know it, where its index is at hand."""
 
 TAIL_BYTES = 1 << 20
 """The end of a file tells its duration (MPEG-TS) or holds its index (Matroska, AVI, MXF)."""
@@ -16,6 +25,94 @@ MAX_INDEX_BYTES = 256 << 20
 """Of an MP4's ``moov``: about 20 MB for ten hours of video and sound."""
 
 MAX_BOXES = 1000
+
+HEADER_BYTES = 16
+"""Of a box with a large size."""
+
+
+class Original:
+    """One version of a source.
+
+    :param storage: that holds it.
+    :param version: what ``prepare`` found.
+    """
+
+    def __init__(self, storage: Storage, uri: str, version: str) -> None:
+        self._storage = storage
+        self._uri = uri
+        self._version = version
+
+    @property
+    def local(self) -> Path | None:
+        """Where it is on this host's disk, if it is."""
+        return self._storage.local_path(self._uri)
+
+    def find(self) -> ObjectInfo:
+        """Its facts.
+
+        :raises InvalidInputError: it is not, or no longer, that version.
+        """
+        found = self._storage.stat(self._uri)
+        if found is None or found.version != self._version:
+            raise InvalidInputError(
+                f"source: {redact(self._uri)} {'is gone' if found is None else 'has changed'} since the "
+                "run began; ask for the video again"
+            )
+        return found
+
+    def check(self) -> None:
+        """Where it is read in place. (What is fetched is of one version.)
+
+        :raises InvalidInputError: it has changed.
+        """
+        if self.local is not None:
+            self.find()
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Around work that reads it: if it changes meanwhile, that is the reason behind whatever a tool says.
+
+        :raises InvalidInputError: it did.
+        """
+        try:
+            yield
+        except VodError:
+            self.find()
+            raise  # it is what it was: try again
+        self.check()
+
+    def place(self, path: Path) -> None:
+        """Put all of it at ``path``: a link if it is on this host's disk, else a copy."""
+        found = self.find()
+        if self.local is not None:
+            path.symlink_to(self.local)
+            return
+        with self.unchanged():
+            fetch(self._storage, self._uri, path, size=found.size, version=found.version)
+
+    def place_index(self, path: Path) -> bool:
+        """Put at ``path`` a sparse file with the beginning and the index of an MP4 that has one.
+
+        Returns whether it has; if not, there is no file.
+        """
+        found = self.find()
+        with self.unchanged():
+            index = _mp4_index(self._storage, found)
+            if index is None:
+                return False
+            path.touch()
+            _fill(path, self._storage, found, [(0, HEAD_BYTES), *index.headers, index.moov])
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            whole = content.find(b"mvex", *index.moov) < 0  # else more packets lie in fragments
+        if not whole:
+            path.unlink()
+        return whole
+
+    def add(self, path: Path, places: Iterable[tuple[int, int]]) -> None:
+        """Put bytes ``[begin, end)`` into the sparse file at ``path``."""
+        found = self.find()
+        with self.unchanged():
+            _fill(path, self._storage, found, places)
 
 
 def place_for_probing(storage: Storage, source: ObjectInfo, path: Path) -> bool:
@@ -33,43 +130,64 @@ def place_for_probing(storage: Storage, source: ObjectInfo, path: Path) -> bool:
     if local is not None:
         path.symlink_to(local)
         return True
-    ranges = [(0, PROBE_BYTES)]
+    places = [(0, PROBE_BYTES)]
     if source.size > PROBE_BYTES:
         index = _mp4_index(storage, source)
-        if index and _is_fragmented(storage, source, *index):
-            ranges = [(0, source.size)]
+        if index and _is_fragmented(storage, source, index):
+            places = [(0, source.size)]
         else:
-            ranges += [(max(PROBE_BYTES, source.size - TAIL_BYTES), TAIL_BYTES)] + ([index] if index else [])
-    with path.open("wb") as file:
+            places += [(max(PROBE_BYTES, source.size - TAIL_BYTES), source.size)]
+            places += [*index.headers, index.moov] if index else []
+    path.touch()
+    _fill(path, storage, source, places)
+    return places[0][1] >= source.size
+
+
+def _fill(path: Path, storage: Storage, source: ObjectInfo, places: Iterable[tuple[int, int]]) -> None:
+    """Put bytes ``[begin, end)`` of the source into the sparse file at ``path``, at their own offsets."""
+    with path.open("r+b") as file:
         file.truncate(source.size)
-        for start, length in ranges:
-            file.seek(start)
-            for block in _read(storage, source, start, min(length, source.size - start)):
+        for begin, end in places:
+            file.seek(begin)
+            for block in _read(storage, source, begin, min(end, source.size) - begin):
                 file.write(block)
-    return ranges[0][1] >= source.size
 
 
-def _mp4_index(storage: Storage, source: ObjectInfo) -> tuple[int, int] | None:
-    """Offset and size of the ``moov`` of an MP4 or MOV that keeps it behind the media."""
-    offset = 0
-    for _ in range(MAX_BOXES):
-        if offset + 16 > source.size:
-            return None
-        size, kind, large = struct.unpack(">I4sQ", b"".join(_read(storage, source, offset, 16)))
+@dataclass(frozen=True)
+class _Index:
+    """Where an MP4 has its index: bytes ``[begin, end)``."""
+
+    moov: tuple[int, int]
+    headers: tuple[tuple[int, int], ...]
+    """Of the boxes on the way to the index and to the media: a demuxer goes from one to the next."""
+
+
+def _mp4_index(storage: Storage, source: ObjectInfo) -> _Index | None:
+    """Of an MP4 or MOV that has an index in its top level."""
+    offset, moov, media = 0, None, False
+    headers: list[tuple[int, int]] = []
+    while offset + HEADER_BYTES <= source.size and len(headers) < MAX_BOXES:
+        header = b"".join(_read(storage, source, offset, HEADER_BYTES))
+        size, kind, large = struct.unpack(">I4sQ", header)
         if offset == 0 and kind not in (b"ftyp", b"mdat", b"wide", b"free", b"skip", b"pnot"):
             return None
+        headers.append((offset, offset + HEADER_BYTES))
         size = large if size == 1 else size
         if kind == b"moov":
-            return (offset, size) if size <= MAX_INDEX_BYTES else None
-        if size < 8:
-            return None
+            moov = (offset, offset + size)
+        media |= kind in (b"mdat", b"moof") and size > HEADER_BYTES
+        if size < 8 or (moov and media):
+            break
         offset += size
-    return None
+    if moov is None or moov[1] - moov[0] > MAX_INDEX_BYTES:
+        return None
+    return _Index(moov, tuple(headers))
 
 
-def _is_fragmented(storage: Storage, source: ObjectInfo, offset: int, size: int) -> bool:
+def _is_fragmented(storage: Storage, source: ObjectInfo, index: _Index) -> bool:
     # Without sample tables a moov is small; one that is large has them, and its beginning says enough.
-    return b"mvex" in b"".join(_read(storage, source, offset, min(size, 1 << 20)))
+    begin, end = index.moov
+    return b"mvex" in b"".join(_read(storage, source, begin, min(end - begin, 1 << 20)))
 
 
 def _read(storage: Storage, source: ObjectInfo, start: int, length: int) -> Iterator[bytes]:

@@ -1,8 +1,7 @@
-"""The source, read once, into chunks that can be encoded alone."""
+"""The source's packets, counted, and the chunks that they make."""
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,34 +12,30 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from vod_operators.errors import (
-    InvalidInputError,
-    LostWorkError,
-    ObjectChangedError,
-    ObjectNotFoundError,
-    VerificationError,
-    VodError,
-)
+from vod_operators.errors import LostWorkError, ToolError, ToolKilledError
 from vod_operators.media import ffmpeg, packets
 from vod_operators.media.admission import check_duration
 from vod_operators.media.models import Chunk, Layout, Plan, Timeline, clock
 from vod_operators.media.packets import PacketTimes
 from vod_operators.media.plan import plan_timeline
 from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.cutting import SOURCE, cut_chunk, cut_sound
 from vod_operators.operators.job import Job
+from vod_operators.operators.source import Original
 from vod_operators.runners.base import Runner, output
 from vod_operators.runners.scratch import check_room
 from vod_operators.storage import checkpoint
-from vod_operators.storage.base import ObjectInfo
 from vod_operators.storage.checkpoint import Marker, Stored
-from vod_operators.storage.redact import redact
-from vod_operators.storage.stores import fetch
+from vod_operators.storage.s3 import SCHEME as S3
 
 KEYS_TRIED = 3
 """From so many places of a file: damage may lie in one of them."""
 
 CUTS = 4
 """Chunks cut at once: one is flushed to disk or sent to the store while others are read."""
+
+TRIAL_S = 1
+"""How much of a chunk is cut to see what it begins with."""
 
 MISSING_S = 1
 """A file that ends so much before its declared end has lost something; less is rounding."""
@@ -53,10 +48,12 @@ class _Media:
     file: str
     layout: Layout
     times: PacketTimes
+    is_index: bool = False
+    """Whether the file is sparse, and has an index and no media."""
 
     def timeline(self, plan: Plan) -> Timeline:
         times = self.times
-        return plan_timeline(
+        timeline = plan_timeline(
             plan=plan,
             time_base=times.video_time_base,
             pts=times.pts,
@@ -64,13 +61,24 @@ class _Media:
             last_duration=times.last_duration,
             sounds=times.sounds,
         )
+        chunks = [
+            chunk.model_copy(
+                update={
+                    "packets": times.needed(chunk),
+                    "place": times.place(chunk) if self.is_index else None,
+                }
+            )
+            for chunk in timeline.chunks
+        ]
+        return timeline.model_copy(update={"chunks": tuple(chunks)})
 
 
 class VodSplitOperator(VodBaseOperator):
-    """Cut the source's packets into chunks and whole sound tracks, by stream copy.
+    """Count the exact time of the source, packet by packet, and decide its chunks.
 
     Each chunk begins at the key frame that its first frame needs, so chunks overlap, and each
-    decodes alone. The exact time of the source is counted here, packet by packet.
+    decodes alone. Where the tasks that encode cannot read it from the source itself, it is cut here, and
+    so are whole sound tracks; always subtitles. See ``_in_place``.
 
     :param plan: URI of ``plan.json``.
     :param source: URI of the original, as ``VodPrepareOperator`` was given it. Not taken from the plan,
@@ -108,48 +116,62 @@ class VodSplitOperator(VodBaseOperator):
         return timeline
 
     def _split(self, context: Context, job: Job) -> Timeline:
-        size = job.plan.source.size_bytes
-        is_here = self.storage(self.source).local_path(self.source) is not None
-        with self.scratch(0 if is_here else size) as folder:
-            self._place_source(job, folder / "source")
-            try:
-                return self._split_file(context, job, folder)
-            except VodError:
-                self._refuse_changed_in_place(job, folder)  # the reason behind whatever a tool says of it
-                raise
+        original = self.original(self.source, job)
+        with self.scratch() as folder, original.unchanged():
+            return self._split_file(context, job, original, folder)
 
-    def _split_file(self, context: Context, job: Job, folder: Path) -> Timeline:
+    def _split_file(self, context: Context, job: Job, original: Original, folder: Path) -> Timeline:
         keys = job.source_keys
-        media, repairs, damage = self._read(job, folder)
+        media, repairs, damage = self._read(job, original, folder)
         timeline = media.timeline(job.plan)
         damage += self._check_length(job, timeline)
+        in_place = self._in_place(original, media, timeline)
+        if media.is_index and (media.layout.texts or not in_place):
+            (folder / media.file).unlink()
+            self._place(job, original, folder)
         shift_ms = self._cut_texts(media, timeline, folder)
         timeline = timeline.model_copy(
-            update={"repairs": tuple(repairs), "damage": tuple(damage), "text_shift_ms": shift_ms}
+            update={
+                "repairs": tuple(repairs),
+                "damage": tuple(damage),
+                "text_shift_ms": shift_ms,
+                "in_place": in_place,
+            }
         )
         self.report_damage(timeline.damage)
         document = [checkpoint.seal(timeline)]
         objects = {"timeline": checkpoint.write_hashed(self.temp, keys.timeline, document)}
-        objects |= self._store_chunks(context, job, timeline, media, folder)
-        for track in media.layout.sounds:
-            name = f"{track}.nut"
-            argv = ffmpeg.cut_audio(
-                self.tools.ffmpeg, media.file, name, layout=media.layout, track=track, timeline=timeline
-            )
-            self.runner.run(argv, folder=folder)
-            objects[track] = checkpoint.put(self.temp, folder / name, keys.audio(track))
+        if not in_place:
+            objects |= self._store_chunks(context, job, original, timeline, media, folder)
+            objects |= self._store_sounds(job, timeline, media, folder)
         for track in packets.layout_of(job.plan).texts:
             objects[track] = checkpoint.put(self.temp, folder / f"{track}.vtt", keys.text(track))
-        self._refuse_changed_in_place(job, folder)
+        original.check()
         checkpoint.save(self.temp, keys.marker("split"), Marker(objects=objects))
         return timeline
 
+    def _in_place(self, original: Original, media: _Media, timeline: Timeline) -> bool:
+        """Whether each task can cut what it encodes from the source itself.
+
+        Where all hosts share a disk, or from S3 by byte ranges that an index tells. A signed URL may
+        lapse meanwhile, and not every web server knows ranges.
+        """
+        if media.file != SOURCE:
+            return False
+        if original.local is not None:
+            return self.temp.local_path(self.plan) is not None
+        placed = media.is_index and all(chunk.place for chunk in timeline.chunks)
+        return placed and not media.layout.texts and self.source.startswith(S3)
+
     # --- what is cut ------------------------------------------------------------------------
 
-    def _read(self, job: Job, folder: Path) -> tuple[_Media, list[str], list[str]]:
+    def _read(self, job: Job, original: Original, folder: Path) -> tuple[_Media, list[str], list[str]]:
         """The file to cut, which is the source if it can be; how it was repaired; how it is damaged."""
         plan = job.plan
-        media, errors = self._read_packets("source", packets.layout_of(plan), folder)
+        if media := self._read_index(job, original, folder):
+            return media, [], []
+        self._place(job, original, folder)
+        media, errors = self._read_packets(SOURCE, packets.layout_of(plan), folder)
         damage = [f"the file: {errors[0]}"] if errors else []
         if media.times.corrupt:
             damage.append(f"the file: {media.times.corrupt} packets are marked as damaged")
@@ -160,19 +182,49 @@ class VodSplitOperator(VodBaseOperator):
         why = (
             packets.why_decode(plan, media.times)
             or self._why_packed(plan, folder)
-            or self._why_keys(plan, media, folder)
+            or self._why_keys(plan, media, folder, original)
         )
         if why:
             media = self._repair(plan, why, folder, decode=True)
             repairs.append(why)
         return media, repairs, damage
 
+    def _read_index(self, job: Job, original: Original, folder: Path) -> _Media | None:
+        """The index of an MP4 that can be cut as it is."""
+        plan, file = job.plan, folder / SOURCE
+        if not packets.has_index(plan) or not original.place_index(file):
+            return None
+        layout = packets.layout_of(plan)
+        times = PacketTimes(layout)
+        argv = packets.read_index(self.tools.ffprobe, SOURCE)
+        try:
+            messages = self.runner.run(argv, folder=folder, on_line=times.read_line)
+        except ToolKilledError:
+            raise
+        except ToolError as error:
+            messages = [str(error)]
+        media = _Media(SOURCE, layout, times, is_index=True)
+        if times.key_pts and not (
+            packets.ends_early(messages, times)
+            or packets.why_rewrite(plan, times)
+            or packets.why_decode(plan, times)
+            or self._why_keys(plan, media, folder, original)
+        ):
+            return media
+        file.unlink()
+        return None
+
+    def _place(self, job: Job, original: Original, folder: Path) -> None:
+        if original.local is None:
+            check_room(self.settings.work_dir, job.plan.source.size_bytes)
+        original.place(folder / SOURCE)
+
     def _repair(self, plan: Plan, why: str, folder: Path, *, decode: bool) -> _Media:
         self.log.info("source: %s: it is written anew before it is cut", why)
         # What is written is at least as large: it is copied, or decoded.
         check_room(self.settings.work_dir, plan.source.size_bytes)
         layout, file = packets.layout_of(plan), f"repaired-{int(decode)}.nut"
-        argv = ffmpeg.repair(self.tools.ffmpeg, "source", file, layout=layout, decode=decode)
+        argv = ffmpeg.repair(self.tools.ffmpeg, SOURCE, file, layout=layout, decode=decode)
         self.runner.run(argv, folder=folder)
         repaired = packets.layout_of_repaired(self.run_probe(file, folder), layout)
         return self._read_packets(file, repaired, folder)[0]
@@ -181,7 +233,7 @@ class VodSplitOperator(VodBaseOperator):
         video = plan.source.video
         if video is None or (video.codec, plan.source.container) != ("mpeg4", "avi"):
             return None
-        argv = ffmpeg.decode_beginning(self.tools.ffmpeg, "source")
+        argv = ffmpeg.decode_beginning(self.tools.ffmpeg, SOURCE)
         return packets.why_packed(self.runner.run(argv, folder=folder))
 
     def _read_packets(self, file: str, layout: Layout, folder: Path) -> tuple[_Media, list[str]]:
@@ -190,7 +242,7 @@ class VodSplitOperator(VodBaseOperator):
         errors = self.runner.run(argv, folder=folder, on_line=times.read_line)
         return _Media(file, layout, times), errors
 
-    def _why_keys(self, plan: Plan, media: _Media, folder: Path) -> str | None:
+    def _why_keys(self, plan: Plan, media: _Media, folder: Path, original: Original) -> str | None:
         """Why chunks cannot begin at the file's key frames, if they cannot: tried on some of them."""
         video = plan.source.video
         if video is None or video.codec not in packets.CODECS_WITH_GRADUAL_KEYS:
@@ -198,11 +250,20 @@ class VodSplitOperator(VodBaseOperator):
         timeline = media.timeline(plan)
         later = [chunk for chunk in timeline.chunks if chunk.key_pts > timeline.chunks[0].key_pts]
         for chunk in later[:: max(1, len(later) // KEYS_TRIED)]:
-            self._cut(self.runner, media, chunk, timeline, "trial.nut", folder)
+            trial = self._beginning(media, chunk)
+            if media.is_index and trial.place:
+                original.add(folder / SOURCE, [trial.place])
+            self._cut(self.runner, media, trial, timeline, "trial.nut", folder)
             argv = packets.first_frame(self.tools.ffprobe, "trial.nut")
             if packets.shows_its_key_frame(output(self.runner, argv, folder)):
                 return None
         return "its key frames need pictures before them" if later else None
+
+    def _beginning(self, media: _Media, chunk: Chunk) -> Chunk:
+        """Of a chunk, as much as shows whether it begins with a picture."""
+        end = chunk.key_pts + round(TRIAL_S / media.times.video_time_base)
+        trial = chunk.model_copy(update={"end_pts": end})
+        return trial.model_copy(update={"packets": 0, "place": media.times.place(trial)})
 
     def _check_length(self, job: Job, timeline: Timeline) -> list[str]:
         """What is missing of the declared length.
@@ -217,35 +278,9 @@ class VodSplitOperator(VodBaseOperator):
             return []
         return [f"the file: it ends at {clock(counted)} of the {clock(declared / 1000)} that it declares"]
 
-    def _place_source(self, job: Job, path: Path) -> None:
-        found = self._refuse_changed(job)
-        storage = self.storage(self.source)
-        local = storage.local_path(self.source)
-        if local is not None:
-            path.symlink_to(local)
-            return
-        try:
-            fetch(storage, self.source, path, size=found.size, version=found.version)
-        except (ObjectChangedError, ObjectNotFoundError):
-            self._refuse_changed(job)
-            raise  # by now it is what it was: try again
-
-    def _refuse_changed_in_place(self, job: Job, folder: Path) -> None:
-        if (folder / "source").is_symlink():  # what was fetched is of one version already
-            self._refuse_changed(job)
-
-    def _refuse_changed(self, job: Job) -> ObjectInfo:
-        found = self.storage(self.source).stat(self.source)
-        if found is None or found.version != job.source_version:
-            raise InvalidInputError(
-                f"source: {redact(self.source)} {'is gone' if found is None else 'has changed'} since the "
-                "run began; ask for the video again"
-            )
-        return found
-
     def _cut_texts(self, media: _Media, timeline: Timeline, folder: Path) -> int:
         """Write the subtitles, unless the repair has; returns what their times are ahead of the video's."""
-        if media.file != "source":  # they have the clock of what was written with them
+        if media.file != SOURCE:  # they have the clock of what was written with them
             return round(1000 * timeline.origin_pts * timeline.time_base)
         if media.layout.texts:
             argv = ffmpeg.cut_texts(self.tools.ffmpeg, media.file, layout=media.layout, timeline=timeline)
@@ -256,15 +291,26 @@ class VodSplitOperator(VodBaseOperator):
 
     def _cut(
         self, runner: Runner, media: _Media, chunk: Chunk, timeline: Timeline, name: str, folder: Path
-    ) -> int:
-        """Returns how many packets it has."""
-        argv = ffmpeg.cut_video(
-            self.tools.ffmpeg, media.file, name, layout=media.layout, chunk=chunk, timeline=timeline
+    ) -> None:
+        cut_chunk(
+            runner,
+            self.tools,
+            media.file,
+            name,
+            layout=media.layout,
+            chunk=chunk,
+            timeline=timeline,
+            folder=folder,
         )
-        return ffmpeg.packets_written(output(runner, argv, folder))
 
     def _store_chunks(
-        self, context: Context, job: Job, timeline: Timeline, media: _Media, folder: Path
+        self,
+        context: Context,
+        job: Job,
+        original: Original,
+        timeline: Timeline,
+        media: _Media,
+        folder: Path,
     ) -> dict[str, Stored]:
         runners: SimpleQueue[Runner] = SimpleQueue()
         for _ in range(CUTS):
@@ -273,7 +319,7 @@ class VodSplitOperator(VodBaseOperator):
         def store(chunk: Chunk) -> Stored:
             runner = runners.get()
             try:
-                return self._store_chunk(runner, job, timeline, chunk, media, folder)
+                return self._store_chunk(runner, job, original, timeline, chunk, media, folder)
             finally:
                 runners.put(runner)
 
@@ -291,24 +337,39 @@ class VodSplitOperator(VodBaseOperator):
         return objects
 
     def _store_chunk(
-        self, runner: Runner, job: Job, timeline: Timeline, chunk: Chunk, media: _Media, folder: Path
+        self,
+        runner: Runner,
+        job: Job,
+        original: Original,
+        timeline: Timeline,
+        chunk: Chunk,
+        media: _Media,
+        folder: Path,
     ) -> Stored:
-        keys, every = job.source_keys, media.times.all_pts
+        keys = job.source_keys
         done = checkpoint.load(self.temp, keys.marker(chunk.name))
         if done is not None:
             return done.objects[chunk.name]
         name = f"{chunk.name}.nut"
-        cut = self._cut(runner, media, chunk, timeline, name, folder)
-        needed = (
-            bisect_left(every, chunk.key_pts),
-            (len(every) if chunk.end_pts is None else bisect_right(every, chunk.end_pts)),
-        )
-        if cut < needed[1] - needed[0]:
-            raise VerificationError(
-                f"{chunk.name}: {cut} packets were cut where frames [{chunk.first}, {chunk.last}) "
-                f"need {needed[1] - needed[0]}"
-            )
-        self._refuse_changed_in_place(job, folder)
+        self._cut(runner, media, chunk, timeline, name, folder)
+        original.check()
         stored = checkpoint.put(self.temp, folder / name, keys.chunk(chunk.name))
         checkpoint.save(self.temp, keys.marker(chunk.name), Marker(objects={chunk.name: stored}))
         return stored
+
+    def _store_sounds(self, job: Job, timeline: Timeline, media: _Media, folder: Path) -> dict[str, Stored]:
+        objects = {}
+        for track in media.layout.sounds:
+            name = f"{track}.nut"
+            cut_sound(
+                self.runner,
+                self.tools,
+                media.file,
+                name,
+                layout=media.layout,
+                track=track,
+                timeline=timeline,
+                folder=folder,
+            )
+            objects[track] = checkpoint.put(self.temp, folder / name, job.source_keys.audio(track))
+        return objects

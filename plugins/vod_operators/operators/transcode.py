@@ -20,12 +20,16 @@ from vod_operators.media.pictures import Still
 from vod_operators.media.pieces import made_in_chunks
 from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.cutting import cut_chunk_in_place
 from vod_operators.operators.encoding import require_encoders
 from vod_operators.operators.job import Job
 from vod_operators.operators.packaged import package_chunk
+from vod_operators.runners.scratch import check_room
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.storage.stores import blocks_of
+
+CHUNK = "chunk.nut"
 
 
 class VodTranscodeChunkOperator(VodBaseOperator):
@@ -34,20 +38,23 @@ class VodTranscodeChunkOperator(VodBaseOperator):
     Map it over what ``VodSplitOperator`` returns.
 
     :param plan: URI of ``plan.json``.
+    :param source: URI of the original: for chunks that the split has not stored.
     :param chunk: one item of the split: ``{"chunk": index, "label": ...}``.
     """
 
-    template_fields: Sequence[str] = ("plan", "chunk")
+    template_fields: Sequence[str] = ("plan", "source", "chunk")
 
-    def __init__(self, *, plan: str, chunk: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(self, *, plan: str, source: str, chunk: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.plan = plan
+        self.source = source
         self.chunk = chunk
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the marker's facts: ``{"chunk", "frames", "seconds", "speed", "damage", "captions"}``.
 
         :raises VerificationError: an output does not hold exactly the planned frames.
+        :raises InvalidInputError: the source changed since the run began.
         """
         job = self.open_job(context, self.plan)
         timeline = self.load_timeline(job)
@@ -57,14 +64,10 @@ class VodTranscodeChunkOperator(VodBaseOperator):
         if done is not None:
             self.log.info("%s is encoded already", chunk.name)
             return {name: fact for name, fact in done.facts.items() if name != "pieces"}
-        split = [job.source_keys.marker(chunk.name), job.source_keys.marker("split")]
-        # The whole split's marker: if the chunk's own is lost, clearing the split would not write it again.
-        source = checkpoint.require(self.temp, split[1], step="split")
         require_encoders(self.runner, self.tools.ffmpeg, job.plan.renditions, hardware=True)
         begin = time.monotonic()
-        with self.scratch(self._needed_bytes(job, chunk, source.objects[chunk.name])) as folder:
-            with checkpoint.relying_on(self.temp, *split, step="split"):
-                checkpoint.obtain(self.temp, source.objects[chunk.name], folder / "chunk.nut")
+        with self.scratch(self._needed_bytes(job, timeline, chunk)) as folder:
+            self._obtain(job, timeline, chunk, folder)
             stills = [s for s in pictures.stills(job.plan, timeline) if s.frames(chunk)]
             outputs = {rendition.name: f"{rendition.name}.mp4" for rendition in job.plan.renditions}
             media_s = float(job.plan.seconds(chunk.frames))
@@ -97,12 +100,34 @@ class VodTranscodeChunkOperator(VodBaseOperator):
                 "seconds": round(seconds, 3),
                 "speed": round(media_s / seconds, 3),
                 "damage": damage,
-                "captions": has_captions(folder / "chunk.nut"),
+                "captions": has_captions(folder / CHUNK),
             }
             marker = Marker(objects=stored, facts=facts | {"pieces": pieces})
             checkpoint.save(self.temp, keys.marker(chunk.name), marker)
             self._measured(media_s, seconds, chunk, stored)
             return facts
+
+    def _obtain(self, job: Job, timeline: Timeline, chunk: Chunk, folder: Path) -> None:
+        """The chunk's packets, as ``chunk.nut``."""
+        if timeline.in_place:
+            cut_chunk_in_place(
+                self.runner,
+                self.tools,
+                self.original(self.source, job),
+                "cut.nut",
+                plan=job.plan,
+                chunk=chunk,
+                timeline=timeline,
+                folder=folder,
+            )
+            (folder / "cut.nut").rename(folder / CHUNK)
+            return
+        split = [job.source_keys.marker(chunk.name), job.source_keys.marker("split")]
+        # The whole split's marker: if the chunk's own is lost, clearing the split would not write it again.
+        stored = checkpoint.require(self.temp, split[1], step="split").objects[chunk.name]
+        check_room(self.settings.work_dir, self.fetched_bytes(stored))
+        with checkpoint.relying_on(self.temp, *split, step="split"):
+            checkpoint.obtain(self.temp, stored, folder / CHUNK)
 
     def _measured(self, media_s: float, seconds: float, chunk: Chunk, stored: dict[str, Stored]) -> None:
         self.facts.update(
@@ -116,11 +141,16 @@ class VodTranscodeChunkOperator(VodBaseOperator):
         telemetry.count("vod.encode_seconds", seconds)
         telemetry.gauge("vod.encode_speed", media_s / seconds)
 
-    def _needed_bytes(self, job: Job, chunk: Chunk, source: Stored) -> float:
-        """At most: each rendition as large as its rate control lets it become, and one of them thrice."""
+    def _needed_bytes(self, job: Job, timeline: Timeline, chunk: Chunk) -> float:
+        """At most: each rendition as large as its rate control lets it become, and one of them thrice;
+        and its share of the source, which may be there twice."""
+        source = 0.0
+        if timeline.in_place:
+            share = job.plan.source.size_bytes * _encoded_frames(job.plan, chunk) / timeline.frames
+            source = 2 * (chunk.place[1] - chunk.place[0] if chunk.place else share)
         seconds = float(job.plan.seconds(_encoded_frames(job.plan, chunk)))
         bits = [r.max_bitrate_bps * seconds + r.buffer_bits for r in job.plan.renditions]
-        return self.fetched_bytes(source) + (sum(bits) + 2 * max(bits)) / 8
+        return source + (sum(bits) + 2 * max(bits)) / 8
 
     def _encode(
         self,
@@ -145,7 +175,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
             return self.run_media(context, job, argv, folder, seconds=seconds, codec=codec)
 
         try:
-            return complaints(run("chunk.nut"), codec)
+            return complaints(run(CHUNK), codec)
         except ToolKilledError:
             raise
         except ToolError as error:

@@ -1,0 +1,196 @@
+"""What tasks cut from the source themselves is, byte for byte, what the split would have stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from conftest import S3Bucket
+from steps import Steps
+from tools import configure, generate
+from vod_operators.errors import InvalidInputError
+from vod_operators.media import ffmpeg
+from vod_operators.media.models import Timeline
+from vod_operators.operators import cutting, source, split
+from vod_operators.operators.prepare import VodPrepareOperator
+from vod_operators.operators.split import VodSplitOperator
+from vod_operators.runners.local import LocalRunner
+from vod_operators.runners.tools import Tools
+from vod_operators.storage.s3 import S3Storage
+from vod_operators.storage.stores import storage_for
+
+CONTEXT: Any = {"dag_run": SimpleNamespace(dag_id="vod", run_id="run")}
+PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=20,noise=alls=20:allf=t")
+SOUND = ("-f", "lavfi", "-i", "anoisesrc=r=48000:d=20")
+H264 = ("-c:v", "libx264", "-preset", "veryfast", "-g", "50", "-bf", "3")
+KINDS: dict[str, tuple[str, ...]] = {
+    "index-behind.mp4": (*H264, "-c:a", "aac"),
+    "index-before.mp4": (*H264, "-c:a", "aac", "-movflags", "+faststart"),
+    "open-gop.mp4": ("-c:v", "libx265", "-g", "50", "-x265-params", "open-gop=1:log-level=1", "-c:a", "ac3"),
+    "intra.mov": ("-c:v", "prores_ks", "-c:a", "pcm_s16le"),
+    "silent.mp4": (*H264, "-an"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("clips")
+    made = {name: generate(folder / name, *PICTURE, *SOUND, *options) for name, options in KINDS.items()}
+    # Begins between two key frames: an edit list hides the pictures from the first one on.
+    made["trimmed.mp4"] = generate(
+        folder / "trimmed.mp4", "-ss", "1.3", "-i", str(made["index-behind.mp4"]), "-c", "copy"
+    )
+    return made
+
+
+@pytest.fixture
+def bucket(stores: Path, s3_bucket: S3Bucket, monkeypatch: pytest.MonkeyPatch) -> S3Bucket:
+    monkeypatch.setenv("VOD_AWS_CONN_ID", s3_bucket.conn_id)
+    configure(monkeypatch)
+    return s3_bucket
+
+
+def upload(bucket: S3Bucket, file: Path) -> str:
+    bucket.client.upload_file(str(file), bucket.name, file.name)
+    return f"{bucket.uri}/{file.name}"
+
+
+def parts(uri: str, folder: Path) -> tuple[Timeline, dict[str, bytes]]:
+    """The timeline, and all chunks and sound tracks as the tasks that encode them get them."""
+    prepare = VodPrepareOperator(
+        task_id="prepare", video_id="film", source=uri, preset="h264_small", chunk_seconds="6"
+    )
+    plan = prepare.execute(CONTEXT)["plan"]
+    task = VodSplitOperator(task_id="split", plan=plan, source=uri)
+    task.execute(CONTEXT)
+    job = task.open_job(CONTEXT, plan)
+    timeline, original = task.load_timeline(job), task.original(uri, job)
+    names = [chunk.name for chunk in timeline.chunks] + [audio.track for audio in job.plan.audio]
+    if not timeline.in_place:
+        keys = job.source_keys
+        return timeline, {name: b"".join(task.temp.read(keys.chunk(name))) for name in names}
+    folder.mkdir()
+    how: dict[str, Any] = {"plan": job.plan, "timeline": timeline, "folder": folder}
+    for chunk in timeline.chunks:
+        cutting.cut_chunk_in_place(LocalRunner(), Tools(), original, chunk.name, chunk=chunk, **how)
+    for audio in job.plan.audio:
+        cutting.cut_sound_in_place(LocalRunner(), Tools(), original, audio.track, track=audio.track, **how)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
+    return timeline, {name: (folder / name).read_bytes() for name in names}
+
+
+@pytest.mark.parametrize("name", [*KINDS, "trimmed.mp4"])
+def test_the_same_bytes(
+    clips: dict[str, Path], name: str, bucket: S3Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = clips[name]
+    fetched: list[int] = []
+    read = source._read
+
+    def counted(*args: Any) -> Iterator[bytes]:
+        for block in read(*args):
+            fetched.append(len(block))
+            yield block
+
+    monkeypatch.setattr(source, "_read", counted)
+    monkeypatch.setattr(source, "HEAD_BYTES", 1 << 16)
+    monkeypatch.setattr(split, "TRIAL_S", 0.2)
+    timeline, from_s3 = parts(upload(bucket, clip), tmp_path / "s3")
+    assert timeline.in_place
+    # Each chunk's own packets, those of its lead-in, and sound; the index and a beginning for each task.
+    encoded = sum(chunk.frames + chunk.lead_in + chunk.lead_out for chunk in timeline.chunks)
+    share = clip.stat().st_size * encoded / timeline.frames
+    if name == "silent.mp4":
+        assert sum(fetched) < 1.5 * share + 12 * (1 << 16)
+
+    timeline, in_place = parts(clip.as_uri(), tmp_path / "local")
+    assert timeline.in_place
+    with monkeypatch.context() as patch:
+        patch.setattr(VodSplitOperator, "_in_place", lambda *_: False)
+        patch.setenv("VOD_TEMP_URI", (tmp_path / "other").as_uri())
+        configure(patch)
+        timeline, stored = parts(clip.as_uri(), tmp_path / "none")
+    assert not timeline.in_place and len(timeline.chunks) >= 3
+
+    assert from_s3.keys() == in_place.keys() == stored.keys()
+    assert [name for name in stored if stored[name] != in_place[name]] == []
+    assert [name for name in stored if stored[name] != from_s3[name]] == []
+
+
+def test_the_index_is_not_trusted_blindly(clips: dict[str, Path], bucket: S3Bucket, tmp_path: Path) -> None:
+    """It says that the file has more than there is: all of it is fetched, looked at, and stored."""
+    cut_off = tmp_path / "cut-off.mp4"
+    cut_off.write_bytes(clips["index-before.mp4"].read_bytes()[:-500_000])
+    timeline, _ = parts(upload(bucket, cut_off), tmp_path / "none")
+    assert not timeline.in_place
+    assert timeline.damage
+
+
+def test_fragments_are_not_overlooked(clips: dict[str, Path], bucket: S3Bucket, tmp_path: Path) -> None:
+    """An index that tells only of the first packets: the others are in fragments behind."""
+    file = generate(
+        tmp_path / "hybrid.mp4", "-i", str(clips["silent.mp4"]), "-c", "copy", "-movflags", "+frag_keyframe"
+    )
+    timeline, _ = parts(upload(bucket, file), tmp_path / "none")
+    assert not timeline.in_place
+    assert timeline.frames == 500
+
+
+@pytest.mark.parametrize("where", ["file", "s3"])
+def test_a_source_that_changes_before_a_chunk_is_cut(
+    clips: dict[str, Path], bucket: S3Bucket, where: str, tmp_path: Path
+) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(clips["silent.mp4"].read_bytes())
+    uri = film.as_uri() if where == "file" else upload(bucket, film)
+    steps = Steps(video_id="film", source=uri, preset="h264_small", chunk_seconds=6)
+
+    def change() -> None:
+        film.write_bytes(clips["trimmed.mp4"].read_bytes())
+        if where == "s3":
+            upload(bucket, film)
+
+    steps.before["transcode"] = change
+    with pytest.raises(
+        InvalidInputError, match=r"film\.mp4 has changed since the run began; ask for the vid"
+    ):
+        steps.run()
+
+
+def test_a_source_that_changes_while_a_chunk_is_cut(
+    clips: dict[str, Path], bucket: S3Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(clips["silent.mp4"].read_bytes())
+    steps = Steps(video_id="film", source=film.as_uri(), preset="h264_small", chunk_seconds=6)
+    cut = ffmpeg.cut_video
+
+    def change_and_cut(*args: Any, **kwargs: Any) -> list[str]:
+        film.write_bytes(b"something else")
+        return cut(*args, **kwargs)
+
+    def break_later() -> None:
+        monkeypatch.setattr(ffmpeg, "cut_video", change_and_cut)
+
+    steps.before["transcode"] = break_later
+    with pytest.raises(InvalidInputError, match="has changed since the run began"):
+        steps.run()
+
+
+def test_all_steps_from_s3_without_a_copy(
+    clips: dict[str, Path], bucket: S3Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOD_TEMP_URI", f"{bucket.uri}/tmp")
+    monkeypatch.setenv("VOD_RESULTS_URI", f"{bucket.uri}/results")
+    configure(monkeypatch)
+    uri = upload(bucket, clips["index-behind.mp4"])
+    Steps(video_id="film", source=uri, preset="h264_small", chunk_seconds=6).run()
+    store = storage_for(bucket.uri, bucket.conn_id)
+    assert isinstance(store, S3Storage)
+    names = [found.uri.rpartition("/")[2] for found in store.list(f"{bucket.uri}/tmp/film/source-")]
+    assert names == ["split.done.json", "timeline.json"]
+    assert store.stat(f"{bucket.uri}/results/film/index.m3u8")
