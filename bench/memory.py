@@ -86,15 +86,15 @@ def measure(root: Path, minutes: int, say: Callable[[str], None]) -> dict[str, t
         return answer["result"]
 
     found = run("prepare", "prepare.VodPrepareOperator", video_id="v", source=source.as_uri(), preset="bench")
-    plan = found["plan"]
+    plan = found["pushed"]["plan"]
     for chunk in run("split", "split.VodSplitOperator", plan=plan, source=source.as_uri()):
         run(
             "transcode", "transcode.VodTranscodeChunkOperator", plan=plan, source=source.as_uri(), chunk=chunk
         )
-    for track in found["audio"]:
+    for track in found["pushed"]["sounds"]:
         run("audio", "audio.VodEncodeAudioOperator", plan=plan, source=source.as_uri(), track=track)
     run("pictures", "pictures.VodPicturesOperator", plan=plan)
-    for track in found["renditions"] + found["audio"]:
+    for track in found["returned"]:
         run("segment", "segment.VodSegmentHlsOperator", plan=plan, track=track)
     run("publish", "publish.VodPublishOperator", plan=plan)
     return peaks
@@ -137,7 +137,10 @@ def step(task: str, operator: str, given: dict[str, Any]) -> dict[str, Any]:
     module, name = operator.split(".")
     instance = getattr(import_module(f"vod_operators.operators.{module}"), name)(task_id=task, **given)
     run = SimpleNamespace(dag_id="bench", run_id="bench", start_date=None)
-    result = instance.execute({"dag_run": run, "ti": SimpleNamespace(task_id=task, map_index=-1)})
+    pushed: dict[str, Any] = {}
+    ti = SimpleNamespace(task_id=task, map_index=-1, xcom_push=pushed.__setitem__)
+    returned = instance.execute({"dag_run": run, "ti": ti})
+    result = {"returned": returned, "pushed": pushed} if pushed else returned
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     tools = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return {"result": result, "task_mb": own, "tool_mb": tools}

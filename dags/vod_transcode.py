@@ -5,7 +5,7 @@
     prepare -> split -> transcode[chunk] --+-> segment[track] -> publish -> release
                      |                 |---|-> pictures ------------^
                      -> audio[track] --+                            |
-                     -> text[track] --------------------------------+
+                     -> text ---------------------------------------+
 
 Ask for a video with the trigger form in the UI, over REST
 (``POST /api/v2/dags/vod_transcode/dagRuns``), or with ``vod submit``: the params below are the form
@@ -92,8 +92,8 @@ PARAMS = {
 }
 
 
-@task
-def tracks(found: list[dict[str, str]]) -> list[dict[str, str]]:
+@task(task_id="sounds")
+def same(found: list[dict[str, str]]) -> list[dict[str, str]]:
     """The same list: only what a task returns can be mapped over."""
     return found
 
@@ -111,9 +111,7 @@ def one_video(lane: Lane) -> None:
         callback_url="{{ params.callback_url or '' }}",
     )
     plan = prepare.output["plan"]
-    renditions = tracks.override(task_id="renditions")(prepare.output["renditions"])
-    sounds = tracks.override(task_id="sounds")(prepare.output["audio"])
-    texts = tracks.override(task_id="texts")(prepare.output["texts"])
+    sounds = same(prepare.output["sounds"])
 
     source = "{{ params.source }}"
     split = VodSplitOperator(task_id="split", plan=plan, source=source)
@@ -128,10 +126,8 @@ def one_video(lane: Lane) -> None:
         plan=plan,
         map_index_template="{{ task.track.label }}",
         trigger_rule=TriggerRule.NONE_FAILED,  # a silent video skips ``audio``
-    ).expand(track=renditions.concat(sounds))
-    text = VodSegmentTextOperator.partial(
-        task_id="text", plan=plan, map_index_template="{{ task.track.label }}"
-    ).expand(track=texts)
+    ).expand(track=prepare.output)
+    text = VodSegmentTextOperator(task_id="text", plan=plan)
     pictures = VodPicturesOperator(task_id="pictures", plan=plan)
     publish = VodPublishOperator(
         task_id="publish",
@@ -152,9 +148,7 @@ def one_video(lane: Lane) -> None:
     # The teardown waits for every task, because a failed chunk fails all behind it while others still encode.
     steps = [
         prepare,
-        renditions,
         sounds,
-        texts,
         split,
         transcode,
         audio,

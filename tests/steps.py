@@ -7,6 +7,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +25,17 @@ ORDER = (
 
 TRIES = 5
 """Of a step that fails with what may get better, as in the DAG."""
+
+
+def prepared(**asked: str) -> dict[str, Any]:
+    """The first task alone: what it leaves in XCom, and ``tracks``, what it returns."""
+    from vod_operators.operators.prepare import VodPrepareOperator
+
+    found: dict[str, Any] = {}
+    run = SimpleNamespace(dag_id="vod", run_id="run")
+    context: Any = {"dag_run": run, "ti": SimpleNamespace(xcom_push=found.__setitem__)}
+    found["tracks"] = VodPrepareOperator(task_id="prepare", **asked).execute(context)
+    return found
 
 
 class Steps:
@@ -52,7 +64,8 @@ class Steps:
         """Step and error of each try that failed and was followed by another."""
         now = datetime.datetime.now(datetime.timezone.utc)
         run = SimpleNamespace(dag_id="vod_transcode", run_id=run_id, start_date=now)
-        ti = SimpleNamespace(try_number=1, get_task_states=lambda **_: {})
+        self._pushed: dict[str, Any] = {}
+        ti = SimpleNamespace(try_number=1, get_task_states=lambda **_: {}, xcom_push=self._pushed.__setitem__)
         events = defaultdict[Any, SimpleNamespace](SimpleNamespace)
         self.context: Any = {
             "dag_run": run, "ti": ti, "task_instance": ti, "run_id": run_id, "outlet_events": events
@@ -76,6 +89,8 @@ class Steps:
                 self.retried.append(f"cleared: {error}")
 
     def _steps(self, until: str) -> Iterator[str]:
+        from airflow.sdk.exceptions import AirflowSkipException
+
         from vod_operators.operators.audio import VodEncodeAudioOperator
         from vod_operators.operators.pictures import VodPicturesOperator
         from vod_operators.operators.prepare import VodPrepareOperator
@@ -87,7 +102,7 @@ class Steps:
         from vod_operators.operators.transcode import VodTranscodeChunkOperator
 
         self.before.get("prepare", _nothing)()
-        prepared = self._try(
+        tracks = self._try(
             VodPrepareOperator,
             task_id="prepare",
             video_id=self.video_id,
@@ -96,7 +111,7 @@ class Steps:
             chunk_seconds=str(self.chunk_seconds),
             subtitles=json.dumps(self.subtitles),
         )
-        plan, tracks, sounds = prepared["plan"], prepared["renditions"], prepared["audio"]
+        plan, sounds = self._pushed["plan"], self._pushed["sounds"]
         chunks: list[dict[str, Any]] = []
         published = None
         for step in ORDER[: ORDER.index(until) + 1]:
@@ -115,13 +130,13 @@ class Steps:
                         VodEncodeAudioOperator, task_id=step, plan=plan, source=self.source, track=track
                     )
             elif step == "text":
-                for track in prepared["texts"]:
-                    self._try(VodSegmentTextOperator, task_id=step, plan=plan, track=track)
+                with suppress(AirflowSkipException):
+                    self._try(VodSegmentTextOperator, task_id=step, plan=plan)
             elif step == "pictures":
-                if tracks:
+                if tracks != sounds:
                     self._try(VodPicturesOperator, task_id=step, plan=plan)
             elif step == "segment":
-                for track in [*tracks, *sounds]:
+                for track in tracks:
                     self._try(VodSegmentHlsOperator, task_id=step, plan=plan, track=track)
             elif step == "publish":
                 published = self._try(VodPublishOperator, task_id=step, plan=plan)
@@ -130,12 +145,14 @@ class Steps:
             yield step
 
     def _try(self, operator: Any, *, task_id: str, **params: Any) -> Any:
+        from airflow.sdk.exceptions import AirflowSkipException
+
         from vod_operators.errors import ClaimedError, InvalidInputError, LostWorkError
 
         for number in range(1, self.tries + 1):
             try:
                 return operator(task_id=task_id, **params).execute(self.context)
-            except (ClaimedError, InvalidInputError, LostWorkError):
+            except (AirflowSkipException, ClaimedError, InvalidInputError, LostWorkError):
                 raise
             except Exception as error:
                 if number == self.tries:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from conftest import S3Bucket
+from steps import prepared as prepare
 from tools import configure, generate
 from vod_operators.errors import InvalidInputError, ObjectChangedError, ToolError, VerificationError
-from vod_operators.operators import prepare, source, split
+from vod_operators.operators import source, split
 from vod_operators.runners.local import LocalRunner
 
 CONTEXT = {"dag_run": SimpleNamespace(dag_id="vod", run_id="run")}
@@ -31,10 +32,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
 
 
 def prepared(uri: str) -> dict[str, Any]:
-    operator = prepare.VodPrepareOperator(
-        task_id="prepare", video_id="film", source=uri, preset="h264_small", chunk_seconds="6"
-    )
-    return operator.execute(CONTEXT)
+    return prepare(video_id="film", source=uri, preset="h264_small", chunk_seconds="6")
 
 
 def cut(plan: str, uri: str) -> list[dict[str, Any]]:

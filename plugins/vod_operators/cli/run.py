@@ -99,7 +99,7 @@ class _Follower:
         self.run_name: str | None = None
         self.published: dict[str, Any] | None = None
         self.error: BaseException | None = None
-        self._counts = {"transcode": 1, "audio": 1, "segment": 1, "text": 1}
+        self._counts = {"transcode": 1, "audio": 1, "segment": 1}
         self._done: dict[tuple[str, int], float] = {}
 
     def started(self, context: Any) -> None:
@@ -120,12 +120,8 @@ class _Follower:
             if instance.task_id == "split":
                 self._counts["transcode"] = len(result)
             elif instance.task_id == "prepare":
-                renditions, sounds = len(result["renditions"]), len(result["audio"])
-                self._counts |= {
-                    "audio": max(1, sounds),
-                    "segment": renditions + sounds,
-                    "text": max(1, len(result["texts"])),
-                }
+                sounds = instance.xcom_pull(task_ids="prepare", key="sounds")
+                self._counts |= {"audio": max(1, len(sounds)), "segment": len(result)}
             else:
                 self.published = result
         self._show(context, 100)

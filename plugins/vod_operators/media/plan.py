@@ -138,8 +138,8 @@ CHUNK_S, LEAST_CHUNK_S = 120, 60
 """A join costs 7.2 s of encoding (at 25 frames a second): 6 % and 12 % of these. README, *What it costs*."""
 
 FULL_PIXEL_RATE = 1920 * 1080 * 30
-"""Pixels a second from which on chunks get shorter: 120 s of so many take two cores some 12 minutes, which is what
-a worker that dies loses at most."""
+"""Pixels a second from which on chunks get shorter: 120 s of so many take two cores some 12 minutes, which is
+what a worker that dies loses at most."""
 
 
 def chunk_length(source: Source, rate: Fraction, segment_frames: int) -> int:

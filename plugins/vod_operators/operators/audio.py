@@ -30,7 +30,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
 
     :param plan: URI of ``plan.json``.
     :param source: URI of the original: for sound that the split has not stored.
-    :param track: one item of ``prepare``'s ``audio``: ``{"rendition": name, "label": ...}``.
+    :param track: one item of ``prepare``'s ``sounds``: ``{"rendition": name, "label": ...}``.
     """
 
     template_fields: Sequence[str] = ("plan", "source", "track")

@@ -24,7 +24,7 @@ from vod_operators.runners.base import Runner, output
 from vod_operators.runners.containers import Container
 from vod_operators.runners.docker import DockerRunner
 from vod_operators.runners.local import LocalRunner
-from vod_operators.runners.progress import Progress, ProgressReader
+from vod_operators.runners.progress import REPORT_EVERY_S, Progress, ProgressReader
 from vod_operators.runners.scratch import scratch_folder
 from vod_operators.runners.tools import Tools
 from vod_operators.settings import VodSettings, get_settings
@@ -258,13 +258,15 @@ class VodBaseOperator(BaseOperator):
         :param seconds: of media that the command will write.
         """
         store: Any = context.get("task_state_store")
+        begin = time.monotonic()
 
         def report(progress: Progress) -> None:
             self.log.info("%.0f%% at %.2fx", progress.percent, progress.speed)
             for watcher in WATCHERS:
                 watcher(context, progress)
             self.renew_claim(context, job.plan.video_id)
-            if store is not None:
+            # Each report is a call to Airflow, and what has taken no time needs none.
+            if store is not None and time.monotonic() - begin >= REPORT_EVERY_S:
                 try:
                     store.set(PROGRESS_KEY, {"percent": round(progress.percent, 1), "speed": progress.speed})
                 except Exception as error:  # whatever Airflow's API says: a report is not worth a chunk

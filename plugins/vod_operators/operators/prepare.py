@@ -67,7 +67,7 @@ class VodPrepareOperator(VodBaseOperator):
         callback_url: str = "",
         **kwargs: Any,
     ) -> None:
-        super().__init__(multiple_outputs=True, **kwargs)
+        super().__init__(**kwargs)
         self.video_id = video_id
         self.source = source
         self.preset = preset
@@ -75,8 +75,9 @@ class VodPrepareOperator(VodBaseOperator):
         self.subtitles = subtitles
         self.callback_url = callback_url
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Returns ``{"plan": URI, "renditions": [...], "audio": [...], "texts": [...]}``, by key too.
+    def execute(self, context: Context) -> list[dict[str, str]]:
+        """Returns the tracks of pictures and sound, ``{"rendition": name, "label": ...}``: what segmenting is
+        mapped over. Leaves ``plan`` (its URI) and ``sounds`` (those tracks alone) in XCom too.
 
         :raises InvalidInputError: the request cannot be fulfilled; the message names the field.
         :raises ClaimedError: another run is working on the video.
@@ -101,19 +102,16 @@ class VodPrepareOperator(VodBaseOperator):
             sidecars=[sidecar for sidecar, _ in sidecars],
         )
         self._require_encoders(plan)
-        keys, job = self._store(plan, found)
+        keys = self._store(plan, found)
         # Always, because what a later task finds lost is made again by clearing the run.
         for text, (_, converted) in zip(plan.texts[len(plan.source.texts) :], sidecars, strict=True):
             self.temp.write(keys.text(text.name), [converted], content_type="text/vtt")
         self.log.info("%s: %s", self.video_id, ", ".join(r.label for r in plan.renditions) or "no renditions")
         self.tell_cms(context, self.callback_url, "started", self.video_id, limit_s=STARTED_LIMIT_S)
-        return {
-            "plan": keys.plan,
-            "version": job.version,
-            "renditions": [{"rendition": r.name, "label": r.label} for r in plan.renditions],
-            "audio": [{"rendition": a.name, "label": a.label} for a in plan.audio],
-            "texts": [{"rendition": t.name, "label": t.label} for t in plan.texts],
-        }
+        sounds = [{"rendition": a.name, "label": a.label} for a in plan.audio]
+        context["ti"].xcom_push("plan", keys.plan)
+        context["ti"].xcom_push("sounds", sounds)
+        return [{"rendition": r.name, "label": r.label} for r in plan.renditions] + sounds
 
     def _chunk_seconds(self) -> int | None:
         if self.chunk_seconds in ("", "None"):
@@ -165,7 +163,7 @@ class VodPrepareOperator(VodBaseOperator):
             raise ObjectChangedError(f"source: {redact(found.uri)} was changed while it was looked at")
         return source
 
-    def _store(self, plan: Plan, found: ObjectInfo) -> tuple[WorkKeys, Job]:
+    def _store(self, plan: Plan, found: ObjectInfo) -> WorkKeys:
         versions = self._versions()
         source = fingerprint(
             PLAN_VERSION,
@@ -197,7 +195,7 @@ class VodPrepareOperator(VodBaseOperator):
             except CorruptObjectError as error:
                 self.log.warning("a new version is made, because %s", error)
                 self.temp.write(keys.plan, [checkpoint.seal(job)], content_type="application/json")
-        return keys, job
+        return keys
 
     def _versions(self) -> dict[str, str]:
         return {

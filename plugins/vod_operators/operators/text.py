@@ -1,4 +1,4 @@
-"""One subtitle track into WebVTT segments."""
+"""Subtitle tracks into WebVTT segments."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowSkipException
 
 from vod_operators.media import dash, ffmpeg, hls, webvtt
 from vod_operators.media.measure import target_duration_s
@@ -23,35 +24,36 @@ from vod_operators.storage.stores import get_bytes
 
 
 class VodSegmentTextOperator(VodBaseOperator):
-    """Cut one subtitle track, of the source or of a file in the request, into WebVTT segments.
+    """Cut the subtitle tracks, of the source and of files in the request, into WebVTT segments.
 
     Nothing here is visible to players until ``VodPublishOperator`` points the stable playlist at it.
 
     :param plan: URI of ``plan.json``.
-    :param track: one item of ``prepare``'s ``texts``: ``{"rendition": name, "label": ...}``.
     """
 
-    template_fields: Sequence[str] = ("plan", "track")
+    template_fields: Sequence[str] = ("plan",)
 
-    def __init__(self, *, plan: str, track: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(self, *, plan: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.plan = plan
-        self.track = track
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Returns ``{"track", "segments", "cues"}``.
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Returns ``{"track", "segments", "cues"}`` of each.
 
         :raises VerificationError: what was written is not what the subtitles say.
         """
         job = self.open_job(context, self.plan)
-        name = self.track["rendition"]
+        tracks = [self._track(job, text.name) for text in job.plan.texts]
+        if not tracks:
+            raise AirflowSkipException("the video has no subtitles")
+        return [{"track": t.name, "segments": len(t.segments), "cues": t.cues} for t in tracks]
+
+    def _track(self, job: Job, name: str) -> Track:
         done = checkpoint.load(self.temp, job.segmented(name), objects_in=self.results)
-        if done is not None:
-            self.log.info("%s is segmented already", name)
-            track = Track.model_validate(done.facts)
-        else:
-            track = self._segment(job, name)
-        return {"track": name, "segments": len(track.segments), "cues": track.cues}
+        if done is None:
+            return self._segment(job, name)
+        self.log.info("%s is segmented already", name)
+        return Track.model_validate(done.facts)
 
     def _segment(self, job: Job, name: str) -> Track:
         plan, timeline = job.plan, self.load_timeline(job)
