@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,8 @@ from typing import Any
 import psutil
 from bench import against, chunks, ends, media, memory, orchestration, scale
 from tqdm import tqdm
+
+from vod_operators.media.plan import CHUNK_S
 
 PARTS = ("against", "orchestration", "ends", "ends_s3", "chunks", "memory", "scale")
 
@@ -97,7 +100,8 @@ def run(
     costs = scale.costs_of(report)
     found = {
         "costs": vars(costs),
-        "workers": scale.report(costs, 60),
+        "workers": scale.report(costs, CHUNK_S),
+        "slow_network": scale.report(replace(costs, host_mb_per_s=100), CHUNK_S),
         "lengths": scale.by_length(costs, 64, (30, 60, 90, 120, 180)),
         "checks": scale.check(folder, media.real(folder, options.seconds), say),
     }

@@ -56,18 +56,23 @@ def measure(
     with airflow(folder / "ends", **settings) as stack:
         for length in minutes:
             source = media.real(folder, 60 * length)
+            uri = source.as_uri()
+            if bucket is not None:
+                bucket.upload_file(str(source), source.name)
+                uri = f"s3://{bucket.name}/{source.name}"
             runs = []
             for n in range(repeat + 1):
                 say(f"{length} minutes: {'making chunk files' if n == 0 else f'run {n} of {repeat}'}")
                 video = f"m{length}-{n}-{os.getpid()}"
-                run = stack.run(video, source.as_uri(), "quick")
+                run = stack.run(video, uri, "quick")
                 if bucket is None:
                     size = media.size_mb(stack.results(video))
                     stack.forget(video)
                 else:
                     objects = bucket.objects.filter(Prefix=f"results/{video}/")
                     size = sum(item.size for item in objects) / 1e6
-                    bucket.objects.all().delete()
+                    for place in ("tmp", "results"):
+                        bucket.objects.filter(Prefix=f"{place}/").delete()
                 shutil.rmtree(stack.home / "work", ignore_errors=True)
                 if n or repeat == 0:
                     runs.append(run)
@@ -94,7 +99,10 @@ def measure(
 
 @contextmanager
 def s3_server() -> Iterator[tuple[Any, dict[str, str]]]:
-    """A bucket, and settings, of an S3 server (moto) in a process of its own, with both stores in it."""
+    """A bucket, and settings, of an S3 server (moto) in a process of its own, with both stores in it.
+
+    The server shares the machine's cores, so its time is part of what is measured.
+    """
     server = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "5055"],
         stdout=subprocess.DEVNULL,
@@ -142,9 +150,16 @@ def table(found: dict[str, Any]) -> list[str]:
             f"{row['source_mb']:>8.0f} MB{row['output_mb']:>8.0f} MB"
         )
     length, row = list(found.items())[-1]
-    lines.append(f"read and written per byte of source (split) and of output, at {length} minutes:")
-    for step in ("split", "segment", "pictures", "publish"):
-        unit = row["source_mb"] if step == "split" else row["output_mb"] or 1
+    source, output = row["source_mb"], row["output_mb"]
+    lines.append(f"at {length} minutes, bytes read and written (encodes are copied, not made):")
+    for step, unit, name in (
+        ("split", source, "source"),
+        ("audio", source, "source"),
+        ("transcode", source + output, "source and output"),
+        ("segment", output, "output"),
+        ("pictures", output, "output"),
+        ("publish", output, "output"),
+    ):
         read, written = (row[key].get(step, 0) / unit for key in ("read_mb", "written_mb"))
-        lines.append(f"{step:>10}{read:>8.2f}{written:>8.2f}")
+        lines.append(f"{step:>10}{read:>8.3f}{written:>8.3f} a byte of {name}")
     return lines

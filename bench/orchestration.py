@@ -67,7 +67,7 @@ def measure(folder: Path, repeat: int, counts: tuple[int, ...], say: Callable[[s
             say(f"{chunks} chunks: recording")
             once()
             runs = []
-            for n in range(repeat if chunks < 500 else min(repeat, 2)):
+            for n in range(repeat if chunks < 500 else 1):
                 say(f"{chunks} chunks: run {n + 1}")
                 runs.append(once())
             found[str(chunks)] = {

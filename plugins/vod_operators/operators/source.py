@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vod_operators.errors import InvalidInputError, VodError
 from vod_operators.media.probe import PROBE_BYTES
+from vod_operators.runners.scratch import check_room
 from vod_operators.storage.base import ObjectInfo, Storage
 from vod_operators.storage.redact import redact
 from vod_operators.storage.stores import fetch
@@ -109,8 +110,12 @@ class Original:
         return whole
 
     def add(self, path: Path, places: Iterable[tuple[int, int]]) -> None:
-        """Put bytes ``[begin, end)`` into the sparse file at ``path``."""
-        found = self.find()
+        """Put bytes ``[begin, end)`` into the sparse file at ``path``.
+
+        :raises NoRoomError: there is no room for them, and for what is cut out of them.
+        """
+        found, places = self.find(), list(places)
+        check_room(path.parent, 2 * sum(end - begin for begin, end in places))
         with self.unchanged():
             _fill(path, self._storage, found, places)
 
