@@ -23,9 +23,8 @@ from botocore.exceptions import EndpointConnectionError
 
 from vod_operators.media.presets.catalog import BUILT_IN
 
-
 CHUNK_S = 30
-"""Shorter than by default, so that the files that are made once are soon made; both ends have more to do by it."""
+"""Shorter than by default, so that the files are soon made; both ends have more to do by it."""
 
 
 def measure(
