@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ class RecordingRunner:
         self, argv: Sequence[str], *, folder: Path, on_line: Line | None = None, **limits: Any
     ) -> list[str]:
         encodes = any(encoder in argv for encoder in ENCODERS)
+        if encodes and _own(folder):
+            note(encode_at=time.time())
         if self._mode == "run" or (self._mode == "encodes" and not encodes):
             return self._inner.run(argv, folder=folder, on_line=on_line, **limits)
         recording = Path(os.environ["BENCH_RECORDINGS"]) / _key(argv, folder, encodes)

@@ -37,6 +37,7 @@ class Run:
 
     triggered: float
     tasks: tuple[Task, ...]
+    first_encode: float
     steps: tuple[dict[str, Any], ...]
     """What the tasks and their media commands took: CPU, memory, bytes."""
     airflow_cpu_s: float
@@ -52,8 +53,8 @@ class Run:
 
     @property
     def head(self) -> float:
-        """Seconds from the request until the first chunk is encoded."""
-        return self.of("transcode")[0].start - self.triggered
+        """Seconds from the request until the first encode begins, its packets at hand."""
+        return self.first_encode - self.triggered
 
     @property
     def tail(self) -> float:
@@ -94,10 +95,12 @@ class Stack:
             time.sleep(1)
         if state != "success":
             raise RuntimeError(f"{video_id}: the run ended as {state}; the logs: {self.home / 'logs'}")
-        steps = tuple(json.loads(line) for line in log.read_text("utf-8").splitlines())
+        notes = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+        steps = tuple(note for note in notes if "step" in note)
         own = self.airflow_cpu_s() - before - sum(step["tools_cpu_s"] for step in steps)
         return Run(
             triggered=triggered,
+            first_encode=min(note["encode_at"] for note in notes if "encode_at" in note),
             tasks=tuple(self._tasks(run)),
             steps=steps,
             airflow_cpu_s=own,

@@ -47,7 +47,7 @@ class VodSettings(BaseSettings):
     chunk_seconds: Annotated[int, Field(ge=1, le=3600)] | None = Field(
         None,
         description="Target length of a chunk, rounded to whole segments; a request may override it. "
-        "Default: 80 to 180 s, by the video's length; 40 to 90 s above 1080p30",
+        "Default: about 120 s, above 1080p30 fewer, down to about 60",
     )
     presets_dir: Path | None = Field(
         None, description="Folder with presets of your own (`NAME.json`), beside the built-in ones"

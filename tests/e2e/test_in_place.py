@@ -12,7 +12,7 @@ import pytest
 from conftest import S3Bucket
 from steps import Steps, prepared
 from tools import configure, generate
-from vod_operators.errors import InvalidInputError
+from vod_operators.errors import InvalidInputError, StorageError
 from vod_operators.media import ffmpeg
 from vod_operators.media.models import Timeline
 from vod_operators.operators import cutting, source, split
@@ -43,6 +43,11 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made["trimmed.mp4"] = generate(
         folder / "trimmed.mp4", "-ss", "1.3", "-i", str(made["index-behind.mp4"]), "-c", "copy"
     )
+    made["two-sounds.mp4"] = generate(
+        folder / "two-sounds.mp4", *("-i", str(made["index-behind.mp4"]), *SOUND),
+        *("-map", "0:v", "-map", "0:a", "-map", "1:a", "-c:v", "copy", "-c:a:1", "alac"),
+    )  # fmt: skip
+    made["film.mkv"] = generate(folder / "film.mkv", "-i", str(made["silent.mp4"]), "-c", "copy")
     return made
 
 
@@ -79,7 +84,12 @@ def parts(uri: str, folder: Path) -> tuple[Timeline, dict[str, bytes]]:
     return timeline, {name: (folder / name).read_bytes() for name in names}
 
 
-@pytest.mark.parametrize("name", [*KINDS, "trimmed.mp4"])
+def without_ranges(timeline: Timeline) -> Timeline:
+    chunks = tuple(chunk.model_copy(update={"byte_range": None}) for chunk in timeline.chunks)
+    return timeline.model_copy(update={"chunks": chunks, "in_place": False})
+
+
+@pytest.mark.parametrize("name", [*KINDS, "trimmed.mp4", "two-sounds.mp4"])
 def test_the_same_bytes(
     clips: dict[str, Path], name: str, bucket: S3Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,14 +113,16 @@ def test_the_same_bytes(
     if name == "silent.mp4":
         assert sum(fetched) < 1.5 * share + 12 * (1 << 16)
 
-    timeline, in_place = parts(clip.as_uri(), tmp_path / "local")
-    assert timeline.in_place
+    by_index, in_place = parts(clip.as_uri(), tmp_path / "local")
+    assert by_index == timeline
     with monkeypatch.context() as patch:
         patch.setattr(VodSplitOperator, "_in_place", lambda *_: False)
+        patch.setattr(VodSplitOperator, "_read_index", lambda *_: None)  # every packet, by ffprobe's parsers
         patch.setenv("VOD_TEMP_URI", (tmp_path / "other").as_uri())
         configure(patch)
-        timeline, stored = parts(clip.as_uri(), tmp_path / "none")
-    assert not timeline.in_place and len(timeline.chunks) >= 3
+        counted, stored = parts(clip.as_uri(), tmp_path / "none")
+    assert not counted.in_place and len(counted.chunks) >= 3
+    assert without_ranges(counted) == without_ranges(timeline)
 
     assert from_s3.keys() == in_place.keys() == stored.keys()
     assert [name for name in stored if stored[name] != in_place[name]] == []
@@ -154,6 +166,83 @@ def test_a_source_that_changes_before_a_chunk_is_cut(
     with pytest.raises(
         InvalidInputError, match=r"film\.mp4 has changed since the run began; ask for the vid"
     ):
+        steps.run()
+
+
+@pytest.mark.parametrize("name", ["silent.mp4", "film.mkv"])
+def test_a_source_that_is_gone_before_a_chunk_is_cut(
+    clips: dict[str, Path], stores: Path, name: str, tmp_path: Path
+) -> None:
+    film = tmp_path / name
+    film.write_bytes(clips[name].read_bytes())
+    steps = Steps(video_id="film", source=film.as_uri(), preset="h264_small", chunk_seconds=6)
+    steps.before["transcode"] = film.unlink
+    with pytest.raises(
+        InvalidInputError, match=f"{name} is gone since the run began; ask for the video agai"
+    ):
+        steps.run()
+
+
+def test_another_way_to_the_same_source_is_not_taken_for_the_first(
+    clips: dict[str, Path], bucket: S3Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A split that left all to the tasks is done again for a URL that may lapse."""
+    timeline, _ = parts(upload(bucket, clips["silent.mp4"]), tmp_path / "s3")
+    assert timeline.in_place
+    monkeypatch.setattr(split, "S3", "ftp://")
+    timeline, _ = parts(f"{bucket.uri}/silent.mp4", tmp_path / "none")
+    assert not timeline.in_place
+
+
+def test_sound_that_lies_everywhere_takes_few_requests(
+    clips: dict[str, Path], bucket: S3Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And only the packets of the track are kept."""
+    uri = upload(bucket, clips["index-behind.mp4"])
+    monkeypatch.setattr(source, "JOINED_RANGES", 100)  # of 940 packets
+    asked: list[int] = []
+    read = source._read
+
+    def counted(*args: Any) -> Iterator[bytes]:
+        asked.append(args[2])
+        return read(*args)
+
+    plan = prepared(video_id="film", source=uri, preset="h264_small", chunk_seconds="60")["plan"]
+    task = VodSplitOperator(task_id="split", plan=plan, source=uri)
+    task.execute(CONTEXT)
+    job = task.open_job(CONTEXT, plan)
+    monkeypatch.setattr(source, "_read", counted)
+    add = source.Original.add_scattered
+    kept: list[int] = []
+
+    def add_and_look(self: source.Original, path: Path, ranges: Any) -> None:
+        before = path.stat().st_blocks
+        add(self, path, ranges)
+        kept.append((path.stat().st_blocks - before) * 512)
+
+    monkeypatch.setattr(source.Original, "add_scattered", add_and_look)
+    (tmp_path / "sound").mkdir()
+    cutting.cut_sound_in_place(
+        LocalRunner(), Tools(), task.original(uri, job), "sound.nut", plan=job.plan, track="audio-0",
+        timeline=task.load_timeline(job), folder=tmp_path / "sound",
+    )  # fmt: skip
+    assert len(asked) < 30
+    assert kept[0] < clips["index-behind.mp4"].stat().st_size * 0.7
+
+
+def test_a_store_that_sends_too_little_is_not_believed(
+    clips: dict[str, Path], bucket: S3Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = upload(bucket, clips["silent.mp4"])
+    steps = Steps(video_id="film", source=uri, preset="h264_small", chunk_seconds=6)
+    read = source._read
+
+    def stingy(*args: Any) -> Iterator[bytes]:
+        data = b"".join(read(*args))
+        yield data if len(data) < 1000 else data[:-1]  # the headers of boxes are whole
+
+    steps.before["transcode"] = lambda: monkeypatch.setattr(source, "_read", stingy)
+    with pytest.raises(StorageError, match="nothing came from byte"):
         steps.run()
 
 

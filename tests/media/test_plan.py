@@ -310,6 +310,7 @@ def test_a_long_film_gets_longer_chunks_unless_asked() -> None:
         pytest.param(7200, (1920, 1080), "50", 72, id="many-pictures"),
         pytest.param(7200, (3840, 2160), "25", 60, id="large-pictures"),
         pytest.param(None, (1920, 1080), "25", 120, id="length-not-known"),
+        pytest.param(1, (1920, 1080), "25", 120, id="length-not-to-be-believed"),
     ],
 )
 def test_chunk_length_by_duration_and_pixel_rate(

@@ -122,7 +122,7 @@ def cut_video(
             limits["to"] = _decimal(end)
         else:  # before a clock's wrap; ffmpeg knows no end below 0, so the rest is read in vain
             drop += f"+gt(dts\\,{chunk.end_pts - shift})"
-    margin = INDEXED_MARGIN_S if layout.indexed else SEEK_MARGIN_S
+    margin = INDEXED_MARGIN_S if layout.seeks_exactly else SEEK_MARGIN_S
     if (begin := chunk.key_pts * timeline.time_base - margin) > timeline.origin_pts * timeline.time_base:
         # Nothing is sought near the start: some demuxers refuse a time before their first packet.
         seek = {"ss": _decimal(begin), "seek_timestamp": 1}

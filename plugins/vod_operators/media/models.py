@@ -272,7 +272,7 @@ class Layout(Model):
     """Subtitle tracks: index by track."""
     copied_texts: tuple[str, ...] = ()
     """Those that are WebVTT as they are."""
-    indexed: bool = False
+    seeks_exactly: bool = False
     """Whether the container knows where each time is."""
     derived_times: bool = True
     """Whether presentation times that the container does not tell (AVI, MPEG-PS) follow from those of
@@ -296,7 +296,7 @@ class Chunk(Model):
     """Where they end: the first source frame after its lead-out; None is the end of the source."""
     packets: int = Field(0, ge=0)
     """So many of them there must be at least."""
-    place: tuple[int, int] | None = None
+    byte_range: tuple[int, int] | None = None
     """Bytes of the source's file in which they lie; None where only an index of all packets would tell."""
 
     @model_validator(mode="after")

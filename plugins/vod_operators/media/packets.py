@@ -9,7 +9,7 @@ import json
 import operator
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 from itertools import islice
@@ -48,7 +48,7 @@ def _list(tool: str, source: str, entries: str, options: Sequence[str]) -> Argv:
     # fmt: on
 
 
-INDEXED_CONTAINERS = {"mp4", "matroska"}
+EXACT_CONTAINERS = {"mp4", "matroska"}
 INDEXED_VIDEO = ("h264", "hevc", "av1", "vp9", "prores", "dnxhd", "mjpeg", "mpeg4", "mpeg2video")
 INDEXED_SOUND = ("aac", "alac", "ac3", "eac3", "pcm_")
 """Beginnings of codecs' names: ffmpeg knows their packets by an MP4's index as it knows them by the media."""
@@ -70,26 +70,31 @@ def ends_early(messages: Sequence[str], packets: PacketTimes) -> bool:
     return packets.corrupt > 0 or any("partial file" in line for line in messages)
 
 
-JOINED_BYTES = 1 << 18
-"""Places nearer than this are read as one: a request costs more than the bytes between."""
+class PacketBytes:
+    """Where the packets of one stream lie, by the lines of ``read_index``: 16 bytes a packet."""
 
+    def __init__(self) -> None:
+        self._found = array("q")
 
-def places(lines: Iterable[str]) -> list[tuple[int, int]]:
-    """Where the packets of a list lie: bytes ``[begin, end)``, ascending, those close to others joined."""
-    found: list[tuple[int, int]] = []
-    for begin, end in sorted(place for line in lines if (place := _place(_fields(line)))):
-        if found and begin <= found[-1][1] + JOINED_BYTES:
-            found[-1] = found[-1][0], max(end, found[-1][1])
-        else:
-            found.append((begin, end))
-    return found
+    def read_line(self, line: str) -> None:
+        """Take in one line."""
+        if place := _byte_range(_fields(line)):
+            self._found.extend(place)
+
+    def ranges(self) -> Iterator[tuple[int, int]]:
+        """Bytes ``[begin, end)`` of each, ascending."""
+        found = self._found
+        order = range(0, len(found), 2)
+        if any(found[n] > found[n + 2] for n in order[:-1]):
+            order = sorted(order, key=found.__getitem__)  # type: ignore[assignment]
+        return ((found[n], found[n + 1]) for n in order)
 
 
 def _fields(line: str) -> dict[str, str]:
     return dict(field.split("=", 1) for field in line.strip().split("|") if "=" in field)
 
 
-def _place(fields: Mapping[str, str]) -> tuple[int, int] | None:
+def _byte_range(fields: Mapping[str, str]) -> tuple[int, int] | None:
     begin, size = _ticks(fields.get("pos")), _ticks(fields.get("size"))
     return None if begin is None or size is None else (begin, begin + size)
 
@@ -131,7 +136,7 @@ def layout_of(plan: Plan) -> Layout:
         decoded_sounds={track: Fraction(1, streams[track].sample_rate) for track in decoded},
         texts={f"text-{n}": text.index for n, text in enumerate(plan.source.texts)},
         copied_texts=tuple(f"text-{n}" for n, text in enumerate(plan.source.texts) if text.codec == "webvtt"),
-        indexed=bool(INDEXED_CONTAINERS & set(plan.source.container.split(","))),
+        seeks_exactly=bool(EXACT_CONTAINERS & set(plan.source.container.split(","))),
         # Where nothing is reordered ffmpeg would derive a time that is one frame late.
         derived_times=not (plan.source.container == "avi" and video and not video.reorders),
     )
@@ -217,7 +222,7 @@ class PacketTimes:
         self._hidden: array[int] = array("q")
         self._keys: array[int] = array("q")
         # In file order: of each picture its times and where it begins and ends.
-        self._placed = [array("q") for _ in range(4)]
+        self._ranges = [array("q") for _ in range(4)]
         self._last_pts, self.last_duration = -(1 << 62), 0
         self._last_dts: dict[int, int] = {}
         streams = [layout.video, *layout.sounds.values()]
@@ -252,7 +257,7 @@ class PacketTimes:
         duration = _ticks(fields.get("duration")) or 0
         if index == self._video:
             self._add_frame(pts, duration, flags)
-            self._add_place(pts, dts, _place(fields))
+            self._add_range(pts, dts, _byte_range(fields))
         else:
             track = self._sounds[index]
             first, last = self._heard.get(track, (pts, pts))
@@ -277,9 +282,9 @@ class PacketTimes:
         if pts > self._last_pts:
             self._last_pts, self.last_duration = pts, duration
 
-    def _add_place(self, pts: int, dts: int | None, place: tuple[int, int] | None) -> None:
+    def _add_range(self, pts: int, dts: int | None, place: tuple[int, int] | None) -> None:
         if dts is not None and place is not None:
-            for values, value in zip(self._placed, (pts, dts, *place), strict=True):
+            for values, value in zip(self._ranges, (pts, dts, *place), strict=True):
                 values.append(value)
 
     def needed(self, chunk: Chunk) -> int:
@@ -287,26 +292,28 @@ class PacketTimes:
         every, end = self.all_pts, chunk.end_pts
         return (len(every) if end is None else bisect_right(every, end)) - bisect_left(every, chunk.key_pts)
 
-    def place(self, chunk: Chunk) -> tuple[int, int] | None:
+    def byte_range(self, chunk: Chunk) -> tuple[int, int] | None:
         """Bytes of an indexed file in which the packets of that chunk lie; None: the list does not tell."""
-        pts, dts, begins, ends = self._placed
-        if not self._is_placed:
+        pts, dts, begins, ends = self._ranges
+        if not self._has_ranges:
             return None
         begin = bisect_left(dts, chunk.key_pts - self._most_ahead)
         # Cutting ends by decoding time, a millisecond late.
         late = 1 - (-1 // (1000 * self.video_time_base))
         end = len(dts) if chunk.end_pts is None else bisect_right(dts, chunk.end_pts + late)
         inside = [n for n in range(begin, end) if pts[n] >= chunk.key_pts]
+        if not inside:
+            return None
         return min(begins[n] for n in inside), max(ends[n] for n in inside)
 
     @cached_property
-    def _is_placed(self) -> bool:
-        pts, dts, *_ = self._placed
+    def _has_ranges(self) -> bool:
+        pts, dts, *_ = self._ranges
         return 0 < len(pts) == len(self.all_pts) and not any(map(operator.gt, dts, islice(dts, 1, None)))
 
     @cached_property
     def _most_ahead(self) -> int:
-        pts, dts, *_ = self._placed
+        pts, dts, *_ = self._ranges
         return max(map(operator.sub, pts, dts), default=0)
 
     @property

@@ -155,7 +155,9 @@ def chunk_length(source: Source, rate: Fraction, segment_frames: int) -> int:
     frames = seconds * rate
     if source.duration_ms:
         whole = Fraction(source.duration_ms, 1000) * rate
-        frames = whole / max(1, round(whole / frames))
+        count = round(whole / frames)
+        # It may last longer than it says; and a chunk longer than the video costs nothing.
+        frames = whole / count if count > 1 else max(whole, frames)
     return max(1, -(-frames // segment_frames)) * segment_frames
 
 

@@ -57,7 +57,9 @@ class VodEncodeAudioOperator(VodBaseOperator):
             return done.facts
         samples = timeline.audio_samples(audio, job.plan.frame_rate)
         begin, media_s = time.monotonic(), samples / audio.sample_rate
-        with self.scratch(media_s * audio.bitrate_bps / 8) as folder:
+        stream = audio.stream
+        source_bps = stream.bitrate_bps or 32 * stream.channels * stream.sample_rate
+        with self.scratch(media_s * (audio.bitrate_bps + source_bps) / 8) as folder:
             self._obtain(job, audio, timeline, folder)
             found, encoded, normalised = self._encode(context, job, audio, timeline, folder)
             damage = in_words(f"sound {audio.title}", found)

@@ -55,12 +55,11 @@ def cut_chunk_in_place(
     :raises InvalidInputError: the source is not what it was when the run began.
     """
     with original.unchanged():
-        if original.local is not None:
+        if original.local is not None or chunk.byte_range is None:
             original.place(folder / SOURCE)
         else:
-            assert chunk.place is not None
             original.place_index(folder / SOURCE)
-            original.add(folder / SOURCE, [chunk.place])
+            original.add(folder / SOURCE, chunk.byte_range)
         layout = packets.layout_of(plan)
         cut_chunk(runner, tools, SOURCE, name, layout=layout, chunk=chunk, timeline=timeline, folder=folder)
     (folder / SOURCE).unlink()
@@ -93,7 +92,9 @@ def cut_sound_in_place(
             original.place(folder / SOURCE)
         else:
             original.place_index(folder / SOURCE)
+            found = packets.PacketBytes()
             argv = packets.read_index(tools.ffprobe, SOURCE, stream=layout.sounds[track][0])
-            original.add(folder / SOURCE, packets.places(output(runner, argv, folder)))
+            runner.run(argv, folder=folder, on_line=found.read_line)
+            original.add_scattered(folder / SOURCE, found.ranges())
         cut_sound(runner, tools, SOURCE, name, layout=layout, track=track, timeline=timeline, folder=folder)
     (folder / SOURCE).unlink()

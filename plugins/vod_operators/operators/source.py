@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
-from vod_operators.errors import InvalidInputError, VodError
+from vod_operators.errors import InvalidInputError, StorageError, VodError
 from vod_operators.media.probe import PROBE_BYTES
 from vod_operators.runners.scratch import check_room
 from vod_operators.storage.base import ObjectInfo, Storage
@@ -18,6 +19,9 @@ from vod_operators.storage.stores import fetch
 
 HEAD_BYTES = 1 << 17
 """Enough of an MP4 for a demuxer to know it, where its index is at hand."""
+
+JOINED_BYTES, JOINED_RANGES = 1 << 21, 1 << 14
+"""What lies nearer than so many bytes, and so many ranges at most, is read by one request."""
 
 TAIL_BYTES = 1 << 20
 """The end of a file tells its duration (MPEG-TS) or holds its index (Matroska, AVI, MXF)."""
@@ -42,11 +46,8 @@ class Original:
         self._storage = storage
         self._uri = uri
         self._version = version
-
-    @property
-    def local(self) -> Path | None:
+        self.local = storage.local_path(uri)
         """Where it is on this host's disk, if it is."""
-        return self._storage.local_path(self._uri)
 
     def find(self) -> ObjectInfo:
         """Its facts.
@@ -78,8 +79,9 @@ class Original:
         try:
             yield
         except VodError:
-            self.find()
-            raise  # it is what it was: try again
+            with suppress(StorageError):  # that is not the reason
+                self.find()
+            raise  # it is what it was
         self.check()
 
     def place(self, path: Path) -> None:
@@ -109,15 +111,49 @@ class Original:
             path.unlink()
         return whole
 
-    def add(self, path: Path, places: Iterable[tuple[int, int]]) -> None:
-        """Put bytes ``[begin, end)`` into the sparse file at ``path``.
+    def add(self, path: Path, byte_range: tuple[int, int]) -> None:
+        """Put those bytes into the sparse file at ``path``.
 
         :raises NoRoomError: there is no room for them, and for what is cut out of them.
         """
-        found, places = self.find(), list(places)
-        check_room(path.parent, 2 * sum(end - begin for begin, end in places))
+        found = self.find()
+        check_room(path.parent, 2 * (byte_range[1] - byte_range[0]))
         with self.unchanged():
-            _fill(path, self._storage, found, places)
+            _fill(path, self._storage, found, [byte_range])
+
+    def add_scattered(self, path: Path, ranges: Iterable[tuple[int, int]]) -> None:
+        """Put many small ranges, ascending, into the sparse file at ``path``.
+
+        What lies between neighbours is read with them and thrown away: a request takes as long.
+        """
+        found = self.find()
+        with self.unchanged(), path.open("r+b") as file:
+            for group in _neighbours(ranges):
+                left = deque(group)
+                at = left[0][0]
+                for block in _read(self._storage, found, at, left[-1][1] - at):
+                    while left and left[0][0] < at + len(block):
+                        begin, end = max(left[0][0], at), min(left[0][1], at + len(block))
+                        file.seek(begin)
+                        file.write(block[begin - at : end - at])
+                        if left[0][1] > at + len(block):
+                            break  # the rest of it is in the next block
+                        left.popleft()
+                    at += len(block)
+                if left:
+                    raise StorageError(f"{redact(self._uri)}: nothing came from byte {at} on")
+
+
+def _neighbours(ranges: Iterable[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Ranges that are read by one request; not too many, because they are held in memory."""
+    group: list[tuple[int, int]] = []
+    for begin, end in ranges:
+        if group and (begin > group[-1][1] + JOINED_BYTES or len(group) == JOINED_RANGES):
+            yield group
+            group = []
+        group.append((begin, end))
+    if group:
+        yield group
 
 
 def place_for_probing(storage: Storage, source: ObjectInfo, path: Path) -> bool:
@@ -154,8 +190,11 @@ def _fill(path: Path, storage: Storage, source: ObjectInfo, places: Iterable[tup
         file.truncate(source.size)
         for begin, end in places:
             file.seek(begin)
-            for block in _read(storage, source, begin, min(end, source.size) - begin):
+            end = min(end, source.size)
+            for block in _read(storage, source, begin, end - begin):
                 file.write(block)
+            if file.tell() < end:
+                raise StorageError(f"{redact(source.uri)}: nothing came from byte {file.tell()} on")
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class _Media:
     file: str
     layout: Layout
     times: PacketTimes
-    is_index: bool = False
+    is_sparse: bool = False
     """Whether the file is sparse, and has an index and no media."""
 
     def timeline(self, plan: Plan) -> Timeline:
@@ -65,7 +65,7 @@ class _Media:
             chunk.model_copy(
                 update={
                     "packets": times.needed(chunk),
-                    "place": times.place(chunk) if self.is_index else None,
+                    "byte_range": times.byte_range(chunk) if self.is_sparse else None,
                 }
             )
             for chunk in timeline.chunks
@@ -112,6 +112,8 @@ class VodSplitOperator(VodBaseOperator):
         except LostWorkError as error:
             self.log.warning("%s", error)
             return None
+        if timeline.in_place and not self._is_reachable(self.original(self.source, job), timeline):
+            return None  # the same source by another way, perhaps a URL that may lapse
         self.log.info("all chunks are there")
         return timeline
 
@@ -126,7 +128,7 @@ class VodSplitOperator(VodBaseOperator):
         timeline = media.timeline(job.plan)
         damage += self._check_length(job, timeline)
         in_place = self._in_place(original, media, timeline)
-        if media.is_index and (media.layout.texts or not in_place):
+        if media.is_sparse and (media.layout.texts or not in_place):
             (folder / media.file).unlink()
             self._place(job, original, folder)
         shift_ms = self._cut_texts(media, timeline, folder)
@@ -156,12 +158,13 @@ class VodSplitOperator(VodBaseOperator):
         Where all hosts share a disk, or from S3 by byte ranges that an index tells. A signed URL may
         lapse meanwhile, and not every web server knows ranges.
         """
-        if media.file != SOURCE:
-            return False
+        is_whole = original.local is not None or not media.layout.texts
+        return media.file == SOURCE and is_whole and self._is_reachable(original, timeline)
+
+    def _is_reachable(self, original: Original, timeline: Timeline) -> bool:
         if original.local is not None:
             return self.temp.local_path(self.plan) is not None
-        placed = media.is_index and all(chunk.place for chunk in timeline.chunks)
-        return placed and not media.layout.texts and self.source.startswith(S3)
+        return self.source.startswith(S3) and all(chunk.byte_range for chunk in timeline.chunks)
 
     # --- what is cut ------------------------------------------------------------------------
 
@@ -202,8 +205,11 @@ class VodSplitOperator(VodBaseOperator):
         except ToolKilledError:
             raise
         except ToolError as error:
-            messages = [str(error)]
-        media = _Media(SOURCE, layout, times, is_index=True)
+            if error.lacks_means:
+                raise
+            file.unlink()
+            return None
+        media = _Media(SOURCE, layout, times, is_sparse=True)
         if times.key_pts and not (
             packets.ends_early(messages, times)
             or packets.why_rewrite(plan, times)
@@ -251,8 +257,8 @@ class VodSplitOperator(VodBaseOperator):
         later = [chunk for chunk in timeline.chunks if chunk.key_pts > timeline.chunks[0].key_pts]
         for chunk in later[:: max(1, len(later) // KEYS_TRIED)]:
             trial = self._beginning(media, chunk)
-            if media.is_index and trial.place:
-                original.add(folder / SOURCE, [trial.place])
+            if media.is_sparse and trial.byte_range:
+                original.add(folder / SOURCE, trial.byte_range)
             self._cut(self.runner, media, trial, timeline, "trial.nut", folder)
             argv = packets.first_frame(self.tools.ffprobe, "trial.nut")
             if packets.shows_its_key_frame(output(self.runner, argv, folder)):
@@ -263,7 +269,7 @@ class VodSplitOperator(VodBaseOperator):
         """Of a chunk, as much as shows whether it begins with a picture."""
         end = chunk.key_pts + round(TRIAL_S / media.times.video_time_base)
         trial = chunk.model_copy(update={"end_pts": end})
-        return trial.model_copy(update={"packets": 0, "place": media.times.place(trial)})
+        return trial.model_copy(update={"packets": 0, "byte_range": media.times.byte_range(trial)})
 
     def _check_length(self, job: Job, timeline: Timeline) -> list[str]:
         """What is missing of the declared length.

@@ -120,7 +120,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
                 timeline=timeline,
                 folder=folder,
             )
-            (folder / "cut.nut").rename(folder / CHUNK)
+            (folder / "cut.nut").rename(folder / CHUNK)  # only an encode names it
             return
         split = [job.source_keys.marker(chunk.name), job.source_keys.marker("split")]
         # The whole split's marker: if the chunk's own is lost, clearing the split would not write it again.
@@ -147,7 +147,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
         source = 0.0
         if timeline.in_place:
             share = job.plan.source.size_bytes * _encoded_frames(job.plan, chunk) / timeline.frames
-            source = 2 * (chunk.place[1] - chunk.place[0] if chunk.place else share)
+            source = chunk.byte_range[1] - chunk.byte_range[0] if chunk.byte_range else share
         seconds = float(job.plan.seconds(_encoded_frames(job.plan, chunk)))
         bits = [r.max_bitrate_bps * seconds + r.buffer_bits for r in job.plan.renditions]
         return source + (sum(bits) + 2 * max(bits)) / 8
