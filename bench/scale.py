@@ -134,7 +134,7 @@ def costs_of(report: dict[str, Any]) -> Costs:
     longest = max(ends, key=int)
     seconds = int(longest) * 60
     row, many = ends[longest], orchestrated[max(orchestrated, key=int)]
-    head, tail = median(row["head_s"]), median(row["tail_s"])
+    head = median(row["head_s"])
     tasks = row["task_s"]
     # All cores worked on one chunk, so what encoding took is the CPU seconds spread over them.
     encode = median(pair["pipeline"]["cpu_s"] for pair in real["pairs"]) / CPUS / real["encoded_s"]
@@ -143,7 +143,8 @@ def costs_of(report: dict[str, Any]) -> Costs:
     return Costs(
         media_s=FILM_S,
         source_mb=row["source_mb"] * film,
-        output_mb=row["output_mb"] * film,
+        # Of real encodes: those of ``ends`` are quick and large.
+        output_mb=real["size_mb"]["pipeline"] * FILM_S / real["media_s"],
         renditions=len(tasks["segment"]),
         encode_s=encode,
         lead_s=real["lead_s"],
@@ -154,7 +155,7 @@ def costs_of(report: dict[str, Any]) -> Costs:
         split_s_per_mb=sum(tasks["split"]) / row["source_mb"],
         # Each worker has one slot; here as many tasks as CPUs shared them.
         segment_s_per_mb=sum(tasks["segment"]) / row["output_mb"] / SHARED,
-        publish_s=min(tail, sum(tasks["publish"])),
+        publish_s=sum(tasks["publish"]) * film,
         host_mb_per_s=400,
     )
 
