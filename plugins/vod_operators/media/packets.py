@@ -96,7 +96,7 @@ def _fields(line: str) -> dict[str, str]:
 
 def _byte_range(fields: Mapping[str, str]) -> tuple[int, int] | None:
     begin, size = _ticks(fields.get("pos")), _ticks(fields.get("size"))
-    return None if begin is None or size is None else (begin, begin + size)
+    return (begin, begin + size) if begin is not None and size else None
 
 
 CODECS_WITH_GRADUAL_KEYS = ("h264", "hevc")
