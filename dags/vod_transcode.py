@@ -65,12 +65,8 @@ PARAMS = {
         None,
         type=["null", "integer"],
         title="Chunk length (s)",
-        description="In whole segments. Empty: "
-        + (
-            f"{SETTINGS.chunk_seconds} s, more for very long videos."
-            if SETTINGS.chunk_seconds
-            else "by the video."
-        ),
+        description=f"In whole segments. Empty: {SETTINGS.chunk_seconds or 'about 120'} s, "
+        "more for very long videos.",
         minimum=1,
         maximum=3600,
     ),

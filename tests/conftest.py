@@ -241,6 +241,14 @@ def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def bucket(stores: Path, s3_bucket: S3Bucket, monkeypatch: pytest.MonkeyPatch) -> S3Bucket:
+    """A bucket for sources, which the settings' connection reaches; ``stores`` are folders."""
+    monkeypatch.setenv("VOD_AWS_CONN_ID", s3_bucket.conn_id)
+    configure(monkeypatch)
+    return s3_bucket
+
+
+@pytest.fixture
 def run_dag(airflow_db: None, stores: Path, caplog: pytest.LogCaptureFixture) -> Callable[..., Run]:
     def run(*, retries: int | None = None, **conf: Any) -> Run:
         from airflow.dag_processing.dagbag import DagBag

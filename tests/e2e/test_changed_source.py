@@ -11,7 +11,7 @@ import pytest
 
 from conftest import S3Bucket
 from steps import prepared as prepare
-from tools import configure, generate
+from tools import generate
 from vod_operators.errors import InvalidInputError, ObjectChangedError, ToolError, VerificationError
 from vod_operators.operators import source, split
 from vod_operators.runners.local import LocalRunner
@@ -131,13 +131,6 @@ def test_a_file_that_changes_while_it_is_looked_at(
 
 
 # --- remote ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def bucket(stores: Path, s3_bucket: S3Bucket, monkeypatch: pytest.MonkeyPatch) -> S3Bucket:
-    monkeypatch.setenv("VOD_AWS_CONN_ID", s3_bucket.conn_id)
-    configure(monkeypatch)
-    return s3_bucket
 
 
 def put(bucket: S3Bucket, data: bytes) -> str:

@@ -15,7 +15,8 @@ from tools import configure, generate
 from vod_operators.errors import InvalidInputError, StorageError
 from vod_operators.media import ffmpeg
 from vod_operators.media.models import Timeline
-from vod_operators.operators import cutting, source, split
+from vod_operators.operators import source, split
+from vod_operators.operators.cutting import Cutter
 from vod_operators.operators.split import VodSplitOperator
 from vod_operators.runners.local import LocalRunner
 from vod_operators.runners.tools import Tools
@@ -51,13 +52,6 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return made
 
 
-@pytest.fixture
-def bucket(stores: Path, s3_bucket: S3Bucket, monkeypatch: pytest.MonkeyPatch) -> S3Bucket:
-    monkeypatch.setenv("VOD_AWS_CONN_ID", s3_bucket.conn_id)
-    configure(monkeypatch)
-    return s3_bucket
-
-
 def upload(bucket: S3Bucket, file: Path) -> str:
     bucket.client.upload_file(str(file), bucket.name, file.name)
     return f"{bucket.uri}/{file.name}"
@@ -75,11 +69,11 @@ def parts(uri: str, folder: Path) -> tuple[Timeline, dict[str, bytes]]:
         keys = job.source_keys
         return timeline, {name: b"".join(task.temp.read(keys.chunk(name))) for name in names}
     folder.mkdir()
-    how: dict[str, Any] = {"plan": job.plan, "timeline": timeline, "folder": folder}
+    cutter = Cutter(LocalRunner(), Tools(), timeline, folder)
     for chunk in timeline.chunks:
-        cutting.cut_chunk_in_place(LocalRunner(), Tools(), original, chunk.name, chunk=chunk, **how)
+        cutter.chunk_in_place(original, chunk.name, plan=job.plan, chunk=chunk)
     for audio in job.plan.audio:
-        cutting.cut_sound_in_place(LocalRunner(), Tools(), original, audio.track, track=audio.track, **how)
+        cutter.sound_in_place(original, audio.track, plan=job.plan, track=audio.track)
     assert sorted(path.name for path in folder.iterdir()) == sorted(names)
     return timeline, {name: (folder / name).read_bytes() for name in names}
 
@@ -120,9 +114,9 @@ def test_the_same_bytes(
         patch.setattr(VodSplitOperator, "_read_index", lambda *_: None)  # every packet, by ffprobe's parsers
         patch.setenv("VOD_TEMP_URI", (tmp_path / "other").as_uri())
         configure(patch)
-        counted, stored = parts(clip.as_uri(), tmp_path / "none")
-    assert not counted.in_place and len(counted.chunks) >= 3
-    assert without_ranges(counted) == without_ranges(timeline)
+        by_packets, stored = parts(clip.as_uri(), tmp_path / "none")
+    assert not by_packets.in_place and len(by_packets.chunks) >= 3
+    assert without_ranges(by_packets) == without_ranges(timeline)
 
     assert from_s3.keys() == in_place.keys() == stored.keys()
     assert [name for name in stored if stored[name] != in_place[name]] == []
@@ -222,10 +216,8 @@ def test_sound_that_lies_everywhere_takes_few_requests(
 
     monkeypatch.setattr(source.Original, "add_scattered", add_and_look)
     (tmp_path / "sound").mkdir()
-    cutting.cut_sound_in_place(
-        LocalRunner(), Tools(), task.original(uri, job), "sound.nut", plan=job.plan, track="audio-0",
-        timeline=task.load_timeline(job), folder=tmp_path / "sound",
-    )  # fmt: skip
+    cutter = Cutter(LocalRunner(), Tools(), task.load_timeline(job), tmp_path / "sound")
+    cutter.sound_in_place(task.original(uri, job), "sound.nut", plan=job.plan, track="audio-0")
     assert len(asked) < 30
     assert kept[0] < clips["index-behind.mp4"].stat().st_size * 0.7
 

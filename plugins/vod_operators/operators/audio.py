@@ -18,9 +18,8 @@ from vod_operators.media.loudness import Normalised
 from vod_operators.media.measure import AAC_FRAME, check_audio_length
 from vod_operators.media.models import AudioRendition, Timeline
 from vod_operators.operators.base import VodBaseOperator
-from vod_operators.operators.cutting import cut_sound_in_place
+from vod_operators.operators.cutting import Cutter
 from vod_operators.operators.job import Job
-from vod_operators.runners.scratch import check_room
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
 
@@ -79,22 +78,11 @@ class VodEncodeAudioOperator(VodBaseOperator):
     def _obtain(self, job: Job, audio: AudioRendition, timeline: Timeline, folder: Path) -> None:
         """The track's packets, as ``audio.nut``."""
         if timeline.in_place:
-            cut_sound_in_place(
-                self.runner,
-                self.tools,
-                self.original(self.source, job),
-                "audio.nut",
-                plan=job.plan,
-                track=audio.track,
-                timeline=timeline,
-                folder=folder,
-            )
-            return
-        split = job.source_keys.marker("split")
-        stored = checkpoint.require(self.temp, split, step="split").objects[audio.track]
-        check_room(self.settings.work_dir, self.fetched_bytes(stored))
-        with checkpoint.relying_on(self.temp, split, step="split"):
-            checkpoint.obtain(self.temp, stored, folder / "audio.nut")
+            cutter = Cutter(self.runner, self.tools, timeline, folder)
+            original = self.original(self.source, job)
+            cutter.sound_in_place(original, "audio.nut", plan=job.plan, track=audio.track)
+        else:
+            self.obtain_cut(job, audio.track, folder / "audio.nut")
 
     def _encode(
         self, context: Context, job: Job, audio: AudioRendition, timeline: Timeline, folder: Path

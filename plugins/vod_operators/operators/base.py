@@ -25,12 +25,11 @@ from vod_operators.runners.containers import Container
 from vod_operators.runners.docker import DockerRunner
 from vod_operators.runners.local import LocalRunner
 from vod_operators.runners.progress import REPORT_EVERY_S, Progress, ProgressReader
-from vod_operators.runners.scratch import scratch_folder
+from vod_operators.runners.scratch import check_room, scratch_folder
 from vod_operators.runners.tools import Tools
 from vod_operators.settings import VodSettings, get_settings
 from vod_operators.storage import checkpoint, claim
 from vod_operators.storage.base import Storage
-from vod_operators.storage.checkpoint import Stored
 from vod_operators.storage.claim import Claim
 from vod_operators.storage.keys import claim_key
 from vod_operators.storage.stores import storage_for
@@ -240,13 +239,23 @@ class VodBaseOperator(BaseOperator):
         """The source, as it was when the run began."""
         return Original(self.storage(uri), uri, job.source_version)
 
+    def obtain_cut(self, job: Job, name: str, path: Path) -> None:
+        """Make a chunk or a sound track that the split has stored readable at ``path``.
+
+        :raises LostWorkError: it is gone or damaged; the split is done again when the run is cleared.
+        """
+        keys = job.source_keys
+        split = keys.marker("split")
+        # The whole split's marker: if the chunk's own is lost, clearing the split would not write it again.
+        stored = checkpoint.require(self.temp, split, step="split").objects[name]
+        if self.temp.local_path(stored.uri) is None:  # else it is linked
+            check_room(self.settings.work_dir, stored.size_bytes)
+        with checkpoint.relying_on(self.temp, keys.marker(name), split, step="split"):
+            checkpoint.obtain(self.temp, stored, path)
+
     def scratch(self, needed_bytes: float = 0) -> AbstractContextManager[Path]:
         """A folder of this worker's disk with room for so much, gone when the step ends."""
         return scratch_folder(self.settings.work_dir, round(needed_bytes))
-
-    def fetched_bytes(self, stored: Stored) -> int:
-        """What ``checkpoint.obtain`` takes of the scratch disk for that object of the temp store."""
-        return stored.size_bytes if self.temp.local_path(stored.uri) is None else 0
 
     def tool_limit_s(self, media_s: float) -> float:
         """Seconds that a tool may work on so many seconds of media."""

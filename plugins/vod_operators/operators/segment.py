@@ -68,7 +68,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
     players until ``VodPublishOperator`` points the stable playlist at it.
 
     :param plan: URI of ``plan.json``.
-    :param track: one item of ``prepare``'s ``renditions`` or ``audio``.
+    :param track: one item of what ``VodPrepareOperator`` returns.
     """
 
     template_fields: Sequence[str] = ("plan", "track")

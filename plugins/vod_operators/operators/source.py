@@ -36,7 +36,7 @@ HEADER_BYTES = 16
 
 
 class Original:
-    """One version of a source.
+    """One version of a source. To be read within ``unchanged``.
 
     :param storage: that holds it.
     :param version: what ``prepare`` found.
@@ -90,8 +90,7 @@ class Original:
         if self.local is not None:
             path.symlink_to(self.local)
             return
-        with self.unchanged():
-            fetch(self._storage, self._uri, path, size=found.size, version=found.version)
+        fetch(self._storage, self._uri, path, size=found.size, version=found.version)
 
     def place_index(self, path: Path) -> bool:
         """Put at ``path`` a sparse file with the beginning and the index of an MP4 that has one.
@@ -99,12 +98,11 @@ class Original:
         Returns whether it has; if not, there is no file.
         """
         found = self.find()
-        with self.unchanged():
-            index = _mp4_index(self._storage, found)
-            if index is None:
-                return False
-            path.touch()
-            _fill(path, self._storage, found, [(0, HEAD_BYTES), *index.headers, index.moov])
+        index = _mp4_index(self._storage, found)
+        if index is None:
+            return False
+        path.touch()
+        _fill(path, self._storage, found, [(0, HEAD_BYTES), *index.headers, index.moov])
         with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
             whole = content.find(b"mvex", *index.moov) < 0  # else more packets lie in fragments
         if not whole:
@@ -118,8 +116,7 @@ class Original:
         """
         found = self.find()
         check_room(path.parent, 2 * (byte_range[1] - byte_range[0]))
-        with self.unchanged():
-            _fill(path, self._storage, found, [byte_range])
+        _fill(path, self._storage, found, [byte_range])
 
     def add_scattered(self, path: Path, ranges: Iterable[tuple[int, int]]) -> None:
         """Put many small ranges, ascending, into the sparse file at ``path``.
@@ -127,7 +124,7 @@ class Original:
         What lies between neighbours is read with them and thrown away: a request takes as long.
         """
         found = self.find()
-        with self.unchanged(), path.open("r+b") as file:
+        with path.open("r+b") as file:
             for group in _neighbours(ranges):
                 left = deque(group)
                 at = left[0][0]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -19,7 +20,7 @@ from vod_operators.media.models import Chunk, Layout, Plan, Timeline, clock
 from vod_operators.media.packets import PacketTimes
 from vod_operators.media.plan import plan_timeline
 from vod_operators.operators.base import VodBaseOperator
-from vod_operators.operators.cutting import SOURCE, cut_chunk, cut_sound
+from vod_operators.operators.cutting import SOURCE, Cutter
 from vod_operators.operators.job import Job
 from vod_operators.operators.source import Original
 from vod_operators.runners.base import Runner, output
@@ -45,16 +46,18 @@ MISSING_S = 1
 class _Media:
     """A local file that chunks are cut from, and what its packets say."""
 
+    plan: Plan
     file: str
     layout: Layout
     times: PacketTimes
     is_sparse: bool = False
     """Whether the file is sparse, and has an index and no media."""
 
-    def timeline(self, plan: Plan) -> Timeline:
+    @cached_property
+    def timeline(self) -> Timeline:
         times = self.times
         timeline = plan_timeline(
-            plan=plan,
+            plan=self.plan,
             time_base=times.video_time_base,
             pts=times.pts,
             key_pts=times.key_pts,
@@ -125,7 +128,7 @@ class VodSplitOperator(VodBaseOperator):
     def _split_file(self, context: Context, job: Job, original: Original, folder: Path) -> Timeline:
         keys = job.source_keys
         media, repairs, damage = self._read(job, original, folder)
-        timeline = media.timeline(job.plan)
+        timeline = media.timeline
         damage += self._check_length(job, timeline)
         in_place = self._in_place(original, media, timeline)
         if media.is_sparse and (media.layout.texts or not in_place):
@@ -174,7 +177,7 @@ class VodSplitOperator(VodBaseOperator):
         if media := self._read_index(job, original, folder):
             return media, [], []
         self._place(job, original, folder)
-        media, errors = self._read_packets(SOURCE, packets.layout_of(plan), folder)
+        media, errors = self._read_packets(plan, SOURCE, packets.layout_of(plan), folder)
         damage = [f"the file: {errors[0]}"] if errors else []
         if media.times.corrupt:
             damage.append(f"the file: {media.times.corrupt} packets are marked as damaged")
@@ -185,7 +188,7 @@ class VodSplitOperator(VodBaseOperator):
         why = (
             packets.why_decode(plan, media.times)
             or self._why_packed(plan, folder)
-            or self._why_keys(plan, media, folder, original)
+            or self._why_keys(media, folder, original)
         )
         if why:
             media = self._repair(plan, why, folder, decode=True)
@@ -209,12 +212,12 @@ class VodSplitOperator(VodBaseOperator):
                 raise
             file.unlink()
             return None
-        media = _Media(SOURCE, layout, times, is_sparse=True)
+        media = _Media(plan, SOURCE, layout, times, is_sparse=True)
         if times.key_pts and not (
             packets.ends_early(messages, times)
             or packets.why_rewrite(plan, times)
             or packets.why_decode(plan, times)
-            or self._why_keys(plan, media, folder, original)
+            or self._why_keys(media, folder, original)
         ):
             return media
         file.unlink()
@@ -233,7 +236,7 @@ class VodSplitOperator(VodBaseOperator):
         argv = ffmpeg.repair(self.tools.ffmpeg, SOURCE, file, layout=layout, decode=decode)
         self.runner.run(argv, folder=folder)
         repaired = packets.layout_of_repaired(self.run_probe(file, folder), layout)
-        return self._read_packets(file, repaired, folder)[0]
+        return self._read_packets(plan, file, repaired, folder)[0]
 
     def _why_packed(self, plan: Plan, folder: Path) -> str | None:
         video = plan.source.video
@@ -242,24 +245,25 @@ class VodSplitOperator(VodBaseOperator):
         argv = ffmpeg.decode_beginning(self.tools.ffmpeg, SOURCE)
         return packets.why_packed(self.runner.run(argv, folder=folder))
 
-    def _read_packets(self, file: str, layout: Layout, folder: Path) -> tuple[_Media, list[str]]:
+    def _read_packets(self, plan: Plan, file: str, layout: Layout, folder: Path) -> tuple[_Media, list[str]]:
         times = PacketTimes(layout)
         argv = packets.read_packets(self.tools.ffprobe, file, layout)
         errors = self.runner.run(argv, folder=folder, on_line=times.read_line)
-        return _Media(file, layout, times), errors
+        return _Media(plan, file, layout, times), errors
 
-    def _why_keys(self, plan: Plan, media: _Media, folder: Path, original: Original) -> str | None:
+    def _why_keys(self, media: _Media, folder: Path, original: Original) -> str | None:
         """Why chunks cannot begin at the file's key frames, if they cannot: tried on some of them."""
-        video = plan.source.video
+        video = media.plan.source.video
         if video is None or video.codec not in packets.CODECS_WITH_GRADUAL_KEYS:
             return None
-        timeline = media.timeline(plan)
+        timeline = media.timeline
         later = [chunk for chunk in timeline.chunks if chunk.key_pts > timeline.chunks[0].key_pts]
         for chunk in later[:: max(1, len(later) // KEYS_TRIED)]:
             trial = self._beginning(media, chunk)
             if media.is_sparse and trial.byte_range:
                 original.add(folder / SOURCE, trial.byte_range)
-            self._cut(self.runner, media, trial, timeline, "trial.nut", folder)
+            cutter = Cutter(self.runner, self.tools, timeline, folder)
+            cutter.chunk(media.file, "trial.nut", layout=media.layout, chunk=trial)
             argv = packets.first_frame(self.tools.ffprobe, "trial.nut")
             if packets.shows_its_key_frame(output(self.runner, argv, folder)):
                 return None
@@ -294,20 +298,6 @@ class VodSplitOperator(VodBaseOperator):
         return 1000 * ffmpeg.GUARD_S
 
     # --- cutting ----------------------------------------------------------------------------
-
-    def _cut(
-        self, runner: Runner, media: _Media, chunk: Chunk, timeline: Timeline, name: str, folder: Path
-    ) -> None:
-        cut_chunk(
-            runner,
-            self.tools,
-            media.file,
-            name,
-            layout=media.layout,
-            chunk=chunk,
-            timeline=timeline,
-            folder=folder,
-        )
 
     def _store_chunks(
         self,
@@ -357,25 +347,17 @@ class VodSplitOperator(VodBaseOperator):
         if done is not None:
             return done.objects[chunk.name]
         name = f"{chunk.name}.nut"
-        self._cut(runner, media, chunk, timeline, name, folder)
+        cutter = Cutter(runner, self.tools, timeline, folder)
+        cutter.chunk(media.file, name, layout=media.layout, chunk=chunk)
         original.check()
         stored = checkpoint.put(self.temp, folder / name, keys.chunk(chunk.name))
         checkpoint.save(self.temp, keys.marker(chunk.name), Marker(objects={chunk.name: stored}))
         return stored
 
     def _store_sounds(self, job: Job, timeline: Timeline, media: _Media, folder: Path) -> dict[str, Stored]:
-        objects = {}
+        objects, cutter = {}, Cutter(self.runner, self.tools, timeline, folder)
         for track in media.layout.sounds:
             name = f"{track}.nut"
-            cut_sound(
-                self.runner,
-                self.tools,
-                media.file,
-                name,
-                layout=media.layout,
-                track=track,
-                timeline=timeline,
-                folder=folder,
-            )
+            cutter.sound(media.file, name, layout=media.layout, track=track)
             objects[track] = checkpoint.put(self.temp, folder / name, job.source_keys.audio(track))
         return objects

@@ -20,11 +20,10 @@ from vod_operators.media.pictures import Still
 from vod_operators.media.pieces import made_in_chunks
 from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
-from vod_operators.operators.cutting import cut_chunk_in_place
+from vod_operators.operators.cutting import Cutter
 from vod_operators.operators.encoding import require_encoders
 from vod_operators.operators.job import Job
 from vod_operators.operators.packaged import package_chunk
-from vod_operators.runners.scratch import check_room
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.storage.stores import blocks_of
@@ -110,24 +109,11 @@ class VodTranscodeChunkOperator(VodBaseOperator):
     def _obtain(self, job: Job, timeline: Timeline, chunk: Chunk, folder: Path) -> None:
         """The chunk's packets, as ``chunk.nut``."""
         if timeline.in_place:
-            cut_chunk_in_place(
-                self.runner,
-                self.tools,
-                self.original(self.source, job),
-                "cut.nut",
-                plan=job.plan,
-                chunk=chunk,
-                timeline=timeline,
-                folder=folder,
-            )
+            cutter = Cutter(self.runner, self.tools, timeline, folder)
+            cutter.chunk_in_place(self.original(self.source, job), "cut.nut", plan=job.plan, chunk=chunk)
             (folder / "cut.nut").rename(folder / CHUNK)  # only an encode names it
-            return
-        split = [job.source_keys.marker(chunk.name), job.source_keys.marker("split")]
-        # The whole split's marker: if the chunk's own is lost, clearing the split would not write it again.
-        stored = checkpoint.require(self.temp, split[1], step="split").objects[chunk.name]
-        check_room(self.settings.work_dir, self.fetched_bytes(stored))
-        with checkpoint.relying_on(self.temp, *split, step="split"):
-            checkpoint.obtain(self.temp, stored, folder / CHUNK)
+        else:
+            self.obtain_cut(job, chunk.name, folder / CHUNK)
 
     def _measured(self, media_s: float, seconds: float, chunk: Chunk, stored: dict[str, Stored]) -> None:
         self.facts.update(
