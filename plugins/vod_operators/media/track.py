@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from math import lcm
 from typing import Literal
 
 from pydantic import Field
@@ -138,13 +139,18 @@ def peak_bps(
     :param pieces: bytes and ticks of each.
     :param at_least: what it is where nothing lasts that long.
     """
+    whole = lcm(*(ticks.denominator for _, ticks in pieces))
+    sizes = [size for size, _ in pieces]
+    lasts = [int(ticks * whole) for _, ticks in pieces]
+    timescale *= whole
+    shortest, longest = target_s * timescale, 3 * target_s * timescale  # in halves of ticks
     peak = at_least
     for begin in range(len(pieces)):
-        size, ticks = 0, Fraction(0)
-        for piece_size, piece_ticks in pieces[begin:]:
-            size, ticks = size + piece_size, ticks + piece_ticks
-            if 2 * ticks > 3 * target_s * timescale:
+        size = ticks = 0
+        for at in range(begin, len(pieces)):
+            size, ticks = size + sizes[at], ticks + lasts[at]
+            if 2 * ticks > longest:
                 break
-            if 2 * ticks >= target_s * timescale:
+            if 2 * ticks >= shortest:
                 peak = max(peak, rate_bps(size, ticks, timescale))
     return peak

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from urllib.parse import urljoin
 
 _ATTRIBUTE = re.compile(r'\s*([A-Z0-9-]+)=("[^"\r\n]*"|[^",\s][^,\r\n]*)(,|$)')
@@ -104,6 +105,7 @@ class Playlist:
         return "EXT-X-I-FRAMES-ONLY" in self.tags
 
 
+@lru_cache(maxsize=4096)  # an I-frame playlist names each segment many times
 def resolved(base: str, uri: str) -> str:
     """A URI as a playlist at ``base`` means it, in whatever store: ``urljoin`` knows no ``s3://``."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", uri):

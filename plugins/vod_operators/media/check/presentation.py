@@ -10,6 +10,7 @@ from typing import Protocol
 
 from vod_operators.media.check.facts import Format, Init, Kind, SegmentFacts, Stream
 from vod_operators.media.check.playlist import Entry, Playlist
+from vod_operators.media.track import peak_bps, rate_bps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +93,23 @@ class Track:
         if any(segment.container == "vtt" for segment in self.segments):
             return "text"
         return next((kind for kind in kinds if self.format(kind)), None)
+
+    @cached_property
+    def average_bps(self) -> int:
+        """Bits of all segments over their EXTINF."""
+        pieces = self._pieces()
+        lasts = sum((piece[1] for piece in pieces), Fraction(0))
+        return rate_bps(sum(piece[0] for piece in pieces), lasts, 1) if lasts else 0
+
+    @cached_property
+    def peak_bps(self) -> int:
+        """Peak of contiguous segments that last 0.5 to 1.5 target durations."""
+        return peak_bps(self._pieces(), 1, self.playlist.target_s, self.average_bps)
+
+    def _pieces(self) -> list[tuple[int, Fraction]]:
+        """Bytes and seconds of its segments."""
+        pairs = zip(self.playlist.entries, self.segments, strict=True)
+        return [(segment.size_bytes, entry.extinf) for entry, segment in pairs if entry.extinf]
 
 
 @dataclass(kw_only=True)

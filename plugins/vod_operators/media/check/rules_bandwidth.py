@@ -13,7 +13,6 @@ from vod_operators.media.check.rule import (
     has_master,
     has_video,
 )
-from vod_operators.media.track import peak_bps, rate_bps
 
 TOLERANCE = Fraction(1, 10)
 
@@ -25,29 +24,11 @@ FIRST_BPS = 2_000_000
 Attributes = Mapping[str, str]
 
 
-def _pieces(track: Track) -> list[tuple[int, Fraction]]:
-    """Bytes and seconds of its segments."""
-    pairs = zip(track.playlist.entries, track.segments, strict=True)
-    return [(segment.size_bytes, entry.extinf) for entry, segment in pairs if entry.extinf]
-
-
-def average_bps(track: Track) -> int:
-    """Bits of all segments over their EXTINF."""
-    pieces = _pieces(track)
-    lasts = sum((piece[1] for piece in pieces), Fraction(0))
-    return rate_bps(sum(piece[0] for piece in pieces), lasts, 1) if lasts else 0
-
-
-def measured_peak_bps(track: Track) -> int:
-    """Peak of contiguous segments that last 0.5 to 1.5 target durations."""
-    return peak_bps(_pieces(track), 1, track.playlist.target_s, average_bps(track))
-
-
 def _with_sound(found: Presentation, track: Track, declared: Attributes) -> tuple[int, int]:
     """Average and peak of a variant with the largest sound that is played with it."""
     sounds = [sound for sound in found.sounds(declared) if sound is not track]
-    average = average_bps(track) + max(map(average_bps, sounds), default=0)
-    return average, measured_peak_bps(track) + max(map(measured_peak_bps, sounds), default=0)
+    average = track.average_bps + max((sound.average_bps for sound in sounds), default=0)
+    return average, track.peak_bps + max((sound.peak_bps for sound in sounds), default=0)
 
 
 def number(declared: Attributes, name: str) -> int | None:
@@ -79,7 +60,7 @@ def _peak(found: Presentation) -> Iterator[Finding]:
 
 def _peak_ratio(found: Presentation) -> Iterator[Finding]:
     for track in found.of_kind("video"):
-        average, peak = average_bps(track), measured_peak_bps(track)
+        average, peak = track.average_bps, track.peak_bps
         if peak > 2 * average:
             words = f"peak {peak} b/s, average {average} b/s"
             yield Finding(where=track.name, found=words, expected="at most twice the average")
@@ -99,7 +80,7 @@ def _average_told(found: Presentation) -> Iterator[Finding]:
 
 
 def _several(found: Presentation) -> Iterator[Finding]:
-    rates = {average_bps(track) for track in found.of_kind("video")}
+    rates = {track.average_bps for track in found.of_kind("video")}
     if len(rates) < 2:
         yield Finding(where="variants", found="one video bitrate", expected="at least two")
 

@@ -13,7 +13,7 @@ from vod_operators.media.check.rule import (
     has_ladder,
     has_master,
 )
-from vod_operators.media.check.rules_bandwidth import TOLERANCE, measured_peak_bps, number
+from vod_operators.media.check.rules_bandwidth import TOLERANCE, number
 
 PICTURE_S = Fraction(11, 10)
 """A second, and a frame of rates that do not divide it."""
@@ -95,7 +95,7 @@ def _dense(found: Presentation) -> Iterator[Finding]:
 def _i_frame_rates(found: Presentation) -> Iterator[Finding]:
     for uri, declared in found.master.i_frames if found.master else []:
         track, told = found.i_frames[uri], number(declared, "BANDWIDTH")
-        measured = measured_peak_bps(track)
+        measured = track.peak_bps
         if told is not None and measured and abs(measured - told) > TOLERANCE * told:
             yield Finding(where=track.name, found=f"BANDWIDTH={told}", expected=f"{measured} within 10 %")
 
