@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import operator
+import re
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import cached_property
 from itertools import islice
@@ -78,7 +79,8 @@ class PacketBytes:
 
     def read_line(self, line: str) -> None:
         """Take in one line."""
-        if place := _byte_range(_fields(line)):
+        packet = _PACKET.match(line)
+        if packet and (place := _byte_range(packet[5], packet[6])):
             self._found.extend(place)
 
     def ranges(self) -> Iterator[tuple[int, int]]:
@@ -90,13 +92,15 @@ class PacketBytes:
         return ((found[n], found[n + 1]) for n in order)
 
 
-def _fields(line: str) -> dict[str, str]:
-    return dict(field.split("=", 1) for field in line.strip().split("|") if "=" in field)
+_PACKET = re.compile(
+    r"stream_index=(\d+)\|pts=([^|]*)\|dts=([^|]*)\|duration=([^|]*)(?:\|size=([^|]*)\|pos=([^|]*))?\|flags=([^|]*)"
+)
+"""In ffprobe's order, whatever the order in which it was asked."""
 
 
-def _byte_range(fields: Mapping[str, str]) -> tuple[int, int] | None:
-    begin, size = _ticks(fields.get("pos")), _ticks(fields.get("size"))
-    return (begin, begin + size) if begin is not None and size else None
+def _byte_range(size: str | None, begin: str | None) -> tuple[int, int] | None:
+    first, length = _ticks(begin), _ticks(size)
+    return (first, first + length) if first is not None and length else None
 
 
 CODECS_WITH_GRADUAL_KEYS = ("h264", "hevc")
@@ -242,22 +246,24 @@ class PacketTimes:
 
     def read_line(self, line: str) -> None:
         """Take in one line of the output of ``read_packets``."""
-        fields = _fields(line)
-        index = int(fields.get("stream_index", -1))
+        packet = _PACKET.match(line)
+        if packet is None:
+            return
+        index = int(packet[1])
         if index != self._video and index not in self._sounds:
             return
-        flags = fields.get("flags", "")
+        _, shown, decoded, lasts, size, begin, flags = packet.groups()
         self.corrupt += "C" in flags
-        pts, dts = _ticks(fields.get("pts")), _ticks(fields.get("dts"))
+        pts, dts = _ticks(shown), _ticks(decoded)
         self._watch_clock(index, dts)
         pts = dts if pts is None else pts
         if pts is None:
             self.untimed += index == self._video
             return
-        duration = _ticks(fields.get("duration")) or 0
+        duration = _ticks(lasts) or 0
         if index == self._video:
             self._add_frame(pts, duration, flags)
-            self._add_range(pts, dts, _byte_range(fields))
+            self._add_range(pts, dts, _byte_range(size, begin))
         else:
             track = self._sounds[index]
             first, last = self._heard.get(track, (pts, pts))
