@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -20,8 +19,6 @@ import boto3
 from bench import media
 from bench.stack import airflow
 from botocore.exceptions import EndpointConnectionError
-
-from vod_operators.media.presets.catalog import BUILT_IN
 
 CHUNK_S = 30
 """Shorter than by default, so that the files are soon made; both ends have more to do by it."""
@@ -45,14 +42,7 @@ def measure(
     found: dict[str, Any] = {}
     if bucket is None:
         shutil.rmtree(folder / "ready-made", ignore_errors=True)  # of other code, perhaps
-    presets = folder / "presets"
-    presets.mkdir(parents=True, exist_ok=True)
-    # The same renditions, about as large; what encoding them takes is not measured here.
-    text = (BUILT_IN / f"{preset}.json").read_text("utf-8")
-    quick = re.sub(r'"encoder_preset": "[a-z]+"', '"encoder_preset": "ultrafast"', text)
-    (presets / "quick.json").write_text(quick, "utf-8")
     settings = {
-        "VOD_PRESETS_DIR": str(presets),
         "VOD_CHUNK_SECONDS": str(CHUNK_S),
         "BENCH_RUNNER": "encodes",
         "BENCH_RECORDINGS": str(folder / "ready-made"),
@@ -68,7 +58,7 @@ def measure(
             for n in range(repeat + 1):
                 say(f"{length} minutes: {'making chunk files' if n == 0 else f'run {n} of {repeat}'}")
                 video = f"m{length}-{n}-{os.getpid()}"
-                run = stack.run(video, uri, "quick")
+                run = stack.run(video, uri, preset)
                 if bucket is None:
                     size = media.size_mb(stack.results(video))
                     stack.forget(video)
