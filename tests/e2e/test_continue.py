@@ -24,9 +24,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def encoded(stores: Path) -> dict[str, int]:
     """Encoded chunk -> when it was written."""
-    return {
-        path.parent.name: path.stat().st_mtime_ns for path in stores.glob("tmp/film/work-*/chunk-*/360p.mp4")
-    }
+    facts = stores.glob("tmp/film/work-*/chunk-*/360p/piece.json")
+    return {path.parent.parent.name: path.stat().st_mtime_ns for path in facts}
 
 
 def first_run_fails(run_dag, stores: Path, clip: Path) -> Run:
@@ -66,7 +65,14 @@ def test_a_failed_chunk_costs_that_chunk(run_dag, stores: Path, clip: Path) -> N
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
-@pytest.mark.parametrize("what", ["work-*/chunk-00001/360p.mp4", "source-*/chunk-00002.nut"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "work-*/chunk-00001/360p/seg-00002.m4s",
+        "work-*/chunk-00001/360p/piece.json",
+        "source-*/chunk-00002.nut",
+    ],
+)
 def test_damaged_work_is_found_and_only_that_is_redone(
     run_dag, stores: Path, clip: Path, what: str, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

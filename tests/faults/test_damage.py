@@ -55,9 +55,10 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 SHORT = [
     ("source-*/chunk-00001.nut", "flip"),
     ("source-*/timeline.json", "truncate"),
-    ("work-*/chunk-00001/full.mp4", "truncate"),
+    ("work-*/chunk-00001/full/seg-*.m4s", "truncate"),
+    ("work-*/chunk-00000/half/piece.json", "digit"),
     ("work-*/chunk-00001.done.json", "remove"),
-    ("work-*/chunk-00002/half.mp4", "flip"),
+    ("work-*/chunk-00002/half/seg-*.m4s", "flip"),
     ("work-*/plan.json", "remove"),
 ]
 
@@ -88,7 +89,7 @@ class Finished:
         workspace = self.stores / "tmp" / "clip"
         self._forget_what_followed(workspace, victim)
         DAMAGES[damage](workspace / victim)
-        before = {path: path.stat().st_mtime_ns for path in workspace.rglob("*.[mn][pu][4t]")}
+        before = {path: path.stat().st_mtime_ns for path in self._made(workspace)}
         self.diary.forget()
 
         steps = Steps(**self.asked)
@@ -102,13 +103,28 @@ class Finished:
             str(path.relative_to(workspace))
             for path, written in before.items()
             if path != workspace / victim
-            and path.parent != (workspace / victim).parent  # a chunk's renditions are made together
+            and not path.is_relative_to(workspace / self._made_with(victim))
             and path.stat().st_mtime_ns != written
             and not (victim.parts[0].startswith("source") and victim.suffix == ".json")  # all packets again
             and not self._named_by(victim, path)
         ]
         assert not touched, f"redone without need: {touched}"
         return len(steps.retried)
+
+    @staticmethod
+    def _made_with(victim: Path) -> Path:
+        """The folder of all that one step makes at once."""
+        depth = 2 if victim.parts[0].startswith("work") else 1
+        return Path(*victim.parts[:depth])
+
+    @staticmethod
+    def _made(workspace: Path) -> list[Path]:
+        """What has taken work, and is written once. (A published segment is a second name of ours.)"""
+        return [
+            path
+            for path in workspace.rglob("*")
+            if path.suffix in (".mp4", ".nut") or path.name == "piece.json"
+        ]
 
     def _named_by(self, victim: Path, path: Path) -> bool:
         """Whether a marker names that object: without the marker it counts for nothing."""
@@ -127,11 +143,11 @@ class Finished:
         patterns = ["work-*/hls-*"]
         if victim.suffix == ".nut":
             step = victim.stem
-            patterns += [f"work-*/{step}.done.json", f"work-*/{step}/*"]
+            patterns += [f"work-*/{step}.done.json", f"work-*/{step}/**/*"]
             patterns += ["work-*/audio/*"] if step.startswith("audio") else []
         for pattern in patterns:
             for path in workspace.glob(pattern):
-                if path != workspace / victim:
+                if path != workspace / victim and path.is_file():
                     path.unlink()
         shutil.rmtree(workspace.parents[1] / "results" / "clip")
 

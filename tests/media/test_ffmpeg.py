@@ -318,12 +318,14 @@ def test_encode_audio_to_the_sample() -> None:
 
 def test_package_cuts_a_hair_early() -> None:
     argv = ffmpeg.package(
-        "packager", "track.mp4", kind="video", segment=Fraction(6006, 1000), fragment=Fraction(2002, 1000)
-    )
+        "packager", "track.mp4", kind="video", segment=Fraction(6006, 1000), fragment=Fraction(2002, 1000),
+        first=20,
+    )  # fmt: skip
     assert argv == [
         "packager",
         "in=track.mp4,stream=video,init_segment=init.mp4,segment_template=seg-$Number%05d$.m4s",
-        "--segment_duration", "6.005999", "--fragment_duration", "2.001999", "--quiet",
+        "--segment_duration", "6.005999", "--fragment_duration", "2.001999",
+        "--start_segment_number", "21", "--quiet",
     ]  # fmt: skip
 
 

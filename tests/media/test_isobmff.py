@@ -246,12 +246,12 @@ def test_impossible_sizes_are_refused() -> None:
 # --- in segments, chunk by chunk ------------------------------------------------------------
 
 
-def segments(folder: Path, *joined: Part) -> dict[str, bytes]:
+def segments(folder: Path, *joined: Part, first: int = 0) -> dict[str, bytes]:
     """What the packager makes of a track: segments of 10 frames."""
     folder.mkdir()
     (folder / "track.mp4").write_bytes(b"".join(join(joined)))
     gop = Fraction(10, 25)
-    argv = package(TOOLS.packager, "track.mp4", kind="video", segment=gop, fragment=gop)
+    argv = package(TOOLS.packager, "track.mp4", kind="video", segment=gop, fragment=gop, first=first)
     subprocess.run(argv, cwd=folder, check=True)
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "track.mp4"}
 
@@ -269,11 +269,11 @@ def test_chunks_make_the_segments_of_the_whole_track(tmp_path: Path, chunks: lis
     whole = segments(tmp_path / "whole", *parts(chunks))
     made, number = {}, 1
     for n, part in enumerate(parts(chunks)):
-        pieces = segments(tmp_path / str(n), part)
+        pieces = segments(tmp_path / str(n), part, first=number - 1)
         for name in sorted(pieces.keys() - {"init.mp4"}):
-            data, after = renumbered(pieces[name], number)
+            made[name], after = renumbered(pieces[name], number)
             assert after == number + 1
-            made[f"seg-{number:05d}.m4s"], number = data, after
+            number = after
         made.setdefault("init.mp4", lasting(pieces["init.mp4"], Fraction(75, 25)))
     assert without_times(made.pop("init.mp4")) == without_times(whole.pop("init.mp4"))
     assert made == whole and len(made) == 8
@@ -282,7 +282,13 @@ def test_chunks_make_the_segments_of_the_whole_track(tmp_path: Path, chunks: lis
 def a_piece(**differs: object) -> Piece:
     described = {"codecs": "avc1.64000a", "timescale": 12800, "init_bytes": 856, "width": 64, "height": 48}
     segment = Segment(name="seg-00001.m4s", ticks=5120, samples=10, size_bytes=900)
-    whole = {"encoder_init": "a", "described": described, "segments": [segment], "digests": ["d"]}
+    whole = {
+        "encoder_init": "a",
+        "init": "00",
+        "described": described,
+        "segments": [segment],
+        "digests": ["d"],
+    }
     return Piece.model_validate(whole | {"key_frames": [], "checked": [], "captions": []} | differs)
 
 

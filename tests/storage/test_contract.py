@@ -415,3 +415,28 @@ def test_what_changed_is_not_fetched(store: Store, tmp_path: Path) -> None:
     with pytest.raises(ObjectChangedError):
         fetch(store.storage, uri, tmp_path / "copy", version=first.version)
     assert not list(tmp_path.glob("copy*"))
+
+
+def test_a_copy_is_the_same_and_stands_alone(store: Store) -> None:
+    data = bytes(range(256)) * 40_000  # more than one part of S3
+    source, uri = put(store, "tmp/seg-00001.m4s", data), store.uri("results/film/ä seg-00001.m4s")
+    put(store, "results/film/ä seg-00001.m4s", b"of an earlier try")
+
+    for _ in range(2):
+        found = store.storage.copy(source, uri, content_type="video/iso.segment", cache_control="max-age=9")
+        assert found == hashlib.sha256(data).hexdigest()
+        assert content(store, uri) == data
+
+    store.storage.write(source, [b"another"])
+    assert content(store, uri) == data
+    store.storage.copy(uri, source)
+    store.storage.delete(uri)
+    assert content(store, source) == data
+    assert store.debris() == []
+
+
+def test_what_is_not_there_cannot_be_copied(store: Store) -> None:
+    with pytest.raises(ObjectNotFoundError, match="no/such/object"):
+        store.storage.copy(store.uri("no/such/object"), store.uri("copy"))
+    assert store.storage.stat(store.uri("copy")) is None
+    assert store.debris() == []

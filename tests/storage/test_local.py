@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import resource
 import signal
@@ -128,6 +129,28 @@ def test_store_from_another_file_system_copies(tmp_path: Path, monkeypatch: pyte
     LOCAL.store(source, target.as_uri())
     assert target.read_bytes() == b"video"
     assert not source.exists()
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_copy_takes_no_room(tmp_path: Path) -> None:
+    source, target = tmp_path / "a", tmp_path / "store" / "b"
+    source.write_bytes(b"video")
+    LOCAL.copy(source.as_uri(), target.as_uri())
+    assert target.samefile(source)
+
+
+@pytest.mark.parametrize("reason", [errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK])
+def test_where_files_have_one_name_only_a_copy_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    def no_link(*_: object) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(os, "link", no_link)
+    source, target = tmp_path / "a", tmp_path / "store" / "b"
+    source.write_bytes(b"video")
+    assert LOCAL.copy(source.as_uri(), target.as_uri()) == hashlib.sha256(b"video").hexdigest()
+    assert target.read_bytes() == b"video" and not target.samefile(source)
     assert list(target.parent.iterdir()) == [target]
 
 

@@ -312,8 +312,12 @@ def test_headers_are_kept_for_the_edge(s3_bucket: Any, tmp_path: Any) -> None:
     playlist = "application/vnd.apple.mpegurl"
     store.write(f"{s3_bucket.uri}/a", [b"x"], content_type=playlist, cache_control="no-cache")
     store.store(path, f"{s3_bucket.uri}/b", content_type="video/mp4", cache_control="max-age=31536000")
-    found = [s3_bucket.client.head_object(Bucket=s3_bucket.name, Key=key) for key in "ab"]
+    store.copy(
+        f"{s3_bucket.uri}/a", f"{s3_bucket.uri}/c", content_type="video/mp2t", cache_control="max-age=9"
+    )
+    found = [s3_bucket.client.head_object(Bucket=s3_bucket.name, Key=key) for key in "abc"]
     assert [(f["ContentType"], f["CacheControl"]) for f in found] == [
         (playlist, "no-cache"),
         ("video/mp4", "max-age=31536000"),
+        ("video/mp2t", "max-age=9"),
     ]

@@ -311,6 +311,7 @@ def package(
     kind: str,
     segment: Fraction,
     fragment: Fraction,
+    first: int = 0,
     transport: bool = False,
     flags: str | None = None,
 ) -> Argv:
@@ -319,6 +320,7 @@ def package(
     :param kind: ``video`` or ``audio``.
     :param segment: seconds of a segment; cut at the first key frame that is not before its multiples.
     :param fragment: seconds of a fragment inside a segment (a GOP: what an I-frame playlist points to).
+    :param first: segments of the track that come before, and have the lower numbers.
     :param transport: into MPEG-TS (``.ts``) and packed audio (``.aac``), whose clock is ``TRANSPORT_START``
         at the first picture; else into CMAF: ``init.mp4`` and ``.m4s``.
     :param flags: a file with more options: what must not be seen among the host's processes.
@@ -341,6 +343,8 @@ def package(
         _decimal(segment - shorter),
         "--fragment_duration",
         _decimal(fragment - shorter),
+        "--start_segment_number",
+        str(first + 1),
         *options,
         "--quiet",
     ]

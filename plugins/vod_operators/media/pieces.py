@@ -1,9 +1,9 @@
-"""One rendition of one chunk, in segments already: what is left to do for a track is to lay them out.
+"""One rendition of one chunk, in segments already: what is left to do for a track is to copy them.
 
 A chunk is whole segments. If it begins at the chunk's decode time, the packager makes of it what it makes of
 the whole track, byte for byte but for the fragments' sequence numbers and the duration in the init
 segment. So segments are made where chunks are encoded, by all workers, and when the last chunk is done no
-step has to move the whole track through the packager.
+step has to move the whole track through the packager, or through a host at all.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ from vod_operators.media.track import KeyFrame, Segment, Track
 
 
 class Piece(Model):
-    """Facts of the object that holds an init segment and a chunk's segments, laid end to end."""
+    """Facts of a chunk's segments, which are objects of their own."""
 
     encoder_init: str
     """SHA-256 of the init segment that the encoder wrote: the same in all chunks."""
+    init: str
+    """The init segment in hex; it says how long the chunk is, and not how long the track is."""
     described: dict[str, Any]
     """Of the init segment, as fields of ``Track``."""
     segments: tuple[Segment, ...] = Field(min_length=1)

@@ -30,7 +30,7 @@ from vod_operators.media.presets.model import Preset
 from vod_operators.media.renditions import plan_audio, plan_renditions
 from vod_operators.media.subtitles import Sidecar, plan_texts
 
-PLAN_VERSION = 6
+PLAN_VERSION = 7
 """Raised whenever the same source and preset would give other bytes, or the models that are stored as JSON
 change, so that no old checkpoint is read."""
 

@@ -18,8 +18,14 @@ from vod_operators.media.models import Chunk, Plan, Rendition
 from vod_operators.media.pieces import Piece, renumbered
 from vod_operators.media.track import KeyFrame, Segment
 from vod_operators.runners.base import Runner
+from vod_operators.storage.checkpoint import Stored
+from vod_operators.storage.keys import WorkKeys
 
 TRACK = "track.mp4"
+INIT = "init.mp4"
+
+TRANSFERS = 8
+"""Segments stored or copied at once: enough to hide a store's latency."""
 
 
 def package(
@@ -29,11 +35,13 @@ def package(
     rendition: Rendition | None,
     folder: Path,
     *,
+    first: int = 0,
     flags: str | None = None,
 ) -> list[Path]:
     """Cut the folder's ``track.mp4`` into segments beside it; returns them in order.
 
     :param rendition: None for sound.
+    :param first: segments of the track that come before.
     :param flags: file with more options.
     :raises VerificationError: there are none.
     """
@@ -43,6 +51,7 @@ def package(
         kind="video" if rendition else "audio",
         segment=plan.seconds(plan.segment_frames),
         fragment=plan.seconds(plan.gop_of(rendition) if rendition else plan.segment_frames),
+        first=first,
         transport=plan.preset.container == "ts",
         flags=flags,
     )
@@ -55,10 +64,8 @@ def package(
 
 def package_chunk(
     runner: Runner, tool: str, plan: Plan, chunk: Chunk, rendition: Rendition, part: Part, folder: Path
-) -> tuple[Piece, Iterator[bytes]]:
-    """A chunk's own segments, numbered as in the whole track; returns the bytes of their object too.
-
-    The bytes are read from the folder as they are taken; when all are, it is as it was before.
+) -> Piece:
+    """Write a chunk's own segments into the folder, numbered as in the whole track.
 
     :param part: of what was encoded, beginning at the chunk's decode time.
     """
@@ -68,20 +75,18 @@ def package_chunk(
             if number == 0:
                 digest.update(block)
             file.write(block)
-    files = package(runner, tool, plan, rendition, folder)
+    first = chunk.first // plan.segment_frames
+    files = package(runner, tool, plan, rendition, folder, first=first)
     number, digests = chunk.first // plan.gop_of(rendition) + 1, []
     for path in files:
         data, number = renumbered(path.read_bytes(), number)
         path.write_bytes(data)
         digests.append(hashlib.sha256(data).hexdigest())
-    facts = fragments_facts(
-        files,
-        rendition.codec,
-        start=chunk.first * plan.frame_ticks,
-        first=chunk.first // plan.segment_frames,
-    )
+    facts = fragments_facts(files, rendition.codec, start=chunk.first * plan.frame_ticks, first=first)
+    init = folder / INIT
     piece = Piece(
         encoder_init=digest.hexdigest(),
+        init=init.read_bytes().hex(),
         segments=facts.pop("segments"),
         digests=tuple(digests),
         key_frames=facts.pop("key_frames"),
@@ -89,14 +94,17 @@ def package_chunk(
         checked=tuple(checked_facts(files)),
         captions=captions.channels_of(folder / TRACK),
     )
-    (folder / TRACK).unlink()
+    for used in (folder / TRACK, init):
+        used.unlink()
+    return piece
 
-    def blocks() -> Iterator[bytes]:
-        for path in (folder / "init.mp4", *files):
-            yield path.read_bytes()
-            path.unlink()
 
-    return piece, blocks()
+def segments_of(piece: Piece, keys: WorkKeys, chunk: str, rendition: str) -> list[Stored]:
+    """The objects that a chunk's segments are, in order."""
+    return [
+        Stored(uri=keys.segment(chunk, rendition, segment.name), size_bytes=segment.size_bytes, sha256=digest)
+        for segment, digest in zip(piece.segments, piece.digests, strict=True)
+    ]
 
 
 def fragments_facts(
@@ -115,7 +123,7 @@ def fragments_facts(
             segment, keys = measure.measure_segment(
                 file,
                 index=index,
-                name=f"seg-{index + 1:05d}{path.suffix}",
+                name=path.name,
                 size_bytes=path.stat().st_size,
                 start=start,
                 codec=codec,
@@ -123,13 +131,13 @@ def fragments_facts(
         segments.append(segment)
         key_frames += keys
         start += segment.ticks
-    described = measure.init_facts(files[0].with_name("init.mp4").read_bytes())
+    described = measure.init_facts(files[0].with_name(INIT).read_bytes())
     return described | {"segments": tuple(segments), "key_frames": tuple(key_frames)}
 
 
 def checked_facts(files: Sequence[Path]) -> Iterator[SegmentFacts]:
     """What the validator sees in each segment; ``publish`` judges it."""
-    init = files[0].with_name("init.mp4")
+    init = files[0].with_name(INIT)
     tracks = read_init(init.read_bytes())[1] if init.exists() else {}
     for _, data in contents(files):
         yield measure_segment(data, tracks, len(data))

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Context
 
-from vod_operators.errors import InvalidInputError, VerificationError
+from vod_operators.errors import InvalidInputError
 from vod_operators.media import captions, hls, measure, transport
 from vod_operators.media.encryption import ContentKey
-from vod_operators.media.isobmff import Part, Sized, join
-from vod_operators.media.models import AudioRendition, Timeline
-from vod_operators.media.pieces import Piece, lasting, track_of
+from vod_operators.media.isobmff import Part, join
+from vod_operators.media.models import AudioRendition, Chunk, Timeline
+from vod_operators.media.pieces import Piece, lasting, made_in_chunks, track_of
 from vod_operators.media.track import Encryption, Track
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.content_key import content_key, lock_segments, write_secret
 from vod_operators.operators.job import Job
 from vod_operators.operators.packaged import (
+    INIT,
     TRACK,
+    TRANSFERS,
     checked_facts,
     contents,
     fragments_facts,
     package,
+    segments_of,
 )
 from vod_operators.operators.stable import IMMUTABLE, PLAYLIST_TYPE
 from vod_operators.storage import checkpoint
 from vod_operators.storage.base import Storage
 from vod_operators.storage.checkpoint import Marker, Stored
+from vod_operators.storage.stores import fetch
 
 CONTENT_TYPES = {
     ".mp4": "video/mp4",
@@ -46,9 +50,6 @@ CONTENT_TYPES = {
 FLAGS = "packager.flags"
 """A file that only this task's user may read, gone before anything is stored."""
 
-UPLOADS = 4
-"""Segments stored at once: enough to hide a store's latency."""
-
 
 @dataclass(frozen=True)
 class _Made:
@@ -57,15 +58,14 @@ class _Made:
     step: str
     marker: str
     stored: Stored
-    piece: dict[str, Any] | None
 
 
 class VodSegmentHlsOperator(VodBaseOperator):
     """Store one track's segments in the version's folder, and write its playlists.
 
-    A rendition's segments are in its chunks already, and are laid out. A sound track, and renditions whose
-    segments are not made in chunks, are joined if need be, cut, and measured. Nothing here is visible to
-    players until ``VodPublishOperator`` points the stable playlist at it.
+    A rendition's segments are made with its chunks already: the store copies them. A sound track, and
+    renditions whose segments are not made in chunks, are joined if need be, cut, and measured. Nothing here
+    is visible to players until ``VodPublishOperator`` points the stable playlist at it.
 
     :param plan: URI of ``plan.json``.
     :param track: one item of what ``VodPrepareOperator`` returns.
@@ -104,15 +104,19 @@ class VodSegmentHlsOperator(VodBaseOperator):
         plan = job.plan
         audio = next((audio for audio in plan.audio if audio.name == name), None)
         timeline = self.load_timeline(job)
-        made = self._made(job, timeline, name, audio)
-        track_bytes = sum(item.stored.size_bytes for item in made)
         key = self._key(job)
         stored: dict[str, Stored] = {}
-        with self.scratch(track_bytes if made[0].piece else 2 * track_bytes) as folder:
-            if made[0].piece:
-                track, stored = self._lay_out(job, name, made, timeline, folder, keep=key is not None)
-            else:
+        with ExitStack() as stack:
+            if audio or not made_in_chunks(plan):
+                made = self._made(job, timeline, name, audio)
+                track_bytes = sum(item.stored.size_bytes for item in made)
+                folder = stack.enter_context(self.scratch(2 * track_bytes))
                 track = self._package(job, name, audio, made, timeline, key, folder)
+            else:
+                pieces = self._pieces(job, timeline, name)
+                track_bytes = sum(segment.size_bytes for piece in pieces for segment in piece.segments)
+                folder = stack.enter_context(self.scratch(track_bytes if key else 0))
+                track, stored = self._take(job, name, pieces, timeline, folder, fetched=key is not None)
             if audio:
                 samples = timeline.audio_samples(audio, plan.frame_rate)
                 measure.check_audio_track(track, audio, samples)
@@ -135,13 +139,67 @@ class VodSegmentHlsOperator(VodBaseOperator):
         )
         return track
 
+    # --- segments that were made in chunks -----------------------------------------------------
+
+    def _pieces(self, job: Job, timeline: Timeline, name: str) -> list[Piece]:
+        keys = job.work_keys
+
+        def read(chunk: Chunk) -> Piece:
+            with self._relying_on_chunk(job, chunk.name):
+                return checkpoint.read_document(self.temp, keys.piece(chunk.name, name), Piece)
+
+        with ThreadPoolExecutor(TRANSFERS) as pool:
+            return list(pool.map(read, timeline.chunks))
+
+    def _take(
+        self,
+        job: Job,
+        name: str,
+        pieces: Sequence[Piece],
+        timeline: Timeline,
+        folder: Path,
+        *,
+        fetched: bool,
+    ) -> tuple[Track, dict[str, Stored]]:
+        """Have the store copy the segments into the version's folder; returns what it copied, by file name.
+
+        :param fetched: only fetch them into ``folder``.
+        """
+        track = track_of(name, pieces, job.plan.frame_rate)
+        init = lasting(bytes.fromhex(pieces[0].init), timeline.seconds(job.plan.frame_rate))
+        (folder / INIT).write_bytes(init)
+
+        segments = [
+            (chunk.name, stored)
+            for chunk, piece in zip(timeline.chunks, pieces, strict=True)
+            for stored in segments_of(piece, job.work_keys, chunk.name, name)
+        ]
+
+        def take(segment: tuple[str, Stored]) -> tuple[str, Stored] | None:
+            chunk, stored = segment
+            file = Path(stored.uri).name
+            with self._relying_on_chunk(job, chunk):
+                if fetched:
+                    fetch(self.temp, stored.uri, folder / file, sha256=stored.sha256, size=stored.size_bytes)
+                    return None
+                uri = job.result_keys.version(job.version, f"{name}/{file}")
+                return file, checkpoint.copy(self.temp, stored, self.results, uri, **headers_of(file))
+
+        with ThreadPoolExecutor(TRANSFERS) as pool:
+            return track, dict(filter(None, pool.map(take, segments)))
+
+    def _relying_on_chunk(self, job: Job, chunk: str) -> AbstractContextManager[None]:
+        return checkpoint.relying_on(self.temp, job.work_keys.marker(chunk), step="transcode")
+
+    # --- tracks that are cut here --------------------------------------------------------------
+
     def _made(self, job: Job, timeline: Timeline, name: str, audio: AudioRendition | None) -> list[_Made]:
         """What the track is made of, in order: one whole sound track, or chunks."""
         step = "audio" if audio else "transcode"
         pieces = [name] if audio else [chunk.name for chunk in timeline.chunks]
         uris = [job.work_keys.marker(piece) for piece in pieces]
         return [
-            _Made(step, uri, marker.objects[name], marker.facts.get("pieces", {}).get(name))
+            _Made(step, uri, marker.objects[name])
             for uri, marker in zip(uris, checkpoint.require_each(self.temp, uris, step=step), strict=True)
         ]
 
@@ -159,37 +217,6 @@ class VodSegmentHlsOperator(VodBaseOperator):
     def _blocks(self, made: _Made) -> Iterator[bytes]:
         with checkpoint.relying_on(self.temp, made.marker, step=made.step):
             yield from checkpoint.read_checked(self.temp, made.stored)
-
-    def _lay_out(
-        self, job: Job, name: str, made: list[_Made], timeline: Timeline, folder: Path, *, keep: bool
-    ) -> tuple[Track, dict[str, Stored]]:
-        """Take the segments out of the chunks' objects, and store each while the next ones are read.
-
-        :param keep: leave them in the folder instead.
-        """
-        pieces = [Piece.model_validate(item.piece) for item in made]
-        track = track_of(name, pieces, job.plan.frame_rate)
-        waiting: deque[Future[tuple[str, Stored]]] = deque()
-        stored: dict[str, Stored] = {}
-        with ThreadPoolExecutor(UPLOADS) as pool:
-            for item, piece in zip(made, pieces, strict=True):
-                blocks = Sized(item.stored.uri, self._blocks(item))
-                init = blocks.read_all(track.init_bytes)
-                if item is made[0]:
-                    seconds = timeline.seconds(job.plan.frame_rate)
-                    (folder / "init.mp4").write_bytes(lasting(init, seconds))
-                for segment, digest in zip(piece.segments, piece.digests, strict=True):
-                    path = folder / segment.name
-                    with path.open("wb") as file:
-                        file.writelines(blocks.copy(segment.size_bytes))
-                    if not keep:
-                        waiting.append(pool.submit(store_file, self.results, job, name, path, digest))
-                    while len(waiting) > 2 * UPLOADS:
-                        stored.update([waiting.popleft().result()])
-                if blocks.read(1):
-                    raise VerificationError(f"{item.stored.uri}: is longer than its segments")
-            stored.update(future.result() for future in waiting)
-        return track, stored
 
     def _package(
         self,
@@ -254,18 +281,19 @@ class VodSegmentHlsOperator(VodBaseOperator):
         return Track(name=name, kind="audio" if audio else "video", checked=checked, **facts)
 
 
-def store_file(
-    results: Storage, job: Job, name: str, path: Path, sha256: str | None = None
-) -> tuple[str, Stored]:
-    """Move a track's file into a folder of the version."""
-    uri = job.result_keys.version(job.version, f"{name}/{path.name}")
-    headers = {"content_type": CONTENT_TYPES[path.suffix], "cache_control": IMMUTABLE}
-    return path.name, checkpoint.put(results, path, uri, sha256=sha256, **headers)
+def headers_of(file: str) -> dict[str, str]:
+    """How a file of an immutable version is served."""
+    return {"content_type": CONTENT_TYPES[Path(file).suffix], "cache_control": IMMUTABLE}
 
 
 def store_track(results: Storage, job: Job, name: str, folder: Path) -> dict[str, Stored]:
     """Move a track's files into a folder of the version; returns them by file name."""
+
+    def store(path: Path) -> tuple[str, Stored]:
+        uri = job.result_keys.version(job.version, f"{name}/{path.name}")
+        return path.name, checkpoint.put(results, path, uri, **headers_of(path.name))
+
     # Playlists last: whoever lists the folder sees none that names what is not there.
     files = sorted(folder.iterdir(), key=lambda path: (path.suffix == ".m3u8", path.name))
-    with ThreadPoolExecutor(UPLOADS) as pool:
-        return dict(pool.map(lambda path: store_file(results, job, name, path), files))
+    with ThreadPoolExecutor(TRANSFERS) as pool:
+        return dict(pool.map(store, files))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.cutting import Cutter
 from vod_operators.operators.encoding import require_encoders
 from vod_operators.operators.job import Job
-from vod_operators.operators.packaged import package_chunk
+from vod_operators.operators.packaged import TRANSFERS, package_chunk, segments_of
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.storage.stores import blocks_of
@@ -62,7 +63,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
         done = checkpoint.load(self.temp, keys.marker(chunk.name))
         if done is not None:
             self.log.info("%s is encoded already", chunk.name)
-            return {name: fact for name, fact in done.facts.items() if name != "pieces"}
+            return done.facts
         require_encoders(self.runner, self.tools.ffmpeg, job.plan.renditions, hardware=True)
         begin = time.monotonic()
         with self.scratch(self._needed_bytes(job, timeline, chunk)) as folder:
@@ -73,19 +74,16 @@ class VodTranscodeChunkOperator(VodBaseOperator):
             found = self._encode(context, job, timeline, chunk, outputs, stills, folder)
             damage = in_words(timeline.span(chunk, job.plan.frame_rate), found)
             self.report_damage(damage)
-            stored, pieces = {}, {}
+            stored: dict[str, Stored] = {}
             for name, file in outputs.items():
-                rendition = job.plan.rendition(name)
-                part = encoded_part(folder / file, f"{chunk.name}/{name}", job.plan, chunk, rendition)
-                if not made_in_chunks(job.plan):
-                    blocks = join([part])
+                part = encoded_part(
+                    folder / file, f"{chunk.name}/{name}", job.plan, chunk, job.plan.rendition(name)
+                )
+                if made_in_chunks(job.plan):
+                    stored |= self._store_segments(job, chunk, name, part, folder)
                 else:
-                    part = replace(part, decode_time=chunk.first * job.plan.frame_ticks)
-                    piece, blocks = package_chunk(
-                        self.runner, self.tools.packager, job.plan, chunk, rendition, part, folder
-                    )
-                    pieces[name] = piece.model_dump(mode="json")
-                stored[name] = checkpoint.write_hashed(self.temp, keys.chunk(chunk.name, name), blocks)
+                    whole = keys.chunk(chunk.name, name)
+                    stored[name] = checkpoint.write_hashed(self.temp, whole, join([part]))
                 (folder / file).unlink()
             for still in stills:
                 taken = pictures.split_jpegs((folder / still.file).read_bytes())
@@ -101,8 +99,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
                 "damage": damage,
                 "captions": has_captions(folder / CHUNK),
             }
-            marker = Marker(objects=stored, facts=facts | {"pieces": pieces})
-            checkpoint.save(self.temp, keys.marker(chunk.name), marker)
+            checkpoint.save(self.temp, keys.marker(chunk.name), Marker(objects=stored, facts=facts))
             self._measured(media_s, seconds, chunk, stored)
             return facts
 
@@ -114,6 +111,26 @@ class VodTranscodeChunkOperator(VodBaseOperator):
             (folder / "cut.nut").rename(folder / CHUNK)  # only an encode names it
         else:
             self.obtain_cut(job, chunk.name, folder / CHUNK)
+
+    def _store_segments(
+        self, job: Job, chunk: Chunk, name: str, part: Part, folder: Path
+    ) -> dict[str, Stored]:
+        """Cut one rendition into segments; each is an object, and what was measured of them is another."""
+        plan, keys = job.plan, job.work_keys
+        part = replace(part, decode_time=chunk.first * plan.frame_ticks)
+        piece = package_chunk(
+            self.runner, self.tools.packager, plan, chunk, plan.rendition(name), part, folder
+        )
+
+        def store(stored: Stored) -> Stored:
+            path = folder / Path(stored.uri).name
+            return checkpoint.put(self.temp, path, stored.uri, sha256=stored.sha256)
+
+        segments = segments_of(piece, keys, chunk.name, name)
+        with ThreadPoolExecutor(TRANSFERS) as pool:
+            stored = {f"{name}/{Path(item.uri).name}": item for item in pool.map(store, segments)}
+        facts = checkpoint.write_hashed(self.temp, keys.piece(chunk.name, name), [checkpoint.seal(piece)])
+        return stored | {f"{name}/facts": facts}
 
     def _measured(self, media_s: float, seconds: float, chunk: Chunk, stored: dict[str, Stored]) -> None:
         self.facts.update(

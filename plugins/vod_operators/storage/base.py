@@ -82,6 +82,19 @@ class Storage(Protocol):
     ) -> None:
         """Move a local file into the store. The file is consumed: do not use ``path`` afterwards."""
 
+    def copy(
+        self,
+        source: str,
+        uri: str,
+        *,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> str | None:
+        """Make ``uri`` the same as the object ``source`` of this store, by means that the store has for it.
+
+        :returns: SHA-256 of the copy in lower-case hex; None if the store does not compute it.
+        """
+
     def create(
         self,
         uri: str,

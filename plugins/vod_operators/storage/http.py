@@ -159,6 +159,16 @@ class HttpSource:
     ) -> None:
         _refuse(uri)
 
+    def copy(
+        self,
+        source: str,
+        uri: str,
+        *,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> str | None:
+        _refuse(uri)
+
     def create(
         self,
         uri: str,

@@ -8,7 +8,9 @@
         chunk-00000.nut, audio-0.nut, text-0.vtt
     {temp}/{video_id}/work-{fp}/                          one source, one preset, one encoder
         plan.json
-        chunk-00000/{rendition}.mp4, thumbnails.mjpeg, posters.mjpeg
+        chunk-00000/{rendition}/seg-00001.m4s, piece.json
+        chunk-00000/{rendition}.mp4                       MPEG-TS, and what is encrypted
+        chunk-00000/thumbnails.mjpeg, posters.mjpeg
         audio/{rendition}.mp4
         text/{rendition}.vtt                              subtitles that came with the request
     {results}/{video_id}/index.m3u8                       the stable playlist: the only thing players know
@@ -111,8 +113,16 @@ class WorkKeys:
         return f"{self.folder}/{self.PLAN}"
 
     def chunk(self, chunk: str, rendition: str) -> str:
-        """One rendition of one chunk."""
+        """One rendition of one chunk, whole."""
         return f"{self.folder}/{chunk}/{rendition}.mp4"
+
+    def piece(self, chunk: str, rendition: str) -> str:
+        """Facts of the segments of one rendition of one chunk."""
+        return self.segment(chunk, rendition, "piece.json")
+
+    def segment(self, chunk: str, rendition: str, name: str) -> str:
+        """One segment of one rendition of one chunk."""
+        return f"{self.folder}/{chunk}/{rendition}/{name}"
 
     def still(self, chunk: str, file: str) -> str:
         """Still pictures of one chunk."""

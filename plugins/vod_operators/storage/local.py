@@ -130,6 +130,23 @@ class LocalStorage:
         with _explained(path):
             path.unlink(missing_ok=True)
 
+    def copy(
+        self,
+        source: str,
+        uri: str,
+        *,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> str | None:
+        """A second name of the same file, read once for its digest; a copy where that cannot be."""
+        path, target = _path_of(source), _path_of(uri)
+        digest = hashlib.sha256()
+        for block in self.read(source):
+            digest.update(block)
+        if not _linked(path, target):
+            self.write(uri, self.read(source))
+        return digest.hexdigest()
+
     def create(
         self,
         uri: str,
@@ -346,10 +363,34 @@ def _renamed(path: Path, target: Path) -> bool:
     return True
 
 
+def _linked(path: Path, target: Path) -> bool:
+    """Whether the file could get a second name; False on another file system, or on one without links."""
+    temporary = _temporary_name(target)
+    with _explained(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(path, temporary)
+        except FileNotFoundError:
+            raise
+        except OSError:  # a full disk, or a folder that may not be written, is told by whoever copies
+            return False
+        try:
+            os.utime(temporary)  # "modified" is when the object came, as on S3
+            with _locked(target):
+                temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)  # two names of one file are not renamed
+    return True
+
+
+def _temporary_name(path: Path) -> Path:
+    return path.parent / f".{uuid.uuid4().hex[:16]}.vod-part"
+
+
 @contextmanager
 def _temporary_beside(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """A new hidden file in the folder of ``path``, gone at the end unless it was renamed."""
-    temporary = path.parent / f".{uuid.uuid4().hex[:16]}.vod-part"
+    temporary = _temporary_name(path)
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = temporary.open("xb")  # by the umask, not tempfile's 0600: web servers read it

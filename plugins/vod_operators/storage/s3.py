@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timezone
@@ -179,6 +180,32 @@ class S3Storage:
         except Exception as error:
             raise self._explained(error, uri) from error
         path.unlink()
+
+    def copy(
+        self,
+        source: str,
+        uri: str,
+        *,
+        content_type: str = "application/octet-stream",
+        cache_control: str | None = None,
+    ) -> str | None:
+        """Within S3: no byte comes to this host. At most 5 GB."""
+        (from_bucket, from_key), (bucket, key) = _split(source), _split(uri)
+        headers = _headers(content_type, cache_control)
+        if self._client.meta.config.request_checksum_calculation != "when_required":
+            headers["ChecksumAlgorithm"] = "SHA256"
+        try:
+            answer = self._client.copy_object(
+                Bucket=bucket,
+                Key=key,
+                CopySource={"Bucket": from_bucket, "Key": from_key},
+                MetadataDirective="REPLACE",
+                **headers,
+            )
+        except Exception as error:
+            raise self._explained(error, source) from error
+        checksum = answer["CopyObjectResult"].get("ChecksumSHA256")
+        return None if checksum is None else b64decode(checksum).hex()
 
     def create(
         self,
