@@ -14,10 +14,12 @@ from typing import Any
 from bench import media
 from bench.stack import airflow
 
+from vod_operators.operators.packaged import TRANSFERS
+
 SHARED = 2
 """Tasks that shared a CPU while both ends were measured."""
 
-FILM_S = 7200
+FILM_S, SEGMENT_S = 7200, 6
 CPUS = len(os.sched_getaffinity(0))
 
 WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -43,10 +45,13 @@ class Costs:
     """Tasks that the scheduler starts at most."""
     prepare_s: float
     split_s_per_mb: float
-    segment_s_per_mb: float
+    segment_s: float
+    """What a track's segments and playlists take, beside the store's requests."""
     publish_s: float
     host_mb_per_s: float
     """Between a host and S3, each way."""
+    request_s: float = 0.05
+    """What S3 takes to store or copy one segment, beside its bytes."""
     total_mb_per_s: float = 10_000
     """Of all hosts together."""
 
@@ -84,18 +89,16 @@ def simulate(costs: Costs, workers: int, chunk_s: float) -> Simulated:
         decoded_s = media_s + costs.lead_s * around / 2
         encode = decoded_s * costs.encode_s
         moved = (costs.source_mb * decoded_s + costs.output_mb * media_s) / costs.media_s / bandwidth
-        done = start + costs.task_s + encode + moved
+        requests = costs.renditions * media_s / SEGMENT_S * costs.request_s / TRANSFERS
+        done = start + costs.task_s + encode + moved + requests
         heapq.heappush(slots, done)
         end = max(end, done)
     encoded = end
-    # Largest first would need to know sizes; the largest rendition is taken as a third of all.
-    tracks = [costs.output_mb / 3] + [costs.output_mb * 2 / 3 / (costs.renditions - 1)] * (
-        costs.renditions - 1
-    )
+    # The store copies, so how large a rendition is does not matter.
+    track = costs.task_s + costs.segment_s + costs.media_s / SEGMENT_S * costs.request_s / TRANSFERS
     slots = [encoded + costs.hop_s] * workers
-    for size in tracks:
-        free = heapq.heappop(slots)
-        done = free + costs.task_s + size * (costs.segment_s_per_mb + 2 / costs.host_mb_per_s)
+    for _ in range(costs.renditions):
+        done = heapq.heappop(slots) + track
         heapq.heappush(slots, done)
         end = max(end, done)
     wall = end + costs.hop_s + costs.publish_s
@@ -143,8 +146,7 @@ def costs_of(report: dict[str, Any]) -> Costs:
     return Costs(
         media_s=FILM_S,
         source_mb=row["source_mb"] * film,
-        # Of real encodes: those of ``ends`` are quick and large.
-        output_mb=real["size_mb"]["pipeline"] * FILM_S / real["media_s"],
+        output_mb=row["output_mb"] * film,
         renditions=len(tasks["segment"]),
         encode_s=encode,
         lead_s=real["lead_s"],
@@ -154,7 +156,7 @@ def costs_of(report: dict[str, Any]) -> Costs:
         prepare_s=max(0.0, head - sum(tasks["split"])),
         split_s_per_mb=sum(tasks["split"]) / row["source_mb"],
         # Each worker has one slot; here as many tasks as CPUs shared them.
-        segment_s_per_mb=sum(tasks["segment"]) / row["output_mb"] / SHARED,
+        segment_s=sum(tasks["segment"]) / len(tasks["segment"]) / SHARED * film,
         publish_s=sum(tasks["publish"]) * film,
         host_mb_per_s=400,
     )
@@ -191,7 +193,8 @@ def check(folder: Path, source: Path, say: Callable[[str], None]) -> dict[str, A
         launches_per_s=10,
         prepare_s=one.head,
         split_s_per_mb=0,
-        segment_s_per_mb=0,
+        segment_s=0,
+        request_s=0,
         publish_s=one.published - max(task.end for task in encodes) + one.triggered,
         host_mb_per_s=1e9,
     )

@@ -11,6 +11,7 @@ import os
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from mmap import mmap
 from typing import BinaryIO
 
 from vod_operators.errors import VerificationError
@@ -48,7 +49,7 @@ class Fragment:
 # --- boxes ----------------------------------------------------------------------------------
 
 
-def children(data: bytes | bytearray, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def children(data: bytes | bytearray | mmap, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Type, begin of the payload and end of each box in ``data[begin:end]``."""
     while begin < end:
         if begin + 8 > end:
@@ -60,7 +61,7 @@ def children(data: bytes | bytearray, begin: int, end: int) -> Iterator[tuple[by
         begin += size
 
 
-def find(data: bytes | bytearray, begin: int, end: int, *path: bytes) -> tuple[int, int]:
+def find(data: bytes | bytearray | mmap, begin: int, end: int, *path: bytes) -> tuple[int, int]:
     """Payload of the box at ``path``."""
     for kind, first, last in children(data, begin, end):
         if kind == path[0]:

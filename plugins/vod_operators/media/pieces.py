@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from fractions import Fraction
+from mmap import mmap
 from typing import Any
 
 from pydantic import Field
@@ -49,15 +50,14 @@ def made_in_chunks(plan: Plan) -> bool:
     return plan.preset.container == "fmp4" and plan.preset.encryption != "cbcs"
 
 
-def renumbered(segment: bytes, number: int) -> tuple[bytes, int]:
-    """A segment whose fragments have the sequence numbers from ``number`` on, and the number after them."""
-    data = bytearray(segment)
-    for kind, begin, end in children(data, 0, len(data)):
+def renumber(segment: bytearray | mmap, number: int) -> int:
+    """Give a segment's fragments the sequence numbers from ``number`` on; returns the number after them."""
+    for kind, begin, end in children(segment, 0, len(segment)):
         if kind == b"moof":
-            at, _ = find(data, begin, end, b"mfhd")
-            struct.pack_into(">I", data, at + 4, number)
+            at, _ = find(segment, begin, end, b"mfhd")
+            struct.pack_into(">I", segment, at + 4, number)
             number += 1
-    return bytes(data), number
+    return number
 
 
 def lasting(init: bytes, seconds: Fraction) -> bytes:

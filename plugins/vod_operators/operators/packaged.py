@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from vod_operators.media.check.mp4 import read_init
 from vod_operators.media.encoders import Codec
 from vod_operators.media.isobmff import Part, join
 from vod_operators.media.models import Chunk, Plan, Rendition
-from vod_operators.media.pieces import Piece, renumbered
+from vod_operators.media.pieces import Piece, renumber
 from vod_operators.media.track import KeyFrame, Segment
 from vod_operators.runners.base import Runner
 from vod_operators.storage.checkpoint import Stored
@@ -79,9 +80,9 @@ def package_chunk(
     files = package(runner, tool, plan, rendition, folder, first=first)
     number, digests = chunk.first // plan.gop_of(rendition) + 1, []
     for path in files:
-        data, number = renumbered(path.read_bytes(), number)
-        path.write_bytes(data)
-        digests.append(hashlib.sha256(data).hexdigest())
+        with path.open("r+b") as made, mmap(made.fileno(), 0) as segment:
+            number = renumber(segment, number)
+            digests.append(hashlib.sha256(segment).hexdigest())
     facts = fragments_facts(files, rendition.codec, start=chunk.first * plan.frame_ticks, first=first)
     init = folder / INIT
     piece = Piece(
