@@ -210,8 +210,8 @@ LocalStorage().write(sys.argv[1], blocks())
 _LOCKER = """
 import sys
 from pathlib import Path
-from vod_operators.storage import local
-with local._locked(Path(sys.argv[1])):
+from vod_operators.storage.files import locked
+with locked(Path(sys.argv[1])):
     print("locked", flush=True)
     sys.stdin.read()
 """

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectNotFoundError, StorageError
-from vod_operators.storage.s3 import S3Storage, _BlockReader
+from vod_operators.storage.s3 import S3Storage
 from vod_operators.storage.s3_client import ATTEMPTS, CONNECT_TIMEOUT_S, make_client
+from vod_operators.storage.s3_upload import BlockReader
 
 Rule = Callable[[bytes], int | None]
 """From the head of a request: after how many bytes of answer to hang up; None: never."""
@@ -266,12 +267,12 @@ def test_an_iterator_as_a_file() -> None:
         yield from (b"ab", b"", b"cdefgh", b"i")
         raise ArithmeticError
 
-    reader = _BlockReader(blocks())
+    reader = BlockReader(blocks())
     assert [reader.read(3), reader.read(3), reader.read(2), reader.read(0)] == [b"abc", b"def", b"gh", b""]
     for _ in range(2):  # a generator that has raised looks like one that has ended
         with pytest.raises(ArithmeticError):
             reader.read(5)
-    assert _BlockReader([b"ab", b"c"]).read() == b"abc"
+    assert BlockReader([b"ab", b"c"]).read() == b"abc"
 
 
 @pytest.mark.parametrize("how", ["create", "replace"])

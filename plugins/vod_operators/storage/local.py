@@ -7,41 +7,37 @@ because objects appear by ``rename`` or ``link`` of a finished temporary file of
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import io
 import os
 import re
 import shutil
 import time
-import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import BinaryIO
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from vod_operators.errors import InvalidInputError, ObjectChangedError, ObjectNotFoundError, StorageError
+from vod_operators.errors import (
+    InvalidInputError,
+    ObjectChangedError,
+    ObjectNotFoundError,
+)
 from vod_operators.storage.base import BLOCK_BYTES, ObjectInfo, Unfinished
+from vod_operators.storage.files import (
+    OWN_NAME,
+    PERMANENT,
+    explained,
+    flush,
+    linked,
+    locked,
+    renamed,
+    temporary_beside,
+)
 
 SCHEME = "file://"
-
-_OWN_NAME = re.compile(r"\.[0-9a-f]{16}\.vod-(part|lock)")
-"""Our temporary and lock files. Not derived from the object's whole name, which may already be as
-long as the file system allows."""
-
-_PERMANENT = {
-    errno.EACCES: "this worker's user may not access it: fix the owner or mode, or choose another folder",
-    errno.EPERM: "this worker's user may not access it: fix the owner or mode, or choose another folder",
-    errno.EROFS: "the file system is mounted read-only: mount it writable, or choose another folder",
-    errno.EISDIR: "it is a folder: give the URI of one file",
-    errno.ENOTDIR: "a part of the path is a file, not a folder: give a path whose parents are folders",
-    errno.EEXIST: "a part of the path is a file, not a folder: give a path whose parents are folders",
-    errno.ENAMETOOLONG: "the name is too long for the file system: use a shorter one",
-    errno.ELOOP: "its symbolic links form a loop: give a path without it",
-}
 
 
 class LocalStorage:
@@ -54,12 +50,12 @@ class LocalStorage:
     def stat(self, uri: str) -> ObjectInfo | None:
         path = _path_of(uri)
         try:
-            with _explained(path):
+            with explained(path):
                 status = path.stat()
         except ObjectNotFoundError:
             return None
         if S_ISDIR(status.st_mode):
-            raise InvalidInputError(f"{path}: {_PERMANENT[errno.EISDIR]}")
+            raise InvalidInputError(f"{path}: {PERMANENT[errno.EISDIR]}")
         if not S_ISREG(status.st_mode):
             # Reading a device or a pipe may never end.
             raise InvalidInputError(f"{path}: it is a device or a pipe: give the URI of a regular file")
@@ -75,14 +71,14 @@ class LocalStorage:
     ) -> Iterator[bytes]:
         # The open file is the version that was there first, even if the name is given to another.
         path = _path_of(uri)
-        with _explained(path):
+        with explained(path):
             file = path.open("rb", buffering=0)
         with file:
             _require_version(path, file, version)
             file.seek(start)
             left = length
             while left is None or left > 0:
-                with _explained(path):
+                with explained(path):
                     block = file.read(BLOCK_BYTES if left is None else min(BLOCK_BYTES, left))
                 if not block:
                     break
@@ -100,13 +96,13 @@ class LocalStorage:
         cache_control: str | None = None,
     ) -> None:
         path = _path_of(uri)
-        with _temporary_beside(path) as (temporary, file):
+        with temporary_beside(path) as (temporary, file):
             for block in blocks:  # an error of the iterator is the caller's, and passes as it is
-                with _explained(path):
+                with explained(path):
                     file.write(block)
-            with _explained(path):
-                _flush(file)
-                with _locked(path):
+            with explained(path):
+                flush(file)
+                with locked(path):
                     temporary.replace(path)
 
     def store(
@@ -118,16 +114,16 @@ class LocalStorage:
         cache_control: str | None = None,
     ) -> None:
         target = _path_of(uri)
-        if not path.is_symlink() and _renamed(path, target):
+        if not path.is_symlink() and renamed(path, target):
             return
-        with _explained(path):
+        with explained(path):
             source = path.open("rb", buffering=0)
-        with source, _temporary_beside(target) as (temporary, file), _explained(target):
+        with source, temporary_beside(target) as (temporary, file), explained(target):
             shutil.copyfileobj(source, file, BLOCK_BYTES)
-            _flush(file)
-            with _locked(target):
+            flush(file)
+            with locked(target):
                 temporary.replace(target)
-        with _explained(path):
+        with explained(path):
             path.unlink(missing_ok=True)
 
     def copy(
@@ -138,13 +134,19 @@ class LocalStorage:
         content_type: str = "application/octet-stream",
         cache_control: str | None = None,
     ) -> str | None:
-        """A second name of the same file, read once for its digest; a copy where that cannot be."""
-        path, target = _path_of(source), _path_of(uri)
+        """A second name of the same file, or a copy where it cannot have one; read once for its digest."""
         digest = hashlib.sha256()
-        for block in self.read(source):
-            digest.update(block)
-        if not _linked(path, target):
-            self.write(uri, self.read(source))
+
+        def hashed() -> Iterator[bytes]:
+            for block in self.read(source):
+                digest.update(block)
+                yield block
+
+        if linked(_path_of(source), _path_of(uri)):
+            for _ in hashed():
+                pass
+        else:
+            self.write(uri, hashed())
         return digest.hexdigest()
 
     def create(
@@ -156,9 +158,9 @@ class LocalStorage:
         cache_control: str | None = None,
     ) -> str | None:
         path = _path_of(uri)
-        with _temporary_beside(path) as (temporary, file), _explained(path):
+        with temporary_beside(path) as (temporary, file), explained(path):
             file.write(data)
-            _flush(file)
+            flush(file)
             _stamp(temporary, _precise(temporary.stat()))
             version = _version(temporary.stat())
             try:
@@ -186,10 +188,10 @@ class LocalStorage:
         path = _path_of(uri)
         if self.stat(uri) is None:
             return None  # also spares making folders for an object that is not there
-        with _temporary_beside(path) as (temporary, file), _explained(path):
+        with temporary_beside(path) as (temporary, file), explained(path):
             file.write(data)
-            _flush(file)
-            with _locked(path):
+            flush(file)
+            with locked(path):
                 try:
                     before = path.stat()
                 except FileNotFoundError:
@@ -206,18 +208,18 @@ class LocalStorage:
     def now(self, uri: str) -> datetime:
         """As a new file is dated: by the file server where there is one, not by this host."""
         path = _path_of(uri)
-        with _temporary_beside(path) as (temporary, _), _explained(path):
+        with temporary_beside(path) as (temporary, _), explained(path):
             return _time(temporary.stat())
 
     def delete(self, uri: str) -> None:
         path = _path_of(uri)
         # Locked, else it could fall between a replace's check and its rename.
-        with suppress(ObjectNotFoundError), _explained(path), _locked(path):
+        with suppress(ObjectNotFoundError), explained(path), locked(path):
             path.unlink()
 
     def delete_folder(self, folder: str) -> None:
         path = Path(_decoded(folder))
-        with suppress(ObjectNotFoundError), _explained(path):
+        with suppress(ObjectNotFoundError), explained(path):
             shutil.rmtree(path)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
@@ -229,7 +231,7 @@ class LocalStorage:
     def folders(self, folder: str) -> Iterator[str]:
         path = Path(_decoded(folder))
         try:
-            with _explained(path), os.scandir(path) as entries:
+            with explained(path), os.scandir(path) as entries:
                 names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         except ObjectNotFoundError:
             return
@@ -240,9 +242,9 @@ class LocalStorage:
         for parent, _, names in os.walk(_decoded(folder)):
             for name in names:
                 path = os.path.join(parent, name)
-                if not _OWN_NAME.fullmatch(name):
+                if not OWN_NAME.fullmatch(name):
                     continue
-                with suppress(ObjectNotFoundError), _explained(Path(path)):
+                with suppress(ObjectNotFoundError), explained(Path(path)):
                     status = os.stat(path)
                     yield Unfinished(
                         uri=_uri_of(parent) + "/", handle=path, size=status.st_size, started=_time(status)
@@ -250,7 +252,7 @@ class LocalStorage:
 
     def discard(self, unfinished: Unfinished) -> None:
         path = Path(unfinished.handle)
-        with suppress(ObjectNotFoundError), _explained(path):
+        with suppress(ObjectNotFoundError), explained(path):
             path.unlink()
 
 
@@ -272,7 +274,7 @@ def _path_of(uri: str) -> Path:
     path = _decoded(uri)
     if path.endswith("/"):
         raise InvalidInputError(f"{uri!r} is a folder; give the URI of one file")
-    if _OWN_NAME.fullmatch(path.rpartition("/")[2]):
+    if OWN_NAME.fullmatch(path.rpartition("/")[2]):
         raise InvalidInputError(f"{uri!r} is a name that this store keeps for itself; use another")
     return Path(path)
 
@@ -283,11 +285,11 @@ def _uri_of(path: str) -> str:
 
 def _listed(folder: str, name_prefix: str) -> Iterator[ObjectInfo]:
     try:
-        with _explained(Path(folder)), os.scandir(folder) as entries:
+        with explained(Path(folder)), os.scandir(folder) as entries:
             found = [
                 (entry.name, entry.is_dir(follow_symlinks=False))
                 for entry in entries
-                if entry.name.startswith(name_prefix) and not _OWN_NAME.fullmatch(entry.name)
+                if entry.name.startswith(name_prefix) and not OWN_NAME.fullmatch(entry.name)
             ]
     except ObjectNotFoundError:
         return
@@ -298,7 +300,7 @@ def _listed(folder: str, name_prefix: str) -> Iterator[ObjectInfo]:
             yield from _listed(path, "")
             continue
         try:
-            with _explained(Path(path)):
+            with explained(Path(path)):
                 status = os.stat(path)
         except ObjectNotFoundError:
             continue  # deleted since, or a dangling link
@@ -338,106 +340,3 @@ def _precise(status: os.stat_result) -> int:
 
 def _stamp(path: Path, time_ns: int) -> None:
     os.utime(path, ns=(time_ns, time_ns))
-
-
-def _flush(file: BinaryIO) -> None:
-    # Before the rename: after a power cut the name must not stand for unwritten blocks.
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _renamed(path: Path, target: Path) -> bool:
-    """Whether the file could be moved by renaming it; False if it is on another file system."""
-    with _explained(path), path.open("rb") as file:
-        os.fsync(file.fileno())
-    with _explained(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.utime(path)  # "modified" is when the object came, as on S3
-        with _locked(target):
-            try:
-                path.replace(target)
-            except OSError as error:
-                if error.errno != errno.EXDEV:
-                    raise
-                return False
-    return True
-
-
-def _linked(path: Path, target: Path) -> bool:
-    """Whether the file could get a second name; False on another file system, or on one without links."""
-    temporary = _temporary_name(target)
-    with _explained(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(path, temporary)
-        except FileNotFoundError:
-            raise
-        except OSError:  # a full disk, or a folder that may not be written, is told by whoever copies
-            return False
-        try:
-            os.utime(temporary)  # "modified" is when the object came, as on S3
-            with _locked(target):
-                temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)  # two names of one file are not renamed
-    return True
-
-
-def _temporary_name(path: Path) -> Path:
-    return path.parent / f".{uuid.uuid4().hex[:16]}.vod-part"
-
-
-@contextmanager
-def _temporary_beside(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
-    """A new hidden file in the folder of ``path``, gone at the end unless it was renamed."""
-    temporary = _temporary_name(path)
-    with _explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = temporary.open("xb")  # by the umask, not tempfile's 0600: web servers read it
-    try:
-        with file:
-            yield temporary, file
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Exclusive among all processes that change this object. The lock file leaves with its holder.
-
-    The kernel frees the lock of a holder that dies; the next one removes its file.
-    """
-    lock = path.parent / f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.vod-lock"
-    while True:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            # The last holder may have removed the file we waited on: then others lock a new one.
-            try:
-                ours = os.path.samestat(os.fstat(descriptor), lock.stat())
-            except FileNotFoundError:
-                ours = False
-            if ours:
-                try:
-                    yield
-                finally:
-                    with suppress(FileNotFoundError):
-                        lock.unlink()
-                return
-        finally:
-            os.close(descriptor)
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turns errors of the operating system into ours, naming the object rather than a temp file."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise ObjectNotFoundError(f"{path} does not exist") from error
-    except OSError as error:
-        advice = _PERMANENT.get(error.errno or 0)
-        if advice:
-            raise InvalidInputError(f"{path}: {error.strerror}; {advice}") from error
-        raise StorageError(f"{path}: {error.strerror or error}") from error

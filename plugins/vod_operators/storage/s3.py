@@ -27,13 +27,9 @@ from vod_operators.errors import (
 )
 from vod_operators.storage.base import BLOCK_BYTES, ObjectInfo, Unfinished
 from vod_operators.storage.s3_client import explain, make_client, status_and_code
+from vod_operators.storage.s3_upload import BlockReader, transfer_config
 
 SCHEME = "s3://"
-
-PART_BYTES = 8 << 20
-PARTS_IN_FLIGHT = 4
-"""4 x 8 MiB sent or waiting, and one part being read and joined, bound a write's memory at some 50 MiB.
-S3 allows 10,000 parts: 78 GiB for a stream of unknown length (files grow their parts as needed)."""
 
 TRIES = 5
 """Connections that may break within one block, and conflicts of one write, before giving up."""
@@ -142,16 +138,16 @@ class S3Storage:
         content_type: str = "application/octet-stream",
         cache_control: str | None = None,
     ) -> None:
-        """As the protocol says; at most about 78 GiB, see :data:`PART_BYTES`."""
+        """As the protocol says; at most about 78 GiB, see ``s3_upload.py``."""
         bucket, key = _split(uri)
-        reader = _BlockReader(blocks)
+        reader = BlockReader(blocks)
         try:
             self._client.upload_fileobj(
                 reader,
                 bucket,
                 key,
                 ExtraArgs=_headers(content_type, cache_control),
-                Config=_transfer_config(),
+                Config=transfer_config(),
             )
         except Exception as error:
             if reader.failure is not None:
@@ -173,7 +169,7 @@ class S3Storage:
                 bucket,
                 key,
                 ExtraArgs=_headers(content_type, cache_control),
-                Config=_transfer_config(),
+                Config=transfer_config(),
             )
         except OSError as error:
             raise StorageError(f"{path}: {error.strerror or error}, so {uri} was not written") from error
@@ -384,46 +380,6 @@ class S3Storage:
             raise self._explained(error, uri) from error
 
 
-class _BlockReader:
-    """An iterator of blocks as the non-seekable file that ``upload_fileobj`` wants.
-
-    A read is short only at the end: s3transfer takes a short read for the end of the stream.
-    """
-
-    def __init__(self, blocks: Iterable[bytes]) -> None:
-        self._blocks = iter(blocks)
-        self._rest = memoryview(b"")
-        self.failure: BaseException | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return False
-
-    def read(self, size: int = -1) -> bytes:
-        if self.failure is not None:
-            raise self.failure  # a generator that raised looks finished when asked again
-        parts: list[memoryview] = []
-        wanted = size
-        while size < 0 or wanted > 0:
-            if not self._rest:
-                try:
-                    block = next(self._blocks, None)
-                except BaseException as error:
-                    self.failure = error
-                    raise
-                if block is None:
-                    break
-                self._rest = memoryview(block)
-                continue
-            taken = self._rest if size < 0 else self._rest[:wanted]
-            self._rest = self._rest[len(taken) :]
-            wanted -= len(taken)
-            parts.append(taken)
-        return b"".join(parts)
-
-
 def _split(uri: str, *, key_required: bool = True) -> tuple[str, str]:
     """Bucket and key. Not ``urlsplit``: ``?``, ``#`` and ``%`` are ordinary characters of keys."""
     bucket, _, key = uri.removeprefix(SCHEME).partition("/")
@@ -439,16 +395,3 @@ def _headers(content_type: str, cache_control: str | None) -> dict[str, str]:
     if cache_control is not None:
         headers["CacheControl"] = cache_control
     return headers
-
-
-def _transfer_config() -> Any:
-    from boto3.s3.transfer import TransferConfig
-
-    config = TransferConfig(
-        multipart_threshold=PART_BYTES,
-        multipart_chunksize=PART_BYTES,
-        max_concurrency=PARTS_IN_FLIGHT,
-        preferred_transfer_client="classic",
-    )
-    config.max_in_memory_upload_chunks = PARTS_IN_FLIGHT
-    return config

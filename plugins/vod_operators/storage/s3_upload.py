@@ -1,0 +1,64 @@
+"""Blocks from an iterator into S3, in parts of bounded number and size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+PART_BYTES = 8 << 20
+PARTS_IN_FLIGHT = 4
+"""4 x 8 MiB sent or waiting, and one part being read and joined, bound a write's memory at some 50 MiB.
+S3 allows 10,000 parts: 78 GiB for a stream of unknown length (files grow their parts as needed)."""
+
+
+class BlockReader:
+    """An iterator of blocks as the non-seekable file that ``upload_fileobj`` wants.
+
+    A read is short only at the end: s3transfer takes a short read for the end of the stream.
+    """
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks = iter(blocks)
+        self._rest = memoryview(b"")
+        self.failure: BaseException | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False
+
+    def read(self, size: int = -1) -> bytes:
+        if self.failure is not None:
+            raise self.failure  # a generator that raised looks finished when asked again
+        parts: list[memoryview] = []
+        wanted = size
+        while size < 0 or wanted > 0:
+            if not self._rest:
+                try:
+                    block = next(self._blocks, None)
+                except BaseException as error:
+                    self.failure = error
+                    raise
+                if block is None:
+                    break
+                self._rest = memoryview(block)
+                continue
+            taken = self._rest if size < 0 else self._rest[:wanted]
+            self._rest = self._rest[len(taken) :]
+            wanted -= len(taken)
+            parts.append(taken)
+        return b"".join(parts)
+
+
+def transfer_config() -> Any:
+    from boto3.s3.transfer import TransferConfig
+
+    config = TransferConfig(
+        multipart_threshold=PART_BYTES,
+        multipart_chunksize=PART_BYTES,
+        max_concurrency=PARTS_IN_FLIGHT,
+        preferred_transfer_client="classic",
+    )
+    config.max_in_memory_upload_chunks = PARTS_IN_FLIGHT
+    return config
