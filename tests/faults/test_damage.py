@@ -144,7 +144,7 @@ class Finished:
         if victim.suffix == ".nut":
             step = victim.stem
             patterns += [f"work-*/{step}.done.json", f"work-*/{step}/**/*"]
-            patterns += ["work-*/audio/*"] if step.startswith("audio") else []
+            patterns += ["work-*/audio/**/*"] if step.startswith("audio") else []
         for pattern in patterns:
             for path in workspace.glob(pattern):
                 if path != workspace / victim and path.is_file():

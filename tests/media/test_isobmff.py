@@ -295,11 +295,11 @@ def a_piece(**differs: object) -> Piece:
 def test_a_track_is_its_pieces_in_order() -> None:
     later = Segment(name="seg-00002.m4s", ticks=2560, samples=5, size_bytes=400)
     pieces = [a_piece(captions=["CC3"]), a_piece(segments=[later], captions=["CC1", "CC3"])]
-    track = track_of("540p", pieces, Fraction(25))
+    track = track_of("540p", pieces, kind="video", frame_rate=Fraction(25))
     assert [segment.name for segment in track.segments] == ["seg-00001.m4s", "seg-00002.m4s"]
     assert (track.ticks, track.captions) == (7680, ("CC1", "CC3"))
 
 
 def test_a_piece_with_other_codec_parameters_is_refused() -> None:
     with pytest.raises(VerificationError, match="chunk 2/540p: its codec parameters differ from the first"):
-        track_of("540p", [a_piece(), a_piece(encoder_init="b")], Fraction(25))
+        track_of("540p", [a_piece(), a_piece(encoder_init="b")], kind="video")

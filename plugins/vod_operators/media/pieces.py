@@ -25,12 +25,12 @@ from vod_operators.media.track import KeyFrame, Segment, Track
 
 
 class Piece(Model):
-    """Facts of a chunk's segments, which are objects of their own."""
+    """Facts of the segments of a chunk, or of a whole sound track; they are objects of their own."""
 
     encoder_init: str
     """SHA-256 of the init segment that the encoder wrote: the same in all chunks."""
     init: str
-    """The init segment in hex; it says how long the chunk is, and not how long the track is."""
+    """The init segment in hex; a chunk's says how long the chunk is, and not how long the track is."""
     described: dict[str, Any]
     """Of the init segment, as fields of ``Track``."""
     segments: tuple[Segment, ...] = Field(min_length=1)
@@ -41,8 +41,8 @@ class Piece(Model):
     captions: tuple[str, ...]
 
 
-def made_in_chunks(plan: Plan) -> bool:
-    """Whether a chunk's segments are made with it.
+def cut_when_encoded(plan: Plan) -> bool:
+    """Whether segments are made by the task that encodes them.
 
     Not MPEG-TS, whose counters run on through the track; nor what the packager encrypts, because the key is
     needed for that, and the fewer tasks have it the better.
@@ -71,8 +71,10 @@ def lasting(init: bytes, seconds: Fraction) -> bytes:
     return bytes(data)
 
 
-def track_of(name: str, pieces: Sequence[Piece], frame_rate: Fraction) -> Track:
+def track_of(name: str, pieces: Sequence[Piece], **facts: Any) -> Track:
     """The whole track.
+
+    :param facts: fields of ``Track`` that segments do not tell.
 
     :raises VerificationError: a chunk was encoded with other parameters than the first one.
     """
@@ -84,11 +86,10 @@ def track_of(name: str, pieces: Sequence[Piece], frame_rate: Fraction) -> Track:
             )
     return Track(
         name=name,
-        kind="video",
-        frame_rate=frame_rate,
         captions=tuple(sorted({channel for piece in pieces for channel in piece.captions})),
         segments=tuple(segment for piece in pieces for segment in piece.segments),
         key_frames=tuple(key for piece in pieces for key in piece.key_frames),
         checked=tuple(facts for piece in pieces for facts in piece.checked),
         **first.described,
+        **facts,
     )

@@ -17,9 +17,11 @@ from vod_operators.media.isobmff import read_fragments
 from vod_operators.media.loudness import Normalised
 from vod_operators.media.measure import AAC_FRAME, check_audio_length
 from vod_operators.media.models import AudioRendition, Timeline
+from vod_operators.media.pieces import cut_when_encoded
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.cutting import Cutter
 from vod_operators.operators.job import Job
+from vod_operators.operators.packaged import SOUND, TRACK, package_sound, store_piece
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
 
@@ -58,13 +60,19 @@ class VodEncodeAudioOperator(VodBaseOperator):
         begin, media_s = time.monotonic(), samples / audio.sample_rate
         stream = audio.stream
         source_bps = stream.bitrate_bps or 32 * stream.channels * stream.sample_rate
-        with self.scratch(media_s * (audio.bitrate_bps + source_bps) / 8) as folder:
+        with self.scratch(media_s * (2 * audio.bitrate_bps + source_bps) / 8) as folder:
             self._obtain(job, audio, timeline, folder)
             found, encoded, normalised = self._encode(context, job, audio, timeline, folder)
             damage = in_words(f"sound {audio.title}", found)
             self.report_damage(damage)
             check_audio_length(audio.name, encoded, samples)
-            stored = checkpoint.put(self.temp, folder / "audio.mp4", keys.audio(audio.name))
+            if cut_when_encoded(job.plan):
+                (folder / "audio.mp4").rename(folder / TRACK)
+                piece = package_sound(self.runner, self.tools.packager, job.plan, folder)
+                stored = store_piece(self.temp, keys, SOUND, audio.name, piece, folder)
+            else:
+                whole = checkpoint.put(self.temp, folder / "audio.mp4", keys.audio(audio.name))
+                stored = {audio.name: whole}
             facts = {
                 "rendition": audio.name,
                 "samples": samples,
@@ -72,7 +80,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
                 "loudness": normalised.model_dump() if normalised else None,
                 "seconds": round(time.monotonic() - begin, 3),
             }
-            marker = Marker(objects={audio.name: stored}, facts=facts)
+            marker = Marker(objects=stored, facts=facts)
             return checkpoint.save(self.temp, keys.marker(audio.name), marker).facts
 
     def _obtain(self, job: Job, audio: AudioRendition, timeline: Timeline, folder: Path) -> None:

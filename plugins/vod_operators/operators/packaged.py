@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from mmap import mmap
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,17 @@ from vod_operators.media.models import Chunk, Plan, Rendition
 from vod_operators.media.pieces import Piece, renumber
 from vod_operators.media.track import KeyFrame, Segment
 from vod_operators.runners.base import Runner
+from vod_operators.storage import checkpoint
+from vod_operators.storage.base import Storage
 from vod_operators.storage.checkpoint import Stored
 from vod_operators.storage.keys import WorkKeys
+from vod_operators.storage.stores import sha256_of
 
 TRACK = "track.mp4"
 INIT = "init.mp4"
+
+SOUND = "audio"
+"""Where a sound track's segments are, as a chunk's are in its folder."""
 
 TRANSFERS = 8
 """Segments stored or copied at once: enough to hide a store's latency."""
@@ -83,21 +90,64 @@ def package_chunk(
         with path.open("r+b") as made, mmap(made.fileno(), 0) as segment:
             number = renumber(segment, number)
             digests.append(hashlib.sha256(segment).hexdigest())
-    facts = fragments_facts(files, rendition.codec, start=chunk.first * plan.frame_ticks, first=first)
-    init = folder / INIT
+    piece = _piece(
+        files, digest.hexdigest(), digests, rendition.codec, start=chunk.first * plan.frame_ticks, first=first
+    )
+    piece = piece.model_copy(update={"captions": captions.channels_of(folder / TRACK)})
+    (folder / TRACK).unlink()
+    return piece
+
+
+def package_sound(runner: Runner, tool: str, plan: Plan, folder: Path) -> Piece:
+    """Cut a whole sound track, ``track.mp4``, into segments beside it."""
+    files = package(runner, tool, plan, None, folder)
+    (folder / TRACK).unlink()
+    return _piece(files, "", [sha256_of(path) for path in files], None)
+
+
+def _piece(
+    files: Sequence[Path],
+    encoder_init: str,
+    digests: Sequence[str],
+    codec: Codec | None,
+    *,
+    start: int = 0,
+    first: int = 0,
+) -> Piece:
+    facts = fragments_facts(files, codec, start=start, first=first)
+    init = files[0].with_name(INIT)
     piece = Piece(
-        encoder_init=digest.hexdigest(),
+        encoder_init=encoder_init,
         init=init.read_bytes().hex(),
         segments=facts.pop("segments"),
         digests=tuple(digests),
         key_frames=facts.pop("key_frames"),
         described=facts,
         checked=tuple(checked_facts(files)),
-        captions=captions.channels_of(folder / TRACK),
+        captions=(),
     )
-    for used in (folder / TRACK, init):
-        used.unlink()
+    init.unlink()
     return piece
+
+
+def store_piece(
+    temp: Storage, keys: WorkKeys, chunk: str, rendition: str, piece: Piece, folder: Path
+) -> dict[str, Stored]:
+    """Move the segments into the temp store, and then their facts.
+
+    :param chunk: its name; ``SOUND`` for a sound track.
+    :returns: what a marker names.
+    """
+
+    def store(segment: Stored) -> tuple[str, Stored]:
+        file = Path(segment.uri).name
+        stored = checkpoint.put(temp, folder / file, segment.uri, sha256=segment.sha256)
+        return f"{rendition}/{file}", stored
+
+    with ThreadPoolExecutor(TRANSFERS) as pool:
+        stored = dict(pool.map(store, segments_of(piece, keys, chunk, rendition)))
+    facts = checkpoint.write_hashed(temp, keys.piece(chunk, rendition), [checkpoint.seal(piece)])
+    return stored | {f"{rendition}/facts": facts}
 
 
 def segments_of(piece: Piece, keys: WorkKeys, chunk: str, rendition: str) -> list[Stored]:

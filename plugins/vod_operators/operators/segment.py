@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,15 @@ from vod_operators.errors import InvalidInputError
 from vod_operators.media import captions, hls, measure, transport
 from vod_operators.media.encryption import ContentKey
 from vod_operators.media.isobmff import Part, join
-from vod_operators.media.models import AudioRendition, Chunk, Timeline
-from vod_operators.media.pieces import Piece, lasting, made_in_chunks, track_of
+from vod_operators.media.models import AudioRendition, Timeline
+from vod_operators.media.pieces import Piece, cut_when_encoded, lasting, track_of
 from vod_operators.media.track import Encryption, Track
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.content_key import content_key, lock_segments, write_secret
 from vod_operators.operators.job import Job
 from vod_operators.operators.packaged import (
     INIT,
+    SOUND,
     TRACK,
     TRANSFERS,
     checked_facts,
@@ -60,12 +61,21 @@ class _Made:
     stored: Stored
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where segments are that were made when they were encoded."""
+
+    folder: str
+    marker: str
+    step: str
+
+
 class VodSegmentHlsOperator(VodBaseOperator):
     """Store one track's segments in the version's folder, and write its playlists.
 
-    A rendition's segments are made with its chunks already: the store copies them. A sound track, and
-    renditions whose segments are not made in chunks, are joined if need be, cut, and measured. Nothing here
-    is visible to players until ``VodPublishOperator`` points the stable playlist at it.
+    Most segments were made by the tasks that encoded them: the store copies them. A track of MPEG-TS, or one
+    that the packager encrypts, is joined if need be, cut, and measured here. Nothing is visible to players
+    until ``VodPublishOperator`` points the stable playlist at it.
 
     :param plan: URI of ``plan.json``.
     :param track: one item of what ``VodPrepareOperator`` returns.
@@ -107,16 +117,19 @@ class VodSegmentHlsOperator(VodBaseOperator):
         key = self._key(job)
         stored: dict[str, Stored] = {}
         with ExitStack() as stack:
-            if audio or not made_in_chunks(plan):
+            if not cut_when_encoded(plan):
                 made = self._made(job, timeline, name, audio)
                 track_bytes = sum(item.stored.size_bytes for item in made)
                 folder = stack.enter_context(self.scratch(2 * track_bytes))
                 track = self._package(job, name, audio, made, timeline, key, folder)
             else:
-                pieces = self._pieces(job, timeline, name)
+                places = self._places(job, timeline, name, audio)
+                pieces = self._pieces(job, places, name)
                 track_bytes = sum(segment.size_bytes for piece in pieces for segment in piece.segments)
                 folder = stack.enter_context(self.scratch(track_bytes if key else 0))
-                track, stored = self._take(job, name, pieces, timeline, folder, fetched=key is not None)
+                track, stored = self._take(
+                    job, name, audio, timeline, places, pieces, folder, fetched=key is not None
+                )
             if audio:
                 samples = timeline.audio_samples(audio, plan.frame_rate)
                 measure.check_audio_track(track, audio, samples)
@@ -139,24 +152,31 @@ class VodSegmentHlsOperator(VodBaseOperator):
         )
         return track
 
-    # --- segments that were made in chunks -----------------------------------------------------
+    # --- segments that were made when they were encoded ----------------------------------------
 
-    def _pieces(self, job: Job, timeline: Timeline, name: str) -> list[Piece]:
+    def _places(self, job: Job, timeline: Timeline, name: str, audio: AudioRendition | None) -> list[_Place]:
+        """In order: of one whole sound track, or of each chunk."""
         keys = job.work_keys
+        if audio:
+            return [_Place(SOUND, keys.marker(name), "audio")]
+        return [_Place(chunk.name, keys.marker(chunk.name), "transcode") for chunk in timeline.chunks]
 
-        def read(chunk: Chunk) -> Piece:
-            with self._relying_on_chunk(job, chunk.name):
-                return checkpoint.read_document(self.temp, keys.piece(chunk.name, name), Piece)
+    def _pieces(self, job: Job, places: Sequence[_Place], name: str) -> list[Piece]:
+        def read(place: _Place) -> Piece:
+            with checkpoint.relying_on(self.temp, place.marker, step=place.step):
+                return checkpoint.read_document(self.temp, job.work_keys.piece(place.folder, name), Piece)
 
         with ThreadPoolExecutor(TRANSFERS) as pool:
-            return list(pool.map(read, timeline.chunks))
+            return list(pool.map(read, places))
 
     def _take(
         self,
         job: Job,
         name: str,
-        pieces: Sequence[Piece],
+        audio: AudioRendition | None,
         timeline: Timeline,
+        places: Sequence[_Place],
+        pieces: Sequence[Piece],
         folder: Path,
         *,
         fetched: bool,
@@ -165,20 +185,24 @@ class VodSegmentHlsOperator(VodBaseOperator):
 
         :param fetched: only fetch them into ``folder``.
         """
-        track = track_of(name, pieces, job.plan.frame_rate)
-        init = lasting(bytes.fromhex(pieces[0].init), timeline.seconds(job.plan.frame_rate))
+        rate = job.plan.frame_rate
+        init = bytes.fromhex(pieces[0].init)
+        if audio:
+            track = track_of(name, pieces, **_described(audio))
+        else:
+            track = track_of(name, pieces, kind="video", frame_rate=rate)
+            init = lasting(init, timeline.seconds(rate))
         (folder / INIT).write_bytes(init)
-
         segments = [
-            (chunk.name, stored)
-            for chunk, piece in zip(timeline.chunks, pieces, strict=True)
-            for stored in segments_of(piece, job.work_keys, chunk.name, name)
+            (place, stored)
+            for place, piece in zip(places, pieces, strict=True)
+            for stored in segments_of(piece, job.work_keys, place.folder, name)
         ]
 
-        def take(segment: tuple[str, Stored]) -> tuple[str, Stored] | None:
-            chunk, stored = segment
+        def take(segment: tuple[_Place, Stored]) -> tuple[str, Stored] | None:
+            place, stored = segment
             file = Path(stored.uri).name
-            with self._relying_on_chunk(job, chunk):
+            with checkpoint.relying_on(self.temp, place.marker, step=place.step):
                 if fetched:
                     fetch(self.temp, stored.uri, folder / file, sha256=stored.sha256, size=stored.size_bytes)
                     return None
@@ -187,9 +211,6 @@ class VodSegmentHlsOperator(VodBaseOperator):
 
         with ThreadPoolExecutor(TRANSFERS) as pool:
             return track, dict(filter(None, pool.map(take, segments)))
-
-    def _relying_on_chunk(self, job: Job, chunk: str) -> AbstractContextManager[None]:
-        return checkpoint.relying_on(self.temp, job.work_keys.marker(chunk), step="transcode")
 
     # --- tracks that are cut here --------------------------------------------------------------
 
@@ -274,11 +295,15 @@ class VodSegmentHlsOperator(VodBaseOperator):
         else:
             facts = transport.measure_pictures(contents(files), plan)
         if audio:
-            facts |= {"language": audio.language, "title": audio.title, "default": audio.default}
+            facts |= _described(audio)
         else:
-            facts |= {"frame_rate": plan.frame_rate, "captions": channels}
-        checked = tuple(checked_facts(files))
-        return Track(name=name, kind="audio" if audio else "video", checked=checked, **facts)
+            facts |= {"kind": "video", "frame_rate": plan.frame_rate, "captions": channels}
+        return Track(name=name, checked=tuple(checked_facts(files)), **facts)
+
+
+def _described(audio: AudioRendition) -> dict[str, Any]:
+    """What segments do not tell, as fields of ``Track``."""
+    return {"kind": "audio", "language": audio.language, "title": audio.title, "default": audio.default}
 
 
 def headers_of(file: str) -> dict[str, str]:

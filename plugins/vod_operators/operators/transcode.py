@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,13 @@ from vod_operators.media.damage import NOTHING_DECODED, complaints, in_words, no
 from vod_operators.media.isobmff import Part, first_sample, join, read_fragments, starts_with_idr
 from vod_operators.media.models import Chunk, Plan, Rendition, Timeline
 from vod_operators.media.pictures import Still
-from vod_operators.media.pieces import made_in_chunks
+from vod_operators.media.pieces import cut_when_encoded
 from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.cutting import Cutter
 from vod_operators.operators.encoding import require_encoders
 from vod_operators.operators.job import Job
-from vod_operators.operators.packaged import TRANSFERS, package_chunk, segments_of
+from vod_operators.operators.packaged import package_chunk, store_piece
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.storage.stores import blocks_of
@@ -79,7 +78,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
                 part = encoded_part(
                     folder / file, f"{chunk.name}/{name}", job.plan, chunk, job.plan.rendition(name)
                 )
-                if made_in_chunks(job.plan):
+                if cut_when_encoded(job.plan):
                     stored |= self._store_segments(job, chunk, name, part, folder)
                 else:
                     whole = keys.chunk(chunk.name, name)
@@ -115,22 +114,12 @@ class VodTranscodeChunkOperator(VodBaseOperator):
     def _store_segments(
         self, job: Job, chunk: Chunk, name: str, part: Part, folder: Path
     ) -> dict[str, Stored]:
-        """Cut one rendition into segments; each is an object, and what was measured of them is another."""
-        plan, keys = job.plan, job.work_keys
-        part = replace(part, decode_time=chunk.first * plan.frame_ticks)
+        """Cut one rendition into segments; each is an object."""
+        part = replace(part, decode_time=chunk.first * job.plan.frame_ticks)
         piece = package_chunk(
-            self.runner, self.tools.packager, plan, chunk, plan.rendition(name), part, folder
+            self.runner, self.tools.packager, job.plan, chunk, job.plan.rendition(name), part, folder
         )
-
-        def store(stored: Stored) -> Stored:
-            path = folder / Path(stored.uri).name
-            return checkpoint.put(self.temp, path, stored.uri, sha256=stored.sha256)
-
-        segments = segments_of(piece, keys, chunk.name, name)
-        with ThreadPoolExecutor(TRANSFERS) as pool:
-            stored = {f"{name}/{Path(item.uri).name}": item for item in pool.map(store, segments)}
-        facts = checkpoint.write_hashed(self.temp, keys.piece(chunk.name, name), [checkpoint.seal(piece)])
-        return stored | {f"{name}/facts": facts}
+        return store_piece(self.temp, job.work_keys, chunk.name, name, piece, folder)
 
     def _measured(self, media_s: float, seconds: float, chunk: Chunk, stored: dict[str, Stored]) -> None:
         self.facts.update(

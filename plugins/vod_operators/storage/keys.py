@@ -11,6 +11,7 @@
         chunk-00000/{rendition}/seg-00001.m4s, piece.json
         chunk-00000/{rendition}.mp4                       MPEG-TS, and what is encrypted
         chunk-00000/thumbnails.mjpeg, posters.mjpeg
+        audio/{rendition}/seg-00001.m4s, piece.json       the same two of sound
         audio/{rendition}.mp4
         text/{rendition}.vtt                              subtitles that came with the request
     {results}/{video_id}/index.m3u8                       the stable playlist: the only thing players know
@@ -129,7 +130,7 @@ class WorkKeys:
         return f"{self.folder}/{chunk}/{file}"
 
     def audio(self, rendition: str) -> str:
-        """One encoded sound track."""
+        """One encoded sound track, whole."""
         return f"{self.folder}/audio/{rendition}.mp4"
 
     def text(self, rendition: str) -> str:
