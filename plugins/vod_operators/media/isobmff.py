@@ -131,7 +131,7 @@ def _read_moof(moof: bytes | bytearray, offset: int, mdat_size: int) -> Fragment
     )
 
 
-class Sized:
+class _Sized:
     """A stream of blocks, read by size."""
 
     def __init__(self, name: str, blocks: Iterable[bytes]) -> None:
@@ -210,7 +210,7 @@ def join(parts: Iterable[Part]) -> Iterator[bytes]:
     """
     sequence, init = 0, None
     for part in parts:
-        stream, mine, position, taken = Sized(part.name, part.blocks), b"", 0, False
+        stream, mine, position, taken = _Sized(part.name, part.blocks), b"", 0, False
         while header := stream.box_header():
             raw, kind, size = header
             if kind == b"mdat":
