@@ -64,14 +64,13 @@ def test_a_failed_chunk_costs_that_chunk(run_dag, stores: Path, clip: Path) -> N
     assert {name: written for name, written in encoded(stores).items() if name in done} == done
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
+SEGMENT, FACTS = "work-*/chunk-00001/360p/seg-00002.m4s", "work-*/chunk-00001/360p/piece.json"
+PACKETS = "source-*/chunk-00002.nut"
+
+
 @pytest.mark.parametrize(
-    "what",
-    [
-        "work-*/chunk-00001/360p/seg-00002.m4s",
-        "work-*/chunk-00001/360p/piece.json",
-        "source-*/chunk-00002.nut",
-    ],
+    ("what", "damage"),
+    [(SEGMENT, "truncate"), (SEGMENT, "remove"), (FACTS, "flip"), (PACKETS, "flip")],
 )
 def test_damaged_work_is_found_and_only_that_is_redone(
     run_dag, stores: Path, clip: Path, what: str, damage: str, monkeypatch: pytest.MonkeyPatch
