@@ -59,11 +59,9 @@ def measure(
                 for rendition in plan.renditions
             }
             lead_s, joins = media.lead_s(plan), len(run.of("transcode")) - 1
-            media_s = (plan.source.duration_ms or 0) / 1000
             found[name] = {
-                "media_s": media_s,
                 "lead_s": lead_s,
-                "encoded_s": media_s + lead_s * joins,
+                "encoded_s": (plan.source.duration_ms or 0) / 1000 + lead_s * joins,
                 "pairs": pairs,
                 "wall_ratio": median(pair["wall_ratio"] for pair in pairs),
                 "cpu_ratio": median(pair["cpu_ratio"] for pair in pairs),

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectNotFoundError, StorageError
+from vod_operators.storage import checkpoint
 from vod_operators.storage.s3 import S3Storage
 from vod_operators.storage.s3_client import ATTEMPTS, CONNECT_TIMEOUT_S, make_client
 from vod_operators.storage.s3_upload import BlockReader
+from vod_operators.storage.stores import get_bytes
 
 Rule = Callable[[bytes], int | None]
 """From the head of a request: after how many bytes of answer to hang up; None: never."""
@@ -322,3 +324,14 @@ def test_headers_are_kept_for_the_edge(s3_bucket: Any, tmp_path: Any) -> None:
         ("video/mp4", "max-age=31536000"),
         ("video/mp2t", "max-age=9"),
     ]
+
+
+def test_a_server_that_computes_no_checksum_copies_all_the_same(
+    s3_bucket: Any, connect: Callable[..., S3Storage]
+) -> None:
+    own = {"request_checksum_calculation": "when_required"}
+    store = connect(s3_bucket.endpoint, config_kwargs=own)
+    stored = checkpoint.write_hashed(store, f"{s3_bucket.uri}/a", [b"a segment"])
+    assert store.copy(stored.uri, f"{s3_bucket.uri}/b") is None
+    copied = checkpoint.copy(store, stored, store, f"{s3_bucket.uri}/b")
+    assert (copied.sha256, get_bytes(store, copied.uri)) == (stored.sha256, b"a segment")

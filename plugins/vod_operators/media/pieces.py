@@ -28,7 +28,7 @@ class Piece(Model):
     """Facts of the segments of a chunk, or of a whole sound track; they are objects of their own."""
 
     encoder_init: str
-    """SHA-256 of the init segment that the encoder wrote: the same in all chunks."""
+    """SHA-256 of the init segment that the encoder wrote: the same in all chunks. Empty: of sound."""
     init: str
     """The init segment in hex; a chunk's says how long the chunk is, and not how long the track is."""
     described: dict[str, Any]

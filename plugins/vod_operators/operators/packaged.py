@@ -90,31 +90,31 @@ def package_chunk(
         with path.open("r+b") as made, mmap(made.fileno(), 0) as segment:
             number = renumber(segment, number)
             digests.append(hashlib.sha256(segment).hexdigest())
-    piece = _piece(
-        files, digest.hexdigest(), digests, rendition.codec, start=chunk.first * plan.frame_ticks, first=first
-    )
-    piece = piece.model_copy(update={"captions": captions.channels_of(folder / TRACK)})
+    channels = captions.channels_of(folder / TRACK)
     (folder / TRACK).unlink()
-    return piece
+    facts = fragments_facts(files, rendition.codec, start=chunk.first * plan.frame_ticks, first=first)
+    return _piece(files, digests, facts, encoder_init=digest.hexdigest(), captions=channels)
 
 
 def package_sound(runner: Runner, tool: str, plan: Plan, folder: Path) -> Piece:
     """Cut a whole sound track, ``track.mp4``, into segments beside it."""
     files = package(runner, tool, plan, None, folder)
     (folder / TRACK).unlink()
-    return _piece(files, "", [sha256_of(path) for path in files], None)
+    return _piece(files, [sha256_of(path) for path in files], fragments_facts(files, None))
 
 
 def _piece(
     files: Sequence[Path],
-    encoder_init: str,
     digests: Sequence[str],
-    codec: Codec | None,
+    facts: dict[str, Any],
     *,
-    start: int = 0,
-    first: int = 0,
+    encoder_init: str = "",
+    captions: tuple[str, ...] = (),
 ) -> Piece:
-    facts = fragments_facts(files, codec, start=start, first=first)
+    """The facts of all that a folder's segments are; of what is there, only they are left.
+
+    :param facts: what ``fragments_facts`` measured.
+    """
     init = files[0].with_name(INIT)
     piece = Piece(
         encoder_init=encoder_init,
@@ -124,7 +124,7 @@ def _piece(
         key_frames=facts.pop("key_frames"),
         described=facts,
         checked=tuple(checked_facts(files)),
-        captions=(),
+        captions=captions,
     )
     init.unlink()
     return piece

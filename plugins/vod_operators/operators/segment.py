@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from vod_operators.errors import InvalidInputError
 from vod_operators.media import captions, hls, measure, transport
 from vod_operators.media.encryption import ContentKey
 from vod_operators.media.isobmff import Part, join
-from vod_operators.media.models import AudioRendition, Timeline
+from vod_operators.media.models import AudioRendition, Plan, Timeline
 from vod_operators.media.pieces import Piece, cut_when_encoded, lasting, track_of
 from vod_operators.media.track import Encryption, Track
 from vod_operators.operators.base import VodBaseOperator
@@ -53,21 +53,20 @@ FLAGS = "packager.flags"
 
 
 @dataclass(frozen=True)
-class _Made:
-    """An object that is the track, or one chunk of it."""
-
-    step: str
-    marker: str
-    stored: Stored
-
-
-@dataclass(frozen=True)
 class _Place:
-    """Where segments are that were made when they were encoded."""
+    """Who made the whole track, or one chunk of it, and where that is."""
 
     folder: str
     marker: str
     step: str
+
+
+@dataclass(frozen=True)
+class _Made:
+    """An object that is the track, or a part of it."""
+
+    place: _Place
+    stored: Stored
 
 
 class VodSegmentHlsOperator(VodBaseOperator):
@@ -115,21 +114,28 @@ class VodSegmentHlsOperator(VodBaseOperator):
         audio = next((audio for audio in plan.audio if audio.name == name), None)
         timeline = self.load_timeline(job)
         key = self._key(job)
-        stored: dict[str, Stored] = {}
-        with ExitStack() as stack:
-            if not cut_when_encoded(plan):
-                made = self._made(job, timeline, name, audio)
-                track_bytes = sum(item.stored.size_bytes for item in made)
-                folder = stack.enter_context(self.scratch(2 * track_bytes))
-                track = self._package(job, name, audio, made, timeline, key, folder)
+        places = self._places(job, timeline, name, audio)
+        pieces: list[Piece] = []
+        if cut_when_encoded(plan):
+            pieces = self._pieces(job, places, name)
+            made = [
+                _Made(place, segment)
+                for place, piece in zip(places, pieces, strict=True)
+                for segment in segments_of(piece, job.work_keys, place.folder, name)
+            ]
+            copies = 0 if key is None else 1
+        else:
+            made, copies = self._made(places, name), 2
+        with self.scratch(copies * sum(item.stored.size_bytes for item in made)) as folder:
+            stored: dict[str, Stored] = {}
+            if pieces:
+                track = self._joined(plan, name, audio, timeline, pieces, folder)
+                if key is None:
+                    stored = self._copy(job, name, made)
+                else:
+                    self._fetch(made, folder)
             else:
-                places = self._places(job, timeline, name, audio)
-                pieces = self._pieces(job, places, name)
-                track_bytes = sum(segment.size_bytes for piece in pieces for segment in piece.segments)
-                folder = stack.enter_context(self.scratch(track_bytes if key else 0))
-                track, stored = self._take(
-                    job, name, audio, timeline, places, pieces, folder, fetched=key is not None
-                )
+                track = self._package(job, name, audio, made, timeline, key, folder)
             if audio:
                 samples = timeline.audio_samples(audio, plan.frame_rate)
                 measure.check_audio_track(track, audio, samples)
@@ -152,7 +158,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
         )
         return track
 
-    # --- segments that were made when they were encoded ----------------------------------------
+    # --- what encoding left --------------------------------------------------------------------
 
     def _places(self, job: Job, timeline: Timeline, name: str, audio: AudioRendition | None) -> list[_Place]:
         """In order: of one whole sound track, or of each chunk."""
@@ -161,68 +167,69 @@ class VodSegmentHlsOperator(VodBaseOperator):
             return [_Place(SOUND, keys.marker(name), "audio")]
         return [_Place(chunk.name, keys.marker(chunk.name), "transcode") for chunk in timeline.chunks]
 
+    def _relying_on(self, place: _Place) -> AbstractContextManager[None]:
+        return checkpoint.relying_on(self.temp, place.marker, step=place.step)
+
+    # --- segments that were made when they were encoded ----------------------------------------
+
     def _pieces(self, job: Job, places: Sequence[_Place], name: str) -> list[Piece]:
         def read(place: _Place) -> Piece:
-            with checkpoint.relying_on(self.temp, place.marker, step=place.step):
+            with self._relying_on(place):
                 return checkpoint.read_document(self.temp, job.work_keys.piece(place.folder, name), Piece)
 
         with ThreadPoolExecutor(TRANSFERS) as pool:
             return list(pool.map(read, places))
 
-    def _take(
+    def _joined(
         self,
-        job: Job,
+        plan: Plan,
         name: str,
         audio: AudioRendition | None,
         timeline: Timeline,
-        places: Sequence[_Place],
         pieces: Sequence[Piece],
         folder: Path,
-        *,
-        fetched: bool,
-    ) -> tuple[Track, dict[str, Stored]]:
-        """Have the store copy the segments into the version's folder; returns what it copied, by file name.
-
-        :param fetched: only fetch them into ``folder``.
-        """
-        rate = job.plan.frame_rate
+    ) -> Track:
+        """The track that the pieces make up; its init segment is put into the folder."""
         init = bytes.fromhex(pieces[0].init)
         if audio:
             track = track_of(name, pieces, **_described(audio))
         else:
-            track = track_of(name, pieces, kind="video", frame_rate=rate)
-            init = lasting(init, timeline.seconds(rate))
+            track = track_of(name, pieces, kind="video", frame_rate=plan.frame_rate)
+            init = lasting(init, timeline.seconds(plan.frame_rate))
         (folder / INIT).write_bytes(init)
-        segments = [
-            (place, stored)
-            for place, piece in zip(places, pieces, strict=True)
-            for stored in segments_of(piece, job.work_keys, place.folder, name)
-        ]
+        return track
 
-        def take(segment: tuple[_Place, Stored]) -> tuple[str, Stored] | None:
-            place, stored = segment
-            file = Path(stored.uri).name
-            with checkpoint.relying_on(self.temp, place.marker, step=place.step):
-                if fetched:
-                    fetch(self.temp, stored.uri, folder / file, sha256=stored.sha256, size=stored.size_bytes)
-                    return None
-                uri = job.result_keys.version(job.version, f"{name}/{file}")
-                return file, checkpoint.copy(self.temp, stored, self.results, uri, **headers_of(file))
+    def _copy(self, job: Job, name: str, segments: Sequence[_Made]) -> dict[str, Stored]:
+        """Have the store copy the segments into the version's folder; returns the copies by file name."""
+
+        def copy(segment: _Made) -> tuple[str, Stored]:
+            file = Path(segment.stored.uri).name
+            uri = job.result_keys.version(job.version, f"{name}/{file}")
+            with self._relying_on(segment.place):
+                stored = checkpoint.copy(self.temp, segment.stored, self.results, uri, **headers_of(file))
+            return file, stored
 
         with ThreadPoolExecutor(TRANSFERS) as pool:
-            return track, dict(filter(None, pool.map(take, segments)))
+            return dict(pool.map(copy, segments))
+
+    def _fetch(self, segments: Sequence[_Made], folder: Path) -> None:
+        """Put the segments into the folder, each a file of its own that can be written."""
+
+        def get(segment: _Made) -> None:
+            stored = segment.stored
+            path = folder / Path(stored.uri).name
+            with self._relying_on(segment.place):
+                fetch(self.temp, stored.uri, path, sha256=stored.sha256, size=stored.size_bytes)
+
+        with ThreadPoolExecutor(TRANSFERS) as pool:
+            list(pool.map(get, segments))
 
     # --- tracks that are cut here --------------------------------------------------------------
 
-    def _made(self, job: Job, timeline: Timeline, name: str, audio: AudioRendition | None) -> list[_Made]:
-        """What the track is made of, in order: one whole sound track, or chunks."""
-        step = "audio" if audio else "transcode"
-        pieces = [name] if audio else [chunk.name for chunk in timeline.chunks]
-        uris = [job.work_keys.marker(piece) for piece in pieces]
-        return [
-            _Made(step, uri, marker.objects[name])
-            for uri, marker in zip(uris, checkpoint.require_each(self.temp, uris, step=step), strict=True)
-        ]
+    def _made(self, places: Sequence[_Place], name: str) -> list[_Made]:
+        """One whole sound track, or each chunk's rendition."""
+        markers = checkpoint.require_each(self.temp, [place.marker for place in places], step=places[0].step)
+        return [_Made(place, marker.objects[name]) for place, marker in zip(places, markers, strict=True)]
 
     def _parts(self, job: Job, timeline: Timeline, made: list[_Made]) -> Iterator[Part]:
         ticks = job.plan.frame_ticks
@@ -236,7 +243,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
             )
 
     def _blocks(self, made: _Made) -> Iterator[bytes]:
-        with checkpoint.relying_on(self.temp, made.marker, step=made.step):
+        with self._relying_on(made.place):
             yield from checkpoint.read_checked(self.temp, made.stored)
 
     def _package(
@@ -252,7 +259,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
         """Put the whole track through the packager."""
         plan, flags = job.plan, None
         if audio:
-            with checkpoint.relying_on(self.temp, made[0].marker, step=made[0].step):
+            with self._relying_on(made[0].place):
                 checkpoint.obtain(self.temp, made[0].stored, folder / TRACK)
         else:
             with (folder / TRACK).open("wb") as file:

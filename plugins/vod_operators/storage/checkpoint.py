@@ -158,17 +158,17 @@ def put(storage: Storage, path: Path, uri: str, *, sha256: str | None = None, **
     return stored
 
 
-def copy(source: Storage, stored: Stored, results: Storage, uri: str, **headers: str) -> Stored:
+def copy(source: Storage, stored: Stored, target: Storage, uri: str, **headers: str) -> Stored:
     """The same object in another place; between stores of one kind, no byte of it passes through this host.
 
     :raises CorruptObjectError: it is not what was stored.
     """
     if stored.uri.partition("://")[0] == uri.partition("://")[0]:
-        found = results.copy(stored.uri, uri, **headers)
+        found = target.copy(stored.uri, uri, **headers)
         if found not in (None, stored.sha256):
             raise CorruptObjectError(f"{stored.uri}: expected SHA-256 {stored.sha256}, found {found}")
     else:
-        results.write(uri, read_checked(source, stored), **headers)
+        target.write(uri, read_checked(source, stored), **headers)
     return Stored(uri=uri, size_bytes=stored.size_bytes, sha256=stored.sha256)
 
 

@@ -35,6 +35,7 @@ PERMANENT = {
 
 
 def flush(file: BinaryIO) -> None:
+    """Have the disk keep what was written."""
     # Before the rename: after a power cut the name must not stand for unwritten blocks.
     file.flush()
     os.fsync(file.fileno())
@@ -79,6 +80,7 @@ def linked(path: Path, target: Path) -> bool:
 
 
 def temporary_name(path: Path) -> Path:
+    """A new hidden name in the folder of ``path``."""
     return path.parent / f".{uuid.uuid4().hex[:16]}.vod-part"
 
 
@@ -93,8 +95,7 @@ def temporary_beside(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
         with file:
             yield temporary, file
     finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

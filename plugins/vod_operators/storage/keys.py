@@ -9,7 +9,7 @@
     {temp}/{video_id}/work-{fp}/                          one source, one preset, one encoder
         plan.json
         chunk-00000/{rendition}/seg-00001.m4s, piece.json
-        chunk-00000/{rendition}.mp4                       MPEG-TS, and what is encrypted
+        chunk-00000/{rendition}.mp4                       of presets with MPEG-TS or ``cbcs``
         chunk-00000/thumbnails.mjpeg, posters.mjpeg
         audio/{rendition}/seg-00001.m4s, piece.json       the same two of sound
         audio/{rendition}.mp4

@@ -52,6 +52,7 @@ class BlockReader:
 
 
 def transfer_config() -> Any:
+    """How boto3 sends a file or a stream."""
     from boto3.s3.transfer import TransferConfig
 
     config = TransferConfig(
