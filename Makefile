@@ -23,8 +23,8 @@ up: venv  ## start the local Airflow with its UI, and keep it running
 down:  ## stop it
 	@[ ! -x .venv/bin/python ] || .venv/bin/python scripts/local_airflow.py down
 
-test: check  ## all checks, then the fast tests
-	.venv/bin/python -m pytest
+test: check  ## all checks, then the fast tests, on all cores
+	.venv/bin/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 test-exact: venv  ## every strange source, frame by frame, and the seams: EXACT_CLIPS=folder EXACT_REPORT=file
 	.venv/bin/python -m pytest -m 'exact or not exact' -o log_cli=false tests/exact

@@ -38,7 +38,7 @@ if not hasattr(VodBaseOperator, "own_runner"):
         )
 
     VodBaseOperator.post_execute = post_execute
-    VodBaseOperator.make_runner = lambda self: RecordingRunner(self.own_runner())
+    VodBaseOperator.make_runner = lambda self, *inherited: RecordingRunner(self.own_runner(*inherited))
 
 _spec = importlib.util.spec_from_file_location("vod_transcode_as_it_is", ROOT / "dags" / "vod_transcode.py")
 assert _spec is not None and _spec.loader is not None

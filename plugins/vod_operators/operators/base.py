@@ -78,19 +78,25 @@ class VodBaseOperator(BaseOperator):
     def _runners(self) -> list[Runner]:
         return []
 
-    def another_runner(self) -> Runner:
+    def another_runner(self, *inherited: int) -> Runner:
         """For a command that runs beside others; to be made in the task's own thread.
 
+        :param inherited: as ``LocalRunner`` has it; only if ``runs_on_host``.
         :raises InvalidInputError: in containers, but ``VOD_DOCKER_IMAGE`` names no image.
         """
-        self._runners.append(self.make_runner())
+        self._runners.append(self.make_runner(*inherited))
         return self._runners[-1]
 
-    def make_runner(self) -> Runner:
+    @property
+    def runs_on_host(self) -> bool:
+        """Whether media tools are processes of this host, not of containers."""
+        return (self.run_in or self.settings.runner) == "local"
+
+    def make_runner(self, *inherited: int) -> Runner:
         """As the settings say."""
         settings = self.settings
-        if (self.run_in or settings.runner) == "local":
-            return LocalRunner(settings.stall_timeout_s)
+        if self.runs_on_host:
+            return LocalRunner(settings.stall_timeout_s, inherited)
         if settings.docker_image is None:
             raise InvalidInputError("VOD_DOCKER_IMAGE must name the image with the media tools")
         container = Container(

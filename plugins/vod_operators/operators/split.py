@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -24,7 +26,7 @@ from vod_operators.operators.cutting import SOURCE, Cutter
 from vod_operators.operators.job import Job
 from vod_operators.operators.source import Original
 from vod_operators.runners.base import Runner, output
-from vod_operators.runners.scratch import check_room
+from vod_operators.runners.scratch import check_room, in_memory
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.storage.s3 import SCHEME as S3
@@ -51,7 +53,7 @@ class _Media:
     layout: Layout
     times: PacketTimes
     is_sparse: bool = False
-    """Whether the file is sparse, and has an index and no media."""
+    """Whether it was a sparse file with an index and no media, which is no more."""
 
     @cached_property
     def timeline(self) -> Timeline:
@@ -132,7 +134,6 @@ class VodSplitOperator(VodBaseOperator):
         damage += self._check_length(job, timeline)
         in_place = self._in_place(original, media, timeline)
         if media.is_sparse and (media.layout.texts or not in_place):
-            (folder / media.file).unlink()
             self._place(job, original, folder)
         shift_ms = self._cut_texts(media, timeline, folder)
         timeline = timeline.model_copy(
@@ -188,7 +189,7 @@ class VodSplitOperator(VodBaseOperator):
         why = (
             packets.why_decode(plan, media.times)
             or self._why_packed(plan, folder)
-            or self._why_keys(media, folder, original)
+            or self._why_keys(media, folder, original, self.runner)
         )
         if why:
             media = self._repair(plan, why, folder, decode=True)
@@ -197,31 +198,42 @@ class VodSplitOperator(VodBaseOperator):
 
     def _read_index(self, job: Job, original: Original, folder: Path) -> _Media | None:
         """The index of an MP4 that can be cut as it is."""
-        plan, file = job.plan, folder / SOURCE
-        if not packets.has_index(plan) or not original.place_index(file):
+        plan, layout = job.plan, packets.layout_of(job.plan)
+        if not packets.has_index(plan):
             return None
-        layout = packets.layout_of(plan)
         times = PacketTimes(layout)
         argv = packets.read_index(self.tools.ffprobe, SOURCE)
-        try:
-            messages = self.runner.run(argv, folder=folder, on_line=times.read_line)
-        except ToolKilledError:
-            raise
-        except ToolError as error:
-            if error.lacks_means:
+        with self._sparse(folder / SOURCE) as runner:
+            if not original.place_index(folder / SOURCE):
+                return None
+            try:
+                messages = runner.run(argv, folder=folder, on_line=times.read_line)
+            except ToolKilledError:
                 raise
-            file.unlink()
-            return None
-        media = _Media(plan, SOURCE, layout, times, is_sparse=True)
-        if times.key_pts and not (
-            packets.ends_early(messages, times)
-            or packets.why_rewrite(plan, times)
-            or packets.why_decode(plan, times)
-            or self._why_keys(media, folder, original)
-        ):
-            return media
-        file.unlink()
-        return None
+            except ToolError as error:
+                if error.lacks_means:
+                    raise
+                return None
+            media = _Media(plan, SOURCE, layout, times, is_sparse=True)
+            usable = times.key_pts and not (
+                packets.ends_early(messages, times)
+                or packets.why_rewrite(plan, times)
+                or packets.why_decode(plan, times)
+                or self._why_keys(media, folder, original, runner)
+            )
+            return media if usable else None
+
+    @contextmanager
+    def _sparse(self, path: Path) -> Iterator[Runner]:
+        """What runs commands on the sparse file at ``path``, which is there for so long."""
+        if self.runs_on_host and sys.platform == "linux":
+            with in_memory(path) as memory:
+                yield self.another_runner(memory)
+            return
+        try:
+            yield self.runner
+        finally:
+            path.unlink(missing_ok=True)
 
     def _place(self, job: Job, original: Original, folder: Path) -> None:
         if original.local is None:
@@ -251,7 +263,7 @@ class VodSplitOperator(VodBaseOperator):
         errors = self.runner.run(argv, folder=folder, on_line=times.read_line)
         return _Media(plan, file, layout, times), errors
 
-    def _why_keys(self, media: _Media, folder: Path, original: Original) -> str | None:
+    def _why_keys(self, media: _Media, folder: Path, original: Original, runner: Runner) -> str | None:
         """Why chunks cannot begin at the file's key frames, if they cannot: tried on some of them."""
         video = media.plan.source.video
         if video is None or video.codec not in packets.CODECS_WITH_GRADUAL_KEYS:
@@ -262,10 +274,10 @@ class VodSplitOperator(VodBaseOperator):
             trial = self._beginning(media, chunk)
             if media.is_sparse and trial.byte_range:
                 original.add(folder / SOURCE, trial.byte_range)
-            cutter = Cutter(self.runner, self.tools, timeline, folder)
+            cutter = Cutter(runner, self.tools, timeline, folder)
             cutter.chunk(media.file, "trial.nut", layout=media.layout, chunk=trial)
             argv = packets.first_frame(self.tools.ffprobe, "trial.nut")
-            if packets.shows_its_key_frame(output(self.runner, argv, folder)):
+            if packets.shows_its_key_frame(output(runner, argv, folder)):
                 return None
         return "its key frames need pictures before them" if later else None
 

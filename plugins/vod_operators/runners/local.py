@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -57,10 +57,12 @@ class LocalRunner:
     parent-death signal when the thread that started the child ends.
 
     :param stall_timeout_s: see ``Watch``.
+    :param inherited: descriptors of open files that commands get as well.
     """
 
-    def __init__(self, stall_timeout_s: float = 120) -> None:
+    def __init__(self, stall_timeout_s: float = 120, inherited: Collection[int] = ()) -> None:
         self._stall_timeout_s = stall_timeout_s
+        self._inherited = inherited
         self._process: subprocess.Popen[str] | None = None
 
     def run(
@@ -86,6 +88,7 @@ class LocalRunner:
                 encoding="utf-8",
                 errors="replace",
                 start_new_session=True,
+                pass_fds=self._inherited,
                 preexec_fn=lambda: _die_with_parent(parent),
             )
         except OSError as error:

@@ -59,6 +59,25 @@ def scratch_folder(root: Path, needed_bytes: int = 0) -> Iterator[Path]:
         os.close(lock)
 
 
+@contextmanager
+def in_memory(path: Path) -> Iterator[int]:
+    """Keep what is written to ``path`` in memory meanwhile: for a file with large holes.
+
+    Reading a hole fills the page cache with zeros on a disk's file system, and takes twice the time; in
+    memory it takes up nothing. Nor does anything stay behind, however this process ends.
+
+    :return: a descriptor that a child process must inherit to open ``path``.
+    """
+    memory = os.memfd_create(path.name)
+    try:
+        # By /proc/PID it would be closed to children: Airflow keeps the memory of its tasks private.
+        path.symlink_to(f"/proc/self/fd/{memory}")
+        yield memory
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(memory)
+
+
 def check_room(root: Path, needed_bytes: int) -> None:
     """:raises NoRoomError: the disk of ``root`` has less free than ``needed_bytes``."""
     free = shutil.disk_usage(root).free
