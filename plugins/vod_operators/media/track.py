@@ -141,7 +141,7 @@ def peak_bps(
     """
     whole = lcm(*(ticks.denominator for _, ticks in pieces))
     sizes = [size for size, _ in pieces]
-    lasts = [int(ticks * whole) for _, ticks in pieces]
+    lasts = [ticks.numerator * (whole // ticks.denominator) for _, ticks in pieces]
     timescale *= whole
     shortest, longest = target_s * timescale, 3 * target_s * timescale  # in halves of ticks
     peak = at_least

@@ -105,12 +105,18 @@ class Playlist:
         return "EXT-X-I-FRAMES-ONLY" in self.tags
 
 
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+
+
 @lru_cache(maxsize=4096)  # an I-frame playlist names each segment many times
 def resolved(base: str, uri: str) -> str:
     """A URI as a playlist at ``base`` means it, in whatever store: ``urljoin`` knows no ``s3://``."""
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", uri):
+    if _SCHEME.match(uri):
         return uri
     scheme, _, place = base.partition("://")
+    if _FILE.fullmatch(uri) and re.fullmatch("[^?#]*/[^?#]*", place):  # mostly; urljoin takes much longer
+        return base[: base.rindex("/") + 1] + uri
     return scheme + urljoin(f"http://{place}", uri).removeprefix("http")
 
 
@@ -173,6 +179,9 @@ class _State:
     encryption: Encryption | None = None
 
 
+_seconds = lru_cache(maxsize=4096)(Fraction)  # most segments last equally long
+
+
 def _split(line: str) -> tuple[str, str]:
     name, _, value = line[1:].partition(":")
     return name, value
@@ -195,7 +204,7 @@ def _tag(playlist: Playlist, state: _State, name: str, value: str, where: str) -
         duration = value.partition(",")[0]
         if not _DECIMAL.fullmatch(duration) or "," not in value:
             errors.append(f"{where}: EXTINF:{value} is not a duration and a comma")
-        state.extinf = Fraction(duration) if _DECIMAL.fullmatch(duration) else None
+        state.extinf = _seconds(duration) if _DECIMAL.fullmatch(duration) else None
     elif name == "EXT-X-BYTERANGE":
         length, _, start = value.partition("@")
         if not _INTEGER.fullmatch(length) or (start and not _INTEGER.fullmatch(start)):
