@@ -38,12 +38,16 @@ def real(folder: Path, seconds: int) -> Path:
     if not minute.exists():
         large = "scale=1920:1080:flags=bicubic:force_original_aspect_ratio=increase,crop=1920:1080"
         ffmpeg(
-            "-stream_loop", "-1", "-i", str(clip), "-f", "lavfi", "-i", f"anoisesrc=a=0.1:r=48000:d={period}",
-            "-map", "0:v", "-map", "1:a", "-t", str(period), "-vf", f"fps={RATE},{large}",
+            "-stream_loop", "-1", "-i", str(clip), "-an", "-t", str(period), "-vf", f"fps={RATE},{large}",
             "-c:v", "libx264", "-preset", "veryfast", "-b:v", "8M", "-maxrate", "10M", "-bufsize", "16M",
-            "-g", "50", "-c:a", "aac", "-b:a", "128k", "-ac", "2", str(minute),
+            "-g", "50", str(minute),
         )  # fmt: skip
-    ffmpeg("-stream_loop", "-1", "-i", str(minute), "-t", str(seconds), "-c", "copy", str(path))
+    # Sound of its own: repeated with the minute it would end a little later, and leave a gap in the pictures.
+    ffmpeg(
+        "-stream_loop", "-1", "-i", str(minute), "-f", "lavfi", "-i", f"anoisesrc=a=0.1:r=48000:d={seconds}",
+        "-map", "0:v", "-map", "1:a", "-t", str(seconds), "-c:v", "copy", "-c:a", "aac", "-b:a", "128k",
+        "-ac", "2", str(path),
+    )  # fmt: skip
     return path
 
 
@@ -176,9 +180,10 @@ def vmaf(playlist: Path, source: Path, *, every: int = 10) -> tuple[float, float
     """Mean and 5th percentile over each ``every``-th picture, scaled to the source's size."""
     # Ours says what its colours are, the other two do not: without this ffmpeg would convert one of them.
     same = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv"
+    # Matched by their times: by number, one picture too many would put all behind it beside wrong ones.
+    compared = f"format=yuv420p,setsar=1,settb=1/{RATE},setpts=PTS-STARTPTS"
     graph = (
-        f"[0:v]{same},scale=1920:1080:flags=bicubic,format=yuv420p,setsar=1,settb=1/{RATE},setpts=N[a];"
-        f"[1:v]{same},format=yuv420p,setsar=1,settb=1/{RATE},setpts=N[b];"
+        f"[0:v]{same},scale=1920:1080:flags=bicubic,{compared}[a];[1:v]{same},{compared}[b];"
         f"[a][b]libvmaf=n_threads={os.cpu_count()}:n_subsample={every}:log_fmt=json:log_path=/dev/stdout"
     )
     command = [
