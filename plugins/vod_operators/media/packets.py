@@ -27,16 +27,33 @@ def read_packets(tool: str, source: str, layout: Layout) -> Argv:
     return _list(tool, source, "stream_index,pts,dts,duration,flags", options)
 
 
-def read_index(tool: str, source: str, *, stream: int | None = None) -> Argv:
-    """List every packet of an MP4, with its place in the file, by its index alone: the media may be missing.
+def read_times(tool: str, source: str, layout: Layout) -> Iterator[Argv]:
+    """List what ``PacketTimes`` must know of an MP4, by its index alone.
 
-    :param stream: index of the only one that is listed.
+    Of sound that is how long it lasts, and it has most of the packets.
+    """
+    if layout.video:
+        yield read_index(tool, source, stream=layout.video[0])
+    for stream, _ in layout.sounds.values():
+        yield read_index(tool, source, stream=stream, ends_only=True)
+
+
+def read_index(tool: str, source: str, *, stream: int, ends_only: bool = False) -> Argv:
+    """List the packets of one stream of an MP4, with their places in the file, by its index alone: the media
+    may be missing.
+
+    :param stream: its index.
+    :param ends_only: only its first and its last packet.
     """
     # A parser would look into the packets, and what it sees in holes would change their flags.
-    options = ["-fflags", "+nofillin+noparse"]
-    if stream is not None:
-        options += ["-select_streams", str(stream)]
+    options = ["-fflags", "+nofillin+noparse", "-select_streams", str(stream)]
+    if ends_only:
+        options += ["-read_intervals", f"%+#1,{PAST_EVERY_END_S}%"]
     return _list(tool, source, "stream_index,pts,dts,duration,size,pos,flags", options)
+
+
+PAST_EVERY_END_S = 10**9
+"""Where ffprobe, told to seek there, comes to a stream's last packet."""
 
 
 def _list(tool: str, source: str, entries: str, options: Sequence[str]) -> Argv:
@@ -69,7 +86,7 @@ def has_index(plan: Plan) -> bool:
 
 
 def ends_early(messages: Sequence[str], packets: PacketTimes) -> bool:
-    """Whether a file is shorter than its index says, by what ``read_index`` said and listed."""
+    """Whether a file is shorter than its index says, by what ``read_times`` said and listed."""
     return packets.corrupt > 0 or any("partial file" in line for line in messages)
 
 
@@ -247,7 +264,7 @@ class PacketTimes:
         """Packets that the container knows to be damaged."""
 
     def read_line(self, line: str) -> None:
-        """Take in one line of the output of ``read_packets``."""
+        """Take in one line of the output of ``read_packets`` or ``read_times``."""
         packet = _PACKET.match(line)
         if packet is None:
             return

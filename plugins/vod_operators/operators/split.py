@@ -202,12 +202,15 @@ class VodSplitOperator(VodBaseOperator):
         if not packets.has_index(plan):
             return None
         times = PacketTimes(layout)
-        argv = packets.read_index(self.tools.ffprobe, SOURCE)
         with self._sparse(folder / SOURCE) as runner:
             if not original.place_index(folder / SOURCE):
                 return None
             try:
-                messages = runner.run(argv, folder=folder, on_line=times.read_line)
+                messages = [
+                    message
+                    for argv in packets.read_times(self.tools.ffprobe, SOURCE, layout)
+                    for message in runner.run(argv, folder=folder, on_line=times.read_line)
+                ]
             except ToolKilledError:
                 raise
             except ToolError as error:
