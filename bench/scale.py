@@ -44,7 +44,7 @@ class Costs:
     launches_per_s: float
     """Tasks that the scheduler starts at most."""
     prepare_s: float
-    split_s_per_mb: float
+    split_s: float
     segment_s: float
     """What a track's segments and playlists take, beside the store's requests."""
     publish_s: float
@@ -78,7 +78,7 @@ def simulate(costs: Costs, workers: int, chunk_s: float) -> Simulated:
     chunks = [min(chunk_s, costs.media_s - begin) for begin in _steps(costs.media_s, chunk_s)]
     # The split reads the index; each chunk's task fetches its own part of the source.
     begin = costs.prepare_s + costs.hop_s
-    begin += costs.source_mb * costs.split_s_per_mb + costs.hop_s
+    begin += costs.split_s + costs.hop_s
     bandwidth = min(costs.host_mb_per_s, costs.total_mb_per_s / min(workers, len(chunks)))
     slots = [begin] * workers
     end = begin
@@ -142,6 +142,15 @@ def costs_of(report: dict[str, Any]) -> Costs:
     # All cores worked on one chunk, so what encoding took is the CPU seconds spread over them.
     encode = median(pair["pipeline"]["cpu_s"] for pair in real["pairs"]) / CPUS / real["encoded_s"]
     film = FILM_S / seconds
+
+    def for_film(step: str) -> float:
+        """Seconds of all tasks of a step: on the line through the shortest and the longest video measured."""
+        shortest = min(ends, key=int)
+        first, last = (sum(ends[length]["task_s"][step]) for length in (shortest, longest))
+        if shortest == longest:
+            return last * film
+        return last + (last - first) / (int(longest) - int(shortest)) * (FILM_S / 60 - int(longest))
+
     hop = median(many["hops_s"].values())
     return Costs(
         media_s=FILM_S,
@@ -154,10 +163,10 @@ def costs_of(report: dict[str, Any]) -> Costs:
         hop_s=hop,
         launches_per_s=1 / many["a_chunk_s"],
         prepare_s=max(0.0, head - sum(tasks["split"])),
-        split_s_per_mb=sum(tasks["split"]) / row["source_mb"],
+        split_s=for_film("split"),
         # Each worker has one slot; here as many tasks as CPUs shared them.
-        segment_s=sum(tasks["segment"]) / len(tasks["segment"]) / SHARED * film,
-        publish_s=sum(tasks["publish"]) * film,
+        segment_s=for_film("segment") / len(tasks["segment"]) / SHARED,
+        publish_s=for_film("publish"),
         host_mb_per_s=400,
     )
 
@@ -192,7 +201,7 @@ def check(folder: Path, source: Path, say: Callable[[str], None]) -> dict[str, A
         hop_s=0,
         launches_per_s=10,
         prepare_s=one.head,
-        split_s_per_mb=0,
+        split_s=0,
         segment_s=0,
         request_s=0,
         publish_s=one.published - max(task.end for task in encodes) + one.triggered,
