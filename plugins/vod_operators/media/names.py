@@ -35,6 +35,17 @@ def language_name(tag: str | None) -> str | None:
     return name[:1].upper() + name[1:]
 
 
+MAX_NAME = 200
+"""Letters of a name that came with a source or a request."""
+
+
+def clean_name(text: str) -> str:
+    """A name as it can stand in playlists, manifests, logs and JSON: without controls, line breaks of any
+    kind, lone surrogates and what is no character, and not too long.
+    """
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]+", " ", text).strip()[:MAX_NAME]
+
+
 def unique_title(wanted: str | None, number: int, kind: str, taken: set[str]) -> str:
     """A track's NAME, unlike all that are ``taken``, to which it is added (RFC 8216bis 4.4.6.1.1).
 

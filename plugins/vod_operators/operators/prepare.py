@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -25,6 +25,7 @@ from vod_operators.operators.job import Job
 from vod_operators.operators.sidecars import fetch_sidecars
 from vod_operators.operators.source import place_for_probing
 from vod_operators.operators.stable import version_name
+from vod_operators.operators.trial import try_filters
 from vod_operators.runners.base import output
 from vod_operators.storage import checkpoint
 from vod_operators.storage.base import ObjectInfo
@@ -93,14 +94,18 @@ class VodPrepareOperator(VodBaseOperator):
             sidecars = fetch_sidecars(
                 files, storage=self.storage, runner=self.runner, tools=self.tools, folder=folder
             )
-        plan = make_plan(
-            video_id=self.video_id,
-            source=self._probe(found),
-            preset=preset,
-            chunk_seconds=chunk_seconds or self.settings.chunk_seconds,
-            chunk_seconds_is_asked=chunk_seconds is not None,
-            sidecars=[sidecar for sidecar, _ in sidecars],
-        )
+
+        def plan_for(source: Source) -> Plan:
+            return make_plan(
+                video_id=self.video_id,
+                source=source,
+                preset=preset,
+                chunk_seconds=chunk_seconds or self.settings.chunk_seconds,
+                chunk_seconds_is_asked=chunk_seconds is not None,
+                sidecars=[sidecar for sidecar, _ in sidecars],
+            )
+
+        plan = self._plan(found, plan_for)
         self._require_encoders(plan)
         keys = self._store(plan, found)
         # Always, because what a later task finds lost is made again by clearing the run.
@@ -142,26 +147,23 @@ class VodPrepareOperator(VodBaseOperator):
             raise InvalidInputError(f"source: {redact(self.source)} is empty (0 bytes)")
         return found
 
-    def _probe(self, found: ObjectInfo) -> Source:
+    def _plan(self, found: ObjectInfo, plan_for: Callable[[Source], Plan]) -> Plan:
+        """What is planned for the source, having been tried on it.
+
+        :raises InvalidInputError: it cannot be done.
+        """
         with self.scratch() as folder:
-            file = folder / "source"
             try:
                 check_size(found.size, self.settings.limits)
-                whole = place_for_probing(self.storage(found.uri), found, file)
-                source = inspect(
-                    self.runner,
-                    self.tools,
-                    file,
-                    whole=whole,
-                    size_bytes=found.size,
-                    limits=self.settings.limits,
-                )
+                excerpt = place_for_probing(self.storage(found.uri), found, folder / "source")
+                plan = plan_for(inspect(self.runner, self.tools, excerpt, limits=self.settings.limits))
+                try_filters(self.runner, self.tools, excerpt, plan)
             except InvalidInputError as error:
                 raise InvalidInputError(f"{error} ({redact(found.uri)})") from error
         again = self.storage(self.source).stat(self.source)
         if again is None or again.version != found.version:
             raise ObjectChangedError(f"source: {redact(found.uri)} was changed while it was looked at")
-        return source
+        return plan
 
     def _store(self, plan: Plan, found: ObjectInfo) -> WorkKeys:
         versions = self._versions()

@@ -20,7 +20,13 @@ from vod_operators.operators.job import Job
 from vod_operators.operators.pictures import FOLDER
 from vod_operators.operators.published import PUBLISHED, event_facts
 from vod_operators.operators.reader import StoreReader
-from vod_operators.operators.result import RenditionResult, SourceFacts, Timings, VideoResult
+from vod_operators.operators.result import (
+    ChapterResult,
+    RenditionResult,
+    SourceFacts,
+    Timings,
+    VideoResult,
+)
 from vod_operators.operators.stable import IMMUTABLE, JSON_TYPE, MANIFEST_TYPE, PLAYLIST_TYPE, point_to
 from vod_operators.storage import checkpoint, claim
 from vod_operators.storage.checkpoint import Marker
@@ -182,6 +188,7 @@ class VodPublishOperator(VodBaseOperator):
             frames=timeline.frames,
             frame_rate=plan.frame_rate if timeline.frames else None,
             chunks=len(timeline.chunks),
+            chapters=ChapterResult.of_all(plan, timeline),
             source=SourceFacts.of(plan, timeline, job.source_name, job.source_version, damage, lost),
             renditions=tuple(
                 RenditionResult.of(track, target_s, loudness.get(track.name)) for track in tracks

@@ -80,12 +80,23 @@ def kind_of(error: BaseException) -> Kind:
 
 
 def fingerprint(error: BaseException) -> str:
-    """The same for two failures of the same kind: without addresses and paths, which differ by chance."""
+    """The same for two failures of the same kind: without what differs by chance."""
     if isinstance(error, ToolError):
         words = f"{error.describe()}: " + "\n".join(error.stderr_tail.strip().splitlines()[-5:])
     else:
         words = f"{type(error).__name__}: {error}"
-    return re.sub(r"0x[0-9a-fA-F]+", "0x", re.sub(r"(?<!\w)/[^\s'\":]+", "/", words))[:1000]
+    return _BY_CHANCE.sub("", re.sub(r"(?<!\w)/[^\s'\":]+", "/", words))[:1000]
+
+
+_BY_CHANCE = re.compile(
+    r"\b[IWEF]\d{4} [\d:.]+\s+\d+ "  # Shaka Packager's day, time and thread: E1128 11:02:30.968815   26506
+    r"|\[[\d:]*\d{4}/[\d.]+:"  # the same in brackets: [1128/110230.968815: or [26506:1:1128/110230.968815:
+    r"|\b\d\d:\d\d:\d\d(?:[.,]\d+)?"  # a time of day
+    r"|\b(?:pid|process|thread)[ =]\d+"
+    r"|0x[0-9a-fA-F]+",
+    re.IGNORECASE,
+)
+"""What tools print besides their messages: times, threads, processes, addresses."""
 
 
 def reason_of(error: BaseException) -> str:
