@@ -94,6 +94,17 @@ def test_film_with_pulldown(publish: Publisher) -> None:
     assert "interlaced" not in video.normalised
 
 
+def test_hevc_pictures_of_one_field(publish: Publisher) -> None:
+    """As ATSC 3.0 and DVB send 1080i: each picture is half as high, and must not be shown so."""
+    params = "interlace=tff:keyint=40:min-keyint=40:scenecut=0:bframes=0:log-level=error"
+    encoder = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", params)
+
+    video = publish(clip("clip.ts", size=(256, 72), rate="50", frames=176, video=encoder))
+
+    video.check_pictures(range(176), "50")
+    assert [(track["width"], track["height"]) for track in video.tracks("video")][:2] == [(64, 36), (128, 72)]
+
+
 @pytest.mark.parametrize("b_frames", [0, 3])
 def test_only_key_frames_have_times(publish: Publisher, b_frames: int) -> None:
     whole = clip("whole.ts", video=x264(gop=20, b_frames=b_frames, open_gop=False))
@@ -171,6 +182,38 @@ def test_webm_with_a_picture_for_its_preview(publish: Publisher) -> None:
         run_ffmpeg("-i", str(main), "-i", str(preview), "-map", "0", "-map", "1", "-c", "copy", str(path))
 
     publish(media("clip.webm", build, str(main), str(preview))).check_clip()
+
+
+# --- several pictures -----------------------------------------------------------------------
+
+
+def beside(file: str, *parts: Path) -> Path:
+    """All streams of these files, none marked as the default."""
+
+    def build(path: Path) -> None:
+        inputs = [option for part in parts for option in ("-i", str(part))]
+        maps = [option for number in range(len(parts)) for option in ("-map", str(number))]
+        run_ffmpeg(*inputs, *maps, "-c", "copy", "-disposition:v", "0", str(path))
+
+    return media(file, build, *map(str, parts))
+
+
+@pytest.mark.parametrize("file", ["clip.mp4", "clip.mkv"])
+def test_several_bitrates_in_one_file(publish: Publisher, file: str) -> None:
+    """The smallest first, and the sound behind it: ffmpeg takes the largest."""
+    small = clip("small.mp4", size=(64, 36), first=5000, sound=None)
+    source = beside(file, small, clip("large.mp4", size=(256, 144)))
+
+    publish(source).check_clip()
+
+
+@pytest.mark.parametrize("file", ["clip.mp4", "clip.mkv"])
+def test_thumbnail_that_is_not_marked_as_one(publish: Publisher, file: str) -> None:
+    """A picture comes first, as a track of its own, and larger than the video."""
+    size = {"size": (256, 144), "pixel_format": "yuvj420p", "sound": None}
+    thumbnail = clip("thumbnail.mov", frames=1, first=5000, video=("-c:v", "mjpeg", "-q:v", "2"), **size)
+
+    publish(beside(file, thumbnail, clip("main.mp4"))).check_clip()
 
 
 # --- cameras and phones ---------------------------------------------------------------------
@@ -363,7 +406,7 @@ def test_mp4_whose_pictures_change_their_size(publish: Publisher) -> None:
     def append(path: Path) -> None:
         recording = path.with_name("both.ts")
         recording.write_bytes(b"".join(part.read_bytes() for part in parts))
-        run_ffmpeg("-i", str(recording), "-c", "copy", str(path))
+        run_ffmpeg("-i", str(recording), "-c", "copy", str(path))  # which mends the clock that begins anew
 
     video = publish(media("clip.mp4", append, *map(str, parts)))
 
