@@ -182,3 +182,17 @@ def _uncompressed(head: Bits, picture: NDArray[np.uint8]) -> bytes:
             block = picture[top : top + 16, left : left + 16].tobytes() + b"\x80" * 128
             data += (start if data else head.ue(25).align().data) + block
     return data + b"\x80"
+
+
+def turned_by_message(stream: bytes, anticlockwise: int) -> bytes:
+    """An H.264 byte stream each of whose pictures says by how many degrees it is to be turned (SEI 47)."""
+    turn = Bits().u(3, 0).u(16, anticlockwise * 65536 // 360).ue(0).u(1, 0).stop()
+    message = nal(0x06, bytes([47, len(turn.data)]) + turn.data + b"\x80")
+    out, begin = b"", 0
+    at = stream.find(b"\0\0\1")
+    while at >= 0:
+        if stream[at + 3] & 0x1F in (1, 5) and stream[at + 4] & 0x80:  # the first slice of a picture
+            place = at - (stream[at - 1] == 0)
+            out, begin = out + stream[begin:place] + message, place
+        at = stream.find(b"\0\0\1", at + 3)
+    return out + stream[begin:]

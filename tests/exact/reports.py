@@ -27,6 +27,14 @@ def without_huffman_tables(source: Path) -> bytes:
     return bytes(data)
 
 
+def with_orientation(pictures: bytes, orientation: int) -> bytes:
+    """JPEGs laid end to end, each with an Exif orientation: 6 is to be turned clockwise."""
+    entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
+    exif = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4)
+    start = b"\xff\xd8\xff"
+    return pictures.replace(start, b"\xff\xd8\xff\xe1" + struct.pack(">H", 2 + len(exif)) + exif + b"\xff")
+
+
 # --- MP4 ------------------------------------------------------------------------------------
 
 

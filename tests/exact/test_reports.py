@@ -257,6 +257,36 @@ def test_matroska_turned_by_its_projection(publish: Publisher) -> None:
     assert len(video.normalised) == 1 and video.normalised[0].startswith("rotated")
 
 
+def test_pictures_that_tell_how_they_are_turned(publish: Publisher) -> None:
+    """No word of it in the container: H.264's own message in each of them."""
+    stored = clip("stored.h264", turned=90, video=SEPARATE, sound=None)
+
+    def build(path: Path) -> None:
+        stream = path.with_name("turned.h264")
+        stream.write_bytes(broadcast.turned_by_message(stored.read_bytes(), 270))
+        run_ffmpeg("-i", str(stream), "-c", "copy", "-bsf:v", "setts=pts=N*48000:dts=N*48000", str(path))
+
+    source = media("clip.ts", build, str(stored))
+    assert one_pass(source, Fraction(25)) == list(range(110))
+
+    publish(source).check_clip(sound=None)
+
+
+def test_jpegs_that_tell_how_they_are_turned(publish: Publisher) -> None:
+    """Exif, in each picture of Motion JPEG."""
+    stored = clip("stored.mjpeg", "-f", "mjpeg", turned=90, video=MJPEG, pixel_format="yuvj420p", sound=None)
+
+    def build(path: Path) -> None:
+        pictures = path.with_name("turned.mjpeg")
+        pictures.write_bytes(reports.with_orientation(stored.read_bytes(), 6))
+        run_ffmpeg("-f", "mjpeg", "-i", str(pictures), "-c", "copy", str(path))
+
+    source = media("clip.mov", build, str(stored))
+    assert one_pass(source, Fraction(25)) == list(range(110))
+
+    publish(source).check_clip(sound=None)
+
+
 def test_data_behind_the_last_box(publish: Publisher) -> None:
     publish(patched("clip.mp4", clip("whole.mp4"), reports.with_trailer)).check_clip()
 
