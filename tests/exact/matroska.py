@@ -90,19 +90,15 @@ def blocks_changed(cluster: bytes, tracks: Collection[int], change: Callable[[by
     return out
 
 
-def deflated(kinds: bytes) -> Callable[[Path], bytes]:
+def deflated(data: bytes, codec: bytes) -> bytes:
     """Blocks of the tracks of that codec are deflated, as mkvmerge does to subtitles."""
+    encoding = element(0x6D80, element(0x6240, element(0x5034, element(0x4254, b"\0"))))
+    numbers: list[int] = []
 
-    def change_all(source: Path) -> bytes:
-        encoding = element(0x6D80, element(0x6240, element(0x5034, element(0x4254, b"\0"))))
-        numbers: list[int] = []
+    def change(kind: int, body: bytes) -> bytes:
+        if kind == TRACK and codec in body:
+            numbers.append(_track_number(body))
+            return body + encoding
+        return blocks_changed(body, numbers, zlib.compress) if kind == CLUSTER else body
 
-        def change(kind: int, body: bytes) -> bytes:
-            if kind == TRACK and kinds in body:
-                numbers.append(_track_number(body))
-                return body + encoding
-            return blocks_changed(body, numbers, zlib.compress) if kind == CLUSTER else body
-
-        return rewritten(source.read_bytes(), change)
-
-    return change_all
+    return rewritten(data, change)
