@@ -338,6 +338,13 @@ def test_first_picture_is_not_listed_as_a_key_frame(
     publish(patched("clip.mp4", clip("whole.mp4", video=SEPARATE), change)).check_clip()
 
 
+def test_pictures_shown_before_the_first_key_frame(publish: Publisher) -> None:
+    """VVC: its first key frame is shown 24th, and the pictures before it need nothing else."""
+    vvc = ("-c:v", "libvvenc", "-preset", "faster")
+
+    publish(clip("clip.mp4", frames=60, video=vvc, pixel_format="yuv420p10le")).check_clip(frames=60)
+
+
 def test_matroska_with_many_fonts(publish: Publisher) -> None:
     """Attachments are no streams that one would work on."""
     whole = clip("whole.mkv")
