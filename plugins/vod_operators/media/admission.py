@@ -134,6 +134,7 @@ def _text(head: bytes) -> str | None:
 
 _REASONS = (
     ("moov atom not found", "the index (moov) is missing: the upload is incomplete"),
+    ("Function not implemented", "it is compressed (zlib), which cannot be read; write it anew without"),
     ("End of file", "nothing that can be shown or heard was found in it"),
 )
 
@@ -184,14 +185,15 @@ def check_probe(
     """
     streams, container = data.get("streams", []), data.get("format", {})
     name = str(container.get("format_name", ""))
-    if len(streams) > limits.max_streams:
-        raise _over("it has", f"{len(streams)} streams", limits, "max_streams")
+    count = sum(stream.get("codec_type") != "attachment" for stream in streams)
+    if count > limits.max_streams:
+        raise _over("it has", f"{count} streams", limits, "max_streams")
     if "ASF_Protection_Type" in container.get("tags", {}):
         raise encrypted("it", "Windows Media DRM")
     for stream in streams:
         _check_protection(stream, name)
     if name not in _MEASURED_ENDS:
-        check_duration(positive(container.get("duration")) or 0, limits)
+        check_duration(length_of(container), limits)
     pictures = [s for s in streams if s.get("codec_type") == "video" and not is_cover(s)]
     sounds = [s for s in streams if s.get("codec_type") == "audio"]
     if not pictures and not sounds:
@@ -208,6 +210,17 @@ def check_probe(
         elif not _check_sound(sound, decoders, present):
             left_out[sound["index"]] = f"{where(sound)}: it is announced, but no packet of it was found"
     return left_out
+
+
+def length_of(container: Mapping[str, Any]) -> Fraction:
+    """Seconds from a file's first to its last time, as declared; 0 if it does not say.
+
+    An MP4 that was cut out of a long stream declares where it ends on that stream's clock.
+    """
+    length = positive(container.get("duration")) or Fraction(0)
+    if "mp4" in str(container.get("format_name", "")).split(","):
+        length -= min(length, positive(container.get("start_time")) or Fraction(0))
+    return length
 
 
 def is_cover(stream: Mapping[str, Any]) -> bool:

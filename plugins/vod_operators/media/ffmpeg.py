@@ -162,7 +162,7 @@ def cut_video(
     shift = timeline.origin_pts - guard_ticks(timeline.time_base)
     # What was read before the key frame; and the leading pictures of an open GOP cannot be decoded here.
     drop = f"lt(pts\\,{chunk.key_pts - shift})"
-    limits: dict[str, str] = {}
+    limits: dict[str, str | None] = {}
     seek: dict[str, str | int] = {}
     if chunk.end_pts is not None:
         # Ends by decoding time, which is at most the presentation time: the frame itself is inside.
@@ -171,6 +171,8 @@ def cut_video(
             limits["to"] = _decimal(end)
         else:  # before a clock's wrap; ffmpeg knows no end below 0, so the rest is read in vain
             drop += f"+gt(dts\\,{chunk.end_pts - shift})"
+    if not chunk.begins_with_key:
+        limits["copyinkf:v"] = None
     if layout.video_carrier == "mov":
         limits["video_track_timescale"] = str(timeline.time_base.denominator)
     margin = INDEXED_MARGIN_S if layout.seeks_exactly else SEEK_MARGIN_S

@@ -32,6 +32,9 @@ def upright(stream: Stream, plan: Plan) -> Stream:
         colorspace=colour.matrix,
         range="pc" if colour.full_range else "tv",
     )
+    if video.fields_apart:
+        # The pair gets the time of its second field.
+        stream = stream.filter("weave", "top").filter("setpts", f"PTS-1/({2 * video.frame_rate})/TB")
     turns = video.display_matrix.filters if video.display_matrix else ()
     # These filters want pictures of one size; where all are, scaling does nothing.
     if video.interlaced or turns or any(video.crop):

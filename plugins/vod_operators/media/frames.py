@@ -19,6 +19,9 @@ from vod_operators.media.orientation import DisplayMatrix, parse_matrix
 PLACES = 8
 """Where pictures are looked at, from the beginning on; the last place is an eighth before the end."""
 
+FIRST_PICTURES = 48
+"""The same at the beginning, where the first picture that is shown must be found: VVC holds back up to 32."""
+
 PICTURES, PICTURES_UNINDEXED = 6, 40
 """Packets that are decoded at each place. Where a seek does not land on a key frame (MPEG-TS, MPEG-PS), there
 must be enough to come to one: broadcasts have one every half second or second."""
@@ -52,7 +55,9 @@ def list_packets(tool: str, source: str, *, stream: int, times: Sequence[Fractio
 def _intervals(
     tool: str, source: str, stream: int, times: Sequence[Fraction], count: int, transport: bool
 ) -> Argv:
-    intervals = ",".join(f"{float(time):.6f}%+#{count}" for time in times) or f"%+#{count}"
+    # Not sought at the beginning: what comes before the first key frame may be shown.
+    later = [f"{float(time):.6f}%+#{count}" for time in times[1:]]
+    intervals = ",".join([f"%+#{max(count, FIRST_PICTURES)}", *later])
     # fmt: off
     return [
         tool, "-hide_banner", "-loglevel", "error",
@@ -78,10 +83,24 @@ class FrameFacts(Model):
     scan: Scan
     field_order: Literal["tff", "bff"] | None
     """Of the fields, where all agree."""
+    fields_apart: bool
+    """Whether they are top and bottom fields in turn, each a picture of its own."""
     display_matrix: DisplayMatrix | None
     """Of the first picture that has one: H.264 and HEVC may carry it in the pictures."""
+    first_pts: int | None
+    """When the first picture is shown."""
     least_step: int | None
     """Ticks from one picture to the next at least; None where that is not known of enough of them."""
+
+
+LEAST_FIELDS = 4
+"""From so many on they are seen to alternate."""
+
+
+def _alternate(fields: Sequence[str]) -> bool:
+    """Whether top and bottom take turns; it begins anew at each place that was looked at."""
+    changes = [one != other for one, other in pairwise(fields)]
+    return len(changes) >= LEAST_FIELDS and changes.count(False) <= PLACES
 
 
 _FRAME = re.compile(r"pts=(?P<pts>[^|]*)\|interlaced_frame=(?P<interlaced>\d)\|top_field_first=(?P<top>\d)")
@@ -112,6 +131,8 @@ def parse_frames(lines: Iterable[str]) -> FrameFacts:
         count=count,
         scan=scan,
         field_order=order,
+        fields_apart=_alternate(first_fields),
         display_matrix=matrix,
+        first_pts=times[0] if times else None,
         least_step=min(steps) if len(steps) > PICTURES else None,
     )

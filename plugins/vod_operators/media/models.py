@@ -60,6 +60,10 @@ class VideoStream(Model):
     scan: Scan = "progressive"
     field_order: Literal["tff", "bff"] | None = None
     """Which field is first, where only the container says so; None: the pictures do, or there are none."""
+    fields_apart: bool = False
+    """Whether each decoded picture is one field, of half the height (HEVC)."""
+    first_pts: int | None = None
+    """When the first picture is shown that a decoder gives, in ticks; None: that is not known."""
     reorders: bool = False
     """Whether pictures are stored in another order than they are shown in."""
     carrier: Carrier = "nut"
@@ -347,6 +351,8 @@ class Chunk(Model):
     """Where its source packets begin: the last key frame at or before its lead-in (source ticks)."""
     end_pts: int | None
     """Where they end: the first source frame after its lead-out; None is the end of the source."""
+    begins_with_key: bool = True
+    """Whether the packet at ``key_pts`` is marked as a key frame: a file's first picture may do without."""
     packets: int = Field(0, ge=0)
     """So many of them there must be at least."""
     byte_range: tuple[int, int] | None = None

@@ -35,7 +35,7 @@ def language_name(tag: str | None) -> str | None:
     return name[:1].upper() + name[1:]
 
 
-MAX_NAME = 200
+MAX_NAME = 255
 """Letters of a name that came with a source or a request."""
 
 

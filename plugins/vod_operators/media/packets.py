@@ -15,6 +15,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import islice
 
+from vod_operators.errors import InvalidInputError
 from vod_operators.media.ffmpeg import DEMUXERS, Argv, transport_options
 from vod_operators.media.models import Chunk, Layout, Plan, Timeline
 from vod_operators.media.plan import SoundSpan
@@ -196,6 +197,15 @@ def why_rewrite(plan: Plan, packets: PacketTimes) -> str | None:
     return None
 
 
+def refuse_clock(plan: Plan, packets: PacketTimes) -> None:
+    """:raises InvalidInputError: the file's clock runs back, in a container in which that is no new clock."""
+    if packets.jumps_back and plan.source.container not in CLOCKED_CONTAINERS:
+        raise InvalidInputError(
+            f"source: its clock runs back {packets.jumps_back} times in mid-file: it is several recordings, "
+            "one behind the other; give each, or join them with a tool that writes their times anew"
+        )
+
+
 def why_decode(plan: Plan, packets: PacketTimes) -> str | None:
     """Why a file has to be decoded once, from end to end, before it can be cut; None: it need not."""
     video = plan.source.video
@@ -203,7 +213,7 @@ def why_decode(plan: Plan, packets: PacketTimes) -> str | None:
         return None
     if packets.untimed:
         return "its pictures have no timestamps"
-    if video.reorders and not packets.reordered and plan.source.container == "avi":
+    if video.reorders and not packets.reordered and plan.source.container in ("avi", "asf"):
         return "its container does not say in which order pictures are shown"
     if packets.hides_inside:
         return "its edit list hides pictures between others"
@@ -273,6 +283,8 @@ class PacketTimes:
         """Pictures whose container does not say when they are shown."""
         self.jumps = 0
         """How often the clock of the file was set anew."""
+        self.jumps_back = 0
+        """How often it was set back."""
         self.corrupt = 0
         """Packets that the container knows to be damaged."""
         self.new_settings = False
@@ -318,7 +330,9 @@ class PacketTimes:
             return
         if index in self._last_dts:
             back, ahead = self._steady[index]
-            self.jumps += not back <= dts - self._last_dts[index] <= ahead
+            step = dts - self._last_dts[index]
+            self.jumps += not back <= step <= ahead
+            self.jumps_back += step < back
         self._last_dts[index] = dts
 
     def _add_frame(self, pts: int, duration: int, flags: str) -> None:

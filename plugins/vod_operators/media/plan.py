@@ -234,6 +234,7 @@ def plan_timeline(
     key_pts: Sequence[int],
     last_duration: int,
     sounds: Mapping[str, SoundSpan],
+    first_pts: int | None = None,
 ) -> Timeline:
     """The exact chunks of a source whose packets have been read.
 
@@ -242,6 +243,7 @@ def plan_timeline(
     :param key_pts: timestamps of its key frames, ascending, those before the first shown one too.
     :param last_duration: ticks that the last frame is shown for; 0 if the source does not say.
     :param sounds: where each sound track begins and ends.
+    :param first_pts: when the first frame is shown that a decoder gives; None: that of the first key frame.
     :raises InvalidInputError: no frame is shown, a track is empty, or there are too many chunks.
     """
     for audio in plan.audio:
@@ -253,6 +255,9 @@ def plan_timeline(
         time_base = min(sound.time_base for sound in sounds.values())
         first = min(heard, default=min(sound.begin_s for sound in sounds.values()))
         return _timeline(round(first / time_base), time_base, 0, (), sounds)
+    begins_with_key = first_pts is None or bool(key_pts and key_pts[0] <= first_pts)
+    if first_pts is not None and not begins_with_key and pts and first_pts >= pts[0]:
+        key_pts = [first_pts, *key_pts]
     pts = pts[bisect_left(pts, key_pts[0]) :] if key_pts else ()
     if not pts:
         raise InvalidInputError("source: its video stream has no key frame to start decoding from")
@@ -289,12 +294,17 @@ def plan_timeline(
                 lead_in=lead_in,
                 lead_out=lead_out,
                 key_pts=key_pts[max(0, key)],
+                begins_with_key=begins_with_key or key > 0,
                 end_pts=pts[after] if after < len(pts) else None,
             )
         )
-    steady = time_base * video.frame_rate
+    # A packet may be a field, or a frame that is two.
+    steady = time_base * video.natural_rate
     places = [grid_frame(tick, origin, steady) for tick in pts]
-    varies = any(place != n for n, place in enumerate(places)) and not still
+    strides = (1, 2) if video.interlaced else (1,)
+    varies = not still and all(
+        any(place != stride * n for n, place in enumerate(places)) for stride in strides
+    )
     timeline = _timeline(origin, time_base, frames, tuple(chunks), sounds)
     # Of the source's own rate: that a preset wants a lower one is another matter.
     lost = len(places) - len(set(places))

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.media.admission import positive, stream_id, where
+from vod_operators.media.admission import length_of, positive, stream_id, where
 from vod_operators.media.ffmpeg import DEMUXERS, Argv, transport_options
 from vod_operators.media.frames import FrameFacts
 from vod_operators.media.models import AudioStream, Chapter, Colour, Scan, Source, TextStream, VideoStream
@@ -91,7 +91,7 @@ def first_packets(
     return [
         tool, "-hide_banner", "-loglevel", "error",
         "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, *transport_options(transport),
-        *which, "-read_intervals", f"%+#{count}",
+        "-fflags", "+genpts", *which, "-read_intervals", f"%+#{count}",
         "-show_entries", "packet=stream_index,pts,dts,pos,size,flags", "-of", "compact=p=0:nk=0", source,
     ]
     # fmt: on
@@ -124,7 +124,10 @@ def parse_probe(
         )
         raise InvalidInputError(f"source: it has neither picture nor sound; its streams: {kinds}")
     best = pictures[0] if pictures else None
-    declared = [container.get("duration"), *(stream.get("duration") for stream in (best or {}, *streams))]
+    declared = [
+        str(float(length_of(container)) or ""),
+        *(stream.get("duration") for stream in (best or {}, *streams)),
+    ]
     if container.get("format_name") in CLOCKED_CONTAINERS:
         declared = []  # only the difference of the last and the first time of its clock
     return Source(
@@ -178,8 +181,11 @@ def _video(stream: Mapping[str, Any], seen: FrameFacts | None, packet_times: Seq
             f"{which} ({stream['codec_name']}): it has no picture size, so it cannot be decoded"
         )
     nominal, average = positive(stream.get("r_frame_rate")), positive(stream.get("avg_frame_rate"))
-    if nominal and average:
+    is_timed = 2 * len(packet_times) > stream.get("nb_read_packets", 0) or not packet_times
+    if nominal and average and is_timed:
         average = min(average, nominal)  # nominal is the rate of the finest steps
+    elif average and not is_timed:
+        nominal = average  # as the pictures themselves say: few packets have times
     declared: Scan = (
         "interlaced"
         if stream.get("field_order", "progressive") in ("tt", "bb", "tb", "bt")
@@ -187,20 +193,33 @@ def _video(stream: Mapping[str, Any], seen: FrameFacts | None, packet_times: Seq
     )
     scan = seen.scan if seen and seen.count else declared
     interlaced = scan != "progressive"
+    base = Fraction(stream["time_base"]) if "time_base" in stream else Fraction(0)
+    measured = steady_rate(packet_times, base)
+    if interlaced and seen and seen.least_step:
+        step = seen.least_step * base
+        # What counts twice as many as there are pictures counts fields.
+        if nominal and 1.9 < step * nominal < 2.1:
+            nominal /= 2
+            average = min(average, nominal) if average else None
+        if measured and 1.9 < step * measured < 2.1:
+            measured /= 2
     if interlaced and nominal and average and abs(nominal - 2 * average) <= RATE_TOLERANCE * nominal:
         nominal = average  # it counted fields
     rate = frame_rate(nominal, average)
     if rate is None:
         raise InvalidInputError(f"{which} ({stream['codec_name']}): its frame rate cannot be told")
-    measured = steady_rate(packet_times, Fraction(stream["time_base"]))
     if measured and _is_wrong(rate, measured, stream, seen):
         rate = _snap(measured)
+    height = stream["height"]
+    if seen and seen.fields_apart and stream["codec_name"] == "hevc":
+        height, rate = 2 * height, rate / 2
     return VideoStream(
         index=stream["index"],
         codec=stream["codec_name"],
         profile=stream.get("profile"),
         width=stream["width"],
-        height=stream["height"],
+        height=height,
+        fields_apart=height != stream["height"],
         crop=_crop(stream),
         sample_aspect=positive(stream.get("sample_aspect_ratio", "").replace(":", "/")) or Fraction(1),
         display_matrix=(seen and seen.display_matrix) or _display_matrix(stream),
@@ -209,6 +228,7 @@ def _video(stream: Mapping[str, Any], seen: FrameFacts | None, packet_times: Seq
         pixel_format=stream.get("pix_fmt", "unknown"),
         scan=scan,
         field_order=seen.field_order if seen else None,
+        first_pts=seen.first_pts if seen else None,
         reorders=bool(stream.get("has_b_frames")),
         colour=_colour(stream),
         peak_nits=_peak_nits(stream),
@@ -306,18 +326,32 @@ HELD_BACK = 16
 def steady_rate(times: Sequence[int], time_base: Fraction) -> Fraction | None:
     """The rate of pictures that follow each other steadily; None if they do not, or are too few.
 
+    Film that is flagged to be shown for three fields and two in turn is steady, too.
+
     :param times: in ticks, in the order of the file.
     """
     shown = sorted(times)[: -HELD_BACK or None]
     steps = [later - earlier for earlier, later in pairwise(shown)]
     if len(steps) < LEAST_STEPS or min(steps) <= 0:
         return None
-    mean = Fraction(shown[-1] - shown[0], len(steps))
-    # Containers round times to a tick.
-    tolerance = max(Fraction(1), mean * RATE_TOLERANCE)
-    if any(abs(step - mean) > tolerance for step in steps):
-        return None
-    return 1 / (mean * time_base)
+    mean = Fraction(sum(steps), len(steps))
+    if _all_near(steps, mean):
+        return 1 / (mean * time_base)
+    pairs = [one + other for one, other in zip(steps[::2], steps[1::2], strict=False)]
+    mean = Fraction(sum(pairs), 2 * len(pairs))
+    # Each may be off by a tick; where ticks are as long as pictures they say nothing.
+    is_pulldown = min(steps) > 60 and abs(2 * max(steps) - 3 * min(steps)) <= 6
+    return 1 / (mean * time_base) if is_pulldown and _all_near(pairs, 2 * mean) else None
+
+
+def _all_near(steps: Sequence[int], mean: Fraction) -> bool:
+    # Containers round times to a tick, unless a tick is a picture.
+    tolerance = max(Fraction(mean > 8), mean * RATE_TOLERANCE)
+    return all(abs(step - mean) <= tolerance for step in steps)
+
+
+LEAST_SHARE = Fraction(3, 4)
+"""Of the mean, a step: with pulldown it is 0.8."""
 
 
 def _is_wrong(
@@ -332,7 +366,7 @@ def _is_wrong(
         return True
     if measured * NEARLY_ALL_FRAMES >= declared or seen is None or seen.least_step is None:
         return False
-    return seen.least_step * Fraction(stream["time_base"]) * measured > Fraction(9, 10)
+    return seen.least_step * Fraction(stream["time_base"]) * measured > LEAST_SHARE
 
 
 def _snap(rate: Fraction) -> Fraction:

@@ -19,6 +19,9 @@ PACKET_BYTES = 188
 LENGTHS = (188, 192, 204)
 """Bytes from one packet to the next: bare, with a clock before each (M2TS), with error correction behind."""
 
+SCRAMBLED = 0x40
+"""The fourth byte of a scrambled packet is at least that (ISO 13818-1, 2.4.3.3)."""
+
 BLOCK_PACKETS = 20_000
 MAX_CHANGES = 1000
 
@@ -77,6 +80,24 @@ def new_pids(data: mmap | bytes, programme_pids: Set[int]) -> list[tuple[int, di
         origin = following
         changes.append((after.at, {pid: first for pid, first in following.items() if pid != first}))
     return changes if any(pids for _, pids in changes) else []
+
+
+def count_scrambled(data: mmap | bytes, pids: Set[int]) -> int:
+    """How many packets of these PIDs are scrambled: demuxers drop them without a word."""
+    grid = grid_of(data)
+    if grid is None:
+        return 0
+    first, length = grid
+    count = 0
+    for begin in range(first, len(data), BLOCK_PACKETS * length):
+        block = data[begin : begin + BLOCK_PACKETS * length]
+        controls = block[3::length]
+        if max(controls, default=0) >= SCRAMBLED:
+            rows = zip(block[1::length], block[2::length], controls, strict=False)
+            count += sum(
+                control >= SCRAMBLED and (high & 0x1F) << 8 | low in pids for high, low, control in rows
+            )
+    return count
 
 
 def _map_pids(data: mmap | bytes, first: int, length: int) -> list[int]:

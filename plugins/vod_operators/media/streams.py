@@ -17,10 +17,32 @@ _DESCRIPTION_LANGUAGES = ("qad",)
 """French broadcasters' code of an audio description."""
 
 
+DEFAULT_PIXELS = 5_000_000
+"""What being the default is worth, in pixels, when ffmpeg chooses a picture."""
+
+
 def pictures_of(streams: Sequence[Stream]) -> list[Stream]:
-    """Streams of moving pictures, best first: the default one, then those whose size is known."""
-    pictures = [s for s in streams if s.get("codec_type") == "video" and not is_cover(s)]
-    return sorted(pictures, key=lambda s: (not s.get("disposition", {}).get("default"), not s.get("width")))
+    """Streams of moving pictures, best first: as ffmpeg chooses, the largest one, and rather the default; but
+    one that is a single picture among others is a thumbnail.
+    """
+
+    def rank(stream: Stream) -> tuple[bool, int]:
+        pixels = (stream.get("width") or 0) * (stream.get("height") or 0)
+        default = bool(stream.get("disposition", {}).get("default"))
+        return stream.get("nb_read_packets") == 1, -(pixels + default * DEFAULT_PIXELS)
+
+    return sorted((s for s in streams if s.get("codec_type") == "video" and not is_cover(s)), key=rank)
+
+
+def media_of(streams: Sequence[Stream]) -> list[Stream]:
+    """Streams of picture and sound."""
+    return [s for s in streams if s.get("codec_type") in ("video", "audio") and not is_cover(s)]
+
+
+def with_counts(data: Mapping[str, Any], counts: Mapping[int, int]) -> dict[str, Any]:
+    """The same, with how many packets of each stream there are in the beginning."""
+    streams = [{**stream, "nb_read_packets": counts.get(stream["index"], 0)} for stream in data["streams"]]
+    return {**data, "streams": streams}
 
 
 def of_other_programmes(data: Mapping[str, Any]) -> dict[int, str]:

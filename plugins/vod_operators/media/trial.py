@@ -40,7 +40,7 @@ def try_together(
     media = source_input(source, transport=transport, noautorotate=None, t=DECODED_S)
     made = [] if video is None else [
         _hashes(media[str(video)], f"direct-{video}", PACKETS),
-        media[str(video)].output(f"cut-{video}", codec="copy", **{"frames:v": PACKETS}, **_NUT),
+        media[str(video)].output(f"cut-{video}", codec="copy", **_FIRST_PICTURES, **_NUT),
     ]  # fmt: skip
     for index in sounds:
         made += [
@@ -62,6 +62,7 @@ def decode_together(tool: str, *, video: VideoStream | None, sounds: Sequence[in
     return command(tool, ffmpeg.merge_outputs(*made))
 
 
+_FIRST_PICTURES = {"frames:v": PACKETS, "copyinkf:v": None}
 _NUT = {**CARRIER_OPTIONS["nut"], **BARE}
 
 
@@ -77,7 +78,7 @@ def cut_pictures(
     """Copy packets as ``ffmpeg.cut_video`` does."""
     media = source_input(source, transport=transport, noautorotate=None, t=DECODED_S)
     out = media[str(stream)].output(
-        output, codec="copy", **{"frames:v": count}, **CARRIER_OPTIONS[carrier], **BARE
+        output, codec="copy", **{"frames:v": count, "copyinkf:v": None}, **CARRIER_OPTIONS[carrier], **BARE
     )
     return command(tool, out)
 

@@ -52,9 +52,14 @@ def inspect(runner: Runner, tools: Tools, excerpt: Excerpt, *, limits: admission
     own = streams.without(data, left_out)
     first = look.first_packets(own)
     left_out |= first.empty
-    own = streams.without(data, left_out)
+    own = streams.with_counts(streams.without(data, left_out), first.counts)
     for reason in left_out.values():
         log.warning("left out: %s", reason)
+    had_picture = bool(streams.pictures_of(data["streams"]))
+    if first.empty and (
+        not streams.media_of(own["streams"]) or (had_picture and not streams.pictures_of(own["streams"]))
+    ):
+        raise InvalidInputError(f"source: nothing of it can be read: {'; '.join(left_out.values())}")
     try:
         seen = look.frames(own)
         source = probe.parse_probe(own, size_bytes=excerpt.size_bytes, seen=seen, packet_times=first.times)
@@ -100,6 +105,8 @@ class _FirstPackets:
     """Streams whose first key frame is there; the rest of a sparse copy decodes to nothing."""
     count_at_hand: Counter[int] = field(default_factory=Counter)
     """By stream: its first packets that are there, without a gap."""
+    counts: Counter[int] = field(default_factory=Counter)
+    """By stream: packets among the first of the file."""
     times: dict[int, list[int]] = field(default_factory=dict)
     """By stream: when its packets are shown, in the file's order; none where the container does not tell."""
     empty: dict[int, str] = field(default_factory=dict)
@@ -152,12 +159,13 @@ class _Look:
             packet = dict(part.split("=", 1) for part in line.split("|") if "=" in part)
             index = int(packet["stream_index"])
             times = found.times.setdefault(index, [])
-            if (pts := packet.get("pts", "")).lstrip("-").isdecimal():
-                times.append(int(pts))
+            known = [packet[name] for name in ("pts", "dts") if packet.get(name, "N/A") != "N/A"]
+            times += [int(time) for time in known[:1]]
+            found.counts[index] += 1
             place, size = packet.get("pos", ""), packet.get("size", "")
-            known = place.isdecimal() and size.isdecimal()
+            is_placed = place.isdecimal() and size.isdecimal()
             there = self.excerpt.is_whole or (
-                known and self.excerpt.holds(int(place), int(place) + int(size))
+                is_placed and self.excerpt.holds(int(place), int(place) + int(size))
             )
             if "K" in packet.get("flags", "") and there and not found.count_at_hand[index]:
                 found.at_hand.add(index)
@@ -165,14 +173,10 @@ class _Look:
                 found.count_at_hand[index] += 1
             elif not there:
                 broken.add(index)
-        for stream in data["streams"]:
+        for stream in streams.media_of(data["streams"]):
             index = stream["index"]
-            if (
-                stream.get("codec_type") == "audio"
-                and index not in found.times
-                and not self._has_packet(index)
-            ):
-                found.empty[index] = f"{admission.where(stream)}: it holds no packets"
+            if not found.counts[index] and not self._has_packet(index):
+                found.empty[index] = f"{admission.where(stream)}: it holds no packets that can be read"
         if self.excerpt.is_whole:
             found.at_hand = {stream["index"] for stream in data["streams"]}
         return found

@@ -60,6 +60,11 @@ class _Media:
     is_sparse: bool = False
     """Whether it was a sparse file with an index and no media, which is no more."""
 
+    @property
+    def is_source(self) -> bool:
+        """Whether it has the packets of the source, untouched."""
+        return self.file in (SOURCE, JOINED)
+
     @cached_property
     def timeline(self) -> Timeline:
         times = self.times
@@ -70,6 +75,8 @@ class _Media:
             key_pts=times.key_pts,
             last_duration=times.last_duration,
             sounds=times.sounds,
+            # What was written anew has another clock, and begins with its first picture.
+            first_pts=self.plan.source.video.first_pts if self.is_source and self.plan.source.video else None,
         )
         chunks = [
             chunk.model_copy(
@@ -185,14 +192,20 @@ class VodSplitOperator(VodBaseOperator):
         self._place(job, original, folder)
         repairs = []
         name = SOURCE
-        if why := self._join_pids(plan, folder):
-            repairs.append(why)
-            name = JOINED
+        scrambled = 0
+        if plan.source.container == "mpegts":
+            why, scrambled = self._follow_programme(plan, folder)
+            if why:
+                repairs.append(why)
+                name = JOINED
         source, errors = self._read_packets(plan, name, packets.layout_of(plan), folder)
         media = source
         codecs = {stream.codec for stream in (plan.source.video, *plan.source.audio) if stream}
         errors = of_the_file(errors, codecs)
         damage = [f"the file: {errors[0]}"] if errors else []
+        if scrambled:
+            damage.append(f"the file: {scrambled} packets are scrambled")
+        packets.refuse_clock(plan, media.times)
         if media.times.corrupt:
             damage.append(f"the file: {media.times.corrupt} packets are marked as damaged")
         if why := packets.why_rewrite(plan, media.times):
@@ -265,20 +278,26 @@ class VodSplitOperator(VodBaseOperator):
         argv = ffmpeg.repair(self.tools.ffmpeg, source.file, file, layout=layout, decode=decode)
         self.runner.run(argv, folder=folder)
         repaired = packets.layout_of_repaired(self.run_probe(file, folder), layout)
-        return self._read_packets(plan, file, repaired, folder)[0]
+        media, _ = self._read_packets(plan, file, repaired, folder)
+        if source.times.untimed:  # then the container does not know how long the last one lasts, either
+            media.times.last_duration = 0
+        return media
 
-    def _join_pids(self, plan: Plan, folder: Path) -> str | None:
-        """Write an MPEG-TS anew whose streams get other PIDs in mid-file; returns why, if it is so."""
-        if plan.source.container != "mpegts" or not plan.source.size_bytes:
-            return None
+    def _follow_programme(self, plan: Plan, folder: Path) -> tuple[str | None, int]:
+        """Write an MPEG-TS anew whose streams get other PIDs in mid-file.
+
+        Returns why, if it is so, and how many packets of its streams are scrambled.
+        """
+        pids = plan.source.container_ids
         with (folder / SOURCE).open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-            changes = programme.new_pids(data, plan.source.container_ids)
+            scrambled = programme.count_scrambled(data, pids)
+            changes = programme.new_pids(data, pids)
             if not changes:
-                return None
+                return None, scrambled
             check_room(self.settings.work_dir, plan.source.size_bytes)
             with (folder / JOINED).open("wb") as joined:
                 joined.writelines(programme.under_first_pids(data, changes))
-        return "its streams get other PIDs in mid-file"
+        return "its streams get other PIDs in mid-file", scrambled
 
     def _why_packed(self, plan: Plan, folder: Path) -> str | None:
         video = plan.source.video
@@ -343,7 +362,7 @@ class VodSplitOperator(VodBaseOperator):
 
     def _cut_texts(self, media: _Media, timeline: Timeline, folder: Path) -> int:
         """Write the subtitles, unless the repair has; returns what their times are ahead of the video's."""
-        if media.file not in (SOURCE, JOINED):  # they have the clock of what was written with them
+        if not media.is_source:  # they have the clock of what was written with them
             return round(1000 * timeline.origin_pts * timeline.time_base)
         if media.layout.texts:
             argv = ffmpeg.cut_texts(self.tools.ffmpeg, media.file, layout=media.layout, timeline=timeline)
