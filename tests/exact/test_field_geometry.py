@@ -212,9 +212,9 @@ def test_crop_with_wide_pixels(publish: Publisher) -> None:
 def test_crop_of_an_interlaced_picture(publish: Publisher) -> None:
     woven = clip("woven.mkv", frames=60, fields="tff", sound=None, video=("-c:v", "ffv1"))
     whole = remuxed(
-        "whole.mkv", woven, "-vf", "pad=128:112:0:24:gray,setfield=tff", *MPEG2, "-flags", "+ilme+ildct"
+        "whole.mkv", woven, "-vf", "pad=128:144:0:64:gray,setfield=tff", *MPEG2, "-flags", "+ilme+ildct"
     )
-    fields = {ebml.CROP_TOP: 24, ebml.CROP_BOTTOM: 16, ebml.DISPLAY_WIDTH: 128, ebml.DISPLAY_HEIGHT: 72}
+    fields = {ebml.CROP_TOP: 64, ebml.CROP_BOTTOM: 8, ebml.DISPLAY_WIDTH: 128, ebml.DISPLAY_HEIGHT: 72}
     source = patched("clip.mkv", whole, lambda path: ebml.with_fields(path.read_bytes(), video=fields))
 
     video = publish(source)
