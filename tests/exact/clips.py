@@ -52,7 +52,7 @@ def run_ffmpeg(*options: str, stdin: bytes | None = None) -> bytes:
 # --- the cache ------------------------------------------------------------------------------
 
 
-MAKERS = [Path(__file__).with_name(name).read_text("utf-8") for name in ("clips.py", "isobmff.py")]
+MAKERS = [Path(__file__).with_name(name).read_text("utf-8") for name in ("clips.py", "isobmff.py", "ebml.py")]
 
 
 def media(file: str, build: Callable[[Path], None], *recipe: object) -> Path:
