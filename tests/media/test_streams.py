@@ -47,7 +47,7 @@ def test_files_without_programmes_keep_all() -> None:
 
 
 def test_a_picture_of_unknown_size_comes_last() -> None:
-    streams = [stream(0, "video", width=0), stream(1, "video", width=64)]
+    streams = [stream(0, "video", width=0), stream(1, "video", width=64, height=48)]
     assert [s["index"] for s in pictures_of(streams)] == [1, 0]
 
 
