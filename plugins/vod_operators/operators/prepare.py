@@ -17,6 +17,7 @@ from vod_operators.media.models import Plan, Source
 from vod_operators.media.plan import PLAN_VERSION, fingerprint, make_plan
 from vod_operators.media.presets.catalog import load_preset
 from vod_operators.media.subtitles import parse_request
+from vod_operators.operators import allowance
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.content_key import content_key
 from vod_operators.operators.encoding import require_encoders
@@ -101,6 +102,7 @@ class VodPrepareOperator(VodBaseOperator):
             chunk_seconds_is_asked=chunk_seconds is not None,
             sidecars=[sidecar for sidecar, _ in sidecars],
         )
+        self.limit_tools(allowance.of_plan(self.settings, plan))
         self._require_encoders(plan)
         keys = self._store(plan, found)
         # Always, because what a later task finds lost is made again by clearing the run.
@@ -148,14 +150,16 @@ class VodPrepareOperator(VodBaseOperator):
             try:
                 check_size(found.size, self.settings.limits)
                 whole = place_for_probing(self.storage(found.uri), found, file)
-                source = inspect(
-                    self.runner,
-                    self.tools,
-                    file,
-                    whole=whole,
-                    size_bytes=found.size,
-                    limits=self.settings.limits,
-                )
+                self.limit_tools(allowance.before_probe(self.settings, found.size))
+                with allowance.source_at_fault():
+                    source = inspect(
+                        self.runner,
+                        self.tools,
+                        file,
+                        whole=whole,
+                        size_bytes=found.size,
+                        limits=self.settings.limits,
+                    )
             except InvalidInputError as error:
                 raise InvalidInputError(f"{error} ({redact(found.uri)})") from error
         again = self.storage(self.source).stat(self.source)
