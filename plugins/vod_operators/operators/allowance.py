@@ -51,8 +51,8 @@ DECODED_FRAMES = 32
 """Held at once: 16 that a stream may refer to, and as many in the queues of filters."""
 
 ENCODER_BYTES = 600
-"""Memory of an encoder for each pixel of its picture. Of the whole ladders x264 took 250 (9 renditions of 1080p),
-x265 190 and SVT-AV1 215 (13 of 2160p; 5.8 and 6.2 GB in all); slower presets look further ahead."""
+"""Memory of an encoder for each pixel of its picture. x264 took 250 for nine renditions up to
+1080p, x265 190 and SVT-AV1 215 for thirteen up to 2160p (5.8 and 6.2 GB); slower presets look further ahead."""
 
 LONGEST_SAMPLES = 8 * 4
 """Bytes of one moment of decoded sound: eight channels of float."""
