@@ -37,7 +37,7 @@ def check_file(text: str, kind: str, name: str) -> None:
     """Before a file is converted, in linear time.
 
     :param kind: ``srt``, ``vtt`` or ``ass``.
-    :raises InvalidInputError: it has too many cues or tags, or a cue is too long; the message names the limit.
+    :raises InvalidInputError: it has too many cues or tags, or a cue is too long; the limit is named.
     """
     tags = text.count("<") + (text.count("{") if kind == "ass" else 0)
     if tags > MAX_TAGS:

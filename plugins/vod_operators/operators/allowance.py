@@ -52,7 +52,7 @@ DECODED_FRAMES = 32
 
 ENCODER_BYTES = 600
 """Memory of an encoder for each pixel of its picture. x264 took 250 for nine renditions up to
-1080p, x265 190 and SVT-AV1 215 for thirteen up to 2160p (5.8 and 6.2 GB); slower presets look further ahead."""
+1080p, x265 190 and SVT-AV1 215 for thirteen up to 2160p (5.8 and 6.2 GB); slower presets take more."""
 
 LONGEST_SAMPLES = 8 * 4
 """Bytes of one moment of decoded sound: eight channels of float."""

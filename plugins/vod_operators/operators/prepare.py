@@ -13,6 +13,7 @@ from airflow.sdk import Context
 from vod_operators import __version__
 from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectChangedError
 from vod_operators.media.admission import check_size
+from vod_operators.media.headers import check_header
 from vod_operators.media.models import Plan, Source
 from vod_operators.media.plan import PLAN_VERSION, fingerprint, make_plan
 from vod_operators.media.presets.catalog import load_preset
@@ -151,6 +152,8 @@ class VodPrepareOperator(VodBaseOperator):
                 check_size(found.size, self.settings.limits)
                 whole = place_for_probing(self.storage(found.uri), found, file)
                 self.limit_tools(allowance.before_probe(self.settings, found.size))
+                with file.open("rb") as opened:
+                    check_header(opened, self.settings.limits)
                 with allowance.source_at_fault():
                     source = inspect(
                         self.runner,
