@@ -16,7 +16,7 @@ import pytest
 
 from vod_operators.errors import InvalidInputError, ToolError, ToolMemoryError, ToolOutputError
 from vod_operators.runners import sandbox
-from vod_operators.runners.base import ToolLimits
+from vod_operators.runners.base import ToolLimits, output
 from vod_operators.runners.local import LocalRunner
 from vod_operators.runners.sandbox import Sandbox, walls
 from vod_operators.runners.scratch import in_memory
@@ -219,5 +219,12 @@ def test_a_narrower_limit_of_the_task_stays(tmp_path: Path) -> None:
 
 def test_a_line_without_an_end_is_read_in_parts(tmp_path: Path) -> None:
     lines: list[str] = []
-    LocalRunner().run(["head", "-c", "1000000", "/dev/zero"], folder=tmp_path, on_line=lines.append)
-    assert sum(map(len, lines)) == 1_000_000 and max(map(len, lines)) == 65_536
+    LocalRunner().run(["head", "-c", "70000000", "/dev/zero"], folder=tmp_path, on_line=lines.append)
+    assert [len(line) for line in lines] == [1 << 26, 70_000_000 - (1 << 26)]
+    endless = ["sh", "-c", "head -c 1000000 /dev/zero >&2"]
+    assert max(map(len, LocalRunner().run(endless, folder=tmp_path))) == 65_536
+
+
+def test_what_is_held_has_an_end(tmp_path: Path) -> None:
+    with pytest.raises(ToolOutputError, match="yes wrote more than 67 MB"):
+        output(LocalRunner(), ["yes"], tmp_path)

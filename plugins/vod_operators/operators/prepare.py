@@ -13,7 +13,7 @@ from airflow.sdk import Context
 from vod_operators import __version__
 from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectChangedError
 from vod_operators.media.admission import check_size
-from vod_operators.media.headers import check_header
+from vod_operators.media.headers import check_header, check_sounds
 from vod_operators.media.models import Plan, Source
 from vod_operators.media.plan import PLAN_VERSION, fingerprint, make_plan
 from vod_operators.media.presets.catalog import load_preset
@@ -163,6 +163,7 @@ class VodPrepareOperator(VodBaseOperator):
                         size_bytes=found.size,
                         limits=self.settings.limits,
                     )
+                check_sounds(source.audio)
             except InvalidInputError as error:
                 raise InvalidInputError(f"{error} ({redact(found.uri)})") from error
         again = self.storage(self.source).stat(self.source)

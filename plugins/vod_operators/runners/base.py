@@ -26,11 +26,11 @@ of damage. Errors it still tells."""
 STDERR_LINES = 40
 """How many of the last lines of stderr an error carries."""
 
-LINE_CHARS = 1 << 16
-"""A longer line of a tool is taken for several: a hostile file may make one that does not end."""
+COMPLAINT_CHARS = 1 << 16
+"""A longer line of stderr is taken for several: a hostile file may make one that does not end."""
 
 MAX_PRINTED_CHARS = 64 << 20
-"""What ``output`` holds in memory at most. ffprobe prints about 3 kB for a stream."""
+"""What ``output`` holds at most, and the longest line of stdout. ffprobe prints about 3 kB for a stream."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +109,9 @@ def output(runner: Runner, argv: Sequence[str], folder: Path, *, limit_s: float 
     return lines
 
 
-def lines_of(stream: IO[str]) -> Iterator[str]:
-    """A stream's lines without their ends; long ones in parts."""
-    while line := stream.readline(LINE_CHARS):
+def lines_of(stream: IO[str], most_chars: int) -> Iterator[str]:
+    """A stream's lines without their ends; longer ones in parts."""
+    while line := stream.readline(most_chars):
         yield line.rstrip("\n")
 
 

@@ -23,7 +23,15 @@ from vod_operators.errors import (
     ToolOverdueError,
     ToolStalledError,
 )
-from vod_operators.runners.base import LINE_CHARS, STDERR_LINES, Line, Position, ToolLimits, failed
+from vod_operators.runners.base import (
+    COMPLAINT_CHARS,
+    MAX_PRINTED_CHARS,
+    STDERR_LINES,
+    Line,
+    Position,
+    ToolLimits,
+    failed,
+)
 from vod_operators.runners.containers import Container, create, in_words, reap
 from vod_operators.runners.watch import Moved, Watch
 
@@ -201,7 +209,7 @@ class _Attached:
         """Whether it is of stderr, and the line without its end."""
         from docker.utils.socket import STDERR, frames_iter
 
-        streams = {True: _Lines(), False: _Lines()}
+        streams = {True: _Lines(COMPLAINT_CHARS), False: _Lines(MAX_PRINTED_CHARS)}
         for number, data in frames_iter(self._stream, tty=False):  # type: ignore[no-untyped-call]
             for line in streams[number == STDERR].feed(data):
                 yield number == STDERR, line
@@ -224,14 +232,15 @@ class _Attached:
 class _Lines:
     """Bytes as they come -> lines, as Python's text files have them."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_chars: int = MAX_PRINTED_CHARS) -> None:
+        self._most_chars = most_chars
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
         self._rest = ""
 
     def feed(self, data: bytes, *, last: bool = False) -> list[str]:
         *lines, self._rest = (self._rest + self._decoder.decode(data, final=last)).split("\n")
-        if (last and self._rest) or len(self._rest) > LINE_CHARS:
+        if (last and self._rest) or len(self._rest) > self._most_chars:
             lines.append(self._rest)
             self._rest = ""
         return lines

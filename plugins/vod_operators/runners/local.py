@@ -23,7 +23,9 @@ from vod_operators.errors import (
     ToolStalledError,
 )
 from vod_operators.runners.base import (
+    COMPLAINT_CHARS,
     ENVIRONMENT,
+    MAX_PRINTED_CHARS,
     STDERR_LINES,
     Line,
     Position,
@@ -140,7 +142,9 @@ class LocalRunner:
         tail: deque[str] = deque(maxlen=STDERR_LINES)
         assert process.stdout is not None and process.stderr is not None
         # Its own thread, because a tool that fills one pipe while we read the other would wait for ever.
-        errors = threading.Thread(target=tail.extend, args=(lines_of(process.stderr),), daemon=True)
+        errors = threading.Thread(
+            target=tail.extend, args=(lines_of(process.stderr, COMPLAINT_CHARS),), daemon=True
+        )
         errors.start()
         watch = Watch(
             kill=self.kill,
@@ -153,7 +157,7 @@ class LocalRunner:
         )
         watch.start()
         try:
-            for line in lines_of(process.stdout):
+            for line in lines_of(process.stdout, MAX_PRINTED_CHARS):
                 if on_line is not None:
                     on_line(line)
             returncode = process.wait()
