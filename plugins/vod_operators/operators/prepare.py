@@ -13,10 +13,12 @@ from airflow.sdk import Context
 from vod_operators import __version__
 from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectChangedError
 from vod_operators.media.admission import check_size
+from vod_operators.media.headers import check_header, check_sounds
 from vod_operators.media.models import Plan, Source
 from vod_operators.media.plan import PLAN_VERSION, fingerprint, make_plan
 from vod_operators.media.presets.catalog import load_preset
 from vod_operators.media.subtitles import parse_request
+from vod_operators.operators import allowance
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.content_key import content_key
 from vod_operators.operators.encoding import require_encoders
@@ -106,6 +108,7 @@ class VodPrepareOperator(VodBaseOperator):
             )
 
         plan = self._plan(found, plan_for)
+        self.limit_tools(allowance.of_plan(self.settings, plan))
         self._require_encoders(plan)
         keys = self._store(plan, found)
         # Always, because what a later task finds lost is made again by clearing the run.
@@ -156,8 +159,14 @@ class VodPrepareOperator(VodBaseOperator):
             try:
                 check_size(found.size, self.settings.limits)
                 excerpt = place_for_probing(self.storage(found.uri), found, folder / "source")
-                plan = plan_for(inspect(self.runner, self.tools, excerpt, limits=self.settings.limits))
-                try_filters(self.runner, self.tools, excerpt, plan)
+                self.limit_tools(allowance.before_probe(self.settings, found.size))
+                with excerpt.path.open("rb") as opened:
+                    check_header(opened, self.settings.limits)
+                with allowance.source_at_fault():
+                    source = inspect(self.runner, self.tools, excerpt, limits=self.settings.limits)
+                    check_sounds(source.audio)
+                    plan = plan_for(source)
+                    try_filters(self.runner, self.tools, excerpt, plan)
             except InvalidInputError as error:
                 raise InvalidInputError(f"{error} ({redact(found.uri)})") from error
         again = self.storage(self.source).stat(self.source)

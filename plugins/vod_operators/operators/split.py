@@ -23,6 +23,7 @@ from vod_operators.media.damage import of_the_file
 from vod_operators.media.models import Chunk, Layout, Plan, Timeline, clock
 from vod_operators.media.packets import PacketTimes
 from vod_operators.media.plan import plan_timeline
+from vod_operators.operators import allowance
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.cutting import SOURCE, Cutter
 from vod_operators.operators.job import Job
@@ -136,7 +137,7 @@ class VodSplitOperator(VodBaseOperator):
 
     def _split(self, context: Context, job: Job) -> Timeline:
         original = self.original(self.source, job)
-        with self.scratch() as folder, original.unchanged():
+        with self.scratch() as folder, allowance.source_at_fault(), original.unchanged():
             return self._split_file(context, job, original, folder)
 
     def _split_file(self, context: Context, job: Job, original: Original, folder: Path) -> Timeline:
@@ -273,10 +274,13 @@ class VodSplitOperator(VodBaseOperator):
     def _repair(self, source: _Media, why: str, folder: Path, *, decode: bool) -> _Media:
         plan, layout, file = source.plan, source.layout, f"repaired-{int(decode)}.nut"
         self.log.info("source: %s: it is written anew before it is cut", why)
-        # What is written is at least as large: it is copied, or decoded.
-        check_room(self.settings.work_dir, plan.source.size_bytes)
+        # A packet may hold two: fields, or a hidden picture.
+        frames = 2 * (len(source.times.all_pts) + source.times.untimed)
+        limits = allowance.of_repair(self.settings, plan, frames, decode=decode)
+        assert limits.output_bytes is not None
+        check_room(self.settings.work_dir, limits.output_bytes)
         argv = ffmpeg.repair(self.tools.ffmpeg, source.file, file, layout=layout, decode=decode)
-        self.runner.run(argv, folder=folder)
+        self.runner.run(argv, folder=folder, limit_s=limits.seconds, output_bytes=limits.output_bytes)
         repaired = packets.layout_of_repaired(self.run_probe(file, folder), layout)
         media, _ = self._read_packets(plan, file, repaired, folder)
         if source.times.untimed:  # then the container does not know how long the last one lasts, either
