@@ -52,7 +52,7 @@ def inspect(
     try:
         source = probe.parse_probe(text, size_bytes=size_bytes, without=left_out)
     except (ValueError, ArithmeticError) as error:  # a damaged header may claim anything
-        raise InvalidInputError(f"source: what its header says makes no sense: {error}") from error
+        raise InvalidInputError("source: what its header says makes no sense; it is damaged") from error
     used = {sound.index for sound in source.audio} | ({source.video.index} if source.video else set())
     there = used if whole else used & _at_hand(runner, tools, file)
     for stream in data["streams"]:
