@@ -227,7 +227,7 @@ def test_a_transcoder_does_one_thing_at_a_time_and_may_finish_it() -> None:
 
 def test_the_edge_serves_what_is_published() -> None:
     """The endings and types that ``segment`` and ``publish`` write."""
-    locations = re.findall(r"\\\.\(([a-z0-9|]+)\)\$", NGINX)
+    locations = re.findall(r"\\\.\(([a-z0-9|]+)\)\\z", NGINX)
     media, text = (set(found.split("|")) for found in locations)
     assert {"mp4", "m4s"} <= media and {"m3u8", "json"} <= text and not media & text
     (types,) = re.findall(r"gzip_types ([^;]+);", NGINX)
@@ -235,6 +235,24 @@ def test_the_edge_serves_what_is_published() -> None:
     assert "@EDGE_CACHE_SIZE@" in NGINX and "@EDGE_CACHE_SIZE@" in " ".join(SERVICES["edge"]["command"])
     # How long something is kept is said in one place: where it is published.
     assert "Cache-Control" not in re.sub(r"(?m)#.*$", "", NGINX)
+
+
+def test_the_edge_takes_whole_names_only() -> None:
+    patterns = [found.replace(r"\z", r"\Z") for found in re.findall(r'location ~ "(.+)" {', NGINX)]
+    assert len(patterns) == 2
+
+    def is_served(path: str) -> bool:
+        return any(re.search(pattern, path) for pattern in patterns)
+
+    assert is_served("/film/index.m3u8") and is_served("/film/v-1/360p/seg-00001.m4s")
+    for path in (
+        "/film/index.m3u8\n",
+        "/film/seg.m4s\n",
+        "/film\n/index.m3u8",
+        "/film/.m3u8",
+        "/film/a.m3u8/b",
+    ):
+        assert not is_served(path)
 
 
 def test_documents_name_services_and_targets_that_exist() -> None:

@@ -21,8 +21,9 @@
           └── CorruptObjectError    the object's bytes are not those that were written
 
 Messages are for the person who reads the task log: they name the field, stream or object, what
-was found, and what would be right. Whether to retry is decided in one place, ``operators/retry.py``;
-nothing here knows Airflow.
+was found, and what would be right. Their first line goes to callbacks and to the UI too, so it never has
+content of a file or of an answer in it: line, column and kind of fault, but not what stands there. Whether
+to retry is decided in one place, ``operators/retry.py``; nothing here knows Airflow.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ import errno
 import re
 import shlex
 from collections.abc import Sequence
+
+from vod_operators.toolwords import tool_words
 
 _NO_MEANS = re.compile(
     r"No space left on device|Disk quota exceeded|Cannot allocate memory|Out of memory|std::bad_alloc"
@@ -80,9 +83,10 @@ class ToolError(VodError):
         self.argv = list(argv)
         self.returncode = returncode
         self.stderr_tail = stderr_tail
-        last = stderr_tail.strip().rpartition("\n")[2] or "it said nothing"
+        # The first line may leave the log, so it has nothing that the tool quotes.
+        words = tool_words(stderr_tail) or ("its log says why" if stderr_tail.strip() else "it said nothing")
         super().__init__(
-            f"{self.describe()}: {last}\n{stderr_tail.strip()}\n  command: {shlex.join(self.argv)}"
+            f"{self.describe()}: {words}\n{stderr_tail.strip()}\n  command: {shlex.join(self.argv)}"
         )
 
     @property

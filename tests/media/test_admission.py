@@ -263,7 +263,8 @@ def test_a_stream_without_a_decoder() -> None:
             "its format (mp3) is not one",
         ),
         ("source: End of file", "nothing that can be shown or heard"),
-        ("[aac @ 0x7f] Reserved bit set.", "Reserved bit set."),
+        ("[aac @ 0x7f] root:x:0:0 is no number", "it makes no sense to ffprobe"),
+        ("[mov @ 0x7f] root:x:0:0\nsource: Invalid argument", "Invalid argument"),
         ("", "no message"),
     ],
 )

@@ -145,7 +145,7 @@ def test_the_same_failure_twice_is_given_up() -> None:
     assert second.action is RetryAction.FAIL
     assert second.reason == (
         "failed twice in the same way, so it is not tried again: "
-        "ffmpeg failed with exit code 1: [libx264 @ 0x77bb] bad"
+        "ffmpeg failed with exit code 1: its log says why"
     )
     assert ran["ti"].left[FAILURE_KEY][1]["reason"] == second.reason
 
@@ -210,7 +210,12 @@ def test_a_fingerprint_is_without_what_differs_by_chance() -> None:
 
 
 def test_a_reason_is_one_line_and_foreign_words_are_not_passed_on() -> None:
-    assert reason_of(ToolError(FFMPEG, 7, "one\nno more")) == "ffmpeg failed with exit code 7: no more"
+    assert reason_of(ToolError(FFMPEG, 7, "one\nDialogue: s3cret")) == (
+        "ffmpeg failed with exit code 7: its log says why"
+    )
+    assert reason_of(ToolError(FFMPEG, 7, "s3cret: Invalid data found when processing input\n")) == (
+        "ffmpeg failed with exit code 7: Invalid data found when processing input"
+    )
     assert reason_of(KeyError("https://user:pa55@host")) == "KeyError; the task's log tells more"
     assert reason_of(OSError(errno.ENOSPC, "No space left on device", "/x")) == (
         "No space left on device (OSError)"

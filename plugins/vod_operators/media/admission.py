@@ -18,6 +18,7 @@ from vod_operators.errors import InvalidInputError
 from vod_operators.media.base import Model
 from vod_operators.media.models import clock
 from vod_operators.media.protection import encrypted
+from vod_operators.toolwords import tool_words
 
 MEDIA = "a media file such as MP4, MOV, Matroska, WebM, MPEG-TS, AVI or MXF"
 
@@ -146,9 +147,7 @@ def why_unreadable(stderr: str) -> str:
     for words, reason in _REASONS:
         if words in stderr:
             return reason
-    last = stderr.strip().rpartition("\n")[2] or "no message"
-    # Without what means nothing to a reader: an address in memory, the file's name in the scratch folder.
-    return re.sub(r"^\[[^]]*\] |^source: ", "", last)
+    return tool_words(stderr) or ("it makes no sense to ffprobe" if stderr.strip() else "no message")
 
 
 def decoders_of(listing: str) -> frozenset[str]:

@@ -17,7 +17,8 @@ from vod_operators.errors import VerificationError
 from vod_operators.media.models import Plan, Timeline
 
 _TIMING = re.compile(
-    r"(?P<begin>(?:\d+:)?\d\d:\d\d\.\d{3})[ \t]+-->[ \t]+(?P<end>(?:\d+:)?\d\d:\d\d\.\d{3})(?P<settings>.*)"
+    r"(?P<begin>(?:\d{1,9}:)?\d\d:\d\d\.\d{3})[ \t]+-->[ \t]+"
+    r"(?P<end>(?:\d{1,9}:)?\d\d:\d\d\.\d{3})(?P<settings>.*)"
 )
 
 _SETTING = re.compile(r"(vertical|line|position|size|align):\S+")

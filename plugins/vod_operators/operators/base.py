@@ -18,6 +18,7 @@ from vod_operators.errors import InvalidInputError, ToolError
 from vod_operators.media import probe
 from vod_operators.media.models import Timeline
 from vod_operators.operators import allowance, telemetry
+from vod_operators.operators.credentials import callback_of, credentials_of, hide_secrets, is_empty
 from vod_operators.operators.job import Job
 from vod_operators.operators.source import Original
 from vod_operators.operators.webhook import Event, EventKind, deliver, event_id
@@ -34,6 +35,7 @@ from vod_operators.storage import checkpoint, claim
 from vod_operators.storage.base import Storage
 from vod_operators.storage.claim import Claim
 from vod_operators.storage.keys import claim_key
+from vod_operators.storage.requested import RequestedStorage
 from vod_operators.storage.stores import storage_for
 
 if TYPE_CHECKING:
@@ -141,6 +143,12 @@ class VodBaseOperator(BaseOperator):
             **self.facts,
         )
 
+    def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
+        """As Airflow does, and before it shows or logs the fields, hide what is secret in their URLs."""
+        super().render_template_fields(context, jinja_env)
+        for name in ("source", "subtitles", "callback_url", "videos", "prefix"):
+            hide_secrets(getattr(self, name, None))
+
     def on_kill(self) -> None:
         """End the media tools; called within the task's process when Airflow stops it."""
         for runner in self._runners:
@@ -148,19 +156,25 @@ class VodBaseOperator(BaseOperator):
 
     # --- stores -----------------------------------------------------------------------------
 
-    def storage(self, uri: str) -> Storage:
-        """The store that holds ``uri``."""
-        return storage_for(uri, self.settings.aws_conn_id)
-
     @property
     def temp(self) -> Storage:
         """The store of intermediate files."""
-        return self.storage(self.settings.temp_uri)
+        return storage_for(self.settings.temp_uri, self.settings.aws_conn_id)
 
     @property
     def results(self) -> Storage:
         """The store of published files."""
-        return self.storage(self.settings.results_uri)
+        return storage_for(self.settings.results_uri, self.settings.aws_conn_id)
+
+    def requested(self, field: str, conn_id: str = "") -> RequestedStorage:
+        """What to read a URI of a request with: it asks what the deployment allows.
+
+        :param field: of the request, for messages.
+        :param conn_id: Airflow connection that the request names, with the credentials of a web server.
+        :raises InvalidInputError: requests may not name that connection, or it cannot be used.
+        """
+        credentials = credentials_of(self.settings, conn_id, field)
+        return RequestedStorage(field, self.settings.sources, self.settings.aws_conn_id, credentials)
 
     # --- the run ----------------------------------------------------------------------------
 
@@ -195,16 +209,18 @@ class VodBaseOperator(BaseOperator):
         event: EventKind,
         video_id: str,
         *,
+        conn_id: str = "",
         limit_s: float | None = None,
         **details: Any,
     ) -> None:
         """Send an event to a callback URL; never fails, and takes no longer than ``limit_s``.
 
-        :param url: empty for nowhere.
+        :param url: empty for that of the connection, or nowhere.
+        :param conn_id: Airflow connection that the request names, with the URL or the CMS's credentials.
         :param limit_s: seconds, if fewer than the deployment's limit.
         :param details: of the event: ``result``, or ``failure`` and ``failed_tasks``.
         """
-        if url in ("", "None"):
+        if is_empty(url) and is_empty(conn_id):
             return
         run, limit = context["dag_run"], self.settings.callback_limit_s
         try:
@@ -217,10 +233,20 @@ class VodBaseOperator(BaseOperator):
                 **details,
             )
             secret = self._callback_secret()
+            url, credentials = callback_of(self.settings, url, conn_id)
         except Exception as error:  # whatever it is, it is no reason to fail a video
             self.log.error("callback_url: the CMS is not told %r: %s", event, error)
             return
-        if deliver(url, message, secret=secret, limit_s=min(limit, limit_s or limit), log=self.log.warning):
+        taken = deliver(
+            url,
+            message,
+            allow=self.settings.callbacks,
+            credentials=credentials,
+            secret=secret,
+            limit_s=min(limit, limit_s or limit),
+            log=self.log.warning,
+        )
+        if taken:
             self.log.info("the CMS was told %r", event)
 
     def _callback_secret(self) -> str | None:
@@ -255,7 +281,7 @@ class VodBaseOperator(BaseOperator):
 
     def original(self, uri: str, job: Job) -> Original:
         """The source, as it was when the run began."""
-        return Original(self.storage(uri), uri, job.source_version)
+        return Original(self.requested("source", job.source_conn_id), uri, job.source_version)
 
     def obtain_cut(self, job: Job, name: str, path: Path) -> None:
         """Make a chunk or a sound track that the split has stored readable at ``path``.

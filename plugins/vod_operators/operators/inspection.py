@@ -64,7 +64,7 @@ def inspect(runner: Runner, tools: Tools, excerpt: Excerpt, *, limits: admission
         seen = look.frames(own)
         source = probe.parse_probe(own, size_bytes=excerpt.size_bytes, seen=seen, packet_times=first.times)
     except (ValueError, ArithmeticError) as error:  # a damaged header may claim anything
-        raise InvalidInputError(f"source: what its header says makes no sense: {error}") from error
+        raise InvalidInputError("source: what its header says makes no sense; it is damaged") from error
     can_be_cut = streams_that_can_be_cut(runner, tools, excerpt, source, first.count_at_hand)
     used = {sound.index for sound in source.audio} | ({source.video.index} if source.video else set())
     for stream in own["streams"]:

@@ -131,7 +131,7 @@ class VodPublishOperator(VodBaseOperator):
             for track in tracks
             for segment, checked in zip(track.segments, track.checked, strict=True)
         }
-        reader = StoreReader(location, self.storage, facts, {location: master.encode()})
+        reader = StoreReader(location, lambda _: self.results, facts, {location: master.encode()})
         # Not asked of where players get it: that may be closed to workers, or not be there yet.
         key = content_key(self.settings, job.plan.video_id).key if job.key else None
         verdicts = check(reader, location, key=key)

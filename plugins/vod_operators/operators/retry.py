@@ -16,6 +16,7 @@ with the same number of retries and delays.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import random
 import re
@@ -170,7 +171,8 @@ def _failed_like_this_before(error: BaseException, context: Context | None) -> b
     store: Any = context.get("task_state_store") if context else None
     if store is None:
         return False
-    now = fingerprint(error)
+    # A digest, because the state is shown in the UI, and a tool's words may quote what it read.
+    now = hashlib.sha256(fingerprint(error).encode("utf-8", "replace")).hexdigest()[:32]
     try:
         if store.get(SEEN_KEY) == now:
             return True

@@ -13,7 +13,7 @@ from pathlib import Path
 from vod_operators.errors import InvalidInputError, StorageError, VodError
 from vod_operators.media.probe import PROBE_BYTES
 from vod_operators.runners.scratch import check_room
-from vod_operators.storage.base import ObjectInfo, Storage
+from vod_operators.storage.base import ObjectInfo, ReadableStorage
 from vod_operators.storage.redact import redact
 from vod_operators.storage.stores import fetch
 
@@ -42,7 +42,7 @@ class Original:
     :param version: what ``prepare`` found.
     """
 
-    def __init__(self, storage: Storage, uri: str, version: str) -> None:
+    def __init__(self, storage: ReadableStorage, uri: str, version: str) -> None:
         self._storage = storage
         self._uri = uri
         self._version = version
@@ -205,7 +205,7 @@ class Excerpt:
             self.add([(0, self.size_bytes)])
 
 
-def place_for_probing(storage: Storage, source: ObjectInfo, path: Path) -> Excerpt:
+def place_for_probing(storage: ReadableStorage, source: ObjectInfo, path: Path) -> Excerpt:
     """Put at ``path`` what ffprobe needs to see of the source.
 
     A file of this host is linked. Of a remote one the beginning, the end and an MP4's index are
@@ -238,7 +238,9 @@ def place_for_probing(storage: Storage, source: ObjectInfo, path: Path) -> Excer
     )
 
 
-def _fill(path: Path, storage: Storage, source: ObjectInfo, places: Iterable[tuple[int, int]]) -> None:
+def _fill(
+    path: Path, storage: ReadableStorage, source: ObjectInfo, places: Iterable[tuple[int, int]]
+) -> None:
     """Put bytes ``[begin, end)`` of the source into the sparse file at ``path``, at their own offsets."""
     with path.open("r+b") as file:
         file.truncate(source.size)
@@ -260,7 +262,7 @@ class _Index:
     """Of the boxes on the way to the index and to the media: a demuxer goes from one to the next."""
 
 
-def _mp4_index(storage: Storage, source: ObjectInfo) -> _Index | None:
+def _mp4_index(storage: ReadableStorage, source: ObjectInfo) -> _Index | None:
     """Of an MP4 or MOV that has an index in its top level."""
     offset, moov, media = 0, None, False
     headers: list[tuple[int, int]] = []
@@ -282,12 +284,12 @@ def _mp4_index(storage: Storage, source: ObjectInfo) -> _Index | None:
     return _Index(moov, tuple(headers))
 
 
-def _is_fragmented(storage: Storage, source: ObjectInfo, index: _Index) -> bool:
+def _is_fragmented(storage: ReadableStorage, source: ObjectInfo, index: _Index) -> bool:
     # Without sample tables a moov is small; one that is large has them, and its beginning says enough.
     begin, end = index.moov
     return b"mvex" in b"".join(_read(storage, source, begin, min(end - begin, 1 << 20)))
 
 
-def _read(storage: Storage, source: ObjectInfo, start: int, length: int) -> Iterator[bytes]:
+def _read(storage: ReadableStorage, source: ObjectInfo, start: int, length: int) -> Iterator[bytes]:
     # Each range is a request of its own, and all of them must be of one version.
     return storage.read(source.uri, start=start, length=length, version=source.version)
