@@ -10,9 +10,11 @@
      ├── NoRoomError             this host's disk is too full for the work: retried
      ├── EngineError             the container engine does not answer, or fails: retried
      ├── ToolError               ffmpeg, ffprobe or the packager failed: retried once if it stays the same
+     │    ├── ToolMemoryError    ... because it reached its memory limit: retried once if it stays the same
      │    └── ToolKilledError    ... by a signal (worker lost, out of memory): retried
      │         ├── ToolStalledError   ... by us, because it made no progress: retried
-     │         └── ToolOverdueError   ... by us, because its time was up: retried once if it stays the same
+     │         ├── ToolOverdueError   ... by us, because its time was up: retried once if it stays the same
+     │         └── ToolOutputError    ... by us, because it wrote too much: retried once if it stays the same
      └── StorageError            a store or the network failed: retried
           ├── ObjectNotFoundError   the object is not there
           ├── ObjectChangedError    the object is not, or no longer, the version that was asked for
@@ -96,6 +98,20 @@ class ToolError(VodError):
         return f"{self.argv[0].rsplit('/', 1)[-1]} failed with exit code {self.returncode}"
 
 
+class ToolMemoryError(ToolError):
+    """A media tool asked for more memory than it may have."""
+
+    def __init__(self, argv: Sequence[str], returncode: int, stderr_tail: str, *, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        super().__init__(argv, returncode, stderr_tail)
+
+    def describe(self) -> str:
+        return (
+            f"{self.argv[0].rsplit('/', 1)[-1]} needs more than {self.limit_bytes / 1e6:.0f} MB of memory, "
+            "its limit (VOD_TOOL_MEMORY_FACTOR)"
+        )
+
+
 class ToolKilledError(ToolError):
     """A media tool was ended by a signal (``returncode`` is the negative signal number)."""
 
@@ -122,7 +138,24 @@ class ToolOverdueError(ToolKilledError):
         super().__init__(argv, returncode, stderr_tail)
 
     def describe(self) -> str:
-        return f"{self.argv[0].rsplit('/', 1)[-1]} was not done after {self.limit_s:.0f} s and was stopped"
+        return (
+            f"{self.argv[0].rsplit('/', 1)[-1]} was not done after {self.limit_s:.0f} s and was stopped "
+            "(VOD_TOOL_TIME_FACTOR)"
+        )
+
+
+class ToolOutputError(ToolKilledError):
+    """A media tool wrote more than it may, so it was stopped."""
+
+    def __init__(self, argv: Sequence[str], returncode: int, stderr_tail: str, *, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        super().__init__(argv, returncode, stderr_tail)
+
+    def describe(self) -> str:
+        return (
+            f"{self.argv[0].rsplit('/', 1)[-1]} wrote more than {self.limit_bytes / 1e6:.0f} MB, its limit, "
+            "and was stopped (VOD_TOOL_OUTPUT_FACTOR)"
+        )
 
 
 class StorageError(VodError):

@@ -197,6 +197,27 @@ class VodSettings(BaseSettings):
         description="Seconds that a media tool may take for each second of media that it works on, "
         "beyond 10 minutes",
     )
+    tool_output_factor: float = Field(
+        100,
+        gt=0,
+        description="Bytes that a media tool may write for each byte of the source, beyond 256 MB and what "
+        "the preset's bitrates come to; also what the decode repair may take on the work disk",
+    )
+    tool_memory_factor: float = Field(
+        1,
+        gt=0,
+        description="Memory that a media tool may take, times what pictures and renditions of that size need",
+    )
+    sandbox: Literal["auto", "require", "off"] = Field(
+        "auto",
+        description="Walls around media tools on the worker (Landlock, seccomp): no files but their own, no "
+        "network. `auto`: those that the host has; `require`: refuse to work without; `off`: none",
+    )
+    sandbox_paths: tuple[Path, ...] = Field(
+        (),
+        description="Files and folders that media tools may read besides, JSON list: where `VOD_FFMPEG` is a "
+        "wrapper or has its libraries in an unusual place",
+    )
     task_timeout_s: int = Field(
         43_200,
         ge=60,

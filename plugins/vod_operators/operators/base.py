@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timezone
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
@@ -16,18 +17,19 @@ from airflow.sdk import BaseOperator, Context, get_current_context
 from vod_operators.errors import InvalidInputError, ToolError
 from vod_operators.media import probe
 from vod_operators.media.models import Timeline
-from vod_operators.operators import telemetry
+from vod_operators.operators import allowance, telemetry
 from vod_operators.operators.credentials import callback_of, credentials_of, hide_secrets, is_empty
 from vod_operators.operators.job import Job
 from vod_operators.operators.source import Original
 from vod_operators.operators.webhook import Event, EventKind, deliver, event_id
-from vod_operators.runners.base import Runner, output
+from vod_operators.runners.base import Runner, ToolLimits, output
 from vod_operators.runners.containers import Container
 from vod_operators.runners.docker import DockerRunner
 from vod_operators.runners.local import LocalRunner
 from vod_operators.runners.progress import REPORT_EVERY_S, Progress, ProgressReader
+from vod_operators.runners.sandbox import Mode, Sandbox, walls
 from vod_operators.runners.scratch import check_room, scratch_folder
-from vod_operators.runners.tools import Tools
+from vod_operators.runners.tools import Tools, bundled_folders
 from vod_operators.settings import VodSettings, get_settings
 from vod_operators.storage import checkpoint, claim
 from vod_operators.storage.base import Storage
@@ -42,8 +44,7 @@ if TYPE_CHECKING:
 PROGRESS_KEY = "progress"
 """Key in the task's state store: ``{"percent": 41.5, "speed": 2.3}``."""
 
-TOOL_LIMIT_FLOOR_S = 600
-"""What a tool may take however short the media is."""
+_LOG = logging.getLogger(__name__)
 
 WATCHERS: list[Callable[[Context, Progress], None]] = []
 """Told how far the encoding tasks of this process are: how ``vod run`` shows progress."""
@@ -56,6 +57,7 @@ class VodBaseOperator(BaseOperator):
     """
 
     _claimed_at = float("-inf")
+    _tool_limits = ToolLimits(seconds=allowance.PROBE_FLOOR_S)
 
     def __init__(self, *, run_in: Literal["local", "docker"] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -87,7 +89,14 @@ class VodBaseOperator(BaseOperator):
         :raises InvalidInputError: in containers, but ``VOD_DOCKER_IMAGE`` names no image.
         """
         self._runners.append(self.make_runner(*inherited))
+        self._runners[-1].limits = self._tool_limits
         return self._runners[-1]
+
+    def limit_tools(self, limits: ToolLimits) -> None:
+        """What each run of a tool may take from now on."""
+        self._tool_limits = limits
+        for runner in self._runners:
+            runner.limits = limits
 
     @property
     def runs_on_host(self) -> bool:
@@ -98,7 +107,9 @@ class VodBaseOperator(BaseOperator):
         """As the settings say."""
         settings = self.settings
         if self.runs_on_host:
-            return LocalRunner(settings.stall_timeout_s, inherited)
+            _log_walls(settings.sandbox)
+            sandbox = Sandbox(settings.sandbox, (*settings.sandbox_paths, *bundled_folders()))
+            return LocalRunner(settings.stall_timeout_s, inherited, sandbox)
         if settings.docker_image is None:
             raise InvalidInputError("VOD_DOCKER_IMAGE must name the image with the media tools")
         container = Container(
@@ -258,6 +269,7 @@ class VodBaseOperator(BaseOperator):
         with checkpoint.relying_on(self.temp, plan_uri, step="prepare"):
             job = checkpoint.read_document(self.temp, plan_uri, Job)
         self.facts["video_id"] = job.plan.video_id
+        self.limit_tools(allowance.of_plan(self.settings, job.plan))
         self.hold_claim(context, job.plan.video_id)
         return job
 
@@ -291,7 +303,7 @@ class VodBaseOperator(BaseOperator):
 
     def tool_limit_s(self, media_s: float) -> float:
         """Seconds that a tool may work on so many seconds of media."""
-        return TOOL_LIMIT_FLOOR_S + self.settings.tool_time_factor * media_s
+        return allowance.FLOOR_S + self.settings.tool_time_factor * media_s
 
     def progress(self, context: Context, job: Job, seconds: float) -> ProgressReader:
         """Takes ffmpeg's progress lines, shows them in the task's state in Airflow, and keeps the claim.
@@ -353,6 +365,18 @@ class VodBaseOperator(BaseOperator):
     def run_probe(self, file: str, folder: Path) -> str:
         """What ffprobe says of a local file, as JSON."""
         return "\n".join(output(self.runner, probe.probe(self.tools.ffprobe, file), folder))
+
+
+@lru_cache(maxsize=1)
+def _log_walls(mode: Mode) -> None:
+    """Say once in each task which walls stand around its media tools."""
+    standing, missing = walls(mode)
+    words = ", ".join((*standing, "a clean environment", "limits of time, output and memory"))
+    if missing:
+        kinds = " and ".join(missing)
+        _LOG.warning("VOD_SANDBOX=%s: media tools are not kept from %s; around them: %s", mode, kinds, words)
+    else:
+        _LOG.info("around media tools: %s", words)
 
 
 def _labels() -> dict[str, str]:

@@ -14,11 +14,13 @@ from airflow.sdk import Context
 from vod_operators import __version__
 from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectChangedError, StorageError
 from vod_operators.media.admission import check_size
+from vod_operators.media.headers import check_header, check_sounds
 from vod_operators.media.models import Plan, Source
 from vod_operators.media.names import clean_name
 from vod_operators.media.plan import PLAN_VERSION, fingerprint, make_plan
 from vod_operators.media.presets.catalog import load_preset
 from vod_operators.media.subtitles import SubtitleFile, parse_request
+from vod_operators.operators import allowance
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.content_key import content_key
 from vod_operators.operators.credentials import callback_of, is_empty
@@ -114,6 +116,7 @@ class VodPrepareOperator(VodBaseOperator):
             chunk_seconds_is_asked=chunk_seconds is not None,
             sidecars=[sidecar for sidecar, _ in sidecars],
         )
+        self.limit_tools(allowance.of_plan(self.settings, plan))
         self._require_encoders(plan)
         keys = self._store(plan, found)
         # Always, because what a later task finds lost is made again by clearing the run.
@@ -191,14 +194,19 @@ class VodPrepareOperator(VodBaseOperator):
             try:
                 check_size(found.size, self.settings.limits)
                 whole = place_for_probing(self._source_store, found, file)
-                source = inspect(
-                    self.runner,
-                    self.tools,
-                    file,
-                    whole=whole,
-                    size_bytes=found.size,
-                    limits=self.settings.limits,
-                )
+                self.limit_tools(allowance.before_probe(self.settings, found.size))
+                with file.open("rb") as opened:
+                    check_header(opened, self.settings.limits)
+                with allowance.source_at_fault():
+                    source = inspect(
+                        self.runner,
+                        self.tools,
+                        file,
+                        whole=whole,
+                        size_bytes=found.size,
+                        limits=self.settings.limits,
+                    )
+                check_sounds(source.audio)
             except InvalidInputError as error:
                 raise InvalidInputError(f"{error} ({redact(found.uri)})") from error
         again = self._source_store.stat(self.source)

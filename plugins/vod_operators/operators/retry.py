@@ -6,7 +6,7 @@ kind           examples                                                    what 
 permanent      bad request or source, claimed video, lost work             fails at once
 temporary      store or network, a tool killed or stalled, no memory,      all retries, each twice as
                no room on a disk, Docker's engine, Airflow's API           late as the one before
-repeatable     a tool's exit code, a wrong output, a time limit, a bug     one more try: if that fails in
+repeatable     a tool's exit code, a wrong output, a tool's limit, a bug   one more try: if that fails in
                                                                            the same way, it is given up
 =============  ==========================================================  =============================
 
@@ -36,6 +36,8 @@ from vod_operators.errors import (
     StorageError,
     ToolError,
     ToolKilledError,
+    ToolMemoryError,
+    ToolOutputError,
     ToolOverdueError,
     VodError,
 )
@@ -67,7 +69,7 @@ def kind_of(error: BaseException) -> Kind:
     """What is to be expected of another try."""
     if isinstance(error, (InvalidInputError, ClaimedError, LostWorkError)):
         return "permanent"
-    if isinstance(error, ToolOverdueError):
+    if isinstance(error, (ToolOverdueError, ToolOutputError, ToolMemoryError)):
         return "repeatable"
     if isinstance(
         error, (StorageError, NoRoomError, EngineError, ToolKilledError, OSError, MemoryError, SystemExit)

@@ -8,13 +8,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError
-from vod_operators.media import ffmpeg, subtitles, webvtt
+from vod_operators.media import ffmpeg, subtitle_limits, subtitles, webvtt
 from vod_operators.media.subtitles import Sidecar, SubtitleFile
+from vod_operators.operators.allowance import source_at_fault
 from vod_operators.runners.base import Runner
 from vod_operators.runners.tools import Tools
 from vod_operators.storage.base import ReadableStorage
 from vod_operators.storage.redact import redact
 from vod_operators.storage.stores import get_bytes
+
+CONVERT_LIMIT_S = 30
+"""8 MB of the strangest subtitles within the limits take about a second."""
+
+CONVERTED_BYTES = 4 * subtitles.MAX_FILE_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +53,13 @@ def fetch_sidecars(
         data = get_bytes(store, file.uri, limit=subtitles.MAX_FILE_BYTES)
         text, encoding = subtitles.decode(data, name)
         kind, count = subtitles.check(text, name)
+        subtitle_limits.check_file(text, kind, name)
         (folder / f"sidecar-{number}").write_text(text, "utf-8")
         output = f"sidecar-{number}.vtt"
         argv = ffmpeg.convert_text(tools.ffmpeg, f"sidecar-{number}", output, kind=kind)
         try:
-            runner.run(argv, folder=folder)
+            with source_at_fault(name):
+                runner.run(argv, folder=folder, limit_s=CONVERT_LIMIT_S, output_bytes=CONVERTED_BYTES)
         except ToolKilledError:
             raise
         except ToolError as error:
@@ -63,6 +71,7 @@ def fetch_sidecars(
         cues = webvtt.parse(converted.decode(), drawings=True)
         if not cues:
             raise InvalidInputError(f"{name}: none of its {count} subtitles says anything")
+        subtitle_limits.check_track(cues, name)
         log.info("%s: %s in %s, %d cues", name, kind, encoding, len(cues))
         digest = hashlib.sha256(data).hexdigest()
         found.append((Sidecar(file=file, sha256=digest, encoding=encoding), converted))

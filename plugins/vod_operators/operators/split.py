@@ -21,6 +21,7 @@ from vod_operators.media.admission import check_duration
 from vod_operators.media.models import Chunk, Layout, Plan, Timeline, clock
 from vod_operators.media.packets import PacketTimes
 from vod_operators.media.plan import plan_timeline
+from vod_operators.operators import allowance
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.cutting import SOURCE, Cutter
 from vod_operators.operators.job import Job
@@ -124,7 +125,7 @@ class VodSplitOperator(VodBaseOperator):
 
     def _split(self, context: Context, job: Job) -> Timeline:
         original = self.original(self.source, job)
-        with self.scratch() as folder, original.unchanged():
+        with self.scratch() as folder, allowance.source_at_fault(), original.unchanged():
             return self._split_file(context, job, original, folder)
 
     def _split_file(self, context: Context, job: Job, original: Original, folder: Path) -> Timeline:
@@ -184,7 +185,7 @@ class VodSplitOperator(VodBaseOperator):
             damage.append(f"the file: {media.times.corrupt} packets are marked as damaged")
         repairs = []
         if why := packets.why_rewrite(plan, media.times):
-            media = self._repair(plan, why, folder, decode=False)
+            media = self._repair(media, why, folder, decode=False)
             repairs.append(why)
         why = (
             packets.why_decode(plan, media.times)
@@ -192,7 +193,7 @@ class VodSplitOperator(VodBaseOperator):
             or self._why_keys(media, folder, original, self.runner)
         )
         if why:
-            media = self._repair(plan, why, folder, decode=True)
+            media = self._repair(media, why, folder, decode=True)
             repairs.append(why)
         return media, repairs, damage
 
@@ -243,13 +244,17 @@ class VodSplitOperator(VodBaseOperator):
             check_room(self.settings.work_dir, job.plan.source.size_bytes)
         original.place(folder / SOURCE)
 
-    def _repair(self, plan: Plan, why: str, folder: Path, *, decode: bool) -> _Media:
+    def _repair(self, media: _Media, why: str, folder: Path, *, decode: bool) -> _Media:
+        plan = media.plan
         self.log.info("source: %s: it is written anew before it is cut", why)
-        # What is written is at least as large: it is copied, or decoded.
-        check_room(self.settings.work_dir, plan.source.size_bytes)
+        # A packet may hold two: fields, or a hidden picture.
+        frames = 2 * (len(media.times.all_pts) + media.times.untimed)
+        limits = allowance.of_repair(self.settings, plan, frames, decode=decode)
+        assert limits.output_bytes is not None
+        check_room(self.settings.work_dir, limits.output_bytes)
         layout, file = packets.layout_of(plan), f"repaired-{int(decode)}.nut"
         argv = ffmpeg.repair(self.tools.ffmpeg, SOURCE, file, layout=layout, decode=decode)
-        self.runner.run(argv, folder=folder)
+        self.runner.run(argv, folder=folder, limit_s=limits.seconds, output_bytes=limits.output_bytes)
         repaired = packets.layout_of_repaired(self.run_probe(file, folder), layout)
         return self._read_packets(plan, file, repaired, folder)[0]
 
