@@ -380,7 +380,9 @@ def normalisations(plan: Plan, timeline: Timeline) -> list[str]:
     if plan.frame_rate != video.natural_rate:
         found.append(f"{_number(video.natural_rate)} fps reduced to {_number(plan.frame_rate)}")
     if any(video.crop):
-        found.append("cropped to {}x{}".format(*video.shown_size))
+        matrix = video.display_matrix
+        upright = video.shown_size[:: -1 if matrix and matrix.swaps_sides else 1]
+        found.append("cropped to {}x{}".format(*upright))
     if video.display_matrix:
         found += video.display_matrix.words
     if video.interlaced:
