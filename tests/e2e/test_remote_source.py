@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import uvicorn
@@ -82,6 +83,45 @@ def test_a_large_source_is_known_from_its_ends(
     assert probed(copy) == probed(file)
     assert excerpt.is_whole == (name == "fragmented.mp4")
     inspect(LocalRunner(), Tools(), excerpt, limits=get_settings().limits)
+
+
+class Counted:
+    """A store that counts what is read of it."""
+
+    def __init__(self) -> None:
+        self.store, self.size_bytes, self.requests = HttpSource(), 0, 0
+
+    def local_path(self, uri: str) -> None:
+        return None
+
+    def read(self, uri: str, **which: Any) -> Iterator[bytes]:
+        self.requests += 1
+        for block in self.store.read(uri, **which):
+            self.size_bytes += len(block)
+            yield block
+
+
+@pytest.mark.parametrize("options", [[], ["-movflags", "+faststart"]], ids=["moov-last", "moov-first"])
+def test_no_more_is_read_than_is_looked_at(
+    folder: Path, origin: str, tmp_path: Path, options: list[str]
+) -> None:
+    """Of an MP4, pictures at eight places are fetched besides its ends; the trial of a cut needs no more."""
+    noise = ["-f", "lavfi", "-i", "nullsrc=s=640x360:r=25:d=20,geq=random(1)*255:128:128"]
+    codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-qp", "22", "-g", "25", "-c:a", "aac"]
+    film = generate(folder / "film.mp4", *noise, "-f", "lavfi", "-i", "sine=440:d=20", *codecs, *options)
+    store = Counted()
+    found = store.store.stat(f"{origin}/film.mp4")
+    assert found is not None
+
+    excerpt = place_for_probing(store, found, tmp_path / "source")
+    ends, requests = store.size_bytes, store.requests
+    source = inspect(LocalRunner(), Tools(), excerpt, limits=get_settings().limits)
+
+    assert source.video is not None and source.video.carrier == "nut" and source.audio[0].carrier == "nut"
+    assert ends <= probe.PROBE_BYTES + (1 << 20) + 500_000
+    share = film.stat().st_size / 500  # bytes of a picture; a seek lands on a key frame, which is larger
+    assert 0 < store.size_bytes - ends < 8 * 6 * 3 * share
+    assert store.requests - requests <= 8
 
 
 def inspected(file: Path, held: int | None = None) -> Source:
