@@ -1,6 +1,6 @@
 # Everything a person needs, by name. Each target prepares .venv first, once.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down test test-exact test-faults test-fleet test-browser test-players test-docker test-compose bench check lock schemas clean
+.PHONY: help venv demo up down test test-exact test-faults test-fleet test-browser test-players test-docker test-compose test-hostile bench check lock schemas clean
 MAKEFLAGS += --no-print-directory
 
 # Reach the recipes through the environment: a path with spaces or quotes needs no care there.
@@ -49,6 +49,9 @@ test-docker: venv  ## the Docker runner, in the engine of DOCKER_HOST: DOCKER_TE
 test-compose: venv  ## docker-compose.yaml in a real engine: five videos, a killed transcoder, viewers; COMPOSE_KEEP=1
 	.venv/bin/python -m pip install -q 'playwright>=1.50'
 	.venv/bin/python -m pytest -m compose -o log_cli=false tests/compose
+
+test-hostile: venv  ## hostile files and requests, refused or published exact: HOSTILE_REPORT=file
+	.venv/bin/python -m pytest -m hostile -o log_cli=false tests/hostile
 
 bench: venv  ## against plain ffmpeg, overhead, both ends, scale; hours: make bench [PARTS="ends scale"] [REPEAT=n]
 	.venv/bin/python -m pip install -q 'matplotlib>=3.9'

@@ -98,7 +98,7 @@ def plan_of(source: Path, preset: str) -> Plan:
     )
     return make_plan(
         video_id="bench",
-        source=probe.parse_probe(said.stdout, size_bytes=source.stat().st_size),
+        source=probe.parse_probe(json.loads(said.stdout), size_bytes=source.stat().st_size),
         preset=load_preset(preset, None),
         chunk_seconds=None,
         chunk_seconds_is_asked=False,

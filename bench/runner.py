@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vod_operators.runners.base import Line, Runner
+from vod_operators.runners.base import Line, Runner, ToolLimits
 
 ENCODERS = ("libx264", "libx265", "libsvtav1", "aac")
 
@@ -38,6 +38,14 @@ class RecordingRunner:
     def __init__(self, inner: Runner) -> None:
         self._inner = inner
         self._mode = os.environ.get("BENCH_RUNNER", "run")
+
+    @property
+    def limits(self) -> ToolLimits:
+        return self._inner.limits
+
+    @limits.setter
+    def limits(self, limits: ToolLimits) -> None:
+        self._inner.limits = limits
 
     def run(
         self, argv: Sequence[str], *, folder: Path, on_line: Line | None = None, **limits: Any

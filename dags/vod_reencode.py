@@ -10,9 +10,12 @@ from __future__ import annotations
 from airflow.sdk import Param, dag
 
 from vod_operators.media.presets.catalog import preset_names
+from vod_operators.media.subtitles import schema_pattern
 from vod_operators.operators.ingest import VodReencodeOperator
 from vod_operators.operators.retry import retry_args
 from vod_operators.settings import get_settings
+
+FOLDER_PATTERN = r"^(s3|file)://[^\x00-\x1f\x7f]+$"
 
 PARAMS = {
     "preset": Param(
@@ -26,7 +29,7 @@ PARAMS = {
         type=["null", "string"],
         title="Folder",
         description="All originals below it, s3://bucket/prefix or file:///path.",
-        pattern="^(s3|file)://.+",
+        pattern=schema_pattern(FOLDER_PATTERN),
         maxLength=2048,
     ),
     "videos": Param(

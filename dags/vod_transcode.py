@@ -22,7 +22,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, Param, TriggerRule, get_parsing_context, task
 
 from vod_operators.media.presets.catalog import preset_names
-from vod_operators.media.subtitles import files_schema
+from vod_operators.media.subtitles import URI_PATTERN, URL_PATTERN, files_schema, schema_pattern
 from vod_operators.operators.audio import VodEncodeAudioOperator
 from vod_operators.operators.pictures import VodPicturesOperator
 from vod_operators.operators.prepare import VodPrepareOperator
@@ -35,7 +35,6 @@ from vod_operators.operators.split import VodSplitOperator
 from vod_operators.operators.text import VodSegmentTextOperator
 from vod_operators.operators.transcode import VodTranscodeChunkOperator
 from vod_operators.settings import get_settings
-from vod_operators.storage.keys import VIDEO_ID_PATTERN
 
 SETTINGS = get_settings()
 
@@ -44,14 +43,14 @@ PARAMS = {
         type="string",
         title="Video id",
         description="Names the result: {results}/{video id}/index.m3u8. 128 letters, digits, _ - at most.",
-        pattern=VIDEO_ID_PATTERN,
+        pattern=SETTINGS.video_id_schema,
         maxLength=128,
     ),
     "source": Param(
         type="string",
         title="Source",
         description="URI of the original: s3://bucket/key, https://host/path or file:///absolute/path.",
-        pattern="^(s3|https?|file)://.+",
+        pattern=schema_pattern(URI_PATTERN),
         maxLength=2048,
     ),
     "preset": Param(
@@ -82,8 +81,22 @@ PARAMS = {
         type=["null", "string"],
         title="Callback URL",
         description="Told that the work began, and its outcome, by an HTTP POST of JSON.",
-        pattern="^https?://.+",
+        pattern=schema_pattern(URL_PATTERN),
         maxLength=2048,
+    ),
+    "source_conn_id": Param(
+        None,
+        type=["null", "string"],
+        title="Connection of the source",
+        description="Airflow connection with the credentials of the web server that the source is on.",
+        maxLength=250,
+    ),
+    "callback_conn_id": Param(
+        None,
+        type=["null", "string"],
+        title="Connection of the callback",
+        description="Airflow connection with the callback's URL, or with the credentials for it.",
+        maxLength=250,
     ),
 }
 for param in PARAMS.values():
@@ -108,6 +121,8 @@ def one_video(lane: Lane) -> None:
         chunk_seconds="{{ params.chunk_seconds or '' }}",
         subtitles="{{ params.subtitles | tojson }}",
         callback_url="{{ params.callback_url or '' }}",
+        source_conn_id="{{ params.source_conn_id or '' }}",
+        callback_conn_id="{{ params.callback_conn_id or '' }}",
     )
     plan = prepare.output["plan"]
     sounds = same(prepare.output["sounds"])
@@ -137,6 +152,7 @@ def one_video(lane: Lane) -> None:
         task_id="release",
         video_id="{{ params.video_id }}",
         callback_url="{{ params.callback_url or '' }}",
+        callback_conn_id="{{ params.callback_conn_id or '' }}",
         result=publish.output,
     )
 

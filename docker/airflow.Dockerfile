@@ -95,7 +95,9 @@ RUN apt-get update \
     # so that a platform can give the container any user id.
     && useradd --uid 50000 --gid 0 --no-log-init --create-home --shell /bin/bash airflow \
     && install -d -o 50000 -g 0 -m 0775 /opt/airflow /opt/airflow/dags /opt/airflow/logs \
-        /var/lib/vod /var/lib/vod/work /var/lib/vod/secrets /var/lib/vod/s3 /var/lib/vod/cache \
+        /var/lib/vod /var/lib/vod/work /var/lib/vod/secrets /var/lib/vod/s3 /var/lib/vod/cache /var/lib/vod/login \
+        /var/lib/vod/groups/airflow /var/lib/vod/groups/broker /var/lib/vod/groups/database /var/lib/vod/groups/init \
+        /var/lib/vod/groups/login /var/lib/vod/groups/store /var/lib/vod/groups/worker \
     && chmod 0775 /home/airflow
 
 COPY --from=dependencies /opt/venv /opt/venv

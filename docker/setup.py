@@ -2,7 +2,8 @@
 
 Both may run again.
 
-``secrets`` needs nothing and nobody: it makes what is secret, once, and gives the empty volumes their owner.
+``secrets`` needs nothing and nobody: it makes what is secret, once, hands each service what it needs, in a
+volume of its own, and gives the empty volumes their owner.
 ``init`` needs the database and the store: tables, buckets, connections, the pool.
 """
 
@@ -17,68 +18,118 @@ import sys
 from pathlib import Path
 
 FOLDER = Path("/var/lib/vod/secrets")
+GROUP_FOLDER = Path("/var/lib/vod/groups")
 VOLUMES = (Path("/var/lib/vod/s3"), Path("/var/lib/vod/cache"), Path("/var/lib/vod/work"))
-BUCKETS = ("vod-originals", "vod-tmp", "vod-results")
+ORIGINALS, TEMP, RESULTS = BUCKETS = ("vod-originals", "vod-tmp", "vod-results")
+
+GROUPS = {
+    "airflow": (
+        *("sql_alchemy_conn", "fernet_key", "api_secret_key", "jwt_secret"),
+        *("broker_url", "result_backend"),
+    ),
+    "worker": ("broker_url", "result_backend"),
+    "database": ("postgres_password",),
+    "broker": ("redis.conf", "redis_password"),
+    # ``upload_key`` is the CMS's; it lies here for people to read.
+    "store": ("s3.json", "upload_key"),
+    "init": (
+        *("sql_alchemy_conn", "fernet_key", "api_secret_key", "jwt_secret", "broker_url", "result_backend"),
+        *("s3_admin_key", "s3_key", "callback_secret"),
+    ),
+    "login": ("passwords.json", "callback_secret"),
+}
+"""Volume -> the secrets in it: what the services that mount it need, and no more."""
+
+KEPT = ("passwords.json",)
+"""What Airflow writes to: not overwritten in its group."""
 
 
 def make_secrets() -> None:
-    """Write what is missing; the group, which is the services', may read it."""
+    """Write what is missing, and hand each group its own; the files' group, the services', may read."""
     os.umask(0o027)
     # The database keeps the password of its first start for ever, so nothing here is ever made anew.
-    if not (FOLDER / "complete").exists():
-        for name, text in made().items():
-            write(name, text)
-        write("complete", "")
+    for name, make in MADE.items():
+        if not (FOLDER / name).exists():
+            write(FOLDER, name, make())
+    for name, text in derived({name: (FOLDER / name).read_text() for name in MADE}).items():
+        write(FOLDER, name, text)
+    for group, names in GROUPS.items():
+        for name in names:
+            if name not in KEPT or not (GROUP_FOLDER / group / name).exists():
+                write(GROUP_FOLDER / group, name, (FOLDER / name).read_text())
     for volume in VOLUMES:
         # Docker gives an empty volume the owner of the image's folder; one that is not empty keeps it.
         (volume / ".keep").touch()
 
 
-def write(name: str, text: str) -> None:
-    temporary = FOLDER / f".{name}"
+def write(folder: Path, name: str, text: str) -> None:
+    temporary = folder / f".{name}"
     temporary.write_text(text)
-    temporary.rename(FOLDER / name)
+    temporary.rename(folder / name)
 
 
-def made() -> dict[str, str]:
-    """File name -> content."""
-    database, broker = secrets.token_hex(24), secrets.token_hex(24)
-    s3 = {"accessKey": secrets.token_hex(10), "secretKey": secrets.token_hex(20)}
-    connection = f"airflow:{database}@postgres:5432/airflow"
+def s3_key() -> str:
+    return json.dumps({"accessKey": secrets.token_hex(10), "secretKey": secrets.token_hex(20)})
+
+
+MADE = {
+    "postgres_password": lambda: secrets.token_hex(24),
+    "redis_password": lambda: secrets.token_hex(24),
+    "fernet_key": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+    "api_secret_key": lambda: secrets.token_urlsafe(48),
+    "jwt_secret": lambda: secrets.token_urlsafe(48),
+    "callback_secret": lambda: secrets.token_urlsafe(32),
+    "passwords.json": lambda: json.dumps({"admin": secrets.token_urlsafe(12)}),
+    "s3_key": s3_key,
+    "s3_admin_key": s3_key,
+    "upload_key": s3_key,
+}
+"""File name -> what makes its content, once."""
+
+
+def derived(made: dict[str, str]) -> dict[str, str]:
+    """File name -> content that says again what was made, as services read it."""
+    broker = made["redis_password"]
+    connection = f"airflow:{made['postgres_password']}@postgres:5432/airflow"
     return {
-        "postgres_password": database,
         "sql_alchemy_conn": f"postgresql+psycopg2://{connection}",
-        "result_backend": f"db+postgresql+psycopg2://{connection}",
-        "redis_password": broker,
         "redis.conf": f"requirepass {broker}\nappendonly yes\ndir /data\n",
         "broker_url": f"redis://:{broker}@redis:6379/0",
-        "fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-        "api_secret_key": secrets.token_urlsafe(48),
-        "jwt_secret": secrets.token_urlsafe(48),
-        "callback_secret": secrets.token_urlsafe(32),
-        "passwords.json": json.dumps({"admin": secrets.token_urlsafe(12)}),
-        "s3_key": json.dumps(s3),
-        "s3.json": json.dumps(
-            {
-                "identities": [
-                    {
-                        "name": "airflow",
-                        "credentials": [s3],
-                        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-                    },
-                    # The edge. Results are for everyone anyway.
-                    {"name": "anonymous", "actions": ["Read:vod-results"]},
-                ]
-            }
-        ),
+        # Not the database: workers write results, and have no business there.
+        "result_backend": f"redis://:{broker}@redis:6379/1",
+        "s3.json": json.dumps({"identities": identities(made)}),
     }
+
+
+def identities(made: dict[str, str]) -> list[dict[str, object]]:
+    """Who may do what in the store."""
+
+    def on(bucket: str, *actions: str) -> list[str]:
+        return [f"{action}:{bucket}" for action in actions]
+
+    change = ("Read", "Write", "List", "Tagging")
+    return [
+        {"name": "admin", "credentials": [json.loads(made["s3_admin_key"])], "actions": ["Admin"]},
+        {
+            "name": "airflow",
+            "credentials": [json.loads(made["s3_key"])],
+            "actions": [*on(ORIGINALS, "Read", "List"), *on(TEMP, *change), *on(RESULTS, *change)],
+        },
+        {
+            "name": "uploads",
+            "credentials": [json.loads(made["upload_key"])],
+            "actions": on(ORIGINALS, *change),
+        },
+        # The edge. Results are for everyone anyway.
+        {"name": "anonymous", "actions": on(RESULTS, "Read")},
+    ]
 
 
 def init() -> None:
     airflow("db", "migrate")
     key = json.loads((FOLDER / "s3_key").read_text())
     endpoint = os.environ["S3_ENDPOINT"]
-    make_buckets(endpoint, key)
+    make_buckets(endpoint, json.loads((FOLDER / "s3_admin_key").read_text()))
     extra = {"endpoint_url": endpoint, "region_name": "us-east-1"}
     connections = {
         "aws_default": {

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from local_settings import BIN, MARKER, ROOT, Trouble, local_folder, password, say
+from local_settings import BIN, MARKER, ORIGINALS, ROOT, Trouble, local_folder, password, say
 
 CLIP = str(ROOT / "tests" / "media" / "bbb-720p-5s.mp4")
 
@@ -22,6 +22,8 @@ class Order:
     """What `demo` was asked for, checked."""
 
     source: str
+    file: Path | None
+    """Of this machine; None: the source is elsewhere."""
     video_id: str
     preset: str
     out: Path | None
@@ -30,7 +32,7 @@ class Order:
 def check_order(video: str, preset: str, out: str) -> Order:
     """:raises Trouble: it cannot be done; said before anything starts."""
     if "://" in video:
-        source, identity = video, video
+        source, identity, file = video, video, None
         stem = Path(urlsplit(video).path).stem
     else:
         path = Path(video).expanduser().resolve()
@@ -39,7 +41,7 @@ def check_order(video: str, preset: str, out: str) -> Order:
         if not os.access(path, os.R_OK):
             raise Trouble(f"VIDEO: {path} cannot be read by you")
         facts = path.stat()
-        source, stem, identity = path.as_uri(), path.stem, f"{path} {facts.st_size} {facts.st_mtime_ns}"
+        file, stem, identity = path, path.stem, f"{path} {facts.st_size} {facts.st_mtime_ns}"
     known = preset_names()
     if preset not in known:
         raise Trouble(f"PRESET: no preset {preset!r}; there are {', '.join(sorted(known))}")
@@ -54,7 +56,23 @@ def check_order(video: str, preset: str, out: str) -> Order:
     # Another file of the same name is another video; the same file again finds what it made.
     slug = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:40] or "video"
     digest = hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:8]
-    return Order(source=source, video_id=f"{slug}-{digest}", preset=preset, out=folder)
+    video_id = f"{slug}-{digest}"
+    if file:
+        source = (ORIGINALS / video_id / file.name).as_uri()
+    return Order(source=source, file=file, video_id=video_id, preset=preset, out=folder)
+
+
+def hand_over(file: Path, target: Path) -> None:
+    """Give a file a second name in the folder that requests may read from; a copy if it cannot have one."""
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(file, target)
+    except OSError:  # another disk, or somebody else's file
+        part = target.with_name(f".{target.name}.part")
+        shutil.copy2(file, part)
+        part.replace(target)
 
 
 def preset_names() -> set[str]:
@@ -77,13 +95,18 @@ def demo(order: Order, state: dict[str, Any]) -> int:
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
     }
-    say(f"{order.source} -> {order.video_id} ({order.preset})")
+    say(f"{order.file or order.source} -> {order.video_id} ({order.preset})")
+    target = local_folder(order.source) if order.file else None
+    if order.file and target:
+        hand_over(order.file, target)
     argv = [str(BIN / "vod"), "submit", order.source, "--video-id", order.video_id]
     argv += ["--preset", order.preset, "--wait", "--json"]
     # Its progress goes to the terminal; its result, a JSON object, is for programs.
     code = subprocess.run(argv, env=env, stdout=subprocess.PIPE).returncode
     if code:
         return code
+    if target:
+        shutil.rmtree(target.parent, ignore_errors=True)
     if results and order.out:
         shutil.copytree(
             results / order.video_id,

@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from tools import ROOT, Run, configure
+from tools import ROOT, Run, allow_sources, configure
 
 _HOME = Path(tempfile.mkdtemp(prefix="vod-tests-"))
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
@@ -42,6 +42,11 @@ os.environ.update(
         "AWS_CONFIG_FILE": str(_HOME / "no-aws-config"),
         "AWS_SHARED_CREDENTIALS_FILE": str(_HOME / "no-aws-credentials"),
         "NO_PROXY": "127.0.0.1,localhost",
+        # What the tests' requests name: clips, what tests make, servers of theirs. Buckets are added.
+        "VOD_SOURCE_ALLOW": json.dumps(
+            ["public", ROOT.joinpath("tests").as_uri(), Path(tempfile.gettempdir()).as_uri(), "127.0.0.1"]
+        ),
+        "VOD_CALLBACK_ALLOW": json.dumps(["public", "127.0.0.1"]),
     }
 )
 
@@ -122,10 +127,11 @@ def moto_server() -> Iterator[MotoServer]:
 
 
 @pytest.fixture
-def s3_bucket(moto_server: MotoServer) -> S3Bucket:
-    """An empty bucket."""
+def s3_bucket(moto_server: MotoServer, monkeypatch: pytest.MonkeyPatch) -> S3Bucket:
+    """An empty bucket, which requests may read."""
     name = f"vod-{uuid.uuid4().hex[:12]}"
     moto_server.client.create_bucket(Bucket=name)
+    allow_sources(monkeypatch, f"s3://{name}")
     return S3Bucket(
         endpoint=moto_server.endpoint,
         conn_id=moto_server.conn_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -17,10 +18,11 @@ def settings_table() -> str:
     """The table of all settings, as the README has it."""
     rows = []
     for name, field in VodSettings.model_fields.items():
+        value = json.dumps(field.default) if isinstance(field.default, tuple) else field.default
         default = (
             ""
             if field.is_required() or field.default_factory or field.default in (None, ())
-            else f"`{field.default}`"
+            else f"`{value}`"
         )
         rows.append(f"| `VOD_{name.upper()}` | {default} | {field.description} |")
     return "\n".join(rows)

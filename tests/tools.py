@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -39,6 +40,12 @@ def configure(monkeypatch: pytest.MonkeyPatch, **settings: str) -> None:
     for name, value in settings.items():
         monkeypatch.setenv(f"VOD_{name.upper()}", value)
     get_settings.cache_clear()
+
+
+def allow_sources(monkeypatch: pytest.MonkeyPatch, *entries: str) -> None:
+    """Let requests read these, too."""
+    named = json.loads(os.environ["VOD_SOURCE_ALLOW"])
+    configure(monkeypatch, source_allow=json.dumps([*named, *entries]))
 
 
 def owner_of(stores: Path, video_id: str) -> str | None:

@@ -10,17 +10,20 @@
      ├── NoRoomError             this host's disk is too full for the work: retried
      ├── EngineError             the container engine does not answer, or fails: retried
      ├── ToolError               ffmpeg, ffprobe or the packager failed: retried once if it stays the same
+     │    ├── ToolMemoryError    ... because it reached its memory limit: retried once if it stays the same
      │    └── ToolKilledError    ... by a signal (worker lost, out of memory): retried
      │         ├── ToolStalledError   ... by us, because it made no progress: retried
-     │         └── ToolOverdueError   ... by us, because its time was up: retried once if it stays the same
+     │         ├── ToolOverdueError   ... by us, because its time was up: retried once if it stays the same
+     │         └── ToolOutputError    ... by us, because it wrote too much: retried once if it stays the same
      └── StorageError            a store or the network failed: retried
           ├── ObjectNotFoundError   the object is not there
           ├── ObjectChangedError    the object is not, or no longer, the version that was asked for
           └── CorruptObjectError    the object's bytes are not those that were written
 
 Messages are for the person who reads the task log: they name the field, stream or object, what
-was found, and what would be right. Whether to retry is decided in one place, ``operators/retry.py``;
-nothing here knows Airflow.
+was found, and what would be right. Their first line goes to callbacks and to the UI too, so it never has
+content of a file or of an answer in it: line, column and kind of fault, but not what stands there. Whether
+to retry is decided in one place, ``operators/retry.py``; nothing here knows Airflow.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ import errno
 import re
 import shlex
 from collections.abc import Sequence
+
+from vod_operators.toolwords import tool_words
 
 _NO_MEANS = re.compile(
     r"No space left on device|Disk quota exceeded|Cannot allocate memory|Out of memory|std::bad_alloc"
@@ -78,9 +83,10 @@ class ToolError(VodError):
         self.argv = list(argv)
         self.returncode = returncode
         self.stderr_tail = stderr_tail
-        last = stderr_tail.strip().rpartition("\n")[2] or "it said nothing"
+        # The first line may leave the log, so it has nothing that the tool quotes.
+        words = tool_words(stderr_tail) or ("its log says why" if stderr_tail.strip() else "it said nothing")
         super().__init__(
-            f"{self.describe()}: {last}\n{stderr_tail.strip()}\n  command: {shlex.join(self.argv)}"
+            f"{self.describe()}: {words}\n{stderr_tail.strip()}\n  command: {shlex.join(self.argv)}"
         )
 
     @property
@@ -90,6 +96,20 @@ class ToolError(VodError):
 
     def describe(self) -> str:
         return f"{self.argv[0].rsplit('/', 1)[-1]} failed with exit code {self.returncode}"
+
+
+class ToolMemoryError(ToolError):
+    """A media tool asked for more memory than it may have."""
+
+    def __init__(self, argv: Sequence[str], returncode: int, stderr_tail: str, *, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        super().__init__(argv, returncode, stderr_tail)
+
+    def describe(self) -> str:
+        return (
+            f"{self.argv[0].rsplit('/', 1)[-1]} needs more than {self.limit_bytes / 1e6:.0f} MB of memory, "
+            "its limit (VOD_TOOL_MEMORY_FACTOR)"
+        )
 
 
 class ToolKilledError(ToolError):
@@ -118,7 +138,24 @@ class ToolOverdueError(ToolKilledError):
         super().__init__(argv, returncode, stderr_tail)
 
     def describe(self) -> str:
-        return f"{self.argv[0].rsplit('/', 1)[-1]} was not done after {self.limit_s:.0f} s and was stopped"
+        return (
+            f"{self.argv[0].rsplit('/', 1)[-1]} was not done after {self.limit_s:.0f} s and was stopped "
+            "(VOD_TOOL_TIME_FACTOR)"
+        )
+
+
+class ToolOutputError(ToolKilledError):
+    """A media tool wrote more than it may, so it was stopped."""
+
+    def __init__(self, argv: Sequence[str], returncode: int, stderr_tail: str, *, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        super().__init__(argv, returncode, stderr_tail)
+
+    def describe(self) -> str:
+        return (
+            f"{self.argv[0].rsplit('/', 1)[-1]} wrote more than {self.limit_bytes / 1e6:.0f} MB, its limit, "
+            "and was stopped (VOD_TOOL_OUTPUT_FACTOR)"
+        )
 
 
 class StorageError(VodError):

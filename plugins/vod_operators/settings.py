@@ -6,6 +6,7 @@ checked against this file by ``tests/test_docs.py``.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +18,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.admission import Limits
+from vod_operators.storage import keys
+from vod_operators.storage.allow import PUBLIC, AllowList, check_entries
+from vod_operators.storage.keys import VIDEO_ID_PATTERN
 from vod_operators.storage.originals import check_pattern
 
 
@@ -37,6 +41,28 @@ class VodSettings(BaseSettings):
     )
     aws_conn_id: str = Field(
         "aws_default", min_length=1, description="Airflow connection with the credentials and endpoint of S3"
+    )
+    source_allow: tuple[str, ...] = Field(
+        (PUBLIC,),
+        description="What requests may have read, JSON list: `public` (web servers with public addresses), "
+        "`file:///folder`, `s3://bucket/prefix`, `https://host/path`, `host`, `host:port`; a named host "
+        "may be private. `VOD_INGEST_URI` counts as named ([below](#what-requests-may-reach))",
+    )
+    callback_allow: tuple[str, ...] = Field(
+        (PUBLIC,),
+        description="Where callbacks of requests may go, JSON list: `public`, `https://host/path`, `host`, "
+        "`host:port`",
+    )
+    request_conn_ids: tuple[str, ...] = Field(
+        (),
+        description="Airflow connections (type HTTP) that a request may name for its source, its "
+        "subtitles and its callback, JSON list",
+    )
+    video_id_pattern: str | None = Field(
+        None,
+        min_length=1,
+        description="Regular expression that a video id must match as a whole, besides its form, e.g. "
+        "`teama-.+`",
     )
     edges: tuple[str, ...] = Field(
         (), description='Base URLs that serve the results, JSON list, e.g. `["https://cdn.example.com"]`'
@@ -171,6 +197,27 @@ class VodSettings(BaseSettings):
         description="Seconds that a media tool may take for each second of media that it works on, "
         "beyond 10 minutes",
     )
+    tool_output_factor: float = Field(
+        100,
+        gt=0,
+        description="Bytes that a media tool may write for each byte of the source, beyond 256 MB and what "
+        "the preset's bitrates come to; also what the decode repair may take on the work disk",
+    )
+    tool_memory_factor: float = Field(
+        1,
+        gt=0,
+        description="Memory that a media tool may take, times what pictures and renditions of that size need",
+    )
+    sandbox: Literal["auto", "require", "off"] = Field(
+        "auto",
+        description="Walls around media tools on the worker (Landlock, seccomp): no files but their own, no "
+        "network. `auto`: those that the host has; `require`: refuse to work without; `off`: none",
+    )
+    sandbox_paths: tuple[Path, ...] = Field(
+        (),
+        description="Files and folders that media tools may read besides, JSON list: where `VOD_FFMPEG` is a "
+        "wrapper or has its libraries in an unusual place",
+    )
     task_timeout_s: int = Field(
         43_200,
         ge=60,
@@ -190,6 +237,51 @@ class VodSettings(BaseSettings):
     def limits(self) -> Limits:
         """What a source must be within."""
         return Limits.model_validate({name: getattr(self, name) for name in Limits.model_fields})
+
+    @property
+    def sources(self) -> AllowList:
+        """What requests may have read."""
+        ingest = (self.ingest_uri,) if self.ingest_uri else ()
+        return AllowList("VOD_SOURCE_ALLOW", self.source_allow + ingest)
+
+    @property
+    def callbacks(self) -> AllowList:
+        """Where callbacks of requests may go."""
+        return AllowList("VOD_CALLBACK_ALLOW", self.callback_allow)
+
+    @property
+    def video_id_schema(self) -> str:
+        """The pattern of a video id for a JSON schema: the same to ECMA's and to Python's expressions."""
+        # Python's "$" lets a newline follow, and "\\Z" is none of ECMA's.
+        own = f"(?=(?:{self.video_id_pattern})$(?!\\n))" if self.video_id_pattern else ""
+        return f"^{own}{VIDEO_ID_PATTERN}$(?!\\n)"
+
+    def check_video_id(self, video_id: str) -> str:
+        """The id itself.
+
+        :raises InvalidInputError: it has not the form of one, or is none of this deployment's.
+        """
+        keys.check_video_id(video_id)
+        if self.video_id_pattern and not re.fullmatch(self.video_id_pattern, video_id):
+            raise InvalidInputError(
+                f"video_id: {video_id!r} is not one of this deployment's; they match {self.video_id_pattern} "
+                "(VOD_VIDEO_ID_PATTERN)"
+            )
+        return video_id
+
+    @field_validator("source_allow", "callback_allow")
+    @classmethod
+    def _allow(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return check_entries(value)
+
+    @field_validator("video_id_pattern")
+    @classmethod
+    def _video_id_pattern(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise ValueError(f"{value!r} is not a regular expression: {error}") from None
+        return value
 
     @field_validator("docker_image")
     @classmethod

@@ -19,6 +19,14 @@ PORTS = {"AIRFLOW_PORT": "18080", "EDGE_PORT": "18090", "S3_PORT": "18333"}
 AIRFLOW, EDGE, S3 = (f"http://127.0.0.1:{port}" for port in PORTS.values())
 PATIENCE_S = 900
 
+PLACES = {
+    "passwords.json": ("api-server", "login"),
+    "callback_secret": ("api-server", "login"),
+    "upload_key": ("s3", "secrets"),
+    "postgres_password": ("postgres", "secrets"),
+}
+"""Secret -> the service that has it, and in which folder."""
+
 T = TypeVar("T")
 
 
@@ -63,21 +71,27 @@ class Stack:
         return found
 
     def secret(self, name: str) -> str:
-        return self.compose("exec", "-T", "worker", "cat", f"/var/lib/vod/secrets/{name}")
+        """Read where a person reads it."""
+        service, folder = PLACES[name]
+        return self.compose("exec", "-T", service, "cat", f"/var/lib/vod/{folder}/{name}")
 
     def gateway(self) -> str:
-        """This machine's address as containers see it."""
-        said = docker("network", "inspect", f"{PROJECT}_default")
+        """This machine's address as workers see it."""
+        said = docker("network", "inspect", f"{PROJECT}_airflow")
         return str(json.loads(said)[0]["IPAM"]["Config"][0]["Gateway"])
 
     # --- what a CMS does ----------------------------------------------------------------------
 
     def log_in(self) -> None:
-        password = json.loads(self.secret("passwords.json"))["admin"]
-        login = {"username": "admin", "password": password}
+        self.token = self.token_of("admin")
+
+    def token_of(self, user: str) -> str:
+        """What a user's requests carry."""
+        password = json.loads(self.secret("passwords.json"))[user]
+        login = {"username": user, "password": password}
         answer = httpx.post(f"{AIRFLOW}/auth/token", json=login, timeout=60)
         assert answer.status_code == 201, answer.text
-        self.token = answer.json()["access_token"]
+        return str(answer.json()["access_token"])
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
         answer = httpx.request(

@@ -21,7 +21,7 @@ import httpx
 import m3u8
 import pytest
 
-from compose.stack import EDGE, S3, Stack, docker, encodes, wait
+from compose.stack import AIRFLOW, EDGE, S3, Stack, docker, encodes, wait
 from operators.test_webhook import readme_snippet
 from players.conftest import browser, new_session, node_modules, site, watch  # noqa: F401 (fixtures)
 from tools import generate
@@ -47,7 +47,9 @@ class Callbacks:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    stack = Stack(knobs={"TRANSCODERS": "2", "TASK_LOST_AFTER_S": "60", "TRANSCODER_MEMORY": "2g"})
+    users = "admin:admin,editor:user,guest:viewer"
+    knobs = {"TRANSCODERS": "2", "TASK_LOST_AFTER_S": "60", "TRANSCODER_MEMORY": "2g", "AIRFLOW_USERS": users}
+    stack = Stack(knobs=knobs)
     try:
         stack.compose("up", "--detach", "--no-build")
         wait(
@@ -88,7 +90,7 @@ def originals(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     """Video id -> URI of what the CMS has uploaded."""
     import boto3
 
-    key = json.loads(stack.secret("s3_key"))
+    key = json.loads(stack.secret("upload_key"))
     client = boto3.client(
         "s3",
         endpoint_url=S3,
@@ -265,3 +267,120 @@ def test_all_comes_back_after_a_restart(stack: Stack, published: dict[str, Any])
     stack.log_in()
     assert stack.api("GET", f"dags/vod_transcode/dagRuns/cms.{FILM}")["state"] == "success"
     assert httpx.get(f"{EDGE}/{FILM}/index.m3u8").status_code == 200
+
+
+# --- who may do what ------------------------------------------------------------------------
+
+
+def inside(stack: Stack, service: str, code: str) -> str:
+    """What Python prints in a service's container."""
+    return stack.compose("exec", "-T", service, "python", "-c", code)
+
+
+REACH = """
+import socket
+for host, port in %s:
+    try:
+        socket.create_connection((host, port), 3).close()
+        print(host, port)
+    except OSError:
+        pass
+"""
+
+
+def test_a_worker_reaches_no_database_and_no_filer(stack: Stack, published: dict[str, Any]) -> None:
+    doors = [("postgres", 5432), ("s3", 8888), ("s3", 9333), ("s3", 8080), ("s3", 18888), ("edge", 8080)]
+    reached = inside(stack, "worker", REACH % [*doors, ("s3", 8333), ("redis", 6379), ("api-server", 8080)])
+    assert reached.splitlines() == ["s3 8333", "redis 6379", "api-server 8080"]
+
+
+def test_a_worker_has_no_secret_but_the_brokers(stack: Stack, published: dict[str, Any]) -> None:
+    found = inside(stack, "worker", "import os; print(*sorted(os.listdir('/var/lib/vod/secrets')))")
+    assert found.split() == ["broker_url", "result_backend"]
+    code = "from vod_operators.runners.sandbox import walls; print(walls('auto'))"
+    standing = inside(stack, "transcoder", code)
+    assert "network (seccomp)" in standing
+
+
+def test_uploads_open_nothing_but_originals(stack: Stack, originals: dict[str, str]) -> None:
+    import boto3
+    from botocore.exceptions import ClientError
+
+    key = json.loads(stack.secret("upload_key"))
+    client = boto3.client(
+        "s3", endpoint_url=S3, region_name="us-east-1",
+        aws_access_key_id=key["accessKey"], aws_secret_access_key=key["secretKey"],
+    )  # fmt: skip
+    for bucket in ("vod-results", "vod-tmp"):
+        with pytest.raises(ClientError):
+            client.put_object(Bucket=bucket, Key="film/index.m3u8", Body=b"mine")
+    with pytest.raises(ClientError):
+        client.create_bucket(Bucket="mine")
+
+
+@pytest.mark.parametrize(("user", "may"), [("guest", False), ("editor", True), ("admin", True)])
+def test_who_may_trigger(stack: Stack, published: dict[str, Any], user: str, may: bool) -> None:
+    """Airflow's roles: a viewer looks on, a user triggers. The source does not exist: nothing is encoded."""
+    headers = {"Authorization": f"Bearer {stack.token_of(user)}"}
+    runs = f"{AIRFLOW}/api/v2/dags/vod_transcode/dagRuns"
+    assert httpx.get(runs, headers=headers, timeout=60).status_code == 200
+    conf = {"video_id": f"by-{user}", "source": "s3://vod-originals/none.mp4"}
+    body = {"dag_run_id": f"by-{user}", "logical_date": None, "conf": conf}
+    assert httpx.post(runs, json=body, headers=headers, timeout=60).status_code == (200 if may else 403)
+    body = {"dry_run": False, "only_failed": True}
+    cleared = httpx.post(f"{runs}/cms.{FILM}/clear", json=body, headers=headers, timeout=60)
+    assert cleared.status_code in ((200, 409, 422) if may else (403,))
+    changed = httpx.patch(
+        f"{AIRFLOW}/api/v2/dags/vod_janitor", json={"is_paused": True}, headers=headers, timeout=60
+    )
+    assert changed.status_code == (200 if may else 403)
+    secret = httpx.get(f"{AIRFLOW}/api/v2/connections", headers=headers, timeout=60)
+    assert secret.status_code == (200 if user == "admin" else 403)
+
+
+def test_a_rollback_is_for_who_has_the_store(stack: Stack, published: dict[str, Any]) -> None:
+    """``vod rollback`` asks Airflow for nothing but its connection: no role of the API reaches it."""
+    anonymous = httpx.put(f"{S3}/vod-results/{FILM}/index.m3u8", content=b"mine", timeout=60)
+    assert anonymous.status_code == 403
+    assert httpx.get(f"{EDGE}/{FILM}/index.m3u8").text.startswith("#EXTM3U")
+
+
+# --- the edge under slow and greedy clients -----------------------------------------------------
+
+
+def test_slow_clients_hold_up_nobody(published: dict[str, Any]) -> None:
+    import socket
+
+    slow = [socket.create_connection(("127.0.0.1", 18090), 10) for _ in range(200)]
+    try:
+        for client in slow:
+            client.sendall(b"GET /film/index.m3u8 HTTP/1.1\r\nHost: a\r\nX: ")
+        for _ in range(20):
+            assert httpx.get(f"{EDGE}/{FILM}/index.m3u8", timeout=10).status_code == 200
+    finally:
+        for client in slow:
+            client.close()
+
+
+def test_many_ranges_are_one_answer(published: dict[str, Any]) -> None:
+    """A request for a thousand overlapping ranges must not be answered a thousandfold."""
+    url = f"{EDGE}/{FILM}/index.m3u8"
+    media = urljoin(url, m3u8.loads(httpx.get(url).text).playlists[0].uri)
+    segment = urljoin(media, m3u8.loads(httpx.get(media).text).segments[0].uri)
+    size = len(httpx.get(segment).content)
+    ranges = ",".join(f"{n}-" for n in range(1000))
+    with httpx.stream("GET", segment, headers={"Range": f"bytes={ranges}"}, timeout=30) as answer:
+        sent = sum(len(block) for block in answer.iter_raw())
+    assert answer.status_code in (200, 206, 416) and sent <= 2 * size
+
+
+def test_a_callback_that_is_sent_again_is_not_new(
+    stack: Stack, published: dict[str, Any], callbacks: Callbacks
+) -> None:
+    """The same request to the byte, later: refused by its time, and known to a CMS by its event id."""
+    secret, verified = stack.secret("callback_secret"), readme_snippet()
+    headers, body = callbacks.requests[0]
+    assert verified(body, headers["X-Vod-Signature"], secret, 86_400)
+    assert not verified(body, headers["X-Vod-Signature"], secret, -1)
+    seen = [json.loads(body)["event_id"] for _, body in callbacks.requests]
+    assert json.loads(body)["event_id"] in seen

@@ -154,6 +154,8 @@ def test_viewers_stay_when_the_store_goes(edge: httpx.Client, store: Store) -> N
         "/film/../../vod-tmp/film/index.m3u8",
         "/film/%2e%2e/%2e%2e/vod-tmp/plan.json",
         "/film/claim",
+        "/film/index.m3u8%0a",
+        "/film/v-1/360p/seg-0.m4s%0A",
     ],
 )
 def test_nothing_but_results_is_to_be_had(edge: httpx.Client, store: Store, path: str) -> None:

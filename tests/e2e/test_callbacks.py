@@ -58,7 +58,7 @@ def test_a_failed_chunk_says_which_and_why(run_dag, signed: None, stores: Path, 
     assert told["failed_tasks"] == ["transcode_0"]
     assert told["failure"]["step"] == "transcode"
     assert told["failure"]["item"] == "chunk 1/1 · 0:00-0:05"
-    assert told["failure"]["reason"] == "ffmpeg failed with exit code 7: no more"
+    assert told["failure"]["reason"] == "ffmpeg failed with exit code 7: its log says why"
     assert "/tasks/transcode/mapped/0?try_number=1" in told["failure"]["log_url"]
     assert "result" not in told
 

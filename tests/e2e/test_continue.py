@@ -47,12 +47,13 @@ def test_a_failed_chunk_costs_that_chunk(run_dag, stores: Path, clip: Path) -> N
     first = first_run_fails(run_dag, stores, clip)
 
     assert list(first.errors) == ["transcode", "release"]
-    assert str(first.errors["transcode"]).startswith("ffmpeg failed with exit code 7: no more")
+    assert str(first.errors["transcode"]).startswith("ffmpeg failed with exit code 7: its log says why")
     done = encoded(stores)
     assert sorted(done) == ["chunk-00000", "chunk-00001", "chunk-00003"]
     # The teardown came after the last chunk: nobody holds the video, and nothing is published.
     assert str(first.errors["release"]) == (
-        "film was not published: transcode (chunk 3/4 · 0:12-0:18): ffmpeg failed with exit code 7: no more"
+        "film was not published: transcode (chunk 3/4 · 0:12-0:18): "
+        "ffmpeg failed with exit code 7: its log says why"
     )
     assert owner_of(stores, "film") is None
     assert not (stores / "results" / "film" / "index.m3u8").exists()

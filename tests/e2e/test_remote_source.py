@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
@@ -19,7 +20,7 @@ from vod_operators.media import probe
 from vod_operators.media.models import Source
 from vod_operators.operators.inspection import inspect
 from vod_operators.operators.prepare import VodPrepareOperator
-from vod_operators.operators.source import place_for_probing
+from vod_operators.operators.source import Excerpt, place_for_probing
 from vod_operators.runners.local import LocalRunner
 from vod_operators.runners.tools import Tools
 from vod_operators.settings import get_settings
@@ -72,20 +73,21 @@ def test_a_large_source_is_known_from_its_ends(
     found = storage.stat(f"{origin}/{name}")
     assert found is not None
 
-    whole = place_for_probing(storage, found, tmp_path / "source")
+    excerpt = place_for_probing(storage, found, tmp_path / "source")
 
     copy = tmp_path / "source"
     assert copy.stat().st_size == file.stat().st_size
     if name != "fragmented.mp4":
         assert copy.stat().st_blocks * 512 < 11_000_000, "only the ends are fetched"
     assert probed(copy) == probed(file)
-    assert whole == (name == "fragmented.mp4")
-    inspected(copy, whole=whole)
+    assert excerpt.is_whole == (name == "fragmented.mp4")
+    inspect(LocalRunner(), Tools(), excerpt, limits=get_settings().limits)
 
 
-def inspected(file: Path, *, whole: bool) -> Source:
-    limits = get_settings().limits
-    return inspect(LocalRunner(), Tools(), file, whole=whole, size_bytes=file.stat().st_size, limits=limits)
+def inspected(file: Path, held: int | None = None) -> Source:
+    """:param held: bytes that are there, from the beginning on; all if absent."""
+    excerpt = Excerpt(file, file.stat().st_size, None if held is None else [(0, held)])
+    return inspect(LocalRunner(), Tools(), excerpt, limits=get_settings().limits)
 
 
 def test_what_was_not_fetched_is_not_called_noise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,9 +97,9 @@ def test_what_was_not_fetched_is_not_called_noise(tmp_path: Path, monkeypatch: p
     data[begin:] = bytes(len(data) - begin)
     (tmp_path / "source").write_bytes(data)
     with pytest.raises(InvalidInputError, match="cannot be decoded: nothing of its first 20 s gives a frame"):
-        inspected(tmp_path / "source", whole=True)
+        inspected(tmp_path / "source")
     monkeypatch.setattr(probe, "PROBE_BYTES", begin)
-    inspected(tmp_path / "source", whole=False)
+    inspected(tmp_path / "source", begin)
 
 
 def test_a_playlist_from_a_web_server(stores: Path, folder: Path, origin: str) -> None:
@@ -114,7 +116,7 @@ def probed(file: Path) -> Source:
     """What is said of it, but for the bitrate of a sound track, which MPEG-TS estimates from what it sees."""
     lines: list[str] = []
     LocalRunner().run(probe.probe(FFPROBE, file.name), folder=file.parent, on_line=lines.append)
-    found = probe.parse_probe("\n".join(lines), size_bytes=file.stat().st_size)
+    found = probe.parse_probe(json.loads("\n".join(lines)), size_bytes=file.stat().st_size)
     return found.model_copy(
         update={"audio": tuple(track.model_copy(update={"bitrate_bps": None}) for track in found.audio)}
     )

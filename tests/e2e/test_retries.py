@@ -27,7 +27,7 @@ def encoder(stores: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Path:
         f'exec {FFMPEG} "$@"\n'
     )
     tool.chmod(0o755)
-    configure(monkeypatch, ffmpeg=str(tool))
+    configure(monkeypatch, ffmpeg=str(tool), sandbox="off")  # it writes beside itself
     return count
 
 

@@ -102,7 +102,11 @@ def test_variable_rate_is_one_pass(publish: Publisher, file: str, steps: list[in
     video.check_pictures(wanted, video.rate)
     video.check_clicks(Sound().schedule((pts[-1] + 40) / 1000))
     if steps != PAUSE_AT_THE_END:  # whose declared rates agree with each other
-        assert video.normalised == ["variable frame rate"]
+        lost = len(pts) - len(set(wanted))
+        assert video.normalised[0] == "variable frame rate"
+        counted = [int(words.split()[0]) for words in video.normalised[1:] if "pictures left out" in words]
+        # The last picture may also be one that is shown for too short.
+        assert counted == [pytest.approx(lost, abs=1)] if lost > len(wanted) / 100 else counted == []
     # In sync to the end, whatever one pass may do: each picture within half a frame of its own time.
     tolerance = 500 / video.rate + 1
     for place, number in enumerate(wanted):

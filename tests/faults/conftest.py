@@ -83,6 +83,7 @@ def airflow(airflow_db: None, home: Path, diary: Diary) -> Iterator[StartAirflow
                 "VOD_WORK_DIR": str(home / "work"),
                 "VOD_PRESETS_DIR": str(write_preset(home / "presets")),
                 "VOD_FFMPEG": str(diary.tool),
+                "VOD_SANDBOX": "off",  # the diary lies beside it
             }
             made = RealAirflow(home / "airflow", database, parallelism=parallelism, **(usual | settings))
             return stack.enter_context(made)

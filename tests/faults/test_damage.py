@@ -159,7 +159,7 @@ def finished(
     # So that there is one more kind of object to be damaged.
     monkeypatch.setattr(VodSplitOperator, "_in_place", lambda *_: False)
     diary = Diary(home / "tools")
-    configure_stage(ffmpeg=str(diary.tool))
+    configure_stage(ffmpeg=str(diary.tool), sandbox="off")
     return Finished(stage, diary)
 
 

@@ -93,7 +93,7 @@ exec {FFMPEG} "$@"
 """
     )
     tool.chmod(0o755)
-    configure_stage(ffmpeg=str(tool))
+    configure_stage(ffmpeg=str(tool), sandbox="off")
     steps = Steps(video_id="clip", source=numbered_clip(CHUNKS).as_uri(), tries=2)
     steps.run()
     assert once.exists(), "ffmpeg was not called so"

@@ -20,6 +20,7 @@ from vod_operators.media.models import (
     Timeline,
     VideoStream,
 )
+from vod_operators.media.orientation import DisplayMatrix
 from vod_operators.media.presets.model import AudioRung, Ladder, Preset, Rung
 
 SMALL = Rung(name="small", width=640, height=360, crf=25, max_bitrate_bps=540_000, buffer_bits=730_000)
@@ -30,6 +31,12 @@ PRESET = Preset(
     ladders=(Ladder(encoder="libx264", encoder_preset="fast", rungs=(SMALL,)),),
     audio=AudioRung(bitrate_bps=128_000),
 )
+CLOCKWISE = {
+    90: DisplayMatrix(0, 65536, -65536, 0),
+    180: DisplayMatrix(-65536, 0, 0, -65536),
+    270: DisplayMatrix(0, -65536, 65536, 0),
+}
+"""Display matrices, by degrees."""
 SOUND = AudioStream(index=1, codec="aac", channels=6, sample_rate=44_100, time_base=Fraction(1, 44_100))
 VIDEO = VideoStream(
     index=2,
@@ -39,8 +46,8 @@ VIDEO = VideoStream(
     frame_rate=Fraction(30_000, 1001),
     time_base=Fraction(1, 90_000),
     pixel_format="yuv420p",
-    interlaced=True,
-    rotation=90,
+    scan="interlaced",
+    display_matrix=CLOCKWISE[90],
 )
 SOURCE = Source(
     container="mpegts",
@@ -119,6 +126,7 @@ MEDIA_ONLY = [
     "h264,hevc,m4v,ivf,obu,y4m,yuv4mpegpipe,mp3,aac,ac3,eac3,flac,wav,w64,aiff,caf",
 ]  # fmt: skip
 FILE_ONLY = ["-protocol_whitelist", "file"]
+BARE = ["-map_chapters", "-1", "-map_metadata", "-1"]
 
 
 def test_cut_of_a_later_chunk_seeks_10_s_before_its_key_frame() -> None:
@@ -131,7 +139,7 @@ def test_cut_of_a_later_chunk_seeks_10_s_before_its_key_frame() -> None:
         "-seek_timestamp", "1", "-ss", "7.400000", "-i", "source",
         "-map", "0:2", "-f", "nut", "-avoid_negative_ts", "disabled",
         "-bsf:v", rf"{SHIFTED},noise=amount=0:drop=lt(pts\,325440000)",
-        "-codec", "copy", "chunk.nut",
+        "-codec", "copy", *BARE, "chunk.nut",
     ]  # fmt: skip
 
 
@@ -145,7 +153,7 @@ def test_cut_of_the_first_chunk_does_not_seek_and_ends_behind_its_last_frame() -
         "-i", "source",
         "-map", "0:2", "-f", "nut", "-avoid_negative_ts", "disabled",
         "-bsf:v", rf"{SHIFTED},noise=amount=0:drop=lt(pts\,324000000)",
-        "-codec", "copy", "-to", "19.419011", "chunk.nut",
+        "-codec", "copy", *BARE, "-to", "19.419011", "chunk.nut",
     ]  # fmt: skip
 
 
@@ -162,7 +170,7 @@ def encoder(crf: str, maxrate: str, bufsize: str, profile: str, gop: str) -> lis
     return [
         "-f", "mp4", "-bufsize:v", bufsize, "-c:v", "libx264", "-crf:v", crf,
         "-enc_time_base", "1001/60000", "-fflags", "+bitexact", "-fps_mode", "passthrough",
-        "-g:v", gop, "-keyint_min:v", gop, "-map_metadata", "-1", "-maxrate:v", maxrate,
+        "-g:v", gop, "-keyint_min:v", gop, *BARE, "-maxrate:v", maxrate,
         "-movflags", "+frag_keyframe+default_base_moof+delay_moov+skip_sidx+skip_trailer",
         "-preset:v", "fast", "-profile:v", profile, "-sc_threshold:v", "0",
         "-threads:v", "1", "-video_track_timescale", "60000", "-x264-params:v", "stitchable=1",
@@ -232,13 +240,13 @@ def filters(plan: Plan = PLAN, **video: object) -> str:
 
 
 def test_pictures_are_turned_upright() -> None:
-    assert "transpose" not in filters(rotation=0) and "flip" not in filters(rotation=0)
-    assert "hflip[s5];[s5]vflip" in filters(rotation=180)
-    assert "transpose=cclock" in filters(rotation=270)
+    assert "transpose" not in filters(display_matrix=None) and "flip" not in filters(display_matrix=None)
+    assert "hflip[s5];[s5]vflip" in filters(display_matrix=CLOCKWISE[180])
+    assert "transpose=cclock" in filters(display_matrix=CLOCKWISE[270])
 
 
 def test_progressive_pictures_are_not_deinterlaced() -> None:
-    assert "bwdif" not in filters(interlaced=False)
+    assert "bwdif" not in filters(scan="progressive")
 
 
 def test_a_frame_of_two_fields_is_one_picture_where_the_preset_allows_no_more() -> None:
@@ -281,8 +289,9 @@ def test_a_chunk_of_which_nothing_decodes_is_black() -> None:
 def test_repair_by_copy_and_by_decoding() -> None:
     argv = ffmpeg.repair("ffmpeg", "source", "r.nut", layout=LAYOUT, decode=False)
     assert argv == [
-        *START[:-1], "-fflags", "+genpts", *MEDIA_ONLY, "-noautorotate", *FILE_ONLY, "-i", "source",
-        "-map", "0:2", "-map", "0:1", "-f", "nut", "-c", "copy", "r.nut",
+        *START[:-1], "-apply_cropping", "codec", "-fflags", "+genpts", *MEDIA_ONLY, "-noautorotate",
+        *FILE_ONLY, "-i", "source",
+        "-map", "0:2", "-map", "0:1", "-f", "nut", "-c", "copy", *BARE, "r.nut",
     ]  # fmt: skip
     argv = ffmpeg.repair("ffmpeg", "source", "r.nut", layout=LAYOUT, decode=True)
     assert argv[argv.index("-c:v") + 1] == "ffv1" and argv[argv.index("-c:a") + 1] == "pcm_f32le"
@@ -296,7 +305,7 @@ def test_cut_audio_copies_the_whole_track() -> None:
         *START, "-fflags", "+genpts", *MEDIA_ONLY, *FILE_ONLY, "-i", "source",
         "-map", "0:1", "-f", "nut", "-avoid_negative_ts", "disabled",
         "-bsf:a", r"setts=pts=if(eq(PTS\,NOPTS)\,DTS\,PTS)-(-158698260):dts=DTS-(-158698260)",
-        "-codec", "copy", "a.nut",
+        "-codec", "copy", *BARE, "a.nut",
     ]  # fmt: skip
 
 
@@ -311,7 +320,7 @@ def test_encode_audio_to_the_sample() -> None:
         "[s1]aresample=48000:async=1:first_pts=0:min_hard_comp=0.01[s2];[s2]apad=whole_len=96000[s3];"
         "[s3]atrim=end_sample=96000[s4]",
         "-map", "[s4]", "-f", "mp4", "-ac", "2", "-ar", "48000", "-b:a", "128000", "-c:a", "aac",
-        "-fflags", "+bitexact", "-frag_duration", "2000000", "-map_metadata", "-1",
+        "-fflags", "+bitexact", "-frag_duration", "2000000", *BARE,
         "-movflags", "+default_base_moof+delay_moov+skip_sidx+skip_trailer", "a.mp4",
     ]  # fmt: skip
 
@@ -389,8 +398,8 @@ def test_what_each_encoder_is_told(encoder: str, encoder_preset: str, options: s
     )  # fmt: skip
     told = argv[argv.index("[s13]") + 1 : argv.index("l.mp4")]
     pairs = dict(zip(told[::2], told[1::2], strict=True))
-    container = ("-f", "-enc_time_base", "-fflags", "-fps_mode", "-map_metadata", "-movflags",
-                 "-video_track_timescale", "-bufsize:v")  # fmt: skip
+    container = ("-f", "-enc_time_base", "-fflags", "-fps_mode", "-map_chapters", "-map_metadata",
+                 "-movflags", "-video_track_timescale", "-bufsize:v")  # fmt: skip
     wanted = options.split()
     assert {name: value for name, value in pairs.items() if name not in container} == dict(
         zip(wanted[::2], wanted[1::2], strict=True)

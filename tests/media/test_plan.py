@@ -10,6 +10,7 @@ import pytest
 from vod_operators.errors import InvalidInputError
 from vod_operators.media import names
 from vod_operators.media.models import AudioStream, Colour, Plan, Sound, Source, VideoStream
+from vod_operators.media.orientation import DisplayMatrix
 from vod_operators.media.packets import PacketTimes, layout_of, why_decode, why_rewrite
 from vod_operators.media.plan import (
     SoundSpan,
@@ -29,6 +30,12 @@ from vod_operators.media.renditions import plan_audio, plan_renditions
 
 FULL = load_preset("h264")
 MS = Fraction(1, 1000)
+CLOCKWISE = {
+    90: DisplayMatrix(0, 65536, -65536, 0),
+    180: DisplayMatrix(-65536, 0, 0, -65536),
+    270: DisplayMatrix(0, -65536, 65536, 0),
+}
+"""Display matrices, by degrees."""
 
 
 def a_source(
@@ -188,14 +195,19 @@ def test_sizes(source: Source, expected: dict[str, tuple[int, int]]) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", [a_source(1080, 1920), a_source(1920, 1080, rotation=90), a_source(1920, 1080, rotation=270)]
+    "source",
+    [
+        a_source(1080, 1920),
+        a_source(1920, 1080, display_matrix=CLOCKWISE[90]),
+        a_source(1920, 1080, display_matrix=CLOCKWISE[270]),
+    ],
 )
 def test_portrait_uses_the_boxes_on_their_side(source: Source) -> None:
     assert sizes(source) == {name: (height, width) for name, (width, height) in LANDSCAPE.items()}
 
 
 def test_upside_down_stays_landscape() -> None:
-    assert sizes(a_source(1920, 1080, rotation=180)) == LANDSCAPE
+    assert sizes(a_source(1920, 1080, display_matrix=CLOCKWISE[180])) == LANDSCAPE
 
 
 # --- rates and frames -----------------------------------------------------------------------
@@ -398,7 +410,7 @@ def test_key_frame_that_rounds_onto_a_chunks_first_frame_serves_it() -> None:
 def test_deinterlacing_needs_the_picture_before() -> None:
     # 20 fields a second; the lead-in of the fifth chunk begins with the frame of 1000 ms.
     pts = list(range(0, 5000, 100))
-    timeline = a_timeline(short_plan(interlaced=True), pts, [0, 500, 1000], 100)
+    timeline = a_timeline(short_plan(scan="interlaced"), pts, [0, 500, 1000], 100)
     assert [chunk.key_pts for chunk in timeline.chunks] == [0, 0, 0, 0, 500]
 
 
@@ -472,7 +484,7 @@ def test_sound_only_begins_with_the_first_track() -> None:
 
 def test_surround_is_made_of_tracks_that_have_it() -> None:
     source = a_source(audio=(a_sound(channels=6, language="en"), a_sound(index=2), a_sound(channels=8)))
-    made = plan_audio(source, FULL)
+    made, _ = plan_audio(source, FULL)
     assert [(audio.name, audio.track, audio.channels) for audio in made] == [
         ("audio-0", "audio-0", 2),
         ("audio-1", "audio-1", 2),
@@ -481,7 +493,7 @@ def test_surround_is_made_of_tracks_that_have_it() -> None:
         ("audio-2-surround", "audio-2", 6),
     ]
     assert made[3].title == made[0].title and made[3].bitrate_bps == 384_000
-    assert len(plan_audio(source, load_preset("h264_small"))) == 3
+    assert len(plan_audio(source, load_preset("h264_small"))[0]) == 3
 
 
 def test_a_sound_track_without_packets_is_named() -> None:
@@ -499,7 +511,7 @@ def test_titles_are_unique_and_safe_in_a_playlist() -> None:
             a_sound(language='x"y'),
         )
     )
-    made = plan_audio(source, FULL)
+    made, _ = plan_audio(source, FULL)
     assert [audio.title for audio in made] == ["The best", "A", "A (4)", "A (4) (4)", "Audio 5"]
     assert [audio.language for audio in made] == ["en", None, None, None, None]
     assert [audio.default for audio in made] == [False, False, True, False, False]
@@ -552,11 +564,30 @@ def test_packet_times() -> None:
 
 
 def test_sound_that_nut_cannot_hold_is_cut_as_samples() -> None:
-    sound = a_sound(codec="wmav2", time_base=MS, sample_rate=44_100)
+    sound = a_sound(codec="wmav2", time_base=MS, sample_rate=44_100, carrier="decoded")
     packets = PacketTimes(layout_of(short_plan(audio=(sound,))))
     packets.read_line("stream_index=1|pts=46|dts=46|duration=46|flags=K__")
     span = packets.sounds["audio-0"]
     assert (span.begin_s, span.end_s, span.time_base) == (46 * MS, 92 * MS, Fraction(1, 44_100))
+
+
+def test_sound_that_changes_in_mid_file_is_cut_as_samples() -> None:
+    packets = PacketTimes(layout_of(short_plan(audio=(a_sound(time_base=MS, sample_rate=44_100),))))
+    line = "stream_index=1|pts={0}|dts={0}|duration=46|flags=K__|side_datum/x:side_data_type=New Extradata"
+    packets.read_line(line.format(0))
+    assert packets.sounds["audio-0"].time_base == MS, "the first packet's settings are those of the file"
+    packets.read_line(line.format(46))
+    assert packets.sounds["audio-0"].time_base == Fraction(1, 44_100)
+    assert packets.layout.decoded_sounds == ("audio-0",)
+
+
+def test_pictures_that_change_in_mid_file_are_decoded_first() -> None:
+    packets = packets_of((0, 0, "K"), (100, 100, "K"))
+    assert why_decode(short_plan(), packets) is None
+    packets.read_line(
+        "stream_index=0|pts=200|dts=200|duration=100|flags=K__|side_datum/x:side_data_type=Palette"
+    )
+    assert why_decode(short_plan(), packets) == "its pictures are coded in several ways, one after the other"
 
 
 def packets_of(*times: tuple[int, int, str], plan: Plan | None = None) -> PacketTimes:
@@ -597,11 +628,14 @@ def test_normalisations_read_as_a_person_would_say_them() -> None:
         return normalisations(plan, a_timeline(plan, [0], [0], 0))
 
     assert words() == []
-    assert words(interlaced=True) == ["interlaced"]
+    assert words(scan="interlaced") == ["interlaced"]
     assert words("120") == ["120 fps reduced to 60"]
     uneven = a_timeline(short_plan(), [0, 100, 260, 300], [0], 100)
-    assert normalisations(short_plan(), uneven) == ["variable frame rate"]
-    assert words(rotation=90) == ["rotated 90"]
+    assert normalisations(short_plan(), uneven) == [
+        "variable frame rate",
+        "1 pictures left out: they come faster than 10 fps",
+    ]
+    assert words(display_matrix=CLOCKWISE[90]) == ["rotated 90"]
     hlg = Colour(primaries="bt2020", transfer="arib-std-b67", matrix="bt2020nc")
     assert words(colour=hlg, pixel_format="yuv420p10le") == [
         "HDR (HLG), tone-mapped to SDR",

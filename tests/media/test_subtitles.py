@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import traceback
+from typing import Any
 
+import jsonschema
 import pytest
 
 from vod_operators.errors import InvalidInputError
@@ -86,7 +89,11 @@ def test_kinds(text: str, found: tuple[str, int]) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (SRT.replace("00:00:03,000", "00:00:3x"), "line 6: its times cannot be read: found '00:00:3x -->"),
+        (SRT.replace("00:00:03,000", "00:00:3x"), r"line 6: its times cannot be read \(column 8\); expected"),
+        (SRT.replace("00:00:03", "0" * 400 + "1:00:03"), "line 6: an hour of 401 digits; it may have 4"),
+        (SRT.replace("00:00:03", "9" * 5000 + ":00:03"), "line 6: an hour of 5000 digits"),
+        (VTT.replace("00:01.000", "9" * 5000 + ":00:01.000"), "line 5: an hour of 5000 digits"),
+        (ASS.replace("0:00:01.00", "9" * 5000 + ":00:01.00"), "line 7: an hour of 5000 digits"),
         (SRT.replace("00:00:04,000", "00:00:02,000"), "line 6: it ends before it begins"),
         (VTT.replace("00:01.000", "1.0"), "line 5: its times cannot be read.*expected 00:00:01.000 -->"),
         (VTT.replace("00:01.000", "00:09.000"), "line 5: it ends before"),
@@ -94,13 +101,58 @@ def test_kinds(text: str, found: tuple[str, int]) -> None:
         (ASS.replace("MarginV, ", ""), "line 5: its columns are in another order than ffmpeg reads"),
         (ASS.replace("Dialogue", "Comment"), "no subtitle in it"),
         ("WEBVTT\n", "no subtitle in it"),
-        ("<html>\n", "line 1: it is neither SubRip, WebVTT nor ASS: found '<html>'"),
+        ("<html>\n", "line 1: it is neither SubRip, WebVTT nor ASS$"),
         ("", "line 1: it is neither"),
     ],
 )
 def test_a_bad_file_is_refused_with_its_line(text: str, reason: str) -> None:
     with pytest.raises(InvalidInputError, match=f"a.srt.*{reason}"):
         subtitles.check(text, "a.srt")
+
+
+MARKER = "s3cr3t"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        f'{{"key": "{MARKER}"}}',
+        f"{MARKER} --> {MARKER}",
+        f"00:00:09,000 --> 00:00:01,000 {MARKER}",
+        f"WEBVTT\n\n{MARKER} --> 00:01.000\nHi",
+        f"WEBVTT {MARKER}",
+        f"[Events]\nFormat: {MARKER}, Start",
+        f"[Events]\nDialogue: {MARKER}",
+        f"[Events]\nDialogue: 0,0:00:09.00,0:00:01.00,{MARKER}",
+        f"[V4+ Styles]\n{MARKER}",
+        f"{MARKER}\0",
+        f"\udcff\udcfe{MARKER}x",
+        f"{MARKER}\udc81 -->",
+        f"WEBVTT {MARKER}\udc81",
+    ],
+)
+def test_no_reason_has_what_the_file_says(data: str) -> None:
+    with pytest.raises(InvalidInputError) as refusal:
+        subtitles.check(subtitles.decode(data.encode("utf-8", "surrogateescape"), "a.srt")[0], "a.srt")
+    said = "".join(traceback.format_exception(refusal.value))
+    assert str(refusal.value).startswith("a.srt") and MARKER not in said
+
+
+def test_a_request_is_refused_without_quoting_it() -> None:
+    with pytest.raises(InvalidInputError) as refusal:
+        subtitles.parse_request(json.dumps([{"uri": MARKER, "language": MARKER * 9, "conn_id": 7}]))
+    assert MARKER not in "".join(traceback.format_exception(refusal.value))
+
+
+def test_the_form_refuses_a_newline_at_the_end() -> None:
+    items: Any = subtitles.files_schema()["items"]
+    good = {"uri": "s3://films/a.srt", "language": "en"}
+    jsonschema.validate(good, items)
+    for bad in ({"uri": "s3://films/a.srt\n"}, {"language": "en\n"}, {"uri": "s3://films/a\n.srt"}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(good | bad, items)
+        with pytest.raises(InvalidInputError):
+            subtitles.parse_request(json.dumps([good | bad]))
 
 
 def test_tracks_have_names_of_their_own_and_one_default() -> None:

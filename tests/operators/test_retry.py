@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +36,8 @@ from vod_operators.operators.retry import (
     kind_of,
     reason_of,
 )
+from vod_operators.runners.local import LocalRunner
+from vod_operators.runners.tools import Tools
 
 FFMPEG = ["/opt/bin/ffmpeg", "-i", "chunk.nut"]
 
@@ -142,7 +145,7 @@ def test_the_same_failure_twice_is_given_up() -> None:
     assert second.action is RetryAction.FAIL
     assert second.reason == (
         "failed twice in the same way, so it is not tried again: "
-        "ffmpeg failed with exit code 1: [libx264 @ 0x77bb] bad"
+        "ffmpeg failed with exit code 1: its log says why"
     )
     assert ran["ti"].left[FAILURE_KEY][1]["reason"] == second.reason
 
@@ -207,9 +210,49 @@ def test_a_fingerprint_is_without_what_differs_by_chance() -> None:
 
 
 def test_a_reason_is_one_line_and_foreign_words_are_not_passed_on() -> None:
-    assert reason_of(ToolError(FFMPEG, 7, "one\nno more")) == "ffmpeg failed with exit code 7: no more"
+    assert reason_of(ToolError(FFMPEG, 7, "one\nDialogue: s3cret")) == (
+        "ffmpeg failed with exit code 7: its log says why"
+    )
+    assert reason_of(ToolError(FFMPEG, 7, "s3cret: Invalid data found when processing input\n")) == (
+        "ffmpeg failed with exit code 7: Invalid data found when processing input"
+    )
     assert reason_of(KeyError("https://user:pa55@host")) == "KeyError; the task's log tells more"
     assert reason_of(OSError(errno.ENOSPC, "No space left on device", "/x")) == (
         "No space left on device (OSError)"
     )
     assert reason_of(InvalidInputError("")) == "InvalidInputError"
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        (
+            "E1128 11:02:30.968815   26506 packager_main.cc:683] Packaging Error: 5 (FILE_FAILURE): no file",
+            "E1129 07:31:02.001201  811 packager_main.cc:683] Packaging Error: 5 (FILE_FAILURE): no file",
+        ),
+        ("[1128/100013.123456:ERROR:mp4.cc(12)] no moof", "[1129/073102.1:ERROR:mp4.cc(12)] no moof"),
+        ("[26506:1:1128/100013.1:ERROR:a.cc(1)] x", "[811:2:1129/073102.2:ERROR:a.cc(1)] x"),
+        ("[h264 @ 0x55d3b39da800] no frame!", "[h264 @ 0x7fa489cfc040] no frame!"),
+        ("2026-11-28 11:02:30,968 thread 12: no disk", "2026-11-28 07:31:02,001 thread 3: no disk"),
+    ],
+)
+def test_what_tools_print_by_chance_is_no_other_failure(one: str, two: str) -> None:
+    assert fingerprint(ToolError(FFMPEG, 1, one)) == fingerprint(ToolError(FFMPEG, 1, two))
+    assert fingerprint(ToolError(FFMPEG, 1, one)) != fingerprint(ToolError(FFMPEG, 1, one + " more"))
+
+
+def test_the_packager_fails_twice_in_the_same_way(tmp_path: Path) -> None:
+    """The real one: whatever it prints by chance, a second failure is known again."""
+    tools, failures = Tools(), []
+    for _ in range(2):
+        with pytest.raises(ToolError) as failure:
+            LocalRunner().run(
+                [
+                    tools.packager,
+                    "in=none.mp4,stream=video,init_segment=i.mp4,segment_template=s$Number$.m4s",
+                ],
+                folder=tmp_path,
+            )
+        failures.append(failure.value)
+    assert failures[0].stderr_tail != failures[1].stderr_tail
+    assert fingerprint(failures[0]) == fingerprint(failures[1])

@@ -17,6 +17,7 @@ from conftest import Cms
 from tools import ROOT
 from vod_operators.operators import webhook
 from vod_operators.operators.webhook import SIGNATURE_HEADER, Event, deliver, event_id, sign
+from vod_operators.storage.allow import AllowList
 
 SECRET = "s3cret-öäü"
 
@@ -48,7 +49,12 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 def send(url: str, *, secret: str | None = SECRET, limit_s: float = 20) -> tuple[bool, list[str]]:
     said: list[str] = []
     return deliver(
-        url, EVENT, secret=secret, limit_s=limit_s, log=lambda text, *args: said.append(text % args)
+        url,
+        EVENT,
+        allow=AllowList("VOD_CALLBACK_ALLOW", ("public", "127.0.0.1")),
+        secret=secret,
+        limit_s=limit_s,
+        log=lambda text, *args: said.append(text % args),
     ), said
 
 

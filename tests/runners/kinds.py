@@ -15,6 +15,7 @@ from vod_operators.runners.base import Runner
 from vod_operators.runners.containers import Container
 from vod_operators.runners.docker import DockerRunner
 from vod_operators.runners.local import LocalRunner
+from vod_operators.runners.sandbox import Sandbox
 
 PATIENCE_S = 30
 """How long to wait for what must happen; nothing is measured by it."""
@@ -33,7 +34,9 @@ def connect():  # type: ignore[no-untyped-def]
 
 def make(kind: str, stall_timeout_s: float = 120, memory: str | None = None) -> Runner:
     if kind == "local":
-        return LocalRunner(stall_timeout_s)
+        # Python's own files, for the commands that tests make up.
+        paths = [Path(sys.prefix), Path(sys.base_prefix)]
+        return LocalRunner(stall_timeout_s, sandbox=Sandbox("auto", paths))
     container = Container(image=IMAGE, memory=memory, labels={"task": "test"})
     return DockerRunner(connect, container, stall_timeout_s)
 

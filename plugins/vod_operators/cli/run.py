@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -16,6 +17,8 @@ from typing import Any, TextIO
 
 from vod_operators.cli.output import WEIGHTS, print_result, progress_bar, step_label
 from vod_operators.errors import VodError
+from vod_operators.storage.allow import check_entries
+from vod_operators.storage.redact import redact
 
 DAG_ID = "vod_transcode"
 
@@ -32,18 +35,36 @@ def main(args: argparse.Namespace) -> int:
             os.environ["VOD_TEMP_URI"] = as_uri(args.tmp)
         if args.results:
             os.environ["VOD_RESULTS_URI"] = as_uri(args.results)
+        files = subtitle_files(args.subtitles)
+        _allow(args.source, *(file["uri"] for file in files or ()))
         result = _run_dag(
             {
                 "video_id": args.video_id,
                 "source": args.source,
                 "preset": args.preset,
                 "chunk_seconds": args.chunk_seconds,
-                "subtitles": subtitle_files(args.subtitles),
+                "subtitles": files,
             },
             terminal,
         )
     print_result(result, wall_s=time.monotonic() - begin, as_json=args.json)
     return 0
+
+
+def _allow(*uris: str) -> None:
+    """Let this run read what the person at the command line names: it has no other rights than theirs."""
+    named = json.loads(os.environ.get("VOD_SOURCE_ALLOW") or '["public"]')
+    # Without user and query, which an entry has not; what is no URI is refused where it is read.
+    entries = [redact(uri).removesuffix("?...") for uri in uris]
+    usable = [entry for entry in entries if _is_entry(entry)]
+    os.environ["VOD_SOURCE_ALLOW"] = json.dumps([*named, *usable])
+
+
+def _is_entry(text: str) -> bool:
+    try:
+        return "://" in text and bool(check_entries([text]))
+    except ValueError:
+        return False
 
 
 def _interrupt(*_: Any) -> None:

@@ -30,6 +30,7 @@ from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
 from vod_operators.edge.watch import PAGE_POLICY, SCRIPT, SCRIPT_POLICY, watch_page
+from vod_operators.storage.keys import is_video_id
 
 MIME_TYPES = {
     ".m3u8": "application/vnd.apple.mpegurl",
@@ -131,7 +132,9 @@ def create_app(root: Path, hls_js: Path | None = None) -> Starlette:
                 return None
             return watch_page(video_id, Path(metadata) if metadata else None, scripted=hls_js is not None)
 
-        html = await run_in_threadpool(page)
+        # A route's expression takes a newline at its end for nothing.
+        is_name = is_video_id(video_id) and request.scope["path"].endswith("/watch")
+        html = await run_in_threadpool(page) if is_name else None
         if html is None:
             raise HTTPException(404)
         policy = SCRIPT_POLICY if hls_js else PAGE_POLICY

@@ -18,6 +18,7 @@ from vod_operators.errors import InvalidInputError
 from vod_operators.media.base import Model
 from vod_operators.media.models import clock
 from vod_operators.media.protection import encrypted
+from vod_operators.toolwords import tool_words
 
 MEDIA = "a media file such as MP4, MOV, Matroska, WebM, MPEG-TS, AVI or MXF"
 
@@ -134,6 +135,7 @@ def _text(head: bytes) -> str | None:
 
 _REASONS = (
     ("moov atom not found", "the index (moov) is missing: the upload is incomplete"),
+    ("Function not implemented", "it is compressed (zlib), which cannot be read; write it anew without"),
     ("End of file", "nothing that can be shown or heard was found in it"),
 )
 
@@ -145,9 +147,7 @@ def why_unreadable(stderr: str) -> str:
     for words, reason in _REASONS:
         if words in stderr:
             return reason
-    last = stderr.strip().rpartition("\n")[2] or "no message"
-    # Without what means nothing to a reader: an address in memory, the file's name in the scratch folder.
-    return re.sub(r"^\[[^]]*\] |^source: ", "", last)
+    return tool_words(stderr) or ("it makes no sense to ffprobe" if stderr.strip() else "no message")
 
 
 def decoders_of(listing: str) -> frozenset[str]:
@@ -184,14 +184,15 @@ def check_probe(
     """
     streams, container = data.get("streams", []), data.get("format", {})
     name = str(container.get("format_name", ""))
-    if len(streams) > limits.max_streams:
-        raise _over("it has", f"{len(streams)} streams", limits, "max_streams")
+    count = sum(stream.get("codec_type") != "attachment" for stream in streams)
+    if count > limits.max_streams:
+        raise _over("it has", f"{count} streams", limits, "max_streams")
     if "ASF_Protection_Type" in container.get("tags", {}):
         raise encrypted("it", "Windows Media DRM")
     for stream in streams:
         _check_protection(stream, name)
     if name not in _MEASURED_ENDS:
-        check_duration(positive(container.get("duration")) or 0, limits)
+        check_duration(length_of(container), limits)
     pictures = [s for s in streams if s.get("codec_type") == "video" and not is_cover(s)]
     sounds = [s for s in streams if s.get("codec_type") == "audio"]
     if not pictures and not sounds:
@@ -204,10 +205,21 @@ def check_probe(
     left_out = {}
     for sound in sounds:
         if _codec(sound) in _SPATIAL and len(sounds) > 1:
-            left_out[sound["index"]] = f"{_where(sound)}: its sound is also in another stream"
+            left_out[sound["index"]] = f"{where(sound)}: its sound is also in another stream"
         elif not _check_sound(sound, decoders, present):
-            left_out[sound["index"]] = f"{_where(sound)}: it is announced, but no packet of it was found"
+            left_out[sound["index"]] = f"{where(sound)}: it is announced, but no packet of it was found"
     return left_out
+
+
+def length_of(container: Mapping[str, Any]) -> Fraction:
+    """Seconds from a file's first to its last time, as declared; 0 if it does not say.
+
+    An MP4 that was cut out of a long stream declares where it ends on that stream's clock.
+    """
+    length = positive(container.get("duration")) or Fraction(0)
+    if "mp4" in str(container.get("format_name", "")).split(","):
+        length -= min(length, positive(container.get("start_time")) or Fraction(0))
+    return length
 
 
 def is_cover(stream: Mapping[str, Any]) -> bool:
@@ -218,27 +230,27 @@ def is_cover(stream: Mapping[str, Any]) -> bool:
 
 def _check_protection(stream: Mapping[str, Any], container: str) -> None:
     if "enc_key_id" in stream.get("tags", {}):
-        raise encrypted(f"its {_where(stream)}", "ContentEncryption of Matroska and WebM")
+        raise encrypted(f"its {where(stream)}", "ContentEncryption of Matroska and WebM")
     if container == "mpegts" and int(stream.get("codec_tag", "0"), 16) in _SAMPLE_AES:
-        raise encrypted(f"its {_where(stream)}", "SAMPLE-AES of HLS")
+        raise encrypted(f"its {where(stream)}", "SAMPLE-AES of HLS")
 
 
 def _check_picture(stream: Mapping[str, Any], limits: Limits, decoders: Collection[str]) -> None:
-    where = f"its {_where(stream)}"
+    which = f"its {where(stream)}"
     _check_codec(stream, decoders)
     width, height = stream.get("width") or 0, stream.get("height") or 0
     if width * height > limits.max_pixels:
-        raise _over(f"{where} has", f"{width}x{height} = {width * height} pixels", limits, "max_pixels")
+        raise _over(f"{which} has", f"{width}x{height} = {width * height} pixels", limits, "max_pixels")
     # Either may be the clock's instead: the nominal one in Matroska, the average in AVI.
     rate = min(
         filter(None, map(positive, (stream.get("avg_frame_rate"), stream.get("r_frame_rate")))), default=0
     )
     if rate > limits.max_frame_rate:
-        raise _over(f"{where} has", f"{float(rate):g} frames a second", limits, "max_frame_rate")
+        raise _over(f"{which} has", f"{float(rate):g} frames a second", limits, "max_frame_rate")
     aspect = positive(str(stream.get("sample_aspect_ratio", "")).replace(":", "/")) or Fraction(1)
     if not Fraction(1, MAX_SAMPLE_ASPECT) <= aspect <= MAX_SAMPLE_ASPECT:
         raise InvalidInputError(
-            f"source: {where} has pixels of {aspect.numerator}:{aspect.denominator}; expected an "
+            f"source: {which} has pixels of {aspect.numerator}:{aspect.denominator}; expected an "
             f"aspect from 1:{MAX_SAMPLE_ASPECT} to {MAX_SAMPLE_ASPECT}:1"
         )
 
@@ -248,7 +260,7 @@ def _check_sound(
 ) -> bool:
     """Whether there is any of it."""
     if not stream.get("channels") or not positive(stream.get("sample_rate")):
-        if present is not None and _id(stream) not in present:
+        if present is not None and stream_id(stream) not in present:
             return False
         raise undecodable(stream, "neither its channels nor its sample rate can be told")
     _check_codec(stream, decoders)
@@ -263,11 +275,12 @@ def _check_codec(stream: Mapping[str, Any], decoders: Collection[str]) -> None:
 def undecodable(stream: Mapping[str, Any], why: str) -> InvalidInputError:
     """What to say of a stream of ffprobe's that cannot be used."""
     return InvalidInputError(
-        f"source: its {_where(stream)} cannot be decoded: {why}; remove the stream or encode it anew"
+        f"source: its {where(stream)} cannot be decoded: {why}; remove the stream or encode it anew"
     )
 
 
-def _where(stream: Mapping[str, Any]) -> str:
+def where(stream: Mapping[str, Any]) -> str:
+    """``audio stream 1 (aac)``: how a message names a stream of ffprobe's."""
     return f"{stream.get('codec_type')} stream {stream.get('index')} ({_codec(stream)})"
 
 
@@ -276,7 +289,7 @@ def _codec(stream: Mapping[str, Any]) -> str:
     return str(stream.get("codec_name") or tag.replace("[0]", "") or "unknown codec")
 
 
-def _id(stream: Mapping[str, Any]) -> int:
+def stream_id(stream: Mapping[str, Any]) -> int:
     try:
         return int(stream.get("id", "-1"), 16)
     except ValueError:

@@ -15,6 +15,8 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
 
 class Model(BaseModel):
-    """Base of all: frozen, and an unknown key is an error that names it."""
+    """Base of all: frozen, and an unknown key is an error that names it and does not quote what was given."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=False, hide_input_in_errors=True
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 _SPEAKER = re.compile(r"\[(?:dec:(?P<decoder>\S+)|(?P<codec>\S+)) @ [^\]]*\] (?!\[)(?P<says>.+)")
 
@@ -24,9 +24,33 @@ def complaints(lines: Sequence[str], codec: str) -> list[str]:
     return found
 
 
-def nothing_decoded(lines: Sequence[str]) -> bool:
-    """Whether ffmpeg failed only because not one picture could be decoded."""
-    return any("Could not open encoder before EOF" in line for line in lines)
+_FILTERS = re.compile(
+    r"\[(?:[vaf][fc]#\S+|Parsed_\w+|auto_\w+) @ [^\]]*\]|filter(?:ing|s|graph)?\b.*(?:rror|ail)", re.I
+)
+
+
+def filters_failed(lines: Sequence[str]) -> bool:
+    """Whether a filter complains: then it is our command that failed, not the source."""
+    return any(_FILTERS.search(line) for line in lines)
+
+
+def nothing_decoded(lines: Sequence[str], codec: str) -> bool:
+    """Whether ffmpeg failed only because not one picture could be decoded, and the decoder says so.
+
+    :param codec: of the stream that was decoded.
+    """
+    no_picture = any("Could not open encoder before EOF" in line for line in lines)
+    return no_picture and bool(complaints(lines, codec)) and not filters_failed(lines)
+
+
+def of_the_file(lines: Sequence[str], codecs: Collection[str]) -> list[str]:
+    """The lines in which a demuxer says that the file is damaged: what decoders say comes up again when it is
+    decoded, and a recording that begins between key frames is whole.
+
+    :param codecs: of the streams.
+    """
+    decoders = tuple(f"[{codec} @" for codec in codecs)
+    return [line for line in lines if not line.startswith(decoders)]
 
 
 def in_words(where: str, found: Sequence[str]) -> list[str]:

@@ -15,6 +15,8 @@ MPD = "urn:mpeg:dash:schema:mpd:2011"
 PROFILES = "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019"
 ROLE = "urn:mpeg:dash:role:2011"
 CHANNELS = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011"
+AUDIO_PURPOSE, FOR_BLIND = "urn:tva:metadata:cs:AudioPurposeCS:2007", "1"
+"""DASH-IF IOP 7.1.2: 1 is for the visually impaired."""
 TRANSFER = "urn:mpeg:mpegB:cicp:TransferCharacteristics"
 SWITCHING = "urn:mpeg:dash:adaptation-set-switching:2016"
 
@@ -95,6 +97,8 @@ def _add_audio(period: Element, number: int, track: Track, target_s: int, prefix
     adaptation = _adaptation(period, number, "audio")
     if track.language:
         adaptation.set("lang", track.language)
+    if track.describes_video:
+        _describe(adaptation, "Accessibility", AUDIO_PURPOSE, FOR_BLIND)
     _describe(adaptation, "Role", ROLE, "main" if track.default else "alternate")
     if track.title:
         words = " 5.1" if track.name.endswith(SURROUND_SUFFIX) else ""

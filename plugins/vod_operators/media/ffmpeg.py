@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from typing import Any
 
 import ffmpeg
 
@@ -29,6 +30,11 @@ LOCAL_ONLY: Mapping[str, str] = {"protocol_whitelist": "file", "format_whitelist
 """Input options: a playlist disguised as a video reads no other file and calls no one."""
 
 
+def transport_options(transport: bool) -> Argv:
+    """Options of ``source_input`` for ffprobe."""
+    return [part for name, value in _TRANSPORT[transport].items() for part in (f"-{name}", str(value))]
+
+
 SEEK_MARGIN_S, INDEXED_MARGIN_S = 10, 2
 """How far before a key frame reading begins. Containers without an index of presentation times (MPEG-TS,
 FLV, AVI) are searched by decoding time or position, and land up to some frames late; the others at worst by
@@ -38,6 +44,25 @@ GUARD_S = 3600
 """Added to all timestamps of a cut file, because NUT has no negative ones (priming, trimmed starts)."""
 
 LOSSLESS_SOUND = "pcm_f32le"
+
+BARE: Mapping[str, int] = {"map_metadata": -1, "map_chapters": -1}
+"""Output options: nothing of the source but its pictures and its sound. Chapters would become a text track of
+each chunk."""
+
+UNCROPPED: Mapping[str, str] = {"apply_cropping": "codec"}
+"""Input option: what the container crops stays, because filters crop whatever comes from a cut."""
+
+CARRIER_OPTIONS: Mapping[str, Mapping[str, str | int]] = {
+    "nut": {"format": "nut"},
+    # In fragments, whose times are absolute: an edit list would count in thousandths of a second.
+    "mov": {
+        "format": "mov",
+        "movflags": "+empty_moov+default_base_moof+frag_discont+frag_keyframe",
+        "use_editlist": 0,
+    },
+}
+"""Output options of what packets are cut into. NUT holds every time base exactly, but not each codec (DNxHD),
+nor all that a decoder must know (bits a sample of QuickTime Animation); MOV holds most of those."""
 
 TRANSPORT_CLOCK = 90_000
 """Ticks a second of MPEG-TS."""
@@ -66,6 +91,18 @@ def guard_ticks(time_base: Fraction) -> int:
     return int(-(-GUARD_S // time_base))
 
 
+def source_input(source: str, *, transport: bool, **options: Any) -> ffmpeg.nodes.FilterableStream:
+    """The source as an input.
+
+    :param transport: whether it is MPEG-TS.
+    """
+    return ffmpeg.input(source, **options, **_TRANSPORT[transport], **LOCAL_ONLY)
+
+
+_TRANSPORT: Mapping[bool, Mapping[str, int]] = {False: {}, True: {"merge_pmt_versions": 1}}
+"""Where a programme changes its PIDs, its streams go on."""
+
+
 def _decimal(seconds: Fraction) -> str:
     return f"{float(seconds):.6f}"
 
@@ -84,21 +121,33 @@ def repair(tool: str, source: str, output: str, *, layout: Layout, decode: bool)
         untimed, packed, or all depend on one key frame.
     """
     # What is decoded gets its times from the decoder, which knows the order better than the packets do.
-    options = LOCAL_ONLY if decode else _source_options(layout)
-    media = ffmpeg.input(source, noautorotate=None, **options)
-    indexes = [stream[0] for stream in ([layout.video] if layout.video else []) + [*layout.sounds.values()]]
-    codecs = (
-        {"c:v": "ffv1", "level": 3, "g:v": 1, "slices": 4, "c:a": LOSSLESS_SOUND, "fps_mode": "passthrough",
-         "enc_time_base:v": "demux"}
-        if decode
-        else {"c": "copy"}
-    )  # fmt: skip
-    made = [ffmpeg.output(*(media[str(index)] for index in indexes), output, format="nut", **codecs)]
-    if layout.texts:  # nothing may be negative: each file would be moved by another time
-        made = [ffmpeg.output(*(media[str(index)] for index in indexes), output, format="nut",
-                              output_ts_offset=GUARD_S, **codecs)]  # fmt: skip
+    derived = {} if decode else _derived_times(layout)
+    media = source_input(source, transport=layout.transport, noautorotate=None, **UNCROPPED, **derived)
+    streams = [media[str(layout.video[0])]] if layout.video else []
+    codecs: dict[str, Any] = {"c": "copy"}
+    if decode:
+        codecs = {"c:v": "ffv1", "level": 3, "g:v": 1, "slices": 4, "c:a": LOSSLESS_SOUND,
+                  "fps_mode": "passthrough", "enc_time_base:v": "demux"}  # fmt: skip
+    for number, track in enumerate(layout.sounds):
+        streams.append(_sound_of(media, layout, track))
+        if track in layout.decoded_sounds:
+            codecs[f"c:a:{number}"] = LOSSLESS_SOUND
+    # With subtitles nothing may be negative: each file would be moved by another time.
+    offset = {"output_ts_offset": GUARD_S} if layout.texts else {}
+    made = [ffmpeg.output(*streams, output, format="nut", **offset, **codecs, **BARE)]
+    if layout.texts:
         made += _texts(media, layout, Fraction(GUARD_S))
     return command(tool, ffmpeg.merge_outputs(*made))
+
+
+def _sound_of(
+    media: ffmpeg.nodes.FilterableStream, layout: Layout, track: str
+) -> ffmpeg.nodes.FilterableStream:
+    left = media[str(layout.sounds[track][0])]
+    if track not in layout.right_sounds:
+        return left
+    right = media[str(layout.right_sounds[track])]
+    return ffmpeg.filter([left, right], "join", inputs=2, channel_layout="stereo")
 
 
 def cut_video(
@@ -113,7 +162,7 @@ def cut_video(
     shift = timeline.origin_pts - guard_ticks(timeline.time_base)
     # What was read before the key frame; and the leading pictures of an open GOP cannot be decoded here.
     drop = f"lt(pts\\,{chunk.key_pts - shift})"
-    limits: dict[str, str] = {}
+    limits: dict[str, str | None] = {}
     seek: dict[str, str | int] = {}
     if chunk.end_pts is not None:
         # Ends by decoding time, which is at most the presentation time: the frame itself is inside.
@@ -122,18 +171,25 @@ def cut_video(
             limits["to"] = _decimal(end)
         else:  # before a clock's wrap; ffmpeg knows no end below 0, so the rest is read in vain
             drop += f"+gt(dts\\,{chunk.end_pts - shift})"
+    if not chunk.begins_with_key:
+        limits["copyinkf:v"] = None
+    if layout.video_carrier == "mov":
+        limits["video_track_timescale"] = str(timeline.time_base.denominator)
     margin = INDEXED_MARGIN_S if layout.seeks_exactly else SEEK_MARGIN_S
     if (begin := chunk.key_pts * timeline.time_base - margin) > timeline.origin_pts * timeline.time_base:
         # Nothing is sought near the start: some demuxers refuse a time before their first packet.
         seek = {"ss": _decimal(begin), "seek_timestamp": 1}
-    media = ffmpeg.input(source, noautorotate=None, **seek, **_source_options(layout))
+    media = source_input(
+        source, transport=layout.transport, noautorotate=None, **seek, **_derived_times(layout)
+    )
     out = media[str(layout.video[0])].output(
         output,
-        format="nut",
         codec="copy",
         avoid_negative_ts="disabled",
+        **CARRIER_OPTIONS[layout.video_carrier],
         **{"bsf:v": f"{_shifted(shift)},noise=amount=0:drop={drop}"},
         **limits,
+        **BARE,
     )
     return command(tool, out, "-copyts", "-progress", "pipe:1")
 
@@ -145,24 +201,26 @@ def packets_written(lines: Sequence[str]) -> int:
 
 def cut_audio(tool: str, source: str, output: str, *, layout: Layout, track: str, timeline: Timeline) -> Argv:
     """Copy one whole sound track; timestamps as in ``cut_video``."""
-    stream, time_base = layout.sounds[track]
+    _, time_base = layout.sounds[track]
     codec = "copy"
     if track in layout.decoded_sounds:
-        codec, time_base = LOSSLESS_SOUND, layout.decoded_sounds[track]
+        codec, time_base = LOSSLESS_SOUND, layout.sample_bases[track]
     shift = timeline.origin_pts * timeline.time_base // time_base - guard_ticks(time_base)
-    out = ffmpeg.input(source, **_source_options(layout))[str(stream)].output(
+    media = source_input(source, transport=layout.transport, **_derived_times(layout))
+    out = _sound_of(media, layout, track).output(
         output,
         format="nut",
         codec=codec,
         avoid_negative_ts="disabled",
         **{"bsf:a": _shifted(shift)},
+        **BARE,
     )
     return command(tool, out, "-copyts")
 
 
 def cut_texts(tool: str, source: str, *, layout: Layout, timeline: Timeline) -> Argv:
     """Write all subtitle tracks as WebVTT, ``text-0.vtt`` ...; timestamps as in ``cut_video``."""
-    media = ffmpeg.input(source, **_source_options(layout))
+    media = source_input(source, transport=layout.transport, **_derived_times(layout))
     made = _texts(media, layout, GUARD_S - timeline.origin_pts * timeline.time_base)
     return command(tool, ffmpeg.merge_outputs(*made), "-copyts")
 
@@ -177,6 +235,7 @@ def _texts(
             codec="copy" if track in layout.copied_texts else "webvtt",
             avoid_negative_ts="disabled",
             output_ts_offset=_decimal(shift),
+            **BARE,
         )
         for track, index in layout.texts.items()
     ]
@@ -194,8 +253,8 @@ def convert_text(tool: str, source: str, output: str, *, kind: str) -> Argv:
     )
 
 
-def _source_options(layout: Layout) -> dict[str, str]:
-    return {**LOCAL_ONLY, "fflags": "+genpts"} if layout.derived_times else {**LOCAL_ONLY}
+def _derived_times(layout: Layout) -> dict[str, str]:
+    return {"fflags": "+genpts"} if layout.derived_times else {}
 
 
 def _shifted(ticks: int) -> str:
@@ -233,7 +292,12 @@ def transcode_chunk(
         # The filters go on where the size of the pictures changes: anew, the grid would begin anew.
         keep_filters = {"reinit_filter": 0}
         cut = ffmpeg.input(
-            source, format="nut", noautorotate=None, **keep_filters, **LOCAL_ONLY, **{"bsf:v": lasts}
+            source,
+            format=timeline.carrier,
+            noautorotate=None,
+            **keep_filters,
+            **LOCAL_ONLY,
+            **{"bsf:v": lasts},
         )
         # Back from NUT's finer time base to the source's: exact, and then all is integers.
         base = timeline.time_base
@@ -266,7 +330,7 @@ def _take(
         "scale", still.width, still.height, flags="area", out_range="pc", out_color_matrix="bt601"
     ).filter("format", "yuvj420p")
     return stream.output(
-        still.file, format="mjpeg", fps_mode="passthrough", map_metadata=-1, fflags="+bitexact",
+        still.file, format="mjpeg", fps_mode="passthrough", fflags="+bitexact", **BARE,
         **{"c:v": "mjpeg", "q:v": 2, "threads:v": 1},
     )  # fmt: skip
 
@@ -292,11 +356,11 @@ def _encode(
         output,
         format="mp4",
         movflags=FRAGMENTED,
-        map_metadata=-1,
         video_track_timescale=plan.timescale,
         fps_mode="passthrough",
         enc_time_base=f"{rate.denominator}/{rate.numerator}",
         fflags="+bitexact",
+        **BARE,
         **{f"{name}:v": value for name, value in encoder_options(rendition, plan.gop_of(rendition)).items()},
     )
 
@@ -375,8 +439,8 @@ def decode_beginning(tool: str, source: str) -> Argv:
     return command(tool, out)
 
 
-def decode_first_frame(tool: str, source: str, *, stream: int) -> Argv:
+def decode_first_frame(tool: str, source: str, *, stream: int, transport: bool = False) -> Argv:
     """Decode one frame of a stream; a line that begins with a digit tells that there is one."""
-    media = ffmpeg.input(source, t=DECODED_S, noautorotate=None, **LOCAL_ONLY)
+    media = source_input(source, transport=transport, t=DECODED_S, noautorotate=None)
     out = media[str(stream)].output("pipe:1", format="framecrc", frames=1)
     return command(tool, out)

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import ffmpeg
 
-from vod_operators.media.ffmpeg import ENCODING, LOCAL_ONLY, LOSSLESS_SOUND, Argv, command, guard_ticks
+from vod_operators.media.ffmpeg import BARE, ENCODING, LOCAL_ONLY, LOSSLESS_SOUND, Argv, command, guard_ticks
 from vod_operators.media.models import AudioRendition
 
 MIN_GAP_S = 0.01
@@ -52,7 +52,7 @@ def encode_audio(
         format="mp4",
         movflags="+default_base_moof+delay_moov+skip_sidx+skip_trailer",
         frag_duration=2_000_000,
-        map_metadata=-1,
+        **BARE,
         fflags="+bitexact",
         ac=audio.channels,
         ar=audio.sample_rate,
@@ -84,13 +84,37 @@ def _whole_sound(
     """Exactly so many samples of a cut track, from output time 0."""
     guard = guard_ticks(time_base)
     return (
-        ffmpeg.input(source, format="nut", **LOCAL_ONLY)["a:0"]
+        as_rendition(ffmpeg.input(source, format="nut", **LOCAL_ONLY)["a:0"], audio)
         .filter("asettb", f"{time_base.numerator}/{time_base.denominator}")
         .filter("asetpts", f"PTS-{guard}")
         .filter("aresample", audio.sample_rate, **{"async": 1, "min_hard_comp": MIN_GAP_S, "first_pts": 0})
         .filter("apad", whole_len=samples)
         .filter("atrim", end_sample=samples)
     )
+
+
+AMBISONIC = "ambisonic"
+"""What ffmpeg's names of such layouts begin with: ``ambisonic 1``, ``ambisonic 1+stereo``."""
+
+
+def as_rendition(
+    sound: ffmpeg.nodes.FilterableStream, audio: AudioRendition
+) -> ffmpeg.nodes.FilterableStream:
+    """In a layout that ffmpeg can mix down: of ambisonics, what two cardioid microphones hear that point to
+    the left and to the right.
+
+    The channels are W, Y, Z, X ... (ACN), normalised as SN3D: W hears all around, Y left less right. What
+    comes with them in stereo is heard as it is.
+    """
+    layout = audio.stream.channel_layout or ""
+    if not layout.startswith(AMBISONIC):
+        return sound
+    # "<" scales the gains so that nothing clips; here it changes them only where there is stereo besides.
+    left, right = "0.5*c0+0.5*c1", "0.5*c0-0.5*c1"
+    if layout.endswith("+stereo"):
+        last = audio.stream.channels - 1
+        left, right = f"{left}+c{last - 1}", f"{right}+c{last}"
+    return sound.filter("pan", f"stereo|c0<{left}|c1<{right}")
 
 
 def _as_encoded(sound: ffmpeg.nodes.FilterableStream, audio: AudioRendition) -> ffmpeg.nodes.FilterableStream:

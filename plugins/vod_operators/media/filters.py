@@ -32,16 +32,32 @@ def upright(stream: Stream, plan: Plan) -> Stream:
         colorspace=colour.matrix,
         range="pc" if colour.full_range else "tv",
     )
-    if video.interlaced or video.rotation:  # these filters want pictures of one size; else this does nothing
+    if video.fields_apart:
+        # The pair gets the time of its second field.
+        stream = stream.filter("weave", "top").filter("setpts", f"PTS-1/({2 * video.frame_rate})/TB")
+    turns = video.display_matrix.filters if video.display_matrix else ()
+    # These filters want pictures of one size; where all are, scaling does nothing.
+    if video.interlaced or turns or any(video.crop):
         stream = stream.filter("scale", video.width, video.height)
     if video.interlaced:
+        if video.field_order:
+            stream = stream.filter("setfield", video.field_order)
         each = "field" if plan.frame_rate > video.frame_rate else "frame"
-        stream = stream.filter("bwdif", mode=f"send_{each}")
-    if video.rotation == 180:
-        stream = stream.filter("hflip").filter("vflip")
-    elif video.rotation:
-        stream = stream.filter("transpose", "clock" if video.rotation == 90 else "cclock")
+        # Of a mixed source only what its pictures call interlaced; the others go through as they are.
+        only = {"deint": "interlaced"} if video.scan == "mixed" else {}
+        stream = stream.filter("bwdif", mode=f"send_{each}", **only)
+    stream = cropped(stream, video)
+    for name, *arguments in turns:
+        stream = stream.filter(name, *arguments)
     return stream
+
+
+def cropped(stream: Stream, video: VideoStream) -> Stream:
+    """Without what the container hides. NUT does not tell decoders of it."""
+    if not any(video.crop):
+        return stream
+    width, height = video.shown_size
+    return stream.filter("crop", width, height, video.crop.left, video.crop.top, exact=1)
 
 
 def on_grid(stream: Stream, plan: Plan, begin: int, end: int) -> Stream:

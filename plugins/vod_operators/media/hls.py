@@ -22,9 +22,6 @@ AUDIO_GROUP = "audio"
 TEXT_GROUP = "text"
 CAPTIONS_GROUP = "cc"
 
-FOR_DEAF = "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound"
-"""CHARACTERISTICS of subtitles for those who do not hear (RFC 8216bis 4.4.6.1)."""
-
 FAMILIES = ("avc1", "hvc1", "av01")
 """Sample entries of the video codecs, in the order that the master playlist lists them."""
 
@@ -175,6 +172,7 @@ def _audio_member(track: Track, group: str, prefix: str) -> m3u8.Media:
         type="AUDIO", group_id=group, name=track.title,
         language=track.language or "und",  # Apple 9.5: always there; "und" is BCP 47's word for unknown
         default="YES" if track.default else "NO", autoselect="YES", channels=str(track.channels),
+        characteristics=",".join(track.characteristics) or None,
         uri=f"{prefix}{track.name}/index.m3u8",
     )  # fmt: skip
 
@@ -184,7 +182,7 @@ def _text_member(track: Track, prefix: str, *, autoselect: bool) -> m3u8.Media:
         type="SUBTITLES", group_id=TEXT_GROUP, name=track.title, language=track.language or "und",
         default="YES" if track.default else "NO", autoselect="YES" if autoselect else "NO",
         forced="YES" if track.forced else "NO",
-        characteristics=FOR_DEAF if track.hearing_impaired else None,
+        characteristics=",".join(track.characteristics) or None,
         uri=f"{prefix}{track.name}/index.m3u8",
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from vod_operators.media.base import Model, Name, Rate
 from vod_operators.media.encoders import ENCODERS, Codec, EncoderName
+from vod_operators.media.orientation import Crop, DisplayMatrix
 from vod_operators.media.presets.model import Preset
 
 # --- the source -----------------------------------------------------------------------------
@@ -33,6 +34,12 @@ class Colour(Model):
 
 SDR = Colour(primaries="bt709", transfer="bt709", matrix="bt709")
 
+Carrier = Literal["nut", "mov", "decoded"]
+"""What a stream's packets are cut into: a container that holds them exactly, or decoded frames."""
+
+Scan = Literal["progressive", "mixed", "interlaced"]
+"""Whether pictures are woven of two fields: none, some, or all of those that were looked at."""
+
 
 class VideoStream(Model):
     """The picture of a source, as probed."""
@@ -41,17 +48,25 @@ class VideoStream(Model):
     codec: str
     profile: str | None = None
     width: int = Field(gt=0)
-    """Coded pixels, before rotation and before the sample aspect ratio."""
+    """Coded pixels, before the crop, the display matrix and the sample aspect ratio."""
     height: int = Field(gt=0)
+    crop: Crop = Crop()
     sample_aspect: Rate = Fraction(1)
-    rotation: Literal[0, 90, 180, 270] = 0
-    """Degrees clockwise that a player turns the picture by."""
+    display_matrix: DisplayMatrix | None = None
+    """How a player turns and mirrors the picture; None: it is stored upright."""
     frame_rate: Rate
     time_base: Rate
     pixel_format: str
-    interlaced: bool = False
+    scan: Scan = "progressive"
+    field_order: Literal["tff", "bff"] | None = None
+    """Which field is first, where only the container says so; None: the pictures do, or there are none."""
+    fields_apart: bool = False
+    """Whether each decoded picture is one field, of half the height (HEVC)."""
+    first_pts: int | None = None
+    """When the first picture is shown that a decoder gives, in ticks; None: that is not known."""
     reorders: bool = False
     """Whether pictures are stored in another order than they are shown in."""
+    carrier: Carrier = "nut"
     colour: Colour = SDR
     """As declared; where it is not, as players assume."""
     peak_nits: int | None = Field(None, gt=0)
@@ -64,12 +79,25 @@ class VideoStream(Model):
         return self.frame_rate * (2 if self.interlaced else 1)
 
     @property
+    def interlaced(self) -> bool:
+        """Whether it has fields anywhere."""
+        return self.scan != "progressive"
+
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """Width and height of the cropped picture, in stored pixels."""
+        left, top, right, bottom = self.crop
+        return self.width - left - right, self.height - top - bottom
+
+    @property
     def display_size(self) -> tuple[int, int]:
         """Width and height in square pixels, upright."""
-        width, height = round(self.width * self.sample_aspect), self.height
+        stored_width, stored_height = self.shown_size
+        width, height = round(stored_width * self.sample_aspect), stored_height
         if self.sample_aspect < 1:  # never squeeze: stretch the other side instead
-            width, height = self.width, round(self.height / self.sample_aspect)
-        return (height, width) if self.rotation in (90, 270) else (width, height)
+            width, height = stored_width, round(stored_height / self.sample_aspect)
+        matrix = self.display_matrix
+        return (height, width) if matrix is not None and matrix.swaps_sides else (width, height)
 
 
 class AudioStream(Model):
@@ -78,10 +106,15 @@ class AudioStream(Model):
     index: int
     codec: str
     channels: int = Field(gt=0)
+    channel_layout: str | None = None
+    """In ffmpeg's words: ``stereo``, ``5.1(side)``, ``ambisonic 1``."""
     sample_rate: int = Field(gt=0)
     time_base: Rate
     start_s: Fraction | None = None
     """When its first sample is heard, on the source's clock: behind what decoders need before it."""
+    carrier: Literal["nut", "decoded"] = "nut"
+    describes_video: bool = False
+    """Whether it is an audio description: it tells those who do not see what is shown."""
     language: str | None = None
     """ISO 639 code, or None if the source does not say."""
     title: str | None = None
@@ -102,6 +135,15 @@ class TextStream(Model):
     hearing_impaired: bool = False
 
 
+class Chapter(Model):
+    """A named part of a source."""
+
+    start_s: Fraction
+    """On the source's clock."""
+    end_s: Fraction
+    title: str | None = None
+
+
 class Source(Model):
     """What ffprobe says of a source."""
 
@@ -115,8 +157,11 @@ class Source(Model):
     audio: tuple[AudioStream, ...] = ()
     texts: tuple[TextStream, ...] = ()
     """Subtitles that are text."""
+    chapters: tuple[Chapter, ...] = ()
+    container_ids: frozenset[int] = frozenset()
+    """The container's own numbers of picture and sound: PIDs, track ids."""
     skipped: tuple[str, ...] = ()
-    """Subtitles that cannot be shown as text, in words."""
+    """Streams that are left out, and why, in words."""
 
     @model_validator(mode="after")
     def _has_a_stream(self) -> Source:
@@ -167,6 +212,8 @@ class AudioRendition(Model):
     loudness_lufs: int | None = None
     """What it is brought to; None leaves it as it is."""
     stream: AudioStream
+    right: AudioStream | None = None
+    """Of a pair of mono tracks, the one for the right; the other is ``stream``."""
     channels: int
     sample_rate: int
     bitrate_bps: int
@@ -219,6 +266,8 @@ class Plan(Model):
     audio: tuple[AudioRendition, ...]
     texts: tuple[TextRendition, ...] = ()
     """First the source's, in its order, named as they are cut; then those that came with the request."""
+    skipped: tuple[str, ...] = ()
+    """Sound that the preset leaves out, in words."""
 
     @property
     def frame_ticks(self) -> int:
@@ -266,8 +315,16 @@ class Layout(Model):
     video: tuple[int, Rate] | None
     sounds: dict[str, tuple[int, Rate]]
     """By track."""
-    decoded_sounds: dict[str, Rate] = Field(default_factory=dict)
-    """Tracks whose packets NUT cannot hold: they are cut as decoded samples, timed in this base."""
+    video_carrier: Literal["nut", "mov"] = "nut"
+    """What chunks are cut into."""
+    sample_bases: dict[str, Rate] = Field(default_factory=dict)
+    """By track: how long a sample lasts."""
+    decoded_sounds: tuple[str, ...] = ()
+    """Tracks whose packets NUT cannot hold: they are cut as decoded samples, timed in samples."""
+    right_sounds: dict[str, int] = Field(default_factory=dict)
+    """Tracks that are a pair of mono streams: index of the right one."""
+    transport: bool = False
+    """Whether it is MPEG-TS, in which streams may change their PIDs."""
     texts: dict[str, int] = Field(default_factory=dict)
     """Subtitle tracks: index by track."""
     copied_texts: tuple[str, ...] = ()
@@ -294,6 +351,8 @@ class Chunk(Model):
     """Where its source packets begin: the last key frame at or before its lead-in (source ticks)."""
     end_pts: int | None
     """Where they end: the first source frame after its lead-out; None is the end of the source."""
+    begins_with_key: bool = True
+    """Whether the packet at ``key_pts`` is marked as a key frame: a file's first picture may do without."""
     packets: int = Field(0, ge=0)
     """So many of them there must be at least."""
     byte_range: tuple[int, int] | None = None
@@ -322,6 +381,8 @@ class Sound(Model):
     time_base: Rate
     seconds: Annotated[Fraction, Field(ge=0)]
     """Length from output frame 0: of the source, whatever rate a preset encodes it at."""
+    decoded: bool = False
+    """Whether it is cut as decoded samples."""
 
 
 class Timeline(Model):
@@ -338,6 +399,12 @@ class Timeline(Model):
     chunks: tuple[Chunk, ...]
     sounds: dict[str, Sound]
     """By the source's track."""
+    still: bool = False
+    """Whether the picture stands still, and is held for the length of the sound."""
+    lost_frames: int = Field(0, ge=0)
+    """Pictures of the source that come too fast for the output's rate."""
+    carrier: Literal["nut", "mov"] = "nut"
+    """What chunks are cut into."""
     in_place: bool = False
     """Whether each task cuts what it encodes from the source itself; else the split has stored it."""
     repairs: tuple[str, ...] = ()

@@ -35,6 +35,23 @@ def language_name(tag: str | None) -> str | None:
     return name[:1].upper() + name[1:]
 
 
+MAX_NAME = 255
+"""Letters of a name that came with a source or a request."""
+
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]+"
+)
+"""Controls (those of direction too, which would turn the text behind the name), line breaks of any kind,
+and what is no character of XML."""
+
+
+def clean_name(text: str) -> str:
+    """A name that came from outside, as it can stand in playlists, manifests, logs and JSON: one line of
+    what can be printed, of ``MAX_NAME`` letters at most.
+    """
+    return " ".join(_UNPRINTABLE.sub(" ", text[: 10 * MAX_NAME]).split())[:MAX_NAME].strip()
+
+
 def unique_title(wanted: str | None, number: int, kind: str, taken: set[str]) -> str:
     """A track's NAME, unlike all that are ``taken``, to which it is added (RFC 8216bis 4.4.6.1.1).
 
@@ -43,7 +60,7 @@ def unique_title(wanted: str | None, number: int, kind: str, taken: set[str]) ->
     :param kind: what it is called if nothing is wanted: ``Audio`` 2.
     """
     # A quote or a line break would end the attribute of the playlist it goes into.
-    title = re.sub(r'["\x00-\x1f]', "", wanted or "") or f"{kind} {number}"
+    title = clean_name((wanted or "").replace('"', "")) or f"{kind} {number}"
     while title in taken:
         title = f"{title} ({number})"
     taken.add(title)

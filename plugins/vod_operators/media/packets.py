@@ -15,15 +15,17 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import islice
 
-from vod_operators.media.ffmpeg import DEMUXERS, Argv
-from vod_operators.media.models import Chunk, Layout, Plan
+from vod_operators.errors import InvalidInputError
+from vod_operators.media.ffmpeg import DEMUXERS, Argv, transport_options
+from vod_operators.media.models import Chunk, Layout, Plan, Timeline
 from vod_operators.media.plan import SoundSpan
 from vod_operators.media.probe import CLOCKED_CONTAINERS
 
 
 def read_packets(tool: str, source: str, layout: Layout) -> Argv:
     """List every packet of a local file: one line each, in file order."""
-    options = ["-fflags", "+genpts"] if layout.derived_times else []
+    options = transport_options(layout.transport)
+    options += ["-fflags", "+genpts"] if layout.derived_times else []
     return _list(tool, source, "stream_index,pts,dts,duration,flags", options)
 
 
@@ -61,7 +63,7 @@ def _list(tool: str, source: str, entries: str, options: Sequence[str]) -> Argv:
     return [
         tool, "-hide_banner", "-loglevel", "error",
         "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, *options,
-        "-show_entries", f"packet={entries}", "-of", "compact=p=0:nk=0",
+        "-show_entries", f"packet={entries}:packet_side_data=side_data_type", "-of", "compact=p=0:nk=0",
         "-o", "pipe:1",  # in blocks: to its standard output it would write, and flush, line by line
         source,
     ]
@@ -116,6 +118,9 @@ _PACKET = re.compile(
 )
 """In ffprobe's order, whatever the order in which it was asked."""
 
+_SETTINGS = re.compile(r"side_data_type=(?:New Extradata|Param Change|Palette)")
+"""Kinds of side data that change how a decoder works."""
+
 
 def _byte_range(size: str | None, begin: str | None) -> tuple[int, int] | None:
     first, length = _ticks(begin), _ticks(size)
@@ -131,7 +136,7 @@ def first_frame(tool: str, chunk: str) -> Argv:
     # fmt: off
     return [
         tool, "-hide_banner", "-loglevel", "error",
-        "-protocol_whitelist", "file", "-format_whitelist", "nut", "-read_intervals", "%+#2",
+        "-protocol_whitelist", "file", "-format_whitelist", "nut,mov", "-read_intervals", "%+#2",
         "-show_entries", "packet=pts:frame=pts", "-of", "compact", chunk,
     ]
     # fmt: on
@@ -144,19 +149,26 @@ def shows_its_key_frame(lines: Sequence[str]) -> bool:
     return ("frame", packets[0]) in times if packets else False
 
 
-BLOCK_ALIGNED = ("wma", "atrac", "cook", "sipr", "ra_")
-"""Sound codecs whose decoders need a size of blocks that NUT does not store."""
+def layout_of(plan: Plan, timeline: Timeline | None = None) -> Layout:
+    """Of the source itself.
 
-
-def layout_of(plan: Plan) -> Layout:
-    """Of the source itself."""
+    :param timeline: if its packets have been read: some sound may have to be decoded for what they say.
+    """
     video = plan.source.video
     streams = {audio.track: audio.stream for audio in plan.audio}
-    decoded = [track for track, stream in streams.items() if stream.codec.startswith(BLOCK_ALIGNED)]
+    right = {audio.track: audio.right.index for audio in plan.audio if audio.right}
+    decoded = {track for track, stream in streams.items() if stream.carrier == "decoded"}
+    decoded |= {*right}
+    if timeline is not None:
+        decoded |= {track for track, sound in timeline.sounds.items() if sound.decoded}
     return Layout(
         video=(video.index, video.time_base) if video else None,
         sounds={track: (stream.index, stream.time_base) for track, stream in streams.items()},
-        decoded_sounds={track: Fraction(1, streams[track].sample_rate) for track in decoded},
+        video_carrier="mov" if video and video.carrier == "mov" else "nut",
+        sample_bases={track: Fraction(1, stream.sample_rate) for track, stream in streams.items()},
+        decoded_sounds=tuple(sorted(decoded)),
+        right_sounds=right,
+        transport=plan.source.container == "mpegts",
         texts={f"text-{n}": text.index for n, text in enumerate(plan.source.texts)},
         copied_texts=tuple(f"text-{n}" for n, text in enumerate(plan.source.texts) if text.codec == "webvtt"),
         seeks_exactly=bool(EXACT_CONTAINERS & set(plan.source.container.split(","))),
@@ -171,11 +183,9 @@ def layout_of_repaired(text: str, layout: Layout) -> Layout:
     bases = [Fraction(stream["time_base"]) for stream in streams]
     shift = 1 if layout.video else 0
     places = {track: shift + n for n, track in enumerate(layout.sounds)}
-    decoded = [t for t, n in places.items() if streams[n]["codec_name"].startswith(BLOCK_ALIGNED)]
     return Layout(
         video=(0, bases[0]) if layout.video else None,
         sounds={track: (n, bases[n]) for track, n in places.items()},
-        decoded_sounds={track: Fraction(1, int(streams[places[track]]["sample_rate"])) for track in decoded},
     )
 
 
@@ -187,6 +197,15 @@ def why_rewrite(plan: Plan, packets: PacketTimes) -> str | None:
     return None
 
 
+def refuse_clock(plan: Plan, packets: PacketTimes) -> None:
+    """:raises InvalidInputError: the file's clock runs back, in a container in which that is no new clock."""
+    if packets.jumps_back and plan.source.container not in CLOCKED_CONTAINERS:
+        raise InvalidInputError(
+            f"source: its clock runs back {packets.jumps_back} times in mid-file: it is several recordings, "
+            "one behind the other; give each, or join them with a tool that writes their times anew"
+        )
+
+
 def why_decode(plan: Plan, packets: PacketTimes) -> str | None:
     """Why a file has to be decoded once, from end to end, before it can be cut; None: it need not."""
     video = plan.source.video
@@ -194,10 +213,14 @@ def why_decode(plan: Plan, packets: PacketTimes) -> str | None:
         return None
     if packets.untimed:
         return "its pictures have no timestamps"
-    if video.reorders and not packets.reordered and plan.source.container == "avi":
+    if video.reorders and not packets.reordered and plan.source.container in ("avi", "asf"):
         return "its container does not say in which order pictures are shown"
     if packets.hides_inside:
         return "its edit list hides pictures between others"
+    if packets.new_settings:
+        return "its pictures are coded in several ways, one after the other"
+    if video.carrier == "decoded":
+        return f"its {video.codec} pictures cannot be cut as they are"
     if packets.key_pts and _decoded_twice(plan, packets) > DECODED_TWICE * len(packets.pts):
         return "its key frames are too far apart to decode it in chunks"
     return None
@@ -232,13 +255,13 @@ JUMP_BACK_S, JUMP_AHEAD_S = Fraction(1, 10), 10
 class PacketTimes:
     """When every frame of a file is shown, and where its sound begins and ends: 16 bytes a frame.
 
-    Read all lines first, then ask.
+    Read all lines first, then ask. ``layout`` then decodes sound that changes in mid-file how it is coded.
     """
 
     def __init__(self, layout: Layout) -> None:
         self._video = layout.video[0] if layout.video else None
         self.video_time_base = layout.video[1] if layout.video else Fraction(1)
-        self._layout = layout
+        self.layout = layout
         self._sounds = {index: track for track, (index, _) in layout.sounds.items()}
         self._heard: dict[str, tuple[int, int]] = {}
         self._shown: array[int] = array("q")
@@ -260,8 +283,12 @@ class PacketTimes:
         """Pictures whose container does not say when they are shown."""
         self.jumps = 0
         """How often the clock of the file was set anew."""
+        self.jumps_back = 0
+        """How often it was set back."""
         self.corrupt = 0
         """Packets that the container knows to be damaged."""
+        self.new_settings = False
+        """Whether decoders are told anew in mid-file how pictures are coded: a cut file cannot tell."""
 
     def read_line(self, line: str) -> None:
         """Take in one line of the output of ``read_packets`` or ``read_times``."""
@@ -272,7 +299,10 @@ class PacketTimes:
         if index != self._video and index not in self._sounds:
             return
         _, shown, decoded, lasts, size, begin, flags = packet.groups()
-        self.corrupt += "C" in flags
+        # What comes before the first key frame is of a picture that is not shown.
+        self.corrupt += "C" in flags and (self._video is None or bool(self._keys))
+        if len(line) > packet.end() and index in self._last_dts and _SETTINGS.search(line, packet.end()):
+            self._note_change(index)
         pts, dts = _ticks(shown), _ticks(decoded)
         self._watch_clock(index, dts)
         pts = dts if pts is None else pts
@@ -288,12 +318,21 @@ class PacketTimes:
             first, last = self._heard.get(track, (pts, pts))
             self._heard[track] = min(pts, first), max(pts + duration, last)
 
+    def _note_change(self, index: int) -> None:
+        if index == self._video:
+            self.new_settings = True
+        elif (track := self._sounds[index]) not in self.layout.decoded_sounds:
+            decoded = (*self.layout.decoded_sounds, track)
+            self.layout = self.layout.model_copy(update={"decoded_sounds": decoded})
+
     def _watch_clock(self, index: int, dts: int | None) -> None:
         if dts is None:
             return
         if index in self._last_dts:
             back, ahead = self._steady[index]
-            self.jumps += not back <= dts - self._last_dts[index] <= ahead
+            step = dts - self._last_dts[index]
+            self.jumps += not back <= step <= ahead
+            self.jumps_back += step < back
         self._last_dts[index] = dts
 
     def _add_frame(self, pts: int, duration: int, flags: str) -> None:
@@ -346,9 +385,14 @@ class PacketTimes:
         """By track."""
         found = {}
         for track, (first, last) in self._heard.items():
-            base = self._layout.sounds[track][1]
-            cut_in = self._layout.decoded_sounds.get(track, base)
-            found[track] = SoundSpan(time_base=cut_in, begin_s=first * base, end_s=last * base)
+            base = self.layout.sounds[track][1]
+            decoded = track in self.layout.decoded_sounds
+            found[track] = SoundSpan(
+                time_base=self.layout.sample_bases[track] if decoded else base,
+                begin_s=first * base,
+                end_s=last * base,
+                decoded=decoded,
+            )
         return found
 
     @cached_property

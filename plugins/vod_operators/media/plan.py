@@ -30,7 +30,7 @@ from vod_operators.media.presets.model import Preset
 from vod_operators.media.renditions import plan_audio, plan_renditions
 from vod_operators.media.subtitles import Sidecar, plan_texts
 
-PLAN_VERSION = 7
+PLAN_VERSION = 8
 """Raised whenever the same source and preset would give other bytes, or the models that are stored as JSON
 change, so that no old checkpoint is read."""
 
@@ -50,6 +50,9 @@ LEAD_IN_GOPS = 3
 """One makes joins invisible; where the bitrate is at its cap, the others bring x264's buffer to where one
 pass would have it. With two, a track at its cap that has an IDR a second spends 2 to 5 % of its buffer more
 from join to join (tests/exact/test_seams.py)."""
+
+NOTABLE_LOSS = Fraction(1, 100)
+"""Of the pictures: a variable rate loses one now and then."""
 
 NOTABLE_S = Fraction(1, 10)
 """Sound and picture end this far apart in most files: frames of the two are not equally long."""
@@ -118,6 +121,7 @@ def make_plan(
         else:
             chunk = max(chunk, -(-frames // MAX_CHUNKS // segment) * segment)
     lookaheads = [ENCODERS[ladder.encoder].lookahead[ladder.encoder_preset] for ladder in preset.ladders]
+    audio, skipped = plan_audio(source, preset)
     return Plan(
         video_id=video_id,
         preset=preset,
@@ -129,8 +133,9 @@ def make_plan(
         chunk_frames=chunk,
         lookahead_frames=min(gop, max(lookaheads)),
         renditions=plan_renditions(source, preset),
-        audio=plan_audio(source, preset),
+        audio=audio,
         texts=plan_texts(source.texts, sidecars),
+        skipped=skipped,
     )
 
 
@@ -180,6 +185,8 @@ class SoundSpan:
     """Of the track as it is cut."""
     begin_s: Fraction
     end_s: Fraction
+    decoded: bool = False
+    """Whether it is cut as decoded samples."""
 
 
 def refuse_too_many_chunks(
@@ -227,6 +234,7 @@ def plan_timeline(
     key_pts: Sequence[int],
     last_duration: int,
     sounds: Mapping[str, SoundSpan],
+    first_pts: int | None = None,
 ) -> Timeline:
     """The exact chunks of a source whose packets have been read.
 
@@ -235,6 +243,7 @@ def plan_timeline(
     :param key_pts: timestamps of its key frames, ascending, those before the first shown one too.
     :param last_duration: ticks that the last frame is shown for; 0 if the source does not say.
     :param sounds: where each sound track begins and ends.
+    :param first_pts: when the first frame is shown that a decoder gives; None: that of the first key frame.
     :raises InvalidInputError: no frame is shown, a track is empty, or there are too many chunks.
     """
     for audio in plan.audio:
@@ -246,6 +255,9 @@ def plan_timeline(
         time_base = min(sound.time_base for sound in sounds.values())
         first = min(heard, default=min(sound.begin_s for sound in sounds.values()))
         return _timeline(round(first / time_base), time_base, 0, (), sounds)
+    begins_with_key = first_pts is None or bool(key_pts and key_pts[0] <= first_pts)
+    if first_pts is not None and not begins_with_key and pts and first_pts >= pts[0]:
+        key_pts = [first_pts, *key_pts]
     pts = pts[bisect_left(pts, key_pts[0]) :] if key_pts else ()
     if not pts:
         raise InvalidInputError("source: its video stream has no key frame to start decoding from")
@@ -254,6 +266,11 @@ def plan_timeline(
     # Without a duration the last frame lasts as long as any other, or it would be lost.
     lasts = last_duration or max(1, round(1 / (video.frame_rate * time_base)))
     frames = max(1, grid_frame(pts[-1] + lasts, origin, frames_a_tick))
+    heard_s = max((sound.end_s for sound in sounds.values()), default=Fraction(0)) - origin * time_base
+    heard_frames = int(-(-heard_s * plan.frame_rate // 1))
+    still = heard_frames > frames and is_still(pts, time_base)
+    if still:
+        frames = heard_frames
     # The count of frames may differ a little from the duration that the chunk length was chosen by.
     refuse_too_many_chunks(
         frames, plan.chunk_frames, plan.segment_frames, plan.frame_rate, limit=AIRFLOW_MAP_LIMIT
@@ -277,13 +294,30 @@ def plan_timeline(
                 lead_in=lead_in,
                 lead_out=lead_out,
                 key_pts=key_pts[max(0, key)],
+                begins_with_key=begins_with_key or key > 0,
                 end_pts=pts[after] if after < len(pts) else None,
             )
         )
-    steady = time_base * video.frame_rate
-    varies = any(grid_frame(tick, origin, steady) != n for n, tick in enumerate(pts))
+    # A packet may be a field, or a frame that is two.
+    steady = time_base * video.natural_rate
+    places = [grid_frame(tick, origin, steady) for tick in pts]
+    strides = (1, 2) if video.interlaced else (1,)
+    varies = not still and all(
+        any(place != stride * n for n, place in enumerate(places)) for stride in strides
+    )
     timeline = _timeline(origin, time_base, frames, tuple(chunks), sounds)
-    return timeline.model_copy(update={"variable_rate": varies})
+    # Of the source's own rate: that a preset wants a lower one is another matter.
+    lost = len(places) - len(set(places))
+    return timeline.model_copy(update={"variable_rate": varies, "still": still, "lost_frames": lost})
+
+
+STILL_S = 1
+"""Pictures that follow each other so slowly are slides, not a film."""
+
+
+def is_still(pts: Sequence[int], time_base: Fraction) -> bool:
+    """Whether pictures at these times are one picture, or slides: what is shown last stays."""
+    return (pts[-1] - pts[0]) * time_base >= STILL_S * (len(pts) - 1)
 
 
 def _timeline(
@@ -300,7 +334,11 @@ def _timeline(
         frames=frames,
         chunks=chunks,
         sounds={
-            name: Sound(time_base=span.time_base, seconds=max(Fraction(0), span.end_s - begin))
+            name: Sound(
+                time_base=span.time_base,
+                seconds=max(Fraction(0), span.end_s - begin),
+                decoded=span.decoded,
+            )
             for name, span in sounds.items()
         },
     )
@@ -310,9 +348,18 @@ def normalisations(plan: Plan, timeline: Timeline) -> list[str]:
     """What is changed on the way to the output besides size, in words for a person."""
     video = plan.source.video
     found = []
+    if timeline.carrier != "nut" and video is not None:
+        found.append(f"{video.codec} pictures cannot be cut into NUT: cut into {timeline.carrier.upper()}")
     length = timeline.seconds(plan.frame_rate)
     for audio in plan.audio:
-        more = timeline.sounds[audio.track].seconds - length
+        stream, sound = audio.stream, timeline.sounds[audio.track]
+        if audio.right is not None:
+            found.append(
+                f"sound {audio.title!r} of two mono tracks: {stream.index} left, {audio.right.index} right"
+            )
+        elif audio.name == audio.track and sound.decoded:
+            found.append(f"sound {audio.title!r}: {stream.codec} cannot be cut as it is: decoded first")
+        more = sound.seconds - length
         if audio.name == audio.track and more > NOTABLE_S:
             found.append(f"sound {audio.title!r} cut: {float(more):.1f} s longer than the picture")
     if video is None:
@@ -320,12 +367,20 @@ def normalisations(plan: Plan, timeline: Timeline) -> list[str]:
     width, height = video.display_size
     if timeline.variable_rate:
         found.append("variable frame rate")
+    if timeline.lost_frames > NOTABLE_LOSS * timeline.frames:
+        found.append(
+            f"{timeline.lost_frames} pictures left out: they come faster than {_number(video.frame_rate)} fps"
+        )
+    if timeline.still:
+        found.append("still picture held for the length of the sound")
     if plan.frame_rate != video.natural_rate:
         found.append(f"{_number(video.natural_rate)} fps reduced to {_number(plan.frame_rate)}")
-    if video.rotation:
-        found.append(f"rotated {video.rotation}")
+    if any(video.crop):
+        found.append("cropped to {}x{}".format(*video.shown_size))
+    if video.display_matrix:
+        found += video.display_matrix.words
     if video.interlaced:
-        found.append("interlaced")
+        found.append("interlaced" if video.scan == "interlaced" else "partly interlaced")
     if video.sample_aspect != 1:
         shape = f"{video.sample_aspect.numerator}:{video.sample_aspect.denominator}"
         found.append(f"anamorphic pixels ({shape})")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any, Literal, cast
+from itertools import pairwise
+from typing import Any
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.media.admission import is_cover, positive
-from vod_operators.media.ffmpeg import DEMUXERS, Argv
-from vod_operators.media.models import AudioStream, Colour, Source, TextStream, VideoStream
+from vod_operators.media.admission import length_of, positive, stream_id, where
+from vod_operators.media.ffmpeg import DEMUXERS, Argv, transport_options
+from vod_operators.media.frames import FrameFacts
+from vod_operators.media.models import AudioStream, Chapter, Colour, Scan, Source, TextStream, VideoStream
+from vod_operators.media.names import clean_name
+from vod_operators.media.orientation import Crop, DisplayMatrix, parse_matrix
+from vod_operators.media.streams import describes_video, pictures_of
 
 PROBE_BYTES = 8_000_000
 """How much of a source ffprobe reads to know its streams."""
@@ -54,25 +58,41 @@ STANDARD_RATES = tuple(
 )
 
 
-def probe(tool: str, source: str) -> Argv:
-    """Describe the streams of a local file as JSON."""
+def probe(tool: str, source: str, *, transport: bool = False, thorough: bool = False) -> Argv:
+    """Describe the streams of a local file as JSON.
+
+    :param transport: whether it is MPEG-TS.
+    :param thorough: read on until each announced stream is known, to the end if need be.
+    """
+    size, time = (1 << 50, 1 << 50) if thorough else (PROBE_BYTES, 20_000_000)
     # fmt: off
     return [
         tool, "-hide_banner", "-loglevel", "error",
-        "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS,
-        "-probesize", str(PROBE_BYTES), "-analyzeduration", "20000000",
-        "-show_format", "-show_streams", "-of", "json", source,
+        "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, *transport_options(transport),
+        "-probesize", str(size), "-analyzeduration", str(time),
+        "-show_format", "-show_streams", "-show_programs", "-show_chapters", "-of", "json", source,
     ]
     # fmt: on
 
 
-def first_packets(tool: str, source: str) -> Argv:
-    """Where the first packets of a local file lie: one line each."""
+FIRST_PACKETS = 400
+"""Some seconds of picture and sound."""
+
+
+def first_packets(
+    tool: str, source: str, *, transport: bool, stream: int | None = None, count: int = FIRST_PACKETS
+) -> Argv:
+    """What the first packets of a local file are, and where they lie: one line each.
+
+    :param stream: of that stream only.
+    """
+    which = [] if stream is None else ["-select_streams", str(stream)]
     # fmt: off
     return [
         tool, "-hide_banner", "-loglevel", "error",
-        "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, "-read_intervals", "%+#60",
-        "-show_entries", "packet=stream_index,pos,size,flags", "-of", "compact=p=0:nk=0", source,
+        "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, *transport_options(transport),
+        "-fflags", "+genpts", *which, "-read_intervals", f"%+#{count}",
+        "-show_entries", "packet=stream_index,pts,dts,pos,size,flags", "-of", "compact=p=0:nk=0", source,
     ]
     # fmt: on
 
@@ -80,16 +100,22 @@ def first_packets(tool: str, source: str) -> Argv:
 # --- probe ----------------------------------------------------------------------------------
 
 
-def parse_probe(text: str, *, size_bytes: int, without: Collection[int] = ()) -> Source:
-    """What ffprobe printed, as a ``Source``.
+def parse_probe(
+    data: Mapping[str, Any],
+    *,
+    size_bytes: int,
+    seen: FrameFacts | None = None,
+    packet_times: Mapping[int, Sequence[int]] | None = None,
+) -> Source:
+    """What ffprobe printed, parsed, as a ``Source``.
 
-    :param without: indexes of streams to leave out.
+    :param seen: what its pictures say; then the header is not asked.
+    :param packet_times: when the first packets of each stream are shown, in the file's order.
     :raises InvalidInputError: neither picture nor sound is in it, or what ffprobe says makes no sense.
     """
-    data = json.loads(text)
-    streams = [stream for stream in data.get("streams", []) if stream["index"] not in without]
+    streams = data.get("streams", [])
     container = data.get("format", {})
-    pictures = [stream for stream in streams if stream.get("codec_type") == "video" and not is_cover(stream)]
+    pictures = pictures_of(streams)
     sounds = tuple(_audio(stream) for stream in streams if _is_sound(stream))
     if not pictures and not sounds:
         kinds = (
@@ -97,8 +123,11 @@ def parse_probe(text: str, *, size_bytes: int, without: Collection[int] = ()) ->
             or "none"
         )
         raise InvalidInputError(f"source: it has neither picture nor sound; its streams: {kinds}")
-    best = max(pictures, key=lambda stream: bool(stream.get("disposition", {}).get("default")), default=None)
-    declared = [container.get("duration"), *(stream.get("duration") for stream in (best or {}, *streams))]
+    best = pictures[0] if pictures else None
+    declared = [
+        str(float(length_of(container)) or ""),
+        *(stream.get("duration") for stream in (best or {}, *streams)),
+    ]
     if container.get("format_name") in CLOCKED_CONTAINERS:
         declared = []  # only the difference of the last and the first time of its clock
     return Source(
@@ -106,11 +135,30 @@ def parse_probe(text: str, *, size_bytes: int, without: Collection[int] = ()) ->
         size_bytes=size_bytes,
         duration_ms=next((found for text in declared if (found := _milliseconds(text))), None),
         bitrate_bps=_int(container.get("bit_rate")),
-        video=_video(best) if best else None,
+        video=_video(best, seen, (packet_times or {}).get(best["index"], ())) if best else None,
         audio=sounds,
         texts=tuple(_text(stream) for stream in streams if _why_no_text(stream) is None),
-        skipped=tuple(why for stream in streams if (why := _why_no_text(stream))),
+        chapters=_chapters(data),
+        container_ids=frozenset(map(stream_id, (*pictures[:1], *filter(_is_sound, streams)))),
+        skipped=(
+            *(f"{where(stream)}: another picture; the first one is published" for stream in pictures[1:]),
+            *(why for stream in streams if (why := _why_no_text(stream))),
+        ),
     )
+
+
+MAX_CHAPTERS = 1000
+
+
+def _chapters(data: Mapping[str, Any]) -> tuple[Chapter, ...]:
+    found = []
+    for chapter in data.get("chapters", [])[:MAX_CHAPTERS]:
+        base = positive(chapter.get("time_base"))
+        begin, end = chapter.get("start"), chapter.get("end")
+        if base and isinstance(begin, int) and isinstance(end, int) and begin <= end:
+            title = clean_name(chapter.get("tags", {}).get("title", "")) or None
+            found.append(Chapter(start_s=begin * base, end_s=end * base, title=title))
+    return tuple(found)
 
 
 def _is_sound(stream: dict[str, Any]) -> bool:
@@ -122,37 +170,65 @@ def _is_sound(stream: dict[str, Any]) -> bool:
     )
 
 
-def _video(stream: dict[str, Any]) -> VideoStream:
-    where = f"source: video stream {stream['index']}"
+def _video(stream: Mapping[str, Any], seen: FrameFacts | None, packet_times: Sequence[int]) -> VideoStream:
+    which = f"source: video stream {stream['index']}"
     if not stream.get("codec_name"):
         raise InvalidInputError(
-            f"{where}: its codec ({stream.get('codec_tag_string', '?')}) is not one ffmpeg can decode"
+            f"{which}: its codec ({stream.get('codec_tag_string', '?')}) is not one ffmpeg can decode"
         )
     if not stream.get("width") or not stream.get("height"):
         raise InvalidInputError(
-            f"{where} ({stream['codec_name']}): it has no picture size, so it cannot be decoded"
+            f"{which} ({stream['codec_name']}): it has no picture size, so it cannot be decoded"
         )
     nominal, average = positive(stream.get("r_frame_rate")), positive(stream.get("avg_frame_rate"))
-    if nominal and average:
+    is_timed = 2 * len(packet_times) > stream.get("nb_read_packets", 0) or not packet_times
+    if nominal and average and is_timed:
         average = min(average, nominal)  # nominal is the rate of the finest steps
-    interlaced = stream.get("field_order", "progressive") in ("tt", "bb", "tb", "bt")
+    elif average and not is_timed:
+        nominal = average  # as the pictures themselves say: few packets have times
+    declared: Scan = (
+        "interlaced"
+        if stream.get("field_order", "progressive") in ("tt", "bb", "tb", "bt")
+        else "progressive"
+    )
+    scan = seen.scan if seen and seen.count else declared
+    interlaced = scan != "progressive"
+    base = Fraction(stream["time_base"]) if "time_base" in stream else Fraction(0)
+    measured = steady_rate(packet_times, base)
+    if interlaced and seen and seen.least_step:
+        step = seen.least_step * base
+        # What counts twice as many as there are pictures counts fields.
+        if nominal and 1.9 < step * nominal < 2.1:
+            nominal /= 2
+            average = min(average, nominal) if average else None
+        if measured and 1.9 < step * measured < 2.1:
+            measured /= 2
     if interlaced and nominal and average and abs(nominal - 2 * average) <= RATE_TOLERANCE * nominal:
         nominal = average  # it counted fields
     rate = frame_rate(nominal, average)
     if rate is None:
-        raise InvalidInputError(f"{where} ({stream['codec_name']}): its frame rate cannot be told")
+        raise InvalidInputError(f"{which} ({stream['codec_name']}): its frame rate cannot be told")
+    if measured and _is_wrong(rate, measured, stream, seen):
+        rate = _snap(measured)
+    height = stream["height"]
+    if seen and seen.fields_apart and stream["codec_name"] == "hevc":
+        height, rate = 2 * height, rate / 2
     return VideoStream(
         index=stream["index"],
         codec=stream["codec_name"],
         profile=stream.get("profile"),
         width=stream["width"],
-        height=stream["height"],
+        height=height,
+        fields_apart=height != stream["height"],
+        crop=_crop(stream),
         sample_aspect=positive(stream.get("sample_aspect_ratio", "").replace(":", "/")) or Fraction(1),
-        rotation=_rotation(stream),
+        display_matrix=(seen and seen.display_matrix) or _display_matrix(stream),
         frame_rate=rate,
         time_base=Fraction(stream["time_base"]),
         pixel_format=stream.get("pix_fmt", "unknown"),
-        interlaced=interlaced,
+        scan=scan,
+        field_order=seen.field_order if seen else None,
+        first_pts=seen.first_pts if seen else None,
         reorders=bool(stream.get("has_b_frames")),
         colour=_colour(stream),
         peak_nits=_peak_nits(stream),
@@ -167,12 +243,14 @@ def _audio(stream: dict[str, Any]) -> AudioStream:
         index=stream["index"],
         codec=stream["codec_name"],
         channels=stream["channels"],
+        channel_layout=stream.get("channel_layout"),
         sample_rate=int(stream["sample_rate"]),
         time_base=Fraction(stream["time_base"]),
         start_s=stream["start_pts"] * Fraction(stream["time_base"]) if "start_pts" in stream else None,
         language=None if language in (None, "", "und") else language,
         title=tags.get("title"),
         default=bool(stream.get("disposition", {}).get("default")),
+        describes_video=describes_video(stream),
         bitrate_bps=_int(stream.get("bit_rate")),
     )
 
@@ -194,10 +272,10 @@ def _why_no_text(stream: dict[str, Any]) -> str | None:
     if codec in TEXT_CODECS and stream.get("codec_tag_string") != "wvtt":
         return None
     language = stream.get("tags", {}).get("language", "und")
-    where = f"subtitle stream {stream['index']}" + (f" ({language})" if language != "und" else "")
+    which = f"subtitle stream {stream['index']}" + (f" ({language})" if language != "und" else "")
     if codec in BITMAP_CODECS:
-        return f"{where}: {BITMAP_CODECS[codec]} subtitles are pictures, not text"
-    return f"{where}: {codec} cannot be read as text"
+        return f"{which}: {BITMAP_CODECS[codec]} subtitles are pictures, not text"
+    return f"{which}: {codec} cannot be read as text"
 
 
 def _text(stream: dict[str, Any]) -> TextStream:
@@ -238,6 +316,59 @@ def frame_rate(nominal: Fraction | None, average: Fraction | None) -> Fraction |
     return next((rate for rate in STANDARD_RATES if rate >= average), STANDARD_RATES[-1])
 
 
+LEAST_STEPS = 24
+"""From so many pictures a rate is told."""
+
+HELD_BACK = 16
+"""Pictures whose packets may still come: a decoder holds back so many at most (H.264, A.3.1)."""
+
+
+def steady_rate(times: Sequence[int], time_base: Fraction) -> Fraction | None:
+    """The rate of pictures that follow each other steadily; None if they do not, or are too few.
+
+    Film that is flagged to be shown for three fields and two in turn is steady, too.
+
+    :param times: in ticks, in the order of the file.
+    """
+    shown = sorted(times)[: -HELD_BACK or None]
+    steps = [later - earlier for earlier, later in pairwise(shown)]
+    if len(steps) < LEAST_STEPS or min(steps) <= 0:
+        return None
+    mean = Fraction(sum(steps), len(steps))
+    if _all_near(steps, mean):
+        return 1 / (mean * time_base)
+    pairs = [one + other for one, other in zip(steps[::2], steps[1::2], strict=False)]
+    mean = Fraction(sum(pairs), 2 * len(pairs))
+    # Each may be off by a tick; where ticks are as long as pictures they say nothing.
+    is_pulldown = min(steps) > 60 and abs(2 * max(steps) - 3 * min(steps)) <= 6
+    return 1 / (mean * time_base) if is_pulldown and _all_near(pairs, 2 * mean) else None
+
+
+def _all_near(steps: Sequence[int], mean: Fraction) -> bool:
+    # Containers round times to a tick, unless a tick is a picture.
+    tolerance = max(Fraction(mean > 8), mean * RATE_TOLERANCE)
+    return all(abs(step - mean) <= tolerance for step in steps)
+
+
+LEAST_SHARE = Fraction(3, 4)
+"""Of the mean, a step: with pulldown it is 0.8."""
+
+
+def _is_wrong(
+    declared: Fraction, measured: Fraction, stream: Mapping[str, Any], seen: FrameFacts | None
+) -> bool:
+    """Whether the header's rate is not that of the pictures.
+
+    One that is too low would lose pictures. One that is too high is believed where pictures elsewhere in the
+    file may come as fast.
+    """
+    if measured > declared * NEARLY_ALL_FRAMES:
+        return True
+    if measured * NEARLY_ALL_FRAMES >= declared or seen is None or seen.least_step is None:
+        return False
+    return seen.least_step * Fraction(stream["time_base"]) * measured > LEAST_SHARE
+
+
 def _snap(rate: Fraction) -> Fraction:
     nearest = min(STANDARD_RATES, key=lambda standard: abs(standard - rate))
     # 24 and 23.976 are a thousandth apart; a rounded declaration is nearer than a quarter of that.
@@ -246,16 +377,32 @@ def _snap(rate: Fraction) -> Fraction:
     return rate.limit_denominator(1001)
 
 
-def _rotation(stream: dict[str, Any]) -> Literal[0, 90, 180, 270]:
+def _display_matrix(stream: Mapping[str, Any]) -> DisplayMatrix | None:
     for side_data in stream.get("side_data_list", []):
-        if "rotation" in side_data:
-            # ffprobe counts counter-clockwise, and what it says is how the picture is stored.
-            turned = round(-float(side_data["rotation"]) / 90) * 90 % 360
-            return cast(Literal[0, 90, 180, 270], turned)
-    return 0
+        if matrix := parse_matrix(side_data.get("displaymatrix", "")):
+            return matrix
+    return None
 
 
-def _colour(stream: dict[str, Any]) -> Colour:
+def _crop(stream: Mapping[str, Any]) -> Crop:
+    """What the container hides of the picture (Matroska's PixelCrop, MP4's clean aperture).
+
+    :raises InvalidInputError: nothing would be left.
+    """
+    for side_data in stream.get("side_data_list", []):
+        if side_data.get("side_data_type") == "Frame Cropping":
+            sides = [int(side_data.get(f"crop_{side}", 0)) for side in Crop._fields]
+            crop = Crop(*sides)
+            if crop.left + crop.right >= stream["width"] or crop.top + crop.bottom >= stream["height"]:
+                raise InvalidInputError(
+                    f"source: video stream {stream['index']}: its crop ({', '.join(map(str, sides))} pixels) "
+                    f"leaves nothing of {stream['width']}x{stream['height']}"
+                )
+            return crop
+    return Crop()
+
+
+def _colour(stream: Mapping[str, Any]) -> Colour:
     """What is declared; what is not is what players take it for: by the kind of pixels, then by size.
 
     :raises InvalidInputError: they would be shown wrong.
@@ -300,7 +447,7 @@ def _colour(stream: dict[str, Any]) -> Colour:
     )
 
 
-def _peak_nits(stream: dict[str, Any]) -> int | None:
+def _peak_nits(stream: Mapping[str, Any]) -> int | None:
     found = [
         Fraction(value)
         for side_data in stream.get("side_data_list", [])

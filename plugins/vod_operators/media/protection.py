@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
-from collections.abc import Iterator
 from typing import BinaryIO
 
 from vod_operators.errors import InvalidInputError
-
-MAX_BOXES = 100_000
-"""Of one file or box: what has more is made to keep us busy."""
-
-MAX_ENTRY_BYTES = 1 << 20
-"""Of a sample description: some 100 bytes and the codec's configuration."""
+from vod_operators.media.boxes import (
+    MAX_ENTRY_BYTES,
+    SAMPLE_DESCRIPTIONS,
+    boxes,
+    find_boxes,
+    read_at,
+    track_ids,
+)
 
 _PROTECTED = (b"encv", b"enca", b"enct", b"encs", b"drms", b"drmi")
 """Sample entries (ISO 14496-12, 8.12; the last two are iTunes') that stand for an encrypted codec."""
@@ -46,61 +46,24 @@ def encrypted(what: str, scheme: str) -> InvalidInputError:
 def protected_tracks(file: BinaryIO) -> dict[str, str]:
     """Of an MP4 or MOV: track -> scheme, of the encrypted ones. Reads headers only."""
     found: dict[str, str] = {}
-    for trak in _find(file, 0, file.seek(0, 2), b"moov", b"trak"):
-        track = 0
-        for begin, _ in _find(file, *trak, b"tkhd"):
-            wide = _read(file, begin, 1) == b"\x01"
-            track = int.from_bytes(_read(file, begin + (20 if wide else 12), 4), "big")
-        for stsd in _find(file, *trak, b"mdia", b"minf", b"stbl", b"stsd"):
+    for track, trak in track_ids(file):
+        for stsd in find_boxes(file, *trak, *SAMPLE_DESCRIPTIONS):
             if scheme := _scheme(file, *stsd):
                 found[f"track {track}"] = scheme
     return found
 
 
 def _scheme(file: BinaryIO, begin: int, end: int) -> str:
-    for kind, first, last in _boxes(file, begin + 8, end):  # behind version, flags and the count
+    for kind, first, last in boxes(file, begin + 8, end):  # behind version, flags and the count
         if kind in _PROTECTED:
             # Its place differs for sound and picture and their versions; its name occurs once.
-            entry = _read(file, first, min(last - first, MAX_ENTRY_BYTES))
+            entry = read_at(file, first, min(last - first, MAX_ENTRY_BYTES))
             at = entry.find(b"schm") + 8
             scheme = entry[at : at + 4].decode("latin-1") if at >= 8 else ""
             if kind in (b"drms", b"drmi") or scheme == "itun":
                 return f"FairPlay, {kind.decode()}"
             return f"Common Encryption, {scheme if scheme.isalnum() else kind.decode()}"
     return ""
-
-
-def _find(file: BinaryIO, begin: int, end: int, kind: bytes, *below: bytes) -> Iterator[tuple[int, int]]:
-    """Payload of each box at that path."""
-    for found, first, last in _boxes(file, begin, end):
-        if found == kind:
-            if below:
-                yield from _find(file, first, last, *below)
-            else:
-                yield first, last
-
-
-def _boxes(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Type, begin of the payload and end of each box, as far as there are boxes."""
-    for _ in range(MAX_BOXES):
-        header = _read(file, begin, 16) if begin + 8 <= end else b""
-        if len(header) < 8:
-            return
-        size, kind = struct.unpack_from(">I4s", header)
-        first = begin + 8
-        if size == 1 and len(header) == 16:
-            size, first = struct.unpack_from(">Q", header, 8)[0], begin + 16
-        elif size == 0:
-            size = end - begin  # the last one
-        if begin + size < first:
-            return
-        yield kind, first, min(begin + size, end)
-        begin += size
-
-
-def _read(file: BinaryIO, at: int, length: int) -> bytes:
-    file.seek(at)
-    return file.read(length)
 
 
 # --- MPEG-TS --------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.encoders import ENCODERS, profile_of
-from vod_operators.media.models import AudioRendition, Rendition, Source, VideoStream
+from vod_operators.media.models import AudioRendition, AudioStream, Rendition, Source, VideoStream
 from vod_operators.media.names import language_name, language_tag, unique_title
 from vod_operators.media.presets.model import Conditions, Ladder, Preset, Rung
 
@@ -111,12 +111,21 @@ def _climb(ladder: Ladder, source: Source, video: VideoStream) -> list[Rendition
     return large_enough
 
 
-def plan_audio(source: Source, preset: Preset) -> tuple[AudioRendition, ...]:
+def plan_audio(source: Source, preset: Preset) -> tuple[tuple[AudioRendition, ...], tuple[str, ...]]:
     """One stereo rendition for each sound track of the source, with unique titles and one default; then
-    one in 5.1 for each track that has so many channels, if the preset asks for it."""
-    default = next((i for i, stream in enumerate(source.audio) if stream.default), 0)
+    one in 5.1 for each track that has so many channels, if the preset asks for it.
+
+    Returns also what is left out, in words.
+    """
+    pair, skipped = _mono_pair(source, preset)
+    streams: list[tuple[AudioStream, AudioStream | None]] = [(stream, None) for stream in source.audio]
+    if pair:
+        streams = [(pair[0].model_copy(update={"channels": 2}), pair[1])]
+    # An audio description is for those who ask for it.
+    plain = [number for number, (stream, _) in enumerate(streams) if not stream.describes_video]
+    default = next((n for n in plain if streams[n][0].default), plain[0] if plain else 0)
     made, titles = [], set[str]()
-    for i, stream in enumerate(source.audio):
+    for i, (stream, right) in enumerate(streams):
         language = language_tag(stream.language)
         title = unique_title(stream.title or language_name(language), i + 1, "Audio", titles)
         made.append(
@@ -124,6 +133,7 @@ def plan_audio(source: Source, preset: Preset) -> tuple[AudioRendition, ...]:
                 name=f"audio-{i}",
                 track=f"audio-{i}",
                 stream=stream,
+                right=right,
                 channels=preset.audio.channels,
                 sample_rate=preset.audio.sample_rate,
                 bitrate_bps=preset.audio.bitrate_bps,
@@ -145,5 +155,37 @@ def plan_audio(source: Source, preset: Preset) -> tuple[AudioRendition, ...]:
             )
             for stereo in made
             if stereo.stream.channels >= SURROUND
+            and not (stereo.stream.channel_layout or "").startswith("ambisonic")
         ]
-    return tuple(made)
+    return tuple(made), skipped
+
+
+MASTERS = ("mxf", "mov", "gxf")
+"""Containers of cameras and broadcasters, in which each channel is a track of its own."""
+
+
+def _mono_pair(
+    source: Source, preset: Preset
+) -> tuple[tuple[AudioStream, AudioStream] | None, tuple[str, ...]]:
+    """The tracks that are left and right of a master whose channels are tracks, and what is left out then.
+
+    That is what SMPTE and EBU recommendations put on tracks 1 and 2. In a file for viewers mono
+    tracks are languages, or compressed; they have names or languages of their own, too.
+    """
+    tracks = source.audio
+    left_out: tuple[str, ...] = ()
+    is_master = any(name in MASTERS for name in source.container.split(","))
+    if (
+        preset.audio.mono_tracks == "separate"
+        or len(tracks) < 2
+        or not is_master
+        or not all(track.channels == 1 and track.codec.startswith("pcm_") for track in tracks)
+        or len({(track.language, track.sample_rate, track.codec) for track in tracks}) > 1
+    ):
+        return None, left_out
+    left_out = tuple(
+        f"audio stream {track.index} ({track.codec}): a mono track beside the first two, which are "
+        'left and right; a preset with "mono_tracks": "separate" keeps each'
+        for track in tracks[2:]
+    )
+    return (tracks[0], tracks[1]), left_out

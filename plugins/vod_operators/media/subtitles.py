@@ -1,7 +1,8 @@
 """Subtitle files that come with a request: SubRip, WebVTT, ASS. Known, decoded and checked line by line.
 
 ffmpeg converts them, but it passes over what it does not understand; so what is wrong is found here,
-where the line can be named.
+where the line can be named. The line, and what is wrong with it; never what it says: a request may name a
+file that the person who reads the error must not see.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ MAX_FILES = 32
 MAX_FILE_BYTES = 8_000_000
 """Subtitles of a long film have 0.2 MB; typeset ones up to some MB."""
 
+URI_PATTERN = r"^(s3|https?|file)://[^\x00-\x1f\x7f]+$"
+
+URL_PATTERN = r"^https?://[^\x00-\x20\x7f]+$"
+
 LANGUAGE_PATTERN = r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$"
 """RFC 5646, as it stands in a playlist."""
 
@@ -32,7 +37,7 @@ Format = Literal["srt", "vtt", "ass"]
 class SubtitleFile(Model):
     """One subtitle file of a request."""
 
-    uri: Annotated[str, StringConstraints(pattern=r"^(s3|https?|file)://.+", max_length=2048)] = Field(
+    uri: Annotated[str, StringConstraints(pattern=URI_PATTERN, max_length=2048)] = Field(
         description="Of the .srt, .vtt or .ass file: s3://, https:// or file://."
     )
     language: Annotated[str, StringConstraints(pattern=LANGUAGE_PATTERN, max_length=35)] = Field(
@@ -42,6 +47,9 @@ class SubtitleFile(Model):
         "", description="What viewers choose by; the language if empty."
     )
     default: bool = Field(False, description="Shown if the viewer has chosen nothing.")
+    conn_id: Annotated[str, StringConstraints(max_length=250)] = Field(
+        "", description="Airflow connection with the credentials of the web server that it is on."
+    )
     forced: bool = Field(False, description="Only what one needs who understands the sound: signs, names.")
 
 
@@ -57,9 +65,18 @@ class Sidecar:
 _FILES = TypeAdapter(Annotated[list[SubtitleFile], Field(max_length=MAX_FILES)])
 
 
+def schema_pattern(pattern: str) -> str:
+    """A pattern that ends in ``$``, for a JSON schema: Python lets a newline follow."""
+    return f"{pattern}(?!\\n)"
+
+
 def files_schema() -> dict[str, object]:
     """JSON schema of the request's ``subtitles``."""
-    return {"maxItems": MAX_FILES, "items": SubtitleFile.model_json_schema()}
+    items = SubtitleFile.model_json_schema()
+    for field in items["properties"].values():
+        if "pattern" in field:
+            field["pattern"] = schema_pattern(field["pattern"])
+    return {"maxItems": MAX_FILES, "items": items}
 
 
 def parse_request(text: str) -> list[SubtitleFile]:
@@ -74,7 +91,7 @@ def parse_request(text: str) -> list[SubtitleFile]:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
-        raise InvalidInputError(f"subtitles{where}: {first['msg']}") from error
+        raise InvalidInputError(f"subtitles{where}: {first['msg']}") from None
 
 
 def plan_texts(streams: Sequence[TextStream], sidecars: Sequence[Sidecar]) -> tuple[TextRendition, ...]:
@@ -136,18 +153,18 @@ def decode(data: bytes, name: str) -> tuple[str, str]:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         if encoding == "UTF-16":
-            raise InvalidInputError(f"{name}: its UTF-16 is damaged; save it as UTF-8") from error
+            raise InvalidInputError(f"{name}: its UTF-16 is damaged; save it as UTF-8") from None
         encoding = "Windows-1252"
         if data.lstrip().startswith(b"WEBVTT"):
             raise InvalidInputError(
                 f"{name}, line {line}: it is not UTF-8, as WebVTT must be; save it so"
-            ) from error
+            ) from None
         try:
             text = data.decode("cp1252")
         except UnicodeDecodeError:
             raise InvalidInputError(
                 f"{name}, line {line}: it is neither UTF-8 nor UTF-16 nor Windows-1252; save it as UTF-8"
-            ) from error
+            ) from None
     return text.replace("\r\n", "\n").replace("\r", "\n"), encoding
 
 
@@ -164,10 +181,7 @@ def check(text: str, name: str) -> tuple[Format, int]:
     elif "-->" in text:
         kind, count = "srt", len(list(_timings(text, name, "srt")))
     else:
-        first = text.partition("\n")[0]
-        raise InvalidInputError(
-            f"{name}, line 1: it is neither SubRip, WebVTT nor ASS: found {_shown(first)}"
-        )
+        raise InvalidInputError(f"{name}, line 1: it is neither SubRip, WebVTT nor ASS")
     if not count:
         raise InvalidInputError(f"{name}: it has no subtitle in it")
     return kind, count
@@ -175,7 +189,9 @@ def check(text: str, name: str) -> tuple[Format, int]:
 
 _TIMES = {
     "srt": (
-        re.compile(r"\s*(\d+):(\d\d):(\d\d)[,.](\d{1,3})\s*-->\s*(\d+):(\d\d):(\d\d)[,.](\d{1,3})(?:\s.*)?"),
+        re.compile(
+            r"\s*(\d+):(\d\d):(\d\d)[,.](\d{1,3})\s*-->\s*(\d+):(\d\d):(\d\d)[,.](\d{1,3})(?:\s.*)?", re.ASCII
+        ),
         "00:00:01,000 --> 00:00:02,500",
     ),
     "vtt": (
@@ -196,22 +212,36 @@ def _timings(text: str, name: str, kind: Literal["srt", "vtt"]) -> Iterator[None
         found = pattern.fullmatch(line)
         if found is None:
             raise InvalidInputError(
-                f"{name}, line {number}: its times cannot be read: found {_shown(line)}, expected {example}"
+                f"{name}, line {number}: its times cannot be read (column {_column(line)}); "
+                f"expected {example}"
             )
-        begin, end = (_seconds(*found.groups()[at : at + 4]) for at in (0, 4))
+        begin, end = (_seconds(found.groups()[at : at + 4], name, number) for at in (0, 4))
         if end < begin:
-            raise InvalidInputError(f"{name}, line {number}: it ends before it begins: {_shown(line)}")
+            raise InvalidInputError(f"{name}, line {number}: it ends before it begins")
         yield
 
 
-def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str) -> float:
-    whole = 3600 * int(hours or 0) + 60 * int(minutes) + int(seconds)
+MAX_HOUR_DIGITS = 4
+"""9,999 hours are more than a year."""
+
+
+def _seconds(time: Sequence[str | None], name: str, line: int) -> float:
+    """Of hours, minutes, seconds and their fraction.
+
+    :raises InvalidInputError: its hour is absurd.
+    """
+    hours, minutes, seconds, fraction = (part or "0" for part in time)
+    if len(hours) > MAX_HOUR_DIGITS:
+        raise InvalidInputError(
+            f"{name}, line {line}: an hour of {len(hours)} digits; it may have {MAX_HOUR_DIGITS}"
+        )
+    whole = 3600 * int(hours) + 60 * int(minutes) + int(seconds)
     return whole + float(f"0.{fraction}")
 
 
 _ASS_COLUMNS = ("Start", "End", "Style", "Name", "MarginL", "MarginR", "MarginV", "Effect", "Text")
 
-_ASS_TIME = re.compile(r"\s*(\d+):(\d\d):(\d\d)\.(\d{1,3})\s*")
+_ASS_TIME = re.compile(r"\s*(\d+):(\d\d):(\d\d)\.(\d{1,3})\s*", re.ASCII)
 
 
 def _dialogues(text: str, name: str) -> int:
@@ -224,21 +254,23 @@ def _dialogues(text: str, name: str) -> int:
             columns = [column.strip() for column in value.split(",")]
             if [columns[:1] in (["Layer"], ["Marked"]), *columns[1:]] != [True, *_ASS_COLUMNS]:
                 raise InvalidInputError(
-                    f"{name}, line {number}: its columns are in another order than ffmpeg reads: found "
-                    f"{_shown(value.strip())}, expected Layer, {', '.join(_ASS_COLUMNS)}"
+                    f"{name}, line {number}: its columns are in another order than ffmpeg reads; "
+                    f"expected Layer, {', '.join(_ASS_COLUMNS)}"
                 )
         elif inside and key == "Dialogue":
             times = [_ASS_TIME.fullmatch(field) for field in value.split(",", len(_ASS_COLUMNS))[1:3]]
             if len(times) < 2 or not times[0] or not times[1]:
                 raise InvalidInputError(
-                    f"{name}, line {number}: its times cannot be read: found {_shown(line)}, "
+                    f"{name}, line {number}: its times cannot be read; "
                     "expected Dialogue: 0,0:00:01.00,0:00:02.50,Default,,0,0,0,,text"
                 )
-            if _seconds(*times[1].groups()) < _seconds(*times[0].groups()):
-                raise InvalidInputError(f"{name}, line {number}: it ends before it begins: {_shown(line)}")
+            begin, end = (_seconds(time.groups(), name, number) for time in (times[0], times[1]))
+            if end < begin:
+                raise InvalidInputError(f"{name}, line {number}: it ends before it begins")
             count += 1
     return count
 
 
-def _shown(line: str) -> str:
-    return repr(line if len(line) <= 60 else f"{line[:60]}...")
+def _column(line: str) -> int:
+    """Of the first letter that can stand in no line of times."""
+    return len(re.match(r"[\d:,. \t>-]*", line, re.ASCII)[0]) + 1  # type: ignore[index]  # it matches always

@@ -16,6 +16,15 @@ from pydantic import Field
 from vod_operators.media.base import Model, Name, Rate
 from vod_operators.media.check.facts import SegmentFacts
 
+DESCRIBES_VIDEO = "public.accessibility.describes-video"
+"""CHARACTERISTICS of sound that tells what is shown (RFC 8216bis 4.4.6.1)."""
+
+FOR_DEAF = (
+    "public.accessibility.transcribes-spoken-dialog",
+    "public.accessibility.describes-music-and-sound",
+)
+"""Of subtitles for those who do not hear."""
+
 
 class Segment(Model):
     """One media segment, from its own headers."""
@@ -75,6 +84,7 @@ class Track(Model):
     default: bool = False
     forced: bool = False
     hearing_impaired: bool = False
+    describes_video: bool = False
     cues: int | None = None
     """Of a subtitle track; one that crosses a segment's end counts once."""
     checked: tuple[SegmentFacts, ...] = ()
@@ -84,6 +94,11 @@ class Track(Model):
     def family(self) -> str:
         """Sample entry of its codec (``avc1``, ``hvc1``, ``av01``, ``mp4a``): players use one per kind."""
         return self.codecs.partition(".")[0]
+
+    @property
+    def characteristics(self) -> tuple[str, ...]:
+        """What it is for, as a playlist says it (RFC 8216bis 4.4.6.1)."""
+        return (DESCRIBES_VIDEO,) if self.describes_video else FOR_DEAF if self.hearing_impaired else ()
 
     @property
     def ticks(self) -> int:

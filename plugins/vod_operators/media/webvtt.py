@@ -17,7 +17,8 @@ from vod_operators.errors import VerificationError
 from vod_operators.media.models import Plan, Timeline
 
 _TIMING = re.compile(
-    r"(?P<begin>(?:\d+:)?\d\d:\d\d\.\d{3})[ \t]+-->[ \t]+(?P<end>(?:\d+:)?\d\d:\d\d\.\d{3})(?P<settings>.*)"
+    r"(?P<begin>(?:\d{1,9}:)?\d\d:\d\d\.\d{3})[ \t]+-->[ \t]+"
+    r"(?P<end>(?:\d{1,9}:)?\d\d:\d\d\.\d{3})(?P<settings>.*)"
 )
 
 _SETTING = re.compile(r"(vertical|line|position|size|align):\S+")
@@ -128,19 +129,16 @@ def cut(cues: Sequence[Cue], lengths: Sequence[int], timescale: int) -> Iterator
 
     :param cues: by time.
     """
-    begin, first = Fraction(0), 0
+    begin, following, shown = Fraction(0), 0, list[Cue]()
     for length in lengths:
         end = begin + Fraction(1000 * length, timescale)
-        # What is over stays over; but behind a long cue there may be short ones that are over too.
-        while first < len(cues) and cues[first].end_ms <= begin:
-            first += 1
-        shown = []
-        for cue in cues[first:]:
-            if cue.begin_ms >= end:
-                break
-            if cue.end_ms > begin:
-                shown.append(cue)
-        yield shown
+        # Linear: behind a cue that spans a film there may be a hundred thousand short ones.
+        shown = [cue for cue in shown if cue.end_ms > begin]
+        while following < len(cues) and cues[following].begin_ms < end:
+            if cues[following].end_ms > begin:
+                shown.append(cues[following])
+            following += 1
+        yield list(shown)
         begin = end
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timezone
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
@@ -16,22 +17,25 @@ from airflow.sdk import BaseOperator, Context, get_current_context
 from vod_operators.errors import InvalidInputError, ToolError
 from vod_operators.media import probe
 from vod_operators.media.models import Timeline
-from vod_operators.operators import telemetry
+from vod_operators.operators import allowance, telemetry
+from vod_operators.operators.credentials import callback_of, credentials_of, hide_secrets, is_empty
 from vod_operators.operators.job import Job
 from vod_operators.operators.source import Original
 from vod_operators.operators.webhook import Event, EventKind, deliver, event_id
-from vod_operators.runners.base import Runner, output
+from vod_operators.runners.base import Runner, ToolLimits, output
 from vod_operators.runners.containers import Container
 from vod_operators.runners.docker import DockerRunner
 from vod_operators.runners.local import LocalRunner
 from vod_operators.runners.progress import REPORT_EVERY_S, Progress, ProgressReader
+from vod_operators.runners.sandbox import Mode, Sandbox, walls
 from vod_operators.runners.scratch import check_room, scratch_folder
-from vod_operators.runners.tools import Tools
+from vod_operators.runners.tools import Tools, bundled_folders
 from vod_operators.settings import VodSettings, get_settings
 from vod_operators.storage import checkpoint, claim
 from vod_operators.storage.base import Storage
 from vod_operators.storage.claim import Claim
 from vod_operators.storage.keys import claim_key
+from vod_operators.storage.requested import RequestedStorage
 from vod_operators.storage.stores import storage_for
 
 if TYPE_CHECKING:
@@ -40,8 +44,7 @@ if TYPE_CHECKING:
 PROGRESS_KEY = "progress"
 """Key in the task's state store: ``{"percent": 41.5, "speed": 2.3}``."""
 
-TOOL_LIMIT_FLOOR_S = 600
-"""What a tool may take however short the media is."""
+_LOG = logging.getLogger(__name__)
 
 WATCHERS: list[Callable[[Context, Progress], None]] = []
 """Told how far the encoding tasks of this process are: how ``vod run`` shows progress."""
@@ -54,6 +57,7 @@ class VodBaseOperator(BaseOperator):
     """
 
     _claimed_at = float("-inf")
+    _tool_limits = ToolLimits(seconds=allowance.PROBE_FLOOR_S)
 
     def __init__(self, *, run_in: Literal["local", "docker"] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -85,7 +89,14 @@ class VodBaseOperator(BaseOperator):
         :raises InvalidInputError: in containers, but ``VOD_DOCKER_IMAGE`` names no image.
         """
         self._runners.append(self.make_runner(*inherited))
+        self._runners[-1].limits = self._tool_limits
         return self._runners[-1]
+
+    def limit_tools(self, limits: ToolLimits) -> None:
+        """What each run of a tool may take from now on."""
+        self._tool_limits = limits
+        for runner in self._runners:
+            runner.limits = limits
 
     @property
     def runs_on_host(self) -> bool:
@@ -96,7 +107,9 @@ class VodBaseOperator(BaseOperator):
         """As the settings say."""
         settings = self.settings
         if self.runs_on_host:
-            return LocalRunner(settings.stall_timeout_s, inherited)
+            _log_walls(settings.sandbox)
+            sandbox = Sandbox(settings.sandbox, (*settings.sandbox_paths, *bundled_folders()))
+            return LocalRunner(settings.stall_timeout_s, inherited, sandbox)
         if settings.docker_image is None:
             raise InvalidInputError("VOD_DOCKER_IMAGE must name the image with the media tools")
         container = Container(
@@ -130,6 +143,12 @@ class VodBaseOperator(BaseOperator):
             **self.facts,
         )
 
+    def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
+        """As Airflow does, and before it shows or logs the fields, hide what is secret in their URLs."""
+        super().render_template_fields(context, jinja_env)
+        for name in ("source", "subtitles", "callback_url", "videos", "prefix"):
+            hide_secrets(getattr(self, name, None))
+
     def on_kill(self) -> None:
         """End the media tools; called within the task's process when Airflow stops it."""
         for runner in self._runners:
@@ -137,19 +156,25 @@ class VodBaseOperator(BaseOperator):
 
     # --- stores -----------------------------------------------------------------------------
 
-    def storage(self, uri: str) -> Storage:
-        """The store that holds ``uri``."""
-        return storage_for(uri, self.settings.aws_conn_id)
-
     @property
     def temp(self) -> Storage:
         """The store of intermediate files."""
-        return self.storage(self.settings.temp_uri)
+        return storage_for(self.settings.temp_uri, self.settings.aws_conn_id)
 
     @property
     def results(self) -> Storage:
         """The store of published files."""
-        return self.storage(self.settings.results_uri)
+        return storage_for(self.settings.results_uri, self.settings.aws_conn_id)
+
+    def requested(self, field: str, conn_id: str = "") -> RequestedStorage:
+        """What to read a URI of a request with: it asks what the deployment allows.
+
+        :param field: of the request, for messages.
+        :param conn_id: Airflow connection that the request names, with the credentials of a web server.
+        :raises InvalidInputError: requests may not name that connection, or it cannot be used.
+        """
+        credentials = credentials_of(self.settings, conn_id, field)
+        return RequestedStorage(field, self.settings.sources, self.settings.aws_conn_id, credentials)
 
     # --- the run ----------------------------------------------------------------------------
 
@@ -184,16 +209,18 @@ class VodBaseOperator(BaseOperator):
         event: EventKind,
         video_id: str,
         *,
+        conn_id: str = "",
         limit_s: float | None = None,
         **details: Any,
     ) -> None:
         """Send an event to a callback URL; never fails, and takes no longer than ``limit_s``.
 
-        :param url: empty for nowhere.
+        :param url: empty for that of the connection, or nowhere.
+        :param conn_id: Airflow connection that the request names, with the URL or the CMS's credentials.
         :param limit_s: seconds, if fewer than the deployment's limit.
         :param details: of the event: ``result``, or ``failure`` and ``failed_tasks``.
         """
-        if url in ("", "None"):
+        if is_empty(url) and is_empty(conn_id):
             return
         run, limit = context["dag_run"], self.settings.callback_limit_s
         try:
@@ -206,10 +233,20 @@ class VodBaseOperator(BaseOperator):
                 **details,
             )
             secret = self._callback_secret()
+            url, credentials = callback_of(self.settings, url, conn_id)
         except Exception as error:  # whatever it is, it is no reason to fail a video
             self.log.error("callback_url: the CMS is not told %r: %s", event, error)
             return
-        if deliver(url, message, secret=secret, limit_s=min(limit, limit_s or limit), log=self.log.warning):
+        taken = deliver(
+            url,
+            message,
+            allow=self.settings.callbacks,
+            credentials=credentials,
+            secret=secret,
+            limit_s=min(limit, limit_s or limit),
+            log=self.log.warning,
+        )
+        if taken:
             self.log.info("the CMS was told %r", event)
 
     def _callback_secret(self) -> str | None:
@@ -232,6 +269,7 @@ class VodBaseOperator(BaseOperator):
         with checkpoint.relying_on(self.temp, plan_uri, step="prepare"):
             job = checkpoint.read_document(self.temp, plan_uri, Job)
         self.facts["video_id"] = job.plan.video_id
+        self.limit_tools(allowance.of_plan(self.settings, job.plan))
         self.hold_claim(context, job.plan.video_id)
         return job
 
@@ -243,7 +281,7 @@ class VodBaseOperator(BaseOperator):
 
     def original(self, uri: str, job: Job) -> Original:
         """The source, as it was when the run began."""
-        return Original(self.storage(uri), uri, job.source_version)
+        return Original(self.requested("source", job.source_conn_id), uri, job.source_version)
 
     def obtain_cut(self, job: Job, name: str, path: Path) -> None:
         """Make a chunk or a sound track that the split has stored readable at ``path``.
@@ -265,7 +303,7 @@ class VodBaseOperator(BaseOperator):
 
     def tool_limit_s(self, media_s: float) -> float:
         """Seconds that a tool may work on so many seconds of media."""
-        return TOOL_LIMIT_FLOOR_S + self.settings.tool_time_factor * media_s
+        return allowance.FLOOR_S + self.settings.tool_time_factor * media_s
 
     def progress(self, context: Context, job: Job, seconds: float) -> ProgressReader:
         """Takes ffmpeg's progress lines, shows them in the task's state in Airflow, and keeps the claim.
@@ -327,6 +365,18 @@ class VodBaseOperator(BaseOperator):
     def run_probe(self, file: str, folder: Path) -> str:
         """What ffprobe says of a local file, as JSON."""
         return "\n".join(output(self.runner, probe.probe(self.tools.ffprobe, file), folder))
+
+
+@lru_cache(maxsize=1)
+def _log_walls(mode: Mode) -> None:
+    """Say once in each task which walls stand around its media tools."""
+    standing, missing = walls(mode)
+    words = ", ".join((*standing, "a clean environment", "limits of time, output and memory"))
+    if missing:
+        kinds = " and ".join(missing)
+        _LOG.warning("VOD_SANDBOX=%s: media tools are not kept from %s; around them: %s", mode, kinds, words)
+    else:
+        _LOG.info("around media tools: %s", words)
 
 
 def _labels() -> dict[str, str]:

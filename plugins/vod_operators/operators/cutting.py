@@ -59,20 +59,22 @@ class Cutter:
             else:
                 original.place_index(source)
                 original.add(source, chunk.byte_range)
-            self.chunk(SOURCE, name, layout=packets.layout_of(plan), chunk=chunk)
+            self.chunk(SOURCE, name, layout=packets.layout_of(plan, self.timeline), chunk=chunk)
         source.unlink()
 
     def sound_in_place(self, original: Original, name: str, *, plan: Plan, track: str) -> None:
         """As ``chunk_in_place``."""
-        source, layout = self.folder / SOURCE, packets.layout_of(plan)
+        source, layout = self.folder / SOURCE, packets.layout_of(plan, self.timeline)
         with original.unchanged():
             if original.local is not None:
                 original.place(source)
             else:
                 original.place_index(source)
-                found = packets.PacketBytes()
-                argv = packets.read_index(self.tools.ffprobe, SOURCE, stream=layout.sounds[track][0])
-                self.runner.run(argv, folder=self.folder, on_line=found.read_line)
-                original.add_scattered(source, found.ranges())
+                right = [layout.right_sounds[track]] if track in layout.right_sounds else []
+                for stream in [layout.sounds[track][0], *right]:
+                    places = packets.PacketBytes()
+                    argv = packets.read_index(self.tools.ffprobe, SOURCE, stream=stream)
+                    self.runner.run(argv, folder=self.folder, on_line=places.read_line)
+                    original.add_scattered(source, places.ranges())
             self.sound(SOURCE, name, layout=layout, track=track)
         source.unlink()

@@ -90,10 +90,14 @@ class VodRequestVideosOperator(VodBaseOperator):
     def media(self, uris: Iterable[ObjectInfo], report: Report) -> Iterator[Original]:
         """Those that are media by their names."""
         for found in uris:
-            if is_media(found.uri):
-                yield video_id_of(found.uri), found
-            else:
+            if not is_media(found.uri):
                 self.note(report, "not media by its name", found.uri)
+                continue
+            video_id = video_id_of(found.uri)
+            try:
+                yield self.settings.check_video_id(video_id), found
+            except InvalidInputError:
+                self.note(report, "its id does not match VOD_VIDEO_ID_PATTERN", found.uri, video_id)
 
     def require_apart(self, prefix: str) -> None:
         """Refuse a folder in which published or intermediate files would be taken for originals."""
@@ -161,7 +165,7 @@ class VodIngestOperator(VodRequestVideosOperator):
             raise AirflowSkipException("nothing is taken, because VOD_INGEST_URI names no folder")
         begin, end = self._time("begin"), self._time("end")
         self.require_apart(self.prefix)
-        storage = self.storage(self.prefix)
+        storage = self.requested("prefix")
         if self.pattern:
             prefixes, oldest = prefixes_of(self.pattern, self.prefix, begin, end), None
         else:
@@ -209,11 +213,15 @@ class VodReencodeOperator(VodRequestVideosOperator):
         times = Counter(video_id for video_id, _ in wanted)
         if twice := sorted(video_id for video_id, count in times.items() if count > 1):
             raise InvalidInputError(f"videos: {', '.join(twice[:5])} are listed more than once")
+        sources = self.requested("videos")
+        for video_id, uri in wanted:
+            self.settings.check_video_id(video_id)
+            sources.require(uri)
         if prefix:
             self.require_apart(prefix)
-            yield from self.media(self.storage(prefix).list(f"{prefix}/"), report)
+            yield from self.media(self.requested("prefix").list(f"{prefix}/"), report)
         for video_id, uri in wanted:
-            found = self.storage(uri).stat(uri)
+            found = sources.stat(uri)
             if found is None:
                 self.note(report, MISSING, uri, video_id)
             else:

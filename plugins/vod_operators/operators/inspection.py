@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError, ToolOverdueError
-from vod_operators.media import admission, ffmpeg, probe, protection
+from vod_operators.media import admission, boxes, ffmpeg, frames, probe, protection, streams
+from vod_operators.media.frames import FrameFacts
 from vod_operators.media.models import Source
+from vod_operators.operators.source import Excerpt
+from vod_operators.operators.trial import choose_carriers, streams_that_can_be_cut
 from vod_operators.runners.base import Runner, output
 from vod_operators.runners.tools import Tools
 
@@ -19,48 +27,69 @@ PATIENCE_S = 5
 log = logging.getLogger(__name__)
 
 
-def inspect(
-    runner: Runner, tools: Tools, file: Path, *, whole: bool, size_bytes: int, limits: admission.Limits
-) -> Source:
+def inspect(runner: Runner, tools: Tools, excerpt: Excerpt, *, limits: admission.Limits) -> Source:
     """What the source is, having been found good.
 
-    :param file: the source, or a sparse copy of its ends.
-    :param whole: whether all of it is there.
+    :param excerpt: the source; more of it is fetched where its ends do not tell.
     :raises InvalidInputError: it cannot be worked on; the message says why, and what would be right.
     """
-    with file.open("rb") as opened:
+    with excerpt.path.open("rb") as opened:
         head = opened.read(probe.PROBE_BYTES)
         admission.check_beginning(head)
         packets = protection.transport_packets(head)
         protection.check(protection.scrambled(packets) if packets else protection.protected_tracks(opened))
-    try:
-        text = "\n".join(output(runner, probe.probe(tools.ffprobe, file.name), file.parent))
-    except ToolKilledError:
-        raise
-    except ToolError as error:
-        # A damaged header asks for impossible memory too; but then the demuxer has more to say of it.
-        if error.lacks_means and len(error.stderr_tail.strip().splitlines()) == 1:
-            raise
-        why = admission.why_unreadable(error.stderr_tail)
-        raise InvalidInputError(
-            f"source: it is not a video that can be read: {why}; expected {admission.MEDIA}"
-        ) from error
-    data = json.loads(text)
-    left_out = admission.check_probe(data, limits=limits, decoders=decoders(runner, tools), present=packets)
+        changing = set() if packets else boxes.tracks_with_several_descriptions(opened)
+    look = _Look(runner, tools, excerpt, is_transport=packets is not None)
+    data = look.ask()
+    left_out = streams.of_other_programmes(data)
+    if any(_is_unknown(stream) for stream in streams.without(data, left_out)["streams"]):
+        # Announced, but its packets come late: all of it must be read to know them, or that there are none.
+        excerpt.complete()
+        data = look.ask(thorough=True)
+        left_out = streams.of_other_programmes(data)
+    own = streams.without(data, left_out)
+    left_out |= admission.check_probe(own, limits=limits, decoders=decoders(runner, tools), present=packets)
+    own = streams.without(data, left_out)
+    first = look.first_packets(own)
+    left_out |= first.empty
+    own = streams.with_counts(streams.without(data, left_out), first.counts)
     for reason in left_out.values():
         log.warning("left out: %s", reason)
+    had_picture = bool(streams.pictures_of(data["streams"]))
+    if first.empty and (
+        not streams.media_of(own["streams"]) or (had_picture and not streams.pictures_of(own["streams"]))
+    ):
+        raise InvalidInputError(f"source: nothing of it can be read: {'; '.join(left_out.values())}")
     try:
-        source = probe.parse_probe(text, size_bytes=size_bytes, without=left_out)
+        seen = look.frames(own)
+        source = probe.parse_probe(own, size_bytes=excerpt.size_bytes, seen=seen, packet_times=first.times)
     except (ValueError, ArithmeticError) as error:  # a damaged header may claim anything
-        raise InvalidInputError(f"source: what its header says makes no sense: {error}") from error
+        raise InvalidInputError("source: what its header says makes no sense; it is damaged") from error
+    can_be_cut = streams_that_can_be_cut(runner, tools, excerpt, source, first.count_at_hand)
     used = {sound.index for sound in source.audio} | ({source.video.index} if source.video else set())
-    there = used if whole else used & _at_hand(runner, tools, file)
-    for stream in data["streams"]:
-        if stream["index"] in there and not _gives_a_frame(runner, tools, file, stream["index"]):
+    for stream in own["streams"]:
+        index = stream["index"]
+        if index in (used & first.at_hand) - can_be_cut and not look.gives_a_frame(index):
             raise admission.undecodable(
                 stream, f"nothing of its first {ffmpeg.DECODED_S} s gives a frame; it is damaged or encrypted"
             )
-    return source
+    track_ids = {stream["index"]: admission.stream_id(stream) for stream in own["streams"]}
+    source = choose_carriers(
+        runner,
+        tools,
+        excerpt,
+        source,
+        at_hand=first.count_at_hand,
+        can_be_cut=can_be_cut,
+        changing={index for index, track in track_ids.items() if track in changing},
+    )
+    return source.model_copy(update={"skipped": (*left_out.values(), *source.skipped)})
+
+
+def _is_unknown(stream: dict[str, Any]) -> bool:
+    return stream.get("codec_type") == "audio" and not (
+        stream.get("channels") and admission.positive(stream.get("sample_rate"))
+    )
 
 
 def decoders(runner: Runner, tools: Tools) -> frozenset[str]:
@@ -68,37 +97,165 @@ def decoders(runner: Runner, tools: Tools) -> frozenset[str]:
     return admission.decoders_of("\n".join(output(runner, ffmpeg.list_codecs(tools.ffmpeg), Path("/"))))
 
 
-def _at_hand(runner: Runner, tools: Tools, file: Path) -> set[int]:
-    """Streams whose first key frame lies in the beginning that was fetched. That the rest of a sparse copy
-    decodes to nothing says nothing.
-    """
-    lines: list[str] = []
-    argv = probe.first_packets(tools.ffprobe, file.name)
-    # In a sparse copy it may search the zeros for hours; what it found until then counts.
-    with suppress(ToolOverdueError):
-        runner.run(argv, folder=file.parent, on_line=lines.append, limit_s=PATIENCE_S)
-    found: dict[int, bool] = {}
-    for line in lines:
-        packet = dict(field.split("=", 1) for field in line.split("|") if "=" in field)
-        place, size = packet.get("pos", ""), packet.get("size", "")
-        if "K" in packet.get("flags", "") and place.isdecimal() and size.isdecimal():
-            found.setdefault(int(packet["stream_index"]), int(place) + int(size) <= probe.PROBE_BYTES)
-    return {index for index, inside in found.items() if inside}
+@dataclass
+class _FirstPackets:
+    """What the beginning of each stream is, and what of it is there."""
+
+    at_hand: set[int] = field(default_factory=set)
+    """Streams whose first key frame is there; the rest of a sparse copy decodes to nothing."""
+    count_at_hand: Counter[int] = field(default_factory=Counter)
+    """By stream: its first packets that are there, without a gap."""
+    counts: Counter[int] = field(default_factory=Counter)
+    """By stream: packets among the first of the file."""
+    times: dict[int, list[int]] = field(default_factory=dict)
+    """By stream: when its packets are shown, in the file's order; none where the container does not tell."""
+    empty: dict[int, str] = field(default_factory=dict)
+    """Streams without a packet, each with the words to say of it."""
 
 
-def _gives_a_frame(runner: Runner, tools: Tools, file: Path, stream: int) -> bool:
-    """Whether one can be decoded. True also if that takes long, or if there is nothing to decode so early."""
-    lines: list[str] = []
-    argv = ffmpeg.decode_first_frame(tools.ffmpeg, file.name, stream=stream)
-    try:
-        runner.run(argv, folder=file.parent, on_line=lines.append, limit_s=PATIENCE_S)
-    except ToolOverdueError:
-        return True
-    except ToolKilledError:
-        raise
-    except ToolError as error:
-        if error.lacks_means:
+@dataclass(frozen=True)
+class _Look:
+    """Looks at one source with the tools."""
+
+    runner: Runner
+    tools: Tools
+    excerpt: Excerpt
+    is_transport: bool
+
+    @property
+    def _folder(self) -> Path:
+        return self.excerpt.path.parent
+
+    @property
+    def _name(self) -> str:
+        return self.excerpt.path.name
+
+    def ask(self, *, thorough: bool = False) -> dict[str, Any]:
+        """What ffprobe says of the streams.
+
+        :raises InvalidInputError: it is no media.
+        """
+        argv = probe.probe(self.tools.ffprobe, self._name, transport=self.is_transport, thorough=thorough)
+        try:
+            text = "\n".join(output(self.runner, argv, self._folder))
+        except ToolKilledError:
             raise
-        log.info("%s", error)
-        return any(line[:1].isdigit() for line in lines)
-    return True
+        except ToolError as error:
+            # A damaged header asks for impossible memory too; but then the demuxer has more to say of it.
+            if error.lacks_means and len(error.stderr_tail.strip().splitlines()) == 1:
+                raise
+            why = admission.why_unreadable(error.stderr_tail)
+            raise InvalidInputError(
+                f"source: it is not a video that can be read: {why}; expected {admission.MEDIA}"
+            ) from error
+        data: dict[str, Any] = json.loads(text)
+        return data
+
+    def first_packets(self, data: dict[str, Any]) -> _FirstPackets:
+        """Of each stream; those of sound that come late are searched for, to the end if need be."""
+        found = _FirstPackets()
+        broken: set[int] = set()
+        for line in self._list():
+            packet = dict(part.split("=", 1) for part in line.split("|") if "=" in part)
+            index = int(packet["stream_index"])
+            times = found.times.setdefault(index, [])
+            known = [packet[name] for name in ("pts", "dts") if packet.get(name, "N/A") != "N/A"]
+            times += [int(time) for time in known[:1]]
+            found.counts[index] += 1
+            place, size = packet.get("pos", ""), packet.get("size", "")
+            is_placed = place.isdecimal() and size.isdecimal()
+            there = self.excerpt.is_whole or (
+                is_placed and self.excerpt.holds(int(place), int(place) + int(size))
+            )
+            if "K" in packet.get("flags", "") and there and not found.count_at_hand[index]:
+                found.at_hand.add(index)
+            if there and index not in broken:
+                found.count_at_hand[index] += 1
+            elif not there:
+                broken.add(index)
+        for stream in streams.media_of(data["streams"]):
+            index = stream["index"]
+            if not found.counts[index] and not self._has_packet(index):
+                found.empty[index] = f"{admission.where(stream)}: it holds no packets that can be read"
+        if self.excerpt.is_whole:
+            found.at_hand = {stream["index"] for stream in data["streams"]}
+        return found
+
+    def _list(self, stream: int | None = None, count: int = probe.FIRST_PACKETS) -> list[str]:
+        lines: list[str] = []
+        argv = probe.first_packets(
+            self.tools.ffprobe, self._name, transport=self.is_transport, stream=stream, count=count
+        )
+        # In a sparse copy it may search the zeros for hours; what it found until then counts.
+        limit_s = None if self.excerpt.is_whole else PATIENCE_S
+        with suppress(ToolOverdueError):
+            self.runner.run(argv, folder=self._folder, on_line=lines.append, limit_s=limit_s)
+        return [line for line in lines if line.startswith("stream_index=")]
+
+    def _has_packet(self, stream: int) -> bool:
+        if not self.excerpt.has_index:
+            self.excerpt.complete()
+        return bool(self._list(stream, 1))
+
+    def frames(self, data: dict[str, Any]) -> FrameFacts | None:
+        """What pictures at several places say; of a sparse copy without an index, those of its beginning."""
+        pictures = streams.pictures_of(data["streams"])
+        if not pictures:
+            return None
+        stream = pictures[0]["index"]
+        container = data.get("format", {})
+        length = admission.positive(container.get("duration"))
+        start = Fraction(str(container.get("start_time") or 0))
+        clocked = container.get("format_name") in probe.CLOCKED_CONTAINERS
+        count = frames.PICTURES_UNINDEXED if clocked else frames.PICTURES
+        times = frames.places(start, length)
+        if not self.excerpt.is_whole:
+            if self.excerpt.has_index:
+                listing = frames.list_packets(
+                    self.tools.ffprobe, self._name, stream=stream, times=times, count=count
+                )
+                self.excerpt.add(frames.byte_ranges(output(self.runner, listing, self._folder)))
+            else:
+                times = []
+        argv = frames.read_frames(
+            self.tools.ffprobe,
+            self._name,
+            stream=stream,
+            times=times,
+            count=count,
+            transport=self.is_transport,
+        )
+        return frames.parse_frames(self._patiently(argv))
+
+    def _patiently(self, argv: list[str]) -> Iterable[str]:
+        lines: list[str] = []
+        try:
+            self.runner.run(argv, folder=self._folder, on_line=lines.append, limit_s=PATIENCE_S)
+        except ToolOverdueError:
+            pass
+        except ToolKilledError:
+            raise
+        except ToolError as error:
+            if error.lacks_means:
+                raise
+            log.info("%s", error)
+        return lines
+
+    def gives_a_frame(self, stream: int) -> bool:
+        """Whether one can be decoded. True also if that takes long, or if nothing comes so early."""
+        lines: list[str] = []
+        argv = ffmpeg.decode_first_frame(
+            self.tools.ffmpeg, self._name, stream=stream, transport=self.is_transport
+        )
+        try:
+            self.runner.run(argv, folder=self._folder, on_line=lines.append, limit_s=PATIENCE_S)
+        except ToolOverdueError:
+            return True
+        except ToolKilledError:
+            raise
+        except ToolError as error:
+            if error.lacks_means:
+                raise
+            log.info("%s", error)
+            return any(line[:1].isdigit() for line in lines)
+        return True

@@ -15,6 +15,8 @@ class Job(Model):
     plan: Plan
     source_name: str
     """The source's file name, for people; its URI may carry credentials and is never stored."""
+    source_conn_id: str = ""
+    """Airflow connection with the credentials of the web server that the source is on."""
     source_version: str
     """The source's identity when the run began: its size, and ETag or modification time."""
     source_fingerprint: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -11,26 +12,32 @@ from urllib.parse import unquote, urlsplit
 from airflow.sdk import Context
 
 from vod_operators import __version__
-from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectChangedError
+from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectChangedError, StorageError
 from vod_operators.media.admission import check_size
+from vod_operators.media.headers import check_header, check_sounds
 from vod_operators.media.models import Plan, Source
+from vod_operators.media.names import clean_name
 from vod_operators.media.plan import PLAN_VERSION, fingerprint, make_plan
 from vod_operators.media.presets.catalog import load_preset
-from vod_operators.media.subtitles import parse_request
+from vod_operators.media.subtitles import SubtitleFile, parse_request
+from vod_operators.operators import allowance
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.content_key import content_key
+from vod_operators.operators.credentials import callback_of, is_empty
 from vod_operators.operators.encoding import require_encoders
 from vod_operators.operators.inspection import inspect
 from vod_operators.operators.job import Job
 from vod_operators.operators.sidecars import fetch_sidecars
 from vod_operators.operators.source import place_for_probing
 from vod_operators.operators.stable import version_name
+from vod_operators.operators.trial import try_filters
 from vod_operators.runners.base import output
 from vod_operators.storage import checkpoint
 from vod_operators.storage.base import ObjectInfo
-from vod_operators.storage.keys import WorkKeys, check_video_id
+from vod_operators.storage.keys import WorkKeys
 from vod_operators.storage.probe import require_conditional_writes
 from vod_operators.storage.redact import redact
+from vod_operators.storage.requested import RequestedStorage
 
 STARTED_LIMIT_S = 10
 """All that the work waits for a CMS that does not answer."""
@@ -45,6 +52,8 @@ class VodPrepareOperator(VodBaseOperator):
     :param chunk_seconds: target length of a chunk; empty for the deployment's default.
     :param subtitles: JSON list of subtitle files: ``{"uri", "language", "name", "default", "forced"}``.
     :param callback_url: told that the work has begun; empty for nowhere.
+    :param source_conn_id: Airflow connection with the credentials of the web server that the source is on.
+    :param callback_conn_id: Airflow connection with the CMS's URL, or with its credentials.
     """
 
     template_fields: Sequence[str] = (
@@ -54,6 +63,8 @@ class VodPrepareOperator(VodBaseOperator):
         "chunk_seconds",
         "subtitles",
         "callback_url",
+        "source_conn_id",
+        "callback_conn_id",
     )
 
     def __init__(
@@ -65,6 +76,8 @@ class VodPrepareOperator(VodBaseOperator):
         chunk_seconds: str = "",
         subtitles: str = "",
         callback_url: str = "",
+        source_conn_id: str = "",
+        callback_conn_id: str = "",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -74,6 +87,8 @@ class VodPrepareOperator(VodBaseOperator):
         self.chunk_seconds = chunk_seconds
         self.subtitles = subtitles
         self.callback_url = callback_url
+        self.source_conn_id = source_conn_id
+        self.callback_conn_id = callback_conn_id
 
     def execute(self, context: Context) -> list[dict[str, str]]:
         """Returns the tracks of pictures and sound, ``{"rendition": name, "label": ...}``: what segmenting is
@@ -82,32 +97,45 @@ class VodPrepareOperator(VodBaseOperator):
         :raises InvalidInputError: the request cannot be fulfilled; the message names the field.
         :raises ClaimedError: another run is working on the video.
         """
-        self.facts["video_id"] = check_video_id(self.video_id)
+        self.facts["video_id"] = self.settings.check_video_id(self.video_id)
         preset = load_preset(self.preset, self.settings.presets_dir)
         chunk_seconds = self._chunk_seconds()
         files = parse_request(self.subtitles)
+        self._require_allowed(files)
         found = self._find_source()
         self._require_safe_stores()
         self.hold_claim(context, self.video_id)
         with self.scratch() as folder:
             sidecars = fetch_sidecars(
-                files, storage=self.storage, runner=self.runner, tools=self.tools, folder=folder
+                files, storage=self._subtitles_store, runner=self.runner, tools=self.tools, folder=folder
             )
-        plan = make_plan(
-            video_id=self.video_id,
-            source=self._probe(found),
-            preset=preset,
-            chunk_seconds=chunk_seconds or self.settings.chunk_seconds,
-            chunk_seconds_is_asked=chunk_seconds is not None,
-            sidecars=[sidecar for sidecar, _ in sidecars],
-        )
+
+        def plan_for(source: Source) -> Plan:
+            return make_plan(
+                video_id=self.video_id,
+                source=source,
+                preset=preset,
+                chunk_seconds=chunk_seconds or self.settings.chunk_seconds,
+                chunk_seconds_is_asked=chunk_seconds is not None,
+                sidecars=[sidecar for sidecar, _ in sidecars],
+            )
+
+        plan = self._plan(found, plan_for)
+        self.limit_tools(allowance.of_plan(self.settings, plan))
         self._require_encoders(plan)
         keys = self._store(plan, found)
         # Always, because what a later task finds lost is made again by clearing the run.
         for text, (_, converted) in zip(plan.texts[len(plan.source.texts) :], sidecars, strict=True):
             self.temp.write(keys.text(text.name), [converted], content_type="text/vtt")
         self.log.info("%s: %s", self.video_id, ", ".join(r.label for r in plan.renditions) or "no renditions")
-        self.tell_cms(context, self.callback_url, "started", self.video_id, limit_s=STARTED_LIMIT_S)
+        self.tell_cms(
+            context,
+            self.callback_url,
+            "started",
+            self.video_id,
+            conn_id=self.callback_conn_id,
+            limit_s=STARTED_LIMIT_S,
+        )
         sounds = [{"rendition": a.name, "label": a.label} for a in plan.audio]
         context["ti"].xcom_push("plan", keys.plan)
         context["ti"].xcom_push("sounds", sounds)
@@ -122,6 +150,29 @@ class VodPrepareOperator(VodBaseOperator):
             )
         return int(self.chunk_seconds)
 
+    def _require_allowed(self, files: Sequence[SubtitleFile]) -> None:
+        """Before anything is read, or anybody called.
+
+        :raises InvalidInputError: the deployment does not open to requests what this one names.
+        """
+        self._source_store.require(self.source)
+        for number, file in enumerate(files):
+            self._subtitles_store(number, file).require(file.uri)
+        url, _ = callback_of(self.settings, self.callback_url, self.callback_conn_id)
+        if is_empty(url):
+            return
+        if not url.lower().startswith(("http://", "https://")):
+            raise InvalidInputError("callback_url: it is not a URL that can be called; use https://host/path")
+        with suppress(StorageError):  # name servers that do not answer: a CMS that is away fails no video
+            self.settings.callbacks.require(url, "callback_url")
+
+    @property
+    def _source_store(self) -> RequestedStorage:
+        return self.requested("source", self.source_conn_id)
+
+    def _subtitles_store(self, number: int, file: SubtitleFile) -> RequestedStorage:
+        return self.requested(f"subtitles[{number}]", file.conn_id)
+
     def _require_safe_stores(self) -> None:
         if not self.settings.accept_unsafe_store:
             for uri in (self.settings.temp_uri, self.settings.results_uri):
@@ -135,33 +186,36 @@ class VodPrepareOperator(VodBaseOperator):
             require_encoders(self.runner, self.tools.ffmpeg, plan.renditions, hardware=True)
 
     def _find_source(self) -> ObjectInfo:
-        found = self.storage(self.source).stat(self.source)
+        found = self._source_store.stat(self.source)
         if found is None:
             raise InvalidInputError(f"source: {redact(self.source)} does not exist")
         if found.size == 0:
             raise InvalidInputError(f"source: {redact(self.source)} is empty (0 bytes)")
         return found
 
-    def _probe(self, found: ObjectInfo) -> Source:
+    def _plan(self, found: ObjectInfo, plan_for: Callable[[Source], Plan]) -> Plan:
+        """What is planned for the source, having been tried on it.
+
+        :raises InvalidInputError: it cannot be done.
+        """
         with self.scratch() as folder:
-            file = folder / "source"
             try:
                 check_size(found.size, self.settings.limits)
-                whole = place_for_probing(self.storage(found.uri), found, file)
-                source = inspect(
-                    self.runner,
-                    self.tools,
-                    file,
-                    whole=whole,
-                    size_bytes=found.size,
-                    limits=self.settings.limits,
-                )
+                excerpt = place_for_probing(self._source_store, found, folder / "source")
+                self.limit_tools(allowance.before_probe(self.settings, found.size))
+                with excerpt.path.open("rb") as opened:
+                    check_header(opened, self.settings.limits)
+                with allowance.source_at_fault():
+                    source = inspect(self.runner, self.tools, excerpt, limits=self.settings.limits)
+                    check_sounds(source.audio)
+                    plan = plan_for(source)
+                    try_filters(self.runner, self.tools, excerpt, plan)
             except InvalidInputError as error:
                 raise InvalidInputError(f"{error} ({redact(found.uri)})") from error
-        again = self.storage(self.source).stat(self.source)
+        again = self._source_store.stat(self.source)
         if again is None or again.version != found.version:
             raise ObjectChangedError(f"source: {redact(found.uri)} was changed while it was looked at")
-        return source
+        return plan
 
     def _store(self, plan: Plan, found: ObjectInfo) -> WorkKeys:
         versions = self._versions()
@@ -178,7 +232,8 @@ class VodPrepareOperator(VodBaseOperator):
         work = fingerprint(source, plan, versions["packager"], *([key] if key else []))
         job = Job(
             plan=plan,
-            source_name=PurePosixPath(unquote(urlsplit(found.uri).path)).name,
+            source_name=clean_name(PurePosixPath(unquote(urlsplit(found.uri).path)).name),
+            source_conn_id="" if is_empty(self.source_conn_id) else self.source_conn_id,
             source_version=found.version,
             source_fingerprint=source,
             work_fingerprint=work,

@@ -20,7 +20,13 @@ from vod_operators.operators.job import Job
 from vod_operators.operators.pictures import FOLDER
 from vod_operators.operators.published import PUBLISHED, event_facts
 from vod_operators.operators.reader import StoreReader
-from vod_operators.operators.result import RenditionResult, SourceFacts, Timings, VideoResult
+from vod_operators.operators.result import (
+    ChapterResult,
+    RenditionResult,
+    SourceFacts,
+    Timings,
+    VideoResult,
+)
 from vod_operators.operators.stable import IMMUTABLE, JSON_TYPE, MANIFEST_TYPE, PLAYLIST_TYPE, point_to
 from vod_operators.storage import checkpoint, claim
 from vod_operators.storage.checkpoint import Marker
@@ -125,7 +131,7 @@ class VodPublishOperator(VodBaseOperator):
             for track in tracks
             for segment, checked in zip(track.segments, track.checked, strict=True)
         }
-        reader = StoreReader(location, self.storage, facts, {location: master.encode()})
+        reader = StoreReader(location, lambda _: self.results, facts, {location: master.encode()})
         # Not asked of where players get it: that may be closed to workers, or not be there yet.
         key = content_key(self.settings, job.plan.video_id).key if job.key else None
         verdicts = check(reader, location, key=key)
@@ -182,6 +188,7 @@ class VodPublishOperator(VodBaseOperator):
             frames=timeline.frames,
             frame_rate=plan.frame_rate if timeline.frames else None,
             chunks=len(timeline.chunks),
+            chapters=ChapterResult.of_all(plan, timeline),
             source=SourceFacts.of(plan, timeline, job.source_name, job.source_version, damage, lost),
             renditions=tuple(
                 RenditionResult.of(track, target_s, loudness.get(track.name)) for track in tracks

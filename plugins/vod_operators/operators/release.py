@@ -12,7 +12,7 @@ from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.retry import FAILURE_KEY
 from vod_operators.operators.webhook import Failure
 from vod_operators.storage import claim
-from vod_operators.storage.keys import claim_key
+from vod_operators.storage.keys import claim_key, is_video_id, shown_id
 
 
 class VodReleaseOperator(VodBaseOperator):
@@ -25,15 +25,25 @@ class VodReleaseOperator(VodBaseOperator):
     :param video_id: the video.
     :param callback_url: where the outcome goes as JSON; empty for nowhere. A CMS that does not
         answer never fails a video: it is logged.
+    :param callback_conn_id: Airflow connection with the CMS's URL, or with its credentials; empty for none.
     :param result: what ``VodPublishOperator`` returned; None if it did not get there.
     """
 
-    template_fields: Sequence[str] = ("video_id", "callback_url", "result")
+    template_fields: Sequence[str] = ("video_id", "callback_url", "callback_conn_id", "result")
 
-    def __init__(self, *, video_id: str, callback_url: str = "", result: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        video_id: str,
+        callback_url: str = "",
+        callback_conn_id: str = "",
+        result: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.video_id = video_id
         self.callback_url = callback_url
+        self.callback_conn_id = callback_conn_id
         self.result = result
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -41,11 +51,13 @@ class VodReleaseOperator(VodBaseOperator):
 
         :raises AirflowFailException: nothing was published; it says which step failed first, and why.
         """
-        self.facts["video_id"] = self.video_id
-        released = claim.release(
-            self.temp, claim_key(self.settings.temp_uri, self.video_id), owner=self.run_name(context)
-        )
-        self.log.info("%s: claim %s", self.video_id, "released" if released else "not held")
+        # What is no video's id may lead to any key of the store; ``prepare`` has refused it.
+        if is_video_id(self.video_id):
+            self.facts["video_id"] = self.video_id
+            released = claim.release(
+                self.temp, claim_key(self.settings.temp_uri, self.video_id), owner=self.run_name(context)
+            )
+            self.log.info("%s: claim %s", self.video_id, "released" if released else "not held")
         if not self.result:
             failure, failed = self._failure(context)
             self.tell_cms(
@@ -53,12 +65,22 @@ class VodReleaseOperator(VodBaseOperator):
                 self.callback_url,
                 "failed",
                 self.video_id,
+                conn_id=self.callback_conn_id,
                 failure=failure.model_dump(mode="json", exclude_none=True),
                 failed_tasks=failed,
             )
             where = f"{failure.step} ({failure.item})" if failure.item else failure.step
-            raise AirflowFailException(f"{self.video_id} was not published: {where}: {failure.reason}")
-        self.tell_cms(context, self.callback_url, "done", self.video_id, result=self.result)
+            raise AirflowFailException(
+                f"{shown_id(self.video_id)} was not published: {where}: {failure.reason}"
+            )
+        self.tell_cms(
+            context,
+            self.callback_url,
+            "done",
+            self.video_id,
+            conn_id=self.callback_conn_id,
+            result=self.result,
+        )
         return {"video_id": self.video_id, "run_id": context["dag_run"].run_id, "result": self.result}
 
     def _failure(self, context: Context) -> tuple[Failure, list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from fractions import Fraction
 from typing import Literal
 
 from vod_operators.media.base import Model, Rate
@@ -35,7 +36,7 @@ class SourceFacts(Model):
     text_tracks: int
     """Subtitles that are text."""
     skipped: tuple[str, ...]
-    """Subtitles and captions that are not in the result, and why, in words."""
+    """Streams and captions that are not in the result, and why, in words."""
     normalised: tuple[str, ...]
     """What was changed besides size, in words."""
     damage: tuple[str, ...]
@@ -67,7 +68,7 @@ class SourceFacts(Model):
             frame_rate=video.frame_rate if video else None,
             audio_tracks=len(source.audio),
             text_tracks=len(source.texts),
-            skipped=(*source.skipped, *lost),
+            skipped=(*source.skipped, *plan.skipped, *lost),
             normalised=(*normalisations(plan, timeline), *timeline.repairs),
             damage=tuple(damage),
         )
@@ -92,6 +93,8 @@ class RenditionResult(Model):
     """What viewers choose it by."""
     default: bool
     forced: bool
+    characteristics: tuple[str, ...] = ()
+    """What it is for, as HLS says it (RFC 8216bis 4.4.6.1): ``public.accessibility.describes-video``."""
     duration_s: float
     frames: int
     """Video frames, audio frames of 1024 samples, or cues."""
@@ -117,6 +120,7 @@ class RenditionResult(Model):
             title=track.title,
             default=track.default,
             forced=track.forced,
+            characteristics=track.characteristics,
             duration_s=track.duration_s,
             frames=track.samples if track.cues is None else track.cues,
             segments=len(track.segments),
@@ -146,6 +150,30 @@ class Publication(Model):
     """By the results store's clock."""
 
 
+class ChapterResult(Model):
+    """A named part of the video."""
+
+    start_s: float
+    """From the first picture."""
+    end_s: float
+    title: str | None
+
+    @classmethod
+    def of_all(cls, plan: Plan, timeline: Timeline) -> tuple[ChapterResult, ...]:
+        """The source's chapters, as far as they are in the video."""
+        begin, length = timeline.origin_pts * timeline.time_base, timeline.seconds(plan.frame_rate)
+        found = []
+        for chapter in plan.source.chapters:
+            start, end = max(Fraction(0), chapter.start_s - begin), min(length, chapter.end_s - begin)
+            if start < end:
+                found.append(cls(start_s=_rounded(start), end_s=_rounded(end), title=chapter.title))
+        return tuple(found)
+
+
+def _rounded(seconds: Fraction) -> float:
+    return round(float(seconds), 3)
+
+
 class VideoResult(Model):
     """A published video."""
 
@@ -162,6 +190,7 @@ class VideoResult(Model):
     """0 for sound only."""
     frame_rate: Rate | None
     chunks: int
+    chapters: tuple[ChapterResult, ...] = ()
     source: SourceFacts
     renditions: tuple[RenditionResult, ...]
     poster: str | None

@@ -6,7 +6,7 @@ kind           examples                                                    what 
 permanent      bad request or source, claimed video, lost work             fails at once
 temporary      store or network, a tool killed or stalled, no memory,      all retries, each twice as
                no room on a disk, Docker's engine, Airflow's API           late as the one before
-repeatable     a tool's exit code, a wrong output, a time limit, a bug     one more try: if that fails in
+repeatable     a tool's exit code, a wrong output, a tool's limit, a bug   one more try: if that fails in
                                                                            the same way, it is given up
 =============  ==========================================================  =============================
 
@@ -16,6 +16,7 @@ with the same number of retries and delays.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import random
 import re
@@ -35,6 +36,8 @@ from vod_operators.errors import (
     StorageError,
     ToolError,
     ToolKilledError,
+    ToolMemoryError,
+    ToolOutputError,
     ToolOverdueError,
     VodError,
 )
@@ -66,7 +69,7 @@ def kind_of(error: BaseException) -> Kind:
     """What is to be expected of another try."""
     if isinstance(error, (InvalidInputError, ClaimedError, LostWorkError)):
         return "permanent"
-    if isinstance(error, ToolOverdueError):
+    if isinstance(error, (ToolOverdueError, ToolOutputError, ToolMemoryError)):
         return "repeatable"
     if isinstance(
         error, (StorageError, NoRoomError, EngineError, ToolKilledError, OSError, MemoryError, SystemExit)
@@ -80,12 +83,23 @@ def kind_of(error: BaseException) -> Kind:
 
 
 def fingerprint(error: BaseException) -> str:
-    """The same for two failures of the same kind: without addresses and paths, which differ by chance."""
+    """The same for two failures of the same kind: without what differs by chance."""
     if isinstance(error, ToolError):
         words = f"{error.describe()}: " + "\n".join(error.stderr_tail.strip().splitlines()[-5:])
     else:
         words = f"{type(error).__name__}: {error}"
-    return re.sub(r"0x[0-9a-fA-F]+", "0x", re.sub(r"(?<!\w)/[^\s'\":]+", "/", words))[:1000]
+    return _BY_CHANCE.sub("", re.sub(r"(?<!\w)/[^\s'\":]+", "/", words))[:1000]
+
+
+_BY_CHANCE = re.compile(
+    r"\b[IWEF]\d{4} [\d:.]+\s+\d+ "  # Shaka Packager's day, time and thread: E1128 11:02:30.968815   26506
+    r"|\[[\d:]*\d{4}/[\d.]+:"  # the same in brackets: [1128/110230.968815: or [26506:1:1128/110230.968815:
+    r"|\b\d\d:\d\d:\d\d(?:[.,]\d+)?"  # a time of day
+    r"|\b(?:pid|process|thread)[ =]\d+"
+    r"|0x[0-9a-fA-F]+",
+    re.IGNORECASE,
+)
+"""What tools print besides their messages: times, threads, processes, addresses."""
 
 
 def reason_of(error: BaseException) -> str:
@@ -157,7 +171,8 @@ def _failed_like_this_before(error: BaseException, context: Context | None) -> b
     store: Any = context.get("task_state_store") if context else None
     if store is None:
         return False
-    now = fingerprint(error)
+    # A digest, because the state is shown in the UI, and a tool's words may quote what it read.
+    now = hashlib.sha256(fingerprint(error).encode("utf-8", "replace")).hexdigest()[:32]
     try:
         if store.get(SEEN_KEY) == now:
             return True

@@ -310,7 +310,13 @@ class VodSegmentHlsOperator(VodBaseOperator):
 
 def _described(audio: AudioRendition) -> dict[str, Any]:
     """What segments do not tell, as fields of ``Track``."""
-    return {"kind": "audio", "language": audio.language, "title": audio.title, "default": audio.default}
+    return {
+        "kind": "audio",
+        "language": audio.language,
+        "title": audio.title,
+        "default": audio.default,
+        "describes_video": audio.stream.describes_video,
+    }
 
 
 def headers_of(file: str) -> dict[str, str]:

@@ -8,13 +8,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError
-from vod_operators.media import ffmpeg, subtitles, webvtt
+from vod_operators.media import ffmpeg, subtitle_limits, subtitles, webvtt
 from vod_operators.media.subtitles import Sidecar, SubtitleFile
+from vod_operators.operators.allowance import source_at_fault
 from vod_operators.runners.base import Runner
 from vod_operators.runners.tools import Tools
-from vod_operators.storage.base import Storage
+from vod_operators.storage.base import ReadableStorage
 from vod_operators.storage.redact import redact
 from vod_operators.storage.stores import get_bytes
+
+CONVERT_LIMIT_S = 30
+"""8 MB of the strangest subtitles within the limits take about a second."""
+
+CONVERTED_BYTES = 4 * subtitles.MAX_FILE_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -22,46 +28,50 @@ log = logging.getLogger(__name__)
 def fetch_sidecars(
     files: Sequence[SubtitleFile],
     *,
-    storage: Callable[[str], Storage],
+    storage: Callable[[int, SubtitleFile], ReadableStorage],
     runner: Runner,
     tools: Tools,
     folder: Path,
 ) -> list[tuple[Sidecar, bytes]]:
     """What each file is, and its content as WebVTT.
 
-    :param storage: the store that holds a URI.
+    :param storage: what to read the file of that number with.
     :param folder: scratch.
     :raises InvalidInputError: one does not exist, is too large, or is not right; the line is named.
     """
     found = []
     for number, file in enumerate(files):
         name = f"subtitles[{number}] ({redact(file.uri)})"
-        info = storage(file.uri).stat(file.uri)
+        store = storage(number, file)
+        info = store.stat(file.uri)
         if info is None:
             raise InvalidInputError(f"{name}: it does not exist")
         if info.size > subtitles.MAX_FILE_BYTES:
             raise InvalidInputError(
                 f"{name}: it has {info.size} bytes; subtitles may have {subtitles.MAX_FILE_BYTES}"
             )
-        data = get_bytes(storage(file.uri), file.uri)
+        data = get_bytes(store, file.uri, limit=subtitles.MAX_FILE_BYTES)
         text, encoding = subtitles.decode(data, name)
         kind, count = subtitles.check(text, name)
+        subtitle_limits.check_file(text, kind, name)
         (folder / f"sidecar-{number}").write_text(text, "utf-8")
         output = f"sidecar-{number}.vtt"
         argv = ffmpeg.convert_text(tools.ffmpeg, f"sidecar-{number}", output, kind=kind)
         try:
-            runner.run(argv, folder=folder)
+            with source_at_fault(name):
+                runner.run(argv, folder=folder, limit_s=CONVERT_LIMIT_S, output_bytes=CONVERTED_BYTES)
         except ToolKilledError:
             raise
         except ToolError as error:
             if error.lacks_means:
                 raise
-            last = error.stderr_tail.strip().rpartition("\n")[2]
-            raise InvalidInputError(f"{name}: ffmpeg cannot convert it: {last}") from error
+            # Without what ffmpeg says: it may quote the file.
+            raise InvalidInputError(f"{name}: ffmpeg cannot convert it; it is damaged") from None
         converted = (folder / output).read_bytes()
         cues = webvtt.parse(converted.decode(), drawings=True)
         if not cues:
             raise InvalidInputError(f"{name}: none of its {count} subtitles says anything")
+        subtitle_limits.check_track(cues, name)
         log.info("%s: %s in %s, %d cues", name, kind, encoding, len(cues))
         digest = hashlib.sha256(data).hexdigest()
         found.append((Sidecar(file=file, sha256=digest, encoding=encoding), converted))

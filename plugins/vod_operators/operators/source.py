@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
@@ -13,7 +13,7 @@ from pathlib import Path
 from vod_operators.errors import InvalidInputError, StorageError, VodError
 from vod_operators.media.probe import PROBE_BYTES
 from vod_operators.runners.scratch import check_room
-from vod_operators.storage.base import ObjectInfo, Storage
+from vod_operators.storage.base import ObjectInfo, ReadableStorage
 from vod_operators.storage.redact import redact
 from vod_operators.storage.stores import fetch
 
@@ -42,7 +42,7 @@ class Original:
     :param version: what ``prepare`` found.
     """
 
-    def __init__(self, storage: Storage, uri: str, version: str) -> None:
+    def __init__(self, storage: ReadableStorage, uri: str, version: str) -> None:
         self._storage = storage
         self._uri = uri
         self._version = version
@@ -153,35 +153,94 @@ def _neighbours(ranges: Iterable[tuple[int, int]]) -> Iterator[list[tuple[int, i
         yield group
 
 
-def place_for_probing(storage: Storage, source: ObjectInfo, path: Path) -> bool:
-    """Put at ``path`` what ffprobe needs to see of the source, with everything at its own offset.
+class Excerpt:
+    """What the first task has of a source: all of it, or a sparse copy of its ends, which can be added to.
 
-    Returns whether that is all of it.
+    Everything is at its own offset; what is not there reads as zeros and takes no disk.
+
+    :param path: of the file.
+    :param size_bytes: of the source.
+    :param held: bytes ``[begin, end)`` that are there; None is all of them.
+    :param fetch: puts such ranges into the file.
+    :param has_index: whether an MP4's index is among them, so that it can be asked where packets lie.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        size_bytes: int,
+        held: Iterable[tuple[int, int]] | None = None,
+        fetch: Callable[[Sequence[tuple[int, int]]], None] | None = None,
+        *,
+        has_index: bool = False,
+    ) -> None:
+        self.path, self.size_bytes, self.has_index = path, size_bytes, has_index
+        self._held = [(0, size_bytes)] if held is None else list(held)
+        self._fetch = fetch
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of it is there."""
+        return any(begin == 0 and end >= self.size_bytes for begin, end in self._held)
+
+    def holds(self, begin: int, end: int) -> bool:
+        """Whether these bytes are there."""
+        return any(first <= begin and end <= last for first, last in self._held)
+
+    def add(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Have these bytes, too; near ones are fetched by one request."""
+        missing = [place for place in sorted(ranges) if not self.holds(*place)]
+        joined = [(group[0][0], max(end for _, end in group)) for group in _neighbours(missing)]
+        if joined and self._fetch is not None:
+            self._fetch(joined)
+            self._held += joined
+
+    def complete(self) -> None:
+        """Have all of it.
+
+        :raises NoRoomError: there is no room for it.
+        """
+        if not self.is_whole:
+            check_room(self.path.parent, self.size_bytes)
+            self.add([(0, self.size_bytes)])
+
+
+def place_for_probing(storage: ReadableStorage, source: ObjectInfo, path: Path) -> Excerpt:
+    """Put at ``path`` what ffprobe needs to see of the source.
 
     A file of this host is linked. Of a remote one the beginning, the end and an MP4's index are
-    fetched into a sparse file of the source's size; the rest reads as zeros and takes no disk. A
-    fragmented MP4 has its times all over the file, and is fetched whole.
+    fetched into a sparse file of the source's size. A fragmented MP4 has its times all over the file, and
+    is fetched whole.
 
     :raises ObjectChangedError: a remote source is not, or no longer, the version that was found.
     """
     local = storage.local_path(source.uri)
     if local is not None:
         path.symlink_to(local)
-        return True
-    places = [(0, PROBE_BYTES)]
+        return Excerpt(path, source.size)
+    places = [(0, min(PROBE_BYTES, source.size))]
+    index = None
     if source.size > PROBE_BYTES:
         index = _mp4_index(storage, source)
         if index and _is_fragmented(storage, source, index):
-            places = [(0, source.size)]
+            places, index = [(0, source.size)], None
         else:
             places += [(max(PROBE_BYTES, source.size - TAIL_BYTES), source.size)]
             places += [*index.headers, index.moov] if index else []
     path.touch()
     _fill(path, storage, source, places)
-    return places[0][1] >= source.size
+    return Excerpt(
+        path,
+        source.size,
+        places,
+        lambda ranges: _fill(path, storage, source, ranges),
+        has_index=index is not None,
+    )
 
 
-def _fill(path: Path, storage: Storage, source: ObjectInfo, places: Iterable[tuple[int, int]]) -> None:
+def _fill(
+    path: Path, storage: ReadableStorage, source: ObjectInfo, places: Iterable[tuple[int, int]]
+) -> None:
     """Put bytes ``[begin, end)`` of the source into the sparse file at ``path``, at their own offsets."""
     with path.open("r+b") as file:
         file.truncate(source.size)
@@ -203,7 +262,7 @@ class _Index:
     """Of the boxes on the way to the index and to the media: a demuxer goes from one to the next."""
 
 
-def _mp4_index(storage: Storage, source: ObjectInfo) -> _Index | None:
+def _mp4_index(storage: ReadableStorage, source: ObjectInfo) -> _Index | None:
     """Of an MP4 or MOV that has an index in its top level."""
     offset, moov, media = 0, None, False
     headers: list[tuple[int, int]] = []
@@ -225,12 +284,12 @@ def _mp4_index(storage: Storage, source: ObjectInfo) -> _Index | None:
     return _Index(moov, tuple(headers))
 
 
-def _is_fragmented(storage: Storage, source: ObjectInfo, index: _Index) -> bool:
+def _is_fragmented(storage: ReadableStorage, source: ObjectInfo, index: _Index) -> bool:
     # Without sample tables a moov is small; one that is large has them, and its beginning says enough.
     begin, end = index.moov
     return b"mvex" in b"".join(_read(storage, source, begin, min(end - begin, 1 << 20)))
 
 
-def _read(storage: Storage, source: ObjectInfo, start: int, length: int) -> Iterator[bytes]:
+def _read(storage: ReadableStorage, source: ObjectInfo, start: int, length: int) -> Iterator[bytes]:
     # Each range is a request of its own, and all of them must be of one version.
     return storage.read(source.uri, start=start, length=length, version=source.version)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -16,11 +17,13 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.errors import LostWorkError, ToolError, ToolKilledError
-from vod_operators.media import ffmpeg, packets
+from vod_operators.media import ffmpeg, packets, programme
 from vod_operators.media.admission import check_duration
+from vod_operators.media.damage import of_the_file
 from vod_operators.media.models import Chunk, Layout, Plan, Timeline, clock
 from vod_operators.media.packets import PacketTimes
 from vod_operators.media.plan import plan_timeline
+from vod_operators.operators import allowance
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.cutting import SOURCE, Cutter
 from vod_operators.operators.job import Job
@@ -31,8 +34,11 @@ from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.storage.s3 import SCHEME as S3
 
+JOINED = "joined"
+"""The source with its streams under the PIDs of its beginning, in a scratch folder."""
+
 KEYS_TRIED = 3
-"""From so many places of a file: damage may lie in one of them."""
+"""From so many places of a file; most must do: damage may lie in one of them, and one may do by chance."""
 
 CUTS = 4
 """Chunks cut at once: one is flushed to disk or sent to the store while others are read."""
@@ -55,6 +61,11 @@ class _Media:
     is_sparse: bool = False
     """Whether it was a sparse file with an index and no media, which is no more."""
 
+    @property
+    def is_source(self) -> bool:
+        """Whether it has the packets of the source, untouched."""
+        return self.file in (SOURCE, JOINED)
+
     @cached_property
     def timeline(self) -> Timeline:
         times = self.times
@@ -65,6 +76,8 @@ class _Media:
             key_pts=times.key_pts,
             last_duration=times.last_duration,
             sounds=times.sounds,
+            # What was written anew has another clock, and begins with its first picture.
+            first_pts=self.plan.source.video.first_pts if self.is_source and self.plan.source.video else None,
         )
         chunks = [
             chunk.model_copy(
@@ -75,7 +88,7 @@ class _Media:
             )
             for chunk in timeline.chunks
         ]
-        return timeline.model_copy(update={"chunks": tuple(chunks)})
+        return timeline.model_copy(update={"chunks": tuple(chunks), "carrier": self.layout.video_carrier})
 
 
 class VodSplitOperator(VodBaseOperator):
@@ -124,7 +137,7 @@ class VodSplitOperator(VodBaseOperator):
 
     def _split(self, context: Context, job: Job) -> Timeline:
         original = self.original(self.source, job)
-        with self.scratch() as folder, original.unchanged():
+        with self.scratch() as folder, allowance.source_at_fault(), original.unchanged():
             return self._split_file(context, job, original, folder)
 
     def _split_file(self, context: Context, job: Job, original: Original, folder: Path) -> Timeline:
@@ -178,13 +191,28 @@ class VodSplitOperator(VodBaseOperator):
         if media := self._read_index(job, original, folder):
             return media, [], []
         self._place(job, original, folder)
-        media, errors = self._read_packets(plan, SOURCE, packets.layout_of(plan), folder)
+        repairs = []
+        name = SOURCE
+        scrambled = 0
+        if plan.source.container == "mpegts":
+            why, scrambled = self._follow_programme(plan, folder)
+            if why:
+                repairs.append(why)
+                name = JOINED
+        source, errors = self._read_packets(plan, name, packets.layout_of(plan), folder)
+        media = source
+        codecs = {stream.codec for stream in (plan.source.video, *plan.source.audio) if stream}
+        errors = of_the_file(errors, codecs)
         damage = [f"the file: {errors[0]}"] if errors else []
+        if scrambled:
+            damage.append(f"the file: {scrambled} packets are scrambled")
+        packets.refuse_clock(plan, media.times)
         if media.times.corrupt:
             damage.append(f"the file: {media.times.corrupt} packets are marked as damaged")
-        repairs = []
         if why := packets.why_rewrite(plan, media.times):
-            media = self._repair(plan, why, folder, decode=False)
+            # What NUT does not hold cannot be copied into it.
+            is_copied = plan.source.video is None or plan.source.video.carrier == "nut"
+            media = self._repair(source, why, folder, decode=not is_copied)
             repairs.append(why)
         why = (
             packets.why_decode(plan, media.times)
@@ -192,7 +220,7 @@ class VodSplitOperator(VodBaseOperator):
             or self._why_keys(media, folder, original, self.runner)
         )
         if why:
-            media = self._repair(plan, why, folder, decode=True)
+            media = self._repair(source, why, folder, decode=True)
             repairs.append(why)
         return media, repairs, damage
 
@@ -217,7 +245,7 @@ class VodSplitOperator(VodBaseOperator):
                 if error.lacks_means:
                     raise
                 return None
-            media = _Media(plan, SOURCE, layout, times, is_sparse=True)
+            media = _Media(plan, SOURCE, times.layout, times, is_sparse=True)
             usable = times.key_pts and not (
                 packets.ends_early(messages, times)
                 or packets.why_rewrite(plan, times)
@@ -243,15 +271,37 @@ class VodSplitOperator(VodBaseOperator):
             check_room(self.settings.work_dir, job.plan.source.size_bytes)
         original.place(folder / SOURCE)
 
-    def _repair(self, plan: Plan, why: str, folder: Path, *, decode: bool) -> _Media:
+    def _repair(self, source: _Media, why: str, folder: Path, *, decode: bool) -> _Media:
+        plan, layout, file = source.plan, source.layout, f"repaired-{int(decode)}.nut"
         self.log.info("source: %s: it is written anew before it is cut", why)
-        # What is written is at least as large: it is copied, or decoded.
-        check_room(self.settings.work_dir, plan.source.size_bytes)
-        layout, file = packets.layout_of(plan), f"repaired-{int(decode)}.nut"
-        argv = ffmpeg.repair(self.tools.ffmpeg, SOURCE, file, layout=layout, decode=decode)
-        self.runner.run(argv, folder=folder)
+        # A packet may hold two: fields, or a hidden picture.
+        frames = 2 * (len(source.times.all_pts) + source.times.untimed)
+        limits = allowance.of_repair(self.settings, plan, frames, decode=decode)
+        assert limits.output_bytes is not None
+        check_room(self.settings.work_dir, limits.output_bytes)
+        argv = ffmpeg.repair(self.tools.ffmpeg, source.file, file, layout=layout, decode=decode)
+        self.runner.run(argv, folder=folder, limit_s=limits.seconds, output_bytes=limits.output_bytes)
         repaired = packets.layout_of_repaired(self.run_probe(file, folder), layout)
-        return self._read_packets(plan, file, repaired, folder)[0]
+        media, _ = self._read_packets(plan, file, repaired, folder)
+        if source.times.untimed:  # then the container does not know how long the last one lasts, either
+            media.times.last_duration = 0
+        return media
+
+    def _follow_programme(self, plan: Plan, folder: Path) -> tuple[str | None, int]:
+        """Write an MPEG-TS anew whose streams get other PIDs in mid-file.
+
+        Returns why, if it is so, and how many packets of its streams are scrambled.
+        """
+        pids = plan.source.container_ids
+        with (folder / SOURCE).open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            scrambled = programme.count_scrambled(data, pids)
+            changes = programme.new_pids(data, pids)
+            if not changes:
+                return None, scrambled
+            check_room(self.settings.work_dir, plan.source.size_bytes)
+            with (folder / JOINED).open("wb") as joined:
+                joined.writelines(programme.under_first_pids(data, changes))
+        return "its streams get other PIDs in mid-file", scrambled
 
     def _why_packed(self, plan: Plan, folder: Path) -> str | None:
         video = plan.source.video
@@ -264,7 +314,7 @@ class VodSplitOperator(VodBaseOperator):
         times = PacketTimes(layout)
         argv = packets.read_packets(self.tools.ffprobe, file, layout)
         errors = self.runner.run(argv, folder=folder, on_line=times.read_line)
-        return _Media(plan, file, layout, times), errors
+        return _Media(plan, file, times.layout, times), errors
 
     def _why_keys(self, media: _Media, folder: Path, original: Original, runner: Runner) -> str | None:
         """Why chunks cannot begin at the file's key frames, if they cannot: tried on some of them."""
@@ -273,16 +323,27 @@ class VodSplitOperator(VodBaseOperator):
             return None
         timeline = media.timeline
         later = [chunk for chunk in timeline.chunks if chunk.key_pts > timeline.chunks[0].key_pts]
-        for chunk in later[:: max(1, len(later) // KEYS_TRIED)]:
+        tried = later[:: max(1, len(later) // KEYS_TRIED)]
+        good = 0
+        for chunk in tried:
             trial = self._beginning(media, chunk)
             if media.is_sparse and trial.byte_range:
                 original.add(folder / SOURCE, trial.byte_range)
             cutter = Cutter(runner, self.tools, timeline, folder)
             cutter.chunk(media.file, "trial.nut", layout=media.layout, chunk=trial)
-            argv = packets.first_frame(self.tools.ffprobe, "trial.nut")
-            if packets.shows_its_key_frame(output(runner, argv, folder)):
-                return None
-        return "its key frames need pictures before them" if later else None
+            good += self._shows_its_key_frame(runner, folder)
+        return None if 2 * good > len(tried) or not tried else "its key frames need pictures before them"
+
+    def _shows_its_key_frame(self, runner: Runner, folder: Path) -> bool:
+        try:
+            lines = output(runner, packets.first_frame(self.tools.ffprobe, "trial.nut"), folder)
+        except ToolKilledError:
+            raise
+        except ToolError as error:
+            if error.lacks_means:
+                raise
+            return False
+        return packets.shows_its_key_frame(lines)
 
     def _beginning(self, media: _Media, chunk: Chunk) -> Chunk:
         """Of a chunk, as much as shows whether it begins with a picture."""
@@ -305,7 +366,7 @@ class VodSplitOperator(VodBaseOperator):
 
     def _cut_texts(self, media: _Media, timeline: Timeline, folder: Path) -> int:
         """Write the subtitles, unless the repair has; returns what their times are ahead of the video's."""
-        if media.file != SOURCE:  # they have the clock of what was written with them
+        if not media.is_source:  # they have the clock of what was written with them
             return round(1000 * timeline.origin_pts * timeline.time_base)
         if media.layout.texts:
             argv = ffmpeg.cut_texts(self.tools.ffmpeg, media.file, layout=media.layout, timeline=timeline)

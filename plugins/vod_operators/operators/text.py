@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from vod_operators.media import dash, ffmpeg, hls, webvtt
+from vod_operators.media import dash, ffmpeg, hls, subtitle_limits, webvtt
 from vod_operators.media.measure import target_duration_s
 from vod_operators.media.models import Timeline
 from vod_operators.media.track import Segment, Track
@@ -64,11 +64,15 @@ class VodSegmentTextOperator(VodBaseOperator):
         cues = [cue for cue in found if cue.end_ms > 0 and cue.begin_ms < end_ms]
         if len(cues) < len(found):
             self.log.warning("%s: %d cues lie outside the video", name, len(found) - len(cues))
+        subtitle_limits.check_track(cues, name)
+        budget = subtitle_limits.SegmentBudget(name)
         with self.scratch() as folder:
             segments: list[Segment] = []
             for shown, ticks in zip(webvtt.cut(cues, lengths, plan.timescale), lengths, strict=True):
                 file = f"seg-{len(segments) + 1:05d}.vtt"
-                size = (folder / file).write_bytes(webvtt.segment(shown, clock_start).encode())
+                data = webvtt.segment(shown, clock_start).encode()
+                budget.spend(len(shown), len(data))
+                size = (folder / file).write_bytes(data)
                 segments.append(Segment(name=file, ticks=ticks, samples=len(shown), size_bytes=size))
             files = [(folder / segment.name).read_text("utf-8") for segment in segments]
             webvtt.check(name, files, lengths, plan.timescale, cues)

@@ -172,7 +172,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
             raise
         except ToolError as error:
             lines = error.stderr_tail.splitlines()
-            if error.lacks_means or not nothing_decoded(lines):
+            if error.lacks_means or not nothing_decoded(lines, codec):
                 raise
             run(None)
             return [NOTHING_DECODED, *complaints(lines, codec)]

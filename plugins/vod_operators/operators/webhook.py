@@ -16,11 +16,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from vod_operators.storage.allow import AllowList, NotAllowedError
 from vod_operators.storage.redact import RedactedUrls, redact
+
+if TYPE_CHECKING:
+    from vod_operators.storage.guard import Credentials
 
 SIGNATURE_HEADER = "X-Vod-Signature"
 
@@ -88,20 +92,32 @@ def sign(body: bytes, secret: str, timestamp: int) -> str:
     return f"t={timestamp},v1={digest}"
 
 
-def deliver(url: str, event: Event, *, secret: str | None, limit_s: float, log: Callable[..., None]) -> bool:
+def deliver(
+    url: str,
+    event: Event,
+    *,
+    allow: AllowList,
+    credentials: Credentials | None = None,
+    secret: str | None,
+    limit_s: float,
+    log: Callable[..., None],
+) -> bool:
     """POST the event until it is taken (2xx), refused for good, or ``limit_s`` is over. Whether it was taken.
 
     Never raises: a CMS that is away is not a reason to fail a video.
 
+    :param allow: where callbacks may go.
+    :param credentials: of the CMS's server, if it wants some.
     :param secret: None to send it without a signature.
     :param log: takes a message and its arguments.
     """
+    hosts = (allow, credentials)
     body, until, wait_s = event.body(), time.monotonic() + limit_s, FIRST_WAIT_S
     while True:
         headers = {"Content-Type": "application/json", "User-Agent": "vod-operators"}
         if secret is not None:
             headers[SIGNATURE_HEADER] = sign(body, secret, int(time.time()))
-        answer = _post(url, body, headers, timeout_s=max(0.1, min(TRY_S, until - time.monotonic())))
+        answer = _post(url, body, headers, hosts, timeout_s=max(0.1, min(TRY_S, until - time.monotonic())))
         if answer.taken:
             return True
         pause_s = wait_s * random.uniform(0.5, 1.5)
@@ -120,18 +136,31 @@ class _Answer:
     may_change: bool = True
 
 
-def _post(url: str, body: bytes, headers: dict[str, str], timeout_s: float) -> _Answer:
+def _post(
+    url: str,
+    body: bytes,
+    headers: dict[str, str],
+    hosts: tuple[AllowList, Credentials | None],
+    timeout_s: float,
+) -> _Answer:
     import httpx  # here, because the DAG file is parsed again for every task
+
+    from vod_operators.storage.guard import GuardedTransport
 
     answers: list[_Answer] = []
 
     def post() -> None:
         try:
             # A stream, because only the status counts: the rest of the answer may be without an end.
-            with httpx.stream("POST", url, content=body, headers=headers, timeout=timeout_s) as response:
+            with (
+                httpx.Client(transport=GuardedTransport(*hosts), timeout=timeout_s) as client,
+                client.stream("POST", url, content=body, headers=headers) as response,
+            ):
                 status = response.status_code
             later = status >= 500 or status in LATER
             answers.append(_Answer(f"HTTP {status}", taken=status < 300, may_change=later))
+        except NotAllowedError as error:
+            answers.append(_Answer(str(error), may_change=False))
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             answers.append(_Answer(type(error).__name__, may_change=False))
         except Exception as error:  # whatever it is, it ends here

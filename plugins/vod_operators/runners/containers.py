@@ -7,6 +7,7 @@ hostile video makes of a decoder stays in there.
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vod_operators.errors import EngineError, InvalidInputError
-from vod_operators.runners.base import ENVIRONMENT
+from vod_operators.runners.base import ENVIRONMENT, ToolLimits
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -56,7 +57,7 @@ class Container:
     """Who it is for, without the prefix."""
 
 
-def create(api: APIClient, wanted: Container, argv: Sequence[str], folder: Path) -> str:
+def create(api: APIClient, wanted: Container, argv: Sequence[str], folder: Path, limits: ToolLimits) -> str:
     """A container that will run the command in the folder and nothing else; returns its id."""
     from docker.types import LogConfig
 
@@ -68,7 +69,8 @@ def create(api: APIClient, wanted: Container, argv: Sequence[str], folder: Path)
         working_dir=str(folder),
         stdin_open=True,
         network_disabled=True,
-        environment=dict(ENVIRONMENT),
+        # Nothing of the worker's, and of the image's own only what the image says.
+        environment={**ENVIRONMENT, "TMPDIR": str(folder)},
         labels={LABEL + key: value for key, value in {**wanted.labels, **_me()}.items()},
         # Nothing asks for the image's own idea of health, and a probe is a process each time.
         healthcheck={"test": ["NONE"]},
@@ -80,6 +82,7 @@ def create(api: APIClient, wanted: Container, argv: Sequence[str], folder: Path)
             security_opt=["no-new-privileges:true"],
             group_add=[str(group) for group in os.getgroups()],
             pids_limit=PIDS,
+            ulimits=_ulimits(limits),
             nano_cpus=round(wanted.cpus * 1e9) if wanted.cpus else None,
             mem_limit=wanted.memory,
             memswap_limit=wanted.memory,  # both together: no swap
@@ -136,6 +139,13 @@ def _mounts(folder: Path) -> list[Mount]:
         Mount(target=str(folder), source=str(folder), type="bind"),
         *(Mount(target=to, source=real, type="bind", read_only=True) for to, real in links.items()),
     ]
+
+
+def _ulimits(limits: ToolLimits) -> list[Any]:
+    from docker.types import Ulimit
+
+    names = {resource.RLIMIT_CORE: "core", resource.RLIMIT_FSIZE: "fsize", resource.RLIMIT_DATA: "data"}
+    return [Ulimit(name=names[number], soft=most, hard=most) for number, most in limits.rlimits()]
 
 
 def _gpus(gpus: str | None) -> list[Any] | None:

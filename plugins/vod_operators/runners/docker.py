@@ -11,18 +11,27 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vod_operators.errors import (
     EngineError,
     InvalidInputError,
-    ToolError,
     ToolKilledError,
+    ToolOutputError,
     ToolOverdueError,
     ToolStalledError,
 )
-from vod_operators.runners.base import STDERR_LINES, Line, Position
+from vod_operators.runners.base import (
+    COMPLAINT_CHARS,
+    MAX_PRINTED_CHARS,
+    STDERR_LINES,
+    Line,
+    Position,
+    ToolLimits,
+    failed,
+)
 from vod_operators.runners.containers import Container, create, in_words, reap
 from vod_operators.runners.watch import Moved, Watch
 
@@ -50,6 +59,7 @@ class DockerRunner:
     def __init__(
         self, connect: Callable[[], APIClient], container: Container, stall_timeout_s: float = 120
     ) -> None:
+        self.limits = ToolLimits()
         self._connect, self._container, self._stall_timeout_s = connect, container, stall_timeout_s
         self._api: APIClient | None = None
         self._attached: _Attached | None = None
@@ -62,17 +72,23 @@ class DockerRunner:
         on_line: Line | None = None,
         position: Position | None = None,
         limit_s: float | None = None,
+        output_bytes: int | None = None,
     ) -> list[str]:
         """See ``Runner.run``.
 
         :raises EngineError: the engine cannot be reached, or fails.
         :raises InvalidInputError: also if the image is not there, or the engine does not see the folder.
         """
+        limits = replace(
+            self.limits,
+            seconds=self.limits.seconds if limit_s is None else limit_s,
+            output_bytes=self.limits.output_bytes if output_bytes is None else output_bytes,
+        )
         api = self._engine()
         with in_words(self._container, folder):
-            name = create(api, self._container, argv, folder)
+            name = create(api, self._container, argv, folder, limits)
         try:
-            return self._run(api, name, argv, folder, on_line, position, limit_s)
+            return self._run(api, name, argv, folder, on_line, position, limits)
         finally:
             self._attached = None
             with suppress(Exception):  # the engine is gone; the container ends with the pipe to us
@@ -94,7 +110,7 @@ class DockerRunner:
         folder: Path,
         on_line: Line | None,
         position: Position | None,
-        limit_s: float | None,
+        limits: ToolLimits,
     ) -> list[str]:
         with in_words(self._container, folder):
             attached = self._attached = _Attached(api, name)
@@ -103,7 +119,8 @@ class DockerRunner:
             moved=lambda: self._moved(name),
             position=position,
             stall_timeout_s=self._stall_timeout_s,
-            limit_s=limit_s,
+            limit_s=limits.seconds,
+            output_bytes=limits.output_bytes,
             look_every_s=LOOK_EVERY_S,
         )
         try:
@@ -132,6 +149,8 @@ class DockerRunner:
             raise ToolStalledError(argv, code, "\n".join(tail), idle_s=watch.stalled_s)
         if code and watch.overdue_s is not None:
             raise ToolOverdueError(argv, code, "\n".join(tail), limit_s=watch.overdue_s)
+        if code and watch.overfull:
+            raise ToolOutputError(argv, code, "\n".join(tail), limit_bytes=limits.output_bytes or 0)
         if code in (126, 127):  # what ``sh`` says of a command that it cannot run
             raise InvalidInputError(
                 f"{argv[0]} cannot be run in the image {self._container.image} (VOD_DOCKER_IMAGE): "
@@ -139,7 +158,7 @@ class DockerRunner:
                 "in that image"
             )
         if code:
-            raise (ToolKilledError if code < 0 else ToolError)(argv, code, "\n".join(tail))
+            raise failed(argv, code, "\n".join(tail), limits)
         return list(tail)
 
     # --- the engine ---------------------------------------------------------------------------
@@ -190,7 +209,7 @@ class _Attached:
         """Whether it is of stderr, and the line without its end."""
         from docker.utils.socket import STDERR, frames_iter
 
-        streams = {True: _Lines(), False: _Lines()}
+        streams = {True: _Lines(COMPLAINT_CHARS), False: _Lines(MAX_PRINTED_CHARS)}
         for number, data in frames_iter(self._stream, tty=False):  # type: ignore[no-untyped-call]
             for line in streams[number == STDERR].feed(data):
                 yield number == STDERR, line
@@ -213,15 +232,17 @@ class _Attached:
 class _Lines:
     """Bytes as they come -> lines, as Python's text files have them."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_chars: int = MAX_PRINTED_CHARS) -> None:
+        self._most_chars = most_chars
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
         self._rest = ""
 
     def feed(self, data: bytes, *, last: bool = False) -> list[str]:
         *lines, self._rest = (self._rest + self._decoder.decode(data, final=last)).split("\n")
-        if last and self._rest:
+        if (last and self._rest) or len(self._rest) > self._most_chars:
             lines.append(self._rest)
+            self._rest = ""
         return lines
 
 

@@ -6,23 +6,34 @@ import contextlib
 import ctypes
 import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import IO
 
 from vod_operators.errors import (
     InvalidInputError,
-    ToolError,
-    ToolKilledError,
+    ToolOutputError,
     ToolOverdueError,
     ToolStalledError,
 )
-from vod_operators.runners.base import ENVIRONMENT, STDERR_LINES, Line, Position
+from vod_operators.runners.base import (
+    COMPLAINT_CHARS,
+    ENVIRONMENT,
+    MAX_PRINTED_CHARS,
+    STDERR_LINES,
+    Line,
+    Position,
+    ToolLimits,
+    failed,
+    lines_of,
+)
+from vod_operators.runners.sandbox import Enclosure, Sandbox
 from vod_operators.runners.watch import Moved, Watch
 
 _PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
@@ -36,11 +47,35 @@ _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
-def _die_with_parent(parent: int) -> None:
+_INHERITED = ("PATH", "LANG", "LANGUAGE")
+"""All that a tool is told of the worker's environment, besides ``LC_...``: the rest has secrets."""
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """What a tool that runs in ``folder`` is told."""
+    told = {name: os.environ[name] for name in os.environ if name in _INHERITED or name.startswith("LC_")}
+    return {**told, "TMPDIR": str(folder), **ENVIRONMENT}
+
+
+def _begin(parent: int, enclosure: Enclosure, rlimits: Sequence[tuple[int, int]]) -> None:
+    """Between fork and exec: dies with its parent, then has walls and limits."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before the line above
             os._exit(1)
+    enclosure.enter()
+    # Last, because this process itself, a copy of its parent, may be above them.
+    for number, most in rlimits:
+        resource.setrlimit(number, (most, most))
+
+
+def _narrowed(limits: ToolLimits) -> list[tuple[int, int]]:
+    """The kernel's limits to set, none wider than what this process itself has."""
+    found = []
+    for number, most in limits.rlimits():
+        hard = resource.getrlimit(number)[1]
+        found.append((number, most if hard == resource.RLIM_INFINITY else min(most, hard)))
+    return found
 
 
 _GUARD = 'read -r done || kill -s KILL -- "-$0"'
@@ -58,11 +93,19 @@ class LocalRunner:
 
     :param stall_timeout_s: see ``Watch``.
     :param inherited: descriptors of open files that commands get as well.
+    :param sandbox: the walls around commands.
     """
 
-    def __init__(self, stall_timeout_s: float = 120, inherited: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        stall_timeout_s: float = 120,
+        inherited: Collection[int] = (),
+        sandbox: Sandbox | None = None,
+    ) -> None:
+        self.limits = ToolLimits()
         self._stall_timeout_s = stall_timeout_s
         self._inherited = inherited
+        self._sandbox = sandbox or Sandbox()
         self._process: subprocess.Popen[str] | None = None
 
     def run(
@@ -73,35 +116,20 @@ class LocalRunner:
         on_line: Line | None = None,
         position: Position | None = None,
         limit_s: float | None = None,
+        output_bytes: int | None = None,
     ) -> list[str]:
         """See ``Runner.run``."""
-        parent = os.getpid()
-        try:
-            process = subprocess.Popen(
-                list(argv),
-                cwd=folder,
-                env={**os.environ, **ENVIRONMENT},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-                start_new_session=True,
-                pass_fds=self._inherited,
-                preexec_fn=lambda: _die_with_parent(parent),
-            )
-        except OSError as error:
-            if error.errno in _PASSING:
-                raise
-            raise InvalidInputError(
-                f"{argv[0]} cannot be run: {error.strerror}; check VOD_FFMPEG, VOD_FFPROBE, "
-                "VOD_PACKAGER or reinstall the package"
-            ) from error
+        limits = replace(
+            self.limits,
+            seconds=self.limits.seconds if limit_s is None else limit_s,
+            output_bytes=self.limits.output_bytes if output_bytes is None else output_bytes,
+        )
+        process = self._start(argv, folder, limits)
         self._process = process
         try:
             guard = subprocess.Popen(
                 ["/bin/sh", "-c", _GUARD, str(process.pid)],
+                env={},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -114,19 +142,22 @@ class LocalRunner:
         tail: deque[str] = deque(maxlen=STDERR_LINES)
         assert process.stdout is not None and process.stderr is not None
         # Its own thread, because a tool that fills one pipe while we read the other would wait for ever.
-        errors = threading.Thread(target=tail.extend, args=(_lines(process.stderr),), daemon=True)
+        errors = threading.Thread(
+            target=tail.extend, args=(lines_of(process.stderr, COMPLAINT_CHARS),), daemon=True
+        )
         errors.start()
         watch = Watch(
             kill=self.kill,
             moved=lambda: _bytes_moved(process.pid),
             position=position,
             stall_timeout_s=self._stall_timeout_s,
-            limit_s=limit_s,
+            limit_s=limits.seconds,
+            output_bytes=limits.output_bytes,
             look_every_s=LOOK_EVERY_S,
         )
         watch.start()
         try:
-            for line in _lines(process.stdout):
+            for line in lines_of(process.stdout, MAX_PRINTED_CHARS):
                 if on_line is not None:
                     on_line(line)
             returncode = process.wait()
@@ -143,10 +174,41 @@ class LocalRunner:
             raise ToolStalledError(argv, returncode, "\n".join(tail), idle_s=watch.stalled_s)
         if returncode and watch.overdue_s is not None:
             raise ToolOverdueError(argv, returncode, "\n".join(tail), limit_s=watch.overdue_s)
+        if returncode and watch.overfull:
+            raise ToolOutputError(argv, returncode, "\n".join(tail), limit_bytes=limits.output_bytes or 0)
         if returncode:
-            kind = ToolKilledError if returncode < 0 else ToolError
-            raise kind(argv, returncode, "\n".join(tail))
+            raise failed(argv, returncode, "\n".join(tail), limits)
         return list(tail)
+
+    def _start(self, argv: Sequence[str], folder: Path, limits: ToolLimits) -> subprocess.Popen[str]:
+        parent, rlimits = os.getpid(), _narrowed(limits)
+        try:
+            with self._sandbox.around(argv[0], folder) as enclosure:
+                return subprocess.Popen(
+                    list(argv),
+                    cwd=folder,
+                    env=environment(folder),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    encoding="utf-8",
+                    errors="replace",
+                    start_new_session=True,
+                    pass_fds=self._inherited,
+                    preexec_fn=lambda: _begin(parent, enclosure, rlimits),
+                )
+        except subprocess.SubprocessError as error:
+            raise InvalidInputError(
+                f"the kernel refuses the walls around {argv[0]} (VOD_SANDBOX): {error}"
+            ) from error
+        except OSError as error:
+            if error.errno in _PASSING:
+                raise
+            raise InvalidInputError(
+                f"{argv[0]} cannot be run: {error.strerror}; check VOD_FFMPEG, VOD_FFPROBE, "
+                "VOD_PACKAGER or reinstall the package"
+            ) from error
 
     def kill(self) -> None:
         """See ``Runner.kill``."""
@@ -171,7 +233,3 @@ def _bytes_moved(session: int) -> Moved | None:
             continue  # it has just ended, or it is not ours
         read, written, found = read + int(counts["rchar"]), written + int(counts["wchar"]), True
     return (read, written) if found else None
-
-
-def _lines(stream: IO[str]) -> Iterator[str]:
-    return (line.rstrip("\n") for line in stream)

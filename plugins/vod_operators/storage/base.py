@@ -38,13 +38,11 @@ class Unfinished:
     """By the store's clock: when it was begun, or last grew."""
 
 
-class Storage(Protocol):
-    """An object store.
+class ReadableStorage(Protocol):
+    """What is read of a store.
 
-    Every write is atomic: an object is either the whole old one or the whole new one, also after a
-    kill in mid-write. Methods raise ``StorageError`` when the store fails,
-    ``ObjectNotFoundError`` when an object that is read is not there, ``InvalidInputError`` when a
-    URI is not one of this store or access is denied.
+    Methods raise ``StorageError`` when the store fails, ``ObjectNotFoundError`` when an object that is read
+    is not there, ``InvalidInputError`` when a URI is not one of this store or access is denied.
     """
 
     def stat(self, uri: str) -> ObjectInfo | None:
@@ -61,6 +59,17 @@ class Storage(Protocol):
         A dropped connection is resumed from the byte it stopped at, of the same version of the object.
         Of ``version`` (what ``stat`` said) or not at all: ``ObjectChangedError`` if it is another one by now.
         """
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Every object whose URI starts with ``prefix`` (a folder ends in ``/``), in URI order."""
+
+
+class Storage(ReadableStorage, Protocol):
+    """An object store.
+
+    Every write is atomic: an object is either the whole old one or the whole new one, also after a
+    kill in mid-write.
+    """
 
     def write(
         self,
@@ -124,9 +133,6 @@ class Storage(Protocol):
 
     def delete_folder(self, folder: str) -> None:
         """Remove every object below ``folder`` (ends in ``/``), in no order."""
-
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Every object whose URI starts with ``prefix`` (a folder ends in ``/``), in URI order."""
 
     def folders(self, folder: str) -> Iterator[str]:
         """Names of the folders right in ``folder`` (ends in ``/``), ordered by name and a slash."""

@@ -11,13 +11,16 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import NoReturn
 
 import httpx
 
 from vod_operators.errors import InvalidInputError, ObjectChangedError, ObjectNotFoundError, StorageError
+from vod_operators.storage.allow import AllowList, NotAllowedError
 from vod_operators.storage.base import BLOCK_BYTES, ObjectInfo, Unfinished
+from vod_operators.storage.guard import Credentials, GuardedTransport
 from vod_operators.storage.redact import RedactedUrls, redact
 
 SCHEMES = ("http://", "https://")
@@ -39,10 +42,21 @@ _NEVER = datetime.fromtimestamp(0, tz=timezone.utc)
 class HttpSource:
     """The reading half of :class:`vod_operators.storage.base.Storage` on a web server.
 
+    :param allow: which servers it may go to, by redirects too; None: to any, for who reads with rights of
+        their own.
+    :param credentials: sent to the server that they are for.
     :param backoff_s: first pause between attempts, doubled each time.
     """
 
-    def __init__(self, *, backoff_s: float = 0.5) -> None:
+    def __init__(
+        self,
+        allow: AllowList | None = None,
+        credentials: Credentials | None = None,
+        *,
+        backoff_s: float = 0.5,
+    ) -> None:
+        self._allow = allow
+        self._credentials = credentials
         self._backoff_s = backoff_s
         self._made_client: httpx.Client | None = None
         self._making = threading.Lock()
@@ -215,7 +229,9 @@ class HttpSource:
     def _client(self) -> httpx.Client:
         with self._making:
             if self._made_client is None:
+                allow, credentials = self._allow, self._credentials
                 self._made_client = httpx.Client(
+                    transport=GuardedTransport(allow, credentials) if allow is not None else None,
                     follow_redirects=True,
                     max_redirects=MAX_REDIRECTS,
                     timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
@@ -239,31 +255,38 @@ class HttpSource:
                     f"{redact(uri)}: {type(error).__name__}; it must lead to an http:// or https:// URL "
                     f"in at most {MAX_REDIRECTS} redirects"
                 ) from None
+            except NotAllowedError:
+                # Where it leads to is the server's word, and nobody's business.
+                setting = self._allow.setting if self._allow else ""
+                raise NotAllowedError(
+                    f"it leads to a server that {setting} does not open ({redact(uri)})"
+                ) from None
             except httpx.RequestError as error:
                 failure = _reason(error)
                 continue
             status = response.status_code
             if status in (200, 206, 416, *_MISSING):
                 encoding = response.headers.get("Content-Encoding", "").lower()
-                if re.search("gzip|deflate|br|zstd|compress", encoding) and method == "GET":
+                found = re.search("gzip|deflate|br|zstd|compress", encoding)
+                if found is not None and method == "GET":
                     response.close()
                     raise InvalidInputError(
-                        f"{redact(uri)}: the server compresses it ({encoding}) though it was asked not to; "
+                        f"{redact(uri)}: the server compresses it ({found[0]}) though it was asked not to; "
                         "serve the file as it is"
                     )
                 return response
             response.close()
             if status in _DENIED:
                 raise InvalidInputError(
-                    f"{redact(uri)}: access was denied ({status} {response.reason_phrase}); check the "
+                    f"{redact(uri)}: access was denied ({_status(status)}); check the "
                     "credentials or the signature and its expiry"
                 )
             if status < 500 and status not in _PASSING:
                 raise InvalidInputError(
-                    f"{redact(uri)}: the server answered {status} {response.reason_phrase} to a {method}; "
+                    f"{redact(uri)}: the server answered {_status(status)} to a {method}; "
                     "give a URL that answers 200"
                 )
-            failure = f"{status} {response.reason_phrase}"
+            failure = f"{_status(status)}"
         raise StorageError(f"{redact(uri)}: no success in {tries} tries ({failure})")
 
     def _pause(self, tries: int) -> None:
@@ -324,7 +347,17 @@ def _refuse_listing(folder: str) -> NoReturn:
 
 
 def _reason(error: httpx.RequestError) -> str:
-    return f"{type(error).__name__}: {error}"
+    """Only of what the network said: of an answer that is no HTTP, the error quotes the beginning."""
+    words = isinstance(error, (httpx.NetworkError, httpx.TimeoutException))
+    return f"{type(error).__name__}: {error}" if words else type(error).__name__
+
+
+def _status(code: int) -> str:
+    """In our own words, not in the server's."""
+    try:
+        return f"{code} {HTTPStatus(code).phrase}"
+    except ValueError:
+        return str(code)
 
 
 def _content_length(response: httpx.Response) -> int | None:

@@ -36,8 +36,8 @@ from typing import ClassVar
 
 from vod_operators.errors import InvalidInputError
 
-VIDEO_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"
-"""What is safe as a folder, in a URL and in an Airflow run id."""
+VIDEO_ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}"
+"""What is safe as a folder, in a URL and in an Airflow run id; as a whole."""
 
 
 def is_video_id(name: str) -> bool:
@@ -51,12 +51,18 @@ def check_video_id(video_id: str) -> str:
     :raises InvalidInputError: it is not 1 to 128 of ``A-Z a-z 0-9 _ -``, starting with a letter or digit.
     """
     if not is_video_id(video_id):
-        shown = video_id if len(video_id) <= 40 else f"{video_id[:40]}... ({len(video_id)} characters)"
         raise InvalidInputError(
-            f"video_id: {shown!r} is not usable; use 1 to 128 of A-Z a-z 0-9 _ -, "
+            f"video_id: {shown_id(video_id)} is not usable; use 1 to 128 of A-Z a-z 0-9 _ -, "
             "starting with a letter or a digit"
         )
     return video_id
+
+
+def shown_id(video_id: str) -> str:
+    """The id for messages; of what is none, the beginning, in quotes."""
+    if is_video_id(video_id):
+        return video_id
+    return repr(video_id if len(video_id) <= 40 else f"{video_id[:40]}... ({len(video_id)} characters)")
 
 
 @dataclass(frozen=True, kw_only=True)

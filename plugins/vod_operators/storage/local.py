@@ -218,18 +218,18 @@ class LocalStorage:
             path.unlink()
 
     def delete_folder(self, folder: str) -> None:
-        path = Path(_decoded(folder))
+        path = Path(decoded_path(folder))
         with suppress(ObjectNotFoundError), explained(path):
             shutil.rmtree(path)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """As the protocol says; links to folders are not followed (they may form loops)."""
-        path = _decoded(prefix)
+        path = decoded_path(prefix)
         folder, _, name_prefix = path.rpartition("/")
         yield from _listed(folder or "/", name_prefix)
 
     def folders(self, folder: str) -> Iterator[str]:
-        path = Path(_decoded(folder))
+        path = Path(decoded_path(folder))
         try:
             with explained(path), os.scandir(path) as entries:
                 names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
@@ -239,7 +239,7 @@ class LocalStorage:
 
     def unfinished(self, folder: str) -> Iterator[Unfinished]:
         """The temporary files of writers; which object one would have become is not known."""
-        for parent, _, names in os.walk(_decoded(folder)):
+        for parent, _, names in os.walk(decoded_path(folder)):
             for name in names:
                 path = os.path.join(parent, name)
                 if not OWN_NAME.fullmatch(name):
@@ -247,7 +247,7 @@ class LocalStorage:
                 with suppress(ObjectNotFoundError), explained(Path(path)):
                     status = os.stat(path)
                     yield Unfinished(
-                        uri=_uri_of(parent) + "/", handle=path, size=status.st_size, started=_time(status)
+                        uri=uri_of_path(parent) + "/", handle=path, size=status.st_size, started=_time(status)
                     )
 
     def discard(self, unfinished: Unfinished) -> None:
@@ -256,7 +256,7 @@ class LocalStorage:
             path.unlink()
 
 
-def _decoded(uri: str) -> str:
+def decoded_path(uri: str) -> str:
     """The path of a URI, repeated slashes made one; a final slash is kept.
 
     ``?`` and ``#`` are taken literally: files have no queries, and names with a forgotten encoding do.
@@ -271,7 +271,7 @@ def _decoded(uri: str) -> str:
 
 
 def _path_of(uri: str) -> Path:
-    path = _decoded(uri)
+    path = decoded_path(uri)
     if path.endswith("/"):
         raise InvalidInputError(f"{uri!r} is a folder; give the URI of one file")
     if OWN_NAME.fullmatch(path.rpartition("/")[2]):
@@ -279,7 +279,8 @@ def _path_of(uri: str) -> Path:
     return Path(path)
 
 
-def _uri_of(path: str) -> str:
+def uri_of_path(path: str) -> str:
+    """The URI of a path."""
     return SCHEME + quote_from_bytes(os.fsencode(path))
 
 
@@ -294,7 +295,7 @@ def _listed(folder: str, name_prefix: str) -> Iterator[ObjectInfo]:
     except ObjectNotFoundError:
         return
     # The slash takes part in the order of URIs: "a-b" comes before "a/b".
-    for name, is_folder in sorted(found, key=lambda item: _uri_of(item[0]) + "/" * item[1]):
+    for name, is_folder in sorted(found, key=lambda item: uri_of_path(item[0]) + "/" * item[1]):
         path = os.path.join(folder, name)
         if is_folder:
             yield from _listed(path, "")
@@ -305,7 +306,7 @@ def _listed(folder: str, name_prefix: str) -> Iterator[ObjectInfo]:
         except ObjectNotFoundError:
             continue  # deleted since, or a dangling link
         if S_ISREG(status.st_mode):
-            yield _info(_uri_of(path), status)
+            yield _info(uri_of_path(path), status)
 
 
 def _version(status: os.stat_result) -> str:

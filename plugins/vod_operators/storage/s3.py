@@ -233,7 +233,7 @@ class S3Storage:
         try:
             return parsedate_to_datetime(date).astimezone(timezone.utc)
         except ValueError as error:
-            raise StorageError(f"{uri}: the server's answers have no date ({date!r})") from error
+            raise StorageError(f"{uri}: the server's answers have no date") from error
 
     def delete(self, uri: str) -> None:
         bucket, key = _split(uri)
@@ -326,7 +326,7 @@ class S3Storage:
                     return None
                 if status == 501:
                     raise InvalidInputError(
-                        f"{uri}: this store has no conditional writes ({error})"
+                        f"{uri}: this store has no conditional writes (HTTP 501)"
                     ) from error
                 if status != 409:
                     raise self._explained(error, uri) from error

@@ -6,6 +6,7 @@ imported when the first request is made.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from vod_operators.errors import InvalidInputError, ObjectNotFoundError, StorageError, VodError
@@ -124,4 +125,12 @@ def explain(
             "needs s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload on the keys and "
             "s3:ListBucket on the bucket (without which a missing key also looks denied)"
         )
-    return StorageError(f"{uri}: bucket {bucket!r} at {where} failed: {error}")
+    return StorageError(f"{uri}: bucket {bucket!r} at {where} failed: {_words(error)}")
+
+
+def _words(error: Exception) -> str:
+    """What went wrong, without what the server says of it in its answer."""
+    status, code = status_and_code(error)
+    if not status:
+        return str(error)  # botocore's own
+    return f"HTTP {status}{f' {code}' if re.fullmatch('[A-Za-z0-9.]{1,64}', code) else ''}"

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from vod_operators.errors import CorruptObjectError, InvalidInputError, StorageError
-from vod_operators.storage.base import BLOCK_BYTES, Storage
+from vod_operators.storage.base import BLOCK_BYTES, ReadableStorage, Storage
 from vod_operators.storage.http import SCHEMES as HTTP_SCHEMES
 from vod_operators.storage.http import HttpSource
 from vod_operators.storage.local import SCHEME as LOCAL_SCHEME
@@ -24,6 +24,9 @@ MAX_DOCUMENT_BYTES = 16 << 20
 
 def storage_for(uri: str, aws_conn_id: str) -> Storage:
     """The store that holds ``uri``; one per process, kind and connection, so connections are reused.
+
+    For what the deployment, or the user of the command line, names. What a request names is read through
+    ``requested.py``.
 
     :raises InvalidInputError: the URI is of no store.
     """
@@ -92,7 +95,7 @@ def verified(
 
 
 def fetch(
-    storage: Storage,
+    storage: ReadableStorage,
     uri: str,
     path: Path,
     *,
@@ -124,7 +127,7 @@ def fetch(
         part.unlink(missing_ok=True)
 
 
-def get_bytes(storage: Storage, uri: str, limit: int = MAX_DOCUMENT_BYTES) -> bytes:
+def get_bytes(storage: ReadableStorage, uri: str, limit: int = MAX_DOCUMENT_BYTES) -> bytes:
     """A small object's content.
 
     :param limit: bytes above which it is refused.

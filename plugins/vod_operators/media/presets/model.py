@@ -54,6 +54,9 @@ class AudioRung(Model):
     """Apple 2.9; more would not be published."""
     surround_bitrate_bps: int | None = Field(None, ge=160_000, le=640_000)
     """Of a second, 5.1 rendition of tracks that have at least six channels; None makes none."""
+    mono_tracks: Literal["pair", "separate"] = "pair"
+    """What becomes of a master (MXF, QuickTime) in which each channel is a mono track: the first two are left
+    and right of one rendition, and the others are left out; or each is a rendition."""
     loudness: Literal[-23, -16, "off"] = "off"
     """LUFS that each rendition is brought to by one constant gain, peaks allowing: of broadcasts (EBU R128),
     or what is usual on the web."""

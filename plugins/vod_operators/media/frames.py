@@ -1,0 +1,138 @@
+"""What the pictures at several places of a file say of it: its header tells of the beginning at best.
+
+Builds ffprobe's commands and reads what they print; runs nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from typing import Literal
+
+from vod_operators.media.base import Model
+from vod_operators.media.ffmpeg import DEMUXERS, Argv, transport_options
+from vod_operators.media.models import Scan
+from vod_operators.media.orientation import DisplayMatrix, parse_matrix
+
+PLACES = 8
+"""Where pictures are looked at, from the beginning on; the last place is an eighth before the end."""
+
+FIRST_PICTURES = 48
+"""The same at the beginning, where the first picture that is shown must be found: VVC holds back up to 32."""
+
+PICTURES, PICTURES_UNINDEXED = 6, 40
+"""Packets that are decoded at each place. Where a seek does not land on a key frame (MPEG-TS, MPEG-PS), there
+must be enough to come to one: broadcasts have one every half second or second."""
+
+
+def places(start_s: Fraction, duration_s: Fraction | None) -> list[Fraction]:
+    """Times to look at, on the source's clock; none where the length is not known."""
+    if not duration_s:
+        return []
+    return [start_s + number * duration_s / PLACES for number in range(PLACES)]
+
+
+def read_frames(
+    tool: str, source: str, *, stream: int, times: Sequence[Fraction], count: int, transport: bool
+) -> Argv:
+    """Decode some pictures at each of these times: one line each.
+
+    :param times: none looks at the beginning.
+    :param count: packets at each.
+    """
+    entries = "frame=pts,interlaced_frame,top_field_first:frame_side_data=displaymatrix"
+    return [*_intervals(tool, source, stream, times, count, transport), "-show_entries", entries, source]
+
+
+def list_packets(tool: str, source: str, *, stream: int, times: Sequence[Fraction], count: int) -> Argv:
+    """Where the packets of these pictures lie in an MP4, by its index alone: the media may be missing."""
+    entries = ["-fflags", "+nofillin+noparse", "-show_entries", "packet=pos,size"]
+    return [*_intervals(tool, source, stream, times, count, False), *entries, source]
+
+
+def _intervals(
+    tool: str, source: str, stream: int, times: Sequence[Fraction], count: int, transport: bool
+) -> Argv:
+    # Not sought at the beginning: what comes before the first key frame may be shown.
+    later = [f"{float(time):.6f}%+#{count}" for time in times[1:]]
+    intervals = ",".join([f"%+#{max(count, FIRST_PICTURES)}", *later])
+    # fmt: off
+    return [
+        tool, "-hide_banner", "-loglevel", "error",
+        "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, *transport_options(transport),
+        "-select_streams", str(stream), "-read_intervals", intervals, "-of", "compact=p=0:nk=0",
+    ]
+    # fmt: on
+
+
+def byte_ranges(lines: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Bytes ``[begin, end)`` of each packet, of what ``list_packets`` printed."""
+    for line in lines:
+        found = dict(field.partition("=")[::2] for field in line.split("|"))
+        begin, size = found.get("pos", ""), found.get("size", "")
+        if begin.isdecimal() and size.isdecimal():
+            yield int(begin), int(begin) + int(size)
+
+
+class FrameFacts(Model):
+    """What the pictures that were looked at say."""
+
+    count: int
+    scan: Scan
+    field_order: Literal["tff", "bff"] | None
+    """Of the fields, where all agree."""
+    fields_apart: bool
+    """Whether they are top and bottom fields in turn, each a picture of its own."""
+    display_matrix: DisplayMatrix | None
+    """Of the first picture that has one: H.264 and HEVC may carry it in the pictures."""
+    first_pts: int | None
+    """When the first picture is shown."""
+    least_step: int | None
+    """Ticks from one picture to the next at least; None where that is not known of enough of them."""
+
+
+LEAST_FIELDS = 4
+"""From so many on they are seen to alternate."""
+
+
+def _alternate(fields: Sequence[str]) -> bool:
+    """Whether top and bottom take turns; it begins anew at each place that was looked at."""
+    changes = [one != other for one, other in pairwise(fields)]
+    return len(changes) >= LEAST_FIELDS and changes.count(False) <= PLACES
+
+
+_FRAME = re.compile(r"pts=(?P<pts>[^|]*)\|interlaced_frame=(?P<interlaced>\d)\|top_field_first=(?P<top>\d)")
+_MATRIX = re.compile(r"displaymatrix=([^|]*)")
+
+
+def parse_frames(lines: Iterable[str]) -> FrameFacts:
+    """What ``read_frames`` printed."""
+    first_fields: list[str] = []
+    times: list[int] = []
+    count = 0
+    matrix = None
+    for line in lines:
+        if frame := _FRAME.search(line):
+            count += 1
+            if frame["interlaced"] == "1":
+                first_fields.append("tff" if frame["top"] == "1" else "bff")
+            if frame["pts"] != "N/A":
+                times.append(int(frame["pts"]))
+        if matrix is None and (text := _MATRIX.search(line)):
+            matrix = parse_matrix(text[1].replace("\\n", "\n"))
+    scan: Scan = (
+        "progressive" if not first_fields else "interlaced" if len(first_fields) == count else "mixed"
+    )
+    order = first_fields[0] if len(set(first_fields)) == 1 else None
+    steps = [later - earlier for earlier, later in pairwise(sorted(set(times)))]
+    return FrameFacts(
+        count=count,
+        scan=scan,
+        field_order=order,
+        fields_apart=_alternate(first_fields),
+        display_matrix=matrix,
+        first_pts=times[0] if times else None,
+        least_step=min(steps) if len(steps) > PICTURES else None,
+    )

@@ -1,0 +1,171 @@
+"""What a file's own header claims, read before any tool is: what ffprobe would die of without saying so.
+
+Only a few bytes are looked at, whatever they claim; what is not recognised is left to ffprobe.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import BinaryIO
+
+from vod_operators.errors import InvalidInputError
+from vod_operators.media.admission import Limits
+from vod_operators.media.models import AudioStream
+
+MAX_CHANNELS = 24
+"""22.2 sound; ffmpeg's layouts end there, and nothing larger is made for people to hear."""
+
+MIN_SAMPLE_RATE = 1000
+"""The telephone has 8000; nothing that is heard has less than 2000."""
+
+MAX_BOXES = 100_000
+"""Looked at in an MP4: a fragment of two seconds has about ten."""
+
+FAR_S = 100 * 366 * 86400
+"""A fragment of a live stream may begin at the time of day since 1970, but not beyond that."""
+
+_TOP = (b"ftyp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"styp", b"sidx", b"pnot", b"uuid")
+
+
+def check_header(file: BinaryIO, limits: Limits) -> None:
+    """Look at what the beginning of a file, and the index of an MP4, claim.
+
+    :raises InvalidInputError: it is more than is taken, or makes no sense; the message says what.
+    """
+    file.seek(0)
+    head = file.read(4096)
+    if head.startswith(b"YUV4MPEG2 "):
+        _check_y4m(head, limits)
+    elif head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
+        _check_wav(head)
+    elif head[4:8] in _TOP:
+        _check_mp4(file, limits)
+
+
+def check_sounds(sounds: Sequence[AudioStream]) -> None:
+    """Look at what ffprobe found: a few bytes may claim to last for hours.
+
+    :raises InvalidInputError: a sample rate is none of sound.
+    """
+    for sound in sounds:
+        if sound.sample_rate < MIN_SAMPLE_RATE:
+            raise InvalidInputError(
+                f"source: its audio stream {sound.index} has a sample rate of {sound.sample_rate} Hz; "
+                f"expected at least {MIN_SAMPLE_RATE}"
+            )
+
+
+def _check_y4m(head: bytes, limits: Limits) -> None:
+    line = head.partition(b"\n")[0].decode("ascii", "replace")
+    sides = [re.search(rf" {letter}(-?\d{{1,10}})(?: |$)", line) for letter in "WH"]
+    if not sides[0] or not sides[1]:
+        raise InvalidInputError(
+            "source: its YUV4MPEG2 header names no width and height in its first 4096 bytes"
+        )
+    width, height = (int(side[1]) for side in sides if side)
+    if width < 1 or height < 1:
+        raise InvalidInputError(f"source: its pictures have {width}x{height} pixels; expected at least 1x1")
+    if width * height > limits.max_pixels:
+        raise InvalidInputError(
+            f"source: its video stream 0 (rawvideo) has {width}x{height} = {width * height} pixels; the "
+            f"limit is {limits.max_pixels} (VOD_MAX_PIXELS)"
+        )
+
+
+def _check_wav(head: bytes) -> None:
+    at = head.find(b"fmt ", 12)
+    if at < 0 or len(head) < at + 24:
+        return
+    _, channels, _, _, _, bits = struct.unpack_from("<HHIIHH", head, at + 8)
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise InvalidInputError(f"source: its sound has {channels} channels; expected 1 to {MAX_CHANNELS}")
+    if not bits and head[at + 8 : at + 10] == b"\1\0":
+        raise InvalidInputError("source: its sound has samples of 0 bits")
+
+
+def _check_mp4(file: BinaryIO, limits: Limits) -> None:
+    end = file.seek(0, 2)
+    timescales: list[int] = []
+    for kind, first, last in islice(_boxes(file, 0, end), MAX_BOXES):
+        if kind == b"moov":
+            timescales += _check_movie(file, first, last, limits)
+        elif kind == b"moof":
+            for track, begin, until in _boxes(file, first, last):
+                if track == b"traf":
+                    _check_fragment(file, begin, until, max(timescales, default=1))
+
+
+def _check_movie(file: BinaryIO, begin: int, end: int, limits: Limits) -> list[int]:
+    """The time scales of its tracks."""
+    scales, tracks = [], 0
+    for kind, first, last in _boxes(file, begin, end):
+        if kind == b"cmov":
+            raise InvalidInputError(
+                "source: its index is compressed (cmov), as QuickTime wrote it until 2010; save it anew with "
+                "an ordinary index"
+            )
+        if kind == b"mvhd":
+            _check_scale("its movie header", _timescale(file, first))
+        if kind != b"trak":
+            continue
+        tracks += 1
+        if tracks > limits.max_streams:
+            continue  # they are only counted
+        for inner, inner_first, inner_last in _boxes(file, first, last):
+            for header, header_first, _ in _boxes(file, inner_first, inner_last) if inner == b"mdia" else ():
+                if header == b"mdhd":
+                    scale = _timescale(file, header_first)
+                    _check_scale(f"its track {tracks}", scale)
+                    scales.append(scale)
+    if tracks > limits.max_streams:
+        raise InvalidInputError(
+            f"source: it has {tracks} streams; the limit is {limits.max_streams} (VOD_MAX_STREAMS)"
+        )
+    return scales
+
+
+def _check_scale(what: str, scale: int) -> None:
+    if scale == 0:
+        raise InvalidInputError(f"source: {what} has a timescale of 0, so that nothing in it has a time")
+
+
+def _check_fragment(file: BinaryIO, begin: int, end: int, timescale: int) -> None:
+    for kind, first, _ in _boxes(file, begin, end):
+        if kind == b"tfdt":
+            data = _read(file, first, 12)
+            ticks = int.from_bytes(data[4:12] if data[:1] == b"\1" else data[4:8], "big")
+            if ticks > FAR_S * timescale:
+                raise InvalidInputError(
+                    f"source: a fragment says that it begins at tick {ticks} of {timescale} a second (tfdt), "
+                    "more than a hundred years on"
+                )
+
+
+def _timescale(file: BinaryIO, payload: int) -> int:
+    """Of a movie's or a track's header: behind two times of 4 or 8 bytes. 1 if it is cut off."""
+    data = _read(file, payload, 24)
+    at = 20 if data[:1] == b"\1" else 12
+    return int.from_bytes(data[at : at + 4], "big") if len(data) >= at + 4 else 1
+
+
+def _boxes(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Type, begin and end of the payload of each box, as far as there are boxes."""
+    while begin + 8 <= end:
+        size, kind = struct.unpack(">I4s", _read(file, begin, 8).ljust(8, b"\0"))
+        header = 8
+        if size == 1:
+            size, header = int.from_bytes(_read(file, begin + 8, 8), "big"), 16
+        elif size == 0:
+            size = end - begin
+        if size < header:
+            return
+        yield kind, begin + header, min(begin + size, end)
+        begin += size
+
+
+def _read(file: BinaryIO, at: int, length: int) -> bytes:
+    file.seek(at)
+    return file.read(length)

@@ -1,0 +1,86 @@
+"""Which streams of a file belong to the video, and what they are for: from what ffprobe printed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from vod_operators.media.admission import is_cover, where
+
+Stream = Mapping[str, Any]
+
+_DESCRIPTION = re.compile(r"(?i:audio.?descri|descri(?:bed|ptive) (?:video|audio))|\bAD\b")
+"""Titles of audio descriptions, where the container has no flag for them (MP4)."""
+
+_DESCRIPTION_LANGUAGES = ("qad",)
+"""French broadcasters' code of an audio description."""
+
+
+DEFAULT_PIXELS = 5_000_000
+"""What being the default is worth, in pixels, when ffmpeg chooses a picture."""
+
+
+def pictures_of(streams: Sequence[Stream]) -> list[Stream]:
+    """Streams of moving pictures, best first: as ffmpeg chooses, the largest one, and rather the default; but
+    one that is a single picture among others is a thumbnail.
+    """
+
+    def rank(stream: Stream) -> tuple[bool, int]:
+        pixels = (stream.get("width") or 0) * (stream.get("height") or 0)
+        default = bool(stream.get("disposition", {}).get("default"))
+        return stream.get("nb_read_packets") == 1, -(pixels + default * DEFAULT_PIXELS)
+
+    return sorted((s for s in streams if s.get("codec_type") == "video" and not is_cover(s)), key=rank)
+
+
+def media_of(streams: Sequence[Stream]) -> list[Stream]:
+    """Streams of picture and sound."""
+    return [s for s in streams if s.get("codec_type") in ("video", "audio") and not is_cover(s)]
+
+
+def with_counts(data: Mapping[str, Any], counts: Mapping[int, int]) -> dict[str, Any]:
+    """The same, with how many packets of each stream there are in the beginning."""
+    streams = [{**stream, "nb_read_packets": counts.get(stream["index"], 0)} for stream in data["streams"]]
+    return {**data, "streams": streams}
+
+
+def of_other_programmes(data: Mapping[str, Any]) -> dict[int, str]:
+    """Streams of a broadcast that do not belong to the picture's programme, each with the reason.
+
+    Without any picture it is the first programme that has sound.
+
+    :param data: what ffprobe printed, parsed.
+    """
+    programmes = data.get("programs", [])
+    members = [{stream["index"] for stream in programme.get("streams", [])} for programme in programmes]
+    streams = {stream["index"]: stream for stream in data.get("streams", [])}
+    sounds = [stream for stream in streams.values() if stream.get("codec_type") == "audio"]
+    candidates = [stream["index"] for stream in (*pictures_of(list(streams.values())), *sounds)]
+    chosen = next((own for index in candidates for own in members if index in own), None)
+    if chosen is None:
+        return {}
+    left_out: dict[int, str] = {}
+    for programme, own in zip(programmes, members, strict=True):
+        name = programme.get("tags", {}).get("service_name") or programme.get("program_num", "?")
+        for index in sorted(own - chosen - left_out.keys()):
+            if streams.get(index, {}).get("codec_type") in ("video", "audio", "subtitle"):
+                left_out[index] = f"{where(streams[index])}: it is of another programme ({name})"
+    return left_out
+
+
+def without(data: Mapping[str, Any], left_out: Collection[int]) -> dict[str, Any]:
+    """The same without these streams."""
+    return {**data, "streams": [s for s in data.get("streams", []) if s["index"] not in left_out]}
+
+
+def describes_video(stream: Stream) -> bool:
+    """Whether a sound track is an audio description."""
+    disposition = stream.get("disposition", {})
+    tags = {key.lower(): value for key, value in stream.get("tags", {}).items()}
+    return bool(
+        disposition.get("visual_impaired")
+        or disposition.get("descriptions")
+        or tags.get("language") in _DESCRIPTION_LANGUAGES
+        or _DESCRIPTION.search(tags.get("title") or tags.get("handler_name") or "")
+    )

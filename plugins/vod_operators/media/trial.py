@@ -1,0 +1,161 @@
+"""Can a stream be cut? A second of it is cut, decoded, and held against what decoding the file itself gives.
+
+Builds ffmpeg's commands and reads what they write; runs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import ffmpeg
+
+from vod_operators.media import filters
+from vod_operators.media.ffmpeg import (
+    BARE,
+    CARRIER_OPTIONS,
+    DECODED_S,
+    LOSSLESS_SOUND,
+    UNCROPPED,
+    Argv,
+    command,
+    source_input,
+)
+from vod_operators.media.ffmpeg_sound import as_rendition
+from vod_operators.media.models import AudioRendition, Carrier, Plan, VideoStream
+
+PICTURES, PACKETS = 24, 48
+"""Pictures that are compared, and packets that are cut: decoders hold back 16 at most (H.264, A.3.1)."""
+
+SOUND_FRAMES, SOUND_PACKETS = 32, 48
+"""The same of sound: a decoder may need some packets before it gives the first frame."""
+
+
+def try_together(
+    tool: str, source: str, *, video: int | None, sounds: Sequence[int], transport: bool
+) -> Argv:
+    """Decode the beginnings of these streams of the file itself, and copy their packets, all in one go.
+
+    For each stream there are ``direct-N`` and ``cut-N`` then, N its index.
+    """
+    media = source_input(source, transport=transport, noautorotate=None, t=DECODED_S)
+    made = [] if video is None else [
+        _hashes(media[str(video)], f"direct-{video}", PACKETS),
+        media[str(video)].output(f"cut-{video}", codec="copy", **_FIRST_PICTURES, **_NUT),
+    ]  # fmt: skip
+    for index in sounds:
+        made += [
+            _samples(media[str(index)], f"direct-{index}", SOUND_FRAMES),
+            media[str(index)].output(f"cut-{index}", codec="copy", **{"frames:a": SOUND_PACKETS}, **_NUT),
+        ]
+    return command(tool, ffmpeg.merge_outputs(*made))
+
+
+def decode_together(tool: str, *, video: VideoStream | None, sounds: Sequence[int]) -> Argv:
+    """Decode what ``try_together`` has cut: ``decoded-N``."""
+    made = []
+    if video is not None:
+        media = ffmpeg.input(f"cut-{video.index}", noautorotate=None, format="nut", protocol_whitelist="file")
+        made.append(_hashes(filters.cropped(media["v:0"], video), f"decoded-{video.index}", PACKETS))
+    for index in sounds:
+        media = ffmpeg.input(f"cut-{index}", format="nut", protocol_whitelist="file")
+        made.append(_samples(media["a:0"], f"decoded-{index}", SOUND_PACKETS))
+    return command(tool, ffmpeg.merge_outputs(*made))
+
+
+_FIRST_PICTURES = {"frames:v": PACKETS, "copyinkf:v": None}
+_NUT = {**CARRIER_OPTIONS["nut"], **BARE}
+
+
+def decode_pictures(tool: str, source: str, output: str, *, stream: int, transport: bool, count: int) -> Argv:
+    """Decode pictures of the file itself, and write a line with the hash of each."""
+    media = source_input(source, transport=transport, noautorotate=None, t=DECODED_S)
+    return command(tool, _hashes(media[str(stream)], output, count))
+
+
+def cut_pictures(
+    tool: str, source: str, output: str, *, stream: int, transport: bool, carrier: Carrier, count: int
+) -> Argv:
+    """Copy packets as ``ffmpeg.cut_video`` does."""
+    media = source_input(source, transport=transport, noautorotate=None, t=DECODED_S)
+    out = media[str(stream)].output(
+        output, codec="copy", **{"frames:v": count, "copyinkf:v": None}, **CARRIER_OPTIONS[carrier], **BARE
+    )
+    return command(tool, out)
+
+
+def decode_cut_pictures(tool: str, source: str, output: str, *, video: VideoStream) -> Argv:
+    """Decode what was cut, crop it as a chunk's encode does, and write the hashes."""
+    media = ffmpeg.input(source, noautorotate=None, protocol_whitelist="file")
+    return command(tool, _hashes(filters.cropped(media["v:0"], video), output, PACKETS))
+
+
+def _hashes(stream: ffmpeg.nodes.FilterableStream, output: str, count: int) -> ffmpeg.nodes.OutputStream:
+    return stream.output(output, format="framemd5", fps_mode="passthrough", **{"frames:v": count}, **BARE)
+
+
+def read_hashes(written: bytes) -> list[str]:
+    """The hash of each picture, of what these commands wrote."""
+    lines = written.decode("ascii", "replace").splitlines()
+    return [line.rpartition(",")[2].strip() for line in lines if not line.startswith("#")]
+
+
+def same_pictures(direct: Sequence[str], cut: Sequence[str]) -> bool:
+    """Whether the cut gives all pictures that the file gives, in their order.
+
+    It may give more: what an edit list hides, and what comes later.
+    """
+    places = [at for at, picture in enumerate(cut) if picture == direct[0]] if direct else [0]
+    return any(list(cut[at : at + len(direct)]) == list(direct) for at in places)
+
+
+def decode_sound(tool: str, source: str, output: str, *, stream: int, transport: bool, count: int) -> Argv:
+    """Decode sound of the file itself into bare samples."""
+    return command(tool, _samples(source_input(source, transport=transport)[str(stream)], output, count))
+
+
+def cut_sound(tool: str, source: str, output: str, *, stream: int, transport: bool, count: int) -> Argv:
+    """Copy packets as ``ffmpeg.cut_audio`` does."""
+    media = source_input(source, transport=transport)
+    out = media[str(stream)].output(
+        output, codec="copy", **{"frames:a": count}, **CARRIER_OPTIONS["nut"], **BARE
+    )
+    return command(tool, out)
+
+
+def decode_cut_sound(tool: str, source: str, output: str) -> Argv:
+    """Decode what was cut into bare samples."""
+    media = ffmpeg.input(source, format="nut", protocol_whitelist="file")
+    return command(tool, _samples(media["a:0"], output, SOUND_PACKETS))
+
+
+def _samples(stream: ffmpeg.nodes.FilterableStream, output: str, count: int) -> ffmpeg.nodes.OutputStream:
+    return stream.output(output, format="f32le", **{"c:a": LOSSLESS_SOUND, "frames:a": count}, **BARE)
+
+
+def same_sound(direct: bytes, cut: bytes) -> bool:
+    """Whether the cut gives all samples that the file gives; before them it may give a decoder's priming."""
+    return direct in cut
+
+
+def filter_pictures(tool: str, source: str, *, plan: Plan) -> Argv:
+    """Put the first picture of the source through the filters of every rendition: a line for each."""
+    video = plan.source.video
+    assert video is not None
+    media = source_input(
+        source, transport=plan.source.container == "mpegts", noautorotate=None, t=DECODED_S, **UNCROPPED
+    )
+    picture = filters.upright(media[str(video.index)], plan)
+    made = [
+        stream.output("pipe:1", format="framecrc", **{"frames:v": 1})
+        for _, stream in filters.cascade(picture, plan, converted=False)
+    ]
+    return command(tool, ffmpeg.merge_outputs(*made))
+
+
+def filter_sound(tool: str, source: str, *, audio: AudioRendition, transport: bool) -> Argv:
+    """Make the first sound of a track into the rendition's channels: a line for each frame."""
+    media = source_input(source, transport=transport)[str(audio.stream.index)]
+    out = as_rendition(media, audio).output(
+        "pipe:1", format="framecrc", ac=audio.channels, ar=audio.sample_rate, **{"frames:a": 2}
+    )
+    return command(tool, out)

@@ -1,0 +1,127 @@
+"""Secrets of a request: in Airflow connections that it names, or in its URLs, which are kept out of logs."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from vod_operators.errors import InvalidInputError
+from vod_operators.settings import VodSettings
+from vod_operators.storage.guard import Credentials
+
+MIN_SECRET = 6
+"""Letters of a value in a query that is hidden: to hide ``1`` would make a log unreadable."""
+
+_URL = re.compile(r"https?://[^\s\"'<>]+", re.IGNORECASE)
+
+
+def is_empty(text: str) -> bool:
+    """Whether a templated field has nothing in it."""
+    return text in ("", "None")
+
+
+def credentials_of(settings: VodSettings, conn_id: str, field: str) -> Credentials | None:
+    """What a connection has for its web server; None without a connection.
+
+    Its host (with scheme, port and path, if it has some) says where they may be sent: user and password as
+    HTTP Basic, and each string of its extra as a header, as Airflow's own HTTP hook takes them.
+
+    :param conn_id: as the request names it.
+    :param field: of the request, for messages.
+    :raises InvalidInputError: the deployment does not let requests name it, or it is no HTTP connection.
+    """
+    if is_empty(conn_id):
+        return None
+    url, headers = _read(settings, conn_id, field)
+    return Credentials(url.partition("?")[0], headers)
+
+
+def callback_of(settings: VodSettings, url: str, conn_id: str) -> tuple[str, Credentials | None]:
+    """Where a callback goes, and with what: to the URL, or to that of the connection, if only that is given.
+
+    :raises InvalidInputError: as ``credentials_of``.
+    """
+    if is_empty(conn_id):
+        return url, None
+    own_url, headers = _read(settings, conn_id, "callback_conn_id")
+    return own_url if is_empty(url) else url, Credentials(own_url.partition("?")[0], headers)
+
+
+def _read(settings: VodSettings, conn_id: str, field: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """The connection's URL and headers, hidden from logs."""
+    from airflow.sdk import Connection  # here, because the DAG file is parsed again for every task
+    from airflow.sdk.exceptions import AirflowNotFoundException
+    from airflow.sdk.log import mask_secret
+
+    if conn_id not in settings.request_conn_ids:
+        raise InvalidInputError(
+            f"{field}: requests may not name this Airflow connection; VOD_REQUEST_CONN_IDS lists those that "
+            "they may"
+        )
+    try:
+        connection = Connection.get(conn_id)
+    except AirflowNotFoundException:
+        raise InvalidInputError(f"{field}: there is no Airflow connection {conn_id!r}") from None
+    url = _url_of(connection)
+    if connection.conn_type != "http" or url is None:
+        raise InvalidInputError(
+            f"{field}: the Airflow connection {conn_id!r} must be of type HTTP and name a host"
+        )
+    headers = {
+        name: value
+        for name, value in connection.extra_dejson.items()
+        if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9-]+", name) and value.isascii()
+    }
+    if connection.login or connection.password:
+        pair = f"{connection.login or ''}:{connection.password or ''}".encode()
+        headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+    for value in headers.values():
+        mask_secret(value)
+    hide_secrets(url)
+    return url, tuple(sorted(headers.items()))
+
+
+def hide_secrets(value: Any) -> None:
+    """Have Airflow show asterisks in logs and rendered fields instead of user, password and query of URLs.
+
+    :param value: a text with URLs in it, or a list.
+    """
+    text = value if isinstance(value, str) else json.dumps(value, default=str) if value else ""
+    for secret in secrets_in(text):
+        from airflow.sdk.log import mask_secret
+
+        mask_secret(secret)
+
+
+def secrets_in(text: str) -> set[str]:
+    """Passwords and values of queries, as they stand in the URLs of a text and as they are decoded."""
+    found: set[str] = set()
+    for url in _URL.findall(text):
+        try:
+            parts = urlsplit(url)
+            userinfo, _, _ = parts.netloc.rpartition("@")
+        except ValueError:
+            continue
+        values = [userinfo.partition(":")[2] or userinfo]
+        values += [field.partition("=")[2] for field in re.split("[&;]", parts.query)]
+        found |= {
+            spelling for value in values for spelling in (value, unquote(value)) if len(value) >= MIN_SECRET
+        }
+    return found
+
+
+def _url_of(connection: Any) -> str | None:
+    """What Airflow has in four fields, or all in the first: ``https://host:port/path?query``."""
+    host = connection.host or ""
+    if "://" not in host:
+        host = f"{connection.schema or 'https'}://{host}"
+    scheme, _, rest = host.partition("://")
+    authority, slash, path = rest.partition("/")
+    if not authority or "@" in authority or scheme not in ("http", "https"):
+        return None
+    if connection.port and not re.search(r":\d+$", authority):
+        authority = f"{authority}:{connection.port}"
+    return f"{scheme}://{authority}{slash}{path}"

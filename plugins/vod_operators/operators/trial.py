@@ -1,0 +1,260 @@
+"""What can be done with a source is tried in the first task, on the source itself: to cut each stream, and to
+put it through the filters that the plan has for it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError, ToolOverdueError
+from vod_operators.media import frames, trial
+from vod_operators.media.damage import complaints, filters_failed
+from vod_operators.media.models import AudioStream, Carrier, Plan, Source, VideoStream
+from vod_operators.operators.source import Excerpt
+from vod_operators.runners.base import Runner, output
+from vod_operators.runners.tools import Tools
+
+LIMIT_S = 60
+"""For each command: they work on a second of media, and may have to search for it."""
+
+CUT, DECODED, DIRECT = "cut", "cut.decoded", "source.decoded"
+"""Files beside the source: what was cut, decoded; and the source itself, decoded."""
+
+log = logging.getLogger(__name__)
+
+
+def streams_that_can_be_cut(
+    runner: Runner, tools: Tools, excerpt: Excerpt, source: Source, at_hand: Mapping[int, int]
+) -> set[int]:
+    """Indexes of streams that are seen to come out of NUT as the file has them.
+
+    Most do, so all are tried in one go; the others are for ``choose_carriers``.
+
+    :param at_hand: how many of its first packets are there, by stream; more are fetched where an index tells
+        which.
+    """
+    look = _Trial(runner, tools, excerpt, transport=source.container == "mpegts")
+    video, sounds = source.video, [sound.index for sound in source.audio]
+    if video is not None and video.scan == "interlaced":
+        video = None  # of fields more is asked
+    if video is not None and look.obtain(video.index, trial.PACKETS, at_hand) < trial.PACKETS:
+        video = None
+    sounds = [
+        index for index in sounds if look.obtain(index, trial.SOUND_PACKETS, at_hand) == trial.SOUND_PACKETS
+    ]
+    return look.pass_together(video, [sound for sound in source.audio if sound.index in sounds])
+
+
+def choose_carriers(
+    runner: Runner,
+    tools: Tools,
+    excerpt: Excerpt,
+    source: Source,
+    *,
+    at_hand: Mapping[int, int],
+    can_be_cut: Collection[int],
+    changing: Collection[int],
+) -> Source:
+    """The same source, with what each stream of it is cut into.
+
+    :param at_hand: as above.
+    :param can_be_cut: streams that are known to come out of NUT as they are.
+    :param changing: streams that are coded in several ways, one after the other: a cut file holds one.
+    """
+    look = _Trial(runner, tools, excerpt, transport=source.container == "mpegts")
+    video = source.video
+    if video is not None:
+        carrier: Carrier = "decoded"
+        if video.index in can_be_cut:
+            carrier = "nut"
+        elif video.index not in changing:
+            carrier = look.carrier_of(video, look.obtain(video.index, trial.PACKETS, at_hand))
+        is_told = video.scan != "interlaced" or carrier == "decoded" or look.tells_fields()
+        order = None if is_told else video.field_order or "tff"
+        video = video.model_copy(update={"carrier": carrier, "field_order": order})
+    sounds = []
+    for sound in source.audio:
+        can_cut = sound.index not in changing and (
+            sound.index in can_be_cut
+            or look.can_cut(sound, look.obtain(sound.index, trial.SOUND_PACKETS, at_hand))
+        )
+        sounds.append(sound.model_copy(update={"carrier": "nut" if can_cut else "decoded"}))
+    return source.model_copy(update={"video": video, "audio": tuple(sounds)})
+
+
+def try_filters(runner: Runner, tools: Tools, excerpt: Excerpt, plan: Plan) -> None:
+    """Put the beginning of each stream through the plan's filters, and keep nothing.
+
+    :raises InvalidInputError: they cannot do it: a later step could not either.
+    """
+    look = _Trial(runner, tools, excerpt, transport=plan.source.container == "mpegts")
+    video = plan.source.video
+    if video is not None:
+        colour = video.colour
+        look.require(
+            trial.filter_pictures(tools.ffmpeg, excerpt.path.name, plan=plan),
+            f"its pictures ({video.codec}, {video.pixel_format}, {video.width}x{video.height}, colours "
+            f"{colour.primaries}, {colour.transfer}, {colour.matrix})",
+            "export it as SDR in BT.709, HDR10 or HLG",
+        )
+    for audio in plan.audio:
+        stream = audio.stream
+        # Surround is made of the same, with fewer changes.
+        if audio.right is None and audio.name == audio.track:
+            look.require(
+                trial.filter_sound(tools.ffmpeg, excerpt.path.name, audio=audio, transport=look.transport),
+                f"its audio stream {stream.index} ({stream.codec}, {stream.channels} channels, "
+                f"{stream.channel_layout or 'unknown layout'})",
+                "mix it down to stereo or 5.1",
+            )
+
+
+@dataclass(frozen=True)
+class _Trial:
+    runner: Runner
+    tools: Tools
+    excerpt: Excerpt
+    transport: bool
+
+    @property
+    def _folder(self) -> Path:
+        return self.excerpt.path.parent
+
+    def _run(self, argv: Sequence[str]) -> list[str] | None:
+        """What the tool says, if it can: that it cannot is an answer, not an error."""
+        try:
+            return self.runner.run(argv, folder=self._folder, limit_s=LIMIT_S)
+        except ToolOverdueError:
+            return None
+        except ToolKilledError:
+            raise
+        except ToolError as error:
+            if error.lacks_means:
+                raise
+            log.info("%s", error)
+            return None
+
+    def require(self, argv: Sequence[str], what: str, remedy: str) -> None:
+        """Run a command that must give a frame.
+
+        :raises InvalidInputError: it does not.
+        """
+        lines: list[str] = []
+        try:
+            messages = self.runner.run(argv, folder=self._folder, on_line=lines.append, limit_s=LIMIT_S)
+        except ToolKilledError:
+            raise
+        except ToolError as error:
+            if error.lacks_means:
+                raise
+            messages = error.stderr_tail.splitlines()
+        if not any(line[:1].isdigit() for line in lines) and filters_failed(messages):
+            raise InvalidInputError(f"source: {what} cannot be converted by ffmpeg's filters; {remedy}")
+
+    def obtain(self, stream: int, packets: int, at_hand: Mapping[int, int]) -> int:
+        """How many of a stream's first packets can be tried, having fetched them if need be; 0 is none."""
+        if self.excerpt.is_whole:
+            return packets
+        if self.excerpt.has_index:
+            argv = frames.list_packets(
+                self.tools.ffprobe, self.excerpt.path.name, stream=stream, times=(), count=packets
+            )
+            self.excerpt.add(frames.byte_ranges(output(self.runner, argv, self._folder)))
+            return packets
+        if not at_hand.get(stream):  # one picture is larger than what was fetched
+            self.excerpt.complete()
+            return packets
+        return min(packets, at_hand[stream])
+
+    def pass_together(self, video: VideoStream | None, sounds: Sequence[AudioStream]) -> set[int]:
+        """Which of these come out of NUT as the file has them."""
+        indexes = [sound.index for sound in sounds]
+        if video is None and not indexes:
+            return set()
+        tool = self.tools.ffmpeg
+        passed: set[int] = set()
+        said = self._run(
+            trial.try_together(
+                tool,
+                self.excerpt.path.name,
+                video=None if video is None else video.index,
+                sounds=indexes,
+                transport=self.transport,
+            )
+        )
+        more = None if said is None else self._run(trial.decode_together(tool, video=video, sounds=indexes))
+        if said is None or more is None:
+            return passed
+        for stream in (video, *sounds):
+            if stream is None or set(complaints(more, stream.codec)) - set(complaints(said, stream.codec)):
+                continue
+            direct, cut = (
+                (self._folder / f"{kind}-{stream.index}").read_bytes() for kind in ("direct", "decoded")
+            )
+            if isinstance(stream, AudioStream):
+                is_same = bool(direct) and trial.same_sound(direct, cut)
+            else:
+                pictures = trial.read_hashes(direct)[: trial.PICTURES]
+                is_same = bool(pictures) and trial.same_pictures(pictures, trial.read_hashes(cut))
+            if is_same:
+                passed.add(stream.index)
+        return passed
+
+    def carrier_of(self, video: VideoStream, packets: int) -> Carrier:
+        """The first one that holds all that the decoder needs."""
+        source, tool = self.excerpt.path.name, self.tools.ffmpeg
+        compared = max(1, packets - (trial.PACKETS - trial.PICTURES))
+        argv = trial.decode_pictures(
+            tool, source, DIRECT, stream=video.index, transport=self.transport, count=packets
+        )
+        direct, said = self._decode(argv, DIRECT, video.codec)
+        pictures = trial.read_hashes(direct)[:compared]
+        carriers: tuple[Carrier, ...] = ("nut", "mov")
+        for carrier in carriers:
+            argv = trial.cut_pictures(
+                tool,
+                source,
+                CUT,
+                stream=video.index,
+                transport=self.transport,
+                carrier=carrier,
+                count=packets,
+            )
+            if self._run(argv) is None:
+                continue
+            cut, more = self._decode(
+                trial.decode_cut_pictures(tool, CUT, DECODED, video=video), DECODED, video.codec
+            )
+            if trial.same_pictures(pictures, trial.read_hashes(cut)) and more <= said:
+                return carrier
+        return "decoded"
+
+    def _decode(self, argv: Sequence[str], file: str, codec: str) -> tuple[bytes, set[str]]:
+        """What is written, and what the decoder complains of."""
+        path = self._folder / file
+        path.unlink(missing_ok=True)
+        messages = self._run(argv)
+        written = path.read_bytes() if path.exists() else b""
+        return written, set(complaints(messages or [], codec))
+
+    def tells_fields(self) -> bool:
+        """Whether the pictures of the last cut say that they are woven of fields."""
+        argv = frames.read_frames(
+            self.tools.ffprobe, CUT, stream=0, times=(), count=frames.PICTURES, transport=False
+        )
+        return frames.parse_frames(output(self.runner, argv, self._folder)).scan != "progressive"
+
+    def can_cut(self, sound: AudioStream, packets: int) -> bool:
+        """Whether the cut gives the samples that the file gives."""
+        source, tool = self.excerpt.path.name, self.tools.ffmpeg
+        compared = max(1, packets - (trial.SOUND_PACKETS - trial.SOUND_FRAMES))
+        stream, transport = sound.index, self.transport
+        argv = trial.decode_sound(tool, source, DIRECT, stream=stream, transport=transport, count=compared)
+        direct, said = self._decode(argv, DIRECT, sound.codec)
+        argv = trial.cut_sound(tool, source, CUT, stream=stream, transport=transport, count=packets)
+        if self._run(argv) is None:
+            return False
+        cut, more = self._decode(trial.decode_cut_sound(tool, CUT, DECODED), DECODED, sound.codec)
+        return trial.same_sound(direct, cut) and more <= said

@@ -1,0 +1,123 @@
+"""Connections to web servers on behalf of a request: each to an address that was checked, redirects included.
+
+A name is looked up once for each request, by us; the connection goes to what was found, so a name server that
+answers differently a moment later changes nothing. ``Host`` and the name in the certificate stay the URL's.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+from vod_operators.errors import StorageError
+from vod_operators.storage.allow import PORTS, AllowList, Endpoint, base_covers
+
+MAX_HOSTS = 16
+"""Hosts whose connections are kept: a source's, and those that it redirects to."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What is sent to one web server, and to nobody else.
+
+    :param base_url: of what it is sent to; the URL itself and all below it.
+    :param headers: secret.
+    """
+
+    base_url: str
+    headers: tuple[tuple[str, str], ...]
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.base_url!r})"
+
+    def headers_for(self, url: httpx.URL) -> Mapping[str, str]:
+        """None for another place, where a redirect may lead."""
+        return dict(self.headers) if base_covers(self.base_url, url) else {}
+
+
+class GuardedTransport(httpx.BaseTransport):
+    """What an ``httpx.Client`` sends its requests through.
+
+    A proxy of the environment (``HTTPS_PROXY`` ...) is used. It looks names up by itself: then the check is
+    only as good as that the proxy finds the same addresses.
+
+    :param allow: where requests may go.
+    :raises NotAllowedError: (of each request) not there.
+    """
+
+    def __init__(self, allow: AllowList, credentials: Credentials | None = None) -> None:
+        self._allow = allow
+        self._credentials = credentials
+        self._transports: dict[tuple[str, str, str | None], httpx.HTTPTransport] = {}
+        self._making = threading.Lock()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.scheme not in PORTS:
+            raise httpx.UnsupportedProtocol("it is neither http nor https", request=request)
+        try:
+            endpoint = self._allow.endpoint(request.url)
+        except StorageError as error:
+            raise httpx.ConnectError(str(error), request=request) from None
+        headers = request.headers.copy()
+        if self._credentials is not None:
+            headers.update(self._credentials.headers_for(request.url))
+        proxy = _proxy_for(request.url)
+        transport = self._transport(request.url.scheme, endpoint.host, proxy)
+        if proxy is not None:
+            return transport.handle_request(_copy(request, request.url, headers))
+        failure = httpx.ConnectError("there is no such host", request=request)
+        for address in endpoint.addresses:
+            url = request.url.copy_with(host=str(address))
+            try:
+                return transport.handle_request(_copy(request, url, headers, endpoint))
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                failure = error if isinstance(error, httpx.ConnectError) else httpx.ConnectError(str(error))
+        raise failure
+
+    def close(self) -> None:
+        with self._making:
+            for transport in self._transports.values():
+                transport.close()
+            self._transports.clear()
+
+    @cached_property
+    def _certificates(self) -> ssl.SSLContext:
+        return httpx.create_ssl_context()
+
+    def _transport(self, scheme: str, host: str, proxy: str | None) -> httpx.HTTPTransport:
+        # One for each host: a TLS connection that was verified for one name is not used for another that has
+        # the same address.
+        with self._making:
+            found = self._transports.get((scheme, host, proxy))
+            if found is None:
+                while len(self._transports) >= MAX_HOSTS:
+                    self._transports.pop(next(iter(self._transports))).close()
+                # To read the certificates takes longer than a callback in plain text.
+                plain = scheme == "http"
+                trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else self._certificates
+                found = httpx.HTTPTransport(verify=trusted, proxy=proxy)
+                self._transports[scheme, host, proxy] = found
+            return found
+
+
+def _copy(
+    request: httpx.Request, url: httpx.URL, headers: httpx.Headers, endpoint: Endpoint | None = None
+) -> httpx.Request:
+    extensions = dict(request.extensions)
+    if endpoint is not None:
+        extensions["sni_hostname"] = endpoint.host
+    return httpx.Request(request.method, url, headers=headers, stream=request.stream, extensions=extensions)
+
+
+def _proxy_for(url: httpx.URL) -> str | None:
+    proxies = getproxies()
+    found = proxies.get(url.scheme) or proxies.get("all")
+    if not found or proxy_bypass(f"{url.host}:{url.port}" if url.port else url.host):
+        return None
+    return found if "://" in found else f"http://{found}"

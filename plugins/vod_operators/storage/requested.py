@@ -1,0 +1,87 @@
+"""Reading what a request names: only what the deployment's list allows, asked anew each time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from vod_operators.errors import InvalidInputError
+from vod_operators.storage.allow import AllowList
+from vod_operators.storage.base import ObjectInfo, ReadableStorage
+from vod_operators.storage.guard import Credentials
+from vod_operators.storage.http import SCHEMES as HTTP_SCHEMES
+from vod_operators.storage.http import HttpSource
+from vod_operators.storage.stores import storage_for
+
+
+class RequestedStorage:
+    """The reading half of a store, for a URI of a request. Errors name the request's field.
+
+    :param field: of the request, for messages.
+    :param credentials: for a web server.
+    """
+
+    def __init__(
+        self, field: str, allow: AllowList, aws_conn_id: str, credentials: Credentials | None = None
+    ) -> None:
+        self._field = field
+        self._allow = allow
+        self._aws_conn_id = aws_conn_id
+        self._credentials = credentials
+
+    def require(self, uri: str) -> None:
+        """Before anything is read.
+
+        :raises InvalidInputError: it is not allowed, or is no URI that can be read.
+        """
+        self._open(uri)
+
+    def stat(self, uri: str) -> ObjectInfo | None:
+        with self._named():
+            storage, real = self._open(uri)
+            found = storage.stat(real)
+            return None if found is None else replace(found, uri=uri)
+
+    def local_path(self, uri: str) -> Path | None:
+        with self._named():
+            storage, real = self._open(uri)
+            return storage.local_path(real)
+
+    def read(
+        self, uri: str, *, start: int = 0, length: int | None = None, version: str | None = None
+    ) -> Iterator[bytes]:
+        with self._named():
+            storage, real = self._open(uri)
+            yield from storage.read(real, start=start, length=length, version=version)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        with self._named():
+            storage, real = self._open(prefix)
+            for found in storage.list(real):
+                yield replace(found, uri=prefix + found.uri.removeprefix(real))
+
+    def _open(self, uri: str) -> tuple[ReadableStorage, str]:
+        real = self._allow.require(uri, self._field)
+        if uri.lower().startswith(HTTP_SCHEMES):
+            return _web(self._allow, self._credentials, os.getpid()), real
+        with self._named():
+            return storage_for(real, self._aws_conn_id), real
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except InvalidInputError as error:
+            if str(error).startswith(f"{self._field}: "):
+                raise
+            raise type(error)(f"{self._field}: {error}") from error
+
+
+# The process is part of the key because executors fork: a child must not share its parent's sockets.
+@lru_cache(maxsize=8)
+def _web(allow: AllowList, credentials: Credentials | None, process: int) -> HttpSource:
+    return HttpSource(allow, credentials)
