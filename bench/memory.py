@@ -68,6 +68,7 @@ def measure(root: Path, minutes: int, say: Callable[[str], None]) -> dict[str, t
         "VOD_RESULTS_URI": (home / "results").as_uri(),
         "VOD_WORK_DIR": str(home / "work"),
         "VOD_PRESETS_DIR": str(home / "presets"),
+        "VOD_SOURCE_ALLOW": json.dumps([root.as_uri()]),
     }
     peaks: dict[str, tuple[float, float]] = {}
 

@@ -167,6 +167,8 @@ def airflow(home: Path, **settings: str) -> Iterator[Stack]:
     env = os.environ | {
         "VOD_HOME": str(home),
         "VOD_DAGS_DIR": str(ROOT / "bench" / "dags"),
+        # The sources lie beside the Airflows.
+        "VOD_SOURCE_ALLOW": json.dumps([home.parent.as_uri(), "s3://bench"]),
         "BENCH_LOG": str(home / "steps.jsonl"),
         "BENCH_RECORDINGS": str(home / "recordings"),
         **settings,

@@ -21,6 +21,7 @@ DAGS = Path(os.environ.get("VOD_DAGS_DIR") or ROOT / "dags").expanduser().resolv
 BIN = Path(sys.executable).parent
 ORIGINALS = HOME / "originals"
 """What the demo is asked for, by a second name."""
+CLIPS = ROOT / "tests" / "media"
 POOL = "vod_transcode"
 MARKER = "VOD_LOCAL_AIRFLOW"
 """Environment variable that every process started here inherits; its value is HOME."""
@@ -102,8 +103,8 @@ def environment(api_url: str, task_api_url: str, edge_url: str, log_port: int) -
         "VOD_WORK_DIR": str(HOME / "work"),
         "VOD_TRANSCODE_POOL": POOL,
         "VOD_EDGES": json.dumps([edge_url]),
-        # Requests have nothing of this machine read but what the demo puts there.
-        "VOD_SOURCE_ALLOW": json.dumps(["public", ORIGINALS.as_uri()]),
+        # Of this machine, requests have only the sample clip read, and what the demo puts there.
+        "VOD_SOURCE_ALLOW": json.dumps(["public", ORIGINALS.as_uri(), CLIPS.as_uri()]),
     }
     env |= {name: value for name, value in defaults.items() if not env.get(name)}
     if local_folder(env["VOD_RESULTS_URI"]) is None and not os.environ.get("VOD_EDGES"):

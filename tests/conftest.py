@@ -29,6 +29,10 @@ from tools import ROOT, Run, allow_sources, configure
 _HOME = Path(tempfile.mkdtemp(prefix="vod-tests-"))
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 
+_FOLDERS = [ROOT / "tests", Path(tempfile.gettempdir())]
+if "EXACT_CLIPS" in os.environ:
+    _FOLDERS.append(Path(os.environ["EXACT_CLIPS"]).absolute())
+
 for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "AWS_", "VOD_"))]:
     del os.environ[_name]  # a developer's own deployment and credentials are not under test
 os.environ.update(
@@ -43,9 +47,7 @@ os.environ.update(
         "AWS_SHARED_CREDENTIALS_FILE": str(_HOME / "no-aws-credentials"),
         "NO_PROXY": "127.0.0.1,localhost",
         # What the tests' requests name: clips, what tests make, servers of theirs. Buckets are added.
-        "VOD_SOURCE_ALLOW": json.dumps(
-            ["public", ROOT.joinpath("tests").as_uri(), Path(tempfile.gettempdir()).as_uri(), "127.0.0.1"]
-        ),
+        "VOD_SOURCE_ALLOW": json.dumps(["public", "127.0.0.1", *(folder.as_uri() for folder in _FOLDERS)]),
         "VOD_CALLBACK_ALLOW": json.dumps(["public", "127.0.0.1"]),
     }
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jsonschema
 import pytest
 
 from tools import configure
@@ -34,6 +35,9 @@ def test_a_storage_uri_has_one_spelling(monkeypatch: pytest.MonkeyPatch, given: 
         ("chunk_seconds", "soon", "VOD_CHUNK_SECONDS: "),
         ("claim_ttl_s", "1", "VOD_CLAIM_TTL_S: "),
         ("max_pixels", "0", "VOD_MAX_PIXELS: "),
+        ("source_allow", '["/srv"]', "VOD_SOURCE_ALLOW: .*'/srv' is not usable; use public, file:///folder"),
+        ("callback_allow", '["http://host/?x"]', "VOD_CALLBACK_ALLOW: .*is not usable"),
+        ("video_id_pattern", "team-(", "VOD_VIDEO_ID_PATTERN: .*is not a regular expression"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(
@@ -54,3 +58,45 @@ def test_an_edge_names_the_playlist(monkeypatch: pytest.MonkeyPatch) -> None:
         "https://a.example/vod/v/film/index.m3u8",
         "https://b.example/v/film/index.m3u8",
     ]
+
+
+def test_the_folder_of_ingest_counts_as_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, source_allow="[]", ingest_uri="s3://inbox/new/")
+    assert get_settings().sources.entries == ("s3://inbox/new",)
+    assert get_settings().callbacks.setting == "VOD_CALLBACK_ALLOW"
+
+
+@pytest.mark.parametrize("pattern", [None, "(?:team)-a-.+|x"])
+def test_a_video_id_is_one_for_the_form_and_for_the_operators(
+    monkeypatch: pytest.MonkeyPatch, pattern: str | None
+) -> None:
+    configure(monkeypatch, **({"video_id_pattern": pattern} if pattern else {}))
+    settings = get_settings()
+
+    def is_taken(video_id: str) -> bool:
+        try:
+            jsonschema.validate(video_id, {"pattern": settings.video_id_schema})
+        except jsonschema.ValidationError:
+            with pytest.raises(InvalidInputError, match="video_id: "):
+                settings.check_video_id(video_id)
+            return False
+        return settings.check_video_id(video_id) == video_id
+
+    assert is_taken("team-a-1") and is_taken("x")
+    assert is_taken("film") is (pattern is None)
+    bad = [
+        "",
+        "-x",
+        "a b",
+        "a/b",
+        "..",
+        "x\n",
+        "team-a-1\n",
+        "\nx",
+        "é",
+        "x" * 129,
+        "x\0",
+        "team-a-é",
+        "team-a-1/x",
+    ]
+    assert not any(is_taken(video_id) for video_id in bad)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,3 +118,31 @@ def test_a_dead_cms_delays_a_video_for_seconds(
     assert (stores / "results" / "told" / "index.m3u8").is_file()
     assert time.monotonic() - begin < 40
     assert capfd.readouterr().out.count("given up") == 2
+
+
+def test_secrets_stay_in_the_connection(
+    run_dag: Any, stores: Path, cms: Cms, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    connection = {"conn_type": "http", "host": f"{cms.url}?token=t0ken-1", "extra": {"X-Key": "s3cret-key"}}
+    monkeypatch.setenv("AIRFLOW_CONN_CMS", json.dumps(connection))
+    configure(monkeypatch, request_conn_ids='["cms"]')
+
+    run = run_dag(**ASKED | {"source": (stores / "none.mp4").as_uri()}, callback_conn_id="cms")
+
+    assert run.state == "failed" and cms.events() == ["failed"]
+    assert cms.requests[0].headers["X-Key"] == "s3cret-key"
+    log = capfd.readouterr().out + run.log
+    assert "t0ken-1" not in log and "s3cret-key" not in log
+
+
+def test_a_callback_that_is_not_allowed_is_refused_at_once(
+    run_dag: Any, cms: Cms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(monkeypatch, callback_allow='["public"]')
+
+    run = run_dag(**ASKED, callback_url=cms.url)
+
+    assert run.state == "failed" and cms.requests == []
+    assert str(run.errors["prepare"]) == (
+        f"callback_url: its host is not named in VOD_CALLBACK_ALLOW, and has no public address ({cms.url})"
+    )

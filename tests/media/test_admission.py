@@ -288,7 +288,7 @@ def test_nothing_to_see_or_hear() -> None:
 def test_a_sound_that_was_announced_but_never_came() -> None:
     silent = AAC | {"channels": 0, "sample_rate": "0"}
     assert check(H264, silent, present={1}) == {
-        1: "audio stream 1 (aac): it is announced, but no packet of it was found"
+        1: "audio stream 1 (aac): it is announced, but holds no packets"
     }
     assert "audio stream 1 (aac) cannot be decoded: neither its channels" in refusal(
         H264, silent, present={1, 2}

@@ -209,8 +209,8 @@ def test_transcode_decodes_once_and_scales_in_a_cascade() -> None:
         "[s17]format=yuv420p[s18]",
     ]
     assert argv[: at - 1] == [
-        *START, *PROGRESS, "-f", "nut", "-bsf:v", "setts=pts=PTS:dts=DTS:duration=1001/30/TB",
-        *MEDIA_ONLY, "-noautorotate", *FILE_ONLY, "-reinit_filter", "0", "-i", "chunk.nut",
+        *START, *PROGRESS, "-f", "nut", "-apply_cropping", "codec",
+        "-bsf:v", "setts=pts=PTS:dts=DTS:duration=1001/30/TB", *MEDIA_ONLY, "-noautorotate", *FILE_ONLY, "-reinit_filter", "0", "-i", "chunk.nut",
     ]  # fmt: skip
     assert argv[at + 1 :] == [
         "-map", "[s14]", *encoder("22.5", "4500000", "6000000", "high", "120"), "l.mp4",

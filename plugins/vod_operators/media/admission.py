@@ -207,7 +207,7 @@ def check_probe(
         if _codec(sound) in _SPATIAL and len(sounds) > 1:
             left_out[sound["index"]] = f"{where(sound)}: its sound is also in another stream"
         elif not _check_sound(sound, decoders, present):
-            left_out[sound["index"]] = f"{where(sound)}: it is announced, but no packet of it was found"
+            left_out[sound["index"]] = f"{where(sound)}: it is announced, but holds no packets"
     return left_out
 
 

@@ -294,6 +294,7 @@ def transcode_chunk(
         cut = ffmpeg.input(
             source,
             format=timeline.carrier,
+            **UNCROPPED,
             noautorotate=None,
             **keep_filters,
             **LOCAL_ONLY,

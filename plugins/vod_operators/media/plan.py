@@ -14,6 +14,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.base import Model
@@ -264,7 +265,10 @@ def plan_timeline(
     origin = pts[0]
     frames_a_tick = time_base * plan.frame_rate
     # Without a duration the last frame lasts as long as any other, or it would be lost.
-    lasts = last_duration or max(1, round(1 / (video.frame_rate * time_base)))
+    usual = max(1, round(1 / (video.frame_rate * time_base)))
+    least = min((later - earlier for earlier, later in pairwise(pts)), default=0)
+    # A container whose declared rate is wrong says that it is over at once.
+    lasts = last_duration if last_duration and 2 * last_duration >= least else usual
     frames = max(1, grid_frame(pts[-1] + lasts, origin, frames_a_tick))
     heard_s = max((sound.end_s for sound in sounds.values()), default=Fraction(0)) - origin * time_base
     heard_frames = int(-(-heard_s * plan.frame_rate // 1))
@@ -376,7 +380,9 @@ def normalisations(plan: Plan, timeline: Timeline) -> list[str]:
     if plan.frame_rate != video.natural_rate:
         found.append(f"{_number(video.natural_rate)} fps reduced to {_number(plan.frame_rate)}")
     if any(video.crop):
-        found.append("cropped to {}x{}".format(*video.shown_size))
+        matrix = video.display_matrix
+        upright = video.shown_size[:: -1 if matrix and matrix.swaps_sides else 1]
+        found.append("cropped to {}x{}".format(*upright))
     if video.display_matrix:
         found += video.display_matrix.words
     if video.interlaced:

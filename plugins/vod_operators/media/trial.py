@@ -37,7 +37,7 @@ def try_together(
 
     For each stream there are ``direct-N`` and ``cut-N`` then, N its index.
     """
-    media = source_input(source, transport=transport, noautorotate=None, t=DECODED_S)
+    media = source_input(source, transport=transport, noautorotate=None, t=DECODED_S, **UNCROPPED)
     made = [] if video is None else [
         _hashes(media[str(video)], f"direct-{video}", PACKETS),
         media[str(video)].output(f"cut-{video}", codec="copy", **_FIRST_PICTURES, **_NUT),
@@ -54,8 +54,8 @@ def decode_together(tool: str, *, video: VideoStream | None, sounds: Sequence[in
     """Decode what ``try_together`` has cut: ``decoded-N``."""
     made = []
     if video is not None:
-        media = ffmpeg.input(f"cut-{video.index}", noautorotate=None, format="nut", protocol_whitelist="file")
-        made.append(_hashes(filters.cropped(media["v:0"], video), f"decoded-{video.index}", PACKETS))
+        media = _cut(f"cut-{video.index}", format="nut")
+        made.append(_hashes(media["v:0"], f"decoded-{video.index}", PACKETS))
     for index in sounds:
         media = ffmpeg.input(f"cut-{index}", format="nut", protocol_whitelist="file")
         made.append(_samples(media["a:0"], f"decoded-{index}", SOUND_PACKETS))
@@ -68,7 +68,7 @@ _NUT = {**CARRIER_OPTIONS["nut"], **BARE}
 
 def decode_pictures(tool: str, source: str, output: str, *, stream: int, transport: bool, count: int) -> Argv:
     """Decode pictures of the file itself, and write a line with the hash of each."""
-    media = source_input(source, transport=transport, noautorotate=None, t=DECODED_S)
+    media = source_input(source, transport=transport, noautorotate=None, t=DECODED_S, **UNCROPPED)
     return command(tool, _hashes(media[str(stream)], output, count))
 
 
@@ -76,17 +76,20 @@ def cut_pictures(
     tool: str, source: str, output: str, *, stream: int, transport: bool, carrier: Carrier, count: int
 ) -> Argv:
     """Copy packets as ``ffmpeg.cut_video`` does."""
-    media = source_input(source, transport=transport, noautorotate=None, t=DECODED_S)
+    media = source_input(source, transport=transport, noautorotate=None, t=DECODED_S, **UNCROPPED)
     out = media[str(stream)].output(
         output, codec="copy", **{"frames:v": count, "copyinkf:v": None}, **CARRIER_OPTIONS[carrier], **BARE
     )
     return command(tool, out)
 
 
-def decode_cut_pictures(tool: str, source: str, output: str, *, video: VideoStream) -> Argv:
-    """Decode what was cut, crop it as a chunk's encode does, and write the hashes."""
-    media = ffmpeg.input(source, noautorotate=None, protocol_whitelist="file")
-    return command(tool, _hashes(filters.cropped(media["v:0"], video), output, PACKETS))
+def decode_cut_pictures(tool: str, source: str, output: str) -> Argv:
+    """Decode what was cut, and write the hashes."""
+    return command(tool, _hashes(_cut(source)["v:0"], output, PACKETS))
+
+
+def _cut(source: str, **options: str) -> ffmpeg.nodes.FilterableStream:
+    return ffmpeg.input(source, noautorotate=None, protocol_whitelist="file", **UNCROPPED, **options)
 
 
 def _hashes(stream: ffmpeg.nodes.FilterableStream, output: str, count: int) -> ffmpeg.nodes.OutputStream:

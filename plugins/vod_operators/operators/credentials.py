@@ -73,7 +73,10 @@ def _read(settings: VodSettings, conn_id: str, field: str) -> tuple[str, tuple[t
     headers = {
         name: value
         for name, value in connection.extra_dejson.items()
-        if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9-]+", name) and value.isascii()
+        if isinstance(value, str)
+        and re.fullmatch(r"[A-Za-z0-9-]+", name)
+        and value.isascii()
+        and value.isprintable()
     }
     if connection.login or connection.password:
         pair = f"{connection.login or ''}:{connection.password or ''}".encode()

@@ -207,7 +207,8 @@ class VodSplitOperator(VodBaseOperator):
         if scrambled:
             damage.append(f"the file: {scrambled} packets are scrambled")
         packets.refuse_clock(plan, media.times)
-        if media.times.corrupt:
+        # Where recordings are joined a packet counter jumps, and nothing is lost.
+        if media.times.corrupt and media.timeline.variable_rate:
             damage.append(f"the file: {media.times.corrupt} packets are marked as damaged")
         if why := packets.why_rewrite(plan, media.times):
             # What NUT does not hold cannot be copied into it.

@@ -224,9 +224,7 @@ class _Trial:
             )
             if self._run(argv) is None:
                 continue
-            cut, more = self._decode(
-                trial.decode_cut_pictures(tool, CUT, DECODED, video=video), DECODED, video.codec
-            )
+            cut, more = self._decode(trial.decode_cut_pictures(tool, CUT, DECODED), DECODED, video.codec)
             if trial.same_pictures(pictures, trial.read_hashes(cut)) and more <= said:
                 return carrier
         return "decoded"

@@ -1,0 +1,169 @@
+"""Whatever ffmpeg can decode and an encoder here can make, in its usual containers: cut and decoded, it gives
+what decoding the file gives; or the first task says that it cannot be cut as it is, or refuses it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from exact.published import PRESET
+from tools import FFMPEG, FFPROBE
+from vod_operators.errors import InvalidInputError
+from vod_operators.media import packets, trial
+from vod_operators.media.models import Plan, Timeline
+from vod_operators.media.packets import PacketTimes
+from vod_operators.media.plan import make_plan, plan_timeline
+from vod_operators.media.presets.model import Preset
+from vod_operators.operators.cutting import SOURCE, Cutter
+from vod_operators.operators.inspection import inspect
+from vod_operators.operators.source import Excerpt
+from vod_operators.runners.local import LocalRunner
+from vod_operators.runners.tools import Tools
+from vod_operators.settings import get_settings
+
+CONTAINERS = {
+    "video": ("mp4", "mov", "mkv", "webm", "avi", "ts", "mxf", "flv", "ogg", "asf", "mpg", "gxf", "ivf"),
+    "audio": ("mp4", "m4a", "mov", "mka", "avi", "ts", "mxf", "flv", "ogg", "asf", "mpg", "wav", "w64", "caf",
+              "aiff", "rm", "mp3", "flac", "3gp"),
+}  # fmt: skip
+
+HARDWARE = re.compile(r"_(?:nvenc|qsv|vaapi|amf|v4l2m2m|vulkan|mf|omx|videotoolbox|d3d12va|cuvid)$")
+
+SIZES = ("64x48", "352x288", "720x576", "1920x1080")
+"""Some encoders know a few sizes only."""
+
+SOUNDS = (("48000", "2"), ("44100", "2"), ("8000", "1"), ("16000", "1"), ("22050", "1"))
+
+
+def encoders() -> Iterator[tuple[str, str]]:
+    """Kind and name of each encoder of the wheel whose codec it decodes too."""
+    known = {}
+    for listing in ("-encoders", "-codecs"):
+        done = subprocess.run([FFMPEG, "-hide_banner", listing], capture_output=True, text=True, check=True)
+        known[listing] = done.stdout
+    for flags, name, words in re.findall(r"^ ([VA])[.A-Z]{5} (\S+) +(.*)$", known["-encoders"], re.M):
+        codec = re.search(r"\(codec (\S+)\)", words)
+        is_decoded = re.search(
+            rf"^ D\S{{5}} {re.escape(codec[1] if codec else name)} ", known["-codecs"], re.M
+        )
+        if is_decoded and not HARDWARE.search(name):
+            yield ("video" if flags == "V" else "audio"), name
+
+
+def made(kind: str, encoder: str, container: str, folder: Path) -> Path | None:
+    """A second of it in that container, if it can be."""
+    file = folder / f"made.{container}"
+    if kind == "video":
+        tries = [["-s", size, "-c:v", encoder, "-map", "0"] for size in SIZES]
+        tries += [["-s", "1920x1080", "-c:v", encoder, "-b:v", "120M", "-pix_fmt", "yuv422p", "-map", "0"]]
+    else:
+        tries = [["-ar", rate, "-ac", channels, "-c:a", encoder, "-map", "1"] for rate, channels in SOUNDS]
+    for options in tries:
+        file.unlink(missing_ok=True)
+        command = [
+            FFMPEG, "-v", "error", "-nostdin", "-y",
+            "-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=1", "-f", "lavfi", "-i", "anoisesrc=d=1:a=0.5:s=1",
+            *options, "-strict", "-2", str(file),
+        ]  # fmt: skip
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=60)
+        except subprocess.TimeoutExpired:
+            continue
+        if done.returncode == 0 and file.stat().st_size > 300:
+            return file
+    return None
+
+
+def timeline_of(plan: Plan, folder: Path) -> Timeline:
+    times = PacketTimes(packets.layout_of(plan))
+    argv = packets.read_packets(FFPROBE, SOURCE, times.layout)
+    LocalRunner().run(argv, folder=folder, on_line=times.read_line)
+    return plan_timeline(
+        plan=plan,
+        time_base=times.video_time_base,
+        pts=times.pts,
+        key_pts=times.key_pts,
+        last_duration=times.last_duration,
+        sounds=times.sounds,
+        first_pts=plan.source.video.first_pts if plan.source.video else None,
+    ).model_copy(update={"carrier": times.layout.video_carrier})
+
+
+def decoded(file: Path, kind: str, *options: str) -> bytes:
+    out = ["-f", "framemd5"] if kind == "video" else ["-f", "f32le", "-c:a", "pcm_f32le"]
+    done = subprocess.run(
+        [FFMPEG, "-v", "error", "-nostdin", "-noautorotate", *options, "-i", str(file),
+         "-map", f"0:{kind[0]}:0", *(["-fps_mode", "passthrough"] if kind == "video" else []), *out, "-"],
+        capture_output=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def check_cut(kind: str, file: Path, folder: Path) -> str:
+    """Cut as the operators do, and compare; returns what it was cut into."""
+    (folder / SOURCE).symlink_to(file)
+    tools = Tools()
+    try:
+        source = inspect(
+            LocalRunner(), tools, Excerpt(folder / SOURCE, file.stat().st_size), limits=get_settings().limits
+        )
+    except InvalidInputError:
+        return "refused"
+    plan = make_plan(
+        video_id="v",
+        source=source,
+        preset=Preset(name="exact", **PRESET),
+        chunk_seconds=None,
+        chunk_seconds_is_asked=False,
+    )
+    if kind == "video" and source.video and source.video.carrier == "decoded":
+        return "decoded"
+    timeline = timeline_of(plan, folder)
+    cutter = Cutter(LocalRunner(), tools, timeline, folder)
+    layout = packets.layout_of(plan, timeline)
+    if kind == "video":
+        cutter.chunk(SOURCE, "cut", layout=layout, chunk=timeline.chunks[0])
+        assert source.video
+        carrier = source.video.carrier
+        direct = trial.read_hashes(decoded(file, kind))
+        cut = trial.read_hashes(decoded(folder / "cut", kind, "-f", carrier))
+        assert direct and trial.same_pictures(direct, cut), f"{file.name}: {carrier} gives other pictures"
+        return carrier
+    cutter.sound(SOURCE, "cut", layout=layout, track="audio-0")
+    carrier = source.audio[0].carrier
+    assert decoded(file, kind) and trial.same_sound(
+        decoded(file, kind), decoded(folder / "cut", kind, "-f", "nut")
+    ), f"{file.name}: {carrier} gives other sound"
+    return carrier
+
+
+@pytest.mark.parametrize(("kind", "encoder"), [pytest.param(*e, id="-".join(e)) for e in sorted(encoders())])
+def test_no_codec_differs_unnoticed(kind: str, encoder: str, tmp_path: Path) -> None:
+    outcomes = {}
+    for container in CONTAINERS[kind]:
+        folder = tmp_path / container
+        folder.mkdir()
+        if file := made(kind, encoder, container, folder):
+            outcomes[container] = check_cut(kind, file, folder)
+    print(outcomes)
+    if not outcomes:
+        pytest.skip("no container here holds what it makes")
+
+
+def test_the_sweep_is_wide() -> None:
+    """A wheel that had lost its encoders would try nothing."""
+    found = list(encoders())
+    assert len([name for kind, name in found if kind == "video"]) >= 50
+    assert len([name for kind, name in found if kind == "audio"]) >= 60
+
+
+def test_what_is_made_can_differ(tmp_path: Path) -> None:
+    """The comparison sees what NUT loses: a palette of QuickTime Animation."""
+    file = made("video", "qtrle", "mov", tmp_path)
+    assert file is not None
+    (tmp_path / "f").mkdir()
+    assert check_cut("video", file, tmp_path / "f") == "mov"
