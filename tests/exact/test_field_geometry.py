@@ -192,7 +192,7 @@ def test_crop_of_a_turned_picture(publish: Publisher) -> None:
 
     video = publish(source)
 
-    check_cropped(video, source)
+    check_cropped(video, source, "72x128")
     check_told(video, [{"rotated 90"}])
 
 

@@ -233,12 +233,23 @@ def test_a_reason_is_one_line_and_foreign_words_are_not_passed_on() -> None:
         ("[1128/100013.123456:ERROR:mp4.cc(12)] no moof", "[1129/073102.1:ERROR:mp4.cc(12)] no moof"),
         ("[26506:1:1128/100013.1:ERROR:a.cc(1)] x", "[811:2:1129/073102.2:ERROR:a.cc(1)] x"),
         ("[h264 @ 0x55d3b39da800] no frame!", "[h264 @ 0x7fa489cfc040] no frame!"),
+        (
+            "[mov,mp4,m4a,3gp,3g2,mj2 @ 0x64a1c80] moov atom not found\nsource: Invalid data found",
+            "[mov,mp4,m4a,3gp,3g2,mj2 @ 0x55d0a51e3c80] moov atom not found\nsource: Invalid data found",
+        ),
         ("2026-11-28 11:02:30,968 thread 12: no disk", "2026-11-28 07:31:02,001 thread 3: no disk"),
     ],
 )
 def test_what_tools_print_by_chance_is_no_other_failure(one: str, two: str) -> None:
     assert fingerprint(ToolError(FFMPEG, 1, one)) == fingerprint(ToolError(FFMPEG, 1, two))
     assert fingerprint(ToolError(FFMPEG, 1, one)) != fingerprint(ToolError(FFMPEG, 1, one + " more"))
+    assert fingerprint(ToolError(FFMPEG, 1, one)) != fingerprint(ToolError(FFMPEG, 2, one))
+
+
+def test_numbers_that_tell_what_failed_are_kept() -> None:
+    for one, two in [("149 of 150 frames", "148 of 150 frames"), ("chunk-00003", "chunk-00004")]:
+        assert fingerprint(VerificationError(one)) != fingerprint(VerificationError(two))
+    assert fingerprint(ToolError(FFMPEG, 1, "a.cc:683] x")) != fingerprint(ToolError(FFMPEG, 1, "a.cc:12] x"))
 
 
 def test_the_packager_fails_twice_in_the_same_way(tmp_path: Path) -> None:
