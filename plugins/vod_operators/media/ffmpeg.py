@@ -49,7 +49,7 @@ BARE: Mapping[str, int] = {"map_metadata": -1, "map_chapters": -1}
 """Output options: nothing of the source but its pictures and its sound. Chapters would become a text track of
 each chunk."""
 
-UNCROPPED: Mapping[str, str] = {"apply_cropping": "codec"}
+UNCROPPED: Mapping[str, Any] = {"apply_cropping": "codec"}
 """Input option: what the container crops stays, because filters crop whatever comes from a cut."""
 
 CARRIER_OPTIONS: Mapping[str, Mapping[str, str | int]] = {
@@ -91,12 +91,20 @@ def guard_ticks(time_base: Fraction) -> int:
     return int(-(-GUARD_S // time_base))
 
 
-def source_input(source: str, *, transport: bool, **options: Any) -> ffmpeg.nodes.FilterableStream:
+def source_input(
+    source: str, *, transport: bool, begins_late: bool = False, **options: Any
+) -> ffmpeg.nodes.FilterableStream:
     """The source as an input.
 
     :param transport: whether it is MPEG-TS.
+    :param begins_late: whether a stream must be searched for: it begins behind what is looked at by default.
     """
-    return ffmpeg.input(source, **options, **_TRANSPORT[transport], **LOCAL_ONLY)
+    search = {"probesize": SEARCHED, "analyzeduration": SEARCHED} if begins_late else {}
+    return ffmpeg.input(source, **options, **search, **_TRANSPORT[transport], **LOCAL_ONLY)
+
+
+SEARCHED = 1 << 50
+"""Bytes, and microseconds: all of a file, until each announced stream is known."""
 
 
 _TRANSPORT: Mapping[bool, Mapping[str, int]] = {False: {}, True: {"merge_pmt_versions": 1}}
@@ -122,7 +130,14 @@ def repair(tool: str, source: str, output: str, *, layout: Layout, decode: bool)
     """
     # What is decoded gets its times from the decoder, which knows the order better than the packets do.
     derived = {} if decode else _derived_times(layout)
-    media = source_input(source, transport=layout.transport, noautorotate=None, **UNCROPPED, **derived)
+    media = source_input(
+        source,
+        transport=layout.transport,
+        begins_late=layout.begins_late,
+        noautorotate=None,
+        **UNCROPPED,
+        **derived,
+    )
     streams = [media[str(layout.video[0])]] if layout.video else []
     codecs: dict[str, Any] = {"c": "copy"}
     if decode:
@@ -180,7 +195,12 @@ def cut_video(
         # Nothing is sought near the start: some demuxers refuse a time before their first packet.
         seek = {"ss": _decimal(begin), "seek_timestamp": 1}
     media = source_input(
-        source, transport=layout.transport, noautorotate=None, **seek, **_derived_times(layout)
+        source,
+        transport=layout.transport,
+        begins_late=layout.begins_late,
+        noautorotate=None,
+        **seek,
+        **_derived_times(layout),
     )
     out = media[str(layout.video[0])].output(
         output,
@@ -206,7 +226,9 @@ def cut_audio(tool: str, source: str, output: str, *, layout: Layout, track: str
     if track in layout.decoded_sounds:
         codec, time_base = LOSSLESS_SOUND, layout.sample_bases[track]
     shift = timeline.origin_pts * timeline.time_base // time_base - guard_ticks(time_base)
-    media = source_input(source, transport=layout.transport, **_derived_times(layout))
+    media = source_input(
+        source, transport=layout.transport, begins_late=layout.begins_late, **_derived_times(layout)
+    )
     out = _sound_of(media, layout, track).output(
         output,
         format="nut",
@@ -220,7 +242,9 @@ def cut_audio(tool: str, source: str, output: str, *, layout: Layout, track: str
 
 def cut_texts(tool: str, source: str, *, layout: Layout, timeline: Timeline) -> Argv:
     """Write all subtitle tracks as WebVTT, ``text-0.vtt`` ...; timestamps as in ``cut_video``."""
-    media = source_input(source, transport=layout.transport, **_derived_times(layout))
+    media = source_input(
+        source, transport=layout.transport, begins_late=layout.begins_late, **_derived_times(layout)
+    )
     made = _texts(media, layout, GUARD_S - timeline.origin_pts * timeline.time_base)
     return command(tool, ffmpeg.merge_outputs(*made), "-copyts")
 

@@ -158,6 +158,8 @@ class Source(Model):
     texts: tuple[TextStream, ...] = ()
     """Subtitles that are text."""
     chapters: tuple[Chapter, ...] = ()
+    begins_late: bool = False
+    """Whether a stream was known only after a search through the file."""
     container_ids: frozenset[int] = frozenset()
     """The container's own numbers of picture and sound: PIDs, track ids."""
     skipped: tuple[str, ...] = ()
@@ -323,6 +325,8 @@ class Layout(Model):
     """Tracks whose packets NUT cannot hold: they are cut as decoded samples, timed in samples."""
     right_sounds: dict[str, int] = Field(default_factory=dict)
     """Tracks that are a pair of mono streams: index of the right one."""
+    begins_late: bool = False
+    """Whether a stream begins behind what is looked at by default."""
     transport: bool = False
     """Whether it is MPEG-TS, in which streams may change their PIDs."""
     texts: dict[str, int] = Field(default_factory=dict)

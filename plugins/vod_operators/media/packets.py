@@ -169,6 +169,7 @@ def layout_of(plan: Plan, timeline: Timeline | None = None) -> Layout:
         decoded_sounds=tuple(sorted(decoded)),
         right_sounds=right,
         transport=plan.source.container == "mpegts",
+        begins_late=plan.source.begins_late,
         texts={f"text-{n}": text.index for n, text in enumerate(plan.source.texts)},
         copied_texts=tuple(f"text-{n}" for n, text in enumerate(plan.source.texts) if text.codec == "webvtt"),
         seeks_exactly=bool(EXACT_CONTAINERS & set(plan.source.container.split(","))),

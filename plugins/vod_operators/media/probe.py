@@ -9,7 +9,7 @@ from typing import Any
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.admission import length_of, positive, stream_id, where
-from vod_operators.media.ffmpeg import DEMUXERS, Argv, transport_options
+from vod_operators.media.ffmpeg import DEMUXERS, SEARCHED, Argv, transport_options
 from vod_operators.media.frames import FrameFacts
 from vod_operators.media.models import AudioStream, Chapter, Colour, Scan, Source, TextStream, VideoStream
 from vod_operators.media.names import clean_name
@@ -64,7 +64,7 @@ def probe(tool: str, source: str, *, transport: bool = False, thorough: bool = F
     :param transport: whether it is MPEG-TS.
     :param thorough: read on until each announced stream is known, to the end if need be.
     """
-    size, time = (1 << 50, 1 << 50) if thorough else (PROBE_BYTES, 20_000_000)
+    size, time = (SEARCHED, SEARCHED) if thorough else (PROBE_BYTES, 20_000_000)
     # fmt: off
     return [
         tool, "-hide_banner", "-loglevel", "error",

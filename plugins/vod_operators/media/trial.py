@@ -111,14 +111,19 @@ def same_pictures(direct: Sequence[str], cut: Sequence[str]) -> bool:
     return any(list(cut[at : at + len(direct)]) == list(direct) for at in places)
 
 
-def decode_sound(tool: str, source: str, output: str, *, stream: int, transport: bool, count: int) -> Argv:
+def decode_sound(
+    tool: str, source: str, output: str, *, stream: int, transport: bool, begins_late: bool, count: int
+) -> Argv:
     """Decode sound of the file itself into bare samples."""
-    return command(tool, _samples(source_input(source, transport=transport)[str(stream)], output, count))
+    media = source_input(source, transport=transport, begins_late=begins_late)
+    return command(tool, _samples(media[str(stream)], output, count))
 
 
-def cut_sound(tool: str, source: str, output: str, *, stream: int, transport: bool, count: int) -> Argv:
+def cut_sound(
+    tool: str, source: str, output: str, *, stream: int, transport: bool, begins_late: bool, count: int
+) -> Argv:
     """Copy packets as ``ffmpeg.cut_audio`` does."""
-    media = source_input(source, transport=transport)
+    media = source_input(source, transport=transport, begins_late=begins_late)
     out = media[str(stream)].output(
         output, codec="copy", **{"frames:a": count}, **CARRIER_OPTIONS["nut"], **BARE
     )
@@ -155,9 +160,11 @@ def filter_pictures(tool: str, source: str, *, plan: Plan) -> Argv:
     return command(tool, ffmpeg.merge_outputs(*made))
 
 
-def filter_sound(tool: str, source: str, *, audio: AudioRendition, transport: bool) -> Argv:
+def filter_sound(
+    tool: str, source: str, *, audio: AudioRendition, transport: bool, begins_late: bool
+) -> Argv:
     """Make the first sound of a track into the rendition's channels: a line for each frame."""
-    media = source_input(source, transport=transport)[str(audio.stream.index)]
+    media = source_input(source, transport=transport, begins_late=begins_late)[str(audio.stream.index)]
     out = as_rendition(media, audio).output(
         "pipe:1", format="framecrc", ac=audio.channels, ar=audio.sample_rate, **{"frames:a": 2}
     )

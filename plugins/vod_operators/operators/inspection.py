@@ -41,11 +41,12 @@ def inspect(runner: Runner, tools: Tools, excerpt: Excerpt, *, limits: admission
         changing = set() if packets else boxes.tracks_with_several_descriptions(opened)
     look = _Look(runner, tools, excerpt, is_transport=packets is not None)
     data = look.ask()
+    begins_late = False
     left_out = streams.of_other_programmes(data)
     if any(_is_unknown(stream) for stream in streams.without(data, left_out)["streams"]):
         # Announced, but its packets come late: all of it must be read to know them, or that there are none.
         excerpt.complete()
-        data = look.ask(thorough=True)
+        data, begins_late = look.ask(thorough=True), True
         left_out = streams.of_other_programmes(data)
     own = streams.without(data, left_out)
     left_out |= admission.check_probe(own, limits=limits, decoders=decoders(runner, tools), present=packets)
@@ -65,6 +66,7 @@ def inspect(runner: Runner, tools: Tools, excerpt: Excerpt, *, limits: admission
         source = probe.parse_probe(own, size_bytes=excerpt.size_bytes, seen=seen, packet_times=first.times)
     except (ValueError, ArithmeticError) as error:  # a damaged header may claim anything
         raise InvalidInputError("source: what its header says makes no sense; it is damaged") from error
+    source = source.model_copy(update={"begins_late": begins_late})
     can_be_cut = streams_that_can_be_cut(runner, tools, excerpt, source, first.count_at_hand)
     used = {sound.index for sound in source.audio} | ({source.video.index} if source.video else set())
     for stream in own["streams"]:

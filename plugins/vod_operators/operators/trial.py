@@ -35,7 +35,9 @@ def streams_that_can_be_cut(
     :param at_hand: how many of its first packets are there, by stream; more are fetched where an index tells
         which.
     """
-    look = _Trial(runner, tools, excerpt, transport=source.container == "mpegts")
+    look = _Trial(
+        runner, tools, excerpt, transport=source.container == "mpegts", begins_late=source.begins_late
+    )
     video, sounds = source.video, [sound.index for sound in source.audio]
     if video is not None and video.scan == "interlaced":
         video = None  # of fields more is asked
@@ -63,7 +65,9 @@ def choose_carriers(
     :param can_be_cut: streams that are known to come out of NUT as they are.
     :param changing: streams that are coded in several ways, one after the other: a cut file holds one.
     """
-    look = _Trial(runner, tools, excerpt, transport=source.container == "mpegts")
+    look = _Trial(
+        runner, tools, excerpt, transport=source.container == "mpegts", begins_late=source.begins_late
+    )
     video = source.video
     if video is not None:
         carrier: Carrier = "decoded"
@@ -89,7 +93,13 @@ def try_filters(runner: Runner, tools: Tools, excerpt: Excerpt, plan: Plan) -> N
 
     :raises InvalidInputError: they cannot do it: a later step could not either.
     """
-    look = _Trial(runner, tools, excerpt, transport=plan.source.container == "mpegts")
+    look = _Trial(
+        runner,
+        tools,
+        excerpt,
+        transport=plan.source.container == "mpegts",
+        begins_late=plan.source.begins_late,
+    )
     video = plan.source.video
     if video is not None:
         colour = video.colour
@@ -104,7 +114,13 @@ def try_filters(runner: Runner, tools: Tools, excerpt: Excerpt, plan: Plan) -> N
         # Surround is made of the same, with fewer changes.
         if audio.right is None and audio.name == audio.track:
             look.require(
-                trial.filter_sound(tools.ffmpeg, excerpt.path.name, audio=audio, transport=look.transport),
+                trial.filter_sound(
+                    tools.ffmpeg,
+                    excerpt.path.name,
+                    audio=audio,
+                    transport=look.transport,
+                    begins_late=look.begins_late,
+                ),
                 f"its audio stream {stream.index} ({stream.codec}, {stream.channels} channels, "
                 f"{stream.channel_layout or 'unknown layout'})",
                 "mix it down to stereo or 5.1",
@@ -117,6 +133,7 @@ class _Trial:
     tools: Tools
     excerpt: Excerpt
     transport: bool
+    begins_late: bool
 
     @property
     def _folder(self) -> Path:
@@ -249,9 +266,19 @@ class _Trial:
         source, tool = self.excerpt.path.name, self.tools.ffmpeg
         compared = max(1, packets - (trial.SOUND_PACKETS - trial.SOUND_FRAMES))
         stream, transport = sound.index, self.transport
-        argv = trial.decode_sound(tool, source, DIRECT, stream=stream, transport=transport, count=compared)
+        argv = trial.decode_sound(
+            tool,
+            source,
+            DIRECT,
+            stream=stream,
+            transport=transport,
+            begins_late=self.begins_late,
+            count=compared,
+        )
         direct, said = self._decode(argv, DIRECT, sound.codec)
-        argv = trial.cut_sound(tool, source, CUT, stream=stream, transport=transport, count=packets)
+        argv = trial.cut_sound(
+            tool, source, CUT, stream=stream, transport=transport, begins_late=self.begins_late, count=packets
+        )
         if self._run(argv) is None:
             return False
         cut, more = self._decode(trial.decode_cut_sound(tool, CUT, DECODED), DECODED, sound.codec)
