@@ -175,7 +175,7 @@ def test_cbcs(
     set_key(monkeypatch, server)
     spy, seen = spied
     preset = {"encryption": "cbcs", "ladders": [ladder]}
-    video = publish(clip("clip.mp4"), preset=preset, key_conn_id="vod_key", packager=str(spy))
+    video = publish(clip("clip.mp4"), preset=preset, key_conn_id="vod_key", packager=str(spy), sandbox="off")
 
     argv = (seen / "argv").read_text()
     assert "--flagfile=packager.flags" in argv and KEY not in argv.lower()

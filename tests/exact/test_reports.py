@@ -339,7 +339,7 @@ def test_matroska_with_deflated_tracks(publish: Publisher, what: bytes) -> None:
 def test_quicktime_with_a_compressed_index(publish: Publisher) -> None:
     source = patched("clip.mov", clip("whole.mov", sound=PCM), reports.with_compressed_index)
 
-    with pytest.raises(InvalidInputError, match="it is compressed \\(zlib\\), which cannot be read"):
+    with pytest.raises(InvalidInputError, match="compressed"):
         publish(source)
 
 

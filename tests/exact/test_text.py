@@ -176,10 +176,9 @@ def test_a_bad_file_of_the_request(publish: Publisher, tmp_path: Path) -> None:
     bad = tmp_path / "bad.srt"
     bad.write_text(SAID.replace("00:00:03,250", "later"), "utf-8")
 
-    with pytest.raises(
-        InvalidInputError, match=r"subtitles\[0\] \(file://.*bad\.srt\), line 6: .*'00:00:02,900"
-    ):
+    with pytest.raises(InvalidInputError, match=r"subtitles\[0\] \(file://.*bad\.srt\), line 6") as refused:
         publish(clip("clip.mp4"), subtitles=[{"uri": bad.as_uri(), "language": "en"}])
+    assert "later" not in str(refused.value), "content of the file is quoted"
     with pytest.raises(InvalidInputError, match=r"subtitles\[0\] \(file://.*none\.srt\): it does not exist"):
         publish(clip("clip.mp4"), subtitles=[{"uri": (tmp_path / "none.srt").as_uri(), "language": "en"}])
     assert not (publish.folder / "results" / "clip").exists()

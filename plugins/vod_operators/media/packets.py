@@ -200,7 +200,9 @@ def why_rewrite(plan: Plan, packets: PacketTimes) -> str | None:
 
 def refuse_clock(plan: Plan, packets: PacketTimes) -> None:
     """:raises InvalidInputError: the file's clock runs back, in a container in which that is no new clock."""
-    if packets.jumps_back and plan.source.container not in CLOCKED_CONTAINERS:
+    # An MP4's edit list may show an earlier part later.
+    ordered = plan.source.container in CLOCKED_CONTAINERS or "mp4" in plan.source.container.split(",")
+    if packets.jumps_back and not ordered:
         raise InvalidInputError(
             f"source: its clock runs back {packets.jumps_back} times in mid-file: it is several recordings, "
             "one behind the other; give each, or join them with a tool that writes their times anew"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from vod_operators.media.admission import is_cover, where
+from vod_operators.media.admission import is_cover, stream_id, where
 
 Stream = Mapping[str, Any]
 
@@ -32,6 +32,17 @@ def pictures_of(streams: Sequence[Stream]) -> list[Stream]:
         return stream.get("nb_read_packets") == 1, -(pixels + default * DEFAULT_PIXELS)
 
     return sorted((s for s in streams if s.get("codec_type") == "video" and not is_cover(s)), key=rank)
+
+
+def parts_of_others(data: Mapping[str, Any]) -> dict[int, str]:
+    """Sound of which nothing is known and whose PID another one has: the AC-3 inside TrueHD, say."""
+    sounds = [s for s in data["streams"] if s.get("codec_type") == "audio"]
+    known = {stream_id(s) for s in sounds if s.get("channels") and stream_id(s) > 0}
+    return {
+        s["index"]: f"{where(s)}: it is part of another stream"
+        for s in sounds
+        if not s.get("channels") and stream_id(s) in known
+    }
 
 
 def media_of(streams: Sequence[Stream]) -> list[Stream]:

@@ -48,6 +48,7 @@ def inspect(runner: Runner, tools: Tools, excerpt: Excerpt, *, limits: admission
         excerpt.complete()
         data, begins_late = look.ask(thorough=True), True
         left_out = streams.of_other_programmes(data)
+    left_out |= streams.parts_of_others(streams.without(data, left_out))
     own = streams.without(data, left_out)
     left_out |= admission.check_probe(own, limits=limits, decoders=decoders(runner, tools), present=packets)
     own = streams.without(data, left_out)
