@@ -50,7 +50,8 @@ def of_the_file(lines: Sequence[str], codecs: Collection[str]) -> list[str]:
     :param codecs: of the streams.
     """
     decoders = tuple(f"[{codec} @" for codec in codecs)
-    return [line for line in lines if not line.startswith(decoders)]
+    # How often a line comes again says nothing without that line.
+    return [line for line in lines if not line.startswith(decoders) and "Last message repeated" not in line]
 
 
 def in_words(where: str, found: Sequence[str]) -> list[str]:
