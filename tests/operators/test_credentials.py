@@ -97,3 +97,19 @@ def test_secrets_of_urls_are_found() -> None:
     )
     assert secrets_in(text) == {"pass%20word", "pass word", "abcdef012345", "t0ken-alone"}
     assert secrets_in("https://[::1/?q=abcdefgh") == set()
+
+
+def test_rendered_fields_show_asterisks() -> None:
+    from airflow.sdk.log import redact
+
+    from vod_operators.operators.release import VodReleaseOperator
+
+    task = VodReleaseOperator(
+        task_id="release", video_id="film", callback_url="{{ params.callback_url }}", callback_conn_id=""
+    )
+    url = "https://me:s3cret-pass@cms.example.com/hook?token=s3cret-t0ken&n=1"
+    task.render_template_fields({"params": {"callback_url": url}})
+
+    assert task.callback_url == url
+    shown = str(redact(task.callback_url, "callback_url"))
+    assert "s3cret" not in shown and "cms.example.com/hook" in shown

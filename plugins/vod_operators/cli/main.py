@@ -42,6 +42,10 @@ def build_parser() -> argparse.ArgumentParser:
     run.set_defaults(handler="vod_operators.cli.run")
 
     submit.add_argument("--callback-url", metavar="URL", help="told the outcome by HTTP POST")
+    for whose in ("source", "callback"):
+        submit.add_argument(
+            f"--{whose}-conn-id", metavar="ID", help=f"Airflow connection with the credentials of the {whose}"
+        )
     submit.add_argument("--wait", action="store_true", help="show progress until the run ends")
     submit.add_argument(
         "--url", metavar="URL", help="of Airflow (default: VOD_AIRFLOW_URL, http://localhost:8080)"

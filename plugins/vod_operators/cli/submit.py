@@ -38,6 +38,8 @@ def main(args: argparse.Namespace) -> int:
         "chunk_seconds": args.chunk_seconds,
         "subtitles": subtitle_files(args.subtitles),
         "callback_url": args.callback_url,
+        "source_conn_id": args.source_conn_id,
+        "callback_conn_id": args.callback_conn_id,
     }
     conf = {key: value for key, value in conf.items() if value is not None}
     begin = time.monotonic()

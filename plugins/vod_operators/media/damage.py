@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
+from vod_operators.media.names import clean_name
+
 _SPEAKER = re.compile(r"\[(?:dec:(?P<decoder>\S+)|(?P<codec>\S+)) @ [^\]]*\] (?!\[)(?P<says>.+)")
 
 NOTHING_DECODED = "nothing of it can be decoded; it is shown black"
@@ -57,4 +59,4 @@ def of_the_file(lines: Sequence[str], codecs: Collection[str]) -> list[str]:
 def in_words(where: str, found: Sequence[str]) -> list[str]:
     """``0:12-0:18: error while decoding MB 5 3 (14 messages)``, if there were any."""
     count = f" ({len(found)} messages)" if len(found) > 1 else ""
-    return [f"{where}: {found[0]}{count}"] if found else []
+    return [f"{where}: {clean_name(found[0])}{count}"] if found else []

@@ -271,7 +271,7 @@ def _why_no_text(stream: dict[str, Any]) -> str | None:
     # WebVTT in MP4 is cut into boxes, which ffmpeg takes for text.
     if codec in TEXT_CODECS and stream.get("codec_tag_string") != "wvtt":
         return None
-    language = stream.get("tags", {}).get("language", "und")
+    language = clean_name(stream.get("tags", {}).get("language", "und"))
     which = f"subtitle stream {stream['index']}" + (f" ({language})" if language != "und" else "")
     if codec in BITMAP_CODECS:
         return f"{which}: {BITMAP_CODECS[codec]} subtitles are pictures, not text"

@@ -19,7 +19,7 @@ from airflow.sdk import Context
 from vod_operators.errors import LostWorkError, ToolError, ToolKilledError
 from vod_operators.media import ffmpeg, packets, programme
 from vod_operators.media.admission import check_duration
-from vod_operators.media.damage import of_the_file
+from vod_operators.media.damage import in_words, of_the_file
 from vod_operators.media.models import Chunk, Layout, Plan, Timeline, clock
 from vod_operators.media.packets import PacketTimes
 from vod_operators.media.plan import plan_timeline
@@ -203,7 +203,7 @@ class VodSplitOperator(VodBaseOperator):
         media = source
         codecs = {stream.codec for stream in (plan.source.video, *plan.source.audio) if stream}
         errors = of_the_file(errors, codecs)
-        damage = [f"the file: {errors[0]}"] if errors else []
+        damage = in_words("the file", errors[:1])
         if scrambled:
             damage.append(f"the file: {scrambled} packets are scrambled")
         packets.refuse_clock(plan, media.times)
