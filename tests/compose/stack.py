@@ -16,6 +16,7 @@ from tools import ROOT
 
 PROJECT = "vod-test"
 PORTS = {"AIRFLOW_PORT": "18080", "EDGE_PORT": "18090", "S3_PORT": "18333"}
+FILES = ("--file", "docker-compose.yaml", "--file", "tests/compose/cms.yaml")
 AIRFLOW, EDGE, S3 = (f"http://127.0.0.1:{port}" for port in PORTS.values())
 PATIENCE_S = 900
 
@@ -48,7 +49,7 @@ class Stack:
 
     def compose(self, *words: str) -> str:
         done = subprocess.run(
-            ["docker", "compose", "--project-name", PROJECT, *words],
+            ["docker", "compose", *FILES, "--project-name", PROJECT, *words],
             cwd=ROOT,
             env={**os.environ, **PORTS, **self.knobs},
             capture_output=True,
