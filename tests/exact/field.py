@@ -34,7 +34,8 @@ def appended(file: str, *parts: Path) -> Path:
 
 def check_undamaged(video: Published) -> None:
     """Nothing of a sound source is called damaged."""
-    assert video.video["source"]["damage"] == []
+    damage = video.video["source"]["damage"]
+    assert damage == [], damage
 
 
 def check_like_one_pass(video: Published, source: Path, rate: str | Fraction, *filters: str) -> None:
