@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from typing import BinaryIO
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.admission import Limits
+from vod_operators.media.boxes import boxes, read_at
 from vod_operators.media.models import AudioStream
 
 MAX_CHANNELS = 24
@@ -20,9 +20,6 @@ MAX_CHANNELS = 24
 
 MIN_SAMPLE_RATE = 1000
 """The telephone has 8000; nothing that is heard has less than 2000."""
-
-MAX_BOXES = 100_000
-"""Looked at in an MP4: a fragment of two seconds has about ten."""
 
 FAR_S = 100 * 366 * 86400
 """A fragment of a live stream may begin at the time of day since 1970, but not beyond that."""
@@ -89,11 +86,11 @@ def _check_wav(head: bytes) -> None:
 def _check_mp4(file: BinaryIO, limits: Limits) -> None:
     end = file.seek(0, 2)
     timescales: list[int] = []
-    for kind, first, last in islice(_boxes(file, 0, end), MAX_BOXES):
+    for kind, first, last in boxes(file, 0, end):
         if kind == b"moov":
             timescales += _check_movie(file, first, last, limits)
         elif kind == b"moof":
-            for track, begin, until in _boxes(file, first, last):
+            for track, begin, until in boxes(file, first, last):
                 if track == b"traf":
                     _check_fragment(file, begin, until, max(timescales, default=1))
 
@@ -101,7 +98,7 @@ def _check_mp4(file: BinaryIO, limits: Limits) -> None:
 def _check_movie(file: BinaryIO, begin: int, end: int, limits: Limits) -> list[int]:
     """The time scales of its tracks."""
     scales, tracks = [], 0
-    for kind, first, last in _boxes(file, begin, end):
+    for kind, first, last in boxes(file, begin, end):
         if kind == b"cmov":
             raise InvalidInputError(
                 "source: its index is compressed (cmov), as QuickTime wrote it until 2010; save it anew with "
@@ -114,8 +111,8 @@ def _check_movie(file: BinaryIO, begin: int, end: int, limits: Limits) -> list[i
         tracks += 1
         if tracks > limits.max_streams:
             continue  # they are only counted
-        for inner, inner_first, inner_last in _boxes(file, first, last):
-            for header, header_first, _ in _boxes(file, inner_first, inner_last) if inner == b"mdia" else ():
+        for inner, inner_first, inner_last in boxes(file, first, last):
+            for header, header_first, _ in boxes(file, inner_first, inner_last) if inner == b"mdia" else ():
                 if header == b"mdhd":
                     scale = _timescale(file, header_first)
                     _check_scale(f"its track {tracks}", scale)
@@ -133,9 +130,9 @@ def _check_scale(what: str, scale: int) -> None:
 
 
 def _check_fragment(file: BinaryIO, begin: int, end: int, timescale: int) -> None:
-    for kind, first, _ in _boxes(file, begin, end):
+    for kind, first, _ in boxes(file, begin, end):
         if kind == b"tfdt":
-            data = _read(file, first, 12)
+            data = read_at(file, first, 12)
             ticks = int.from_bytes(data[4:12] if data[:1] == b"\1" else data[4:8], "big")
             if ticks > FAR_S * timescale:
                 raise InvalidInputError(
@@ -146,26 +143,6 @@ def _check_fragment(file: BinaryIO, begin: int, end: int, timescale: int) -> Non
 
 def _timescale(file: BinaryIO, payload: int) -> int:
     """Of a movie's or a track's header: behind two times of 4 or 8 bytes. 1 if it is cut off."""
-    data = _read(file, payload, 24)
+    data = read_at(file, payload, 24)
     at = 20 if data[:1] == b"\1" else 12
     return int.from_bytes(data[at : at + 4], "big") if len(data) >= at + 4 else 1
-
-
-def _boxes(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Type, begin and end of the payload of each box, as far as there are boxes."""
-    while begin + 8 <= end:
-        size, kind = struct.unpack(">I4s", _read(file, begin, 8).ljust(8, b"\0"))
-        header = 8
-        if size == 1:
-            size, header = int.from_bytes(_read(file, begin + 8, 8), "big"), 16
-        elif size == 0:
-            size = end - begin
-        if size < header:
-            return
-        yield kind, begin + header, min(begin + size, end)
-        begin += size
-
-
-def _read(file: BinaryIO, at: int, length: int) -> bytes:
-    file.seek(at)
-    return file.read(length)

@@ -14,14 +14,13 @@ from vod_operators.media.boxes import (
     read_at,
     track_ids,
 )
+from vod_operators.media.programme import PADDING, SYNC, grid_of
 
 _PROTECTED = (b"encv", b"enca", b"enct", b"encs", b"drms", b"drmi")
 """Sample entries (ISO 14496-12, 8.12; the last two are iTunes') that stand for an encrypted codec."""
 
-TS_SYNC = 0x47
 TS_TABLE = 0
 """PID of the table of programs, which is repeated several times a second."""
-TS_PADDING = 0x1FFF
 MIN_PACKETS = 10
 """Of a stream, to believe what their headers say: a damaged packet may claim anything."""
 
@@ -72,13 +71,10 @@ def _scheme(file: BinaryIO, begin: int, end: int) -> str:
 def transport_packets(head: bytes) -> dict[int, tuple[int, int]] | None:
     """Of the beginning of an MPEG-TS: PID -> packets with a payload, and scrambled ones of them.
 
-    None if it is no MPEG-TS. (ISO 13818-1, 2.4.3.2; 192 bytes is M2TS, 204 has error correction.)
+    None if it is no MPEG-TS. (ISO 13818-1, 2.4.3.2)
     """
-    for length in (188, 192, 204):
-        for sync in range(min(length, len(head) - 3 * length)):
-            if all(head[at] == TS_SYNC for at in range(sync, min(len(head), sync + 8 * length), length)):
-                return _count_packets(head, sync, length)
-    return None
+    grid = grid_of(head)
+    return None if grid is None else _count_packets(head, *grid)
 
 
 def _count_packets(head: bytes, sync: int, length: int) -> dict[int, tuple[int, int]] | None:
@@ -87,7 +83,7 @@ def _count_packets(head: bytes, sync: int, length: int) -> dict[int, tuple[int, 
     rows = (head[sync + offset :: length] for offset in range(4))
     for start, upper, lower, flags in zip(*rows, strict=False):  # the last packet may be cut
         pid = (upper & 0x1F) << 8 | lower
-        if start == TS_SYNC and flags & 0x10 and not upper & 0x80 and pid != TS_PADDING:
+        if start == SYNC and flags & 0x10 and not upper & 0x80 and pid != PADDING:
             seen[pid] += 1
             scrambled[pid] += bool(flags & 0xC0)
     if TS_TABLE not in seen:
