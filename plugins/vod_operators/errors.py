@@ -94,6 +94,11 @@ class ToolError(VodError):
         """Whether the host lacked something: no fault of what the tool worked on, and better in a moment."""
         return self.returncode in _NO_MEANS_CODES or _NO_MEANS.search(self.stderr_tail) is not None
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether the tool itself says no: neither the host's want nor a signal."""
+        return not isinstance(self, ToolKilledError) and not self.lacks_means
+
     def describe(self) -> str:
         return f"{self.argv[0].rsplit('/', 1)[-1]} failed with exit code {self.returncode}"
 

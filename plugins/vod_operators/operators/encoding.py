@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError
+from vod_operators.errors import InvalidInputError, ToolError
 from vod_operators.media import ffmpeg
 from vod_operators.media.encoders import ENCODERS
 from vod_operators.media.models import Rendition
@@ -26,10 +26,8 @@ def require_encoders(runner: Runner, tool: str, renditions: tuple[Rendition, ...
 def _try(runner: Runner, tool: str, rendition: Rendition) -> None:
     try:
         runner.run(ffmpeg.try_encoder(tool, rendition), folder=Path("/"))
-    except ToolKilledError:
-        raise
     except ToolError as error:
-        if error.lacks_means:
+        if not error.is_answer:
             raise
         said = next((line for line in error.stderr_tail.splitlines() if line.strip()), error.describe())
         needs = (

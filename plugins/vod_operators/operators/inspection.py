@@ -236,10 +236,8 @@ class _Look:
             self.runner.run(argv, folder=self._folder, on_line=lines.append, limit_s=PATIENCE_S)
         except ToolOverdueError:
             pass
-        except ToolKilledError:
-            raise
         except ToolError as error:
-            if error.lacks_means:
+            if not error.is_answer:
                 raise
             log.info("%s", error)
         return lines
@@ -254,10 +252,8 @@ class _Look:
             self.runner.run(argv, folder=self._folder, on_line=lines.append, limit_s=PATIENCE_S)
         except ToolOverdueError:
             return True
-        except ToolKilledError:
-            raise
         except ToolError as error:
-            if error.lacks_means:
+            if not error.is_answer:
                 raise
             log.info("%s", error)
             return any(line[:1].isdigit() for line in lines)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError
+from vod_operators.errors import InvalidInputError, ToolError
 from vod_operators.media import ffmpeg, subtitle_limits, subtitles, webvtt
 from vod_operators.media.subtitles import Sidecar, SubtitleFile
 from vod_operators.operators.allowance import source_at_fault
@@ -60,10 +60,8 @@ def fetch_sidecars(
         try:
             with source_at_fault(name):
                 runner.run(argv, folder=folder, limit_s=CONVERT_LIMIT_S, output_bytes=CONVERTED_BYTES)
-        except ToolKilledError:
-            raise
         except ToolError as error:
-            if error.lacks_means:
+            if not error.is_answer:
                 raise
             # Without what ffmpeg says: it may quote the file.
             raise InvalidInputError(f"{name}: ffmpeg cannot convert it; it is damaged") from None

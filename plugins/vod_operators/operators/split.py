@@ -16,7 +16,7 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from vod_operators.errors import LostWorkError, ToolError, ToolKilledError
+from vod_operators.errors import LostWorkError, ToolError
 from vod_operators.media import ffmpeg, packets, programme
 from vod_operators.media.admission import check_duration
 from vod_operators.media.damage import in_words, of_the_file
@@ -240,10 +240,8 @@ class VodSplitOperator(VodBaseOperator):
                     for argv in packets.read_times(self.tools.ffprobe, SOURCE, layout)
                     for message in runner.run(argv, folder=folder, on_line=times.read_line)
                 ]
-            except ToolKilledError:
-                raise
             except ToolError as error:
-                if error.lacks_means:
+                if not error.is_answer:
                     raise
                 return None
             media = _Media(plan, SOURCE, times.layout, times, is_sparse=True)
@@ -338,10 +336,8 @@ class VodSplitOperator(VodBaseOperator):
     def _shows_its_key_frame(self, runner: Runner, folder: Path) -> bool:
         try:
             lines = output(runner, packets.first_frame(self.tools.ffprobe, "trial.nut"), folder)
-        except ToolKilledError:
-            raise
         except ToolError as error:
-            if error.lacks_means:
+            if not error.is_answer:
                 raise
             return False
         return packets.shows_its_key_frame(lines)

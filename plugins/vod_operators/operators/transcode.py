@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from vod_operators.errors import ToolError, ToolKilledError, VerificationError
+from vod_operators.errors import ToolError, VerificationError
 from vod_operators.media import ffmpeg, pictures
 from vod_operators.media.captions import has_captions
 from vod_operators.media.damage import NOTHING_DECODED, complaints, in_words, nothing_decoded
@@ -168,11 +168,9 @@ class VodTranscodeChunkOperator(VodBaseOperator):
 
         try:
             return complaints(run(CHUNK), codec)
-        except ToolKilledError:
-            raise
         except ToolError as error:
             lines = error.stderr_tail.splitlines()
-            if error.lacks_means or not nothing_decoded(lines, codec):
+            if not error.is_answer or not nothing_decoded(lines, codec):
                 raise
             run(None)
             return [NOTHING_DECODED, *complaints(lines, codec)]

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError, ToolOverdueError
+from vod_operators.errors import InvalidInputError, ToolError, ToolOverdueError
 from vod_operators.media import frames, trial
 from vod_operators.media.damage import complaints, filters_failed
 from vod_operators.media.models import AudioStream, Carrier, Plan, Source, VideoStream
@@ -145,10 +145,8 @@ class _Trial:
             return self.runner.run(argv, folder=self._folder, limit_s=LIMIT_S)
         except ToolOverdueError:
             return None
-        except ToolKilledError:
-            raise
         except ToolError as error:
-            if error.lacks_means:
+            if not error.is_answer:
                 raise
             log.info("%s", error)
             return None
@@ -161,10 +159,8 @@ class _Trial:
         lines: list[str] = []
         try:
             messages = self.runner.run(argv, folder=self._folder, on_line=lines.append, limit_s=LIMIT_S)
-        except ToolKilledError:
-            raise
         except ToolError as error:
-            if error.lacks_means:
+            if not error.is_answer:
                 raise
             messages = error.stderr_tail.splitlines()
         if not any(line[:1].isdigit() for line in lines) and filters_failed(messages):
