@@ -93,10 +93,6 @@ def _whole_sound(
     )
 
 
-AMBISONIC = "ambisonic"
-"""What ffmpeg's names of such layouts begin with: ``ambisonic 1``, ``ambisonic 1+stereo``."""
-
-
 def as_rendition(
     sound: ffmpeg.nodes.FilterableStream, audio: AudioRendition
 ) -> ffmpeg.nodes.FilterableStream:
@@ -104,14 +100,14 @@ def as_rendition(
     the left and to the right.
 
     The channels are W, Y, Z, X ... (ACN), normalised as SN3D: W hears all around, Y left less right. What
-    comes with them in stereo is heard as it is.
+    comes with them in stereo is added to its side.
     """
-    layout = audio.stream.channel_layout or ""
-    if not layout.startswith(AMBISONIC):
+    if not audio.stream.is_ambisonic:
         return sound
-    # "<" scales the gains so that nothing clips; here it changes them only where there is stereo besides.
+    # "<" instead of "=", which ffmpeg-python escapes beyond recognition; it also scales the gains of each side to
+    # a sum of one, which changes them only where there is stereo besides.
     left, right = "0.5*c0+0.5*c1", "0.5*c0-0.5*c1"
-    if layout.endswith("+stereo"):
+    if (audio.stream.channel_layout or "").endswith("+stereo"):
         last = audio.stream.channels - 1
         left, right = f"{left}+c{last - 1}", f"{right}+c{last}"
     return sound.filter("pan", f"stereo|c0<{left}|c1<{right}")

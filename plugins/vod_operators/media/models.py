@@ -121,6 +121,11 @@ class AudioStream(Model):
     default: bool = False
     bitrate_bps: int | None = None
 
+    @property
+    def is_ambisonic(self) -> bool:
+        """Whether its channels are a sound field (``ambisonic 1+stereo``), not loudspeakers."""
+        return (self.channel_layout or "").startswith("ambisonic")
+
 
 class TextStream(Model):
     """One subtitle track of a source, as probed."""
@@ -164,6 +169,11 @@ class Source(Model):
     """The container's own numbers of picture and sound: PIDs, track ids."""
     skipped: tuple[str, ...] = ()
     """Streams that are left out, and why, in words."""
+
+    @property
+    def is_transport(self) -> bool:
+        """Whether it is MPEG-TS."""
+        return self.container == "mpegts"
 
     @model_validator(mode="after")
     def _has_a_stream(self) -> Source:

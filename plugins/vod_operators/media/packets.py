@@ -168,7 +168,7 @@ def layout_of(plan: Plan, timeline: Timeline | None = None) -> Layout:
         sample_bases={track: Fraction(1, stream.sample_rate) for track, stream in streams.items()},
         decoded_sounds=tuple(sorted(decoded)),
         right_sounds=right,
-        transport=plan.source.container == "mpegts",
+        transport=plan.source.is_transport,
         begins_late=plan.source.begins_late,
         texts={f"text-{n}": text.index for n, text in enumerate(plan.source.texts)},
         copied_texts=tuple(f"text-{n}" for n, text in enumerate(plan.source.texts) if text.codec == "webvtt"),

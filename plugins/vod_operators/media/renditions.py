@@ -154,8 +154,7 @@ def plan_audio(source: Source, preset: Preset) -> tuple[tuple[AudioRendition, ..
                 }
             )
             for stereo in made
-            if stereo.stream.channels >= SURROUND
-            and not (stereo.stream.channel_layout or "").startswith("ambisonic")
+            if stereo.stream.channels >= SURROUND and not stereo.stream.is_ambisonic
         ]
     return tuple(made), skipped
 
@@ -173,7 +172,6 @@ def _mono_pair(
     tracks are languages, or compressed; they have names or languages of their own, too.
     """
     tracks = source.audio
-    left_out: tuple[str, ...] = ()
     is_master = any(name in MASTERS for name in source.container.split(","))
     if (
         preset.audio.mono_tracks == "separate"
@@ -182,7 +180,7 @@ def _mono_pair(
         or not all(track.channels == 1 and track.codec.startswith("pcm_") for track in tracks)
         or len({(track.language, track.sample_rate, track.codec) for track in tracks}) > 1
     ):
-        return None, left_out
+        return None, ()
     left_out = tuple(
         f"audio stream {track.index} ({track.codec}): a mono track beside the first two, which are "
         'left and right; a preset with "mono_tracks": "separate" keeps each'

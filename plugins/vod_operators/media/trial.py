@@ -150,7 +150,7 @@ def filter_pictures(tool: str, source: str, *, plan: Plan) -> Argv:
     video = plan.source.video
     assert video is not None
     media = source_input(
-        source, transport=plan.source.container == "mpegts", noautorotate=None, t=DECODED_S, **UNCROPPED
+        source, transport=plan.source.is_transport, noautorotate=None, t=DECODED_S, **UNCROPPED
     )
     picture = filters.upright(media[str(video.index)], plan)
     made = [

@@ -194,7 +194,7 @@ class VodSplitOperator(VodBaseOperator):
         repairs = []
         name = SOURCE
         scrambled = 0
-        if plan.source.container == "mpegts":
+        if plan.source.is_transport:
             why, scrambled = self._follow_programme(plan, folder)
             if why:
                 repairs.append(why)

@@ -35,9 +35,7 @@ def streams_that_can_be_cut(
     :param at_hand: how many of its first packets are there, by stream; more are fetched where an index tells
         which.
     """
-    look = _Trial(
-        runner, tools, excerpt, transport=source.container == "mpegts", begins_late=source.begins_late
-    )
+    look = _Trial(runner, tools, excerpt, transport=source.is_transport, begins_late=source.begins_late)
     video, sounds = source.video, [sound.index for sound in source.audio]
     if video is not None and video.scan == "interlaced":
         video = None  # of fields more is asked
@@ -65,9 +63,7 @@ def choose_carriers(
     :param can_be_cut: streams that are known to come out of NUT as they are.
     :param changing: streams that are coded in several ways, one after the other: a cut file holds one.
     """
-    look = _Trial(
-        runner, tools, excerpt, transport=source.container == "mpegts", begins_late=source.begins_late
-    )
+    look = _Trial(runner, tools, excerpt, transport=source.is_transport, begins_late=source.begins_late)
     video = source.video
     if video is not None:
         carrier: Carrier = "decoded"
@@ -97,7 +93,7 @@ def try_filters(runner: Runner, tools: Tools, excerpt: Excerpt, plan: Plan) -> N
         runner,
         tools,
         excerpt,
-        transport=plan.source.container == "mpegts",
+        transport=plan.source.is_transport,
         begins_late=plan.source.begins_late,
     )
     video = plan.source.video
