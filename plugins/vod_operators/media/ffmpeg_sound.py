@@ -104,8 +104,8 @@ def as_rendition(
     """
     if not audio.stream.is_ambisonic:
         return sound
-    # "<" instead of "=", which ffmpeg-python escapes beyond recognition; it also scales the gains of each side to
-    # a sum of one, which changes them only where there is stereo besides.
+    # "<", not "=", which ffmpeg-python escapes beyond recognition. It also scales the gains of each side to a
+    # sum of one: that changes them only where there is stereo besides.
     left, right = "0.5*c0+0.5*c1", "0.5*c0-0.5*c1"
     if (audio.stream.channel_layout or "").endswith("+stereo"):
         last = audio.stream.channels - 1
