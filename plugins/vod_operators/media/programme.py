@@ -8,10 +8,11 @@ the next packet of the same PID tells that a picture is whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Set
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from mmap import mmap
+
+from vod_operators.errors import InvalidInputError
 
 SYNC = 0x47
 PADDING = 0x1FFF
@@ -22,24 +23,59 @@ LENGTHS = (188, 192, 204)
 SCRAMBLED = 0x40
 """The fourth byte of a scrambled packet is at least that (ISO 13818-1, 2.4.3.3)."""
 
+VIDEO_TYPES = frozenset({0x01, 0x02, 0x10, 0x1B, 0x20, 0x21, 0x24, 0x25, 0x33, 0x42, 0xD1, 0xD2, 0xEA})
+AUDIO_TYPES = frozenset({0x03, 0x04, 0x0F, 0x11, 0x1C, *range(0x80, 0x86), 0x87, 0xA1, 0xA2})
+"""Stream types (ISO 13818-1, table 2-34; ATSC A/53-3; Blu-ray)."""
+
+REGISTRATION, LANGUAGE = 0x05, 0x0A
+SOUND_TAGS = frozenset({0x6A, 0x7A, 0x7B, 0x7C})
+"""Descriptors of AC-3, E-AC-3, DTS and AAC (ETSI EN 300 468, 6.1)."""
+CODING_TAGS = SOUND_TAGS | {0x46, 0x56, 0x59}
+"""And of teletext and subtitles."""
+SOUND_NAMES = frozenset({b"AC-3", b"EAC3", b"DTS1", b"DTS2", b"DTS3", b"Opus", b"BSSD"})
+"""Registered names of sound."""
+
 BLOCK_PACKETS = 20_000
 MAX_CHANGES = 1000
 
 
 @dataclass(frozen=True)
 class _Stream:
-    kind: int
+    """What a map says of a stream (ISO 13818-1, 2.4.4.8)."""
+
     pid: int
+    coding: tuple[int, frozenset[bytes]]
+    """Its stream type, and the descriptors that name a coding where the type does not."""
+    languages: bytes
+
+    @property
+    def medium(self) -> str | None:
+        """None of what is neither picture nor sound."""
+        kind, descriptors = self.coding
+        if kind in VIDEO_TYPES:
+            return "picture"
+        is_sound = kind in AUDIO_TYPES or any(_names_sound(each) for each in descriptors)
+        return "sound" if is_sound else None
 
 
 @dataclass(frozen=True)
 class _Table:
     """One version of a programme's map."""
 
+    pid: int
     at: int
     """Where its packet begins."""
     clock_pid: int
     streams: tuple[_Stream, ...]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is different from there on."""
+
+    at: int
+    pids: Mapping[int, int]
+    """``{PID: the PID it stands for}``, that of the file's beginning; tables become padding."""
 
 
 def grid_of(data: mmap | bytes) -> tuple[int, int] | None:
@@ -51,35 +87,92 @@ def grid_of(data: mmap | bytes) -> tuple[int, int] | None:
     return None
 
 
-def new_pids(data: mmap | bytes, programme_pids: Set[int]) -> list[tuple[int, dict[int, int]]]:
-    """Where streams of a programme get other PIDs, and what those stand for: ``(offset, {PID: first PID})``.
+def changes_of(data: mmap | bytes, programme_pids: Set[int]) -> list[Change]:
+    """Where streams of a programme get other PIDs; empty if none that is used does.
 
-    A stream goes on as the one of its kind and number in the map before.
+    A stream goes on as the one of its coding, and of its language where both are told.
 
     :param programme_pids: PIDs of the streams that are used: their programme is looked at.
+    :raises InvalidInputError: one that is used goes on in another coding, which no decoder follows.
     """
     grid = grid_of(data)
     if grid is None:
         return []
-    versions: list[_Table] = []
-    for pid in _map_pids(data, *grid):
-        tables = list(_tables(data, pid, *grid))
-        if tables and programme_pids & {stream.pid for stream in tables[0].streams}:
-            versions = tables
-            break
-    changes: list[tuple[int, dict[int, int]]] = []
-    origin = {stream.pid: stream.pid for stream in versions[0].streams} if versions else {}
-    for before, after in pairwise(versions[: MAX_CHANGES + 1]):
-        following: dict[int, int] = {}
-        for kind in dict.fromkeys(stream.kind for stream in after.streams):
-            old = [stream.pid for stream in before.streams if stream.kind == kind]
-            new = [stream.pid for stream in after.streams if stream.kind == kind]
-            following |= {pid: origin.get(past, past) for past, pid in zip(old, new, strict=False)}
-        if after.clock_pid not in following:
-            following[after.clock_pid] = versions[0].clock_pid
-        origin = following
-        changes.append((after.at, {pid: first for pid, first in following.items() if pid != first}))
-    return changes if any(pids for _, pids in changes) else []
+    versions = _versions(data, programme_pids, *grid)
+    if not versions:
+        return []
+    tables = {0: PADDING} | {table.pid: PADDING for table in versions}
+    known = {stream.pid: stream for stream in versions[0].streams}
+    changes: list[Change] = []
+    for table in versions[1 : MAX_CHANGES + 1]:
+        following = _followed(known, table)
+        for stream in table.streams:
+            if stream.pid not in following:
+                _refuse_other_coding(known, programme_pids - set(following.values()), stream, table.at)
+                following[stream.pid] = PADDING if stream.pid in known else stream.pid
+        known |= {following[stream.pid]: stream for stream in table.streams}
+        known.pop(PADDING, None)
+        following.setdefault(table.clock_pid, versions[0].clock_pid)
+        moved = {pid: first for pid, first in following.items() if pid != first}
+        changes.append(Change(table.at, tables | moved))
+    return changes if any(programme_pids & set(change.pids.values()) for change in changes) else []
+
+
+def _versions(data: mmap | bytes, programme_pids: Set[int], first: int, length: int) -> list[_Table]:
+    """Each map of the programme that has these streams, in their order, also where its own PID changes."""
+    programmes = list(_programmes(data, first, length))
+    for number, pid in programmes[0][1].items() if programmes else ():
+        places = [(0, pid)]
+        for at, listed in programmes[1:]:
+            # The same programme, or the only one that there is.
+            following = listed.get(number, next(iter(listed.values())) if len(listed) == 1 else None)
+            if places[-1][1] not in listed.values() and following is not None:
+                places.append((at, following))
+        ends = [*(at for at, _ in places[1:]), len(data)]
+        versions: list[_Table] = []
+        for (at, map_pid), end in zip(places, ends, strict=True):
+            found = list(_tables(data, map_pid, first, length, at, end))
+            # A demuxer must not see the list of programmes that leads to it, either.
+            versions += [replace(table, at=at) for table in found[:1]] + found[1:]
+        if versions and programme_pids & {stream.pid for stream in versions[0].streams}:
+            return versions
+    return []
+
+
+def _followed(known: Mapping[int, _Stream], table: _Table) -> dict[int, int]:
+    """``{PID: first PID}``, of the streams that go on.
+
+    :param known: what was last said of each stream, by its first PID.
+    """
+    firsts: dict[int, int] = {}
+    alike: tuple[Callable[[_Stream], Hashable], ...] = (
+        lambda stream: (stream.coding, stream.languages, stream.pid),
+        lambda stream: (stream.coding, stream.languages),
+        lambda stream: (stream.coding, stream.pid),
+        lambda stream: stream.coding,
+    )
+    for likeness in alike:
+        for stream in table.streams:
+            free = (first for first in known if first not in firsts.values())
+            same = next((first for first in free if likeness(known[first]) == likeness(stream)), None)
+            if stream.pid not in firsts and same is not None:
+                firsts[stream.pid] = same
+    return firsts
+
+
+def _refuse_other_coding(known: Mapping[int, _Stream], ended: Set[int], new: _Stream, at: int) -> None:
+    """Refuse a new stream that takes the place of one that is used.
+
+    :param ended: first PIDs of streams that are used, and of which the map says nothing.
+    """
+    for pid in ended & known.keys():
+        old = known[pid]
+        if new.medium is not None and old.medium == new.medium:
+            raise InvalidInputError(
+                f"source: its {old.medium} (PID {old.pid:#x}, stream type {old.coding[0]:#04x}) goes on in "
+                f"another coding (PID {new.pid:#x}, stream type {new.coding[0]:#04x}) from byte {at}; "
+                "cut the file there, or transcode it into one coding"
+            )
 
 
 def count_scrambled(data: mmap | bytes, pids: Set[int]) -> int:
@@ -100,48 +193,76 @@ def count_scrambled(data: mmap | bytes, pids: Set[int]) -> int:
     return count
 
 
-def _map_pids(data: mmap | bytes, first: int, length: int) -> list[int]:
-    """PIDs of all programmes' maps, by the first table of programmes."""
-    for section, _ in _sections(data, 0, first, length):
-        if section[0] == 0:
-            entries = section[8:-4]
-            return [
-                (entries[at + 2] & 0x1F) << 8 | entries[at + 3]
-                for at in range(0, len(entries) - 3, 4)
-                if entries[at] or entries[at + 1]  # programme 0 is the network's table
-            ]
-    return []
+def _programmes(data: mmap | bytes, first: int, length: int) -> Iterator[tuple[int, dict[int, int]]]:
+    """Each list of programmes that differs from the one before: where, and ``{number: PID of its map}``."""
+    known: dict[int, int] = {}
+    for section, at in _sections(data, 0, first, length, 0, len(data)):
+        if section[0] or not section[5] & 1:  # not yet in force
+            continue
+        entries = section[8:-4]
+        listed = {
+            entries[at] << 8 | entries[at + 1]: (entries[at + 2] & 0x1F) << 8 | entries[at + 3]
+            for at in range(0, len(entries) - 3, 4)
+            if entries[at] or entries[at + 1]  # programme 0 is the network's table
+        }
+        if listed and listed != known:
+            known = listed
+            yield at, listed
 
 
-def _tables(data: mmap | bytes, pid: int, first: int, length: int) -> Iterator[_Table]:
-    """Each version of the map of that PID that differs from the one before."""
+def _tables(data: mmap | bytes, pid: int, first: int, length: int, begin: int, end: int) -> Iterator[_Table]:
+    """Each version of the map of that PID that differs from the one before, in this part of the file."""
     known = b""
-    for section, at in _sections(data, pid, first, length):
+    for section, at in _sections(data, pid, first, length, begin, end):
         if section[0] != 2 or section == known or not section[5] & 1:  # repeated, or not yet in force
             continue
-        table = _parse_map(section, at)
-        if known and table.streams == _parse_map(known, 0).streams:
+        table = _parse_map(section, pid, at)
+        if known and table.streams == _parse_map(known, pid, at).streams:
             known = section
             continue
         known = section
         yield table
 
 
-def _parse_map(section: bytes, at: int) -> _Table:
+def _parse_map(section: bytes, pid: int, at: int) -> _Table:
     streams, end = [], len(section) - 4
     place = 12 + ((section[10] & 0x0F) << 8 | section[11])
     while place + 5 <= end:
         kind, high, low = section[place : place + 3]
-        streams.append(_Stream(kind, (high & 0x1F) << 8 | low))
-        place += 5 + ((section[place + 3] & 0x0F) << 8 | section[place + 4])
-    return _Table(at, (section[8] & 0x1F) << 8 | section[9], tuple(streams))
+        length = (section[place + 3] & 0x0F) << 8 | section[place + 4]
+        descriptors = list(_descriptors(section[place + 5 : min(end, place + 5 + length)]))
+        naming = frozenset(_coding_of(tag, body) for tag, body in descriptors) - {b""}
+        languages = b",".join(body[:3] for tag, body in descriptors if tag == LANGUAGE)
+        streams.append(_Stream((high & 0x1F) << 8 | low, (kind, naming), languages))
+        place += 5 + length
+    return _Table(pid, at, (section[8] & 0x1F) << 8 | section[9], tuple(streams))
 
 
-def _sections(data: mmap | bytes, pid: int, first: int, length: int) -> Iterator[tuple[bytes, int]]:
-    """Each section of a table that fits in one packet, and where that begins."""
+def _descriptors(data: bytes) -> Iterator[tuple[int, bytes]]:
+    place = 0
+    while place + 2 <= len(data):
+        yield data[place], data[place + 2 : place + 2 + data[place + 1]]
+        place += 2 + data[place + 1]
+
+
+def _coding_of(tag: int, body: bytes) -> bytes:
+    """What a descriptor says of the coding; nothing if it says something else."""
+    if tag == REGISTRATION:
+        return body[:4]
+    return bytes([tag]) if tag in CODING_TAGS else b""
+
+
+def _names_sound(coding: bytes) -> bool:
+    return coding in SOUND_NAMES or (len(coding) == 1 and coding[0] in SOUND_TAGS)
+
+
+def _sections(
+    data: mmap | bytes, pid: int, first: int, length: int, begin: int, end: int
+) -> Iterator[tuple[bytes, int]]:
+    """Each section of a table that fits in one packet, and where that begins, in this part of the file."""
     # One that starts a section: longer maps are of no programme that is transcoded.
     start = re.compile(re.escape(bytes([SYNC, 0x40 | pid >> 8, pid & 0xFF])))
-    for found in start.finditer(data):
+    for found in start.finditer(data, begin, end):
         at = found.start()
         if (at - first) % length:
             continue
@@ -156,25 +277,23 @@ def _sections(data: mmap | bytes, pid: int, first: int, length: int) -> Iterator
             yield bytes(packet[body : body + size]), at
 
 
-def under_first_pids(data: mmap | bytes, changes: list[tuple[int, dict[int, int]]]) -> Iterator[bytes]:
-    """The same file with the streams under their first PIDs, and without the later maps.
+def under_first_pids(data: mmap | bytes, changes: Sequence[Change]) -> Iterator[bytes]:
+    """The same file with the streams under their first PIDs, and without the later tables.
 
-    :param changes: what ``new_pids`` found.
+    :param changes: what ``changes_of`` found.
     """
     grid = grid_of(data)
     assert grid is not None
     _, length = grid
-    map_pid = _pid_at(data, changes[0][0])
-    bounds = [*(at for at, _ in changes), len(data)]
+    bounds = [*(change.at for change in changes), len(data)]
     counters = _Counters()
     yield bytes(data[: bounds[0]])
-    for (at, pids), end in zip(changes, bounds[1:], strict=True):
-        counters.begin(data, at, length, set(pids.values()))
-        replaced = pids | {map_pid: PADDING}
-        for begin in range(at, end, BLOCK_PACKETS * length):
+    for change, end in zip(changes, bounds[1:], strict=True):
+        counters.begin(data, change.at, length, set(change.pids.values()) - {PADDING})
+        for begin in range(change.at, end, BLOCK_PACKETS * length):
             block = bytearray(data[begin : min(end, begin + BLOCK_PACKETS * length)])
             for number, (high, low) in enumerate(zip(block[1::length], block[2::length], strict=False)):
-                pid = replaced.get((high & 0x1F) << 8 | low)
+                pid = change.pids.get((high & 0x1F) << 8 | low)
                 if pid is not None:
                     place = number * length
                     block[place + 1] = high & 0xE0 | pid >> 8

@@ -294,7 +294,7 @@ class VodSplitOperator(VodBaseOperator):
         pids = plan.source.container_ids
         with (folder / SOURCE).open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
             scrambled = programme.count_scrambled(data, pids)
-            changes = programme.new_pids(data, pids)
+            changes = programme.changes_of(data, pids)
             if not changes:
                 return None, scrambled
             check_room(self.settings.work_dir, plan.source.size_bytes)
