@@ -175,11 +175,16 @@ def test_recording_that_begins_in_mid_gop(
     source = begun_late(file, encoder, *options, skipped=skipped)
     shown = one_pass(source, Fraction(25))
     wanted = list(range(shown[0], 110))
-    # ffmpeg misreads one time of a program stream that begins so.
-    assert shown[0] > 0 and len(set(wanted) - set(shown)) <= (file == "clip.mpg")
+    # ffprobe and ffmpeg misread one time of a program stream that begins so, where two have the same one.
+    lost = len(set(wanted) - set(shown))
+    assert shown[0] > 0 and lost <= (file == "clip.mpg")
 
     video = publish(source)
 
+    if lost:
+        seen = video.numbers("full")
+        assert len(seen) == len(wanted) - lost
+        wanted = [number for number in wanted if number in seen]
     video.check_pictures(wanted, "25")
     video.check_clicks([place for place in one_pass_clicks(source) if place >= 0])
     check_undamaged(video)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from vod_operators.errors import VerificationError
+from vod_operators.errors import ToolError, VerificationError
 from vod_operators.media import ffmpeg_sound, loudness
 from vod_operators.media.damage import complaints, in_words
 from vod_operators.media.isobmff import read_fragments
@@ -115,7 +116,24 @@ class VodEncodeAudioOperator(VodBaseOperator):
             encoded, whole = _measure(folder / "audio.mp4")
             if not whole:
                 raise VerificationError(f"{audio.name}: a frame does not last {AAC_FRAME} samples")
-        return complaints(messages, codec), encoded, normalised() if normalised else None
+        found = self._without_beginning(complaints(messages, codec), codec, folder)
+        return found, encoded, normalised() if normalised else None
+
+    def _without_beginning(self, found: list[str], codec: str, folder: Path) -> list[str]:
+        """Without what the decoder says before its first frame: a recording may begin within one."""
+        if not found:
+            return found
+        lines: list[str] = []
+        argv = ffmpeg_sound.decode_first_sound(self.tools.ffmpeg, "audio.nut")
+        try:
+            messages = self.runner.run(argv, folder=folder, on_line=lines.append)
+        except ToolError as error:
+            if not error.is_answer:
+                raise
+            return found
+        if any(line[:1].isdigit() for line in lines):
+            found = list((Counter(found) - Counter(complaints(messages, codec))).elements())
+        return found
 
     def _normalise(
         self,
