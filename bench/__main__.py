@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from bench import against, chunks, ends, media, memory, orchestration, scale
+from bench import against, chunks, ends, first_look, media, memory, orchestration, scale
 from tqdm import tqdm
 
 from vod_operators.media.plan import CHUNK_S
 
-PARTS = ("against", "orchestration", "ends", "ends_s3", "chunks", "memory", "scale")
+PARTS = ("against", "orchestration", "first_look", "ends", "ends_s3", "chunks", "memory", "scale")
 
 
 def main() -> None:
@@ -84,6 +84,9 @@ def run(
     if part == "orchestration":
         found = orchestration.measure(folder, options.repeat, tuple(options.chunks), say)
         return found, orchestration.table(found)
+    if part == "first_look":
+        found = first_look.measure(folder, options.repeat, tuple(options.minutes), say)
+        return found, first_look.table(found)
     if part == "ends":
         found = ends.measure(folder, options.repeat, tuple(options.minutes), options.preset, say)
         return found, ends.table(found)

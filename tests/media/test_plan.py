@@ -497,7 +497,7 @@ def test_surround_is_made_of_tracks_that_have_it() -> None:
 
 
 def test_a_sound_track_without_packets_is_named() -> None:
-    with pytest.raises(InvalidInputError, match="audio stream 1 holds no packets"):
+    with pytest.raises(InvalidInputError, match="audio stream 1 holds no packets with a time"):
         a_timeline(short_plan(audio=(a_sound(),)), [0], [0], 100)
 
 

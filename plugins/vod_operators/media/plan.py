@@ -249,7 +249,9 @@ def plan_timeline(
     """
     for audio in plan.audio:
         if audio.track not in sounds:
-            raise InvalidInputError(f"source: its audio stream {audio.stream.index} holds no packets")
+            raise InvalidInputError(
+                f"source: its audio stream {audio.stream.index} holds no packets with a time"
+            )
     video = plan.source.video
     if video is None:
         heard = [audio.stream.start_s for audio in plan.audio if audio.stream.start_s is not None]

@@ -14,6 +14,7 @@ from typing import Any
 
 from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError, ToolOverdueError
 from vod_operators.media import admission, boxes, ffmpeg, frames, probe, protection, streams
+from vod_operators.media.damage import complaints
 from vod_operators.media.frames import FrameFacts
 from vod_operators.media.models import Source
 from vod_operators.operators.source import Excerpt
@@ -72,7 +73,9 @@ def inspect(runner: Runner, tools: Tools, excerpt: Excerpt, *, limits: admission
     used = {sound.index for sound in source.audio} | ({source.video.index} if source.video else set())
     for stream in own["streams"]:
         index = stream["index"]
-        if index in (used & first.at_hand) - can_be_cut and not look.gives_a_frame(index):
+        if index in (used & first.at_hand) - can_be_cut and not look.gives_a_frame(
+            index, stream["codec_name"]
+        ):
             raise admission.undecodable(
                 stream, f"nothing of its first {ffmpeg.DECODED_S} s gives a frame; it is damaged or encrypted"
             )
@@ -242,14 +245,14 @@ class _Look:
             log.info("%s", error)
         return lines
 
-    def gives_a_frame(self, stream: int) -> bool:
-        """Whether one can be decoded. True also if that takes long, or if nothing comes so early."""
+    def gives_a_frame(self, stream: int, codec: str) -> bool:
+        """Whether one can be decoded. True also if that takes long, or if no packet comes so early."""
         lines: list[str] = []
         argv = ffmpeg.decode_first_frame(
             self.tools.ffmpeg, self._name, stream=stream, transport=self.is_transport
         )
         try:
-            self.runner.run(argv, folder=self._folder, on_line=lines.append, limit_s=PATIENCE_S)
+            messages = self.runner.run(argv, folder=self._folder, on_line=lines.append, limit_s=PATIENCE_S)
         except ToolOverdueError:
             return True
         except ToolError as error:
@@ -257,4 +260,4 @@ class _Look:
                 raise
             log.info("%s", error)
             return any(line[:1].isdigit() for line in lines)
-        return True
+        return any(line[:1].isdigit() for line in lines) or not complaints(messages, codec)
