@@ -132,7 +132,7 @@ def check_cut(kind: str, file: Path, folder: Path) -> str:
     times = times_of(plan, folder)
     layout = packets.layout_of(plan)
     if packets.why_decode(plan, times):
-        argv = repair(FFMPEG, SOURCE, "cut", layout=layout, decode=True)
+        argv = repair(FFMPEG, SOURCE, "cut", layout=layout, video=source.video, decode=True)
         LocalRunner().run(argv, folder=folder)
         # FFV1 has red, green and blue in another order.
         check_same(

@@ -288,15 +288,27 @@ def test_a_chunk_of_which_nothing_decodes_is_black() -> None:
 
 
 def test_repair_by_copy_and_by_decoding() -> None:
-    argv = ffmpeg.repair("ffmpeg", "source", "r.nut", layout=LAYOUT, decode=False)
+    argv = ffmpeg.repair("ffmpeg", "source", "r.nut", layout=LAYOUT, video=None, decode=False)
     assert argv == [
         *START[:-1], "-apply_cropping", "codec", "-fflags", "+genpts", *MEDIA_ONLY, "-noautorotate",
         *FILE_ONLY, "-i", "source",
         "-map", "0:2", "-map", "0:1", "-f", "nut", "-c", "copy", *BARE, "r.nut",
     ]  # fmt: skip
-    argv = ffmpeg.repair("ffmpeg", "source", "r.nut", layout=LAYOUT, decode=True)
-    assert argv[argv.index("-c:v") + 1] == "ffv1" and argv[argv.index("-c:a") + 1] == "pcm_f32le"
+    video = PLAN.source.video
+    argv = ffmpeg.repair("ffmpeg", "source", "r.nut", layout=LAYOUT, video=video, decode=True)
+    assert argv[argv.index("-c:v") + 1] == "libx264" and argv[argv.index("-c:a") + 1] == "pcm_f32le"
     assert argv[argv.index("-enc_time_base:v") + 1] == "demux"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"pixel_format": "yuv420p10le"}, {"pixel_format": "yuvj420p"}, {"scan": "mixed"}, {"height": 719}],
+)
+def test_what_h264_does_not_keep_is_written_as_ffv1(other: dict[str, object]) -> None:
+    assert PLAN.source.video is not None
+    video = PLAN.source.video.model_copy(update=other)
+    argv = ffmpeg.repair("ffmpeg", "source", "r.nut", layout=LAYOUT, video=video, decode=True)
+    assert argv[argv.index("-c:v") + 1] == "ffv1"
 
 
 def test_cut_audio_copies_the_whole_track() -> None:

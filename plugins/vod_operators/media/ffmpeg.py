@@ -15,7 +15,7 @@ import ffmpeg
 
 from vod_operators.media import filters
 from vod_operators.media.encoders import encoder_options
-from vod_operators.media.models import Chunk, Layout, Plan, Rendition, Timeline
+from vod_operators.media.models import Chunk, Layout, Plan, Rendition, Timeline, VideoStream
 from vod_operators.media.pictures import Still, Storyboard
 
 Argv = list[str]
@@ -118,15 +118,17 @@ def _decimal(seconds: Fraction) -> str:
 # --- split ----------------------------------------------------------------------------------
 
 
-def repair(tool: str, source: str, output: str, *, layout: Layout, decode: bool) -> Argv:
+def repair(
+    tool: str, source: str, output: str, *, layout: Layout, video: VideoStream | None, decode: bool
+) -> Argv:
     """Write the plan's streams anew (NUT), for a source that cannot be cut as it is.
 
     A clock that was set anew in mid-file runs on, as ffmpeg corrects it in one pass.
 
     Subtitles go beside them, as WebVTT of the same clock: NUT does not store how long a packet lasts.
 
-    :param decode: into frames that each stand alone, without loss: for pictures that are hidden,
-        untimed, packed, or all depend on one key frame.
+    :param decode: into pictures without loss: of those that are hidden, untimed, packed, or all depend on
+        one key frame.
     """
     # What is decoded gets its times from the decoder, which knows the order better than the packets do.
     derived = {} if decode else _derived_times(layout)
@@ -141,8 +143,8 @@ def repair(tool: str, source: str, output: str, *, layout: Layout, decode: bool)
     streams = [media[str(layout.video[0])]] if layout.video else []
     codecs: dict[str, Any] = {"c": "copy"}
     if decode:
-        codecs = {"c:v": "ffv1", "level": 3, "g:v": 1, "slices": 4, "c:a": LOSSLESS_SOUND,
-                  "fps_mode": "passthrough", "enc_time_base:v": "demux"}  # fmt: skip
+        codecs = {**_lossless(video), "c:a": LOSSLESS_SOUND, "fps_mode": "passthrough",
+                  "enc_time_base:v": "demux"}  # fmt: skip
     for number, track in enumerate(layout.sounds):
         streams.append(_sound_of(media, layout, track))
         if track in layout.decoded_sounds:
@@ -153,6 +155,16 @@ def repair(tool: str, source: str, output: str, *, layout: Layout, decode: bool)
     if layout.texts:
         made += _texts(media, layout, Fraction(GUARD_S))
     return command(tool, ffmpeg.merge_outputs(*made))
+
+
+def _lossless(video: VideoStream | None) -> dict[str, Any]:
+    """An encoder that keeps each picture as it is."""
+    plain = video is not None and video.pixel_format == "yuv420p" and not video.interlaced
+    if video is not None and plain and video.width % 2 == video.height % 2 == 0:
+        # Twice as quick as FFV1, in two thirds of the room, and in next to none where nothing moves. But it
+        # does not keep which pictures are woven of fields, and has few formats.
+        return {"c:v": "libx264", "preset:v": "ultrafast", "qp:v": 0, "g:v": 25}
+    return {"c:v": "ffv1", "level": 3, "g:v": 1, "slices": 4}
 
 
 def _sound_of(

@@ -29,11 +29,16 @@ PROBE_FLOOR_S = 45
 READ_BPS = 20_000_000
 """Bytes a second that a slow disk gives, at least."""
 
-REPAIR_BPS = 20_000
-"""Bytes of a source a second that are at least decoded and written without loss: 1080p of 0.5 Mb/s, which is
-62 kB for each second of media, at a third of its speed."""
+REPAIR_FLOOR_S = 20
+REPAIR_BPS = 150_000
+"""Bytes of a source a second that are at least written anew: 1080p of 2 Mb/s at 0.6 times its speed."""
+
+REPAIR_SLOWNESS = 3
+"""How much longer than the media, of which the container tells how long it is, that may take besides."""
 
 OUTPUT_FLOOR = 256_000_000
+REPAIR_FLOOR = 64_000_000
+"""Of writing pictures without loss."""
 
 BASE_MEMORY = 640_000_000
 """ffprobe or ffmpeg, the index of a long film, and the buffers of its formats."""
@@ -94,7 +99,9 @@ def of_repair(settings: VodSettings, plan: Plan, frames: int, *, decode: bool) -
     :param decode: whether pictures are written without loss; else packets are copied.
     """
     size, limits = plan.source.size_bytes, of_plan(settings, plan)
-    seconds = FLOOR_S / 10 + size / REPAIR_BPS * settings.tool_time_factor / 60
+    declared = (plan.source.duration_ms or 0) / 1000
+    seconds = REPAIR_FLOOR_S + size / REPAIR_BPS + REPAIR_SLOWNESS * declared
+    seconds *= settings.tool_time_factor / 60
     if not decode:
         return ToolLimits(
             seconds=seconds, output_bytes=OUTPUT_FLOOR + 2 * size, memory_bytes=limits.memory_bytes
@@ -105,9 +112,11 @@ def of_repair(settings: VodSettings, plan: Plan, frames: int, *, decode: bool) -
         round(declared_s(settings, plan) * sound.sample_rate * 4 * sound.channels)
         for sound in plan.source.audio
     )
-    expanded = OUTPUT_FLOOR + round(settings.tool_output_factor * size)
+    expanded = round(settings.tool_output_factor * size)
     return ToolLimits(
-        seconds=seconds, output_bytes=min(OUTPUT_FLOOR + raw, expanded), memory_bytes=limits.memory_bytes
+        seconds=seconds,
+        output_bytes=REPAIR_FLOOR + min(raw, expanded),
+        memory_bytes=limits.memory_bytes,
     )
 
 
@@ -133,10 +142,6 @@ def source_at_fault(what: str = "source") -> Iterator[None]:
 
 def _decoded_bytes_per_pixel() -> int:
     return SAMPLE_BYTES * (DECODED_FRAMES + 2 * _cores())
-
-
-def _expanded(settings: VodSettings, plan: Plan) -> int:
-    return OUTPUT_FLOOR + round(settings.tool_output_factor * plan.source.size_bytes)
 
 
 def _encoded_bytes(plan: Plan, seconds: float) -> float:

@@ -278,7 +278,9 @@ class VodSplitOperator(VodBaseOperator):
         limits = allowance.of_repair(self.settings, plan, frames, decode=decode)
         assert limits.output_bytes is not None
         check_room(self.settings.work_dir, limits.output_bytes)
-        argv = ffmpeg.repair(self.tools.ffmpeg, source.file, file, layout=layout, decode=decode)
+        argv = ffmpeg.repair(
+            self.tools.ffmpeg, source.file, file, layout=layout, video=plan.source.video, decode=decode
+        )
         self.runner.run(argv, folder=folder, limit_s=limits.seconds, output_bytes=limits.output_bytes)
         repaired = packets.layout_of_repaired(self.run_probe(file, folder), layout)
         media, _ = self._read_packets(plan, file, repaired, folder)
