@@ -287,6 +287,10 @@ def test_a_chunk_of_which_nothing_decodes_is_black() -> None:
     assert "[0:v:0]trim=end_frame=1040[s0]" in argv[argv.index("-filter_complex") + 1]
 
 
+assert PLAN.source.video is not None
+PROGRESSIVE = PLAN.source.video.model_copy(update={"scan": "progressive"})
+
+
 def test_repair_by_copy_and_by_decoding() -> None:
     argv = ffmpeg.repair("ffmpeg", "source", "r.nut", layout=LAYOUT, video=None, decode=False)
     assert argv == [
@@ -294,8 +298,7 @@ def test_repair_by_copy_and_by_decoding() -> None:
         *FILE_ONLY, "-i", "source",
         "-map", "0:2", "-map", "0:1", "-f", "nut", "-c", "copy", *BARE, "r.nut",
     ]  # fmt: skip
-    video = PLAN.source.video
-    argv = ffmpeg.repair("ffmpeg", "source", "r.nut", layout=LAYOUT, video=video, decode=True)
+    argv = ffmpeg.repair("ffmpeg", "source", "r.nut", layout=LAYOUT, video=PROGRESSIVE, decode=True)
     assert argv[argv.index("-c:v") + 1] == "libx264" and argv[argv.index("-c:a") + 1] == "pcm_f32le"
     assert argv[argv.index("-enc_time_base:v") + 1] == "demux"
 
@@ -305,8 +308,7 @@ def test_repair_by_copy_and_by_decoding() -> None:
     [{"pixel_format": "yuv420p10le"}, {"pixel_format": "yuvj420p"}, {"scan": "mixed"}, {"height": 719}],
 )
 def test_what_h264_does_not_keep_is_written_as_ffv1(other: dict[str, object]) -> None:
-    assert PLAN.source.video is not None
-    video = PLAN.source.video.model_copy(update=other)
+    video = PROGRESSIVE.model_copy(update=other)
     argv = ffmpeg.repair("ffmpeg", "source", "r.nut", layout=LAYOUT, video=video, decode=True)
     assert argv[argv.index("-c:v") + 1] == "ffv1"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -41,37 +41,27 @@ def inspect(runner: Runner, tools: Tools, excerpt: Excerpt, *, limits: admission
         protection.check(protection.scrambled(packets) if packets else protection.protected_tracks(opened))
         changing = set() if packets else boxes.tracks_with_several_descriptions(opened)
     look = _Look(runner, tools, excerpt, is_transport=packets is not None)
-    data = look.ask()
-    begins_late = False
-    left_out = streams.of_other_programmes(data)
-    if any(_is_unknown(stream) for stream in streams.without(data, left_out)["streams"]):
-        # Announced, but its packets come late: all of it must be read to know them, or that there are none.
-        excerpt.complete()
-        data, begins_late = look.ask(thorough=True), True
-        left_out = streams.of_other_programmes(data)
-    left_out |= streams.parts_of_others(streams.without(data, left_out))
-    own = streams.without(data, left_out)
-    left_out |= admission.check_probe(own, limits=limits, decoders=decoders(runner, tools), present=packets)
-    own = streams.without(data, left_out)
-    first = look.first_packets(own)
+    data, left_out, begins_late = _choose_streams(look, limits, packets)
+    first = look.first_packets(data)
     left_out |= first.empty
-    own = streams.with_counts(streams.without(data, left_out), first.counts)
+    had_picture = bool(streams.pictures_of(data["streams"]))
+    data = streams.with_counts(streams.without(data, left_out), first.counts)
     for reason in left_out.values():
         log.warning("left out: %s", reason)
-    had_picture = bool(streams.pictures_of(data["streams"]))
-    if first.empty and (
-        not streams.media_of(own["streams"]) or (had_picture and not streams.pictures_of(own["streams"]))
-    ):
+    is_empty = not streams.media_of(data["streams"])
+    if first.empty and (is_empty or (had_picture and not streams.pictures_of(data["streams"]))):
         raise InvalidInputError(f"source: nothing of it can be read: {'; '.join(left_out.values())}")
     try:
-        seen = look.frames(own)
-        source = probe.parse_probe(own, size_bytes=excerpt.size_bytes, seen=seen, packet_times=first.times)
+        seen = look.frames(data)
+        source = probe.parse_probe(data, size_bytes=excerpt.size_bytes, seen=seen, packet_times=first.times)
     except (ValueError, ArithmeticError) as error:  # a damaged header may claim anything
         raise InvalidInputError("source: what its header says makes no sense; it is damaged") from error
-    source = source.model_copy(update={"begins_late": begins_late})
+    source = source.model_copy(
+        update={"begins_late": begins_late, "skipped": (*left_out.values(), *source.skipped)}
+    )
     can_be_cut = streams_that_can_be_cut(runner, tools, excerpt, source, first.count_at_hand)
     used = {sound.index for sound in source.audio} | ({source.video.index} if source.video else set())
-    for stream in own["streams"]:
+    for stream in data["streams"]:
         index = stream["index"]
         if index in (used & first.at_hand) - can_be_cut and not look.gives_a_frame(
             index, stream["codec_name"]
@@ -79,8 +69,8 @@ def inspect(runner: Runner, tools: Tools, excerpt: Excerpt, *, limits: admission
             raise admission.undecodable(
                 stream, f"nothing of its first {ffmpeg.DECODED_S} s gives a frame; it is damaged or encrypted"
             )
-    track_ids = {stream["index"]: admission.stream_id(stream) for stream in own["streams"]}
-    source = choose_carriers(
+    track_ids = {stream["index"]: admission.stream_id(stream) for stream in data["streams"]}
+    return choose_carriers(
         runner,
         tools,
         excerpt,
@@ -89,7 +79,30 @@ def inspect(runner: Runner, tools: Tools, excerpt: Excerpt, *, limits: admission
         can_be_cut=can_be_cut,
         changing={index for index, track in track_ids.items() if track in changing},
     )
-    return source.model_copy(update={"skipped": (*left_out.values(), *source.skipped)})
+
+
+def _choose_streams(
+    look: _Look, limits: admission.Limits, packets: Collection[int] | None
+) -> tuple[dict[str, Any], dict[int, str], bool]:
+    """What ffprobe says of the wanted streams, why others are left out, and whether all had to be read.
+
+    :raises InvalidInputError: as ``inspect``.
+    """
+    data, begins_late = look.ask(), False
+    left_out = streams.of_other_programmes(data)
+    if any(_is_unknown(stream) for stream in streams.without(data, left_out)["streams"]):
+        # Announced, but its packets come late: all of it must be read to know them, or that there are none.
+        look.excerpt.complete()
+        data, begins_late = look.ask(thorough=True), True
+        left_out = streams.of_other_programmes(data)
+    left_out |= streams.parts_of_others(streams.without(data, left_out))
+    left_out |= admission.check_probe(
+        streams.without(data, left_out),
+        limits=limits,
+        decoders=decoders(look.runner, look.tools),
+        present=packets,
+    )
+    return streams.without(data, left_out), left_out, begins_late
 
 
 def _is_unknown(stream: dict[str, Any]) -> bool:
