@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.admission import Limits
+from vod_operators.media.subtitle_limits import SubtitleLimits
 from vod_operators.storage import keys
 from vod_operators.storage.allow import PUBLIC, AllowList, check_entries
 from vod_operators.storage.keys import VIDEO_ID_PATTERN
@@ -232,11 +233,30 @@ class VodSettings(BaseSettings):
     )
     max_frame_rate: int = Field(300, ge=1, description="Highest frame rate that is taken")
     max_streams: int = Field(64, ge=1, description="Most streams of a source that is taken")
+    max_cues: int = Field(
+        50_000,
+        ge=1,
+        description="Most cues of a subtitle track; four times as many tags, and a fiftieth of them at once",
+    )
+    max_cue_chars: int = Field(65_536, ge=1, description="Most characters of a cue, with its tags")
+    max_segment_cues: int = Field(
+        200_000,
+        ge=1,
+        description="Most cues in all segments of a subtitle track (one counts in each that shows it), "
+        "of 500 bytes on average",
+    )
 
     @property
     def limits(self) -> Limits:
         """What a source must be within."""
         return Limits.model_validate({name: getattr(self, name) for name in Limits.model_fields})
+
+    @property
+    def subtitle_limits(self) -> SubtitleLimits:
+        """What subtitles must be within."""
+        return SubtitleLimits.model_validate(
+            {name: getattr(self, name) for name in SubtitleLimits.model_fields}
+        )
 
     @property
     def sources(self) -> AllowList:

@@ -9,6 +9,9 @@ import pytest
 from vod_operators.errors import InvalidInputError
 from vod_operators.media import subtitle_limits, webvtt
 from vod_operators.media.webvtt import Cue
+from vod_operators.settings import VodSettings
+
+LIMITS = VodSettings().subtitle_limits
 
 
 def srt(number: int, begin: int, end: int, text: str = "word") -> str:
@@ -19,9 +22,17 @@ def srt(number: int, begin: int, end: int, text: str = "word") -> str:
 @pytest.mark.parametrize(
     ("text", "kind", "reason"),
     [
-        (srt(1, 0, 1) + "\n" + srt(2, 1, 2, "x" * 8_000_000), "srt", "a, line 5: a cue has .*MAX_CUE_CHARS"),
-        (srt(1, 0, 1, "<b>" * 200_001), "srt", "a: it has 200001 tags; .*MAX_TAGS"),
-        ("\n".join(srt(n, 0, 1) for n in range(50_001)), "srt", "a: it has 50001 cues; .*50000 .MAX_CUES"),
+        (
+            srt(1, 0, 1) + "\n" + srt(2, 1, 2, "x" * 8_000_000),
+            "srt",
+            "a, line 5: a cue has .*VOD_MAX_CUE_CHARS",
+        ),
+        (srt(1, 0, 1, "<b>" * 200_001), "srt", "a: it has 200001 tags; .*200000 .VOD_MAX_CUES"),
+        (
+            "\n".join(srt(n, 0, 1) for n in range(50_001)),
+            "srt",
+            "a: it has 50001 cues; .*50000 .VOD_MAX_CUES",
+        ),
         ("[Events]\n" + "Dialogue: 0,x\n" * 50_001, "ass", "MAX_CUES"),
         ("[Events]\nDialogue: 0," + "{" * 65_536, "ass", "line 2: a cue has 65548 characters"),
         ("WEBVTT\n\n" + "STYLE\n" + "x\n" * 40_000, "vtt", "line 3: a cue has"),
@@ -30,33 +41,33 @@ def srt(number: int, begin: int, end: int, text: str = "word") -> str:
 )
 def test_a_file_beyond_a_limit_is_refused_with_it(text: str, kind: str, reason: str) -> None:
     with pytest.raises(InvalidInputError, match=reason):
-        subtitle_limits.check_file(text, kind, "a")
+        subtitle_limits.check_file(text, kind, "a", LIMITS)
 
 
 def test_a_long_film_is_far_below() -> None:
     text = "\n".join(
         srt(n, 3 * n, 3 * n + 2, "<i>Two lines of a film</i>\nthat people read") for n in range(4_000)
     )
-    subtitle_limits.check_file(text, "srt", "a")
+    subtitle_limits.check_file(text, "srt", "a", LIMITS)
     cues = [Cue(begin_ms=3000 * n, end_ms=3000 * n + 2000, text="a") for n in range(4_000)]
-    subtitle_limits.check_track(cues, "a")
+    subtitle_limits.check_track(cues, "a", LIMITS)
 
 
 def test_cues_at_once_are_counted() -> None:
     cues = [Cue(begin_ms=n, end_ms=n + 1000, text="a") for n in range(5_000)]
-    subtitle_limits.check_track(cues, "a")  # a thousand at any moment
+    subtitle_limits.check_track(cues, "a", LIMITS)  # a thousand at any moment
     cues = [Cue(begin_ms=n, end_ms=n + 1001, text="a") for n in range(5_000)]
     with pytest.raises(InvalidInputError, match="it shows 1001 cues at once; the limit is 1000"):
-        subtitle_limits.check_track(cues, "a")
+        subtitle_limits.check_track(cues, "a", LIMITS)
 
 
 def test_segments_have_a_budget() -> None:
-    budget = subtitle_limits.SegmentBudget("a")
+    budget = subtitle_limits.SegmentBudget("a", LIMITS)
     budget.spend(200_000, 100_000_000)
-    with pytest.raises(InvalidInputError, match="MAX_CUES_IN_SEGMENTS"):
+    with pytest.raises(InvalidInputError, match="VOD_MAX_SEGMENT_CUES"):
         budget.spend(1, 0)
-    with pytest.raises(InvalidInputError, match="MAX_SEGMENT_BYTES"):
-        subtitle_limits.SegmentBudget("a").spend(1, 100_000_001)
+    with pytest.raises(InvalidInputError, match="VOD_MAX_SEGMENT_CUES"):
+        subtitle_limits.SegmentBudget("a", LIMITS).spend(1, 100_000_001)
 
 
 def test_a_cue_is_looked_at_once_for_each_of_its_segments() -> None:

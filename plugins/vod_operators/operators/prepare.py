@@ -107,7 +107,12 @@ class VodPrepareOperator(VodBaseOperator):
         self.hold_claim(context, self.video_id)
         with self.scratch() as folder:
             sidecars = fetch_sidecars(
-                files, storage=self._subtitles_store, runner=self.runner, tools=self.tools, folder=folder
+                files,
+                storage=self._subtitles_store,
+                runner=self.runner,
+                tools=self.tools,
+                limits=self.settings.subtitle_limits,
+                folder=folder,
             )
 
         def plan_for(source: Source) -> Plan:

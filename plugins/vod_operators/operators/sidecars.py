@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vod_operators.errors import InvalidInputError, ToolError
 from vod_operators.media import ffmpeg, subtitle_limits, subtitles, webvtt
+from vod_operators.media.subtitle_limits import SubtitleLimits
 from vod_operators.media.subtitles import Sidecar, SubtitleFile
 from vod_operators.operators.allowance import source_at_fault
 from vod_operators.runners.base import Runner
@@ -31,6 +32,7 @@ def fetch_sidecars(
     storage: Callable[[int, SubtitleFile], ReadableStorage],
     runner: Runner,
     tools: Tools,
+    limits: SubtitleLimits,
     folder: Path,
 ) -> list[tuple[Sidecar, bytes]]:
     """What each file is, and its content as WebVTT.
@@ -53,7 +55,7 @@ def fetch_sidecars(
         data = get_bytes(store, file.uri, limit=subtitles.MAX_FILE_BYTES)
         text, encoding = subtitles.decode(data, name)
         kind, count = subtitles.check(text, name)
-        subtitle_limits.check_file(text, kind, name)
+        subtitle_limits.check_file(text, kind, name, limits)
         (folder / f"sidecar-{number}").write_text(text, "utf-8")
         output = f"sidecar-{number}.vtt"
         argv = ffmpeg.convert_text(tools.ffmpeg, f"sidecar-{number}", output, kind=kind)
@@ -69,7 +71,7 @@ def fetch_sidecars(
         cues = webvtt.parse(converted.decode(), drawings=True)
         if not cues:
             raise InvalidInputError(f"{name}: none of its {count} subtitles says anything")
-        subtitle_limits.check_track(cues, name)
+        subtitle_limits.check_track(cues, name, limits)
         log.info("%s: %s in %s, %d cues", name, kind, encoding, len(cues))
         digest = hashlib.sha256(data).hexdigest()
         found.append((Sidecar(file=file, sha256=digest, encoding=encoding), converted))

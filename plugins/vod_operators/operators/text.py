@@ -64,8 +64,8 @@ class VodSegmentTextOperator(VodBaseOperator):
         cues = [cue for cue in found if cue.end_ms > 0 and cue.begin_ms < end_ms]
         if len(cues) < len(found):
             self.log.warning("%s: %d cues lie outside the video", name, len(found) - len(cues))
-        subtitle_limits.check_track(cues, name)
-        budget = subtitle_limits.SegmentBudget(name)
+        subtitle_limits.check_track(cues, name, self.settings.subtitle_limits)
+        budget = subtitle_limits.SegmentBudget(name, self.settings.subtitle_limits)
         with self.scratch() as folder:
             segments: list[Segment] = []
             for shown, ticks in zip(webvtt.cut(cues, lengths, plan.timescale), lengths, strict=True):
