@@ -33,7 +33,7 @@ pytestmark = pytest.mark.hostile
 PATIENCE_S = 60
 MEMORY_BYTES = 1_000_000_000
 DISK_TIMES = 10
-DISK_FLOOR = 300_000_000
+DISK_FLOOR = 100_000_000
 """Beyond ten times the source: what a clip of some kB becomes before a limit stops it."""
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
