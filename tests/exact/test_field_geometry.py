@@ -183,7 +183,7 @@ def test_clean_aperture(publish: Publisher, file: str, left: int, top: int) -> N
 
 
 def test_crop_of_a_turned_picture(publish: Publisher) -> None:
-    """Cropped as it is stored, then turned."""
+    """Cropped as it is stored, then turned: told is what is seen."""
     stored = clip("stored.mov", filters="transpose=cclock,pad=120:192:0:64:gray")
     turned = remuxed("turned.mov", stored, before=("-display_rotation", "-90"))
     source = patched(
@@ -192,7 +192,7 @@ def test_crop_of_a_turned_picture(publish: Publisher) -> None:
 
     video = publish(source)
 
-    check_cropped(video, source, "72x128")
+    check_cropped(video, source, "128x72")
     check_told(video, [{"rotated 90"}])
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from vod_operators.errors import LostWorkError, ToolError
+from vod_operators.errors import InvalidInputError, LostWorkError, ToolError
 from vod_operators.media import ffmpeg, packets, programme
 from vod_operators.media.admission import check_duration
 from vod_operators.media.damage import in_words, of_the_file
@@ -39,6 +39,9 @@ JOINED = "joined"
 
 KEYS_TRIED = 3
 """From so many places of a file; most must do: damage may lie in one of them, and one may do by chance."""
+
+MOSTLY_DAMAGED = "Decode error rate"
+"""What ffmpeg says as it gives up: two thirds of the packets of a stream gave nothing."""
 
 CUTS = 4
 """Chunks cut at once: one is flushed to disk or sent to the store while others are read."""
@@ -281,7 +284,14 @@ class VodSplitOperator(VodBaseOperator):
         argv = ffmpeg.repair(
             self.tools.ffmpeg, source.file, file, layout=layout, video=plan.source.video, decode=decode
         )
-        self.runner.run(argv, folder=folder, limit_s=limits.seconds, output_bytes=limits.output_bytes)
+        try:
+            self.runner.run(argv, folder=folder, limit_s=limits.seconds, output_bytes=limits.output_bytes)
+        except ToolError as error:
+            if error.is_answer and MOSTLY_DAMAGED in error.stderr_tail:
+                raise InvalidInputError(
+                    "source: most of it cannot be decoded: it is damaged, or of another codec than it says"
+                ) from error
+            raise
         repaired = packets.layout_of_repaired(self.run_probe(file, folder), layout)
         media, _ = self._read_packets(plan, file, repaired, folder)
         if source.times.untimed:  # then the container does not know how long the last one lasts, either
