@@ -61,6 +61,7 @@ def test_a_failed_chunk_says_which_and_why(run_dag, signed: None, stores: Path, 
     assert told["failure"]["step"] == "transcode"
     assert told["failure"]["item"] == "chunk 1/1 · 0:00-0:05"
     assert told["failure"]["reason"] == "ffmpeg failed with exit code 7: its log says why"
+    assert (told["failure"]["code"], told["failure"]["retry"]) == ("internal", "changed")
     assert "/tasks/transcode/mapped/0?try_number=1" in told["failure"]["log_url"]
     assert "result" not in told
 
@@ -74,6 +75,7 @@ def test_a_refused_request_is_told_with_its_reason(run_dag, signed: None, stores
     told = cms.requests[0].json()
     assert told["failure"]["step"] == "prepare"
     assert told["failure"]["reason"] == f"source: {missing} does not exist"
+    assert (told["failure"]["code"], told["failure"]["retry"]) == ("source_unusable", "changed")
 
 
 def test_without_a_connection_it_is_sent_unsigned_and_logged(
