@@ -31,6 +31,7 @@ from vod_operators.operators.sidecars import fetch_sidecars
 from vod_operators.operators.source import place_for_probing
 from vod_operators.operators.stable import version_name
 from vod_operators.operators.trial import try_filters
+from vod_operators.operators.webhook import STARTED_LIMIT_S
 from vod_operators.runners.base import output
 from vod_operators.storage import checkpoint
 from vod_operators.storage.base import ObjectInfo
@@ -38,9 +39,6 @@ from vod_operators.storage.keys import WorkKeys
 from vod_operators.storage.probe import require_conditional_writes
 from vod_operators.storage.redact import redact
 from vod_operators.storage.requested import RequestedStorage
-
-STARTED_LIMIT_S = 10
-"""All that the work waits for a CMS that does not answer."""
 
 
 class VodPrepareOperator(VodBaseOperator):
