@@ -45,6 +45,7 @@ PARAMS = {
 def vod_ingest() -> None:
     VodIngestOperator(
         task_id="ask",
+        conf_keys=tuple(PARAMS),
         prefix=SETTINGS.ingest_uri or "",
         pattern=SETTINGS.ingest_pattern or "",
         preset="{{ params.preset }}",

@@ -9,11 +9,12 @@ Trigger it with *Dry run* to see what it would remove.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 from airflow.sdk import Param, dag
 
 from vod_operators.operators.janitor import VodJanitorOperator
+from vod_operators.operators.retry import retry_args
 from vod_operators.settings import get_settings
 
 PARAMS = {
@@ -37,14 +38,14 @@ PARAMS = {
     params=PARAMS,
     doc_md=__doc__,
     tags=["vod"],
+    default_args=retry_args(),
 )
 def vod_janitor() -> None:
     VodJanitorOperator(
         task_id="clean",
+        conf_keys=tuple(PARAMS),
         is_dry_run="{{ params.dry_run }}",
         grace_hours="{{ '' if params.grace_hours is none else params.grace_hours }}",
-        retries=2,
-        retry_delay=timedelta(minutes=5),
     )
 
 

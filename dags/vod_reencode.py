@@ -54,6 +54,7 @@ PARAMS = {
 def vod_reencode() -> None:
     VodReencodeOperator(
         task_id="ask",
+        conf_keys=tuple(PARAMS),
         preset="{{ params.preset }}",
         prefix="{{ params.prefix or '' }}",
         videos="{{ params.videos | tojson }}",

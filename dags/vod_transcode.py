@@ -115,6 +115,7 @@ def one_video(lane: Lane) -> None:
 
     prepare = VodPrepareOperator(
         task_id="prepare",
+        conf_keys=tuple(PARAMS),
         video_id="{{ params.video_id }}",
         source="{{ params.source }}",
         preset="{{ params.preset }}",

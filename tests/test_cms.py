@@ -15,8 +15,9 @@ import pytest
 
 from tools import ROOT
 from videos import a_result
+from vod_operators.operators.failure import RETRIES, Failure
 from vod_operators.operators.schemas import schemas
-from vod_operators.operators.webhook import Event, Failure, sign
+from vod_operators.operators.webhook import Event, sign
 
 SCHEMAS = ROOT / "docs" / "schemas"
 
@@ -47,7 +48,9 @@ def test_they_describe_what_is_written() -> None:
     check("video.json", video)
     head = {"event_id": "1", "video_id": "film", "run_id": "run", "run_url": "http://airflow/run"}
     done = Event(event="done", result=video | {"playlist": "s3://b/film/index.m3u8"}, **head)
-    failed = Event(event="failed", failure=Failure(step="split", reason="no"), failed_tasks=["split"], **head)
+    failed = Event(
+        event="failed", failure=Failure.of("host", step="split", reason="no"), failed_tasks=["split"], **head
+    )
     for event in (Event(event="started", **head), done, failed):
         check("callback.json", json.loads(event.body()))
 
@@ -60,6 +63,9 @@ def test_they_describe_what_is_written() -> None:
         ("video.json", lambda d: d["renditions"][0].update(width="640")),
         ("callback.json", lambda d: d.update(event="over")),
         ("callback.json", lambda d: d.pop("event_id")),
+        ("callback.json", lambda d: d["failure"].update(code="bad_luck")),
+        ("callback.json", lambda d: d["failure"].update(retry="maybe")),
+        ("callback.json", lambda d: d["failure"].pop("code")),
         ("callback.json", lambda d: d["result"].pop("playlist")),
     ],
 )
@@ -69,6 +75,9 @@ def test_they_refuse_what_is_not(name: str, change: Any) -> None:
         result = document | {"playlist": "s3://b/film/index.m3u8"}
         document = {"event": "done", "event_id": "1", "video_id": "film", "run_id": "r", "run_url": "u"}
         document["result"] = result
+        document["failure"] = json.loads(
+            Failure.of("busy", step="prepare", reason="no").model_dump_json(exclude_none=True)
+        )
     check(name, document)
     change(document)
     with pytest.raises(jsonschema.ValidationError):
@@ -100,3 +109,8 @@ def test_the_page_shows_fields_that_exist() -> None:
     asked = next(body for body in bodies if "conf" in body)
     assert set(asked["conf"]) <= params
     assert Path(ROOT / "docs" / "cms.md").parent.joinpath("schemas", "callback.json").exists()
+
+
+def test_the_page_lists_each_code_with_its_advice() -> None:
+    page = (ROOT / "docs" / "cms.md").read_text("utf-8")
+    assert dict(re.findall(r"^\| `([a-z_]+)` \| `(never|later|changed)` \|", page, re.M)) == RETRIES

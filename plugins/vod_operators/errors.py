@@ -3,7 +3,9 @@
 ::
 
     VodError
-     ├── InvalidInputError       the request, preset or source is at fault: permanent
+     ├── InvalidInputError       the request, preset, source or deployment is at fault: permanent
+     │    ├── NotAllowedError       ... the deployment does not open it to requests
+     │    └── SourceChangedError    ... the source is another than when the run began
      ├── ClaimedError            another run owns the video: permanent for this run
      ├── LostWorkError           an earlier step's work is gone or damaged: that step must run again
      ├── VerificationError       an output differs from the plan: retried once if it stays the same
@@ -23,7 +25,8 @@
 Messages are for the person who reads the task log: they name the field, stream or object, what
 was found, and what would be right. Their first line goes to callbacks and to the UI too, so it never has
 content of a file or of an answer in it: line, column and kind of fault, but not what stands there. Whether
-to retry is decided in one place, ``operators/retry.py``; nothing here knows Airflow.
+to retry is decided in one place, ``operators/retry.py``, and which code a CMS is told in another,
+``operators/failure.py``; nothing here knows Airflow.
 """
 
 from __future__ import annotations
@@ -50,7 +53,18 @@ class VodError(Exception):
 
 
 class InvalidInputError(VodError):
-    """The request, the preset or the source cannot be used; trying again changes nothing."""
+    """The request, the preset, the source or the deployment cannot be used; trying again changes nothing.
+
+    The message begins with the field at fault (``source: ``, ``preset: ``), by which a CMS is told the code.
+    """
+
+
+class NotAllowedError(InvalidInputError):
+    """The deployment does not open this place to requests. The same whether there is something or not."""
+
+
+class SourceChangedError(InvalidInputError):
+    """The source is not the version that the run began with, so what was made of it is of no use."""
 
 
 class ClaimedError(VodError):

@@ -180,8 +180,8 @@ class VodSettings(BaseSettings):
         60,
         gt=0,
         le=3600,
-        description="Seconds after which a callback that the CMS does not take is given up; "
-        "the video does not wait for it",
+        description="Seconds for which a CMS that answers `not now` (5xx, 429) to an outcome is told again; "
+        "one that does not answer is given up after 6 s",
     )
     key_conn_id: str | None = Field(
         None,

@@ -65,6 +65,7 @@ def test_a_cms_and_a_dag(airflow: StartAirflow, home: Path, report: Callable[...
         cms("ask", "film-2", late.as_uri(), "--preset", "tiny", "--callback-url", told.url)
         (failed,) = told.events()
     assert failed["event"] == "failed" and failed["failure"]["reason"].startswith("source: ")
+    assert (failed["failure"]["code"], failed["failure"]["retry"]) == ("source_unusable", "changed")
     assert running.wait("vod.film-2.tiny", timeout_s=300) == "failed"
     shutil.copyfile(numbered_clip(1), late)
     with Listener(told.port) as told:
@@ -77,9 +78,18 @@ def test_a_cms_and_a_dag(airflow: StartAirflow, home: Path, report: Callable[...
         cms("ask", "film-3", long, "--preset", "tiny", "--callback-url", told.url)
         wait_until(lambda: bool(running.media_tools()), timeout_s=300, what="a tool")
         assert cms("cancel", "film-3", "--preset", "tiny") == ""
-        assert told.events()[-1]["event"] == "failed"
-    wait_until(lambda: not running.media_tools(), timeout_s=120, what="its tools to end")
+        cancelled = told.events()[-1]
+    assert cancelled["event"] == "failed"
+    failure = cancelled["failure"]
+    assert (failure["code"], failure["retry"]) == ("cancelled", "never"), failure
+    assert failure["reason"].startswith("the run was cancelled")
+    # The task that tells it is the run's last, so the run ends when that task has.
+    assert running.wait("vod.film-3.tiny", timeout_s=60) == "failed"
     assert json.loads(cms("status", "film-3", "--preset", "tiny"))["state"] == "failed"
+    wait_until(lambda: not running.media_tools(), timeout_s=120, what="its tools to end")
+    path = "/dags/vod_transcode/dagRuns/vod.film-3.tiny/taskInstances/release/xcomEntries/failure"
+    value = running.call("GET", f"{path}?deserialize=false").json()["value"]
+    assert (json.loads(value) if isinstance(value, str) else value) == failure
 
     # The DAG that follows has been told of both, in one run or two.
     followed: list[dict[str, Any]] = []

@@ -222,6 +222,7 @@ def refusal(conf: Conf, log: Callable[..., None]) -> tuple[str, str]:
         log_url="http://airflow/log",
         xcom_push=lambda key, value: pushed.__setitem__(key, value),
         xcom_pull=lambda **_: [pushed.get(FAILURE_KEY)],
+        task=None,
         get_task_states=lambda **_: {"run": {"prepare": "failed"}},
     )
     run = SimpleNamespace(dag_id="vod_transcode", run_id="run", clear_number=0)

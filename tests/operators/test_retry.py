@@ -98,18 +98,20 @@ class BrokenStore:
         raise AirflowException("the API server is away")
 
 
+class Task:
+    retries = RETRIES
+    is_stopped = False
+
+
 class Instance:
     task_id, map_index, rendered_map_index, log_url = "transcode", 2, "chunk 3/9", "http://airflow/log"
 
     def __init__(self) -> None:
+        self.task = Task()
         self.left: dict[str, Any] = {}
 
     def xcom_push(self, *, key: str, value: Any) -> None:
         self.left[key] = value
-
-
-class Task:
-    retries = RETRIES
 
 
 def context(store: Any = None) -> Any:
@@ -123,8 +125,10 @@ def decide(error: BaseException, context: Any, try_number: int = 1, max_tries: i
 def test_the_permanent_fails_at_once_and_leaves_its_reason() -> None:
     ran = context()
     assert decide(InvalidInputError("source: is empty"), ran).action is RetryAction.FAIL
-    name, failure = ran["ti"].left[FAILURE_KEY]
-    assert name == "transcode_2"
+    left = ran["ti"].left[FAILURE_KEY]
+    assert (left["task"], left["by_itself"]) == ("transcode_2", True)
+    failure = left["failure"]
+    assert (failure["code"], failure["retry"]) == ("source_unusable", "changed")
     assert (failure["step"], failure["item"], failure["reason"]) == (
         "transcode",
         "chunk 3/9",
@@ -147,13 +151,30 @@ def test_the_same_failure_twice_is_given_up() -> None:
         "failed twice in the same way, so it is not tried again: "
         "ffmpeg failed with exit code 1: its log says why"
     )
-    assert ran["ti"].left[FAILURE_KEY][1]["reason"] == second.reason
+    assert ran["ti"].left[FAILURE_KEY]["failure"]["reason"] == second.reason
 
 
 def test_another_failure_is_tried_again() -> None:
     ran = context()
     for number, words in enumerate(["frame 3", "frame 4", "frame 3"], 1):
         assert decide(VerificationError(words), ran, number).action is RetryAction.RETRY
+
+
+def test_what_airflow_stopped_is_not_said_to_be_killed_by_a_signal() -> None:
+    ran = context()
+    ran["ti"].task.is_stopped = True
+    assert decide(ToolKilledError(FFMPEG, -9, ""), ran).action is RetryAction.RETRY
+    left = ran["ti"].left[FAILURE_KEY]
+    assert not left["by_itself"] and "signal" not in str(left)
+    assert left["failure"]["code"] == "host"
+    assert left["failure"]["reason"].startswith("Airflow stopped it: it was cancelled")
+
+
+def test_what_is_tried_again_has_not_ended_the_task() -> None:
+    for try_number, ended in ((1, False), (RETRIES, False), (RETRIES + 1, True)):
+        ran = context()
+        decide(StorageError("no answer"), ran, try_number)
+        assert ran["ti"].left[FAILURE_KEY]["by_itself"] is ended
 
 
 def test_what_cannot_be_remembered_is_tried_again() -> None:

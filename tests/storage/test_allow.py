@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from vod_operators.errors import InvalidInputError
+from vod_operators.errors import InvalidInputError, NotAllowedError
 from vod_operators.storage import addresses
-from vod_operators.storage.allow import AllowList, NotAllowedError, base_covers, check_entries
+from vod_operators.storage.allow import AllowList, base_covers, check_entries
 
 NAMES = {
     "cdn.example.com": ["8.8.8.8", "2606:4700::1111"],

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from vod_operators.errors import InvalidInputError, StorageError
-from vod_operators.storage.allow import AllowList, NotAllowedError
+from vod_operators.errors import InvalidInputError, NotAllowedError, StorageError
+from vod_operators.storage.allow import AllowList
 from vod_operators.storage.guard import Credentials, GuardedTransport
 from vod_operators.storage.http import HttpSource
 

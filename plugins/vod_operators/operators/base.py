@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timezone
 from functools import cached_property, lru_cache
@@ -18,6 +18,7 @@ from vod_operators.errors import InvalidInputError, ToolError
 from vod_operators.media import probe
 from vod_operators.media.models import Timeline
 from vod_operators.operators import allowance, telemetry
+from vod_operators.operators.conf import check_conf
 from vod_operators.operators.credentials import callback_of, credentials_of, hide_secrets, is_empty
 from vod_operators.operators.job import Job
 from vod_operators.operators.source import Original
@@ -51,17 +52,28 @@ WATCHERS: list[Callable[[Context, Progress], None]] = []
 
 
 class VodBaseOperator(BaseOperator):
-    """Base of the operators. Subclasses name their parameters; this gives them their means.
+    """Base of the operators. Subclasses name their parameters; this provides stores, tools and scratch space.
 
     :param run_in: where this task's media tools run, if not where ``VOD_RUNNER`` says.
+    :param conf_keys: of a DAG's first task: the keys that the run's ``conf`` may have. A run with any other
+        key is refused before the task begins. None: any.
     """
 
+    is_stopped = False
+    """Whether Airflow has told the task to end."""
     _claimed_at = float("-inf")
     _tool_limits = ToolLimits(seconds=allowance.PROBE_FLOOR_S)
 
-    def __init__(self, *, run_in: Literal["local", "docker"] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        run_in: Literal["local", "docker"] | None = None,
+        conf_keys: Collection[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.run_in = run_in
+        self.conf_keys = conf_keys
 
     @cached_property
     def settings(self) -> VodSettings:
@@ -131,6 +143,14 @@ class VodBaseOperator(BaseOperator):
         """What the step's log line tells besides: numbers and names, put there by ``execute``."""
         return {}
 
+    def pre_execute(self, context: Any) -> None:
+        """Refuse a run with an unknown key in its ``conf``.
+
+        :raises InvalidInputError: the message names the key and the nearest one that exists.
+        """
+        if self.conf_keys is not None:
+            check_conf(context["dag_run"].conf, self.conf_keys)
+
     def post_execute(self, context: Any, result: Any = None) -> None:
         """Write the log line of a step that went well. That of one that failed is the retry policy's."""
         instance = context["ti"]
@@ -151,6 +171,7 @@ class VodBaseOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """End the media tools; called within the task's process when Airflow stops it."""
+        self.is_stopped = True
         for runner in self._runners:
             runner.kill()
 

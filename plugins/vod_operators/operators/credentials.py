@@ -8,7 +8,7 @@ import re
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from vod_operators.errors import InvalidInputError
+from vod_operators.errors import InvalidInputError, NotAllowedError
 from vod_operators.settings import VodSettings
 from vod_operators.storage.guard import Credentials
 
@@ -57,7 +57,7 @@ def _read(settings: VodSettings, conn_id: str, field: str) -> tuple[str, tuple[t
     from airflow.sdk.log import mask_secret
 
     if conn_id not in settings.request_conn_ids:
-        raise InvalidInputError(
+        raise NotAllowedError(
             f"{field}: requests may not name this Airflow connection; VOD_REQUEST_CONN_IDS lists those that "
             "they may"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -24,6 +25,7 @@ from vod_operators.operators import allowance
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.content_key import content_key
 from vod_operators.operators.credentials import callback_of, is_empty
+from vod_operators.operators.documents import check_documents
 from vod_operators.operators.encoding import require_encoders
 from vod_operators.operators.inspection import inspect
 from vod_operators.operators.job import Job
@@ -31,6 +33,7 @@ from vod_operators.operators.sidecars import fetch_sidecars
 from vod_operators.operators.source import place_for_probing
 from vod_operators.operators.stable import version_name
 from vod_operators.operators.trial import try_filters
+from vod_operators.operators.webhook import STARTED_LIMIT_S
 from vod_operators.runners.base import output
 from vod_operators.storage import checkpoint
 from vod_operators.storage.base import ObjectInfo
@@ -38,9 +41,6 @@ from vod_operators.storage.keys import WorkKeys
 from vod_operators.storage.probe import require_conditional_writes
 from vod_operators.storage.redact import redact
 from vod_operators.storage.requested import RequestedStorage
-
-STARTED_LIMIT_S = 10
-"""All that the work waits for a CMS that does not answer."""
 
 
 class VodPrepareOperator(VodBaseOperator):
@@ -247,6 +247,9 @@ class VodPrepareOperator(VodBaseOperator):
             version=version_name(work, secrets.token_hex(3)),
             made_by=versions,
         )
+        if plan.source.duration_ms is not None:
+            frames = round(Fraction(plan.source.duration_ms, 1000) * plan.frame_rate)
+            check_documents(job, frames, plan.chunk_frames)
         keys = job.work_keys
         if self.temp.create(keys.plan, checkpoint.seal(job), content_type="application/json") is None:
             try:

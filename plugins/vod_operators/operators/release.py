@@ -9,8 +9,8 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.failure import Failure, LeftFailure
 from vod_operators.operators.retry import FAILURE_KEY
-from vod_operators.operators.webhook import Failure
 from vod_operators.storage import claim
 from vod_operators.storage.keys import claim_key, is_video_id, shown_id
 
@@ -69,6 +69,8 @@ class VodReleaseOperator(VodBaseOperator):
                 failure=failure.model_dump(mode="json", exclude_none=True),
                 failed_tasks=failed,
             )
+            # For whoever asks Airflow, and not the CMS's log of callbacks.
+            context["ti"].xcom_push(key=FAILURE_KEY, value=failure.model_dump(mode="json", exclude_none=True))
             where = f"{failure.step} ({failure.item})" if failure.item else failure.step
             raise AirflowFailException(
                 f"{shown_id(self.video_id)} was not published: {where}: {failure.reason}"
@@ -84,20 +86,32 @@ class VodReleaseOperator(VodBaseOperator):
         return {"video_id": self.video_id, "run_id": context["dag_run"].run_id, "result": self.result}
 
     def _failure(self, context: Context) -> tuple[Failure, list[str]]:
-        """What failed first, and all that failed."""
+        """What failed first, and all that failed.
+
+        A run that somebody marks (as failed, or as done) has its running tasks failed and its pending ones
+        skipped, except this one. When a task fails by itself, all behind it are ``upstream_failed``.
+        """
         run, instance = context["dag_run"], context["ti"]
         states = instance.get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
         failed = sorted(task for task, state in states.items() if state == "failed")
         # What the retry policy left behind. Of a cleared run, tasks that have not run again still have
         # their old reason, but have not failed this time.
-        left = instance.xcom_pull(task_ids=sorted(context["dag"].task_ids), key=FAILURE_KEY)
-        known = [Failure.model_validate(item[1]) for item in left or [] if item and item[0] in failed]
-        # What came first is why the others failed, if they did.
-        first = min(known, key=lambda failure: str(failure.at), default=None)
-        if first is None and failed:
-            first = Failure(
-                step=failed[0], reason="it was stopped, killed, or its worker was lost; its log may tell more"
-            )
-        elif first is None:
-            first = Failure(step=self.task_id, reason="the run was stopped before it was done")
-        return first, failed
+        tasks = sorted(set(context["dag"].task_ids) - {self.task_id})
+        pulled = instance.xcom_pull(task_ids=tasks, key=FAILURE_KEY) or []
+        known = [LeftFailure.model_validate(item) for item in pulled if item]
+        known = sorted(
+            (left for left in known if left.task in failed),
+            # What came first is why the others failed, if they did.
+            key=lambda left: (not left.by_itself, str(left.failure.at)),
+        )
+        if known and (known[0].by_itself or "upstream_failed" in states.values()):
+            return known[0].failure, failed
+        step = (failed or [self.task_id])[0]
+        if "upstream_failed" in states.values():
+            reason = "it was killed, or its worker was lost; its log may tell more"
+            return Failure.of("host", step=step, reason=reason), failed
+        reason = "the run was cancelled: somebody marked it in Airflow before it was done"
+        if known:
+            at_work = known[0].failure
+            return Failure.of("cancelled", step=at_work.step, item=at_work.item, reason=reason), failed
+        return Failure.of("cancelled", step=step, reason=reason), failed

@@ -42,7 +42,7 @@ from vod_operators.errors import (
     VodError,
 )
 from vod_operators.operators import telemetry
-from vod_operators.operators.webhook import Failure
+from vod_operators.operators.failure import Failure, FailureCode, LeftFailure, code_of
 
 RETRIES = 6
 FIRST_DELAY_S = 10
@@ -57,8 +57,10 @@ SEEN_KEY = "failed_with"
 """Key in the task's state store, which survives retries: how the last try failed."""
 
 FAILURE_KEY = "failure"
-"""XCom of a failed task: ``[name, Failure]``, the name as Airflow spells it in a list of states
-(``transcode_2``). Airflow deletes it when the next try starts."""
+"""XCom of a failed task: a ``LeftFailure``. Airflow deletes it when the next try starts."""
+
+STOPPED = "Airflow stopped it: it was cancelled, cleared, or its worker shuts down"
+"""Instead of what its tools say of being killed."""
 
 Kind = Literal["permanent", "temporary", "repeatable"]
 
@@ -127,8 +129,12 @@ class VodRetryPolicy(RetryPolicy):
             kind = "permanent"
             reason = f"failed twice in the same way, so it is not tried again: {reason}"
             _LOG.error("%s", reason)
-        _leave_behind(reason, context)
         again = kind != "permanent" and try_number <= max_tries
+        code = code_of(exception)
+        stopped = context is not None and getattr(context["ti"].task, "is_stopped", False)
+        if stopped and kind == "temporary":
+            code, reason = "host", STOPPED
+        _leave_behind(code, reason, context, by_itself=not (again or stopped))
         telemetry.count(f"vod.failures.{kind}", error=type(exception).__name__)
         if again:
             telemetry.count("vod.retries")
@@ -138,6 +144,7 @@ class VodRetryPolicy(RetryPolicy):
             item=getattr(context["ti"], "rendered_map_index", None) if context else None,
             kind=kind,
             error=type(exception).__name__,
+            code=code,
             reason=reason,
             again=again,
         )
@@ -182,11 +189,12 @@ def _failed_like_this_before(error: BaseException, context: Context | None) -> b
     return False
 
 
-def _leave_behind(reason: str, context: Context | None) -> None:
+def _leave_behind(code: FailureCode, reason: str, context: Context | None, *, by_itself: bool) -> None:
     if context is None:
         return
     instance = context["ti"]
-    failure = Failure(
+    failure = Failure.of(
+        code,
         step=instance.task_id,
         item=getattr(instance, "rendered_map_index", None),
         reason=reason,
@@ -196,6 +204,7 @@ def _leave_behind(reason: str, context: Context | None) -> None:
     mapped = instance.map_index is not None and instance.map_index >= 0
     name = f"{instance.task_id}_{instance.map_index}" if mapped else instance.task_id
     try:
-        instance.xcom_push(key=FAILURE_KEY, value=[name, failure.model_dump(mode="json")])
+        left = LeftFailure(task=name, by_itself=by_itself, failure=failure)
+        instance.xcom_push(key=FAILURE_KEY, value=left.as_xcom())
     except Exception as problem:  # for instance: the task was marked failed, so it may write no more
         _LOG.warning("the reason could not be left for the callback: %s", problem)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
-from vod_operators.errors import InvalidInputError, StorageError, VodError
+from vod_operators.errors import InvalidInputError, SourceChangedError, StorageError, VodError
 from vod_operators.media.probe import PROBE_BYTES
 from vod_operators.runners.scratch import check_room
 from vod_operators.storage.base import ObjectInfo, ReadableStorage
@@ -52,13 +52,17 @@ class Original:
     def find(self) -> ObjectInfo:
         """Its facts.
 
-        :raises InvalidInputError: it is not, or no longer, that version.
+        :raises InvalidInputError: it is gone.
+        :raises SourceChangedError: it is another version.
         """
         found = self._storage.stat(self._uri)
-        if found is None or found.version != self._version:
+        if found is None:
             raise InvalidInputError(
-                f"source: {redact(self._uri)} {'is gone' if found is None else 'has changed'} since the "
-                "run began; ask for the video again"
+                f"source: {redact(self._uri)} is gone since the run began; ask for the video again"
+            )
+        if found.version != self._version:
+            raise SourceChangedError(
+                f"source: {redact(self._uri)} has changed since the run began; ask for the video again"
             )
         return found
 

@@ -26,6 +26,7 @@ from vod_operators.media.plan import plan_timeline
 from vod_operators.operators import allowance
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.cutting import SOURCE, Cutter
+from vod_operators.operators.documents import check_documents
 from vod_operators.operators.job import Job
 from vod_operators.operators.source import Original
 from vod_operators.runners.base import Runner, output
@@ -363,12 +364,16 @@ class VodSplitOperator(VodBaseOperator):
     def _check_length(self, job: Job, timeline: Timeline) -> list[str]:
         """What is missing of the declared length.
 
-        :raises InvalidInputError: it is longer than allowed.
+        :raises InvalidInputError: it is longer than allowed, or than can be recorded.
         """
         declared = job.plan.source.duration_ms
         sounds = [sound.seconds for sound in timeline.sounds.values()]
         counted = max([timeline.seconds(job.plan.frame_rate), *sounds])
         check_duration(counted, self.settings.limits)
+        # Again, because a source may declare no length, or another than it has.
+        frames = timeline.frames or round(counted * job.plan.frame_rate)
+        longest = max((chunk.frames for chunk in timeline.chunks), default=frames)
+        check_documents(job, frames, longest)
         if declared is None or Fraction(declared, 1000) - counted <= MISSING_S:
             return []
         return [f"the file: it ends at {clock(counted)} of the {clock(declared / 1000)} that it declares"]

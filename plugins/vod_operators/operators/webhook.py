@@ -15,12 +15,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from vod_operators.storage.allow import AllowList, NotAllowedError
+from vod_operators.errors import NotAllowedError
+from vod_operators.operators.failure import Failure
+from vod_operators.storage.allow import AllowList
 from vod_operators.storage.redact import RedactedUrls, redact
 
 if TYPE_CHECKING:
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
 
 SIGNATURE_HEADER = "X-Vod-Signature"
 
-TRY_S = 10.0
-"""Longest wait for one answer."""
+STARTED_LIMIT_S = 4.0
+"""All that the work waits until the CMS has taken that it began."""
+
+SILENCE_S = 6.0
+"""How long an outcome waits for any answer, whatever it says. Both limits together are the 10 s that a CMS
+which is gone holds a run."""
 
 FIRST_WAIT_S, MAX_WAIT_S = 1.0, 15.0
 
@@ -40,21 +45,6 @@ EventKind = Literal["started", "done", "failed"]
 
 # httpx logs whole URLs, and a callback URL may hold a token.
 logging.getLogger("httpx").addFilter(RedactedUrls())
-
-
-class Failure(BaseModel):
-    """Why a step failed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    step: str
-    """Task id."""
-    item: str | None = None
-    """Which chunk or track of it, in words."""
-    reason: str
-    """For a person; one line."""
-    log_url: str | None = None
-    at: datetime | None = None
 
 
 class Event(BaseModel):
@@ -100,28 +90,35 @@ def deliver(
     credentials: Credentials | None = None,
     secret: str | None,
     limit_s: float,
+    silence_s: float = SILENCE_S,
     log: Callable[..., None],
 ) -> bool:
-    """POST the event until it is taken (2xx), refused for good, or ``limit_s`` is over. Whether it was taken.
+    """POST the event until it is taken (2xx), refused for good, or time is up. Whether it was taken.
 
     Never raises: a CMS that is away is not a reason to fail a video.
 
     :param allow: where callbacks may go.
     :param credentials: of the CMS's server, if it wants some.
     :param secret: None to send it without a signature.
+    :param limit_s: how long a CMS that answers "not now" is asked again.
+    :param silence_s: how long one that gives no answer at all is.
     :param log: takes a message and its arguments.
     """
     hosts = (allow, credentials)
-    body, until, wait_s = event.body(), time.monotonic() + limit_s, FIRST_WAIT_S
+    begin, wait_s, body = time.monotonic(), FIRST_WAIT_S, event.body()
+    until, quiet_since = begin + limit_s, begin
     while True:
         headers = {"Content-Type": "application/json", "User-Agent": "vod-operators"}
         if secret is not None:
             headers[SIGNATURE_HEADER] = sign(body, secret, int(time.time()))
-        answer = _post(url, body, headers, hosts, timeout_s=max(0.1, min(TRY_S, until - time.monotonic())))
+        end = min(until, quiet_since + silence_s)
+        answer = _post(url, body, headers, hosts, timeout_s=max(0.1, end - time.monotonic()))
         if answer.taken:
             return True
         pause_s = wait_s * random.uniform(0.5, 1.5)
-        if not answer.may_change or time.monotonic() + pause_s >= until:
+        if answer.heard:
+            end, quiet_since = until, time.monotonic() + pause_s
+        if not answer.may_change or time.monotonic() + pause_s >= end:
             log("callback_url: %s was not told: %s; given up", redact(url), answer.words)
             return False
         log("callback_url: %s was not told: %s; again in %.0f s", redact(url), answer.words, pause_s)
@@ -133,6 +130,8 @@ def deliver(
 class _Answer:
     words: str
     taken: bool = False
+    heard: bool = False
+    """Whether it came from the CMS."""
     may_change: bool = True
 
 
@@ -158,7 +157,7 @@ def _post(
             ):
                 status = response.status_code
             later = status >= 500 or status in LATER
-            answers.append(_Answer(f"HTTP {status}", taken=status < 300, may_change=later))
+            answers.append(_Answer(f"HTTP {status}", taken=status < 300, heard=True, may_change=later))
         except NotAllowedError as error:
             answers.append(_Answer(str(error), may_change=False))
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:

@@ -27,7 +27,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from vod_operators.errors import InvalidInputError
+from vod_operators.errors import InvalidInputError, NotAllowedError
 from vod_operators.storage.addresses import Address, canonical_host, is_public, literal, resolve
 from vod_operators.storage.local import decoded_path, uri_of_path
 from vod_operators.storage.redact import redact
@@ -45,10 +45,6 @@ _CONTROLS = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
 """What no URI has, and what would change how the line that it stands in is read."""
-
-
-class NotAllowedError(InvalidInputError):
-    """The deployment does not open this place to requests. The same whether there is something or not."""
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,14 @@ from typing import NoReturn
 
 import httpx
 
-from vod_operators.errors import InvalidInputError, ObjectChangedError, ObjectNotFoundError, StorageError
-from vod_operators.storage.allow import AllowList, NotAllowedError
+from vod_operators.errors import (
+    InvalidInputError,
+    NotAllowedError,
+    ObjectChangedError,
+    ObjectNotFoundError,
+    StorageError,
+)
+from vod_operators.storage.allow import AllowList
 from vod_operators.storage.base import BLOCK_BYTES, ObjectInfo, Unfinished
 from vod_operators.storage.guard import Credentials, GuardedTransport
 from vod_operators.storage.redact import RedactedUrls, redact

@@ -1,0 +1,139 @@
+"""How large the documents become that grow with a film's length: known before the work, and refused then.
+
+What is recorded of a track has a line for each segment and each key frame; what is recorded of a chunk, one
+for each segment of each rendition. Both are read whole later, so both have a limit (``MAX_DOCUMENT_BYTES``).
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import lru_cache
+
+from pydantic import BaseModel
+
+from vod_operators.errors import InvalidInputError
+from vod_operators.media.check.facts import Format, Key, SegmentFacts, Stream
+from vod_operators.media.check.load import MAX_SEGMENT_BYTES
+from vod_operators.media.models import Plan, clock
+from vod_operators.media.pieces import cut_when_encoded
+from vod_operators.media.track import KeyFrame, Segment
+from vod_operators.operators.job import Job
+from vod_operators.storage.checkpoint import Stored
+from vod_operators.storage.stores import MAX_DOCUMENT_BYTES
+
+BASE_BYTES = 4096
+"""Of a document, besides what grows: a track's names, an init segment in hex, playlists, pictures."""
+
+MAX_SEGMENT_GOPS = 10
+"""What a preset may ask for."""
+
+# Numbers as long as they become. Ticks: a segment is 100 s of at most 60,000 a second. Bytes: see above.
+_TICKS, _BYTES, _COUNT = 10**6, 10**8, 10**5
+_SECONDS = Fraction(10**10 + 1, 10**5)
+"""A place in a week of video, in such ticks."""
+_SHORT = Fraction(10**6 + 1, 10**4)
+"""How long a segment lasts, or frames a second."""
+_FILE = f"seg-{_COUNT}.m4s"
+
+
+def check_documents(job: Job, frames: int, chunk_frames: int, *, limit: int = MAX_DOCUMENT_BYTES) -> None:
+    """Refuse a request whose documents would be too large to be read.
+
+    :param frames: of the output, of the whole video.
+    :param chunk_frames: of the longest chunk.
+    :param limit: bytes that a document may have.
+    :raises InvalidInputError: the message names the field of the preset, or ``chunk_seconds``.
+    """
+    plan = job.plan
+    _check_segment_sizes(plan)
+    names = [rendition.name for rendition in plan.renditions] + [audio.name for audio in plan.audio]
+    name = max(names, key=len)
+    uri_bytes = len(job.result_keys.version(job.version, f"{name}/{_FILE}"))
+    most = most_segments(plan, uri_bytes, limit, plan.segment_frames)
+    count = -(-frames // plan.segment_frames)
+    if count > most:
+        raise InvalidInputError(
+            "preset: gop_seconds and segment_gops make segments of "
+            f"{float(plan.seconds(plan.segment_frames)):g} s, {count} in {clock(plan.seconds(frames))} of "
+            f"video; at most {most} can be recorded; {_advice(plan, frames, uri_bytes, limit)}"
+        )
+    if not plan.renditions or not cut_when_encoded(plan):
+        return
+    line = _stored_bytes(len(job.work_keys.segment("chunk-00000", name, _FILE)), f"{name}/{_FILE}")
+    most = (limit - BASE_BYTES) // (line * len(plan.renditions)) - 1  # with the facts of each rendition
+    count = -(-min(frames, chunk_frames) // plan.segment_frames)
+    if count > most:
+        seconds = plan.seconds(most * plan.segment_frames)
+        raise InvalidInputError(
+            f"chunk_seconds: {float(plan.seconds(chunk_frames)):.0f} s hold {count} segments of "
+            f"{len(plan.renditions)} renditions, too many for what is recorded of a chunk; "
+            f"ask for {int(seconds)} s or less"
+        )
+
+
+def _check_segment_sizes(plan: Plan) -> None:
+    seconds = plan.seconds(plan.segment_frames)
+    for rendition in plan.renditions:
+        most = (rendition.max_bitrate_bps * seconds + rendition.buffer_bits) / 8
+        if most > MAX_SEGMENT_BYTES:
+            raise InvalidInputError(
+                f"preset: {rendition.name}: max_bitrate_bps and buffer_bits let a segment of "
+                f"{float(seconds):g} s have {int(most)} bytes; the limit is {MAX_SEGMENT_BYTES}; "
+                "ask for less, or for shorter segments (gop_seconds, segment_gops)"
+            )
+
+
+def most_segments(plan: Plan, uri_bytes: int, limit: int, segment_frames: int) -> int:
+    """Of a track, as many as can be recorded."""
+    keys = max((-(-segment_frames // plan.gop_of(r)) for r in plan.renditions), default=0)
+    measured = _measured_bytes(keys, is_transport=plan.preset.container == "ts")
+    return (limit - BASE_BYTES) // (_stored_bytes(uri_bytes, _FILE) + measured)
+
+
+def _advice(plan: Plan, frames: int, uri_bytes: int, limit: int) -> str:
+    for gops in range(plan.preset.segment_gops + 1, MAX_SEGMENT_GOPS + 1):
+        segment = gops * plan.gop_frames
+        if -(-frames // segment) <= most_segments(plan, uri_bytes, limit, segment):
+            return f"ask for segment_gops of {gops} or more"
+    return "ask for a longer gop_seconds"
+
+
+def _stored_bytes(uri_bytes: int, name: str) -> int:
+    """A segment's line of a marker's objects."""
+    stored = Stored(uri="u" * uri_bytes, size_bytes=_BYTES, sha256="0" * 64)
+    return _bytes(stored) + len(f'"{name}":,')
+
+
+@lru_cache(maxsize=32)
+def _measured_bytes(keys: int, *, is_transport: bool) -> int:
+    """A segment's lines of a marker's facts.
+
+    :param keys: key frames in it.
+    """
+    segment = Segment(name=_FILE, ticks=_TICKS, samples=_COUNT, size_bytes=_BYTES)
+    frame = KeyFrame(segment=_COUNT, offset=_BYTES, size_bytes=_BYTES, ticks=_TICKS)
+    key = Key(begin=_BYTES, end=_BYTES, at=_SECONDS, is_idr=False)
+    stream = Stream(
+        kind="video",
+        begin=_SECONDS,
+        shown=_SECONDS,
+        duration=_SHORT,
+        samples=_COUNT,
+        size_bytes=_BYTES,
+        rate=_SHORT,
+        keys=(key,) * keys,
+    )
+    coded = Format(kind="video", codecs="c" * 32, entry="avc1", width=8192, height=8192)
+    facts = SegmentFacts(
+        size_bytes=_BYTES,
+        container="unknown",
+        formats=(coded,) if is_transport else (),
+        streams=(stream,),
+        counters={8191: (15, 15), 8190: (15, 15), 8189: (15, 15)} if is_transport else {},
+        text_end=_SECONDS,
+    )
+    return _bytes(segment) + keys * (_bytes(frame) + 1) + _bytes(facts) + 2
+
+
+def _bytes(model: BaseModel) -> int:
+    return len(model.model_dump_json())
