@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from vod_operators import __version__
+from vod_operators.cli.interrupt import Interrupted
 from vod_operators.errors import InvalidInputError, VodError
 
 
@@ -81,7 +82,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command. 0: done; 1: failed, with one line on stderr; 2: bad usage; 130: interrupted.
+    """Run a command. 0: done; 1: failed, with one line on stderr; 2: bad usage.
+
+    130, 143 and 129: ended by SIGINT, SIGTERM or SIGHUP.
 
     ``vod check``: 1 is a broken MUST, and 2 also what cannot be read.
     """
@@ -97,6 +100,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except VodError as error:
         print(f"vod: {str(error).splitlines()[0]}", file=sys.stderr)
         return 1
+    except Interrupted as error:
+        what = "what is finished is kept: give the same command again to go on from there"
+        print(f"vod: ended by {error}; {what}", file=sys.stderr)
+        return error.exit_code
     except KeyboardInterrupt:
         print("vod: interrupted", file=sys.stderr)
         return 130

@@ -49,6 +49,9 @@ _LOG = logging.getLogger(__name__)
 WATCHERS: list[Callable[[Context, Progress], None]] = []
 """Told how far the encoding tasks of this process are: how ``vod run`` shows progress."""
 
+HOLDERS: list[str] = []
+"""What holds the claims of the tasks of this process, if not Airflow's run: the process of ``vod run``."""
+
 
 class VodBaseOperator(BaseOperator):
     """Base of the operators. Subclasses name their parameters; this gives them their means.
@@ -193,6 +196,7 @@ class VodBaseOperator(BaseOperator):
             claim_key(self.settings.temp_uri, video_id),
             owner=self.run_name(context),
             ttl_s=self.settings.claim_ttl_s,
+            holder=HOLDERS[-1] if HOLDERS else "",
         )
         self._claimed_at = time.monotonic()
         return held
