@@ -20,6 +20,7 @@ from vod_operators.media.models import Timeline
 from vod_operators.operators import allowance, telemetry
 from vod_operators.operators.credentials import callback_of, credentials_of, hide_secrets, is_empty
 from vod_operators.operators.job import Job
+from vod_operators.operators.runs import holder_of, is_owner_dead
 from vod_operators.operators.source import Original
 from vod_operators.operators.webhook import Event, EventKind, deliver, event_id
 from vod_operators.runners.base import Runner, ToolLimits, output
@@ -186,6 +187,10 @@ class VodBaseOperator(BaseOperator):
         run = context["dag_run"]
         return f"{run.dag_id}/{run.run_id}"
 
+    def holder(self, context: Context) -> str:
+        """What others can tell by that the run is no more."""
+        return HOLDERS[-1] if HOLDERS else holder_of(context["dag_run"])
+
     def hold_claim(self, context: Context, video_id: str) -> Claim:
         """Take or renew the video's claim for this run.
 
@@ -196,7 +201,8 @@ class VodBaseOperator(BaseOperator):
             claim_key(self.settings.temp_uri, video_id),
             owner=self.run_name(context),
             ttl_s=self.settings.claim_ttl_s,
-            holder=HOLDERS[-1] if HOLDERS else "",
+            holder=self.holder(context),
+            is_dead=is_owner_dead,
         )
         self._claimed_at = time.monotonic()
         return held

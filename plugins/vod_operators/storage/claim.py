@@ -39,7 +39,7 @@ class Claim(BaseModel):
     brief: bool = False
     """Held for moments, by the janitor or a rollback: whoever meets it had better wait than give up."""
     holder: str = ""
-    """What others can tell the owner's death by (``process_holder``, ``run_holder``); empty: nothing."""
+    """What others can tell the owner's death by: a process, or a run of Airflow's; empty: nothing."""
 
 
 Verdict = Callable[[Claim], bool]
