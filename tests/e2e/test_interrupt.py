@@ -14,10 +14,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from conftest import S3Bucket
 from tools import CLIP, FFMPEG, ROOT
 from vod_operators.storage import claim
 from vod_operators.storage.keys import claim_key
 from vod_operators.storage.local import LocalStorage
+from vod_operators.storage.stores import storage_for
 
 PATIENCE_S = 180
 
@@ -40,13 +42,17 @@ class Bench:
         )
         tool.chmod(0o755)
 
-    def start(self, **options: object) -> subprocess.Popen[str]:
-        environment = os.environ | {
-            "VOD_FFMPEG": str(self.folder / "ffmpeg"),
-            "VOD_SANDBOX": "off",  # the tool writes beside itself
-            "TMPDIR": str(self.folder / "TMPDIR"),
-            "PYTHONPATH": str(ROOT / "plugins"),
-        }
+    def start(self, settings: dict[str, str] | None = None, **options: object) -> subprocess.Popen[str]:
+        environment = (
+            os.environ
+            | (settings or {})
+            | {
+                "VOD_FFMPEG": str(self.folder / "ffmpeg"),
+                "VOD_SANDBOX": "off",  # the tool writes beside itself
+                "TMPDIR": str(self.folder / "TMPDIR"),
+                "PYTHONPATH": str(ROOT / "plugins"),
+            }
+        )
         (self.folder / "TMPDIR").mkdir(exist_ok=True)
         command = [sys.executable, "-m", "vod_operators.cli.main", "run", str(CLIP)]
         command += ["--preset", "h264_small", "--video-id", "film"]
@@ -213,3 +219,14 @@ def test_a_run_that_lives_keeps_its_video(bench: Bench) -> None:
     first.send_signal(signal.SIGINT)
     first.communicate(timeout=5)
     assert first.returncode == 130
+
+
+def test_a_claim_in_s3_is_given_back_within_the_five_seconds(bench: Bench, s3_bucket: S3Bucket) -> None:
+    running = bench.start({"VOD_TEMP_URI": f"{s3_bucket.uri}/tmp", "VOD_AWS_CONN_ID": s3_bucket.conn_id})
+    bench.await_encode(running)
+    storage, uri = storage_for(s3_bucket.uri, s3_bucket.conn_id), claim_key(f"{s3_bucket.uri}/tmp", "film")
+    assert claim.is_held(storage, uri)
+    running.send_signal(signal.SIGTERM)
+    running.communicate(timeout=5)
+    assert running.returncode == 143
+    assert not claim.is_held(storage, uri)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -103,8 +104,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except Interrupted as error:
         what = "what is finished is kept: give the same command again to go on from there"
-        print(f"vod: ended by {error}; {what}", file=sys.stderr)
-        return error.exit_code
+        print(f"vod: ended by {error}; {what}", file=sys.stderr, flush=True)
+        # Nothing is left to do, and Python takes a second or more to take down what Airflow has imported.
+        os._exit(error.exit_code)
     except KeyboardInterrupt:
         print("vod: interrupted", file=sys.stderr)
         return 130

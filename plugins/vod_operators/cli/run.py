@@ -26,6 +26,7 @@ from vod_operators.storage import claim
 from vod_operators.storage.allow import check_entries
 from vod_operators.storage.keys import check_video_id, claim_key
 from vod_operators.storage.redact import redact
+from vod_operators.storage.s3 import SCHEME as S3_SCHEME
 from vod_operators.storage.stores import storage_for
 
 DAG_ID = "vod_transcode"
@@ -79,9 +80,12 @@ def _run(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
     settings = get_settings()
     # Imported here, because Airflow reads its environment when it is imported; and before the child is
     # made, because there is no time for it when a signal has come.
-    import airflow.dag_processing.dagbag  # noqa: F401
+    import airflow.dag_processing.dagbag
 
     import vod_operators.operators.base  # noqa: F401
+
+    if settings.temp_uri.startswith(S3_SCHEME):
+        import airflow.providers.amazon.aws.hooks.s3  # noqa: F401
 
     child = Child(lambda: _run_dag(conf, terminal))
     try:
