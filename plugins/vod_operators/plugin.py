@@ -9,7 +9,7 @@ from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.operators.priority import FewestChunksFirst
+from vod_operators.operators.priority import FirstCome, TakingTurns
 
 STEPS = (
     "prepare", "split", "transcode", "audio", "text", "pictures", "segment", "publish", "release",
@@ -20,7 +20,7 @@ class VodPlugin(AirflowPlugin):
     """Registers the package; loaded in every task process, so it imports nothing heavy."""
 
     name = "vod"
-    priority_weight_strategies = [FewestChunksFirst]  # noqa: RUF012  (the type that Airflow declares)
+    priority_weight_strategies = [FirstCome, TakingTurns]  # noqa: RUF012  (the type that Airflow declares)
 
 
 PRELOADED = (

@@ -250,10 +250,10 @@ class RealAirflow:
 
     def reason(self, run_id: str) -> str:
         """Why a run failed, as ``vod submit`` tells it."""
-        from vod_operators.cli.submit import Airflow
+        from vod_operators.cli.submit import DAG_ID, Airflow, RunName
 
         with Airflow(url=self.url, user=USER, password=PASSWORD, token=None) as airflow:
-            return airflow.reason(run_id)
+            return airflow.reason(RunName(DAG_ID, run_id))
 
     def describe(self, run_id: str) -> str:
         """Every task that did not go well, and the processes: for a failed assertion."""

@@ -17,6 +17,8 @@ class Turn:
     dag_id: str
     run_id: str
     map_index: int
+    asked: str
+    """When its run was."""
     scheduled: str
     """When it could have been given a slot."""
     queued: str
@@ -24,9 +26,9 @@ class Turn:
     started: str
 
     @property
-    def rank(self) -> tuple[bool, int]:
-        """Who is to be next: the smallest."""
-        return self.dag_id == "vod_transcode_bulk", self.map_index
+    def rank(self) -> tuple[bool, int, str]:
+        """Who is to be next: the smallest. (So among runs that were asked for within some minutes.)"""
+        return self.dag_id == "vod_transcode_bulk", self.map_index, self.asked
 
 
 def instances(airflow: RealAirflow, task_id: str) -> list[dict[str, Any]]:
@@ -48,6 +50,7 @@ def turns(airflow: RealAirflow) -> list[Turn]:
             dag_id=item["dag_id"],
             run_id=item["dag_run_id"],
             map_index=item["map_index"],
+            asked=item["run_after"],
             scheduled=item["scheduled_when"],
             queued=item["queued_when"],
             started=item["start_date"],

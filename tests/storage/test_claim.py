@@ -201,3 +201,85 @@ def test_hosts_ten_minutes_apart_do_not_both_own_a_video(place: Place, skew_s: i
     assert contend(skew_s, "skewed").startswith(
         "refused: video_id: this video is being worked on by run 'right'"
     )
+
+
+def dead_process() -> str:
+    """A process of this host that has ended, as its claim named it."""
+    from vod_operators import processes
+
+    ended = subprocess.Popen(["sleep", "60"])
+    name = processes.number(ended.pid)
+    ended.kill()
+    ended.wait()
+    return claim.process_holder(name)
+
+
+def test_an_owner_whose_process_has_ended_loses_the_video_at_once_and_to_one(place: Place) -> None:
+    claim.hold(place.storage, place.uri, owner="dead", ttl_s=600, holder=dead_process())
+
+    def contend(i: int) -> int | None:
+        try:
+            return place.hold(f"run-{i}").token
+        except ClaimedError:
+            return None
+
+    with ThreadPoolExecutor(10) as pool:
+        tokens = [token for token in pool.map(contend, range(10)) if token]
+    assert tokens == [2]
+    assert place.held().owner.startswith("run-") and place.held().holder == ""
+
+
+def test_two_processes_at_once_have_one_heir_of_the_dead(place: Place) -> None:
+    claim.hold(place.storage, place.uri, owner="dead", ttl_s=600, holder=dead_process())
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    contenders = [
+        subprocess.Popen(
+            [sys.executable, "-c", CONTENDER, place.uri, "0", owner],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for owner in ("a", "b")
+    ]
+    said = [contender.communicate()[0].splitlines()[-1] for contender in contenders]
+    heir = place.held().owner
+    assert heir in ("a", "b")
+    assert sorted(line.startswith("refused: ") for line in said) == [False, True]
+    assert f"{heir} 2" in said
+
+
+@pytest.mark.parametrize("how", ["it lives", "another host", "another start", "nothing is said"])
+def test_only_the_provably_dead_lose_it(place: Place, how: str) -> None:
+    from vod_operators import processes
+
+    lives = processes.number(os.getpid())
+    holder = {
+        "it lives": claim.process_holder(lives),
+        "another host": dead_process() + "0",
+        "another start": claim.process_holder(lives + "0"),  # the number was given to another process
+        "nothing is said": "",
+    }[how]
+    claim.hold(place.storage, place.uri, owner="a", ttl_s=600, holder=holder)
+    if how == "another start":
+        assert place.hold("b").token == 2
+    else:
+        with pytest.raises(ClaimedError):
+            place.hold("b")
+
+
+def test_one_that_rises_while_it_is_taken_for_dead_keeps_the_video(place: Place) -> None:
+    """A run that had ended is cleared after it was asked about, and before its claim was written over."""
+    before = claim.hold(place.storage, place.uri, owner="a", ttl_s=600, holder="run X 0")
+    asked: list[str] = []
+
+    def is_dead(found: Claim) -> bool:
+        asked.append(found.holder)
+        if found.holder == "run X 1":
+            return False
+        claim.hold(place.storage, place.uri, owner="a", ttl_s=600, holder="run X 1")
+        return True
+
+    with pytest.raises(ClaimedError, match="worked on by run 'a'"):
+        claim.hold(place.storage, place.uri, owner="b", ttl_s=600, is_dead=is_dead)
+    assert asked == ["run X 0", "run X 1"]
+    assert (place.held().owner, place.held().token) == ("a", before.token)

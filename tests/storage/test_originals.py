@@ -8,7 +8,14 @@ import pytest
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.storage.keys import is_video_id
-from vod_operators.storage.originals import check_pattern, is_media, listed, prefixes_of, video_id_of
+from vod_operators.storage.originals import (
+    check_pattern,
+    is_media,
+    is_same_source,
+    listed,
+    prefixes_of,
+    video_id_of,
+)
 
 
 def at(*parts: int) -> datetime:
@@ -49,6 +56,42 @@ def test_no_two_originals_become_one_video() -> None:
         for tail in (".mp4", ".MP4", ".mov", " .mp4", "_.mp4", "é.mp4", "ê.mp4")
     ]
     assert len({video_id_of(uri).lower() for uri in alike}) == len(alike) == 56
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("file:///in/film (1).mp4", "file:///in/film%20%281%29.mp4"),
+        ("https://host/film (1).mp4", "https://host/film%20%281%29.mp4"),
+        ("https://Host:443/a/film.mp4", "https://host/a/film.mp4"),
+        ("HTTP://host/%66ilm.mp4", "http://host:80/film.mp4"),
+        ("file:///in/%FF.mp4", "file:///in/\udcff.mp4"),  # a name that is no UTF-8
+    ],
+)
+def test_two_spellings_of_a_place_are_one_source(one: str, other: str) -> None:
+    assert is_same_source(one, other)
+    assert video_id_of(one) == video_id_of(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("s3://b/film (1).mp4", "s3://b/film%20%281%29.mp4"),  # S3's keys are not encoded
+        ("file:///a/film.mp4", "file:///b/film.mp4"),
+        ("file:///in/100%2525.mp4", "file:///in/100%25.mp4"),
+        ("https://host/a%2Fb.mp4", "https://host/a/b.mp4"),
+        ("https://host/Film.mp4", "https://host/film.mp4"),
+        ("https://host/film.mp4", "https://host:8443/film.mp4"),
+        ("https://host/film.mp4", "http://host/film.mp4"),
+    ],
+)
+def test_two_places_are_two_sources(one: str, other: str) -> None:
+    assert not is_same_source(one, other)
+    assert video_id_of(one) != video_id_of(other)
+
+
+def test_a_signature_makes_no_other_source() -> None:
+    assert is_same_source("https://host/film.mp4?signature=x", "https://host/film.mp4?signature=y")
 
 
 def test_media_is_known_by_its_name() -> None:

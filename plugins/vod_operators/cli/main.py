@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import re
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from vod_operators import __version__
+from vod_operators.cli.interrupt import Interrupted
 from vod_operators.errors import InvalidInputError, VodError
+from vod_operators.storage.originals import video_id_of
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -26,7 +27,9 @@ def build_parser() -> argparse.ArgumentParser:
             "source", metavar="SOURCE", help="path, file://, s3:// or http(s):// of the original"
         )
         command.add_argument(
-            "--video-id", metavar="ID", help="names the result (default: from the source's name)"
+            "--video-id",
+            metavar="ID",
+            help="names the result (default: the source's name, and a digest of where it is)",
         )
         command.add_argument("--preset", metavar="NAME", default="h264", help="default: %(default)s")
         command.add_argument("--chunk-seconds", metavar="N", type=int, help="target length of a chunk")
@@ -81,14 +84,16 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command. 0: done; 1: failed, with one line on stderr; 2: bad usage; 130: interrupted.
+    """Run a command. 0: done; 1: failed, with one line on stderr; 2: bad usage.
+
+    130, 143 and 129: ended by SIGINT, SIGTERM or SIGHUP.
 
     ``vod check``: 1 is a broken MUST, and 2 also what cannot be read.
     """
     args = build_parser().parse_args(argv)
     if hasattr(args, "source"):
         args.source = as_uri(args.source)
-        args.video_id = args.video_id or default_video_id(args.source)
+        args.video_id = args.video_id or video_id_of(args.source)
     # Imported by name, because ``run`` brings Airflow with it and ``submit`` must not.
     from importlib import import_module
 
@@ -97,6 +102,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except VodError as error:
         print(f"vod: {str(error).splitlines()[0]}", file=sys.stderr)
         return 1
+    except Interrupted as error:
+        what = "what is finished is kept: give the same command again to go on from there"
+        print(f"vod: ended by {error}; {what}", file=sys.stderr, flush=True)
+        # Nothing is left to do, and Python takes a second or more to take down what Airflow has imported.
+        os._exit(error.exit_code)
     except KeyboardInterrupt:
         print("vod: interrupted", file=sys.stderr)
         return 130
@@ -104,7 +114,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def as_uri(location: str) -> str:
     """A URI as it is; a path as a ``file://`` URI."""
-    return location if "://" in location else Path(location).expanduser().absolute().as_uri()
+    if "://" in location:
+        return location
+    path = Path(location).expanduser().absolute()
+    # What is up from a link only the disk knows.
+    return (path.resolve() if ".." in path.parts else path).as_uri()
 
 
 def subtitle_files(asked: Sequence[str] | None) -> list[dict[str, str]] | None:
@@ -119,12 +133,6 @@ def subtitle_files(asked: Sequence[str] | None) -> list[dict[str, str]] | None:
             raise InvalidInputError(f"--subtitles: {text!r} is not LANG=FILE, for instance en=film.en.srt")
         files.append({"uri": as_uri(file), "language": language})
     return files or None
-
-
-def default_video_id(source: str) -> str:
-    """A video id from a source's file name: ``My film (1).mp4`` -> ``My-film-1``."""
-    stem = Path(unquote(urlsplit(source).path)).stem
-    return re.sub(r"[^A-Za-z0-9_]+", "-", stem).strip("-_")[:128] or "video"
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import socket
 import sys
 from typing import Any
 
+from vod_operators import processes
 from vod_operators.cli.main import as_uri
 from vod_operators.errors import InvalidInputError
 from vod_operators.operators.stable import Version, roll_back, versions
@@ -51,7 +52,8 @@ def _work(args: argparse.Namespace) -> tuple[ResultKeys, list[Version]]:
         owner = f"vod rollback, process {os.getpid()} on {socket.gethostname()}"
         if not versions(results, keys):  # before a claim is written for a video that does not exist
             raise InvalidInputError(f"video_id: there is no video {args.video_id!r} in {keys.results_uri}")
-        mine = claim.hold(temp, uri, owner=owner, ttl_s=CLAIM_S, brief=True)
+        holder = claim.process_holder(processes.number(os.getpid()))
+        mine = claim.hold(temp, uri, owner=owner, ttl_s=CLAIM_S, brief=True, holder=holder)
         try:
             roll_back(results, keys, args.to, still_owner=lambda: claim.check(temp, uri, mine))
         finally:

@@ -7,46 +7,54 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
+from vod_operators import processes
+from vod_operators.cli.interrupt import Child, Interrupted, KilledError, ignore_signals, raise_on_signals
+from vod_operators.cli.main import as_uri, subtitle_files
 from vod_operators.cli.output import WEIGHTS, print_result, progress_bar, step_label
 from vod_operators.errors import VodError
+from vod_operators.runners.scratch import clear_up, scratch_folder
+from vod_operators.settings import VodSettings, get_settings
+from vod_operators.storage import claim
 from vod_operators.storage.allow import check_entries
+from vod_operators.storage.keys import check_video_id, claim_key
 from vod_operators.storage.redact import redact
+from vod_operators.storage.s3 import SCHEME as S3_SCHEME
+from vod_operators.storage.stores import storage_for
 
 DAG_ID = "vod_transcode"
+
+RELEASE_S = 2.0
+"""How long the store may take to note that the video is free."""
 
 
 def main(args: argparse.Namespace) -> int:
     """Run the DAG to its end; print the playlist's location, or one JSON object."""
     begin = time.monotonic()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    raise_on_signals()
+    check_video_id(args.video_id)
+    if args.tmp:
+        os.environ["VOD_TEMP_URI"] = as_uri(args.tmp)
+    if args.results:
+        os.environ["VOD_RESULTS_URI"] = as_uri(args.results)
+    files = subtitle_files(args.subtitles)
+    _allow(args.source, *(file["uri"] for file in files or ()))
+    conf = {
+        "video_id": args.video_id,
+        "source": args.source,
+        "preset": args.preset,
+        "chunk_seconds": args.chunk_seconds,
+        "subtitles": files,
+    }
     with private_airflow() as home, quiet(home / "run.log") as terminal:
-        from vod_operators.cli.main import as_uri, subtitle_files
-
-        if args.tmp:
-            os.environ["VOD_TEMP_URI"] = as_uri(args.tmp)
-        if args.results:
-            os.environ["VOD_RESULTS_URI"] = as_uri(args.results)
-        files = subtitle_files(args.subtitles)
-        _allow(args.source, *(file["uri"] for file in files or ()))
-        result = _run_dag(
-            {
-                "video_id": args.video_id,
-                "source": args.source,
-                "preset": args.preset,
-                "chunk_seconds": args.chunk_seconds,
-                "subtitles": files,
-            },
-            terminal,
-        )
+        result = _run(conf, terminal)
     print_result(result, wall_s=time.monotonic() - begin, as_json=args.json)
     return 0
 
@@ -67,30 +75,58 @@ def _is_entry(text: str) -> bool:
         return False
 
 
-def _interrupt(*_: Any) -> None:
-    """A closed terminal or a polite kill ends the run like Ctrl-C: the claim is given back."""
-    raise KeyboardInterrupt
+def _run(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
+    """Run the DAG in a child; whatever ends it, nothing of it is left running, and the video is free."""
+    settings = get_settings()
+    # Imported here, because Airflow reads its environment when it is imported; and before the child is
+    # made, because there is no time for it when a signal has come.
+    import airflow.dag_processing.dagbag
+
+    import vod_operators.operators.base  # noqa: F401
+
+    if settings.temp_uri.startswith(S3_SCHEME):
+        import airflow.providers.amazon.aws.hooks.s3  # noqa: F401
+
+    child = Child(lambda: _run_dag(conf, terminal))
+    try:
+        return cast("dict[str, Any]", child.result())
+    except (Interrupted, KilledError):
+        print(file=terminal)  # the progress bar's line has no end
+        raise
+    finally:
+        child.end()
+        # In a thread of its own, because a store may not answer. Its end of time is then the claim's.
+        release = threading.Thread(
+            target=_release, args=(settings, conf["video_id"], child.name), daemon=True
+        )
+        release.start()
+        release.join(RELEASE_S)
+        clear_up(settings.work_dir)
+
+
+def _release(settings: VodSettings, video_id: str, process: str) -> None:
+    """What the DAG's teardown does, unless it was killed."""
+    uri = claim_key(settings.temp_uri, video_id)
+    with contextlib.suppress(VodError):
+        storage = storage_for(uri, settings.aws_conn_id)
+        held = claim.read_claim(storage, uri)
+        if held is not None and held.holder == claim.process_holder(process):
+            claim.release(storage, uri, owner=held.owner)
 
 
 def _run_dag(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
-    # Imported here, because Airflow reads its environment when it is imported.
     from airflow.dag_processing.dagbag import DagBag
     from airflow.sdk.exceptions import AirflowException
 
     from vod_operators.operators import base
-    from vod_operators.settings import get_settings
-    from vod_operators.storage import claim
-    from vod_operators.storage.keys import check_video_id, claim_key
-    from vod_operators.storage.stores import storage_for
 
-    check_video_id(conf["video_id"])
-    settings = get_settings()
     bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
     if DAG_ID not in bag.dags:
         raise VodError(f"the DAG cannot be loaded: {'; '.join(bag.import_errors.values())}")
     dag = bag.dags[DAG_ID]
     follower = _Follower(progress_bar(terminal))
     base.WATCHERS.append(follower.progress)
+    base.HOLDERS.append(claim.process_holder(processes.number(os.getpid())))
     for task in dag.tasks:
         task.on_execute_callback = [follower.started]
         task.on_success_callback = [follower.done]
@@ -100,13 +136,7 @@ def _run_dag(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
     except (AirflowException, ValueError) as error:  # a param that its schema refuses
         raise VodError(str(error).split("\n\n")[0]) from None  # behind it stands the whole schema
     finally:
-        base.WATCHERS.remove(follower.progress)
         follower.bar.close()
-        # The teardown does this, unless the DAG was interrupted.
-        if follower.run_name:
-            uri = claim_key(settings.temp_uri, conf["video_id"])
-            with contextlib.suppress(VodError):
-                claim.release(storage_for(uri, settings.aws_conn_id), uri, owner=follower.run_name)
     if str(run.state) != "success" or follower.published is None:
         raise follower.error or VodError(f"the run ended as {run.state}")
     return follower.published
@@ -117,7 +147,6 @@ class _Follower:
 
     def __init__(self, bar: Any) -> None:
         self.bar = bar
-        self.run_name: str | None = None
         self.published: dict[str, Any] | None = None
         self.error: BaseException | None = None
         self._counts = {"transcode": 1, "audio": 1, "segment": 1}
@@ -125,8 +154,6 @@ class _Follower:
 
     def started(self, context: Any) -> None:
         """Airflow's callback at the start of a try."""
-        run = context["dag_run"]
-        self.run_name = f"{run.dag_id}/{run.run_id}"
         self._show(context, 0)
 
     def progress(self, context: Any, progress: Any) -> None:
@@ -171,27 +198,28 @@ def private_airflow() -> Iterator[Path]:
     """An Airflow home of this run's own, gone at its end; never the metadata DB of an installed Airflow."""
     if "airflow" in sys.modules:
         raise VodError("vod run needs a process of its own: Airflow is already imported in this one")
-    home = Path(tempfile.mkdtemp(prefix="vod-run-"))
-    os.environ.update(
-        {
-            "AIRFLOW_HOME": str(home),
-            "AIRFLOW_CONFIG": str(home / "airflow.cfg"),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
-            "AIRFLOW__CORE__DAGS_FOLDER": str(dags_folder()),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
-            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
-            # Pools and queues are the scheduler's business; there is none here.
-            "VOD_TRANSCODE_POOL": "default_pool",
-            # Nothing waits for a worker here, so a run that was killed can lose its video soon.
-            "VOD_CLAIM_TTL_S": os.environ.get("VOD_CLAIM_TTL_S", "300"),
-        }
-    )
-    try:
+    # Pools and queues are the scheduler's business; there is none here.
+    os.environ["VOD_TRANSCODE_POOL"] = "default_pool"
+    # Nothing waits for a worker here, so a run that was killed can lose its video soon.
+    os.environ.setdefault("VOD_CLAIM_TTL_S", "300")
+    # A scratch folder, so that the next one to start removes it if this process is killed.
+    with scratch_folder(get_settings().work_dir) as home:
+        os.environ.update(
+            {
+                "AIRFLOW_HOME": str(home),
+                "AIRFLOW_CONFIG": str(home / "airflow.cfg"),
+                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+                "AIRFLOW__CORE__DAGS_FOLDER": str(dags_folder()),
+                "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+                "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+                "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+            }
+        )
         shutil.copyfile(_empty_database(home), home / "airflow.db")
-        yield home
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+        try:
+            yield home
+        finally:
+            ignore_signals()
 
 
 def _empty_database(home: Path) -> Path:

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -16,12 +16,25 @@ from vod_operators.cli.main import subtitle_files
 from vod_operators.cli.output import WEIGHTS, print_result, progress_bar, step_label
 from vod_operators.errors import InvalidInputError, StorageError, VodError
 from vod_operators.storage.keys import check_video_id
+from vod_operators.storage.originals import is_same_source
 from vod_operators.storage.redact import redact
 
 DAG_ID = "vod_transcode"
+LANES = (DAG_ID, "vod_transcode_bulk")
+DEFAULT_PRESET = "h264"
+"""Of a request that names none."""
+
+PAGE = 100
 POLL_S = 1.0
 PATIENCE_S = 120.0
 """How long an Airflow that does not answer is waited for: a restart of its API server."""
+
+
+class RunName(NamedTuple):
+    """A run of Airflow."""
+
+    dag_id: str
+    run_id: str
 
 
 class SubmitError(VodError):
@@ -49,21 +62,21 @@ def main(args: argparse.Namespace) -> int:
         password=args.password or os.environ.get("VOD_AIRFLOW_PASSWORD"),
         token=args.token or os.environ.get("VOD_AIRFLOW_TOKEN"),
     ) as airflow:
-        run_id = f"vod.{args.video_id}.{args.preset}"
-        what = airflow.ask(run_id, conf)
+        run, what = airflow.ask(f"vod.{args.video_id}.{args.preset}", conf)
         if not args.wait:
-            print(json.dumps({"dag_run_id": run_id, "state": what}) if args.json else f"{run_id}: {what}")
+            told = {"dag_id": run.dag_id, "dag_run_id": run.run_id, "state": what}
+            print(json.dumps(told) if args.json else f"{run.run_id}: {what}")
             return 0
-        result = _follow(airflow, run_id)
+        result = _follow(airflow, run)
     print_result(result, wall_s=time.monotonic() - begin, as_json=args.json)
     return 0
 
 
-def _follow(airflow: Airflow, run_id: str) -> dict[str, Any]:
+def _follow(airflow: Airflow, run: RunName) -> dict[str, Any]:
     with progress_bar(sys.stderr) as bar:
         while True:
-            state = airflow.run(run_id)["state"]
-            label, bar.n = airflow.progress(run_id)
+            state = airflow.run(run)["state"]
+            label, bar.n = airflow.progress(run)
             if state == "success":
                 bar.n = 100
             bar.set_description_str(label if state == "running" else state)
@@ -71,8 +84,8 @@ def _follow(airflow: Airflow, run_id: str) -> dict[str, Any]:
                 break
             time.sleep(POLL_S)
     if state == "failed":
-        raise SubmitError(airflow.reason(run_id))
-    return airflow.result(run_id)
+        raise SubmitError(airflow.reason(run))
+    return airflow.result(run)
 
 
 class Airflow:
@@ -92,11 +105,25 @@ class Airflow:
 
     # --- calls ------------------------------------------------------------------------------
 
-    def ask(self, run_id: str, conf: dict[str, Any]) -> str:
-        """Start the run, or find it: ``started``, ``running``, ``done`` or, if it had failed, ``continued``.
+    def ask(self, run_id: str, conf: dict[str, Any]) -> tuple[RunName, str]:
+        """Start the run, or find one that makes the same, whoever asked for it.
 
-        :raises SubmitError: Airflow refuses the request, or the run was for another source.
+        :return: which one, and ``started``, ``running``, ``done`` or, if it had failed, ``continued``.
+
+        :raises SubmitError: Airflow refuses the request, the video is being made of another source or with
+            another preset, or the run was for another source.
         """
+        run = RunName(DAG_ID, run_id)
+        if at_work := self._at_work(conf["video_id"]):
+            for name, theirs in at_work:
+                preset = theirs.get("preset", DEFAULT_PRESET)
+                if not is_same_source(str(theirs.get("source")), conf["source"]) or preset != conf["preset"]:
+                    raise SubmitError(
+                        f"video_id: run {name.run_id} of {name.dag_id} works on this video, with the preset "
+                        f"{preset} and the source {redact(str(theirs.get('source')))}; wait for it, or use "
+                        "another video id"
+                    )
+            return at_work[0][0], "running"
         answer = self._call(
             "POST",
             f"/dags/{DAG_ID}/dagRuns",
@@ -104,9 +131,9 @@ class Airflow:
             ok=(200, 409),
         )
         if answer.status_code == 200:
-            return "started"
-        found = self.run(run_id)
-        if redact(str(found["conf"].get("source"))) != redact(conf["source"]):  # a signature may be another
+            return run, "started"
+        found = self.run(run)
+        if not is_same_source(str(found["conf"].get("source")), conf["source"]):
             raise SubmitError(
                 f"video_id: run {run_id} exists for this video and preset, but of the source "
                 f"{redact(str(found['conf'].get('source')))}; use another video id, "
@@ -114,19 +141,32 @@ class Airflow:
             )
         if found["state"] == "failed":
             # All of it: finished work is found again, and the teardown must run once more.
-            self._call("POST", f"{self._path(run_id)}/clear", {"dry_run": False, "only_failed": False})
-            return "continued"
-        return {"success": "done"}.get(found["state"], "running")
+            self._call("POST", f"{_path(run)}/clear", {"dry_run": False, "only_failed": False})
+            return run, "continued"
+        return run, {"success": "done"}.get(found["state"], "running")
 
-    def run(self, run_id: str) -> dict[str, Any]:
-        """The run, as Airflow describes it."""
-        found: dict[str, Any] = self._call("GET", self._path(run_id)).json()
+    def _at_work(self, video_id: str) -> list[tuple[RunName, dict[str, Any]]]:
+        """Runs of a video that are queued or running, in both lanes, and what they were asked for."""
+        found = []
+        for dag_id in LANES:
+            # Airflow looks for the text anywhere in conf; whose video id it is is seen here.
+            query = f"state=queued&state=running&order_by=run_after&conf_contains=%22{video_id}%22"
+            # A deployment may have one lane only, or let this user see one only.
+            for run in self._pages(f"/dags/{dag_id}/dagRuns?{query}&", "dag_runs", ok=(200, 403, 404)):
+                asked = run["conf"] or {}
+                if asked.get("video_id") == video_id:
+                    found.append((RunName(dag_id, run["dag_run_id"]), asked))
         return found
 
-    def progress(self, run_id: str) -> tuple[str, float]:
+    def run(self, run: RunName) -> dict[str, Any]:
+        """The run, as Airflow describes it."""
+        found: dict[str, Any] = self._call("GET", _path(run)).json()
+        return found
+
+    def progress(self, run: RunName) -> tuple[str, float]:
         """What is being worked on, and how much of all is done, 0 to 99."""
         tasks: dict[str, list[dict[str, Any]]] = {}
-        for instance in self._instances(run_id):
+        for instance in self._instances(run):
             tasks.setdefault(instance["task_id"], []).append(instance)
         done, label = 0.0, "queued"
         for task, weight in WEIGHTS.items():
@@ -137,26 +177,26 @@ class Airflow:
                     part = 1.0
                 elif state == "running":
                     label = step_label(task, instance["rendered_map_index"])
-                    part = self._percent(run_id, instance) / 100 if task in ("transcode", "audio") else 0.0
+                    part = self._percent(run, instance) / 100 if task in ("transcode", "audio") else 0.0
                 done += weight * part / len(instances)
         return label, min(99.0, done)
 
-    def result(self, run_id: str) -> dict[str, Any]:
+    def result(self, run: RunName) -> dict[str, Any]:
         """What ``publish`` returned: the content of ``video.json``."""
-        path = f"{self._path(run_id)}/taskInstances/publish/xcomEntries/return_value?deserialize=false"
+        path = f"{_path(run)}/taskInstances/publish/xcomEntries/return_value?deserialize=false"
         value = self._call("GET", path).json()["value"]
         found: dict[str, Any] = json.loads(value) if isinstance(value, str) else value
         return found
 
-    def reason(self, run_id: str) -> str:
+    def reason(self, run: RunName) -> str:
         """Why the run failed: the step, and the last error of its log."""
-        failed = [i for i in self._instances(run_id) if i["state"] == "failed"]
+        failed = [i for i in self._instances(run) if i["state"] == "failed"]
         if not failed:
-            return f"run {run_id} failed"
+            return f"run {run.run_id} failed"
         first = min(failed, key=lambda instance: instance["end_date"] or "")
         where = step_label(first["task_id"], first["rendered_map_index"])
         path = (
-            f"{self._path(run_id)}/taskInstances/{first['task_id']}/logs/{first['try_number']}"
+            f"{_path(run)}/taskInstances/{first['task_id']}/logs/{first['try_number']}"
             f"?full_content=true&map_index={first['map_index']}"
         )
         log = self._call("GET", path, ok=(200, 404))
@@ -166,26 +206,28 @@ class Airflow:
             if isinstance(line, dict) and line.get("error_detail")
         ]
         why = details[-1].splitlines()[0] if details else "see its log in Airflow"
-        return f"{where} failed: {why} (run {run_id})"
+        return f"{where} failed: {why} (run {run.run_id})"
 
     # --- wire -------------------------------------------------------------------------------
 
-    def _path(self, run_id: str) -> str:
-        return f"/dags/{DAG_ID}/dagRuns/{run_id}"
+    def _instances(self, run: RunName) -> Iterator[dict[str, Any]]:
+        return self._pages(f"{_path(run)}/taskInstances?", "task_instances")
 
-    def _instances(self, run_id: str) -> Iterator[dict[str, Any]]:
-        offset, limit = 0, 100
+    def _pages(self, path: str, name: str, ok: tuple[int, ...] = (200,)) -> Iterator[dict[str, Any]]:
+        """All items of a list; none with another answer than 200 that is ``ok``."""
+        offset = 0
         while True:
-            page = self._call(
-                "GET", f"{self._path(run_id)}/taskInstances?limit={limit}&offset={offset}"
-            ).json()
-            yield from page["task_instances"]
-            offset += limit
+            answer = self._call("GET", f"{path}limit={PAGE}&offset={offset}", ok=ok)
+            if answer.status_code != 200:
+                return
+            page = answer.json()
+            yield from page[name]
+            offset += PAGE
             if offset >= page["total_entries"]:
                 return
 
-    def _percent(self, run_id: str, instance: dict[str, Any]) -> float:
-        path = f"{self._path(run_id)}/taskInstances/{instance['task_id']}/state-store/progress"
+    def _percent(self, run: RunName, instance: dict[str, Any]) -> float:
+        path = f"{_path(run)}/taskInstances/{instance['task_id']}/state-store/progress"
         answer = self._call("GET", f"{path}?map_index={instance['map_index']}", ok=(200, 404))
         if answer.status_code != 200:
             return 0.0
@@ -234,6 +276,10 @@ class Airflow:
                 raise SubmitError(f"Airflow at {self._url} does not let {self._user!r} in: {_detail(answer)}")
             self._token = answer.json()["access_token"]
         return self._token
+
+
+def _path(run: RunName) -> str:
+    return f"/dags/{run.dag_id}/dagRuns/{run.run_id}"
 
 
 def _detail(answer: httpx.Response) -> str:

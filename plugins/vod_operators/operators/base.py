@@ -21,6 +21,7 @@ from vod_operators.operators import allowance, telemetry
 from vod_operators.operators.conf import check_conf
 from vod_operators.operators.credentials import callback_of, credentials_of, hide_secrets, is_empty
 from vod_operators.operators.job import Job
+from vod_operators.operators.runs import holder_of, is_owner_dead
 from vod_operators.operators.source import Original
 from vod_operators.operators.webhook import Event, EventKind, deliver, event_id
 from vod_operators.runners.base import Runner, ToolLimits, output
@@ -49,6 +50,9 @@ _LOG = logging.getLogger(__name__)
 
 WATCHERS: list[Callable[[Context, Progress], None]] = []
 """Told how far the encoding tasks of this process are: how ``vod run`` shows progress."""
+
+HOLDERS: list[str] = []
+"""What holds the claims of the tasks of this process, if not Airflow's run: the process of ``vod run``."""
 
 
 class VodBaseOperator(BaseOperator):
@@ -204,6 +208,10 @@ class VodBaseOperator(BaseOperator):
         run = context["dag_run"]
         return f"{run.dag_id}/{run.run_id}"
 
+    def holder(self, context: Context) -> str:
+        """What others can tell by that the run is no more."""
+        return HOLDERS[-1] if HOLDERS else holder_of(context["dag_run"])
+
     def hold_claim(self, context: Context, video_id: str) -> Claim:
         """Take or renew the video's claim for this run.
 
@@ -214,6 +222,8 @@ class VodBaseOperator(BaseOperator):
             claim_key(self.settings.temp_uri, video_id),
             owner=self.run_name(context),
             ttl_s=self.settings.claim_ttl_s,
+            holder=self.holder(context),
+            is_dead=is_owner_dead,
         )
         self._claimed_at = time.monotonic()
         return held

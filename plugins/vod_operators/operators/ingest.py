@@ -22,7 +22,7 @@ from vod_operators.operators.runs import ask_for_run
 from vod_operators.operators.stable import read_result
 from vod_operators.storage.base import ObjectInfo
 from vod_operators.storage.keys import ResultKeys
-from vod_operators.storage.originals import is_media, listed, prefixes_of, video_id_of
+from vod_operators.storage.originals import canonical, is_media, listed, prefixes_of, video_id_of
 from vod_operators.storage.redact import redact
 
 LATE = timedelta(hours=24)
@@ -122,7 +122,7 @@ class VodRequestVideosOperator(VodBaseOperator):
         )
 
     def _ask(self, context: Context, video_id: str, found: ObjectInfo, preset: Preset) -> str:
-        what = fingerprint(redact(found.uri), found.version, preset)  # a signature may be another
+        what = fingerprint(canonical(redact(found.uri)), found.version, preset)  # a signature may be another
         run_id = f"vod.{video_id}.{preset.name}.{what}"
         conf = {"video_id": video_id, "source": found.uri, "preset": preset.name}
         answer = ask_for_run(context, BULK_DAG_ID, run_id, conf)

@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -20,6 +21,7 @@ from vod_operators.operators.retention import (
     expired_versions,
     expired_workspaces,
 )
+from vod_operators.operators.runs import is_owner_dead
 from vod_operators.operators.stable import VERSION_NAME, publications, read_result, shown_version
 from vod_operators.storage import claim
 from vod_operators.storage.base import Storage
@@ -111,11 +113,21 @@ class VodJanitorOperator(VodBaseOperator):
             for removal in removals:
                 self._report(report, video_id, removal)
             return
-        claim.hold(self.temp, uri, owner=owner, ttl_s=CLAIM_S, brief=True)
+        hold = partial(
+            claim.hold,
+            self.temp,
+            uri,
+            owner=owner,
+            ttl_s=CLAIM_S,
+            brief=True,
+            holder=self.holder(context),
+            is_dead=is_owner_dead,
+        )
+        hold()
         try:
             # From here on no run can begin; but one may have come and gone, hence the second look.
             for removal in self._decide(video_id, terms):
-                claim.hold(self.temp, uri, owner=owner, ttl_s=CLAIM_S, brief=True)
+                hold()
                 self._remove(video_id, removal.folder.name)
                 self._report(report, video_id, removal)
         finally:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vod_operators import processes
 from vod_operators.errors import EngineError, InvalidInputError
 from vod_operators.runners.base import ENVIRONMENT, ToolLimits
 
@@ -99,7 +100,7 @@ def reap(api: APIClient) -> None:
     me = _me()
     mine = [f"{LABEL}host={me['host']}"]
     for container in api.containers(all=True, filters={"label": mine}):
-        if not _is_alive(container["Labels"].get(f"{LABEL}process", "")):
+        if processes.is_dead(container["Labels"].get(f"{LABEL}process", "")):
             with suppress(Exception):  # another task was quicker
                 api.remove_container(container["Id"], v=True, force=True)
     # Of other hosts of the same engine, that is workers in containers, only what stopped long ago.
@@ -108,24 +109,7 @@ def reap(api: APIClient) -> None:
 
 def _me() -> dict[str, str]:
     """The host, as far as process numbers are the same there, and this process on it."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return {
-        "host": f"{boot} {os.readlink('/proc/self/ns/pid')}",
-        "process": f"{os.getpid()} {_begun('self')}",
-    }
-
-
-def _is_alive(process: str) -> bool:
-    pid, _, begun = process.partition(" ")
-    try:
-        return _begun(pid) == begun
-    except (OSError, IndexError):
-        return False
-
-
-def _begun(pid: str) -> str:
-    """When it was started, in ticks since boot: a number may be another process's by now."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return {"host": processes.host(), "process": processes.number(os.getpid())}
 
 
 def _mounts(folder: Path) -> list[Mount]:

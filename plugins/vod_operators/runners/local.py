@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 import resource
 import signal
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Collection, Sequence
@@ -22,6 +20,7 @@ from vod_operators.errors import (
     ToolOverdueError,
     ToolStalledError,
 )
+from vod_operators.processes import end_with
 from vod_operators.runners.base import (
     COMPLAINT_CHARS,
     ENVIRONMENT,
@@ -42,11 +41,6 @@ _PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 LOOK_EVERY_S = 2.0
 """How often it is looked whether a command gets on."""
 
-_PR_SET_PDEATHSIG = 1
-# Loaded here: between fork and exec nothing may import or take a lock.
-_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-
-
 _INHERITED = ("PATH", "LANG", "LANGUAGE")
 """All that a tool is told of the worker's environment, besides ``LC_...``: the rest has secrets."""
 
@@ -59,10 +53,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 def _begin(parent: int, enclosure: Enclosure, rlimits: Sequence[tuple[int, int]]) -> None:
     """Between fork and exec: dies with its parent, then has walls and limits."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before the line above
-            os._exit(1)
+    end_with(parent)
     enclosure.enter()
     # Last, because this process itself, a copy of its parent, may be above them.
     for number, most in rlimits:

@@ -48,8 +48,7 @@ def scratch_folder(root: Path, needed_bytes: int = 0) -> Iterator[Path]:
     except (PermissionError, FileExistsError, NotADirectoryError) as error:
         raise InvalidInputError(f"VOD_WORK_DIR: {root} cannot be written: {error.strerror}") from error
     try:
-        for dead in root.glob(f"{DEAD}*"):
-            shutil.rmtree(dead, ignore_errors=True)
+        _remove_dead(root)
         check_room(root, needed_bytes)
         files = folder / "files"
         files.mkdir()
@@ -57,6 +56,14 @@ def scratch_folder(root: Path, needed_bytes: int = 0) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
+
+
+def clear_up(root: Path) -> None:
+    """Remove what the dead have left in ``root``: for one who has just ended a task there."""
+    with contextlib.suppress(OSError), _locked(root) as locked:
+        if locked:
+            _set_dead_aside(root)
+    _remove_dead(root)
 
 
 @contextmanager
@@ -106,6 +113,11 @@ def _set_dead_aside(root: Path) -> None:
         finally:
             if lock is not None:
                 os.close(lock)
+
+
+def _remove_dead(root: Path) -> None:
+    for dead in root.glob(f"{DEAD}*"):
+        shutil.rmtree(dead, ignore_errors=True)
 
 
 @contextmanager

@@ -7,10 +7,12 @@ video, and perhaps even has it again, from the one that has it now.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from vod_operators import processes
 from vod_operators.errors import ClaimedError, ObjectNotFoundError, StorageError
 from vod_operators.storage.base import Storage
 from vod_operators.storage.stores import get_bytes
@@ -25,7 +27,8 @@ NOBODY = ""
 class Claim(BaseModel):
     """A lease on a video."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # What a later release adds is no damage: a damaged claim is nobody's.
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     owner: str
     """The run, as ``dag_id/run_id``; or who else changes the video's files."""
@@ -35,6 +38,24 @@ class Claim(BaseModel):
     """One more than the owner's before."""
     brief: bool = False
     """Held for moments, by the janitor or a rollback: whoever meets it had better wait than give up."""
+    holder: str = ""
+    """What others can tell the owner's death by: a process, or a run of Airflow's; empty: nothing."""
+
+
+Verdict = Callable[[Claim], bool]
+"""Whether a claim's owner is known to be dead."""
+
+
+def process_holder(process: str) -> str:
+    """The holder of a claim whose owner ends with a process of this host (``processes.number``)."""
+    host = processes.host()
+    return f"process {process} of {host}" if host else ""
+
+
+def is_process_dead(claim: Claim) -> bool:
+    """Whether the claim's holder is a process of this host that has ended. The usual ``Verdict``."""
+    words, _, host = claim.holder.removeprefix("process ").partition(" of ")
+    return claim.holder.startswith("process ") and host == processes.host() and processes.is_dead(words)
 
 
 def read_claim(storage: Storage, uri: str) -> Claim | None:
@@ -49,14 +70,25 @@ def is_held(storage: Storage, uri: str) -> bool:
     return found is not None and found.expires_at > storage.now(uri)
 
 
-def hold(storage: Storage, uri: str, *, owner: str, ttl_s: int, brief: bool = False) -> Claim:
-    """Take the claim, or renew it if ``owner`` has it; one that lapsed is taken over.
+def hold(
+    storage: Storage,
+    uri: str,
+    *,
+    owner: str,
+    ttl_s: int,
+    brief: bool = False,
+    holder: str = "",
+    is_dead: Verdict = is_process_dead,
+) -> Claim:
+    """Take the claim, or renew it if ``owner`` has it; one that lapsed, or of a dead owner, is taken over.
 
     Every task of a run calls this before it works, so a cleared task of a failed run, which has
     released its claim, takes it again or finds out who has it now.
 
     :param ttl_s: seconds from now that the claim lasts.
     :param brief: it will be given back in a moment.
+    :param holder: what others can tell the owner's death by.
+    :param is_dead: asked about another owner.
     :raises ClaimedError: another run has it; the message names it and says since when.
     :raises StorageError: somebody has it for a moment.
     """
@@ -64,9 +96,13 @@ def hold(storage: Storage, uri: str, *, owner: str, ttl_s: int, brief: bool = Fa
         now = storage.now(uri)
         found, version = _read(storage, uri)
         mine = found is not None and found.owner == owner
-        if found and mine and (found.expires_at - now).total_seconds() > 2 / 3 * ttl_s:
+        left_s = (found.expires_at - now).total_seconds() if found else 0
+        if found and mine and found.holder == holder and left_s > 2 / 3 * ttl_s:
             return found  # fresh: the tasks of one run need not race to renew it
-        if found and not mine and found.owner != NOBODY and found.expires_at > now:
+        # One that is dead may rise again (a run that is cleared); it has another holder then, so it writes
+        # before it works, and of the two writes on the condition of one version, the store takes one.
+        taken = found and not mine and found.owner != NOBODY and found.expires_at > now
+        if found and taken and not is_dead(found):
             raise _refusal(found)
         claim = Claim(
             owner=owner,
@@ -74,6 +110,7 @@ def hold(storage: Storage, uri: str, *, owner: str, ttl_s: int, brief: bool = Fa
             expires_at=now + timedelta(seconds=ttl_s),
             token=found.token if found and mine else _next_token(found, version, now),
             brief=brief,
+            holder=holder,
         )
         if _write(storage, uri, claim, version):
             return claim
@@ -101,7 +138,7 @@ def release(storage: Storage, uri: str, *, owner: str) -> bool:
         found, version = _read(storage, uri)
         if found is None or found.owner != owner:
             return False
-        given_back = found.model_copy(update={"owner": NOBODY, "brief": False})
+        given_back = found.model_copy(update={"owner": NOBODY, "brief": False, "holder": ""})
         if _write(storage, uri, given_back, version):
             return True
     raise _restless(uri)

@@ -6,7 +6,7 @@ import hashlib
 import re
 from datetime import datetime, timedelta, timezone
 from pathlib import PurePosixPath
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.storage.keys import is_video_id
@@ -36,13 +36,43 @@ def is_media(uri: str) -> bool:
     return PurePosixPath(_file_name(uri)).suffix[1:].lower() in EXTENSIONS
 
 
+def canonical(uri: str) -> str:
+    """One spelling for all URIs that lead to the same object, to compare them by; it is not for reading.
+
+    Paths of files and of web servers are percent-encoded, needed or not; keys of S3 are not.
+    """
+    scheme, _, rest = uri.partition("://")
+    scheme = scheme.lower()
+    if scheme == "file":
+        return f"file://{unquote(rest, errors='surrogateescape')}"
+    if scheme not in ("http", "https"):
+        return uri
+    try:
+        parts = urlsplit(uri)
+        port = f":{parts.port}" if parts.port not in (None, {"http": 80, "https": 443}[scheme]) else ""
+    except ValueError:
+        return uri
+    user, at, _ = parts.netloc.rpartition("@")
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    # Piece by piece, because an encoded slash does not part folders.
+    pieces = (unquote(piece, errors="surrogateescape") for piece in parts.path.split("/"))
+    path = "/".join(quote(piece, safe="", errors="surrogateescape") for piece in pieces)
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{scheme}://{user}{at}{host}{port}{path or '/'}{query}"
+
+
+def is_same_source(uri: str, other: str) -> bool:
+    """Whether two URIs lead to the same object; if only their queries differ, they do: signatures lapse."""
+    return canonical(redact(uri)) == canonical(redact(other))
+
+
 def video_id_of(uri: str) -> str:
-    """The video that an original becomes: the same for the same URI, and for no other one.
+    """The video that an original becomes, whoever asks: the same for the same URI, and for no other one.
 
     Its file name, for people, and 64 bits of the URI's SHA-256: among a million originals two are
     alike with a probability of 3e-8. A signed URL's signature counts: give such a one an id.
     """
-    whole = unquote(uri) if uri.startswith("file:") else uri
+    whole = canonical(uri)
     stem = PurePosixPath(_file_name(uri)).stem
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:100]
     return f"{name or 'video'}-{hashlib.sha256(whole.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
