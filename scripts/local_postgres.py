@@ -64,6 +64,8 @@ def create(folder: Path) -> None:
             f"the path of the database's socket has {longest} bytes and may have {LONGEST_SOCKET}; "
             f"choose a shorter folder with VOD_HOME: {folder}"
         )
+    if "," in str(folder):
+        raise Trouble(f"PostgreSQL's clients read a comma as the end of a path; choose VOD_HOME: {folder}")
     # One that was interrupted leaves no half database: it gets its name when it is whole.
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
