@@ -88,17 +88,9 @@ def create(folder: Path) -> None:
 
 def command(folder: Path) -> list[str]:
     """The server, in the foreground."""
-    socket_folder = '"{}"'.format(str(folder).replace('"', '""'))
-    settings = {
-        "listen_addresses": "",
-        "unix_socket_directories": socket_folder,
-        # After a crash of the machine the last half second may be missing, but nothing is damaged.
-        "synchronous_commit": "off",
-        # Nobody replicates it.
-        "wal_level": "minimal",
-        "max_wal_senders": "0",
-    }
-    options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
+    # A list of folders, in which quotes keep a path together.
+    sockets = '"{}"'.format(str(folder).replace('"', '""'))
+    options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={sockets}"]
     return [*_as_user(), _program("postgres"), "-D", str(folder), *options]
 
 

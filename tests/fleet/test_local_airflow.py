@@ -55,12 +55,18 @@ class Local:
         return {item["name"]: item["restarts"] for item in self.state()["components"] if item["restarts"]}
 
     def client(self) -> httpx.Client:
-        limits = httpx.Limits(max_connections=None)
-        http = httpx.Client(base_url=self.state()["url"], timeout=300, trust_env=False, limits=limits)
+        url = self.state()["url"]
         password = json.loads((self.home / "passwords.json").read_text())["admin"]
-        answer = http.post("/auth/token", json={"username": "admin", "password": password})
-        http.headers["Authorization"] = f"Bearer {answer.raise_for_status().json()['access_token']}"
-        return http
+        body = {"username": "admin", "password": password}
+        answer = httpx.post(f"{url}/auth/token", json=body, timeout=60, trust_env=False)
+        token = answer.raise_for_status().json()["access_token"]
+        return httpx.Client(
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=300,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=None),
+        )
 
     def processes(self) -> list[psutil.Process]:
         """All that work for it, also those that changed their session and their environment."""
