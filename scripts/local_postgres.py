@@ -7,11 +7,14 @@ to the system and open every folder above the data to all users.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 import sys
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -53,17 +56,24 @@ def _as_user() -> list[str]:
     ]  # fmt: skip
 
 
+def sockets(folder: Path) -> Path:
+    """The folder of the server's socket: its data's, or a private one where that path is too long."""
+    if len(os.fsencode(folder / SOCKET_NAME)) <= LONGEST_SOCKET:
+        return folder
+    mark = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
+    private = Path(tempfile.gettempdir()) / f"vod-{os.geteuid()}-{mark}"
+    private.mkdir(mode=0o700, exist_ok=True)
+    found = private.lstat()
+    if found.st_uid != os.geteuid() or found.st_mode & 0o077 or not stat.S_ISDIR(found.st_mode):
+        raise Trouble(f"another user may enter {private}, where the database's socket is to lie")
+    return private
+
+
 def create(folder: Path) -> None:
     """Makes an empty database cluster.
 
     :raises Trouble: it cannot be made here.
     """
-    longest = len(os.fsencode(folder / SOCKET_NAME))
-    if longest > LONGEST_SOCKET:
-        raise Trouble(
-            f"the path of the database's socket has {longest} bytes and may have {LONGEST_SOCKET}; "
-            f"choose a shorter folder with VOD_HOME: {folder}"
-        )
     if "," in str(folder):
         raise Trouble(f"PostgreSQL's clients read a comma as the end of a path; choose VOD_HOME: {folder}")
     # One that was interrupted leaves no half database: it gets its name when it is whole.
@@ -89,8 +99,8 @@ def create(folder: Path) -> None:
 def command(folder: Path) -> list[str]:
     """The server, in the foreground."""
     # A list of folders, in which quotes keep a path together.
-    sockets = '"{}"'.format(str(folder).replace('"', '""'))
-    options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={sockets}"]
+    quoted = '"{}"'.format(str(sockets(folder)).replace('"', '""'))
+    options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={quoted}"]
     return [*_as_user(), _program("postgres"), "-D", str(folder), *options]
 
 
@@ -111,12 +121,12 @@ def forget_stranger(folder: Path) -> None:
 
 def accepts(folder: Path) -> bool:
     """Whether the server takes connections."""
-    return not subprocess.run([_program("pg_isready"), "--quiet", "--host", str(folder)]).returncode
+    return not subprocess.run([_program("pg_isready"), "--quiet", "--host", str(sockets(folder))]).returncode
 
 
 def url(folder: Path) -> str:
     """Of the database, for SQLAlchemy."""
-    return f"postgresql+psycopg2://airflow@/postgres?host={quote(str(folder), safe='/')}"
+    return f"postgresql+psycopg2://airflow@/postgres?host={quote(str(sockets(folder)), safe='/')}"
 
 
 def main() -> None:
