@@ -7,6 +7,7 @@ doubles with each death, and begins anew once the component has lived for a whil
 from __future__ import annotations
 
 import os
+import sys
 import time
 from datetime import datetime
 
@@ -59,6 +60,8 @@ class Watch:
         # Whoever holds the lock stops or starts everything; if it stops, this process ends while it waits.
         with only_one():
             state = read_state()
+            if not state:
+                sys.exit("nothing is to run any more")
             kill(lambda: family([dead], mark=None))
             self.component = start(dead.name, dead.argv, os.environ, dead.restarts + 1)
             state["components"] = [
