@@ -9,7 +9,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class Component:
     name: str
     pid: int
     created: float
-    argv: list[str]
+    argv: list[str] = field(default_factory=list)
     restarts: int = 0
 
     @property
