@@ -1,4 +1,4 @@
-"""A real Airflow on this machine, in one folder: LocalExecutor, SQLite, results in a local folder.
+"""A real Airflow on this machine, in one folder: LocalExecutor, PostgreSQL, results in a local folder.
 
 ``up`` starts the components as background processes and waits until the DAG can be triggered,
 ``demo`` submits a clip over REST, ``down`` ends every process, ``status`` says what runs.
@@ -8,7 +8,6 @@ Everything it makes lies in ``.airflow/`` (or ``VOD_HOME``); the ``Makefile`` is
 from __future__ import annotations
 
 import argparse
-import fcntl
 import importlib.metadata
 import json
 import os
@@ -16,20 +15,33 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 
-from local_api import DAG_ID, Api, answers
+import local_postgres
+from local_api import DAG_ID, Api
 from local_demo import CLIP, check_order, demo
-from local_processes import Component, family, start, stop
+from local_processes import (
+    POSTGRES,
+    STATE,
+    Component,
+    components_of,
+    family,
+    only_one,
+    read_state,
+    start,
+    stop,
+    write_state,
+)
 from local_settings import (
     BIN,
     DAGS,
+    DATABASE,
     HOME,
     ROOT,
     Trouble,
@@ -43,33 +55,10 @@ from local_settings import (
 from vod_operators.errors import VodError
 from vod_operators.settings import get_settings
 
-STATE = HOME / "running.json"
 START_TIMEOUT_S = 180
 
 HLS_JS = ROOT / "tests" / "players" / "node_modules" / "hls.js" / "dist" / "hls.min.js"
 """For the edge's page that plays a video; there after `npm ci` in `tests/players`."""
-
-
-def read_state() -> dict[str, Any]:
-    try:
-        state: dict[str, Any] = json.loads(STATE.read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    # After a reboot the numbers say nothing.
-    return state if abs(state["booted"] - psutil.boot_time()) < 60 else {}
-
-
-def components_of(state: dict[str, Any]) -> list[Component]:
-    return [Component(**item) for item in state.get("components", [])]
-
-
-@contextmanager
-def only_one() -> Iterator[None]:
-    """Two `make` at a time start one Airflow, not two."""
-    HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (HOME / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def wait_for(what: str, ready: Callable[[], bool], components: list[Component], started: float) -> None:
@@ -96,9 +85,9 @@ def wait_for(what: str, ready: Callable[[], bool], components: list[Component], 
 
 def migrate(env: dict[str, str]) -> None:
     """Creates or upgrades the database, once per Airflow version."""
-    done = HOME / "migrated"
+    done = DATABASE / "migrated"
     version = importlib.metadata.version("apache-airflow")
-    if done.exists() and done.read_text() == version and (HOME / "airflow.db").exists():
+    if done.exists() and done.read_text() == version:
         return
     say("preparing Airflow's database (once, about 10 s)")
     log = HOME / "logs" / "migrate.log"
@@ -137,10 +126,9 @@ def start_all() -> dict[str, Any]:
         raise Trouble(str(error)) from None
     started, started_at = time.monotonic(), datetime.now(timezone.utc)
     (HOME / "logs").mkdir(exist_ok=True)
-    wanted = {"Airflow": 8080, "the tasks' API": 8082, "the edge": 8090, "the log server": 8793}
-    ports = free_ports(wanted)
-    url, task_url, edge_url, _ = (f"http://127.0.0.1:{port}" for port in ports.values())
-    env = environment(url, task_url, edge_url, ports["the log server"])
+    ports = free_ports({"Airflow": 8080, "the edge": 8090, "the log server": 8793})
+    url, edge_url, _ = (f"http://127.0.0.1:{port}" for port in ports.values())
+    env = environment(url, local_postgres.url(DATABASE), edge_url, ports["the log server"])
     results = local_folder(env["VOD_RESULTS_URI"])
     # Somebody else's edge, or results that are not here: nothing for ours to serve.
     edge_here = results is not None and json.loads(env["VOD_EDGES"]) == [edge_url]
@@ -159,17 +147,16 @@ def start_all() -> dict[str, Any]:
     def launch(name: str, argv: list[str]) -> None:
         components.append(start(name, argv, env))
         state["components"].append(vars(components[-1]))
-        STATE.write_text(json.dumps(state, indent=2))
+        write_state(state)
 
     try:
+        script = Path(__file__).with_name
+        launch(POSTGRES, [sys.executable, str(script("local_postgres.py")), str(DATABASE)])
+        wait_for("starting PostgreSQL", lambda: local_postgres.accepts(DATABASE), components, started)
         migrate(env)
         say("starting Airflow")
         airflow, here = str(BIN / "airflow"), ["--host", "127.0.0.1", "--port"]
-        # Two processes for one API: while a client's request waits for SQLite's only write lock it stops the
-        # event loop, and a task's request in the same process could never commit and let go of that lock.
-        serve = [airflow, "api-server", "--workers", "1"]
-        launch("api-server", [*serve, "--apps", "core", *here, str(ports["Airflow"])])
-        launch("task-api", [*serve, "--apps", "execution", *here, str(ports["the tasks' API"])])
+        launch("api-server", [airflow, "api-server", "--workers", "1", *here, str(ports["Airflow"])])
         # Its own log server would listen on every interface; the one below listens on this machine only.
         launch("scheduler", [airflow, "scheduler", "--skip-serve-logs"])
         launch("dag-processor", [airflow, "dag-processor"])
@@ -180,12 +167,7 @@ def start_all() -> dict[str, Any]:
                 edge += ["--hls-js", str(HLS_JS)]
             launch("edge", [*edge, *here, str(ports["the edge"])])
         api = Api(url)
-        wait_for(
-            "starting Airflow",
-            lambda: api.healthy() and answers(f"{task_url}/execution/health"),
-            components,
-            started,
-        )
+        wait_for("starting Airflow", api.healthy, components, started)
         api.log_in()
         # Two at least: what one leaves of the CPUs (at its ends, or with few renditions) the other takes.
         api.ensure_pool(env["VOD_TRANSCODE_POOL"], max(2, cpus() // 2))
@@ -193,6 +175,7 @@ def start_all() -> dict[str, Any]:
         logs = [sys.executable, "-m", "uvicorn", "--factory", "airflow.utils.serve_logs.log_server:get_app"]
         launch("log-server", [*logs, "--log-level", "warning", *here, str(ports["the log server"])])
         wait_for(f"reading the DAG {DAG_ID}", lambda: api.dag_ready(started_at), components, started)
+        launch("supervisor", [sys.executable, str(script("local_supervisor.py"))])
     except BaseException:
         stop(components)
         STATE.unlink(missing_ok=True)
@@ -222,7 +205,7 @@ def status() -> int:
     for component in components:
         say(
             f"{component.name:14} {'running' if component.alive() else 'GONE':8} "
-            f"pid {component.pid:<8} {component.log}"
+            f"pid {component.pid:<8} restarts {component.restarts:<4} {component.log}"
         )
     healthy = Api(state["url"]).healthy()
     say(f"{state['url']} is {'healthy' if healthy else 'NOT healthy'}")
@@ -231,7 +214,8 @@ def status() -> int:
 
 def print_login(state: dict[str, Any]) -> None:
     print(f"Airflow:  {state['url']}   user admin, password {password()}")
-    print("          it keeps running; stop it with: make down")
+    print(f"          it keeps running, what dies is started again ({HOME / 'logs' / 'supervisor.log'});")
+    print("          stop it with: make down")
 
 
 def main() -> int:

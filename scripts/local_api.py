@@ -12,13 +12,6 @@ from local_settings import Trouble, password
 DAG_ID = "vod_transcode"
 
 
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=5, trust_env=False).is_success
-    except httpx.HTTPError:
-        return False
-
-
 class Api:
     """One Airflow's REST API, as its admin."""
 

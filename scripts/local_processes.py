@@ -1,22 +1,34 @@
-"""The local Airflow's processes: start them detached, find every one again, end them all."""
+"""The local Airflow's processes: start them detached, note them, find every one again, end them all."""
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
+import signal
 import subprocess
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from local_settings import HOME, MARKER, Trouble
+
+STATE = HOME / "running.json"
+
+POSTGRES = "postgres"
+"""The component that ends after all others, which use it."""
 
 LEADERS_GRACE_S = 4
 """An idle scheduler ends its workers in about 3 s; a busy one would wait for as long as its tasks run."""
 
 TASKS_GRACE_S = 6
 """Airflow gives a task 5 s between SIGTERM, which calls its `on_kill`, and SIGKILL."""
+
+POSTGRES_GRACE_S = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +38,8 @@ class Component:
     name: str
     pid: int
     created: float
+    argv: list[str] = field(default_factory=list)
+    restarts: int = 0
 
     @property
     def log(self) -> Path:
@@ -39,9 +53,39 @@ class Component:
         return False
 
 
-def start(name: str, argv: list[str], env: dict[str, str]) -> Component:
+def read_state() -> dict[str, Any]:
+    """What `up` noted of the Airflow that it started; empty if there is none."""
+    try:
+        state: dict[str, Any] = json.loads(STATE.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    # After a reboot the numbers say nothing.
+    return state if abs(state["booted"] - psutil.boot_time()) < 60 else {}
+
+
+def write_state(state: dict[str, Any]) -> None:
+    part = STATE.with_suffix(".part")
+    part.write_text(json.dumps(state, indent=2))
+    part.replace(STATE)
+
+
+def components_of(state: dict[str, Any]) -> list[Component]:
+    return [Component(**item) for item in state.get("components", [])]
+
+
+@contextmanager
+def only_one() -> Iterator[None]:
+    """Two `make` at a time start one Airflow, not two."""
+    HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (HOME / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def start(name: str, argv: list[str], env: Mapping[str, str], restarts: int = 0) -> Component:
+    """Starts a component; one that is started again writes on in its log."""
     log = HOME / "logs" / f"{name}.log"
-    with log.open("wb") as output:
+    with log.open("ab" if restarts else "wb") as output:
         process = subprocess.Popen(
             argv,
             env=env,
@@ -51,14 +95,17 @@ def start(name: str, argv: list[str], env: dict[str, str]) -> Component:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return Component(name=name, pid=process.pid, created=psutil.Process(process.pid).create_time())
+    created = psutil.Process(process.pid).create_time()
+    return Component(name=name, pid=process.pid, created=created, argv=argv, restarts=restarts)
 
 
-def family(components: list[Component]) -> list[psutil.Process]:
+def family(components: list[Component], mark: str | None = str(HOME)) -> list[psutil.Process]:
     """Every living process of ours: of a component's session, or below it, or with our mark.
 
     Three signs, because each can be missing: a tool may lead its own session, a killed parent
     leaves orphans, and Airflow's processes overwrite their environment with their title.
+
+    :param mark: None: only those of these components.
     """
     earliest = min((component.created for component in components), default=float("inf"))
     sessions = {component.pid for component in components}
@@ -68,35 +115,55 @@ def family(components: list[Component]) -> list[psutil.Process]:
             if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
                 continue
             in_session = process.create_time() > earliest - 1 and os.getsid(process.pid) in sessions
-            if in_session or process.environ().get(MARKER) == str(HOME):
+            if in_session or (mark and process.environ().get(MARKER) == mark):
                 for member in [process, *process.children(recursive=True)]:
                     found[member.pid] = member
     return list(found.values())
 
 
 def stop(components: list[Component]) -> None:
-    """Ends all that was started here, kindly first.
+    """Ends all that was started here, kindly first, and the database last.
 
     :raises Trouble: something survived.
     """
     leaders = {component.pid for component in components}
-    members = family(components)
-    _end([member for member in members if member.pid in leaders], LEADERS_GRACE_S)
-    _end(family(components), TASKS_GRACE_S)
+    postgres = {component.pid for component in components if component.name == POSTGRES}
+
+    def others() -> list[psutil.Process]:
+        # A backend leaves its server's session and ends with it.
+        return [member for member in family(components) if not postgres & {member.pid, _parent(member)}]
+
+    _end([member for member in others() if member.pid in leaders], LEADERS_GRACE_S)
+    _end(others(), TASKS_GRACE_S)
+    kill(others)
+    _end([member for member in family(components) if member.pid in postgres], POSTGRES_GRACE_S, signal.SIGINT)
+    members = kill(lambda: family(components))
+    if members:
+        raise Trouble(f"still running: {', '.join(str(member.pid) for member in members)}")
+
+
+def kill(members: Callable[[], list[psutil.Process]]) -> list[psutil.Process]:
+    """Kills them without ado; returns who survived."""
     for _ in range(5):
         # Looked for anew: a dying one may have started another.
-        members = family(components)
-        if not members:
-            return
-        for member in members:
+        found = members()
+        if not found:
+            break
+        for member in found:
             with suppress(psutil.Error):
                 member.kill()
-        psutil.wait_procs(members, timeout=2)
-    raise Trouble(f"still running: {', '.join(str(member.pid) for member in members)}")
+        psutil.wait_procs(found, timeout=2)
+    return members()
 
 
-def _end(processes: list[psutil.Process], grace_s: int) -> None:
+def _end(processes: list[psutil.Process], grace_s: int, how: signal.Signals = signal.SIGTERM) -> None:
     for process in processes:
         with suppress(psutil.Error):
-            process.terminate()
+            process.send_signal(how)
     psutil.wait_procs(processes, timeout=grace_s)
+
+
+def _parent(process: psutil.Process) -> int:
+    with suppress(psutil.Error):
+        return process.ppid()
+    return 0

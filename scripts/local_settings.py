@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = Path(os.environ.get("VOD_HOME") or ROOT / ".airflow").expanduser().resolve()
 DAGS = Path(os.environ.get("VOD_DAGS_DIR") or ROOT / "dags").expanduser().resolve()
 BIN = Path(sys.executable).parent
+DATABASE = HOME / "postgres"
 ORIGINALS = HOME / "originals"
 """What the demo is asked for, by a second name."""
 CLIPS = ROOT / "tests" / "media"
@@ -84,7 +85,7 @@ def local_folder(uri: str) -> Path | None:
     return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
-def environment(api_url: str, task_api_url: str, edge_url: str, log_port: int) -> dict[str, str]:
+def environment(api_url: str, database_url: str, edge_url: str, log_port: int) -> dict[str, str]:
     """What the components and their tasks run with.
 
     The user's ``VOD_*`` win, and connections and variables (``AIRFLOW_CONN_*``, ``AIRFLOW_VAR_*``) pass.
@@ -128,10 +129,10 @@ def environment(api_url: str, task_api_url: str, edge_url: str, log_port: int) -
         "AIRFLOW__CORE__PARALLELISM": str(max(4, 2 * cpus())),
         "AIRFLOW__CORE__HOSTNAME_CALLABLE": "local_settings.hostname",
         "AIRFLOW__CORE__FERNET_KEY": keys["fernet"],
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{task_api_url}/execution/",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{api_url}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(HOME / "passwords.json"),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME / 'airflow.db'}",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database_url,
         "AIRFLOW__API__BASE_URL": api_url,
         "AIRFLOW__API__SECRET_KEY": keys["api"],
         "AIRFLOW__API_AUTH__JWT_SECRET": keys["jwt"],

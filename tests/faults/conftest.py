@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -12,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+import local_postgres
 from conftest import S3Bucket, s3_connection
-from faults.real_airflow import RealAirflow
+from faults.real_airflow import RealAirflow, postgres, wait_until
 from faults.s3_proxy import S3Proxy
 from faults.stage import Diary, write_preset
 from tools import configure
@@ -70,10 +74,26 @@ def diary(home: Path) -> Diary:
     return Diary(home / "tools", speed=1.5)
 
 
+@pytest.fixture(scope="session")
+def migrated() -> Iterator[Path]:
+    """A PostgreSQL cluster with Airflow's empty tables, not running."""
+    with tempfile.TemporaryDirectory(prefix="vod-faults-") as folder:
+        database = Path(folder) / "postgres"
+        server = subprocess.Popen(postgres(database), stderr=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: local_postgres.accepts(database), timeout_s=60, what="PostgreSQL")
+            env = os.environ | {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": local_postgres.url(database)}
+            migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
+            subprocess.run(migrate, env=env, check=True, capture_output=True)
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(60)
+        yield database
+
+
 @pytest.fixture
-def airflow(airflow_db: None, home: Path, diary: Diary) -> Iterator[StartAirflow]:
+def airflow(migrated: Path, home: Path, diary: Diary) -> Iterator[StartAirflow]:
     """``airflow(VOD_...=...)`` starts one, on local stores unless the settings say otherwise."""
-    database = Path(os.environ["AIRFLOW_HOME"]) / "airflow.db"
     with ExitStack() as stack:
 
         def start(*, parallelism: int = 2, **settings: str) -> RealAirflow:
@@ -85,7 +105,7 @@ def airflow(airflow_db: None, home: Path, diary: Diary) -> Iterator[StartAirflow
                 "VOD_FFMPEG": str(diary.tool),
                 "VOD_SANDBOX": "off",  # the diary lies beside it
             }
-            made = RealAirflow(home / "airflow", database, parallelism=parallelism, **(usual | settings))
+            made = RealAirflow(home / "airflow", migrated, parallelism=parallelism, **(usual | settings))
             return stack.enter_context(made)
 
         yield start

@@ -1,4 +1,4 @@
-"""A private, real Airflow: API servers, scheduler with LocalExecutor, DAG processor.
+"""A private, real Airflow: PostgreSQL, API server, scheduler with LocalExecutor, DAG processor.
 
 Each is kept running by ``unit.py``.
 """
@@ -9,7 +9,6 @@ import base64
 import json
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from typing import Any
 import httpx
 import psutil
 
+import local_postgres
 from tools import ROOT
 
 DAG_ID = "vod_transcode"
@@ -61,30 +61,34 @@ class Work:
 
 
 class RealAirflow:
-    """A context manager; ``settings`` are ``VOD_*`` variables and others of the components' environment."""
+    """A context manager.
+
+    :param database: a migrated cluster, which is copied.
+    :param settings: ``VOD_*`` variables and others of the components' environment.
+    """
 
     def __init__(self, home: Path, database: Path, *, parallelism: int = 2, **settings: str) -> None:
-        self.home, self.database = home, home / "airflow.db"
+        self.home, self.database = home, home / "postgres"
         self._template, self._settings = database, settings
         self._parallelism = parallelism
         self.units: dict[str, subprocess.Popen[bytes]] = {}
-        ports = _free_ports(2)
-        self.url, self._task_url = (f"http://127.0.0.1:{port}" for port in ports)
+        self.url = f"http://127.0.0.1:{_free_port()}"
         self._http = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
 
     # --- life -------------------------------------------------------------------------------
 
     def __enter__(self) -> RealAirflow:
         (self.home / "logs").mkdir(parents=True)
-        shutil.copyfile(self._template, self.database)
+        # With its owner, who is another where this runs as root.
+        subprocess.run(["cp", "-a", self._template, self.database], check=True)
         passwords = self.home / "passwords.json"
         passwords.write_text(json.dumps({USER: PASSWORD}))
         try:
+            self._start("postgres", postgres(self.database))
+            wait_until(lambda: local_postgres.accepts(self.database), timeout_s=60, what="PostgreSQL")
             airflow = [sys.executable, "-m", "airflow"]
             serve = [*airflow, "api-server", "--workers", "1", "--host", "127.0.0.1", "--port"]
-            # Two processes for one API: scripts/local_airflow.py says why.
-            self._start("api-server", [*serve, self.url.rpartition(":")[2], "--apps", "core"])
-            self._start("task-api", [*serve, self._task_url.rpartition(":")[2], "--apps", "execution"])
+            self._start("api-server", [*serve, self.url.rpartition(":")[2]])
             self._start("scheduler", [*airflow, "scheduler", "--skip-serve-logs"])
             self._start("dag-processor", [*airflow, "dag-processor"])
             wait_until(self._ready, timeout_s=240, what="Airflow to start", every_s=1)
@@ -94,10 +98,14 @@ class RealAirflow:
         return self
 
     def __exit__(self, *_: object) -> None:
+        database = self.units.pop("postgres", None)
         for unit in self.units.values():
             unit.terminate()
         for unit in self.units.values():
             unit.wait(60)
+        if database is not None:
+            database.terminate()
+            database.wait(60)
         self._http.close()
 
     def _start(self, name: str, argv: list[str]) -> None:
@@ -136,11 +144,11 @@ class RealAirflow:
                 "MAX_ACTIVE_RUNS_PER_DAG": 64,
                 "HOSTNAME_CALLABLE": "local_settings.hostname",
                 "FERNET_KEY": key["fernet"],
-                "EXECUTION_API_SERVER_URL": f"{self._task_url}/execution/",
+                "EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
                 "SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
                 "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": self.home / "passwords.json",
             },
-            "DATABASE": {"SQL_ALCHEMY_CONN": f"sqlite:///{self.database}"},
+            "DATABASE": {"SQL_ALCHEMY_CONN": local_postgres.url(self.database)},
             "API": {"BASE_URL": self.url, "SECRET_KEY": key["api"]},
             "API_AUTH": {"JWT_SECRET": key["jwt"]},
             # What is lost is to be found in seconds, not in minutes.
@@ -180,8 +188,6 @@ class RealAirflow:
         with suppress(httpx.HTTPError, ValueError, KeyError):
             health = self._http.get("/api/v2/monitor/health").json()
             if any(health[part]["status"] != "healthy" for part in ("metadatabase", "scheduler")):
-                return False
-            if not httpx.get(f"{self._task_url}/execution/health", timeout=5, trust_env=False).is_success:
                 return False
             self.log_in()
             return self._http.get(f"/api/v2/dags/{DAG_ID}/details").status_code == 200
@@ -343,9 +349,11 @@ def _children(process: psutil.Process | None) -> list[psutil.Process]:
     return []
 
 
-def _free_ports(count: int) -> list[int]:
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def postgres(folder: Path) -> list[str]:
+    """The command of a server whose data and socket lie in a folder."""
+    return [sys.executable, local_postgres.__file__, str(folder)]

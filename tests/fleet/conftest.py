@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from faults.conftest import StartAirflow, diary, home, report  # noqa: F401  (fixtures)
+from faults.conftest import StartAirflow, diary, home, migrated, report  # noqa: F401  (fixtures)
 from faults.conftest import airflow as impatient  # noqa: F401
 from faults.real_airflow import RealAirflow
 
