@@ -14,6 +14,7 @@ from tools import ROOT
 from vod_operators.cli import submit
 from vod_operators.cli.main import main
 from vod_operators.cli.submit import Airflow, RunName, SubmitError
+from vod_operators.settings import get_settings
 from vod_operators.storage.originals import video_id_of
 
 SOURCE = "file:///in/film (1).mp4"
@@ -28,6 +29,7 @@ def client(airflow_db: None) -> Iterator[TestClient]:
     from airflow.models.dagbundle import DagBundleModel
     from airflow.utils.session import create_session
 
+    get_settings.cache_clear()  # the DAGs have them in their params
     with create_session() as session:
         session.merge(DagBundleModel(name="submit"))
     sync_bag_to_db(DagBag(ROOT / "dags"), "submit", None)

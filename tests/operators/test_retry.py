@@ -81,7 +81,9 @@ def all_below(base: type) -> set[type]:
 
 def test_every_error_of_ours_has_been_thought_of() -> None:
     thought_of = tuple(type(error) for error, _ in KINDS if isinstance(error, errors.VodError))
-    assert [error for error in all_below(errors.VodError) if not issubclass(error, thought_of)] == []
+    # Those of a command never reach a task.
+    ours = [error for error in all_below(errors.VodError) if "vod_operators.cli" not in error.__module__]
+    assert [error for error in ours if not issubclass(error, thought_of)] == []
 
 
 # --- the policy -----------------------------------------------------------------------------
