@@ -48,6 +48,6 @@ def test_the_same_segments_from_containers(
     get_settings.cache_clear()
 
     local, contained = segments(stores / "results"), segments(tmp_path / "docker" / "results")
-    assert len(local) == 6  # one rendition and the sound, 6 + 6 + 2 s
+    assert len(local) == 9  # two renditions and the sound, 6 + 6 + 2 s
     assert contained == local
     assert containers() == []

@@ -15,7 +15,7 @@ from kinds import IMAGE, connect, containers, ffmpeg, make, python
 from vod_operators.errors import EngineError, InvalidInputError, ToolKilledError
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.retry import kind_of
-from vod_operators.runners.base import output
+from vod_operators.runners.base import ToolLimits, output
 from vod_operators.runners.containers import Container, create, reap
 from vod_operators.runners.docker import DockerRunner, _Lines, _returncode, _sum_of_counts
 from vod_operators.runners.local import LocalRunner
@@ -145,7 +145,7 @@ ls /sys/class/net
 def test_limits_and_labels_are_what_was_asked_for(tmp_path: Path) -> None:
     api = connect()
     wanted = Container(image=IMAGE, cpus=1.5, memory="64m", labels={"dag": "vod_transcode", "map_index": "3"})
-    name = create(api, wanted, ["true"], tmp_path)
+    name = create(api, wanted, ["true"], tmp_path, ToolLimits(output_bytes=1 << 20))
     try:
         made = api.inspect_container(name)
     finally:
@@ -154,6 +154,7 @@ def test_limits_and_labels_are_what_was_asked_for(tmp_path: Path) -> None:
     assert (host["NanoCpus"], host["Memory"], host["MemorySwap"]) == (1_500_000_000, 64 << 20, 64 << 20)
     assert (host["NetworkMode"], host["ReadonlyRootfs"], host["CapDrop"]) == ("none", True, ["ALL"])
     assert host["LogConfig"]["Type"] == "none"
+    assert {"Name": "fsize", "Soft": 1 << 20, "Hard": 1 << 20} in host["Ulimits"]
     assert (labels["vod-operators.dag"], labels["vod-operators.map_index"]) == ("vod_transcode", "3")
     assert labels["vod-operators.process"].startswith(f"{os.getpid()} ")
 
@@ -199,8 +200,10 @@ def test_containers_of_the_dead_are_removed_and_those_of_the_living_are_not(tmp_
             sys.executable,
             "-c",
             "from pathlib import Path; from kinds import *\n"
+            "from vod_operators.runners.base import ToolLimits\n"
             "from vod_operators.runners.containers import create\n"
-            "name = create(connect(), Container(image=IMAGE, labels={}), ['sleep', '600'], Path('/'))\n"
+            "wanted = Container(image=IMAGE, labels={})\n"
+            "name = create(connect(), wanted, ['sleep', '600'], Path('/'), ToolLimits())\n"
             "connect().start(name); print(name)",
         ],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
@@ -208,7 +211,7 @@ def test_containers_of_the_dead_are_removed_and_those_of_the_living_are_not(tmp_
         capture_output=True,
         text=True,
     ).stdout.strip()
-    alive = create(api, Container(image=IMAGE, labels={}), ["sleep", "600"], Path("/"))
+    alive = create(api, Container(image=IMAGE, labels={}), ["sleep", "600"], Path("/"), ToolLimits())
     try:
         assert set(containers()) == {dead, alive}
         reap(api)
