@@ -61,7 +61,7 @@ CODECS = {name: codec for _, name, codec in encoders()}
 def asked_of(file: Path, fact: str, kind: str) -> str:
     done = subprocess.run(
         [FFPROBE, "-v", "error", "-select_streams", kind[0], "-show_entries", f"stream={fact}",
-         "-of", "csv=p=0", str(file)],
+         "-of", "default=nw=1:nk=1", str(file)],
         capture_output=True, text=True,
     )  # fmt: skip
     return done.stdout.split("\n")[0]
