@@ -30,7 +30,7 @@ test-exact: venv  ## every strange source, frame by frame, and the seams: EXACT_
 	.venv/bin/python -m pytest -m 'exact or not exact' -o log_cli=false tests/exact
 
 test-faults: venv  ## kill -9 at 100 moments, bad S3, damage, 50 at once: FAULTS_RUNS=n FAULTS_OUTAGE_S=n FAULTS_REPORT=file
-	.venv/bin/python -m pytest -m 'faults or not faults' -o log_cli=false tests/faults
+	.venv/bin/python -m pytest -m 'faults or not faults' -o log_cli=false tests/faults tests/e2e/test_interrupt.py
 
 test-fleet: venv  ## a backfill that is killed and repeated, 20 videos with 2 slots: FAULTS_REPORT=file
 	.venv/bin/python -m pytest -m 'fleet or not fleet' -o log_cli=false tests/fleet

@@ -91,8 +91,17 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     yield made
 
 
+LONG = pytest.mark.faults
+"""Each starts ``vod run`` once or twice, and waits until it encodes."""
+
+
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+    ("number", "code"),
+    [
+        (signal.SIGINT, 130),
+        pytest.param(signal.SIGTERM, 143, marks=LONG),
+        pytest.param(signal.SIGHUP, 129, marks=LONG),
+    ],
 )
 def test_one_signal_ends_the_run_and_all_of_it(bench: Bench, number: signal.Signals, code: int) -> None:
     running = bench.start()
@@ -111,6 +120,7 @@ def test_one_signal_ends_the_run_and_all_of_it(bench: Bench, number: signal.Sign
     assert bench.claim() is None
 
 
+@LONG
 def test_the_same_command_goes_on(bench: Bench) -> None:
     running = bench.start()
     bench.await_encode(running)
@@ -128,6 +138,7 @@ def test_the_same_command_goes_on(bench: Bench) -> None:
     assert bench.left() == set()
 
 
+@LONG
 def test_more_signals_while_it_ends_change_nothing(bench: Bench) -> None:
     """An impatient person at the keyboard: Ctrl-C goes to the whole process group, again and again."""
     running = bench.start(start_new_session=True)
@@ -145,6 +156,7 @@ def test_more_signals_while_it_ends_change_nothing(bench: Bench) -> None:
     assert bench.claim() is None
 
 
+@LONG
 @pytest.mark.parametrize("after_s", [0.3, 1.5, 3.0])
 def test_a_signal_before_the_first_task(bench: Bench, after_s: float) -> None:
     """While Python imports, while the metadata DB is made, while the DAG is read."""
@@ -159,6 +171,7 @@ def test_a_signal_before_the_first_task(bench: Bench, after_s: float) -> None:
         assert bench.left() == set()
 
 
+@LONG
 def test_nohup_is_honoured(bench: Bench) -> None:
     (bench.folder / "go").touch()
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -174,6 +187,7 @@ def test_nohup_is_honoured(bench: Bench) -> None:
     assert running.returncode == 0
 
 
+@LONG
 def test_a_run_whose_process_is_killed_says_so_and_gives_the_video_back(bench: Bench) -> None:
     """As the kernel does when there is no memory."""
     running = bench.start()
@@ -188,6 +202,7 @@ def test_a_run_whose_process_is_killed_says_so_and_gives_the_video_back(bench: B
     assert bench.claim() is None
 
 
+@LONG
 def test_killed_hard_it_can_be_started_again_at_once(bench: Bench) -> None:
     """Nobody gave the claim back; that its process is no more is enough."""
     running = bench.start()
@@ -207,6 +222,7 @@ def test_killed_hard_it_can_be_started_again_at_once(bench: Bench) -> None:
     assert bench.left() == set()
 
 
+@LONG
 def test_a_run_that_lives_keeps_its_video(bench: Bench) -> None:
     first = bench.start()
     bench.await_encode(first)
@@ -221,6 +237,7 @@ def test_a_run_that_lives_keeps_its_video(bench: Bench) -> None:
     assert first.returncode == 130
 
 
+@LONG
 def test_a_claim_in_s3_is_given_back_within_the_five_seconds(bench: Bench, s3_bucket: S3Bucket) -> None:
     running = bench.start({"VOD_TEMP_URI": f"{s3_bucket.uri}/tmp", "VOD_AWS_CONN_ID": s3_bucket.conn_id})
     bench.await_encode(running)
