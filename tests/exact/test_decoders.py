@@ -55,7 +55,8 @@ def encoders() -> Iterator[tuple[str, str, str]]:
             yield ("video" if flags == "V" else "audio"), name, codec[1] if codec else name
 
 
-CODECS = {name: codec for _, name, codec in encoders()}
+ENCODERS = sorted(encoders())
+CODECS = {name: codec for _, name, codec in ENCODERS}
 
 
 def asked_of(file: Path, fact: str, kind: str) -> str:
@@ -180,9 +181,7 @@ def check_same(kind: str, file: Path, folder: Path, carrier: str, pixel_format: 
         assert direct and trial.same_sound(direct, cut), f"{file.name}: {carrier}"
 
 
-@pytest.mark.parametrize(
-    ("kind", "encoder"), [pytest.param(*e[:2], id="-".join(e[:2])) for e in sorted(encoders())]
-)
+@pytest.mark.parametrize(("kind", "encoder"), [pytest.param(*e[:2], id="-".join(e[:2])) for e in ENCODERS])
 def test_no_codec_differs_unnoticed(kind: str, encoder: str, tmp_path: Path) -> None:
     outcomes = {}
     for container in CONTAINERS[kind]:
@@ -197,9 +196,8 @@ def test_no_codec_differs_unnoticed(kind: str, encoder: str, tmp_path: Path) -> 
 
 def test_the_sweep_is_wide() -> None:
     """A wheel that had lost its encoders would try nothing."""
-    found = list(encoders())
-    assert len([name for kind, name, _ in found if kind == "video"]) >= 50
-    assert len([name for kind, name, _ in found if kind == "audio"]) >= 60
+    assert len([name for kind, name, _ in ENCODERS if kind == "video"]) >= 50
+    assert len([name for kind, name, _ in ENCODERS if kind == "audio"]) >= 60
 
 
 def test_what_is_made_can_differ(tmp_path: Path) -> None:

@@ -13,6 +13,9 @@ from vod_operators.cli.interrupt import Interrupted
 from vod_operators.errors import InvalidInputError, VodError
 from vod_operators.storage.originals import video_id_of
 
+DEFAULT_PRESET = "h264"
+"""Of a request that names none."""
+
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands and options."""
@@ -31,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
             metavar="ID",
             help="names the result (default: the source's name, and a digest of where it is)",
         )
-        command.add_argument("--preset", metavar="NAME", default="h264", help="default: %(default)s")
+        command.add_argument("--preset", metavar="NAME", default=DEFAULT_PRESET, help="default: %(default)s")
         command.add_argument("--chunk-seconds", metavar="N", type=int, help="target length of a chunk")
         command.add_argument(
             "--subtitles",

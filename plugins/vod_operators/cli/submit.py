@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from vod_operators.cli.main import subtitle_files
+from vod_operators.cli.main import DEFAULT_PRESET, subtitle_files
 from vod_operators.cli.output import WEIGHTS, print_result, progress_bar, step_label
 from vod_operators.errors import InvalidInputError, StorageError, VodError
 from vod_operators.storage.keys import check_video_id
@@ -21,9 +21,6 @@ from vod_operators.storage.redact import redact
 
 DAG_ID = "vod_transcode"
 LANES = (DAG_ID, "vod_transcode_bulk")
-DEFAULT_PRESET = "h264"
-"""Of a request that names none."""
-
 PAGE = 100
 POLL_S = 1.0
 PATIENCE_S = 120.0

@@ -45,6 +45,11 @@ def nothing_decoded(lines: Sequence[str], codec: str) -> bool:
     return no_picture and bool(complaints(lines, codec)) and not filters_failed(lines)
 
 
+def gave_up(lines: Sequence[str]) -> bool:
+    """Whether ffmpeg ended because two thirds of the packets of a stream gave nothing."""
+    return any("Decode error rate" in line for line in lines)
+
+
 def of_the_file(lines: Sequence[str], codecs: Collection[str]) -> list[str]:
     """The lines in which a demuxer says that the file is damaged: what decoders say comes up again when it is
     decoded, and a recording that begins between key frames is whole.

@@ -26,16 +26,6 @@ def decode_audio(tool: str, source: str, output: str, *, audio: AudioRendition) 
     return command(tool, out, *ENCODING)
 
 
-BEGINNING_S = 0.5
-"""How much of a recording may come before the first frame of sound that is whole."""
-
-
-def decode_first_sound(tool: str, source: str) -> Argv:
-    """Decode a cut sound track until there is a frame, whose line then begins with a digit."""
-    sound = ffmpeg.input(source, format="nut", t=BEGINNING_S, **LOCAL_ONLY)["a:0"]
-    return command(tool, sound.output("pipe:1", format="framecrc", frames=1))
-
-
 def encode_audio(
     tool: str,
     source: str,

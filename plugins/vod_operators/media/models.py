@@ -170,6 +170,10 @@ class Source(Model):
     skipped: tuple[str, ...] = ()
     """Streams that are left out, and why, in words."""
 
+    def frames_at(self, rate: Fraction) -> int | None:
+        """Pictures of the length that is declared; None: none is."""
+        return None if self.duration_ms is None else round(Fraction(self.duration_ms, 1000) * rate)
+
     @property
     def is_transport(self) -> bool:
         """Whether it is MPEG-TS."""

@@ -115,8 +115,8 @@ def make_plan(
         chunk = chunk_length(source, rate, segment)
     else:
         chunk = max(1, round(chunk_seconds * rate / segment)) * segment
-    if video is not None and source.duration_ms is not None:
-        frames = round(Fraction(source.duration_ms, 1000) * rate)
+    frames = source.frames_at(rate)
+    if video is not None and frames is not None:
         if chunk_seconds_is_asked:
             refuse_too_many_chunks(frames, chunk, segment, rate)
         else:

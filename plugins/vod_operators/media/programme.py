@@ -122,6 +122,9 @@ def _versions(data: mmap | bytes, programme_pids: Set[int], first: int, length: 
     """Each map of the programme that has these streams, in their order, also where its own PID changes."""
     programmes = list(_programmes(data, first, length))
     for number, pid in programmes[0][1].items() if programmes else ():
+        opening = next(_tables(data, pid, first, length, 0, len(data)), None)
+        if opening is None or not programme_pids & {stream.pid for stream in opening.streams}:
+            continue
         places = [(0, pid)]
         for at, listed in programmes[1:]:
             # The same programme, or the only one that there is.
@@ -131,11 +134,10 @@ def _versions(data: mmap | bytes, programme_pids: Set[int], first: int, length: 
         ends = [*(at for at, _ in places[1:]), len(data)]
         versions: list[_Table] = []
         for (at, map_pid), end in zip(places, ends, strict=True):
-            found = list(_tables(data, map_pid, first, length, at, end))
+            tables = list(_tables(data, map_pid, first, length, at, end))
             # A demuxer must not see the list of programmes that leads to it, either.
-            versions += [replace(table, at=at) for table in found[:1]] + found[1:]
-        if versions and programme_pids & {stream.pid for stream in versions[0].streams}:
-            return versions
+            versions += [replace(table, at=at) for table in tables[:1]] + tables[1:]
+        return versions
     return []
 
 

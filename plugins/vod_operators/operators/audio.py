@@ -14,6 +14,7 @@ from airflow.sdk import Context
 from vod_operators.errors import ToolError, VerificationError
 from vod_operators.media import ffmpeg_sound, loudness
 from vod_operators.media.damage import complaints, in_words
+from vod_operators.media.ffmpeg import decode_first_frame, gave_a_frame
 from vod_operators.media.isobmff import read_fragments
 from vod_operators.media.loudness import Normalised
 from vod_operators.media.measure import AAC_FRAME, check_audio_length
@@ -25,6 +26,9 @@ from vod_operators.operators.job import Job
 from vod_operators.operators.packaged import SOUND, TRACK, package_sound, store_piece
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
+
+BEGINNING_S = 0.5
+"""How much of a recording may come before the first frame of sound that is whole."""
 
 
 class VodEncodeAudioOperator(VodBaseOperator):
@@ -124,14 +128,14 @@ class VodEncodeAudioOperator(VodBaseOperator):
         if not found:
             return found
         lines: list[str] = []
-        argv = ffmpeg_sound.decode_first_sound(self.tools.ffmpeg, "audio.nut")
+        argv = decode_first_frame(self.tools.ffmpeg, "audio.nut", stream=0, seconds=BEGINNING_S)
         try:
             messages = self.runner.run(argv, folder=folder, on_line=lines.append)
         except ToolError as error:
             if not error.is_answer:
                 raise
             return found
-        if any(line[:1].isdigit() for line in lines):
+        if gave_a_frame(lines):
             found = list((Counter(found) - Counter(complaints(messages, codec))).elements())
         return found
 

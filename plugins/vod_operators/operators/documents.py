@@ -16,6 +16,7 @@ from vod_operators.media.check.facts import Format, Key, SegmentFacts, Stream
 from vod_operators.media.check.load import MAX_SEGMENT_BYTES
 from vod_operators.media.models import Plan, clock
 from vod_operators.media.pieces import cut_when_encoded
+from vod_operators.media.presets.model import MAX_SEGMENT_GOPS
 from vod_operators.media.track import KeyFrame, Segment
 from vod_operators.operators.job import Job
 from vod_operators.storage.checkpoint import Stored
@@ -24,10 +25,8 @@ from vod_operators.storage.stores import MAX_DOCUMENT_BYTES
 BASE_BYTES = 4096
 """Of a document, besides what grows: a track's names, an init segment in hex, playlists, pictures."""
 
-MAX_SEGMENT_GOPS = 10
-"""What a preset may ask for."""
-
-# Numbers as long as they become. Ticks: a segment is 100 s of at most 60,000 a second. Bytes: see above.
+# Numbers with as many digits as they get. Ticks: a segment is 100 s of at most 60,000 a second. Bytes: those
+# of MAX_SEGMENT_BYTES.
 _TICKS, _BYTES, _COUNT = 10**6, 10**8, 10**5
 _SECONDS = Fraction(10**10 + 1, 10**5)
 """A place in a week of video, in such ticks."""

@@ -272,5 +272,5 @@ class _Look:
             if not error.is_answer:
                 raise
             log.info("%s", error)
-            return any(line[:1].isdigit() for line in lines)
-        return any(line[:1].isdigit() for line in lines) or not complaints(messages, codec)
+            return ffmpeg.gave_a_frame(lines)
+        return ffmpeg.gave_a_frame(lines) or not complaints(messages, codec)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -247,8 +246,8 @@ class VodPrepareOperator(VodBaseOperator):
             version=version_name(work, secrets.token_hex(3)),
             made_by=versions,
         )
-        if plan.source.duration_ms is not None:
-            frames = round(Fraction(plan.source.duration_ms, 1000) * plan.frame_rate)
+        frames = plan.source.frames_at(plan.frame_rate)
+        if frames is not None:
             check_documents(job, frames, plan.chunk_frames)
         keys = job.work_keys
         if self.temp.create(keys.plan, checkpoint.seal(job), content_type="application/json") is None:

@@ -19,7 +19,7 @@ from airflow.sdk import Context
 from vod_operators.errors import InvalidInputError, LostWorkError, ToolError
 from vod_operators.media import ffmpeg, packets, programme
 from vod_operators.media.admission import check_duration
-from vod_operators.media.damage import in_words, of_the_file
+from vod_operators.media.damage import gave_up, in_words, of_the_file
 from vod_operators.media.models import Chunk, Layout, Plan, Timeline, clock
 from vod_operators.media.packets import PacketTimes
 from vod_operators.media.plan import plan_timeline
@@ -40,9 +40,6 @@ JOINED = "joined"
 
 KEYS_TRIED = 3
 """From so many places of a file; most must do: damage may lie in one of them, and one may do by chance."""
-
-MOSTLY_DAMAGED = "Decode error rate"
-"""What ffmpeg says as it gives up: two thirds of the packets of a stream gave nothing."""
 
 CUTS = 4
 """Chunks cut at once: one is flushed to disk or sent to the store while others are read."""
@@ -288,7 +285,7 @@ class VodSplitOperator(VodBaseOperator):
         try:
             self.runner.run(argv, folder=folder, limit_s=limits.seconds, output_bytes=limits.output_bytes)
         except ToolError as error:
-            if error.is_answer and MOSTLY_DAMAGED in error.stderr_tail:
+            if error.is_answer and gave_up(error.stderr_tail.splitlines()):
                 raise InvalidInputError(
                     "source: most of it cannot be decoded: it is damaged, or of another codec than it says"
                 ) from error

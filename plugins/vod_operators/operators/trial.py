@@ -11,6 +11,7 @@ from pathlib import Path
 from vod_operators.errors import InvalidInputError, ToolError, ToolOverdueError
 from vod_operators.media import frames, trial
 from vod_operators.media.damage import complaints, filters_failed
+from vod_operators.media.ffmpeg import gave_a_frame
 from vod_operators.media.models import AudioStream, Carrier, Plan, Source, VideoStream
 from vod_operators.operators.source import Excerpt
 from vod_operators.runners.base import Runner, output
@@ -159,7 +160,7 @@ class _Trial:
             if not error.is_answer:
                 raise
             messages = error.stderr_tail.splitlines()
-        if not any(line[:1].isdigit() for line in lines) and filters_failed(messages):
+        if not gave_a_frame(lines) and filters_failed(messages):
             raise InvalidInputError(f"source: {what} cannot be converted by ffmpeg's filters; {remedy}")
 
     def obtain(self, stream: int, packets: int, at_hand: Mapping[int, int]) -> int:

@@ -13,6 +13,8 @@ from pydantic import Field, model_validator
 from vod_operators.media.base import Model, Name
 from vod_operators.media.encoders import ENCODERS, EncoderName
 
+MAX_SEGMENT_GOPS = 10
+
 
 class Conditions(Model):
     """What a source must have for a rung to be made of it. Absent: no condition."""
@@ -115,7 +117,7 @@ class Preset(Model):
     max_frame_rate: int = Field(60, ge=1, le=60)
     """Faster sources are divided down to at most this. Apple HLS authoring 1.19."""
     gop_seconds: int = Field(2, ge=1, le=10)
-    segment_gops: int = Field(3, ge=1, le=10)
+    segment_gops: int = Field(3, ge=1, le=MAX_SEGMENT_GOPS)
     container: Literal["fmp4", "ts"] = "fmp4"
     """``ts``: MPEG-TS and packed AAC, for players older than fMP4 in HLS (2016)."""
     encryption: Literal["none", "aes-128", "cbcs"] = "none"
