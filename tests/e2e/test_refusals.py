@@ -265,20 +265,34 @@ def test_a_host_without_memory_does_not_refuse_the_source(
 
 def test_patience_has_an_end(stores: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tool may search the zeros of a sparse copy for hours; it is stopped, the source taken on trust."""
+    from vod_operators.media import ffmpeg
     from vod_operators.operators import inspection
 
+    asked: list[list[str]] = []
+    command = ffmpeg.decode_first_frame
+
+    def decode_first_frame(*given: Any, **options: Any) -> list[str]:
+        asked.append(command(*given, **options))
+        return asked[-1]
+
     def ffmpeg_does(what: str) -> None:
+        asked.clear()
         tool = stores / "ffmpeg"
-        tool.write_text(f'#!/bin/sh\ncase "$*" in *framecrc*) {what};; esac\nexec {FFMPEG} "$@"\n')
+        # What cannot be cut (the trial of that fails) is asked for a first frame.
+        tool.write_text(
+            f'#!/bin/sh\ncase "$*" in\n*framemd5*) exit 1;;\n'
+            f'*"-f framecrc -frames 1"*) {what};;\nesac\nexec {FFMPEG} "$@"\n'
+        )
         tool.chmod(0o755)
         configure(monkeypatch, ffmpeg=str(tool))
 
+    monkeypatch.setattr(ffmpeg, "decode_first_frame", decode_first_frame)
     monkeypatch.setattr(inspection, "PATIENCE_S", 0.3)
     ffmpeg_does("sleep 60")
-    assert prepare(clip)["tracks"]
+    assert prepare(clip)["tracks"] and asked
     monkeypatch.setattr(inspection, "PATIENCE_S", 60)
-    ffmpeg_does("echo 0, 0")
-    assert prepare(clip)["tracks"]
+    ffmpeg_does("echo 0, 0; exit 1")
+    assert prepare(clip)["tracks"] and asked
     ffmpeg_does("kill -9 $$")
     with pytest.raises(ToolKilledError) as failure:
         prepare(clip)
