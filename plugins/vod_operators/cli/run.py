@@ -19,13 +19,14 @@ from vod_operators import processes
 from vod_operators.cli.interrupt import Child, Interrupted, KilledError, ignore_signals, raise_on_signals
 from vod_operators.cli.main import as_uri, subtitle_files
 from vod_operators.cli.output import WEIGHTS, print_result, progress_bar, step_label
-from vod_operators.errors import VodError
+from vod_operators.errors import StorageError, VodError
 from vod_operators.runners.scratch import clear_up, scratch_folder
 from vod_operators.settings import VodSettings, get_settings
 from vod_operators.storage import claim
 from vod_operators.storage.allow import check_entries
 from vod_operators.storage.keys import check_video_id, claim_key
 from vod_operators.storage.redact import redact
+from vod_operators.storage.requested import RequestedStorage, find_source
 from vod_operators.storage.s3 import SCHEME as S3_SCHEME
 from vod_operators.storage.stores import storage_for
 
@@ -46,6 +47,12 @@ def main(args: argparse.Namespace) -> int:
         os.environ["VOD_RESULTS_URI"] = as_uri(args.results)
     files = subtitle_files(args.subtitles)
     _allow(args.source, *(file["uri"] for file in files or ()))
+    # Pools and queues are the scheduler's business; there is none here.
+    os.environ["VOD_TRANSCODE_POOL"] = "default_pool"
+    # Nothing waits for a worker here, so a run that was killed can lose its video soon.
+    os.environ.setdefault("VOD_CLAIM_TTL_S", "300")
+    get_settings.cache_clear()
+    _require_source(args.source)
     conf = {
         "video_id": args.video_id,
         "source": args.source,
@@ -66,6 +73,18 @@ def _allow(*uris: str) -> None:
     entries = [redact(uri).removesuffix("?...") for uri in uris]
     usable = [entry for entry in entries if _is_entry(entry)]
     os.environ["VOD_SOURCE_ALLOW"] = json.dumps([*named, *usable])
+
+
+def _require_source(uri: str) -> None:
+    """Say what ``prepare`` would say of a missing source, before Airflow is imported.
+
+    :raises InvalidInputError: there is none.
+    """
+    settings = get_settings()
+    if uri.startswith(S3_SCHEME):
+        return  # its credentials are in a connection of Airflow
+    with contextlib.suppress(StorageError):  # ``prepare`` asks again, and retries
+        find_source(RequestedStorage("source", settings.sources, settings.aws_conn_id), uri)
 
 
 def _is_entry(text: str) -> bool:
@@ -198,10 +217,6 @@ def private_airflow() -> Iterator[Path]:
     """An Airflow home of this run's own, gone at its end; never the metadata DB of an installed Airflow."""
     if "airflow" in sys.modules:
         raise VodError("vod run needs a process of its own: Airflow is already imported in this one")
-    # Pools and queues are the scheduler's business; there is none here.
-    os.environ["VOD_TRANSCODE_POOL"] = "default_pool"
-    # Nothing waits for a worker here, so a run that was killed can lose its video soon.
-    os.environ.setdefault("VOD_CLAIM_TTL_S", "300")
     # A scratch folder, so that the next one to start removes it if this process is killed.
     with scratch_folder(get_settings().work_dir) as home:
         os.environ.update(

@@ -39,7 +39,7 @@ from vod_operators.storage.base import ObjectInfo
 from vod_operators.storage.keys import WorkKeys
 from vod_operators.storage.probe import require_conditional_writes
 from vod_operators.storage.redact import redact
-from vod_operators.storage.requested import RequestedStorage
+from vod_operators.storage.requested import RequestedStorage, find_source
 
 
 class VodPrepareOperator(VodBaseOperator):
@@ -101,7 +101,7 @@ class VodPrepareOperator(VodBaseOperator):
         chunk_seconds = self._chunk_seconds()
         files = parse_request(self.subtitles)
         self._require_allowed(files)
-        found = self._find_source()
+        found = find_source(self._source_store, self.source)
         self._require_safe_stores()
         self.hold_claim(context, self.video_id)
         with self.scratch() as folder:
@@ -188,14 +188,6 @@ class VodPrepareOperator(VodBaseOperator):
         require_encoders(self.runner, self.tools.ffmpeg, plan.renditions, hardware=False)
         if self.queue == self.settings.transcode_queue:
             require_encoders(self.runner, self.tools.ffmpeg, plan.renditions, hardware=True)
-
-    def _find_source(self) -> ObjectInfo:
-        found = self._source_store.stat(self.source)
-        if found is None:
-            raise InvalidInputError(f"source: {redact(self.source)} does not exist")
-        if found.size == 0:
-            raise InvalidInputError(f"source: {redact(self.source)} is empty (0 bytes)")
-        return found
 
     def _plan(self, found: ObjectInfo, plan_for: Callable[[Source], Plan]) -> Plan:
         """What is planned for the source, having been tried on it.

@@ -15,6 +15,8 @@ from vod_operators.storage.base import ObjectInfo, ReadableStorage
 from vod_operators.storage.guard import Credentials
 from vod_operators.storage.http import SCHEMES as HTTP_SCHEMES
 from vod_operators.storage.http import HttpSource
+from vod_operators.storage.local import SCHEME as LOCAL_SCHEME
+from vod_operators.storage.redact import redact
 from vod_operators.storage.stores import storage_for
 
 
@@ -79,6 +81,24 @@ class RequestedStorage:
             if str(error).startswith(f"{self._field}: "):
                 raise
             raise type(error)(f"{self._field}: {error}") from error
+
+
+def find_source(store: ReadableStorage, uri: str) -> ObjectInfo:
+    """The facts of a request's source.
+
+    :param store: to read it with, as the request's field ``source``.
+    :raises InvalidInputError: there is nothing that could be read.
+    """
+    found = store.stat(uri)
+    if found is None:
+        raise InvalidInputError(f"source: {redact(uri)} does not exist")
+    if found.size == 0:
+        raise InvalidInputError(f"source: {redact(uri)} is empty (0 bytes)")
+    if uri.startswith(LOCAL_SCHEME):
+        # The owner and mode of a file do not hide its facts; a server's answer to a HEAD is that to a GET.
+        for _ in store.read(uri, length=1):
+            pass
+    return found
 
 
 # The process is part of the key because executors fork: a child must not share its parent's sockets.
