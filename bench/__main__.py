@@ -50,11 +50,15 @@ def main() -> None:
     path = folder / "report.json"
     report: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
     parts = options.parts or PARTS
-    with tqdm(parts, file=sys.stderr, bar_format="{n}/{total} {desc} [{elapsed}]") as bar:
+    moving = sys.stderr.isatty()
+    with tqdm(parts, file=sys.stderr, disable=not moving, bar_format="{n}/{total} {desc} [{elapsed}]") as bar:
         for part in bar:
 
             def say(text: str, part: str = part, bar: tqdm[Any] = bar) -> None:
-                bar.set_description_str(f"{part}: {text}")
+                if moving:
+                    bar.set_description_str(f"{part}: {text}")
+                else:
+                    print(f"{part}: {text}", file=sys.stderr, flush=True)
 
             begin = time.monotonic()
             found, lines = run(part, folder, options, report, say)

@@ -18,7 +18,7 @@ from typing import Any, TextIO, cast
 from vod_operators import processes
 from vod_operators.cli.interrupt import Child, Interrupted, KilledError, ignore_signals, raise_on_signals
 from vod_operators.cli.main import as_uri, subtitle_files
-from vod_operators.cli.output import WEIGHTS, print_result, progress_bar, step_label
+from vod_operators.cli.output import WEIGHTS, ProgressBar, print_result, step_label
 from vod_operators.errors import StorageError, VodError
 from vod_operators.runners.scratch import clear_up, scratch_folder
 from vod_operators.settings import VodSettings, get_settings
@@ -110,7 +110,8 @@ def _run(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
     try:
         return cast("dict[str, Any]", child.result())
     except (Interrupted, KilledError):
-        print(file=terminal)  # the progress bar's line has no end
+        if terminal.isatty():
+            print(file=terminal)  # the progress bar's line has no end
         raise
     finally:
         child.end()
@@ -143,7 +144,7 @@ def _run_dag(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
     if DAG_ID not in bag.dags:
         raise VodError(f"the DAG cannot be loaded: {'; '.join(bag.import_errors.values())}")
     dag = bag.dags[DAG_ID]
-    follower = _Follower(progress_bar(terminal))
+    follower = _Follower(ProgressBar(terminal))
     base.WATCHERS.append(follower.progress)
     base.HOLDERS.append(claim.process_holder(processes.number(os.getpid())))
     for task in dag.tasks:
@@ -164,7 +165,7 @@ def _run_dag(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
 class _Follower:
     """Turns what the tasks report into one progress bar, and keeps what they returned or died of."""
 
-    def __init__(self, bar: Any) -> None:
+    def __init__(self, bar: ProgressBar) -> None:
         self.bar = bar
         self.published: dict[str, Any] | None = None
         self.error: BaseException | None = None
@@ -204,9 +205,7 @@ class _Follower:
             part * WEIGHTS.get(task, 0) / self._counts.get(task, 1) for (task, _), part in self._done.items()
         )
         label = step_label(instance.task_id, instance.rendered_map_index)
-        self.bar.set_description_str(label, refresh=False)
-        self.bar.n = 100 if self.published is not None else min(99, total)
-        self.bar.refresh()
+        self.bar.show(label, 100 if self.published is not None else min(99, total))
 
 
 # --- surroundings ---------------------------------------------------------------------------

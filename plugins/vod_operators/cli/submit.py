@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from vod_operators.cli.main import DEFAULT_PRESET, subtitle_files
-from vod_operators.cli.output import WEIGHTS, print_result, progress_bar, step_label
+from vod_operators.cli.output import WEIGHTS, ProgressBar, print_result, step_label
 from vod_operators.errors import InvalidInputError, StorageError, VodError
 from vod_operators.storage.keys import check_video_id
 from vod_operators.storage.originals import is_same_source
@@ -70,13 +71,11 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _follow(airflow: Airflow, run: RunName) -> dict[str, Any]:
-    with progress_bar(sys.stderr) as bar:
+    with contextlib.closing(ProgressBar(sys.stderr)) as bar:
         while True:
             state = airflow.run(run)["state"]
-            label, bar.n = airflow.progress(run)
-            if state == "success":
-                bar.n = 100
-            bar.set_description_str(label if state == "running" else state)
+            label, percent = airflow.progress(run)
+            bar.show(label if state == "running" else state, 100 if state == "success" else percent)
             if state in ("success", "failed"):
                 break
             time.sleep(POLL_S)
