@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,6 +57,22 @@ def test_what_cannot_be_is_refused_with_what_there_is(place: Place, vod: Any) ->
     assert vod()[::2] == (1, f"vod: video_id: 'film' has no version before this one; {there}")
     assert vod("--to", "v-1")[::2] == (1, f"vod: video_id: 'film' has no version v-1; {there}")
     assert place.seen() == (version(1), version(1))
+
+
+def test_a_video_that_is_not_there_is_an_error_that_says_where_it_was_looked_for(
+    place: Place, vod: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert vod("--list") == (1, "", f"vod: video_id: there is no video 'film' in {place.keys.results_uri}")
+    monkeypatch.delenv("VOD_RESULTS_URI")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    advice = "the default: set VOD_RESULTS_URI, or give --results"
+    for arguments in ([], ["--list"]):
+        status, out, error = vod(*arguments)
+        assert (status, out) == (1, "")
+        assert (
+            error == f"vod: video_id: there is no video 'film' in {tmp_path.as_uri()}/vod/results, {advice}"
+        )
+    assert not (tmp_path / "vod").exists()
 
 
 def test_a_version_that_is_not_whole_is_not_shown(place: Place, vod: Any) -> None:

@@ -46,18 +46,24 @@ def _work(args: argparse.Namespace) -> tuple[ResultKeys, list[Version]]:
     settings = get_settings()
     keys = ResultKeys(results_uri=settings.results_uri, video_id=args.video_id)
     results = storage_for(keys.results_uri, settings.aws_conn_id)
-    if not args.list:
-        uri = claim_key(settings.temp_uri, args.video_id)
-        temp = storage_for(uri, settings.aws_conn_id)
-        owner = f"vod rollback, process {os.getpid()} on {socket.gethostname()}"
-        if not versions(results, keys):  # before a claim is written for a video that does not exist
-            raise InvalidInputError(f"video_id: there is no video {args.video_id!r} in {keys.results_uri}")
-        holder = claim.process_holder(processes.number(os.getpid()))
-        mine = claim.hold(temp, uri, owner=owner, ttl_s=CLAIM_S, brief=True, holder=holder)
-        try:
-            roll_back(results, keys, args.to, still_owner=lambda: claim.check(temp, uri, mine))
-        finally:
-            claim.release(temp, uri, owner=owner)
+    there = versions(results, keys)
+    if not there:  # before a claim is written for a video that does not exist
+        is_set = "results_uri" in settings.model_fields_set
+        advice = "" if is_set else ", the default: set VOD_RESULTS_URI, or give --results"
+        raise InvalidInputError(
+            f"video_id: there is no video {args.video_id!r} in {settings.results_uri}{advice}"
+        )
+    if args.list:
+        return keys, there
+    uri = claim_key(settings.temp_uri, args.video_id)
+    temp = storage_for(uri, settings.aws_conn_id)
+    owner = f"vod rollback, process {os.getpid()} on {socket.gethostname()}"
+    holder = claim.process_holder(processes.number(os.getpid()))
+    mine = claim.hold(temp, uri, owner=owner, ttl_s=CLAIM_S, brief=True, holder=holder)
+    try:
+        roll_back(results, keys, args.to, still_owner=lambda: claim.check(temp, uri, mine))
+    finally:
+        claim.release(temp, uri, owner=owner)
     return keys, versions(results, keys)
 
 
