@@ -103,6 +103,19 @@ def test_what_cannot_be_read_is_another_exit_code(
         assert out.out == "" and words in out.err, out.err
 
 
+def test_of_a_folder_the_playlist_in_it_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "a film"
+    folder.mkdir()
+    names = (None, "540p.m3u8", "master.m3u8", "index.m3u8")  # each is preferred to those before it
+    for name in names:
+        if name is not None:
+            (folder / name).touch()
+        advice = f"did you mean {folder / name}?" if name else "give the playlist itself"
+        for location in (str(folder), folder.as_uri() + "/"):
+            assert main(["check", location]) == 2
+            assert capsys.readouterr().err.strip() == f"vod: {folder} is a folder; {advice}"
+
+
 def test_a_playlist_from_the_web_reads_nothing_of_this_host(
     folder: Path, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

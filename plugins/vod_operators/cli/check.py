@@ -21,6 +21,7 @@ from vod_operators.media.check.rule import Verdict
 from vod_operators.media.check.rules import check
 from vod_operators.operators.reader import WEB, StoreReader
 from vod_operators.settings import get_settings
+from vod_operators.storage.local import SCHEME, decoded_path
 from vod_operators.storage.stores import storage_for
 
 ASKED_AS = {"Accept-Encoding": "gzip", "Origin": "https://player.example"}
@@ -30,11 +31,15 @@ SHOWN = {"pass": "pass", "fail": "FAIL", "warn": "warn", "not applicable": "n/a"
 
 TIMEOUT_S = 30
 
+USUAL = ("index.m3u8", "master.m3u8")
+"""Names of the playlist that players are given."""
+
 
 def main(args: argparse.Namespace) -> int:
     """Print a line for each rule. 0: no MUST is broken; 1: one is; 2: it cannot be judged."""
     location = as_uri(args.location)
     try:
+        _require_file(location)
         key = _key(args.key_file)
         # What Airflow logs while it looks up a connection is not what was asked for.
         with contextlib.redirect_stdout(sys.stderr), httpx.Client(timeout=TIMEOUT_S) as client:
@@ -44,6 +49,17 @@ def main(args: argparse.Namespace) -> int:
         return 2
     print(json.dumps(as_json(location, verdicts)) if args.json else as_text(verdicts))
     return int(any(verdict.status == "fail" for verdict in verdicts))
+
+
+def _require_file(location: str) -> None:
+    """:raises InvalidInputError: it is a folder; the message names the playlist in it."""
+    folder = Path(decoded_path(location)) if location.startswith(SCHEME) else None
+    if folder is None or not folder.is_dir():
+        return
+    playlists = {path.name: path for path in sorted(folder.glob("*.m3u8"))}
+    there = next((playlists[name] for name in (*USUAL, *playlists) if name in playlists), None)
+    advice = f"did you mean {there}?" if there else "give the playlist itself"
+    raise InvalidInputError(f"{folder} is a folder; {advice}")
 
 
 class _Reader(StoreReader):
