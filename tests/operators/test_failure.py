@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout
+from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout, ParamValidationError
 
 from tools import configure
 from vod_operators import errors
@@ -72,6 +72,7 @@ CODES: list[tuple[BaseException, str]] = [
     (OSError(errno.ENOSPC, "No space left on device"), "host"),
     (MemoryError(), "host"),
     (AirflowException("the API server is away"), "host"),
+    (ParamValidationError("Invalid input for param preset: 'none' is not one of"), "request_invalid"),
 ]
 
 

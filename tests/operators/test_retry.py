@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import RetryAction
-from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout
+from airflow.sdk import Param, RetryAction
+from airflow.sdk.definitions.param import ParamsDict
+from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout, ParamValidationError
 
 from vod_operators import errors
 from vod_operators.errors import (
@@ -62,6 +63,7 @@ KINDS: list[tuple[BaseException, str]] = [
     (ConnectionResetError(), "temporary"),
     (MemoryError(), "temporary"),
     (AirflowException("the API server is away"), "temporary"),
+    (ParamValidationError("Invalid input for param preset: 'none' is not one of"), "permanent"),
     (AirflowTaskTimeout("12 h"), "repeatable"),
     (KeyError("a bug"), "repeatable"),
 ]
@@ -244,6 +246,9 @@ def test_a_reason_is_one_line_and_foreign_words_are_not_passed_on() -> None:
         "No space left on device (OSError)"
     )
     assert reason_of(InvalidInputError("")) == "InvalidInputError"
+    with pytest.raises(ParamValidationError) as refused:
+        ParamsDict({"callback_url": Param(type="string", pattern="^http")}).update({"callback_url": "s3cret"})
+    assert reason_of(refused.value) == "callback_url: its value is not one that the DAG's params allow"
 
 
 @pytest.mark.parametrize(

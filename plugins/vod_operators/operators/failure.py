@@ -24,7 +24,12 @@ import re
 from datetime import datetime
 from typing import Any, Literal
 
-from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError, AirflowTaskTimeout
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowRuntimeError,
+    AirflowTaskTimeout,
+    ParamValidationError,
+)
 from pydantic import BaseModel, ConfigDict
 
 from vod_operators.errors import (
@@ -77,6 +82,7 @@ RETRIES: dict[FailureCode, Retry] = {
 
 _CODES: tuple[tuple[tuple[type[BaseException], ...], FailureCode], ...] = (
     ((NotAllowedError,), "not_allowed"),
+    ((ParamValidationError,), "request_invalid"),
     ((SourceChangedError,), "source_changed"),
     ((ClaimedError,), "busy"),
     ((ToolOverdueError, ToolOutputError, ToolMemoryError, AirflowTaskTimeout), "limit_reached"),

@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 from airflow.sdk import Context, RetryPolicy
 from airflow.sdk.definitions.retry_policy import RetryDecision
-from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
+from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError, ParamValidationError
 
 from vod_operators.errors import (
     ClaimedError,
@@ -69,7 +69,7 @@ _LOG = logging.getLogger(__name__)
 
 def kind_of(error: BaseException) -> Kind:
     """What is to be expected of another try."""
-    if isinstance(error, (InvalidInputError, ClaimedError, LostWorkError)):
+    if isinstance(error, (InvalidInputError, ClaimedError, LostWorkError, ParamValidationError)):
         return "permanent"
     if isinstance(error, (ToolOverdueError, ToolOutputError, ToolMemoryError)):
         return "repeatable"
@@ -108,6 +108,9 @@ def reason_of(error: BaseException) -> str:
     """One line for a person who has no access to the log. Our own messages hold no secrets; others may."""
     if isinstance(error, VodError):
         return (str(error).strip().splitlines() or [type(error).__name__])[0][:500]
+    if isinstance(error, ParamValidationError):  # which quotes the value
+        param = re.match(r"Invalid input for param (\w+)", str(error))
+        return f"{param[1] if param else 'conf'}: its value is not one that the DAG's params allow"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror} ({type(error).__name__})"
     return f"{type(error).__name__}; the task's log tells more"
