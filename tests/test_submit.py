@@ -14,6 +14,8 @@ from tools import ROOT
 from vod_operators.cli import submit
 from vod_operators.cli.main import main
 from vod_operators.cli.submit import Airflow, RunName, SubmitError
+from vod_operators.operators.failure import Failure
+from vod_operators.operators.retry import FAILURE_KEY
 from vod_operators.settings import get_settings
 from vod_operators.storage.originals import video_id_of
 
@@ -82,6 +84,44 @@ def set_state(run_id: str, state: str) -> None:
 
     with create_session() as session:
         session.execute(update(DagRun).where(DagRun.run_id == run_id).values(state=state))
+
+
+def leave_failure(run_id: str, failure: Failure) -> None:
+    """What ``release`` does, by the way that an XCom of a task comes into the database."""
+    from airflow.models.xcom import XComModel
+
+    value = json.dumps(failure.model_dump(mode="json", exclude_none=True))
+    XComModel.set(
+        key=FAILURE_KEY,
+        value=value,
+        dag_id="vod_transcode",
+        task_id="release",
+        run_id=run_id,
+        serialize=False,
+    )
+
+
+def test_a_failed_run_is_told_as_a_cms_is_told_it(
+    airflow: Airflow, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(submit, "Airflow", lambda **_: airflow)
+    run, _ = airflow.ask("vod.film.h264", conf())
+    assert airflow.reason(run) == "run vod.film.h264 failed; Airflow's logs of its tasks tell why"
+
+    failure = Failure.of(
+        "source_unusable", step="prepare", reason="source: it does not exist", log_url="http://airflow/log"
+    )
+
+    def fail(_: float) -> None:
+        leave_failure(run.run_id, failure)
+        set_state(run.run_id, "failed")
+
+    monkeypatch.setattr(submit.time, "sleep", fail)
+    assert main(["submit", SOURCE, "--video-id", "film", "--wait"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "vod: prepare failed: source: it does not exist (code source_unusable, retry changed; "
+        "run vod.film.h264; log: http://airflow/log)"
+    )
 
 
 def test_twice_is_once_in_either_spelling(airflow: Airflow) -> None:

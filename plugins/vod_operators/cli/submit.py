@@ -178,33 +178,38 @@ class Airflow:
         return label, min(99.0, done)
 
     def result(self, run: RunName) -> dict[str, Any]:
-        """What ``publish`` returned: the content of ``video.json``."""
-        path = f"{_path(run)}/taskInstances/publish/xcomEntries/return_value?deserialize=false"
-        value = self._call("GET", path).json()["value"]
-        found: dict[str, Any] = json.loads(value) if isinstance(value, str) else value
+        """What ``publish`` returned: the content of ``video.json``.
+
+        :raises SubmitError: Airflow does not have it any more.
+        """
+        found = self._xcom(run, "publish", "return_value")
+        if found is None:
+            raise SubmitError(f"run {run.run_id} is done, but Airflow has not kept what it published")
         return found
 
     def reason(self, run: RunName) -> str:
-        """Why the run failed: the step, and the last error of its log."""
-        failed = [i for i in self._instances(run) if i["state"] == "failed"]
-        if not failed:
-            return f"run {run.run_id} failed"
-        first = min(failed, key=lambda instance: instance["end_date"] or "")
-        where = step_label(first["task_id"], first["rendered_map_index"])
-        path = (
-            f"{_path(run)}/taskInstances/{first['task_id']}/logs/{first['try_number']}"
-            f"?full_content=true&map_index={first['map_index']}"
+        """Why the run failed, as a CMS is told: step, reason, code and advice."""
+        failure = self._xcom(run, "release", "failure")
+        if failure is None:  # marked as failed just now, or ``release`` itself was lost
+            return f"run {run.run_id} failed; Airflow's logs of its tasks tell why"
+        where = failure.get("item") or failure["step"]
+        log = f"; log: {failure['log_url']}" if "log_url" in failure else ""
+        return (
+            f"{where} failed: {failure['reason']} (code {failure['code']}, retry {failure['retry']}; "
+            f"run {run.run_id}{log})"
         )
-        log = self._call("GET", path, ok=(200, 404))
-        details = [
-            line["error_detail"][0]["exc_value"]  # the error itself; behind it stand its causes
-            for line in (log.json().get("content", []) if log.status_code == 200 else [])
-            if isinstance(line, dict) and line.get("error_detail")
-        ]
-        why = details[-1].splitlines()[0] if details else "see its log in Airflow"
-        return f"{where} failed: {why} (run {run.run_id})"
 
     # --- wire -------------------------------------------------------------------------------
+
+    def _xcom(self, run: RunName, task: str, key: str) -> dict[str, Any] | None:
+        """What a task has left under a key; None if nothing."""
+        path = f"{_path(run)}/taskInstances/{task}/xcomEntries/{key}?deserialize=false"
+        answer = self._call("GET", path, ok=(200, 404))
+        if answer.status_code == 404:
+            return None
+        value = answer.json()["value"]
+        found: dict[str, Any] = json.loads(value) if isinstance(value, str) else value
+        return found
 
     def _instances(self, run: RunName) -> Iterator[dict[str, Any]]:
         return self._pages(f"{_path(run)}/taskInstances?", "task_instances")
