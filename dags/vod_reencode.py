@@ -46,6 +46,7 @@ PARAMS = {
 @dag(
     dag_id="vod_reencode",
     schedule=None,
+    is_paused_upon_creation=False,  # it does nothing unless asked
     params=PARAMS,
     doc_md=__doc__,
     tags=["vod"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,7 @@ print(json.dumps({
     "plugin_errors": plugins_manager.get_import_errors(),
     "dags": sorted(bag.dags),
     "dag_errors": bag.import_errors,
+    "ready": sorted(name for name, dag in bag.dags.items() if dag.is_paused_upon_creation is False),
     "package": vod_operators.__file__,
     "preloaded": preloaded,
 }))
@@ -71,6 +73,10 @@ def test_as_a_plugins_folder(checkout: Path) -> None:
     assert found["plugins"].count("vod") >= 1
     assert found["plugin_errors"] == [] and found["dag_errors"] == {}
     assert found["dags"] == DAGS
+    told = (ROOT / "docs" / "deployment.md").read_text("utf-8")
+    ready, paused = re.findall(r"(?:`vod_\w+`(?:, | and )?)+ (?=are ready|have a schedule)", told)
+    assert found["ready"] == sorted(re.findall(r"vod_\w+", ready))
+    assert sorted(re.findall(r"vod_\w+", paused)) == sorted(set(DAGS) - set(found["ready"]))
     assert found["package"] == str(checkout / "plugins" / "vod_operators" / "__init__.py")
 
 
