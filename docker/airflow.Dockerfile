@@ -54,7 +54,7 @@ RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
 
 # --- the package itself ----------------------------------------------------------------------
 FROM tools AS package
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY dags dags
 COPY plugins plugins
 RUN /tools/bin/hatchling build -t wheel -d /tools/dist

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,24 @@ def test_the_wheel_carries_the_dags_and_the_presets(wheel: zipfile.ZipFile) -> N
     assert "vod_operators/dags/vod_transcode.py" in names
     assert "vod_operators/media/presets/h264.json" in names
     assert "vod_operators/media/presets/h264_small.json" in names
+
+
+def test_the_wheel_carries_its_types_and_its_licence(wheel: zipfile.ZipFile) -> None:
+    info = "vod_operators-0.1.0.dist-info"
+    assert wheel.read("vod_operators/py.typed") == b""
+    assert wheel.read(f"{info}/licenses/LICENSE").decode() == (ROOT / "LICENSE").read_text()
+    metadata = message_from_bytes(wheel.read(f"{info}/METADATA"))
+    assert metadata["License-Expression"] == "Apache-2.0" and metadata["License-File"] == "LICENSE"
+
+
+def test_the_image_is_built_from_all_that_the_wheel_needs() -> None:
+    """Of the files that pyproject.toml names."""
+    dockerfile = (ROOT / "docker" / "airflow.Dockerfile").read_text()
+    stage = dockerfile.partition(" AS package\n")[2].partition("\nFROM ")[0]
+    copied = {name for line in re.findall(r"(?m)^COPY (.+) \S+$", stage) for name in line.split()}
+    assert copied == {"pyproject.toml", "README.md", "LICENSE", "dags", "plugins"}
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {f"!{name}" for name in copied} <= set(ignored)
 
 
 def test_the_wheel_carries_nothing_else(wheel: zipfile.ZipFile) -> None:
