@@ -175,6 +175,9 @@ def test_the_wheel_announces_the_plugin_and_the_command(wheel: zipfile.ZipFile) 
     entry_points = configparser.ConfigParser()
     entry_points.read_string(wheel.read("vod_operators-0.1.0.dist-info/entry_points.txt").decode())
     assert dict(entry_points["airflow.plugins"]) == {"vod": "vod_operators.plugin:VodPlugin"}
+    assert dict(entry_points["apache_airflow_provider"]) == {
+        "provider_info": "vod_operators.provider:get_provider_info"
+    }
     assert dict(entry_points["console_scripts"]) == {"vod": "vod_operators.cli.main:main"}
     names = wheel.namelist()
     assert "vod_operators/plugin.py" in names

@@ -10,10 +10,7 @@ from airflow.plugins_manager import AirflowPlugin
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.operators.priority import FirstCome, TakingTurns
-
-STEPS = (
-    "prepare", "split", "transcode", "audio", "text", "pictures", "segment", "publish", "release",
-)  # fmt: skip
+from vod_operators.provider import STEPS
 
 
 class VodPlugin(AirflowPlugin):
