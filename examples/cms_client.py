@@ -2,7 +2,7 @@
 
 ::
 
-    export AIRFLOW=http://localhost:8080 AIRFLOW_USER=admin AIRFLOW_PASSWORD=...
+    export VOD_AIRFLOW_URL=http://localhost:8080 VOD_AIRFLOW_USER=admin VOD_AIRFLOW_PASSWORD=...
     python cms_client.py ask film-42 s3://originals/film.mp4 --preset h264 --callback-url http://cms/vod
     python cms_client.py status film-42 --preset h264
     python cms_client.py cancel film-42 --preset h264
@@ -167,7 +167,8 @@ def main() -> None:
     if args.command == "listen":
         listen(args.port, args.secret)
         return
-    airflow = Airflow(os.environ["AIRFLOW"], os.environ["AIRFLOW_USER"], os.environ["AIRFLOW_PASSWORD"])
+    url, user, password = (os.environ[f"VOD_AIRFLOW_{name}"] for name in ("URL", "USER", "PASSWORD"))
+    airflow = Airflow(url, user, password)
     try:
         if args.command == "ask":
             print(airflow.ask(args.video_id, args.source, args.preset, args.callback_url))

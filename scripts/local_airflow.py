@@ -11,6 +11,7 @@ import argparse
 import importlib.metadata
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -216,6 +217,10 @@ def print_login(state: dict[str, Any]) -> None:
     print(f"Airflow:  {state['url']}   user admin, password {password()}")
     print(f"          it keeps running, what dies is started again ({HOME / 'logs' / 'supervisor.log'});")
     print("          stop it with: make down")
+    print("for `vod submit` and curl, to paste:")
+    login = {"URL": state["url"], "USER": "admin", "PASSWORD": password()}
+    for name, value in login.items():
+        print(f"export VOD_AIRFLOW_{name}={shlex.quote(value)}")
 
 
 def main() -> int:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
+import pytest
+
+import local_airflow
+import local_settings
 from tools import ROOT
 from vod_operators.cli.main import build_parser
 from vod_operators.media.presets.catalog import preset_names
@@ -60,6 +65,25 @@ def test_the_rest_call_names_the_params_of_the_dag() -> None:
     source = (ROOT / "dags" / "vod_transcode.py").read_text("utf-8")
     params = set(re.findall(r'^    "([a-z_]+)": Param\(', source, re.M))
     assert set(re.findall(r"^\| `([a-z_]+)` \| (?:required|`h264`|)? ?\|", README, re.M)) == params
+
+
+def test_the_local_airflow_prints_what_the_rest_call_and_vod_submit_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(local_settings, "HOME", tmp_path)
+    local_airflow.print_login({"url": "http://127.0.0.1:8080"})
+    exports = [line for line in capsys.readouterr().out.splitlines() if line.startswith("export ")]
+    show = "; ".join([*exports, "env"])  # pasted into a shell
+    shell = subprocess.run(["sh", "-c", show], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True)
+    given = dict(line.split("=", 1) for line in shell.stdout.splitlines() if line.startswith("VOD_"))
+    assert given == {
+        "VOD_AIRFLOW_URL": "http://127.0.0.1:8080",
+        "VOD_AIRFLOW_USER": "admin",
+        "VOD_AIRFLOW_PASSWORD": local_settings.password(),
+    }
+    assert set(re.findall(r"\$(VOD_\w+)", README)) == set(given)
+    submit = (ROOT / "plugins" / "vod_operators" / "cli" / "submit.py").read_text("utf-8")
+    assert set(given) <= set(re.findall(r"VOD_AIRFLOW_\w+", submit))
 
 
 if __name__ == "__main__":  # writes the table into the README

@@ -36,7 +36,8 @@ def test_a_cms_and_a_dag(airflow: StartAirflow, home: Path, report: Callable[...
         VOD_CALLBACK_CONN_ID="vod_callback",
     )
     wait_until(lambda: running.call("GET", "/dags/after_publish/details").is_success, timeout_s=60, what="it")
-    environment = os.environ | {"AIRFLOW": running.url, "AIRFLOW_USER": USER, "AIRFLOW_PASSWORD": PASSWORD}
+    login = {"URL": running.url, "USER": USER, "PASSWORD": PASSWORD}
+    environment = os.environ | {f"VOD_AIRFLOW_{name}": value for name, value in login.items()}
 
     def cms(*args: str) -> str:
         done = subprocess.run(
