@@ -76,6 +76,12 @@ PARAMS = {
         description="SubRip, WebVTT or ASS, one object for each, beside the subtitles that the source has.",
         **files_schema(),
     ),
+    "verify": Param(
+        False,
+        type="boolean",
+        title="Verify",
+        description="Read back all that there is of the video, and make again what is damaged.",
+    ),
     "callback_url": Param(
         None,
         type=["null", "string"],
@@ -124,6 +130,7 @@ def one_video(lane: Lane) -> None:
         callback_url="{{ params.callback_url or '' }}",
         source_conn_id="{{ params.source_conn_id or '' }}",
         callback_conn_id="{{ params.callback_conn_id or '' }}",
+        verify="{{ params.verify }}",
     )
     plan = prepare.output["plan"]
     sounds = same(prepare.output["sounds"])

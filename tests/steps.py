@@ -54,18 +54,21 @@ class Steps:
         chunk_seconds: int = 1,
         subtitles: Sequence[dict[str, Any]] = (),
         tries: int = 1,
+        verify: bool = False,
     ) -> None:
         self.video_id, self.source, self.preset, self.tries = video_id, source, preset, tries
         self.chunk_seconds = chunk_seconds
         self.subtitles = subtitles
+        self.verify = verify
         self.before: dict[str, Callable[[], None]] = {}
         """Step -> what happens when it is reached."""
         self.retried: list[str] = []
         """Step and error of each try that failed and was followed by another."""
         now = datetime.datetime.now(datetime.timezone.utc)
         run = SimpleNamespace(dag_id="vod_transcode", run_id=run_id, start_date=now)
-        self._pushed: dict[str, Any] = {}
-        ti = SimpleNamespace(try_number=1, get_task_states=lambda **_: {}, xcom_push=self._pushed.__setitem__)
+        self.pushed: dict[str, Any] = {}
+        """What ``prepare`` leaves in XCom."""
+        ti = SimpleNamespace(try_number=1, get_task_states=lambda **_: {}, xcom_push=self.pushed.__setitem__)
         events = defaultdict[Any, SimpleNamespace](SimpleNamespace)
         self.context: Any = {
             "dag_run": run, "ti": ti, "task_instance": ti, "run_id": run_id, "outlet_events": events
@@ -110,8 +113,9 @@ class Steps:
             preset=self.preset,
             chunk_seconds=str(self.chunk_seconds),
             subtitles=json.dumps(self.subtitles),
+            verify=str(self.verify),
         )
-        plan, sounds = self._pushed["plan"], self._pushed["sounds"]
+        plan, sounds = self.pushed["plan"], self.pushed["sounds"]
         chunks: list[dict[str, Any]] = []
         published = None
         for step in ORDER[: ORDER.index(until) + 1]:

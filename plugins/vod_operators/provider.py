@@ -33,7 +33,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": INTEGRATION,
                 "python-modules": [
-                    f"vod_operators.operators.{module}" for module in (*STEPS, "ingest", "janitor")
+                    f"vod_operators.operators.{module}" for module in (*STEPS, "ingest", "janitor", "scrub")
                 ],
             }
         ],

@@ -49,6 +49,7 @@ def try_dag(airflow_db: None, stores: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ("vod_reencode", "ask", {"preset": "h264", "videos": []}, "video", "videos"),
         ("vod_ingest", "ask", {}, "dryrun", "dry_run"),
         ("vod_janitor", "clean", {}, "grace_hour", "grace_hours"),
+        ("vod_scrub", "read", {}, "part", "parts"),
     ],
 )
 def test_each_dag_refuses_it(

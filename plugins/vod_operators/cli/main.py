@@ -42,6 +42,11 @@ def build_parser() -> argparse.ArgumentParser:
             action="append",
             help="path or URI of a .srt, .vtt or .ass file, and its language; may be repeated",
         )
+        command.add_argument(
+            "--verify",
+            action="store_true",
+            help="read back all that there is of the video, and make again what is damaged",
+        )
         command.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     run.add_argument("--tmp", metavar="URI", help="where intermediate files live (default: VOD_TEMP_URI)")
     run.add_argument("--results", metavar="URI", help="where to publish (default: VOD_RESULTS_URI)")
@@ -73,6 +78,18 @@ def build_parser() -> argparse.ArgumentParser:
     rollback.add_argument("--results", metavar="URI", help="where it is published (default: VOD_RESULTS_URI)")
     rollback.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     rollback.set_defaults(handler="vod_operators.cli.rollback")
+
+    verify = commands.add_parser(
+        "verify", help="compare each file that players are given with what it was when it was made"
+    )
+    verify.add_argument("video_id", metavar="VIDEO_ID")
+    verify.add_argument(
+        "--repair", action="store_true", help="make again what is damaged, as a new version, in this process"
+    )
+    verify.add_argument("--tmp", metavar="URI", help="where its workspace is (default: VOD_TEMP_URI)")
+    verify.add_argument("--results", metavar="URI", help="where it is published (default: VOD_RESULTS_URI)")
+    verify.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    verify.set_defaults(handler="vod_operators.cli.verify")
 
     check = commands.add_parser(
         "check", help="hold any HLS presentation against Apple's rules and the RFC's, segments and all"

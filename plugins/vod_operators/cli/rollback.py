@@ -12,8 +12,8 @@ from typing import Any
 
 from vod_operators import processes
 from vod_operators.cli.main import as_uri
-from vod_operators.errors import InvalidInputError
 from vod_operators.operators.stable import Version, roll_back, versions
+from vod_operators.operators.verification import no_such_video
 from vod_operators.settings import get_settings
 from vod_operators.storage import claim
 from vod_operators.storage.keys import ResultKeys, check_video_id, claim_key
@@ -48,11 +48,7 @@ def _work(args: argparse.Namespace) -> tuple[ResultKeys, list[Version]]:
     results = storage_for(keys.results_uri, settings.aws_conn_id)
     there = versions(results, keys)
     if not there:  # before a claim is written for a video that does not exist
-        is_set = "results_uri" in settings.model_fields_set
-        advice = "" if is_set else ", the default: set VOD_RESULTS_URI, or give --results"
-        raise InvalidInputError(
-            f"video_id: there is no video {args.video_id!r} in {settings.results_uri}{advice}"
-        )
+        raise no_such_video(keys)
     if args.list:
         return keys, there
     uri = claim_key(settings.temp_uri, args.video_id)

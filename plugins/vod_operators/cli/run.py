@@ -46,24 +46,39 @@ def main(args: argparse.Namespace) -> int:
     if args.results:
         os.environ["VOD_RESULTS_URI"] = as_uri(args.results)
     files = subtitle_files(args.subtitles)
-    _allow(args.source, *(file["uri"] for file in files or ()))
-    # Pools and queues are the scheduler's business; there is none here.
-    os.environ["VOD_TRANSCODE_POOL"] = "default_pool"
-    # Nothing waits for a worker here, so a run that was killed can lose its video soon.
-    os.environ.setdefault("VOD_CLAIM_TTL_S", "300")
-    get_settings.cache_clear()
-    _require_source(args.source)
     conf = {
         "video_id": args.video_id,
         "source": args.source,
         "preset": args.preset,
         "chunk_seconds": args.chunk_seconds,
         "subtitles": files,
+        "verify": args.verify or None,
     }
-    with private_airflow() as home, quiet(home / "run.log") as terminal:
-        result = _run(conf, terminal)
+    admit(conf)
+    with private_airflow() as home:
+        result = run(conf, home)
     print_result(result, wall_s=time.monotonic() - begin, as_json=args.json)
     return 0
+
+
+def admit(conf: dict[str, Any]) -> None:
+    """Let this process read what is asked for, and see that the source is there, before Airflow is imported.
+
+    :raises InvalidInputError: what ``prepare`` would say of it.
+    """
+    _allow(conf["source"], *(file["uri"] for file in conf.get("subtitles") or ()))
+    get_settings.cache_clear()
+    _require_source(conf["source"])
+
+
+def run(conf: dict[str, Any], home: Path) -> dict[str, Any]:
+    """Run the DAG; returns what ``publish`` returned.
+
+    :param conf: what is asked for, and admitted; what is None is left out.
+    :param home: of the private Airflow.
+    """
+    with quiet(home / "run.log") as terminal:
+        return _run(conf, terminal)
 
 
 def _allow(*uris: str) -> None:
@@ -76,10 +91,6 @@ def _allow(*uris: str) -> None:
 
 
 def _require_source(uri: str) -> None:
-    """Say what ``prepare`` would say of a missing source, before Airflow is imported.
-
-    :raises InvalidInputError: there is none.
-    """
     settings = get_settings()
     if uri.startswith(S3_SCHEME):
         return  # its credentials are in a connection of Airflow
@@ -216,6 +227,11 @@ def private_airflow() -> Iterator[Path]:
     """An Airflow home of this run's own, gone at its end; never the metadata DB of an installed Airflow."""
     if "airflow" in sys.modules:
         raise VodError("vod run needs a process of its own: Airflow is already imported in this one")
+    # Pools and queues are the scheduler's business; there is none here.
+    os.environ["VOD_TRANSCODE_POOL"] = "default_pool"
+    # Nothing waits for a worker here, so a run that was killed can lose its video soon.
+    os.environ.setdefault("VOD_CLAIM_TTL_S", "300")
+    get_settings.cache_clear()
     # A scratch folder, so that the next one to start removes it if this process is killed.
     with scratch_folder(get_settings().work_dir) as home:
         os.environ.update(

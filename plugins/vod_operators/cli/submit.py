@@ -35,6 +35,10 @@ class RunName(NamedTuple):
     run_id: str
 
 
+OVER = {"failed": "continued", "success": "repeated"}
+"""State of a run that is over -> what becomes of it when it is asked for again."""
+
+
 class SubmitError(VodError):
     """Airflow refused the request, or the run failed."""
 
@@ -51,6 +55,7 @@ def main(args: argparse.Namespace) -> int:
         "callback_url": args.callback_url,
         "source_conn_id": args.source_conn_id,
         "callback_conn_id": args.callback_conn_id,
+        "verify": args.verify or None,
     }
     conf = {key: value for key, value in conf.items() if value is not None}
     begin = time.monotonic()
@@ -60,7 +65,7 @@ def main(args: argparse.Namespace) -> int:
         password=args.password or os.environ.get("VOD_AIRFLOW_PASSWORD"),
         token=args.token or os.environ.get("VOD_AIRFLOW_TOKEN"),
     ) as airflow:
-        run, what = airflow.ask(f"vod.{args.video_id}.{args.preset}", conf)
+        run, what = airflow.ask(f"vod.{args.video_id}.{args.preset}{'.verify' * args.verify}", conf)
         if not args.wait:
             told = {"dag_id": run.dag_id, "dag_run_id": run.run_id, "state": what}
             print(json.dumps(told) if args.json else f"{run.run_id}: {what}")
@@ -104,7 +109,8 @@ class Airflow:
     def ask(self, run_id: str, conf: dict[str, Any]) -> tuple[RunName, str]:
         """Start the run, or find one that makes the same, whoever asked for it.
 
-        :return: which one, and ``started``, ``running``, ``done`` or, if it had failed, ``continued``.
+        :return: which one, and ``started``, ``running`` or, if it was over, ``continued`` (it had failed) or
+            ``repeated``: then it looks whether all is still there as it was made.
 
         :raises SubmitError: Airflow refuses the request, the video is being made of another source or with
             another preset, or the run was for another source.
@@ -135,11 +141,11 @@ class Airflow:
                 f"{redact(str(found['conf'].get('source')))}; use another video id, "
                 "or delete that run in Airflow to ask anew"
             )
-        if found["state"] == "failed":
-            # All of it: finished work is found again, and the teardown must run once more.
-            self._call("POST", f"{_path(run)}/clear", {"dry_run": False, "only_failed": False})
-            return run, "continued"
-        return run, {"success": "done"}.get(found["state"], "running")
+        if found["state"] not in OVER:
+            return run, "running"
+        # All of it: finished work is found again, and the teardown must run once more.
+        self._call("POST", f"{_path(run)}/clear", {"dry_run": False, "only_failed": False})
+        return run, OVER[found["state"]]
 
     def _at_work(self, video_id: str) -> list[tuple[RunName, dict[str, Any]]]:
         """Runs of a video that are queued or running, in both lanes, and what they were asked for."""

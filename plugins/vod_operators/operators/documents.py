@@ -99,7 +99,7 @@ def _advice(plan: Plan, frames: int, uri_bytes: int, limit: int) -> str:
 
 def _stored_bytes(uri_bytes: int, name: str) -> int:
     """A segment's line of a marker's objects."""
-    stored = Stored(uri="u" * uri_bytes, size_bytes=_BYTES, sha256="0" * 64)
+    stored = Stored(uri="u" * uri_bytes, size_bytes=_BYTES, sha256="0" * 64, version="v" * 40)
     return _bytes(stored) + len(f'"{name}":,')
 
 

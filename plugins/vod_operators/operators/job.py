@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from vod_operators.media.base import Model
 from vod_operators.media.encryption import KeyFacts
 from vod_operators.media.models import Plan
 from vod_operators.settings import get_settings
 from vod_operators.storage.keys import ResultKeys, SourceKeys, WorkKeys
+
+PICTURES = "pictures"
+"""Where a version's still pictures are, and what their marker is called by."""
 
 
 class Job(Model):
@@ -27,6 +32,8 @@ class Job(Model):
     """Folder of the results that this workspace publishes into; never used by another workspace."""
     made_by: dict[str, str]
     """Tool -> version."""
+    request: dict[str, Any] | None = None
+    """The ``conf`` of the run that made this, to ask for it again; None where a URI of it may be secret."""
 
     @property
     def source_keys(self) -> SourceKeys:
@@ -50,3 +57,12 @@ class Job(Model):
     def segmented(self, track: str) -> str:
         """What says that a track's segments are complete where this job publishes."""
         return self.work_keys.segmented(track, self.result_keys.version(self.version, track))
+
+
+def track_names(plan: Plan) -> list[str]:
+    """Of pictures, sound and subtitles, in the order of the playlist."""
+    return [
+        *(rendition.name for rendition in plan.renditions),
+        *(audio.name for audio in plan.audio),
+        *(text.name for text in plan.texts),
+    ]

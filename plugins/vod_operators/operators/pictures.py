@@ -13,13 +13,10 @@ from vod_operators.media import ffmpeg, pictures
 from vod_operators.media.models import Timeline
 from vod_operators.media.pictures import Still, Storyboard
 from vod_operators.operators.base import VodBaseOperator
-from vod_operators.operators.job import Job
+from vod_operators.operators.job import PICTURES, Job
 from vod_operators.operators.segment import store_track
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
-
-FOLDER = "pictures"
-"""Of the version."""
 
 
 class VodPicturesOperator(VodBaseOperator):
@@ -44,7 +41,7 @@ class VodPicturesOperator(VodBaseOperator):
         wanted = {still.name: still for still in pictures.stills(job.plan, timeline)}
         if not wanted:
             return {}
-        marker = job.segmented(FOLDER)
+        marker = job.segmented(PICTURES)
         done = checkpoint.load(self.temp, marker, objects_in=self.results)
         if done is not None:
             self.log.info("the pictures are there already")
@@ -53,8 +50,8 @@ class VodPicturesOperator(VodBaseOperator):
             poster = pictures.best(list(self._read(job, timeline, wanted["posters"])), timeline.frames)
             board = self._storyboard(job, timeline, wanted["thumbnails"], folder)
             (folder / "poster.jpg").write_bytes(poster)
-            objects = store_track(self.results, job, FOLDER, folder)
-        facts = {"poster": f"{job.version}/{FOLDER}/poster.jpg", "storyboard": board.model_dump()}
+            objects = store_track(self.results, job, PICTURES, folder)
+        facts = {"poster": f"{job.version}/{PICTURES}/poster.jpg", "storyboard": board.model_dump()}
         return checkpoint.save(self.temp, marker, Marker(objects=objects, facts=facts)).facts
 
     def _read(self, job: Job, timeline: Timeline, still: Still) -> Iterator[tuple[int, bytes]]:
@@ -73,7 +70,7 @@ class VodPicturesOperator(VodBaseOperator):
 
     def _storyboard(self, job: Job, timeline: Timeline, still: Still, folder: Path) -> Storyboard:
         """Write the sheets and the WebVTT file."""
-        board = pictures.storyboard(still, job.plan, timeline, f"{job.version}/{FOLDER}/storyboard.vtt")
+        board = pictures.storyboard(still, job.plan, timeline, f"{job.version}/{PICTURES}/storyboard.vtt")
         with (folder / still.file).open("wb") as file:
             for _, picture in self._read(job, timeline, still):
                 file.write(picture)

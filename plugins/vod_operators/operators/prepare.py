@@ -20,7 +20,7 @@ from vod_operators.media.names import clean_name
 from vod_operators.media.plan import PLAN_VERSION, fingerprint, make_plan
 from vod_operators.media.presets.catalog import load_preset
 from vod_operators.media.subtitles import SubtitleFile, parse_request
-from vod_operators.operators import allowance
+from vod_operators.operators import allowance, telemetry
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.content_key import content_key
 from vod_operators.operators.credentials import callback_of, is_empty
@@ -32,6 +32,7 @@ from vod_operators.operators.sidecars import fetch_sidecars
 from vod_operators.operators.source import place_for_probing
 from vod_operators.operators.stable import version_name
 from vod_operators.operators.trial import try_filters
+from vod_operators.operators.verification import damage_of_version, discard_damaged_work
 from vod_operators.operators.webhook import STARTED_LIMIT_S
 from vod_operators.runners.base import output
 from vod_operators.storage import checkpoint
@@ -40,6 +41,9 @@ from vod_operators.storage.keys import WorkKeys
 from vod_operators.storage.probe import require_conditional_writes
 from vod_operators.storage.redact import redact
 from vod_operators.storage.requested import RequestedStorage, find_source
+
+DAMAGE_TOLD = 100
+"""So many damaged objects are left in XCom; all of them are in the log."""
 
 
 class VodPrepareOperator(VodBaseOperator):
@@ -53,6 +57,8 @@ class VodPrepareOperator(VodBaseOperator):
     :param callback_url: told that the work has begun; empty for nowhere.
     :param source_conn_id: Airflow connection with the credentials of the web server that the source is on.
     :param callback_conn_id: Airflow connection with the CMS's URL, or with its credentials.
+    :param verify: ``True``: read back all that earlier runs made of the video, and have made again what is
+        damaged. Otherwise only what has changed by its size or by what the store calls its version is seen.
     """
 
     template_fields: Sequence[str] = (
@@ -64,6 +70,7 @@ class VodPrepareOperator(VodBaseOperator):
         "callback_url",
         "source_conn_id",
         "callback_conn_id",
+        "verify",
     )
 
     def __init__(
@@ -77,6 +84,7 @@ class VodPrepareOperator(VodBaseOperator):
         callback_url: str = "",
         source_conn_id: str = "",
         callback_conn_id: str = "",
+        verify: str = "False",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -88,10 +96,13 @@ class VodPrepareOperator(VodBaseOperator):
         self.callback_url = callback_url
         self.source_conn_id = source_conn_id
         self.callback_conn_id = callback_conn_id
+        self.verify = verify
+        self._damage: list[str] = []
 
     def execute(self, context: Context) -> list[dict[str, str]]:
         """Returns the tracks of pictures and sound, ``{"rendition": name, "label": ...}``: what segmenting is
-        mapped over. Leaves ``plan`` (its URI) and ``sounds`` (those tracks alone) in XCom too.
+        mapped over. Leaves ``plan`` (its URI), ``sounds`` (those tracks alone) and ``damage`` (in words, of
+        what an earlier run had made) in XCom too.
 
         :raises InvalidInputError: the request cannot be fulfilled; the message names the field.
         :raises ClaimedError: another run is working on the video.
@@ -143,6 +154,7 @@ class VodPrepareOperator(VodBaseOperator):
         sounds = [{"rendition": a.name, "label": a.label} for a in plan.audio]
         context["ti"].xcom_push("plan", keys.plan)
         context["ti"].xcom_push("sounds", sounds)
+        context["ti"].xcom_push("damage", self._damage[:DAMAGE_TOLD])
         return [{"rendition": r.name, "label": r.label} for r in plan.renditions] + sounds
 
     def _chunk_seconds(self) -> int | None:
@@ -237,6 +249,7 @@ class VodPrepareOperator(VodBaseOperator):
             # Random, so that a workspace made anew never writes into a version that viewers may be reading.
             version=version_name(work, secrets.token_hex(3)),
             made_by=versions,
+            request=self._request(),
         )
         frames = plan.source.frames_at(plan.frame_rate)
         if frames is not None:
@@ -244,12 +257,44 @@ class VodPrepareOperator(VodBaseOperator):
         keys = job.work_keys
         if self.temp.create(keys.plan, checkpoint.seal(job), content_type="application/json") is None:
             try:
-                job = checkpoint.read_document(self.temp, keys.plan, Job)
+                earlier = checkpoint.read_document(self.temp, keys.plan, Job)
                 self.log.info("continuing in %s", keys.folder)
+                broken = self._is_broken(earlier)
             except CorruptObjectError as error:
-                self.log.warning("a new version is made, because %s", error)
+                self.log.warning("%s", error)
+                broken = True
+            if broken:
+                # Another version, because players and caches have parts of this one.
+                self.log.warning("a new version is made, %s", job.version)
                 self.temp.write(keys.plan, [checkpoint.seal(job)], content_type="application/json")
         return keys
+
+    def _is_broken(self, job: Job) -> bool:
+        """Whether the version that an earlier run made is damaged. Damaged work is to be done again."""
+        read = str(self.verify).lower() == "true"
+        damage = damage_of_version(self.results, self.temp, job, read=read)
+        lost = discard_damaged_work(self.temp, job) if damage or read else []
+        self._damage = [str(found) for found in (*damage, *lost)]
+        for found in self._damage:
+            self.log.warning("damaged: %s", found)
+        if read or damage:
+            telemetry.count("vod.damaged", len(self._damage))
+            self.facts["damaged"] = len(self._damage)
+        return bool(damage)
+
+    def _request(self) -> dict[str, Any] | None:
+        """What was asked for, unless a URI of it may carry a secret."""
+        files = parse_request(self.subtitles)
+        if any(redact(uri) != uri for uri in (self.source, *(file.uri for file in files))):
+            return None
+        asked: dict[str, Any] = {"video_id": self.video_id, "source": self.source, "preset": self.preset}
+        if (seconds := self._chunk_seconds()) is not None:
+            asked["chunk_seconds"] = seconds
+        if files:
+            asked["subtitles"] = [file.model_dump(mode="json", exclude_defaults=True) for file in files]
+        if not is_empty(self.source_conn_id):
+            asked["source_conn_id"] = self.source_conn_id
+        return asked
 
     def _versions(self) -> dict[str, str]:
         return {

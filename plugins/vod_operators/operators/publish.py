@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -16,8 +17,7 @@ from vod_operators.media.track import Track
 from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.content_key import content_key
-from vod_operators.operators.job import Job
-from vod_operators.operators.pictures import FOLDER
+from vod_operators.operators.job import PICTURES, Job, track_names
 from vod_operators.operators.published import PUBLISHED, event_facts
 from vod_operators.operators.reader import StoreReader
 from vod_operators.operators.result import (
@@ -28,9 +28,10 @@ from vod_operators.operators.result import (
     VideoResult,
 )
 from vod_operators.operators.stable import IMMUTABLE, JSON_TYPE, MANIFEST_TYPE, PLAYLIST_TYPE, point_to
-from vod_operators.storage import checkpoint, claim
+from vod_operators.storage import checkpoint, checksums, claim
 from vod_operators.storage.checkpoint import Marker
 from vod_operators.storage.keys import claim_key
+from vod_operators.storage.stores import get_bytes
 
 WISHED = {"7.bitrates"}
 """Rules that what was asked for may break: a preset of one's own may have one rung, and pictures without
@@ -61,10 +62,11 @@ class VodPublishOperator(VodBaseOperator):
         :raises ClaimedError: another run has taken the video over; nothing was published.
         """
         job = self.open_job(context, self.plan)
-        tracks = self._load_tracks(job)
+        tracks, digests = self._load_tracks(job)
         target = measure.target_duration_s(job.plan)
         measure.check_presentation(tracks, target)
-        result = self._describe(job, tracks, target, started_at=context["dag_run"].start_date)
+        stills = self._stills(job, digests)
+        result = self._describe(job, tracks, target, stills, started_at=context["dag_run"].start_date)
 
         keys = job.result_keys
         master = hls.master_playlist(tracks, target, prefix="")
@@ -80,12 +82,7 @@ class VodPublishOperator(VodBaseOperator):
             inside = dash.manifest(tracks, target, prefix="").encode()
             files.append((keys.version(job.version, "manifest.mpd"), inside, MANIFEST_TYPE))
             files.append((keys.version_manifest(job.version), listed, MANIFEST_TYPE))
-        files.append(
-            (keys.version_metadata(job.version), result.model_dump_json(indent=2).encode(), JSON_TYPE)
-        )
-        for uri, data, content_type in files:
-            if self.results.stat(uri) is None:  # a version is written once
-                self.results.write(uri, [data], content_type=content_type, cache_control=IMMUTABLE)
+        self._write_version(job, files, digests, result.model_dump_json(indent=2).encode())
         claimed = claim_key(self.settings.temp_uri, job.plan.video_id)
         # Taken before the versions of the stable objects are read, so whatever it lets through is not late.
         mine = self.hold_claim(context, job.plan.video_id)
@@ -103,6 +100,32 @@ class VodPublishOperator(VodBaseOperator):
         told = result.model_dump(mode="json") | {"playlist": keys.playlist}
         self._tell(context, told)
         return told
+
+    def _write_version(
+        self, job: Job, files: Sequence[tuple[str, bytes, str]], digests: dict[str, str], metadata: bytes
+    ) -> None:
+        """Write what is not there yet, because a version is written once; its ``video.json`` last.
+
+        :param digests: of the tracks' and pictures' objects, by URI.
+        """
+        keys = job.result_keys
+        for uri, data, content_type in files:
+            if self.results.stat(uri) is None:
+                self.results.write(uri, [data], content_type=content_type, cache_control=IMMUTABLE)
+            else:
+                data = get_bytes(self.results, uri)
+            digests[uri] = hashlib.sha256(data).hexdigest()
+        is_whole = self.results.stat(keys.version_metadata(job.version)) is not None
+        if not is_whole or self.results.stat(keys.version_checksums(job.version)) is None:
+            folder = keys.version(job.version, "")
+            by_path = {uri.removeprefix(folder): digest for uri, digest in sorted(digests.items())}
+            uri = keys.version_checksums(job.version)
+            self.results.write(
+                uri, checksums.lines(by_path), content_type="text/plain", cache_control=IMMUTABLE
+            )
+        if not is_whole:
+            uri = keys.version_metadata(job.version)
+            self.results.write(uri, [metadata], content_type=JSON_TYPE, cache_control=IMMUTABLE)
 
     def _tell(self, context: Context, result: dict[str, Any]) -> None:
         facts, timings = event_facts(result), result["timings"]
@@ -142,31 +165,47 @@ class VodPublishOperator(VodBaseOperator):
         if broken := failed(verdict for verdict in verdicts if verdict.rule.id not in WISHED):
             raise VerificationError(f"the result breaks rules, and is not published: {'; '.join(broken)}")
 
-    def _load_tracks(self, job: Job) -> list[Track]:
-        """The tracks as measured, each with every object it names in its place."""
-        tracks = []
-        plan = job.plan
-        names = (
-            [r.name for r in plan.renditions] + [a.name for a in plan.audio] + [t.name for t in plan.texts]
-        )
-        for name in names:
-            tracks.append(Track.model_validate(self._written(job, name).facts))
-        return tracks
+    def _load_tracks(self, job: Job) -> tuple[list[Track], dict[str, str]]:
+        """The tracks as measured, each with every object it names in its place; and the objects' digests."""
+        tracks: list[Track] = []
+        digests: dict[str, str] = {}
+        for name in track_names(job.plan):
+            marker = self._written(job, name)
+            tracks.append(Track.model_validate(marker.facts))
+            digests |= _digests(marker)
+        return tracks, digests
+
+    def _stills(self, job: Job, digests: dict[str, str]) -> dict[str, Any]:
+        """Where the pictures are; their digests are put to the others."""
+        if not pictures.stills(job.plan, self.load_timeline(job)):
+            return {}
+        marker = self._written(job, PICTURES, "pictures")
+        digests |= _digests(marker)
+        return marker.facts
 
     def _written(self, job: Job, name: str, step: str = "segment") -> Marker:
         """What a step has written into the version's folder, each object in its place."""
         uri = job.segmented(name)
         marker = checkpoint.require(self.temp, uri, step=step)
         with checkpoint.relying_on(self.temp, uri, step=step):
-            if lost := checkpoint.missing(self.results, marker):
+            there = checkpoint.look_at(self.results, marker)
+            if lost := checkpoint.missing(there, marker):
                 raise CorruptObjectError(
                     f"{lost[0].uri}: is not there with the {lost[0].size_bytes} bytes that were written "
                     f"({len(lost)} such objects)"
                 )
+        if not all(stored.version for stored in marker.objects.values()):
+            checkpoint.note_versions(self.temp, uri, marker, there)
         return marker
 
     def _describe(
-        self, job: Job, tracks: list[Track], target_s: int, *, started_at: datetime | None
+        self,
+        job: Job,
+        tracks: list[Track],
+        target_s: int,
+        stills: dict[str, Any],
+        *,
+        started_at: datetime | None,
     ) -> VideoResult:
         now = datetime.now(timezone.utc)
         plan, timeline = job.plan, self.load_timeline(job)
@@ -176,7 +215,6 @@ class VodPublishOperator(VodBaseOperator):
         damage = [*timeline.damage, *(words for facts in encoded for words in facts["damage"])]
         videos = [track for track in tracks if track.kind == "video"]
         lost = captions.lost(videos) if any(facts.get("captions") for facts in encoded) else []
-        stills = self._written(job, FOLDER, "pictures").facts if pictures.stills(plan, timeline) else {}
         loudness = {facts["rendition"]: facts["loudness"] for facts in encoded if "loudness" in facts}
         return VideoResult(
             video_id=plan.video_id,
@@ -203,3 +241,7 @@ class VodPublishOperator(VodBaseOperator):
             ),
             made_by=job.made_by,
         )
+
+
+def _digests(marker: Marker) -> dict[str, str]:
+    return {stored.uri: stored.sha256 for stored in marker.objects.values()}

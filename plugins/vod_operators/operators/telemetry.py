@@ -22,6 +22,7 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "vod.source_bytes": ("counter", "size of their sources"),
     "vod.published_bytes": ("counter", "size of their segments"),
     "vod.time_to_publish": ("timer", "from the run's start to its publication"),
+    "vod.damaged": ("counter", "stored objects that were found to be not what they were"),
     "vod.retries": ("counter", "tries that failed and are made again"),
     "vod.failures.permanent": ("counter", "tries that failed for good: a bad request or source, lost work"),
     "vod.failures.temporary": (

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vod_operators.errors import CorruptObjectError, LostWorkError, ObjectNotFoundError
-from vod_operators.storage.base import Storage
+from vod_operators.storage.base import ObjectInfo, Storage
 from vod_operators.storage.stores import fetch, get_bytes, sha256_of, verified
 
 Document = TypeVar("Document", bound=BaseModel)
@@ -34,6 +35,8 @@ class Stored(BaseModel):
     size_bytes: int
     sha256: str
     """Lower-case hex."""
+    version: str | None = None
+    """What its store called it when it was published (``ObjectInfo.version``); None: it was not asked."""
 
 
 class Marker(BaseModel):
@@ -94,18 +97,90 @@ def load(storage: Storage, uri: str, *, objects_in: Storage | None = None) -> Ma
     :param objects_in: the store of the objects, if it is another than the marker's.
     """
     marker = load_marker(storage, uri)
-    return marker if marker and not missing(objects_in or storage, marker) else None
+    return marker if marker and not missing(look_at(objects_in or storage, marker), marker) else None
 
 
-def missing(storage: Storage, marker: Marker) -> list[Stored]:
-    """The objects of a marker that are not there, or have another size."""
+def missing(there: Mapping[str, ObjectInfo], marker: Marker) -> list[Stored]:
+    """The objects of a marker that are not there, or have another size.
+
+    :param there: what ``look_at`` found.
+    """
+    return [stored for stored in marker.objects.values() if _size(there, stored) != stored.size_bytes]
+
+
+def look_at(storage: Storage, marker: Marker) -> dict[str, ObjectInfo]:
+    """What the store says of a marker's objects, by URI; those that are not there are left out."""
     uris = [stored.uri for stored in marker.objects.values()]
     if len(uris) > LIST_ABOVE:
         folder = os.path.commonprefix(uris).rpartition("/")[0] + "/"  # noqa: RUF071 (cut at a slash)
-        sizes = {info.uri: info.size for info in storage.list(folder)}
-    else:
-        sizes = {info.uri: info.size for uri in uris if (info := storage.stat(uri)) is not None}
-    return [stored for stored in marker.objects.values() if sizes.get(stored.uri) != stored.size_bytes]
+        return {info.uri: info for info in storage.list(folder)}
+    return {uri: info for uri in uris if (info := storage.stat(uri)) is not None}
+
+
+def _size(there: Mapping[str, ObjectInfo], stored: Stored) -> int | None:
+    return there[stored.uri].size if stored.uri in there else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Damage:
+    """An object that is not what was stored."""
+
+    uri: str
+    found: str
+    """In words."""
+
+    def __str__(self) -> str:
+        return f"{self.uri}: {self.found}"
+
+
+def damaged(storage: Storage, marker: Marker, there: Mapping[str, ObjectInfo], *, read: bool) -> list[Damage]:
+    """The objects of a marker that are not what was stored.
+
+    :param there: what ``look_at`` found.
+    :param read: all of them are read. Otherwise those that the store gives another version than it had when
+        they were published: another one may have the same content, after a restore for instance.
+    """
+
+    def judge(stored: Stored) -> Damage | None:
+        size = _size(there, stored)
+        if size is None:
+            return Damage(uri=stored.uri, found="it is not there")
+        if size != stored.size_bytes:
+            return Damage(uri=stored.uri, found=f"it has {size} bytes instead of {stored.size_bytes}")
+        if read or stored.version not in (None, there[stored.uri].version):
+            return compare(storage, stored.uri, stored.sha256)
+        return None
+
+    with ThreadPoolExecutor(READS) as pool:
+        return [found for found in pool.map(judge, marker.objects.values()) if found]
+
+
+def compare(storage: Storage, uri: str, sha256: str) -> Damage | None:
+    """Read an object, and say if it is not what it was."""
+    digest = hashlib.sha256()
+    try:
+        for block in storage.read(uri):
+            digest.update(block)
+    except ObjectNotFoundError:
+        return Damage(uri=uri, found="it is not there")
+    except CorruptObjectError:  # a store that keeps checksums knows it by itself
+        return Damage(uri=uri, found="the store says that it is damaged")
+    if digest.hexdigest() != sha256:
+        return Damage(uri=uri, found="its content is another one (SHA-256)")
+    return None
+
+
+def note_versions(storage: Storage, uri: str, marker: Marker, there: Mapping[str, ObjectInfo]) -> None:
+    """Keep with a marker what the store calls its objects, all of which are known to be what was stored.
+
+    :param there: what ``look_at`` found.
+    """
+    noted = {
+        name: stored.model_copy(update={"version": there[stored.uri].version})
+        for name, stored in marker.objects.items()
+    }
+    if noted != marker.objects:
+        save(storage, uri, marker.model_copy(update={"objects": noted}))
 
 
 @contextmanager

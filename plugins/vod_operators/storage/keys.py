@@ -19,6 +19,7 @@
     {results}/{video_id}/video.json                       what it is, for the CMS
     {results}/{video_id}/{version}/                       immutable
         master.m3u8, manifest.mpd
+        SHA256SUMS                                        of all but video.json
         video.json, stable.m3u8, stable.mpd               what the three above are made of
         {track}/init.mp4, seg-00001.m4s (.ts, .aac), index.m3u8, iframes.m3u8
         text-0/seg-00001.vtt, index.m3u8, whole.vtt
@@ -35,6 +36,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from vod_operators.errors import InvalidInputError
+from vod_operators.storage import checksums
 
 VIDEO_ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}"
 """What is safe as a folder, in a URL and in an Airflow run id; as a whole."""
@@ -105,6 +107,8 @@ class WorkKeys:
     """Keys of one source with one preset in the temp store."""
 
     PLAN: ClassVar[str] = "plan.json"
+    SEGMENTED: ClassVar[str] = "hls-"
+    """Begins the names of markers whose objects are in the results store."""
     temp_uri: str
     video_id: str
     fingerprint: str
@@ -153,7 +157,7 @@ class WorkKeys:
         The folder is part of the name, because what lies in another one is of no use: of another results
         store, or of the version of a plan that was lost.
         """
-        return self.marker(f"hls-{track}-{hashlib.sha256(version_uri.encode()).hexdigest()[:8]}")
+        return self.marker(f"{self.SEGMENTED}{track}-{hashlib.sha256(version_uri.encode()).hexdigest()[:8]}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +194,10 @@ class ResultKeys:
     def version_metadata(self, version: str) -> str:
         """What the version is. Written after all its media, so a version that has it is whole."""
         return self.version(version, "video.json")
+
+    def version_checksums(self, version: str) -> str:
+        """What each of the version's files was when it was made."""
+        return self.version(version, checksums.FILE)
 
     def version_manifest(self, version: str) -> str:
         """The stable manifest's content while it points to this version."""

@@ -1,0 +1,54 @@
+"""Once a day, if you unpause it: a part of what is published is read, and compared with what it was.
+
+Disks and stores forget, and people overwrite. Each day's run reads one of *Parts* of all videos. With
+*Repair* a damaged one is asked for again in ``vod_transcode_bulk``: what its workspace still has whole is
+copied from there, the rest is encoded again, and players are given it as a new version. Without, or
+if the workspace is gone, the task fails and its log names what is damaged.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from airflow.sdk import Param, dag
+
+from vod_operators.operators.retry import retry_args
+from vod_operators.operators.scrub import VodScrubOperator
+
+PARAMS = {
+    "parts": Param(
+        30,
+        type="integer",
+        title="Parts",
+        description="One part of so many is read; which one, the run's day tells. 1: all videos.",
+        minimum=1,
+        maximum=10_000,
+    ),
+    "repair": Param(
+        False, type="boolean", title="Repair", description="Ask again for each video that is damaged."
+    ),
+}
+
+
+@dag(
+    dag_id="vod_scrub",
+    schedule="@daily",
+    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=True,  # reading costs money where a store counts it
+    params=PARAMS,
+    doc_md=__doc__,
+    tags=["vod"],
+    default_args=retry_args(),
+)
+def vod_scrub() -> None:
+    VodScrubOperator(
+        task_id="read",
+        conf_keys=tuple(PARAMS),
+        parts="{{ params.parts }}",
+        is_repair="{{ params.repair }}",
+    )
+
+
+vod_scrub()

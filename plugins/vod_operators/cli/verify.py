@@ -1,0 +1,123 @@
+"""``vod verify``: is each file that players are given still what it was when it was made?"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from vod_operators.cli.interrupt import raise_on_signals
+from vod_operators.cli.main import as_uri
+from vod_operators.cli.output import ProgressBar
+from vod_operators.cli.run import admit, private_airflow, run
+from vod_operators.errors import InvalidInputError
+from vod_operators.media.plan import fingerprint
+from vod_operators.media.presets.catalog import load_preset
+from vod_operators.operators.verification import Verification, verify, version_job
+from vod_operators.settings import get_settings
+from vod_operators.storage.keys import ResultKeys, check_video_id
+from vod_operators.storage.stores import storage_for
+
+
+def main(args: argparse.Namespace) -> int:
+    """Verify, and repair if that is asked for. 0: all is as it was made, or is again; 1: it is not."""
+    check_video_id(args.video_id)
+    for name, uri in (("VOD_TEMP_URI", args.tmp), ("VOD_RESULTS_URI", args.results)):
+        if uri:
+            os.environ[name] = as_uri(uri)
+    get_settings.cache_clear()
+    begin = time.monotonic()
+    if args.repair:
+        raise_on_signals()
+        # Before anything is read, because a store's connection is looked up in an Airflow.
+        with private_airflow() as home:
+            found = _shown(args)
+            repaired = _repair(args.video_id, found, home) if found.damage else None
+    else:
+        found, repaired = _shown(args), None
+    told = _described(args.video_id, found)
+    if repaired:
+        told["repaired"] = repaired
+        if not args.json:
+            print(f"{args.video_id} {repaired}: repaired, and all as it was made")
+    if args.json:
+        print(json.dumps(told | {"wall_s": round(time.monotonic() - begin, 3)}))
+    return int(bool(found.damage) and not args.repair)
+
+
+def _shown(args: argparse.Namespace) -> Verification:
+    found = _verify(args.video_id)
+    if not args.json:
+        _print(args.video_id, found)
+    return found
+
+
+def _verify(video_id: str) -> Verification:
+    settings = get_settings()
+    keys = ResultKeys(results_uri=settings.results_uri, video_id=video_id)
+    results = storage_for(keys.results_uri, settings.aws_conn_id)
+    # What Airflow logs while it looks up a connection is not what was asked for.
+    with contextlib.redirect_stdout(sys.stderr), closing(ProgressBar(sys.stderr)) as bar:
+        return verify(results, keys, told=lambda percent: bar.show(video_id, percent))
+
+
+def _repair(video_id: str, found: Verification, home: Path) -> str:
+    """Run the DAG for what the video was made of; returns the version that players are given then."""
+    request = _request(video_id, found) | {"verify": True}
+    admit(request)
+    version: str = run(request, home)["version"]
+    again = _verify(video_id)
+    if again.damage:
+        raise InvalidInputError(f"video_id: {video_id} is still damaged: {again.damage[0]}")
+    return version
+
+
+def _request(video_id: str, found: Verification) -> dict[str, Any]:
+    """What was asked for when the version was made.
+
+    :raises InvalidInputError: it cannot be told, or would make another video by now.
+    """
+    settings = get_settings()
+    temp = storage_for(settings.temp_uri, settings.aws_conn_id)
+    job = version_job(temp, settings.temp_uri, video_id, found.version)
+    source = found.result.source.name if found.result else "its source"
+    again = f"ask for the whole video again, with {source}: vod submit SOURCE --video-id {video_id}"
+    if job is None:
+        raise InvalidInputError(
+            f"video_id: the workspace of {video_id} in {settings.temp_uri} is gone, so nothing can be copied "
+            f"from it; {again}"
+        )
+    if job.request is None:
+        raise InvalidInputError(
+            f"video_id: {video_id} was made of a URL with credentials, which is not kept; {again} --verify"
+        )
+    preset = load_preset(job.request["preset"], settings.presets_dir)
+    if fingerprint(preset) != fingerprint(job.plan.preset):
+        raise InvalidInputError(
+            f"video_id: the preset {preset.name} has changed since {video_id} was made; {again}"
+        )
+    return job.request
+
+
+def _described(video_id: str, found: Verification) -> dict[str, Any]:
+    return {
+        "video_id": video_id,
+        "version": found.version,
+        "objects": found.objects,
+        "size_bytes": found.size_bytes,
+        "damage": [{"uri": item.uri, "found": item.found} for item in found.damage],
+    }
+
+
+def _print(video_id: str, found: Verification) -> None:
+    for item in found.damage:
+        print(f"damaged: {item}")
+    count = f"{found.objects} files, {found.size_bytes} bytes"
+    what = f"{len(found.damage)} damaged" if found.damage else "all as they were made"
+    print(f"{video_id} {found.version}: {count}: {what}")

@@ -1,0 +1,99 @@
+"""Reads what is published, a part of all videos at a time, and has made again what is damaged."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowFailException
+
+from vod_operators.errors import InvalidInputError, VodError
+from vod_operators.operators import telemetry
+from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.priority import BULK_DAG_ID
+from vod_operators.operators.runs import ask_for_run
+from vod_operators.operators.stable import shown_version
+from vod_operators.operators.verification import Verification, verify, version_job
+from vod_operators.storage.keys import ResultKeys, is_video_id
+
+ITEMS = 100
+"""So many damaged videos are returned one by one; all of them are in the log."""
+
+
+class VodScrubOperator(VodBaseOperator):
+    """Compare each file that players are given with what it was when it was made.
+
+    :param parts: of how many parts of all videos one is read; which one, the run's day tells.
+    :param is_repair: ``True``: ask for each damaged video again, in the lane of bulk work.
+    """
+
+    template_fields: Sequence[str] = ("parts", "is_repair")
+
+    def __init__(self, *, parts: str, is_repair: str = "False", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.parts = parts
+        self.is_repair = is_repair
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Returns the report: counts, and of the first damaged videos what became of them.
+
+        :raises AirflowFailException: videos are damaged that were not asked for again, or could not be read.
+        """
+        is_repair = str(self.is_repair).lower() == "true"
+        counts = {"videos": 0, "objects": 0, "bytes": 0, "damaged": 0, "asked": 0, "unread": 0}
+        items: list[dict[str, Any]] = []
+        for video_id in self._videos(context):
+            counts["videos"] += 1
+            keys = ResultKeys(results_uri=self.settings.results_uri, video_id=video_id)
+            try:
+                found = verify(self.results, keys)
+                if not found.damage or shown_version(self.results, keys) not in (None, found.version):
+                    counts["objects"] += found.objects
+                    counts["bytes"] += found.size_bytes
+                    continue  # also of a version that was replaced, and removed, while it was read
+            except VodError as error:
+                self.log.warning("%s: not read: %s", video_id, error)
+                counts["unread"] += 1
+                continue
+            counts["damaged"] += 1
+            telemetry.count("vod.damaged", len(found.damage))
+            for item in found.damage:
+                self.log.warning("%s: damaged: %s", video_id, item)
+            became = self._ask(context, video_id, found) if is_repair else "damaged"
+            counts["asked"] += became == "asked for again"
+            if len(items) < ITEMS:
+                items.append({"video_id": video_id, "objects": len(found.damage), "became": became})
+        self.log.info("%s", counts)
+        self.facts.update(counts)
+        if counts["damaged"] > counts["asked"] or counts["unread"]:
+            names = ", ".join(item["video_id"] for item in items[:5] if item["became"] != "asked for again")
+            raise AirflowFailException(
+                f"{counts['damaged'] - counts['asked']} of {counts['videos']} videos are damaged "
+                f"({names or 'none'}), {counts['unread']} could not be read; the log says more"
+            )
+        return counts | {"items": items}
+
+    def _videos(self, context: Context) -> Iterator[str]:
+        parts = self._parts()
+        day = context["dag_run"].run_after.toordinal()
+        for name in self.results.folders(f"{self.settings.results_uri}/"):
+            # By a digest, because neighbours in a catalogue are often of one size.
+            if is_video_id(name) and zlib.crc32(name.encode()) % parts == day % parts:
+                yield name
+
+    def _parts(self) -> int:
+        if not str(self.parts).isdigit() or int(self.parts) < 1:
+            raise InvalidInputError(f"parts: {self.parts!r} is not a whole number of 1 or more")
+        return int(self.parts)
+
+    def _ask(self, context: Context, video_id: str, found: Verification) -> str:
+        """Ask for the video as it was asked for; returns what became of it."""
+        job = version_job(self.temp, self.settings.temp_uri, video_id, found.version)
+        if job is None or job.request is None:
+            return "damaged; its workspace is gone: ask for the video again"
+        run_id = f"vod.{video_id}.verify.{found.version}"
+        ask_for_run(context, BULK_DAG_ID, run_id, job.request | {"verify": True})
+        telemetry.count("vod.asked")
+        return "asked for again"

@@ -1,0 +1,247 @@
+"""Is what was stored still what it was? Of what players are given, and of what a run would go on with.
+
+Shared by ``prepare``, the scrub and ``vod verify``; knows no Airflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectNotFoundError
+from vod_operators.media.models import Timeline
+from vod_operators.operators.job import PICTURES, Job, track_names
+from vod_operators.operators.result import VideoResult
+from vod_operators.operators.stable import VERSION_NAME, read_result, shown_version
+from vod_operators.settings import get_settings
+from vod_operators.storage import checkpoint, checksums
+from vod_operators.storage.base import Storage
+from vod_operators.storage.checkpoint import Damage
+from vod_operators.storage.keys import ResultKeys, WorkKeys
+from vod_operators.storage.stores import get_bytes
+
+MARKER = ".done.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """What was found of the version that players are given."""
+
+    version: str
+    result: VideoResult | None
+    """Its ``video.json``; None if that is damaged."""
+    objects: int
+    """So many were read."""
+    size_bytes: int
+    damage: tuple[Damage, ...]
+    """Nothing: all is as it was made."""
+
+
+def verify(
+    results: Storage, keys: ResultKeys, *, told: Callable[[float], object] = lambda _: None
+) -> Verification:
+    """Read every object of the version that players are given, and the stable ones.
+
+    :param told: told again and again how much of it has been read, in percent.
+    :raises InvalidInputError: there is no such video, or its version has no checksums.
+    """
+    try:
+        version = shown_version(results, keys)
+    except CorruptObjectError as error:
+        return _unreadable(results, keys, str(error))
+    if version is None:
+        if results.stat(keys.metadata) is None:
+            raise no_such_video(keys)
+        return _unreadable(results, keys, "it is not there")
+    folder = keys.version(version, "")
+    there = {info.uri: info.size for info in results.list(folder)}
+    if keys.version_checksums(version) not in there:
+        raise InvalidInputError(
+            f"video_id: version {version} of {keys.video_id!r} has no {checksums.FILE}: it was made before "
+            "there were any, or lost it; ask for the video again to have it"
+        )
+    damage: list[Damage] = []
+    digests: dict[str, str] = {}
+    try:
+        digests = {folder + path: found for path, found in _sums(results, keys, version).items()}
+    except CorruptObjectError as error:
+        damage.append(Damage(uri=keys.version_checksums(version), found=str(error)))
+    done, total = 0, max(1, sum(there.values()))
+    for uri, found in _compared(results, digests):
+        done += there.get(uri, 0)
+        told(100 * done / total)
+        damage += [found] if found else []
+    result, broken = _metadata(results, keys, version)
+    damage += broken
+    damage += _stable(results, keys, version)
+    if result is not None and digests:
+        listed = sum(path.removeprefix(folder).rpartition("/")[2].startswith("seg-") for path in digests)
+        if listed != (made := sum(track.segments for track in result.renditions)):
+            words = f"it lists {listed} segments instead of {made}"
+            damage.append(Damage(uri=keys.version_checksums(version), found=words))
+    return Verification(
+        version=version,
+        result=result,
+        objects=len(digests),
+        size_bytes=sum(there.get(uri, 0) for uri in digests),
+        damage=tuple(damage),
+    )
+
+
+def no_such_video(keys: ResultKeys) -> InvalidInputError:
+    """What to say where a video is looked for."""
+    is_set = "results_uri" in get_settings().model_fields_set
+    advice = "" if is_set else ", the default: set VOD_RESULTS_URI, or give --results"
+    return InvalidInputError(f"video_id: there is no video {keys.video_id!r} in {keys.results_uri}{advice}")
+
+
+def _unreadable(results: Storage, keys: ResultKeys, why: str) -> Verification:
+    """The stable playlist says nothing; ``video.json`` says which version it should."""
+    damage = [Damage(uri=keys.playlist, found=why.removeprefix(f"{keys.playlist} "))]
+    try:
+        result = read_result(results, keys.metadata)
+    except CorruptObjectError as error:
+        damage.append(Damage(uri=keys.metadata, found=str(error)))
+        result = None
+    version = result.version if result else ""
+    return Verification(version=version, result=result, objects=1, size_bytes=0, damage=tuple(damage))
+
+
+def _sums(results: Storage, keys: ResultKeys, version: str) -> dict[str, str]:
+    return checksums.read(results, keys.version_checksums(version))
+
+
+def _compared(results: Storage, digests: Mapping[str, str]) -> Iterator[tuple[str, Damage | None]]:
+    """Of each object its URI, and what is wrong with it."""
+    with ThreadPoolExecutor(checkpoint.READS) as pool:
+        found = pool.map(lambda item: checkpoint.compare(results, *item), digests.items())
+        yield from zip(digests, found, strict=True)
+
+
+def _metadata(results: Storage, keys: ResultKeys, version: str) -> tuple[VideoResult | None, list[Damage]]:
+    """A version's own ``video.json``, and what is wrong with it and with the stable one."""
+    damage, own = [], None
+    for uri in (keys.version_metadata(version), keys.metadata):
+        try:
+            result = read_result(results, uri)
+        except CorruptObjectError as error:
+            damage.append(Damage(uri=uri, found=str(error)))
+            continue
+        if result is None:
+            damage.append(Damage(uri=uri, found="it is not there"))
+        elif result.version != version:
+            # Of the stable one also where a publisher was killed between two writes: asking again mends it.
+            damage.append(Damage(uri=uri, found=f"it is of another version, {result.version}"))
+        elif uri != keys.metadata:
+            own = result
+    return own, damage
+
+
+def _stable(results: Storage, keys: ResultKeys, version: str) -> list[Damage]:
+    """The stable playlist and manifest are the version's copies, and a mark behind them."""
+    damage = []
+    pairs = [(keys.playlist, keys.version_playlist(version)), (keys.manifest, keys.version_manifest(version))]
+    for uri, copy in pairs:
+        try:
+            wanted = get_bytes(results, copy)
+        except ObjectNotFoundError:
+            continue  # no manifest; a lost playlist is among the version's damage
+        try:
+            found = get_bytes(results, uri)
+        except ObjectNotFoundError:
+            damage.append(Damage(uri=uri, found="it is not there"))
+            continue
+        if not found.startswith(wanted):
+            damage.append(Damage(uri=uri, found=f"it is not the version's {copy.rpartition('/')[2]}"))
+    return damage
+
+
+# --- before a run goes on -------------------------------------------------------------------
+
+
+def damage_of_version(results: Storage, temp: Storage, job: Job, *, read: bool) -> list[Damage]:
+    """What of a job's version is not as it was made, of a version that is not whole yet too.
+
+    :param read: all of it is read. Otherwise sizes and versions tell, and only what is small, or has another
+        version than when it was published, is read.
+    """
+    keys = job.result_keys
+    names = [*track_names(job.plan), PICTURES]
+    uris = [job.segmented(name) for name in names]
+    damage: list[Damage] = []
+    for uri, marker in zip(uris, checkpoint.load_markers(temp, uris), strict=True):
+        if marker is None:
+            continue
+        there = checkpoint.look_at(results, marker)
+        found = checkpoint.damaged(results, marker, there, read=read)
+        if not found and any(stored.version for stored in marker.objects.values()):
+            checkpoint.note_versions(temp, uri, marker, there)
+        damage += found
+    try:
+        digests = _sums(results, keys, job.version)
+    except ObjectNotFoundError:
+        return damage
+    except CorruptObjectError as error:
+        return [*damage, Damage(uri=keys.version_checksums(job.version), found=str(error))]
+    small = {keys.version(job.version, path): sha256 for path, sha256 in digests.items() if "/" not in path}
+    damage += [found for _, found in _compared(results, small) if found]
+    return damage + _metadata_damage(results, keys, job.version)
+
+
+def _metadata_damage(results: Storage, keys: ResultKeys, version: str) -> list[Damage]:
+    uri = keys.version_metadata(version)
+    try:
+        read_result(results, uri)
+    except CorruptObjectError as error:
+        return [Damage(uri=uri, found=str(error))]
+    return []
+
+
+def discard_damaged_work(temp: Storage, job: Job) -> list[Damage]:
+    """Read all that a job's workspace holds; steps of which something is damaged lose their marker, so that
+    they, and only they, are done again."""
+    damage = []
+    for folder in (job.source_keys.folder, job.work_keys.folder):
+        for uri in sorted(_markers(temp, folder)):
+            marker = checkpoint.load_marker(temp, uri)
+            found = [Damage(uri=uri, found="it cannot be read")]
+            if marker is not None:
+                found = checkpoint.damaged(temp, marker, checkpoint.look_at(temp, marker), read=True)
+            if found:
+                temp.delete(uri)
+                damage += found
+    return damage + _timeline_damage(temp, job)
+
+
+def _markers(temp: Storage, folder: str) -> Iterator[str]:
+    """Of the workspace itself; those of tracks name objects of a version."""
+    for info in temp.list(f"{folder}/"):
+        name = info.uri[len(folder) + 1 :]
+        if name.endswith(MARKER) and "/" not in name and not name.startswith(WorkKeys.SEGMENTED):
+            yield info.uri
+
+
+def _timeline_damage(temp: Storage, job: Job) -> list[Damage]:
+    keys = job.source_keys
+    try:
+        checkpoint.read_document(temp, keys.timeline, Timeline)
+    except ObjectNotFoundError:
+        pass
+    except CorruptObjectError as error:
+        temp.delete(keys.marker("split"))
+        return [Damage(uri=keys.timeline, found=str(error))]
+    return []
+
+
+def version_job(temp: Storage, temp_uri: str, video_id: str, version: str) -> Job | None:
+    """The job whose workspace published a version; None if it is gone, or has another version by now."""
+    match = VERSION_NAME.fullmatch(version)
+    if match is None:
+        return None
+    keys = WorkKeys(temp_uri=temp_uri, video_id=video_id, fingerprint=match[1])
+    try:
+        job = checkpoint.read_document(temp, keys.plan, Job)
+    except (CorruptObjectError, ObjectNotFoundError):
+        return None
+    return job if job.version == version else None
