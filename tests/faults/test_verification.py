@@ -110,16 +110,17 @@ def finished(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture
-def film(finished: Film) -> Iterator[Film]:
-    """As it was published, for each test; copied with all links."""
+def film(finished: Film) -> Film:
+    """As it was published, for each test; what were two names of a file are two files."""
     kept = finished.stores / "kept"
     if not kept.exists():
         for name in ("tmp", "results"):
             _copy(finished.stores / name, kept / name)
-    yield finished
     for name in ("tmp", "results"):
         shutil.rmtree(finished.stores / name, ignore_errors=True)
         _copy(kept / name, finished.stores / name)
+    get_settings.cache_clear()  # another test may have moved the stores
+    return finished
 
 
 def _copy(source: Path, target: Path) -> None:
