@@ -71,6 +71,25 @@ class Stack:
             found[one["Name"]] = one["Health"] or f"{one['State']} {one['ExitCode']}"
         return found
 
+    def wait_until_healthy(self) -> None:
+        def healthy() -> bool:
+            return all(state in ("healthy", "exited 0") for state in self.states().values())
+
+        wait("all healthy", healthy, every_s=3)
+
+    def uploads(self) -> Any:
+        """A client of S3 with the key of who uploads originals."""
+        import boto3
+
+        key = json.loads(self.secret("upload_key"))
+        return boto3.client(
+            "s3",
+            endpoint_url=S3,
+            region_name="us-east-1",
+            aws_access_key_id=key["accessKey"],
+            aws_secret_access_key=key["secretKey"],
+        )
+
     def secret(self, name: str) -> str:
         """Read where a person reads it."""
         service, folder = PLACES[name]

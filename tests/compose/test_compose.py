@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -46,25 +45,6 @@ class Callbacks:
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    users = "admin:admin,editor:user,guest:viewer"
-    knobs = {"TRANSCODERS": "2", "TASK_LOST_AFTER_S": "60", "TRANSCODER_MEMORY": "2g", "AIRFLOW_USERS": users}
-    stack = Stack(knobs=knobs)
-    try:
-        stack.compose("up", "--detach", "--no-build")
-        wait(
-            "all healthy",
-            lambda: all(state in ("healthy", "exited 0") for state in stack.states().values()),
-            every_s=3,
-        )
-        stack.log_in()
-        yield stack
-    finally:
-        if not os.environ.get("COMPOSE_KEEP"):
-            stack.compose("down", "--volumes", "--timeout", "20")
-
-
-@pytest.fixture(scope="module")
 def callbacks(stack: Stack) -> Iterator[Callbacks]:
     callbacks = Callbacks()
 
@@ -88,16 +68,7 @@ def callbacks(stack: Stack) -> Iterator[Callbacks]:
 @pytest.fixture(scope="module")
 def originals(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Video id -> URI of what the CMS has uploaded."""
-    import boto3
-
-    key = json.loads(stack.secret("upload_key"))
-    client = boto3.client(
-        "s3",
-        endpoint_url=S3,
-        region_name="us-east-1",
-        aws_access_key_id=key["accessKey"],
-        aws_secret_access_key=key["secretKey"],
-    )
+    client = stack.uploads()
     folder, found = tmp_path_factory.mktemp("originals"), {}
     for video_id in VIDEOS:
         # The film is busy enough that a chunk is killed in its middle.
@@ -258,11 +229,7 @@ def test_all_comes_back_after_a_restart(stack: Stack, published: dict[str, Any])
     """As on a reboot: nothing is lost, nothing is made anew."""
     before = stack.secret("passwords.json")
     stack.compose("restart", "--timeout", "60")
-    wait(
-        "all healthy again",
-        lambda: all(state in ("healthy", "exited 0") for state in stack.states().values()),
-        every_s=3,
-    )
+    stack.wait_until_healthy()
     assert stack.secret("passwords.json") == before
     stack.log_in()
     assert stack.api("GET", f"dags/vod_transcode/dagRuns/cms.{FILM}")["state"] == "success"
@@ -303,14 +270,9 @@ def test_a_worker_has_no_secret_but_the_brokers(stack: Stack, published: dict[st
 
 
 def test_uploads_open_nothing_but_originals(stack: Stack, originals: dict[str, str]) -> None:
-    import boto3
     from botocore.exceptions import ClientError
 
-    key = json.loads(stack.secret("upload_key"))
-    client = boto3.client(
-        "s3", endpoint_url=S3, region_name="us-east-1",
-        aws_access_key_id=key["accessKey"], aws_secret_access_key=key["secretKey"],
-    )  # fmt: skip
+    client = stack.uploads()
     for bucket in ("vod-results", "vod-tmp"):
         with pytest.raises(ClientError):
             client.put_object(Bucket=bucket, Key="film/index.m3u8", Body=b"mine")
