@@ -108,6 +108,7 @@ def test_an_outage_of_20_s(
 
 # --- 5: a publisher that slept --------------------------------------------------------------
 
+
 @pytest.mark.faults
 @pytest.mark.parametrize("before", ["video.json", "index.m3u8"])
 @pytest.mark.parametrize("published_before", [False, True], ids=["first", "again"])
