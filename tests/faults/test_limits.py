@@ -137,7 +137,7 @@ def test_too_little_memory_damages_nothing(
         limit = least + (spare_mb << 20)
         child = start(memory_bytes=limit, limited_from="transcode", until="transcode", **asked)
         try:
-            found = child.result(timeout_s=60)
+            found = child.result(hangs_after=b"in thread started")
         except subprocess.TimeoutExpired as late:
             # CPython waits for ever for a thread that had no memory to begin (``Thread.start``); in Airflow
             # the task's ``execution_timeout`` kills it, as this has just been.
