@@ -140,6 +140,7 @@ class RealAirflow:
                 "EXECUTOR": "LocalExecutor",
                 "LOAD_EXAMPLES": False,
                 "DAGS_ARE_PAUSED_AT_CREATION": False,
+                "LAZY_LOAD_PLUGINS": False,  # this and two below for speed, as in local_settings.py
                 "PARALLELISM": self._parallelism,
                 "MAX_ACTIVE_RUNS_PER_DAG": 64,
                 "HOSTNAME_CALLABLE": "local_settings.hostname",
@@ -160,8 +161,8 @@ class RealAirflow:
                 "TASK_INSTANCE_HEARTBEAT_TIMEOUT": HEARTBEAT_TIMEOUT_S,
                 "TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": 3,
             },
-            "WORKERS": {"MIN_HEARTBEAT_INTERVAL": 3},
-            "DAG_PROCESSOR": {"REFRESH_INTERVAL": 30},
+            "WORKERS": {"MIN_HEARTBEAT_INTERVAL": 1},
+            "DAG_PROCESSOR": {"REFRESH_INTERVAL": 30, "MIN_FILE_PROCESS_INTERVAL": 120},
             "USAGE_DATA_COLLECTION": {"ENABLED": False},
         }
         options = {

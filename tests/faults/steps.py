@@ -41,13 +41,22 @@ class Child:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
 
-    def result(self, timeout_s: float = 120) -> dict[str, Any]:
-        """``{"error": class name or None, "message"}``"""
-        try:
-            out, errors = self.process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise
+    def result(self, timeout_s: float = 120, *, hangs_after: bytes = b"") -> dict[str, Any]:
+        """``{"error": class name or None, "message"}``
+
+        :param hangs_after: what it says on stderr before it hangs: then it is not waited for any longer.
+        :raises subprocess.TimeoutExpired: it did not end, and has been killed.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                out, errors = self.process.communicate(timeout=10)
+                break
+            except subprocess.TimeoutExpired as late:
+                hangs = hangs_after and hangs_after in (late.stderr or b"")
+                if hangs or time.monotonic() > deadline:
+                    self.process.kill()
+                    raise
         for line in reversed(out.splitlines()):
             with suppress(ValueError):
                 found: dict[str, Any] = json.loads(line)

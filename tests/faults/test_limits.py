@@ -124,16 +124,20 @@ def test_too_little_memory_damages_nothing(
     asked = {"video_id": "clip", "source": numbered_clip(CHUNKS).as_uri()}
     assert start(**asked).result()["error"] is None
     wanted = media_digests(stage / "results" / "clip")
+    for name in ("tmp", "results"):
+        shutil.rmtree(stage / name)
+    assert start(until="split", **asked).result()["error"] is None
+    shutil.copytree(stage / "tmp", stage / "split")
     problems, outcomes = [], Counter[str]()
     least = address_space()
     for spare_mb in range(0, 1000, 50):
         for name in ("tmp", "results"):
-            shutil.rmtree(stage / name)
-        assert start(until="split", **asked).result()["error"] is None
+            shutil.rmtree(stage / name, ignore_errors=True)
+        shutil.copytree(stage / "split", stage / "tmp")
         limit = least + (spare_mb << 20)
         child = start(memory_bytes=limit, limited_from="transcode", until="transcode", **asked)
         try:
-            found = child.result()
+            found = child.result(hangs_after=b"in thread started")
         except subprocess.TimeoutExpired as late:
             # CPython waits for ever for a thread that had no memory to begin (``Thread.start``); in Airflow
             # the task's ``execution_timeout`` kills it, as this has just been.
