@@ -80,7 +80,7 @@ sys.stdin.read()  # ends with the tests, however they end
 """
 
 
-S3_SERVER = "VOD_TEST_S3"
+S3_SERVER = "TEST_S3_SERVER"
 """``http://KEY:SECRET@127.0.0.1:PORT`` of a server for the tests to use instead of moto."""
 
 

@@ -1,10 +1,12 @@
 """A whole video on servers that do with conditions and checksums what some do.
 
-``VOD_TEST_S3=http://KEY:SECRET@127.0.0.1:PORT`` runs ``test_a_whole_video`` on a real one instead of moto.
+``TEST_S3_SERVER=http://KEY:SECRET@127.0.0.1:PORT`` runs ``test_a_whole_video`` on a real one instead of moto,
+with ``TEST_S3_UNSAFE=true`` also where it does not honour conditions.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,7 +44,8 @@ def _publish(bucket: S3Bucket, folder: Path) -> None:
 def test_a_whole_video(
     stage: Path, s3_bucket: S3Bucket, configure_stage: Callable[..., None], report: Report
 ) -> None:
-    configure_stage(**_settings(s3_bucket.conn_id, s3_bucket))
+    is_unsafe = os.environ.get("TEST_S3_UNSAFE", "false")
+    configure_stage(**_settings(s3_bucket.conn_id, s3_bucket), VOD_ACCEPT_UNSAFE_STORE=is_unsafe)
     _publish(s3_bucket, stage)
     report(server=s3_bucket.client.meta.endpoint_url)
 
