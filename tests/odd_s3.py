@@ -13,7 +13,8 @@ class OddServer:
     """Passes requests on; what it does to them is named as the project's messages name it.
 
     :param oddities: ``ignores If-Match``, ``refuses If-Match``, ``refuses quoted`` (ETags in ``If-Match``, as
-        Ceph RGW 16 does), the first two also of ``If-None-Match``, and ``ignores checksums``.
+        Ceph RGW 16 does), the first two also of ``If-None-Match``, ``ignores checksums`` and
+        ``refuses checksums of copies``.
     """
 
     def __init__(self, upstream: str, oddities: Collection[str]) -> None:
@@ -34,6 +35,8 @@ class OddServer:
                 is_write = self.command in ("PUT", "POST")
                 if is_write and odd.refuses(headers):
                     return self.answer(412, {}, b"")
+                if "refuses checksums of copies" in odd.oddities and "x-amz-checksum-algorithm" in headers:
+                    return self.answer(501, {}, b"")
                 if is_write:
                     headers = odd.heard(headers)
                     if body and odd.corrupt is not None and odd.corrupt in self.path:

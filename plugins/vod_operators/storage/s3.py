@@ -194,17 +194,22 @@ class S3Storage:
         """Within S3, at most 5 GB. No byte comes to this host, unless the server neither computes a checksum
         of the copy nor verifies those of other writes: then it is read again."""
         (from_bucket, from_key), (bucket, key) = _split(source), _split(uri)
-        headers = _headers(content_type, cache_control)
-        if self._client.meta.config.request_checksum_calculation != "when_required":
-            headers["ChecksumAlgorithm"] = "SHA256"
+        request = {
+            "Bucket": bucket,
+            "Key": key,
+            "CopySource": {"Bucket": from_bucket, "Key": from_key},
+            "MetadataDirective": "REPLACE",
+        } | _headers(content_type, cache_control)
+        asked = {"ChecksumAlgorithm": "SHA256"}
+        if self._client.meta.config.request_checksum_calculation == "when_required":
+            asked = {}
         try:
-            answer = self._client.copy_object(
-                Bucket=bucket,
-                Key=key,
-                CopySource={"Bucket": from_bucket, "Key": from_key},
-                MetadataDirective="REPLACE",
-                **headers,
-            )
+            try:
+                answer = self._client.copy_object(**request, **asked)
+            except Exception as error:
+                if not asked or status_and_code(error)[0] != 501:
+                    raise
+                answer = self._client.copy_object(**request)  # R2 was seen to refuse the header (2022)
         except Exception as error:
             raise self._explained(error, source) from error
         checksum = answer["CopyObjectResult"].get("ChecksumSHA256")
