@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -53,15 +54,23 @@ os.environ.update(
 )
 
 # In a process of its own, so that tests can measure their memory. moto checks a condition and then
-# writes; S3 does both in one step, hence the lock around what changes objects.
+# writes; S3 does both in one step, hence the lock around what changes objects. And S3 refuses a body that is
+# not what its checksum says, where moto takes it.
 _MOTO = """
-import sys, threading
+import base64, binascii, io, sys, threading
 from moto.server import ThreadedMotoServer
 server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
 server.start()
 app, lock = server._server.app, threading.Lock()
 def one_change_at_a_time(environ, start_response):
     if environ["REQUEST_METHOD"] in ("PUT", "DELETE"):
+        crc = environ.get("HTTP_X_AMZ_CHECKSUM_CRC32")
+        if crc and environ.get("CONTENT_LENGTH"):
+            body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+            environ["wsgi.input"] = io.BytesIO(body)
+            if base64.b64decode(crc) != binascii.crc32(body).to_bytes(4, "big"):
+                start_response("400 Bad Request", [("Content-Type", "application/xml")])
+                return [b"<Error><Code>BadDigest</Code><Message>CRC32 differs</Message></Error>"]
         with lock:
             return app(environ, start_response)
     return app(environ, start_response)
@@ -71,15 +80,35 @@ sys.stdin.read()  # ends with the tests, however they end
 """
 
 
+S3_SERVER = "TEST_S3_SERVER"
+"""``http://KEY:SECRET@127.0.0.1:PORT`` of a server for the tests to use instead of moto."""
+
+
 def s3_connection(endpoint: str, **extra: Any) -> str:
     """The JSON of an Airflow connection to an S3 server, for ``AIRFLOW_CONN_...``."""
+    server = urlsplit(os.environ.get(S3_SERVER, ""))
     return json.dumps(
         {
             "conn_type": "aws",
-            "login": "test",
-            "password": "test",
+            "login": server.username or "test",
+            "password": server.password or "test",
             "extra": {"endpoint_url": endpoint, "region_name": "us-east-1", **extra},
         }
+    )
+
+
+def s3_client(endpoint: str) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    connection = json.loads(s3_connection(endpoint))
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=connection["login"],
+        aws_secret_access_key=connection["password"],
+        config=Config(s3={"addressing_style": "path"}),
     )
 
 
@@ -101,7 +130,12 @@ class S3Bucket(MotoServer):
 
 @pytest.fixture(scope="session")
 def moto_server() -> Iterator[MotoServer]:
-    """An S3 server on a free port of the loopback interface."""
+    """An S3 server on a free port of the loopback interface, or the one that ``S3_SERVER`` names."""
+    if named := os.environ.get(S3_SERVER):
+        endpoint = f"http://{named.rpartition('@')[2]}"
+        os.environ["AIRFLOW_CONN_VOD_TEST_S3"] = s3_connection(endpoint)
+        yield MotoServer(endpoint=endpoint, conn_id="vod_test_s3", client=s3_client(endpoint))
+        return
     process = subprocess.Popen(
         [sys.executable, "-c", _MOTO],
         stdin=subprocess.PIPE,
@@ -109,20 +143,13 @@ def moto_server() -> Iterator[MotoServer]:
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    import boto3  # while the server starts
+    import boto3  # noqa: F401, while the server starts
 
     assert process.stdin and process.stdout
     try:
         endpoint = f"http://127.0.0.1:{int(process.stdout.readline())}"
         os.environ["AIRFLOW_CONN_VOD_TEST_S3"] = s3_connection(endpoint)
-        client = boto3.client(
-            "s3",
-            endpoint_url=endpoint,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
-        yield MotoServer(endpoint=endpoint, conn_id="vod_test_s3", client=client)
+        yield MotoServer(endpoint=endpoint, conn_id="vod_test_s3", client=s3_client(endpoint))
     finally:
         process.stdin.close()
         process.wait()
@@ -141,6 +168,22 @@ def s3_bucket(moto_server: MotoServer, monkeypatch: pytest.MonkeyPatch) -> S3Buc
         name=name,
         uri=f"s3://{name}",
     )
+
+
+@pytest.fixture
+def odd_s3(s3_bucket: S3Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Starts a server with oddities before the bucket's; it, and the id of a connection to it."""
+    from odd_s3 import OddServer
+
+    with contextlib.ExitStack() as stack:
+
+        def start(*oddities: str) -> tuple[OddServer, str]:
+            server = stack.enter_context(contextlib.closing(OddServer(s3_bucket.endpoint, oddities)))
+            conn_id = f"odd_{uuid.uuid4().hex[:8]}"
+            monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", s3_connection(server.endpoint))
+            return server, conn_id
+
+        yield start
 
 
 @pytest.fixture(params=["file", "s3"])

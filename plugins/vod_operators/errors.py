@@ -5,6 +5,7 @@
     VodError
      ├── InvalidInputError       the request, preset, source or deployment is at fault: permanent
      │    ├── NotAllowedError       ... the deployment does not open it to requests
+     │    ├── UnsafeStoreError      ... the store does not keep two runs from one video
      │    └── SourceChangedError    ... the source is another than when the run began
      ├── ClaimedError            another run owns the video: permanent for this run
      ├── LostWorkError           an earlier step's work is gone or damaged: that step must run again
@@ -61,6 +62,21 @@ class InvalidInputError(VodError):
 
 class NotAllowedError(InvalidInputError):
     """The deployment does not open this place to requests. The same whether there is something or not."""
+
+
+class UnsafeStoreError(InvalidInputError):
+    """The store does not honour the conditions of writes.
+
+    :param uri: where.
+    :param seen: what it does instead: "ignores If-Match".
+    """
+
+    def __init__(self, uri: str, seen: str) -> None:
+        super().__init__(
+            f"{uri}: this store {seen}, so two runs could own one video, and a late one overwrite a newer "
+            "result; use a store with conditional writes (docs/stores.md names some), or set "
+            "VOD_ACCEPT_UNSAFE_STORE=true and see to it yourself that no video has two runs at a time"
+        )
 
 
 class SourceChangedError(InvalidInputError):

@@ -161,8 +161,8 @@ class VodSettings(BaseSettings):
     )
     accept_unsafe_store: bool = Field(
         False,
-        description="`true`: work with a store that ignores conditional writes; nothing but you keeps two "
-        "runs from one video then",
+        description="`true`: work with a store that ignores or refuses conditional writes; nothing but you "
+        "keeps two runs from one video then",
     )
     grace_hours: int = Field(
         72,

@@ -115,8 +115,8 @@ def named_files(folder: Path) -> set[str]:
 def check_no_strays(folder: Path) -> None:
     """Results hold what the stable playlist leads to, and nothing else."""
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    # Copies of the stable objects in their version, for a rollback, are nobody's to name.
-    kept = ("/stable.m3u8", "/stable.mpd")
+    # Copies of the stable objects in their version, for a rollback, are nobody's to name; nor are checksums.
+    kept = ("/stable.m3u8", "/stable.mpd", "/SHA256SUMS")
     strays = sorted(name for name in found - named_files(folder) if not name.endswith(kept))
     assert not strays, f"stray files in results: {strays}"
 

@@ -27,6 +27,7 @@ from vod_operators.errors import (
     ToolOutputError,
     ToolOverdueError,
     ToolStalledError,
+    UnsafeStoreError,
     VerificationError,
 )
 from vod_operators.media.presets.catalog import load_preset
@@ -53,6 +54,7 @@ CODES: list[tuple[BaseException, str]] = [
     (InvalidInputError("Airflow connection 'k' (VOD_KEY_CONN_ID): no key"), "deployment_invalid"),
     (NotAllowedError("source: it lies in no folder that VOD_SOURCE_ALLOW names"), "not_allowed"),
     (SourceChangedError("source: x has changed since the run began"), "source_changed"),
+    (UnsafeStoreError("s3://bucket/tmp", "ignores If-Match"), "deployment_invalid"),
     (ClaimedError("video film is being worked on by run r"), "busy"),
     (LostWorkError("chunk is gone"), "storage"),
     (StorageError("no answer"), "storage"),

@@ -45,14 +45,14 @@ def _work(args: argparse.Namespace) -> tuple[ResultKeys, list[Version]]:
     get_settings.cache_clear()
     settings = get_settings()
     keys = ResultKeys(results_uri=settings.results_uri, video_id=args.video_id)
-    results = storage_for(keys.results_uri, settings.aws_conn_id)
+    results = storage_for(keys.results_uri, settings.aws_conn_id, accept_unsafe=settings.accept_unsafe_store)
     there = versions(results, keys)
     if not there:  # before a claim is written for a video that does not exist
         raise no_such_video(keys)
     if args.list:
         return keys, there
     uri = claim_key(settings.temp_uri, args.video_id)
-    temp = storage_for(uri, settings.aws_conn_id)
+    temp = storage_for(uri, settings.aws_conn_id, accept_unsafe=settings.accept_unsafe_store)
     owner = f"vod rollback, process {os.getpid()} on {socket.gethostname()}"
     holder = claim.process_holder(processes.number(os.getpid()))
     mine = claim.hold(temp, uri, owner=owner, ttl_s=CLAIM_S, brief=True, holder=holder)

@@ -139,7 +139,7 @@ def _release(settings: VodSettings, video_id: str, process: str) -> None:
     """What the DAG's teardown does, unless it was killed."""
     uri = claim_key(settings.temp_uri, video_id)
     with contextlib.suppress(VodError):
-        storage = storage_for(uri, settings.aws_conn_id)
+        storage = storage_for(uri, settings.aws_conn_id, accept_unsafe=settings.accept_unsafe_store)
         held = claim.read_claim(storage, uri)
         if held is not None and held.holder == claim.process_holder(process):
             claim.release(storage, uri, owner=held.owner)

@@ -61,7 +61,7 @@ def _shown(args: argparse.Namespace) -> Verification:
 def _verify(video_id: str) -> Verification:
     settings = get_settings()
     keys = ResultKeys(results_uri=settings.results_uri, video_id=video_id)
-    results = storage_for(keys.results_uri, settings.aws_conn_id)
+    results = storage_for(keys.results_uri, settings.aws_conn_id, accept_unsafe=settings.accept_unsafe_store)
     # What Airflow logs while it looks up a connection is not what was asked for.
     with contextlib.redirect_stdout(sys.stderr), closing(ProgressBar(sys.stderr)) as bar:
         return verify(results, keys, told=lambda percent: bar.show(video_id, percent))
@@ -84,7 +84,7 @@ def _request(video_id: str, found: Verification) -> dict[str, Any]:
     :raises InvalidInputError: it cannot be told, or would make another video by now.
     """
     settings = get_settings()
-    temp = storage_for(settings.temp_uri, settings.aws_conn_id)
+    temp = storage_for(settings.temp_uri, settings.aws_conn_id, accept_unsafe=settings.accept_unsafe_store)
     job = version_job(temp, settings.temp_uri, video_id, found.version)
     source = found.result.source.name if found.result else "its source"
     again = f"ask for the whole video again, with {source}: vod submit SOURCE --video-id {video_id}"

@@ -184,12 +184,16 @@ class VodBaseOperator(BaseOperator):
     @property
     def temp(self) -> Storage:
         """The store of intermediate files."""
-        return storage_for(self.settings.temp_uri, self.settings.aws_conn_id)
+        return self._storage(self.settings.temp_uri)
 
     @property
     def results(self) -> Storage:
         """The store of published files."""
-        return storage_for(self.settings.results_uri, self.settings.aws_conn_id)
+        return self._storage(self.settings.results_uri)
+
+    def _storage(self, uri: str) -> Storage:
+        settings = self.settings
+        return storage_for(uri, settings.aws_conn_id, accept_unsafe=settings.accept_unsafe_store)
 
     def requested(self, field: str, conn_id: str = "") -> RequestedStorage:
         """What to read a URI of a request with: it asks what the deployment allows.

@@ -1,18 +1,17 @@
 """Amazon S3 and what speaks its protocol: ``s3://bucket/key`` URIs; keys are taken as they are.
 
 The server must honour conditional writes (``If-None-Match: *``, ``If-Match``), else two runs can own
-one video; ``probe.py`` asks it. A worker killed in the middle of a large write leaves parts, which the
-janitor removes.
+one video; ``probe.py`` asks it. What a server takes without verifying its checksum is read again. A worker
+killed in the middle of a large write leaves parts, which the janitor removes.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-import uuid
 from base64 import b64decode
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -26,15 +25,15 @@ from vod_operators.errors import (
     StorageError,
 )
 from vod_operators.storage.base import BLOCK_BYTES, ObjectInfo, Unfinished
+from vod_operators.storage.s3_checksums import ChecksumProbe, Digest, digest_of
 from vod_operators.storage.s3_client import explain, make_client, status_and_code
+from vod_operators.storage.s3_conditions import ConditionalWrites
 from vod_operators.storage.s3_upload import BlockReader, transfer_config
 
 SCHEME = "s3://"
 
 TRIES = 5
-"""Connections that may break within one block, and conflicts of one write, before giving up."""
-
-_WRITE_ID = "vod-write"
+"""Connections that may break within one block before giving up."""
 
 
 class S3Storage:
@@ -43,14 +42,19 @@ class S3Storage:
     :param aws_conn_id: Airflow connection with credentials, region and ``endpoint_url``; its
         ``config_kwargs`` win over this package's timeouts and retries.
     :param backoff_s: first pause between attempts, doubled each time.
+    :param accept_unsafe: write also where the server does not honour conditions.
     """
 
-    def __init__(self, aws_conn_id: str, *, backoff_s: float = 0.25) -> None:
+    def __init__(self, aws_conn_id: str, *, backoff_s: float = 0.25, accept_unsafe: bool = False) -> None:
         self.aws_conn_id = aws_conn_id
         self._backoff_s = backoff_s
         self._made_client: Any = None
         self._making = threading.Lock()  # making a boto3 client is not thread-safe, using it is
         self._known_buckets: set[str] = set()
+        self._checksums = ChecksumProbe()
+        self._conditional = ConditionalWrites(
+            lambda: self._client, self._explained, self._pause, accept_unsafe=accept_unsafe
+        )
 
     @property
     def _client(self) -> Any:
@@ -140,7 +144,7 @@ class S3Storage:
     ) -> None:
         """As the protocol says; at most about 78 GiB, see ``s3_upload.py``."""
         bucket, key = _split(uri)
-        reader = BlockReader(blocks)
+        reader = BlockReader(blocks, is_hashed=not self._checksums.is_known(bucket))
         try:
             self._client.upload_fileobj(
                 reader,
@@ -153,6 +157,7 @@ class S3Storage:
             if reader.failure is not None:
                 raise reader.failure from None
             raise self._explained(error, uri) from error
+        self._require_written(uri, reader.digest)
 
     def store(
         self,
@@ -175,6 +180,7 @@ class S3Storage:
             raise StorageError(f"{path}: {error.strerror or error}, so {uri} was not written") from error
         except Exception as error:
             raise self._explained(error, uri) from error
+        self._require_written(uri, lambda: _digest_of_file(path))
         path.unlink()
 
     def copy(
@@ -185,23 +191,33 @@ class S3Storage:
         content_type: str = "application/octet-stream",
         cache_control: str | None = None,
     ) -> str | None:
-        """Within S3: no byte comes to this host. At most 5 GB."""
+        """Within S3, at most 5 GB. No byte comes to this host, unless the server neither computes a checksum
+        of the copy nor verifies those of other writes: then it is read again."""
         (from_bucket, from_key), (bucket, key) = _split(source), _split(uri)
-        headers = _headers(content_type, cache_control)
-        if self._client.meta.config.request_checksum_calculation != "when_required":
-            headers["ChecksumAlgorithm"] = "SHA256"
+        request = {
+            "Bucket": bucket,
+            "Key": key,
+            "CopySource": {"Bucket": from_bucket, "Key": from_key},
+            "MetadataDirective": "REPLACE",
+        } | _headers(content_type, cache_control)
+        asked = {"ChecksumAlgorithm": "SHA256"}
+        if self._client.meta.config.request_checksum_calculation == "when_required":
+            asked = {}
         try:
-            answer = self._client.copy_object(
-                Bucket=bucket,
-                Key=key,
-                CopySource={"Bucket": from_bucket, "Key": from_key},
-                MetadataDirective="REPLACE",
-                **headers,
-            )
+            try:
+                answer = self._client.copy_object(**request, **asked)
+            except Exception as error:
+                if not asked or status_and_code(error)[0] != 501:
+                    raise
+                answer = self._client.copy_object(**request)  # R2 was seen to refuse the header (2022)
         except Exception as error:
             raise self._explained(error, source) from error
         checksum = answer["CopyObjectResult"].get("ChecksumSHA256")
-        return None if checksum is None else b64decode(checksum).hex()
+        if checksum is not None:
+            return b64decode(checksum).hex()
+        if self._checksums.verifies(self._client, bucket, key):
+            return None
+        return digest_of(self.read(uri)).sha256
 
     def create(
         self,
@@ -211,7 +227,7 @@ class S3Storage:
         content_type: str = "application/octet-stream",
         cache_control: str | None = None,
     ) -> str | None:
-        return self._put_if(uri, data, _headers(content_type, cache_control), IfNoneMatch="*")
+        return self._put_if(uri, data, _headers(content_type, cache_control), None)
 
     def replace(
         self,
@@ -222,7 +238,7 @@ class S3Storage:
         content_type: str = "application/octet-stream",
         cache_control: str | None = None,
     ) -> str | None:
-        return self._put_if(uri, data, _headers(content_type, cache_control), IfMatch=version)
+        return self._put_if(uri, data, _headers(content_type, cache_control), version)
 
     def now(self, uri: str) -> datetime:
         """By the ``Date`` of an answer (to the second)."""
@@ -306,43 +322,28 @@ class S3Storage:
                 return
             yield page
 
-    def _put_if(self, uri: str, data: bytes, headers: dict[str, str], **condition: str) -> str | None:
+    def _put_if(self, uri: str, data: bytes, headers: dict[str, str], version: str | None) -> str | None:
         """One conditional write: the new version, or None if the condition does not hold."""
         bucket, key = _split(uri)
-        # botocore sends again when an answer is lost, and the second one meets the object that the
-        # first one wrote. The id tells "we won, but did not hear it" from "another one won".
-        write_id = uuid.uuid4().hex
-        for tries in range(1, TRIES + 1):
-            try:
-                response = self._client.put_object(
-                    Bucket=bucket, Key=key, Body=data, Metadata={_WRITE_ID: write_id}, **headers, **condition
-                )
-                return str(response["ETag"])
-            except Exception as error:
-                status, code = status_and_code(error)
-                if status == 412:
-                    return self._version_of_write(uri, write_id)
-                if status == 404 and "IfMatch" in condition and code != "NoSuchBucket":
-                    return None
-                if status == 501:
-                    raise InvalidInputError(
-                        f"{uri}: this store has no conditional writes (HTTP 501)"
-                    ) from error
-                if status != 409:
-                    raise self._explained(error, uri) from error
-            # 409 ConditionalRequestConflict: another write was under way; S3 says to send again.
-            self._pause(tries)
-        raise StorageError(f"{uri}: other writers were in the way of {TRIES} conditional writes")
+        written = self._conditional.put(bucket, key, data, headers, etag=version)
+        if written is not None:
+            with suppress(ObjectChangedError):  # by another writer, after this one
+                self._require_written(uri, lambda: digest_of([data]), written)
+        return written
 
-    def _version_of_write(self, uri: str, write_id: str) -> str | None:
+    def _require_written(self, uri: str, sent: Callable[[], Digest], version: str | None = None) -> None:
+        """Read again what was written, unless the server has verified it.
+
+        :raises CorruptObjectError: the server has something else.
+        """
         bucket, key = _split(uri)
-        try:
-            found = self._client.head_object(Bucket=bucket, Key=key)
-        except Exception as error:
-            if status_and_code(error)[0] == 404:
-                return None
-            raise self._explained(error, uri) from error
-        return found["ETag"] if found["Metadata"].get(_WRITE_ID) == write_id else None
+        if self._checksums.verifies(self._client, bucket, key):
+            return
+        expected, found = sent(), digest_of(self.read(uri, version=version))
+        if found != expected:
+            raise CorruptObjectError(
+                f"{uri}: {expected} were sent, but {found} are there; this server did not verify the checksum"
+            )
 
     def _require_bucket(self, bucket: str, uri: str) -> None:
         """A HEAD's 404 has no body to say whether the key or the bucket is missing; asked once."""
@@ -386,6 +387,14 @@ def _split(uri: str, *, key_required: bool = True) -> tuple[str, str]:
     if not uri.startswith(SCHEME) or not bucket or (key_required and not key):
         raise InvalidInputError(f"{uri!r} is not the URI of an S3 object; use s3://bucket/key")
     return bucket, key
+
+
+def _digest_of_file(path: Path) -> Digest:
+    try:
+        with path.open("rb", buffering=0) as file:
+            return digest_of(iter(lambda: file.read(BLOCK_BYTES), b""))
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}, so it could not be verified") from error
 
 
 def _headers(content_type: str, cache_control: str | None) -> dict[str, str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from typing import Any
+
+from vod_operators.storage.s3_checksums import Digest
 
 PART_BYTES = 8 << 20
 PARTS_IN_FLIGHT = 4
@@ -15,11 +18,15 @@ class BlockReader:
     """An iterator of blocks as the non-seekable file that ``upload_fileobj`` wants.
 
     A read is short only at the end: s3transfer takes a short read for the end of the stream.
+
+    :param is_hashed: whether ``digest`` will be asked for.
     """
 
-    def __init__(self, blocks: Iterable[bytes]) -> None:
+    def __init__(self, blocks: Iterable[bytes], *, is_hashed: bool = False) -> None:
         self._blocks = iter(blocks)
         self._rest = memoryview(b"")
+        self._sha256 = hashlib.sha256() if is_hashed else None
+        self._size = 0
         self.failure: BaseException | None = None
 
     def readable(self) -> bool:
@@ -27,6 +34,11 @@ class BlockReader:
 
     def seekable(self) -> bool:
         return False
+
+    def digest(self) -> Digest:
+        """Of all that was read so far."""
+        assert self._sha256 is not None
+        return Digest(self._size, self._sha256.hexdigest())
 
     def read(self, size: int = -1) -> bytes:
         if self.failure is not None:
@@ -43,6 +55,9 @@ class BlockReader:
                 if block is None:
                     break
                 self._rest = memoryview(block)
+                self._size += len(block)
+                if self._sha256 is not None:
+                    self._sha256.update(block)
                 continue
             taken = self._rest if size < 0 else self._rest[:wanted]
             self._rest = self._rest[len(taken) :]

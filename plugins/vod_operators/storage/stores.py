@@ -22,18 +22,19 @@ MAX_DOCUMENT_BYTES = 16 << 20
 """Plans, markers and playlists: a 10 h film has 6,000 segments x 8 renditions x 200 B = 9.6 MB."""
 
 
-def storage_for(uri: str, aws_conn_id: str) -> Storage:
+def storage_for(uri: str, aws_conn_id: str, *, accept_unsafe: bool = False) -> Storage:
     """The store that holds ``uri``; one per process, kind and connection, so connections are reused.
 
     For what the deployment, or the user of the command line, names. What a request names is read through
     ``requested.py``.
 
+    :param accept_unsafe: write also where an S3 server does not honour conditions.
     :raises InvalidInputError: the URI is of no store.
     """
     if uri.startswith(LOCAL_SCHEME):
         return LocalStorage()
     if uri.startswith(S3_SCHEME):
-        return _s3(aws_conn_id, os.getpid())
+        return _s3(aws_conn_id, accept_unsafe, os.getpid())
     if uri.lower().startswith(HTTP_SCHEMES):
         return _http(os.getpid())
     if "://" not in uri and uri.startswith("/"):
@@ -46,8 +47,8 @@ def storage_for(uri: str, aws_conn_id: str) -> Storage:
 
 # The process is part of the key because executors fork: a child must not share its parent's sockets.
 @lru_cache(maxsize=8)
-def _s3(aws_conn_id: str, process: int) -> Storage:
-    return S3Storage(aws_conn_id)
+def _s3(aws_conn_id: str, accept_unsafe: bool, process: int) -> Storage:
+    return S3Storage(aws_conn_id, accept_unsafe=accept_unsafe)
 
 
 @lru_cache(maxsize=2)
