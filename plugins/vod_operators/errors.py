@@ -41,7 +41,7 @@ from vod_operators.toolwords import tool_words
 
 _NO_MEANS = re.compile(
     r"No space left on device|Disk quota exceeded|Cannot allocate memory|Out of memory|std::bad_alloc"
-    r"|Resource temporarily unavailable|Too many open files"
+    r"|Resource temporarily unavailable|Too many open files|malloc of size \d+ failed"
 )
 """What tools say, with an ordinary exit code, when the host lacks something."""
 

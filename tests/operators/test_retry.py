@@ -56,6 +56,7 @@ KINDS: list[tuple[BaseException, str]] = [
     (ToolError(FFMPEG, 1, "chunk-0.mp4: No space left on device"), "temporary"),
     (ToolError(FFMPEG, 1, "x264 [error]: malloc failed\nCannot allocate memory"), "temporary"),
     (ToolError(FFMPEG, 134, "terminate called: std::bad_alloc"), "temporary"),
+    (ToolError(FFMPEG, 187, "x264 [error]: malloc of size 1500068 failed\nGeneric error"), "temporary"),
     (ToolError(FFMPEG, 244, "Could not open encoder before EOF"), "temporary"),  # -ENOMEM
     (ToolError(FFMPEG, 1, "Invalid data found"), "repeatable"),
     (VerificationError("149 of 150 frames"), "repeatable"),

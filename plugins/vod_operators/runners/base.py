@@ -115,7 +115,7 @@ def lines_of(stream: IO[str], most_chars: int) -> Iterator[str]:
         yield line.rstrip("\n")
 
 
-_NO_MEMORY = re.compile(r"Cannot allocate memory|Out of memory|std::bad_alloc")
+_NO_MEMORY = re.compile(r"Cannot allocate memory|Out of memory|std::bad_alloc|malloc of size \d+ failed")
 _NO_THREAD = re.compile(r"Resource temporarily unavailable")
 
 
