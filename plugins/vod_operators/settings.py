@@ -1,6 +1,6 @@
 """Every knob of the deployment, read from ``VOD_*`` environment variables.
 
-Lists are JSON (``VOD_EDGES='["https://cdn.example.com/vod"]'``). The table in the README is
+Lists are JSON (``VOD_EDGES='["https://cdn.example.com/vod"]'``). The table in docs/configuration.md is
 checked against this file by ``tests/test_docs.py``.
 """
 
@@ -47,7 +47,7 @@ class VodSettings(BaseSettings):
         (PUBLIC,),
         description="What requests may have read, JSON list: `public` (web servers with public addresses), "
         "`file:///folder`, `s3://bucket/prefix`, `https://host/path`, `host`, `host:port`; a named host "
-        "may be private. `VOD_INGEST_URI` counts as named ([below](#what-requests-may-reach))",
+        "may be private. `VOD_INGEST_URI` counts as named ([entries](security.md#what-requests-may-reach))",
     )
     callback_allow: tuple[str, ...] = Field(
         (PUBLIC,),
@@ -96,7 +96,7 @@ class VodSettings(BaseSettings):
     runner: Literal["local", "docker"] = Field(
         "local",
         description="Where media tools run: `local`: as processes of the worker; `docker`: each in a "
-        "container ([below](#media-tools-in-containers))",
+        "container ([how](deployment.md#media-tools-in-containers))",
     )
     docker_image: str | None = Field(
         None,
