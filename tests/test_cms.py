@@ -94,9 +94,10 @@ def test_the_client_knows_our_signature(client: ModuleType) -> None:
         assert not client.verified(body, header, "secret")
 
 
-def test_the_client_checks_it_as_the_readme_does(client: ModuleType) -> None:
+def test_the_client_checks_it_as_the_page_does(client: ModuleType) -> None:
     source = (ROOT / "examples" / "cms_client.py").read_text("utf-8")
-    shown = re.search(r"^def verified\(.*?(?=^```)", (ROOT / "README.md").read_text("utf-8"), re.M | re.S)
+    page = (ROOT / "docs" / "cms.md").read_text("utf-8")
+    shown = re.search(r"^def verified\(.*?(?=^```)", page, re.M | re.S)
     assert shown and shown[0].strip() in source
 
 

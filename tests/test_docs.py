@@ -1,10 +1,11 @@
-"""The README says what is true: settings, presets, commands, links."""
+"""The documents say what is true: settings, presets, rules, commands, targets, links."""
 
 from __future__ import annotations
 
 import json
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,30 @@ import local_airflow
 import local_settings
 from tools import ROOT
 from vod_operators.cli.main import build_parser
+from vod_operators.media.check.rules import RULES
 from vod_operators.media.presets.catalog import preset_names
 from vod_operators.settings import VodSettings
 
 README = (ROOT / "README.md").read_text("utf-8")
+CONFIGURATION = ROOT / "docs" / "configuration.md"
+
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *(ROOT / name / "README.md" for name in ("docker", "tests/exact", "tests/media")),
+]
+
+SOURCES = [
+    file
+    for pattern in ("*.py", "*.yaml", "*.toml", "*.sh", ".env", "Makefile", "*.Dockerfile")
+    for folder in (".", "plugins", "dags", "docker", "scripts", "tests", "bench", "examples")
+    for file in ((ROOT / folder).glob(pattern) if folder == "." else (ROOT / folder).rglob(pattern))
+    if not {"node_modules", ".venv"} & set(file.parts)
+]
 
 
 def settings_table() -> str:
-    """The table of all settings, as the README has it."""
+    """The table of all settings, as docs/configuration.md has it."""
     rows = []
     for name, field in VodSettings.model_fields.items():
         value = json.dumps(field.default) if isinstance(field.default, tuple) else field.default
@@ -34,37 +51,100 @@ def settings_table() -> str:
 
 
 def test_the_configuration_table_is_that_of_the_settings() -> None:
-    assert settings_table() in README
+    assert settings_table() in CONFIGURATION.read_text("utf-8")
+
+
+def test_every_setting_that_is_named_exists() -> None:
+    settings = {f"VOD_{name.upper()}" for name in VodSettings.model_fields}
+    settings |= {f"VOD_AIRFLOW_{name}" for name in ("URL", "USER", "PASSWORD", "TOKEN")}  # of `vod submit`
+    for document in DOCUMENTS:
+        named = set(re.findall(r"\bVOD_[A-Z_]*[A-Z](?![A-Z_]*\*)\b", document.read_text("utf-8")))
+        assert named <= settings, document
 
 
 def test_every_preset_is_described() -> None:
+    page = (ROOT / "docs" / "presets.md").read_text("utf-8")
     for name in preset_names():
-        assert f"| `{name}` |" in README
+        assert f"| `{name}` |" in page
+
+
+def test_the_number_of_rules_is_that_of_the_validator() -> None:
+    for document in (ROOT / "README.md", ROOT / "docs" / "check.md"):
+        assert re.findall(r"(\d+) rules", document.read_text("utf-8")) == [str(len(RULES))]
 
 
 def test_every_make_target_that_is_named_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
-    named = set()
-    for document in (ROOT / "README.md", ROOT / "docs" / "architecture.md"):
-        named |= set(re.findall(r"(?:^|`)make ([a-z-]+)", document.read_text("utf-8"), re.M))
-    assert named and named <= targets
+    for document in DOCUMENTS:
+        named = set(re.findall(r"(?:^|`)make ([a-z-]+)", document.read_text("utf-8"), re.M))
+        assert named <= targets, document
+    assert {"demo", "test"} <= set(re.findall(r"^make ([a-z-]+)", README, re.M))
 
 
 def test_every_command_that_is_named_exists() -> None:
     commands = next(a for a in build_parser()._actions if a.dest == "command").choices
-    assert set(re.findall(r"\bvod (run|submit|[a-z]+) (?:--|[A-Za-z])", README)) <= set(commands or {})
+    for document in DOCUMENTS:
+        named = re.findall(r"[`/\n]vod (run|submit|[a-z]+) (?:--|[A-Za-z])", document.read_text("utf-8"))
+        assert set(named) <= set(commands or {}), document
 
 
-def test_every_link_leads_somewhere() -> None:
-    for document in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text("utf-8")):
-            assert (document.parent / target).exists(), f"{document.name}: {target}"
+def anchors(document: Path) -> set[str]:
+    """What a link may name of a page: its headings, as GitHub spells them."""
+    text = re.sub(r"^```.*?^```", "", document.read_text("utf-8"), flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.+)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(document: Path, text: str) -> Iterator[str]:
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        path, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        page = (document.parent / path).resolve() if path else document
+        if not page.exists() or (anchor and anchor not in anchors(page)):
+            yield target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_somewhere(document: Path) -> None:
+    assert list(broken_links(document, document.read_text("utf-8"))) == []
+
+
+def test_a_link_to_no_page_or_heading_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# One `heading`, here\n\n```\n# no heading\n```\n", "utf-8")
+    links = "[a](#one-heading-here) [b](page.md#one-heading-here) [c](page.md#no-heading) [d](gone.md)"
+    assert list(broken_links(page, links)) == ["page.md#no-heading", "gone.md"]
+
+
+def test_every_page_that_code_names_exists() -> None:
+    named = {
+        (file.relative_to(ROOT), page)
+        for file in SOURCES
+        for page in re.findall(r"\bdocs/[\w/-]+\.(?:md|png|json)\b", file.read_text("utf-8"))
+    }
+    assert len(named) > 5
+    assert [(file, page) for file, page in sorted(named) if not (ROOT / page).exists()] == []
+
+
+def test_every_page_is_in_the_index() -> None:
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        assert f"](docs/{page.name})" in README
+    decisions = (ROOT / "docs" / "decisions" / "README.md").read_text("utf-8")
+    pages = [page for page in sorted((ROOT / "docs" / "decisions").glob("*.md")) if page.name != "README.md"]
+    assert [page.name[:3] for page in pages] == [f"{number:03}" for number in range(1, len(pages) + 1)]
+    for page in pages:
+        title = page.read_text("utf-8").splitlines()[0].partition(": ")[2]
+        assert f"| [{page.name[:3]}]({page.name}) | {title} |" in decisions
 
 
 def test_the_rest_call_names_the_params_of_the_dag() -> None:
     source = (ROOT / "dags" / "vod_transcode.py").read_text("utf-8")
     params = set(re.findall(r'^    "([a-z_]+)": Param\(', source, re.M))
-    assert set(re.findall(r"^\| `([a-z_]+)` \| (?:required|`h264`|)? ?\|", README, re.M)) == params
+    page = (ROOT / "docs" / "cms.md").read_text("utf-8")
+    assert set(re.findall(r"^\| `([a-z_]+)` \| (?:required|`h264`|)? ?\|", page, re.M)) == params
+    (conf,) = re.findall(r'"conf": (\{.*?\})\}', README)
+    assert set(json.loads(conf)) <= params
 
 
 def test_the_local_airflow_prints_what_the_rest_call_and_vod_submit_need(
@@ -86,10 +166,10 @@ def test_the_local_airflow_prints_what_the_rest_call_and_vod_submit_need(
     assert set(given) <= set(re.findall(r"VOD_AIRFLOW_\w+", submit))
 
 
-if __name__ == "__main__":  # writes the table into the README
+if __name__ == "__main__":  # writes the table into docs/configuration.md
     text = re.sub(
-        r"(\| variable \| default \| \|\n\|---\|---\|---\|\n)(?:.*\n)*?\n",
-        lambda m: m[1] + settings_table() + "\n\n",
-        README,
+        r"(\| variable \| default \| \|\n\|---\|---\|---\|\n)(?:\|.*\n)*",
+        lambda m: m[1] + settings_table() + "\n",
+        CONFIGURATION.read_text("utf-8"),
     )
-    Path(ROOT / "README.md").write_text(text, "utf-8")
+    CONFIGURATION.write_text(text, "utf-8")

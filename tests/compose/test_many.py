@@ -76,7 +76,7 @@ def burst(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Burst:
     found = Burst(statuses=statuses, answered_s=round(time.monotonic() - begin, 1), runs=[])
 
     wait("a quarter is published", lambda: _published(stack, found) >= CLIPS // 4, 3600, every_s=15)
-    stack.knobs["TRANSCODERS"] = "3"  # as the README says it
+    stack.knobs["TRANSCODERS"] = "3"  # as docs/compose.md says it
     stack.compose("up", "--detach", "--no-build")
     wait("a third transcoder", lambda: len(stack.containers("transcoder")) == 3, every_s=3)
     wait("half is published", lambda: _published(stack, found) >= CLIPS // 2, 3600, every_s=15)

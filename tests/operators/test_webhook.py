@@ -39,11 +39,10 @@ EVENT = Event(
 )
 
 
-def readme_snippet() -> Callable[..., bool]:
+def snippet_of_the_page() -> Callable[..., bool]:
     """The function that CMS authors copy."""
-    (code,) = re.findall(
-        r"```python\n(import hashlib.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL
-    )
+    page = (ROOT / "docs" / "cms.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(import hashlib.*?)```", page, re.DOTALL)
     scope: dict[str, Any] = {}
     exec(code, scope)
     return scope["verified"]  # type: ignore[no-any-return]
@@ -74,8 +73,8 @@ def test_the_signature_by_hand() -> None:
     assert sign(b'{"a":1}', "key", 1_700_000_000) == f"t=1700000000,v1={by_hand}"
 
 
-def test_the_readme_verifies_what_is_signed_and_nothing_else() -> None:
-    verified, now = readme_snippet(), int(time.time())
+def test_the_snippet_verifies_what_is_signed_and_nothing_else() -> None:
+    verified, now = snippet_of_the_page(), int(time.time())
     body = EVENT.body()
     assert verified(body, sign(body, SECRET, now), SECRET)
     assert not verified(body + b" ", sign(body, SECRET, now), SECRET)
@@ -96,7 +95,7 @@ def test_taken_at_once(cms: Cms) -> None:
     assert send(cms.url) == (True, [])
     (request,) = cms.requests
     assert request.headers["Content-Type"] == "application/json"
-    assert readme_snippet()(request.body, request.headers[SIGNATURE_HEADER], SECRET)
+    assert snippet_of_the_page()(request.body, request.headers[SIGNATURE_HEADER], SECRET)
     assert request.json() == {
         "event": "done",
         "event_id": "1",
@@ -119,7 +118,8 @@ def test_a_cms_that_fails_at_first_gets_the_same_event_again(cms: Cms) -> None:
     assert "was not told: HTTP 500; again in" in said[0]
     assert len({request.body for request in cms.requests}) == 1 and len(cms.requests) == 4
     assert all(
-        readme_snippet()(request.body, request.headers[SIGNATURE_HEADER], SECRET) for request in cms.requests
+        snippet_of_the_page()(request.body, request.headers[SIGNATURE_HEADER], SECRET)
+        for request in cms.requests
     )
 
 

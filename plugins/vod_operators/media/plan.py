@@ -141,7 +141,8 @@ def make_plan(
 
 
 CHUNK_S, LEAST_CHUNK_S = 120, 60
-"""A join costs 7.2 s of encoding (at 25 frames a second): 6 % and 12 % of these. docs/decisions/005-chunk-length.md."""
+"""A join costs 7.2 s of encoding (at 25 frames a second): 6 % and 12 % of these.
+docs/decisions/005-chunk-length.md has the measurements."""
 
 FULL_PIXEL_RATE = 1920 * 1080 * 30
 """Pixels a second from which on chunks get shorter: 120 s of so many take two cores some 12 minutes, which is
