@@ -134,8 +134,11 @@ def test_every_page_is_in_the_index() -> None:
     pages = [page for page in sorted((ROOT / "docs" / "decisions").glob("*.md")) if page.name != "README.md"]
     assert [page.name[:3] for page in pages] == [f"{number:03}" for number in range(1, len(pages) + 1)]
     for page in pages:
-        title = page.read_text("utf-8").splitlines()[0].partition(": ")[2]
+        text = page.read_text("utf-8")
+        title = text.splitlines()[0].partition(": ")[2]
         assert f"| [{page.name[:3]}]({page.name}) | {title} |" in decisions
+        for part in ("Context.", "Measured.", "Decided", "What would change it."):
+            assert f"**{part}" in text, (page.name, part)
 
 
 def test_the_rest_call_names_the_params_of_the_dag() -> None:
