@@ -68,7 +68,7 @@ lock: venv  ## write requirements.lock anew, keeping its versions: make lock [UP
 		--extra test --extra celery --extra postgres --extra local --output-file requirements.lock pyproject.toml
 
 schemas: venv  ## write docs/schemas anew: of video.json and of the callback
-	.venv/bin/python -m vod_operators.operators.schemas docs/schemas
+	.venv/bin/python -m vod_operators.work.schemas docs/schemas
 
 clean: down  ## remove the environment, the local Airflow with all it made, and caches
 	rm -rf .venv .venv.lock .airflow .mypy_cache .ruff_cache .pytest_cache build dist

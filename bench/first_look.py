@@ -36,11 +36,11 @@ def measure(folder: Path, repeat: int, minutes: Sequence[int], say: Callable[[st
 def _look(source: Path) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="vod-bench-") as name:
         os.environ.setdefault("AIRFLOW_HOME", name)
-        from vod_operators.operators import inspection
-        from vod_operators.operators.source import Excerpt
         from vod_operators.runners.local import LocalRunner
         from vod_operators.runners.tools import Tools
         from vod_operators.settings import get_settings
+        from vod_operators.work import inspection
+        from vod_operators.work.source import Excerpt
 
         path = Path(name, "source")
         path.symlink_to(source)

@@ -14,7 +14,7 @@ from typing import Any
 from bench import media
 from bench.stack import airflow
 
-from vod_operators.operators.packaged import TRANSFERS
+from vod_operators.work.packaged import TRANSFERS
 
 SHARED = 2
 """Tasks that shared a CPU while both ends were measured."""

@@ -15,9 +15,9 @@ import pytest
 
 from tools import ROOT
 from videos import a_result
-from vod_operators.operators.failure import RETRIES, Failure
-from vod_operators.operators.schemas import schemas
-from vod_operators.operators.webhook import Event, sign
+from vod_operators.work.failure import RETRIES, Failure
+from vod_operators.work.schemas import schemas
+from vod_operators.work.webhook import Event, sign
 
 SCHEMAS = ROOT / "docs" / "schemas"
 

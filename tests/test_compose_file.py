@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from tools import ROOT, configure
-from vod_operators.operators.stable import PLAYLIST_TYPE
 from vod_operators.settings import VodSettings
+from vod_operators.work.stable import PLAYLIST_TYPE
 
 COMPOSE_TEXT = (ROOT / "docker-compose.yaml").read_text("utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_TEXT)

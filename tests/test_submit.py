@@ -14,10 +14,10 @@ from tools import ROOT
 from vod_operators.cli import submit
 from vod_operators.cli.main import main
 from vod_operators.cli.submit import Airflow, RunName, SubmitError
-from vod_operators.operators.failure import Failure
 from vod_operators.operators.retry import FAILURE_KEY
 from vod_operators.settings import get_settings
 from vod_operators.storage.originals import video_id_of
+from vod_operators.work.failure import Failure
 
 SOURCE = "file:///in/film (1).mp4"
 SPELLED = "file:///in/film%20%281%29.mp4"

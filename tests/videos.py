@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from tools import generate
-from vod_operators.operators.result import RenditionResult, SourceFacts, Timings, VideoResult
-from vod_operators.operators.stable import IMMUTABLE, point_to, read_result, shown_version
 from vod_operators.storage.base import Storage
 from vod_operators.storage.keys import ResultKeys
+from vod_operators.work.result import RenditionResult, SourceFacts, Timings, VideoResult
+from vod_operators.work.stable import IMMUTABLE, point_to, read_result, shown_version
 
 SUBTITLES = {
     "eng": "1\n00:00:00,500 --> 00:00:02,000\nGood <i>morning</i>\n\n"

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tools import ROOT
-from vod_operators.operators.stable import IMMUTABLE, PLAYLIST_TYPE, SHORT_LIVED
+from vod_operators.work.stable import IMMUTABLE, PLAYLIST_TYPE, SHORT_LIVED
 
 pytestmark = pytest.mark.compose
 

@@ -11,7 +11,7 @@ import pytest
 from conftest import Cms
 from operators.test_webhook import readme_snippet
 from tools import CLIP, FFMPEG, configure
-from vod_operators.operators.webhook import SIGNATURE_HEADER
+from vod_operators.work.webhook import SIGNATURE_HEADER
 
 SECRET = "the CMS knows it too"
 ASKED = {"video_id": "told", "source": CLIP.as_uri(), "preset": "h264_small"}

@@ -13,8 +13,9 @@ from conftest import S3Bucket
 from steps import prepared as prepare
 from tools import generate
 from vod_operators.errors import InvalidInputError, ObjectChangedError, ToolError, VerificationError
-from vod_operators.operators import source, split
+from vod_operators.operators import split
 from vod_operators.runners.local import LocalRunner
+from vod_operators.work import source
 
 CONTEXT = {"dag_run": SimpleNamespace(dag_id="vod", run_id="run")}
 

@@ -15,13 +15,14 @@ from tools import configure, generate
 from vod_operators.errors import InvalidInputError, StorageError
 from vod_operators.media import ffmpeg
 from vod_operators.media.models import Timeline
-from vod_operators.operators import source, split
-from vod_operators.operators.cutting import Cutter
+from vod_operators.operators import split
 from vod_operators.operators.split import VodSplitOperator
 from vod_operators.runners.local import LocalRunner
 from vod_operators.runners.tools import Tools
 from vod_operators.storage.s3 import S3Storage
 from vod_operators.storage.stores import storage_for
+from vod_operators.work import source
+from vod_operators.work.cutting import Cutter
 
 CONTEXT: Any = {"dag_run": SimpleNamespace(dag_id="vod", run_id="run")}
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=20,noise=alls=20:allf=t")

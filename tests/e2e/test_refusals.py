@@ -266,7 +266,7 @@ def test_a_host_without_memory_does_not_refuse_the_source(
 def test_patience_has_an_end(stores: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tool may search the zeros of a sparse copy for hours; it is stopped, the source taken on trust."""
     from vod_operators.media import ffmpeg
-    from vod_operators.operators import inspection
+    from vod_operators.work import inspection
 
     asked: list[list[str]] = []
     command = ffmpeg.decode_first_frame
@@ -405,11 +405,11 @@ def test_damaged_bytes_never_crash_the_first_task(
     """A hundred files of each kind, the same ones every time: taken or refused, and nothing else."""
     from vod_operators.media.plan import make_plan
     from vod_operators.media.presets.catalog import load_preset
-    from vod_operators.operators import inspection
-    from vod_operators.operators.source import Excerpt
     from vod_operators.runners.local import LocalRunner
     from vod_operators.runners.tools import Tools
     from vod_operators.settings import get_settings
+    from vod_operators.work import inspection
+    from vod_operators.work.source import Excerpt
 
     # For speed: ffmpeg's decoders are not ours.
     monkeypatch.setattr(inspection._Look, "gives_a_frame", lambda *_: True)

@@ -19,13 +19,13 @@ from tools import CLIP, FFPROBE, check_presentation, generate
 from vod_operators.errors import InvalidInputError
 from vod_operators.media import probe
 from vod_operators.media.models import Source
-from vod_operators.operators.inspection import inspect
 from vod_operators.operators.prepare import VodPrepareOperator
-from vod_operators.operators.source import Excerpt, place_for_probing
 from vod_operators.runners.local import LocalRunner
 from vod_operators.runners.tools import Tools
 from vod_operators.settings import get_settings
 from vod_operators.storage.http import HttpSource
+from vod_operators.work.inspection import inspect
+from vod_operators.work.source import Excerpt, place_for_probing
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ import pytest
 from tools import CLIP, ROOT, check_presentation, configure, owner_of
 from vod_operators.cli.main import main
 from vod_operators.errors import ClaimedError
-from vod_operators.operators.stable import point_to, read_result, shown_version
 from vod_operators.storage import claim
 from vod_operators.storage.keys import ResultKeys, claim_key
 from vod_operators.storage.local import LocalStorage
+from vod_operators.work.stable import point_to, read_result, shown_version
 
 STORE = LocalStorage()
 TINY = {

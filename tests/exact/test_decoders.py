@@ -19,12 +19,12 @@ from vod_operators.media.models import Plan, Timeline
 from vod_operators.media.packets import PacketTimes
 from vod_operators.media.plan import make_plan, plan_timeline
 from vod_operators.media.presets.model import Preset
-from vod_operators.operators.cutting import SOURCE, Cutter
-from vod_operators.operators.inspection import inspect
-from vod_operators.operators.source import Excerpt
 from vod_operators.runners.local import LocalRunner
 from vod_operators.runners.tools import Tools
 from vod_operators.settings import get_settings
+from vod_operators.work.cutting import SOURCE, Cutter
+from vod_operators.work.inspection import inspect
+from vod_operators.work.source import Excerpt
 
 CONTAINERS = {
     "video": ("mp4", "mov", "mkv", "webm", "avi", "ts", "mxf", "flv", "ogg", "asf", "mpg", "gxf", "ivf"),

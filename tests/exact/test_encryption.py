@@ -23,8 +23,8 @@ from steps import Steps
 from tools import FFMPEG, configure, decode
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.check.rules import check, failed
-from vod_operators.operators.reader import StoreReader
 from vod_operators.storage.stores import storage_for
+from vod_operators.work.reader import StoreReader
 
 KEY = "00a1b2c3d4e5f60718293a4b5c6d7e8f"
 OTHER = "ff" * 16

@@ -12,8 +12,8 @@ from exact.clips import SOUND, clip, run_ffmpeg
 from exact.published import Published, Publisher
 from tools import decode, ffprobe
 from vod_operators.media.check.rules import check, failed
-from vod_operators.operators.reader import StoreReader
 from vod_operators.storage.stores import storage_for
+from vod_operators.work.reader import StoreReader
 
 
 def packets(path: Path) -> list[tuple[int, int, bool, int]]:

@@ -20,11 +20,11 @@ from faults.stage import Diary, media_digests, write_preset
 from steps import Steps
 from tools import ROOT, allow_sources, configure, generate
 from vod_operators.errors import InvalidInputError
-from vod_operators.operators.verification import Verification, verify
 from vod_operators.settings import get_settings
 from vod_operators.storage.checksums import FILE
 from vod_operators.storage.keys import ResultKeys
 from vod_operators.storage.stores import storage_for
+from vod_operators.work.verification import Verification, verify
 
 CHUNKS = 3
 SEGMENT = "full/seg-00002.m4s"

@@ -18,8 +18,8 @@ from vod_operators.media.check.playlist import resolved
 from vod_operators.media.check.presentation import Answer
 from vod_operators.media.check.rule import Verdict
 from vod_operators.media.check.rules import RULES, check, failed
-from vod_operators.operators.reader import StoreReader
 from vod_operators.storage.local import LocalStorage
+from vod_operators.work.reader import StoreReader
 
 GOP = (*X264, "-g", "50", "-keyint_min", "50")
 X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1", "-x265-params",

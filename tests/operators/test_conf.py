@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.operators.conf import check_conf
+from vod_operators.work.conf import check_conf
 
 KEYS = ("video_id", "source", "preset", "chunk_seconds", "callback_url", "callback_conn_id")
 

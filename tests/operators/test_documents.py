@@ -19,14 +19,14 @@ from vod_operators.media.plan import make_plan
 from vod_operators.media.presets.catalog import load_preset
 from vod_operators.media.presets.model import Preset
 from vod_operators.media.track import KeyFrame, Segment, Track
-from vod_operators.operators.documents import check_documents
 from vod_operators.operators.failure import code_of
-from vod_operators.operators.job import Job
-from vod_operators.operators.stable import version_name
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.storage.local import LocalStorage
 from vod_operators.storage.stores import MAX_DOCUMENT_BYTES
+from vod_operators.work.documents import check_documents
+from vod_operators.work.job import Job
+from vod_operators.work.stable import version_name
 
 HOUR = 3600 * 25
 """Frames."""

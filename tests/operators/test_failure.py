@@ -33,12 +33,13 @@ from vod_operators.errors import (
 from vod_operators.media.presets.catalog import load_preset
 from vod_operators.media.subtitles import parse_request
 from vod_operators.operators.credentials import credentials_of
-from vod_operators.operators.failure import RETRIES, FailureCode, LeftFailure, code_of
+from vod_operators.operators.failure import code_of
 from vod_operators.operators.release import VodReleaseOperator
 from vod_operators.operators.retry import kind_of
 from vod_operators.settings import get_settings
 from vod_operators.storage.keys import check_video_id
 from vod_operators.storage.stores import storage_for
+from vod_operators.work.failure import RETRIES, FailureCode, LeftFailure
 
 FFMPEG = ["/opt/bin/ffmpeg", "-i", "chunk.nut"]
 
@@ -124,7 +125,7 @@ def test_messages_that_the_code_really_raises(tmp_path: Path, monkeypatch: pytes
 
 
 def left(task: str, code: FailureCode, at: str, *, by_itself: bool = True) -> dict[str, Any]:
-    from vod_operators.operators.failure import Failure
+    from vod_operators.work.failure import Failure
 
     step = task.partition("_")[0]
     failure = Failure.of(code, step=step, item="chunk 1/2", reason=f"{task} failed", at=at)

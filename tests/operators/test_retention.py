@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vod_operators.operators.retention import Folder, VideoFacts, expired_versions, expired_workspaces
+from vod_operators.work.retention import Folder, VideoFacts, expired_versions, expired_workspaces
 
 NOW = datetime(2026, 5, 10, 12, tzinfo=timezone.utc)
 GRACE = timedelta(hours=72)

@@ -10,9 +10,9 @@ import pytest
 
 from videos import Place, a_result, version
 from vod_operators.errors import ClaimedError, CorruptObjectError, ObjectNotFoundError
-from vod_operators.operators.stable import publications, read_result, roll_back, shown_version
 from vod_operators.storage.base import Storage
 from vod_operators.storage.stores import get_bytes
+from vod_operators.work.stable import publications, read_result, roll_back, shown_version
 
 
 class Paused:

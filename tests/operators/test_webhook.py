@@ -15,8 +15,9 @@ import pytest
 
 from conftest import Cms
 from tools import ROOT
-from vod_operators.operators import webhook
-from vod_operators.operators.webhook import (
+from vod_operators.storage.allow import AllowList
+from vod_operators.work import webhook
+from vod_operators.work.webhook import (
     SIGNATURE_HEADER,
     SILENCE_S,
     STARTED_LIMIT_S,
@@ -25,7 +26,6 @@ from vod_operators.operators.webhook import (
     event_id,
     sign,
 )
-from vod_operators.storage.allow import AllowList
 
 SECRET = "s3cret-öäü"
 

@@ -19,10 +19,10 @@ from vod_operators.errors import InvalidInputError, StorageError
 from vod_operators.media.check.presentation import Answer
 from vod_operators.media.check.rule import Verdict
 from vod_operators.media.check.rules import check
-from vod_operators.operators.reader import WEB, StoreReader
 from vod_operators.settings import get_settings
 from vod_operators.storage.local import SCHEME, decoded_path
 from vod_operators.storage.stores import storage_for
+from vod_operators.work.reader import WEB, StoreReader
 
 ASKED_AS = {"Accept-Encoding": "gzip", "Origin": "https://player.example"}
 """What a browser with a player of another host would send."""

@@ -12,12 +12,12 @@ from typing import Any
 
 from vod_operators import processes
 from vod_operators.cli.main import as_uri
-from vod_operators.operators.stable import Version, roll_back, versions
-from vod_operators.operators.verification import no_such_video
 from vod_operators.settings import get_settings
 from vod_operators.storage import claim
 from vod_operators.storage.keys import ResultKeys, check_video_id, claim_key
 from vod_operators.storage.stores import storage_for
+from vod_operators.work.stable import Version, roll_back, versions
+from vod_operators.work.verification import no_such_video
 
 CLAIM_S = 300
 """Longer than looking at a version's files and two writes take."""

@@ -19,10 +19,10 @@ from vod_operators.cli.run import admit, private_airflow, run
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.plan import fingerprint
 from vod_operators.media.presets.catalog import load_preset
-from vod_operators.operators.verification import Verification, verify, version_job
 from vod_operators.settings import get_settings
 from vod_operators.storage.keys import ResultKeys, check_video_id
 from vod_operators.storage.stores import storage_for
+from vod_operators.work.verification import Verification, verify, version_job
 
 
 def main(args: argparse.Namespace) -> int:

@@ -21,11 +21,11 @@ from vod_operators.media.measure import AAC_FRAME, check_audio_length
 from vod_operators.media.models import AudioRendition, Timeline
 from vod_operators.media.pieces import cut_when_encoded
 from vod_operators.operators.base import VodBaseOperator
-from vod_operators.operators.cutting import Cutter
-from vod_operators.operators.job import Job
-from vod_operators.operators.packaged import SOUND, TRACK, package_sound, store_piece
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
+from vod_operators.work.cutting import Cutter
+from vod_operators.work.job import Job
+from vod_operators.work.packaged import SOUND, TRACK, package_sound, store_piece
 
 BEGINNING_S = 0.5
 """How much of a recording may come before the first frame of sound that is whole."""

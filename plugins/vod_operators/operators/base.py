@@ -17,13 +17,9 @@ from airflow.sdk import BaseOperator, Context, get_current_context
 from vod_operators.errors import InvalidInputError, ToolError
 from vod_operators.media import probe
 from vod_operators.media.models import Timeline
-from vod_operators.operators import allowance, telemetry
-from vod_operators.operators.conf import check_conf
+from vod_operators.operators import telemetry
 from vod_operators.operators.credentials import callback_of, credentials_of, hide_secrets, is_empty
-from vod_operators.operators.job import Job
 from vod_operators.operators.runs import holder_of, is_owner_dead
-from vod_operators.operators.source import Original
-from vod_operators.operators.webhook import Event, EventKind, deliver, event_id
 from vod_operators.runners.base import Runner, ToolLimits, output
 from vod_operators.runners.containers import Container
 from vod_operators.runners.docker import DockerRunner
@@ -39,6 +35,11 @@ from vod_operators.storage.claim import Claim
 from vod_operators.storage.keys import claim_key
 from vod_operators.storage.requested import RequestedStorage
 from vod_operators.storage.stores import storage_for
+from vod_operators.work import allowance
+from vod_operators.work.conf import check_conf
+from vod_operators.work.job import Job
+from vod_operators.work.source import Original
+from vod_operators.work.webhook import Event, EventKind, deliver, event_id
 
 if TYPE_CHECKING:
     from docker import APIClient

@@ -19,11 +19,11 @@ from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.priority import BULK_DAG_ID
 from vod_operators.operators.runs import ask_for_run
-from vod_operators.operators.stable import read_result
 from vod_operators.storage.base import ObjectInfo
 from vod_operators.storage.keys import ResultKeys
 from vod_operators.storage.originals import canonical, is_media, listed, prefixes_of, video_id_of
 from vod_operators.storage.redact import redact
+from vod_operators.work.stable import read_result
 
 LATE = timedelta(hours=24)
 """How much older than its interval a source may be. S3 dates a multipart upload by its beginning, so one that

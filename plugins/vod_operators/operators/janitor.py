@@ -14,18 +14,18 @@ from airflow.sdk import Context
 
 from vod_operators.errors import ClaimedError, InvalidInputError, StorageError, VodError
 from vod_operators.operators.base import VodBaseOperator
-from vod_operators.operators.retention import (
+from vod_operators.operators.runs import is_owner_dead
+from vod_operators.storage import claim
+from vod_operators.storage.base import Storage
+from vod_operators.storage.keys import ResultKeys, WorkKeys, claim_key, is_video_id, is_workspace
+from vod_operators.work.retention import (
     Folder,
     Removal,
     VideoFacts,
     expired_versions,
     expired_workspaces,
 )
-from vod_operators.operators.runs import is_owner_dead
-from vod_operators.operators.stable import VERSION_NAME, publications, read_result, shown_version
-from vod_operators.storage import claim
-from vod_operators.storage.base import Storage
-from vod_operators.storage.keys import ResultKeys, WorkKeys, claim_key, is_video_id, is_workspace
+from vod_operators.work.stable import VERSION_NAME, publications, read_result, shown_version
 
 CLAIM_S = 1800
 """Much longer than a video's folders take to remove: a thousand objects are one request."""

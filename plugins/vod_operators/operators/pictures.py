@@ -13,10 +13,10 @@ from vod_operators.media import ffmpeg, pictures
 from vod_operators.media.models import Timeline
 from vod_operators.media.pictures import Still, Storyboard
 from vod_operators.operators.base import VodBaseOperator
-from vod_operators.operators.job import PICTURES, Job
 from vod_operators.operators.segment import store_track
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
+from vod_operators.work.job import PICTURES, Job
 
 
 class VodPicturesOperator(VodBaseOperator):

@@ -20,20 +20,10 @@ from vod_operators.media.names import clean_name
 from vod_operators.media.plan import PLAN_VERSION, fingerprint, make_plan
 from vod_operators.media.presets.catalog import load_preset
 from vod_operators.media.subtitles import SubtitleFile, parse_request
-from vod_operators.operators import allowance, telemetry
+from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.content_key import content_key
 from vod_operators.operators.credentials import callback_of, is_empty
-from vod_operators.operators.documents import check_documents
-from vod_operators.operators.encoding import require_encoders
-from vod_operators.operators.inspection import inspect
-from vod_operators.operators.job import Job
-from vod_operators.operators.sidecars import fetch_sidecars
-from vod_operators.operators.source import place_for_probing
-from vod_operators.operators.stable import version_name
-from vod_operators.operators.trial import try_filters
-from vod_operators.operators.verification import damage_of_version, discard_damaged_work
-from vod_operators.operators.webhook import STARTED_LIMIT_S
 from vod_operators.runners.base import output
 from vod_operators.storage import checkpoint
 from vod_operators.storage.base import ObjectInfo
@@ -41,6 +31,17 @@ from vod_operators.storage.keys import WorkKeys
 from vod_operators.storage.probe import require_conditional_writes
 from vod_operators.storage.redact import redact
 from vod_operators.storage.requested import RequestedStorage, find_source
+from vod_operators.work import allowance
+from vod_operators.work.documents import check_documents
+from vod_operators.work.encoding import require_encoders
+from vod_operators.work.inspection import inspect
+from vod_operators.work.job import Job
+from vod_operators.work.sidecars import fetch_sidecars
+from vod_operators.work.source import place_for_probing
+from vod_operators.work.stable import version_name
+from vod_operators.work.trial import try_filters
+from vod_operators.work.verification import damage_of_version, discard_damaged_work
+from vod_operators.work.webhook import STARTED_LIMIT_S
 
 DAMAGE_TOLD = 100
 """So many damaged objects are left in XCom; all of them are in the log."""

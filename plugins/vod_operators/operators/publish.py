@@ -17,21 +17,21 @@ from vod_operators.media.track import Track
 from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.content_key import content_key
-from vod_operators.operators.job import PICTURES, Job, track_names
 from vod_operators.operators.published import PUBLISHED, event_facts
-from vod_operators.operators.reader import StoreReader
-from vod_operators.operators.result import (
+from vod_operators.storage import checkpoint, checksums, claim
+from vod_operators.storage.checkpoint import Marker
+from vod_operators.storage.keys import claim_key
+from vod_operators.storage.stores import get_bytes
+from vod_operators.work.job import PICTURES, Job, track_names
+from vod_operators.work.reader import StoreReader
+from vod_operators.work.result import (
     ChapterResult,
     RenditionResult,
     SourceFacts,
     Timings,
     VideoResult,
 )
-from vod_operators.operators.stable import IMMUTABLE, JSON_TYPE, MANIFEST_TYPE, PLAYLIST_TYPE, point_to
-from vod_operators.storage import checkpoint, checksums, claim
-from vod_operators.storage.checkpoint import Marker
-from vod_operators.storage.keys import claim_key
-from vod_operators.storage.stores import get_bytes
+from vod_operators.work.stable import IMMUTABLE, JSON_TYPE, MANIFEST_TYPE, PLAYLIST_TYPE, point_to
 
 WISHED = {"7.bitrates"}
 """Rules that what was asked for may break: a preset of one's own may have one rung, and pictures without

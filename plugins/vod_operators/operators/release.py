@@ -9,10 +9,10 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from vod_operators.operators.base import VodBaseOperator
-from vod_operators.operators.failure import Failure, LeftFailure
 from vod_operators.operators.retry import FAILURE_KEY
 from vod_operators.storage import claim
 from vod_operators.storage.keys import claim_key, is_video_id, shown_id
+from vod_operators.work.failure import Failure, LeftFailure
 
 
 class VodReleaseOperator(VodBaseOperator):

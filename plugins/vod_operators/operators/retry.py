@@ -42,7 +42,8 @@ from vod_operators.errors import (
     VodError,
 )
 from vod_operators.operators import telemetry
-from vod_operators.operators.failure import Failure, FailureCode, LeftFailure, code_of
+from vod_operators.operators.failure import code_of
+from vod_operators.work.failure import Failure, FailureCode, LeftFailure
 
 RETRIES = 6
 FIRST_DELAY_S = 10

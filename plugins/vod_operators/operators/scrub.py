@@ -14,9 +14,9 @@ from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.priority import BULK_DAG_ID
 from vod_operators.operators.runs import ask_for_run
-from vod_operators.operators.stable import shown_version
-from vod_operators.operators.verification import Verification, verify, version_job
 from vod_operators.storage.keys import ResultKeys, is_video_id
+from vod_operators.work.stable import shown_version
+from vod_operators.work.verification import Verification, verify, version_job
 
 ITEMS = 100
 """So many damaged videos are returned one by one; all of them are in the log."""

@@ -20,8 +20,12 @@ from vod_operators.media.pieces import Piece, cut_when_encoded, lasting, track_o
 from vod_operators.media.track import Encryption, Track
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.content_key import content_key, lock_segments, write_secret
-from vod_operators.operators.job import Job
-from vod_operators.operators.packaged import (
+from vod_operators.storage import checkpoint
+from vod_operators.storage.base import Storage
+from vod_operators.storage.checkpoint import Marker, Stored
+from vod_operators.storage.stores import fetch
+from vod_operators.work.job import Job
+from vod_operators.work.packaged import (
     INIT,
     SOUND,
     TRACK,
@@ -32,11 +36,7 @@ from vod_operators.operators.packaged import (
     package,
     segments_of,
 )
-from vod_operators.operators.stable import IMMUTABLE, PLAYLIST_TYPE
-from vod_operators.storage import checkpoint
-from vod_operators.storage.base import Storage
-from vod_operators.storage.checkpoint import Marker, Stored
-from vod_operators.storage.stores import fetch
+from vod_operators.work.stable import IMMUTABLE, PLAYLIST_TYPE
 
 CONTENT_TYPES = {
     ".mp4": "video/mp4",

@@ -23,17 +23,17 @@ from vod_operators.media.damage import gave_up, in_words, of_the_file
 from vod_operators.media.models import Chunk, Layout, Plan, Timeline, clock
 from vod_operators.media.packets import PacketTimes
 from vod_operators.media.plan import plan_timeline
-from vod_operators.operators import allowance
 from vod_operators.operators.base import VodBaseOperator
-from vod_operators.operators.cutting import SOURCE, Cutter
-from vod_operators.operators.documents import check_documents
-from vod_operators.operators.job import Job
-from vod_operators.operators.source import Original
 from vod_operators.runners.base import Runner, output
 from vod_operators.runners.scratch import check_room, in_memory
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.storage.s3 import SCHEME as S3
+from vod_operators.work import allowance
+from vod_operators.work.cutting import SOURCE, Cutter
+from vod_operators.work.documents import check_documents
+from vod_operators.work.job import Job
+from vod_operators.work.source import Original
 
 JOINED = "joined"
 """The source with its streams under the PIDs of its beginning, in a scratch folder."""

@@ -15,12 +15,12 @@ from vod_operators.media.models import Timeline
 from vod_operators.media.track import Segment, Track
 from vod_operators.media.webvtt import Cue
 from vod_operators.operators.base import VodBaseOperator
-from vod_operators.operators.job import Job
-from vod_operators.operators.packaged import checked_facts
 from vod_operators.operators.segment import store_track
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
 from vod_operators.storage.stores import get_bytes
+from vod_operators.work.job import Job
+from vod_operators.work.packaged import checked_facts
 
 
 class VodSegmentTextOperator(VodBaseOperator):

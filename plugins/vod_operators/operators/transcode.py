@@ -20,13 +20,13 @@ from vod_operators.media.pictures import Still
 from vod_operators.media.pieces import cut_when_encoded
 from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
-from vod_operators.operators.cutting import Cutter
-from vod_operators.operators.encoding import require_encoders
-from vod_operators.operators.job import Job
-from vod_operators.operators.packaged import package_chunk, store_piece
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.storage.stores import blocks_of
+from vod_operators.work.cutting import Cutter
+from vod_operators.work.encoding import require_encoders
+from vod_operators.work.job import Job
+from vod_operators.work.packaged import package_chunk, store_piece
 
 CHUNK = "chunk.nut"
 

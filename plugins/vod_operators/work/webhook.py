@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from vod_operators.errors import NotAllowedError
-from vod_operators.operators.failure import Failure
 from vod_operators.storage.allow import AllowList
 from vod_operators.storage.redact import RedactedUrls, redact
+from vod_operators.work.failure import Failure
 
 if TYPE_CHECKING:
     from vod_operators.storage.guard import Credentials

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from vod_operators.operators.stable import VERSION_NAME
+from vod_operators.work.stable import VERSION_NAME
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,9 +13,9 @@ from vod_operators.media import frames, trial
 from vod_operators.media.damage import complaints, filters_failed
 from vod_operators.media.ffmpeg import gave_a_frame
 from vod_operators.media.models import AudioStream, Carrier, Plan, Source, VideoStream
-from vod_operators.operators.source import Excerpt
 from vod_operators.runners.base import Runner, output
 from vod_operators.runners.tools import Tools
+from vod_operators.work.source import Excerpt
 
 LIMIT_S = 60
 """For each command: they work on a second of media, and may have to search for it."""

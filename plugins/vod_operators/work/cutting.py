@@ -8,9 +8,9 @@ from pathlib import Path
 from vod_operators.errors import VerificationError
 from vod_operators.media import ffmpeg, packets
 from vod_operators.media.models import Chunk, Layout, Plan, Timeline
-from vod_operators.operators.source import Original
 from vod_operators.runners.base import Runner, output
 from vod_operators.runners.tools import Tools
+from vod_operators.work.source import Original
 
 SOURCE = "source"
 """The original's name in a scratch folder."""

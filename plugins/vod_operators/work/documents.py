@@ -18,9 +18,9 @@ from vod_operators.media.models import Plan, clock
 from vod_operators.media.pieces import cut_when_encoded
 from vod_operators.media.presets.model import MAX_SEGMENT_GOPS
 from vod_operators.media.track import KeyFrame, Segment
-from vod_operators.operators.job import Job
 from vod_operators.storage.checkpoint import Stored
 from vod_operators.storage.stores import MAX_DOCUMENT_BYTES
+from vod_operators.work.job import Job
 
 BASE_BYTES = 4096
 """Of a document, besides what grows: a track's names, an init segment in hex, playlists, pictures."""

@@ -1,4 +1,4 @@
-"""JSON Schemas of what others read: ``python -m vod_operators.operators.schemas FOLDER`` writes them."""
+"""JSON Schemas of what others read: ``python -m vod_operators.work.schemas FOLDER`` writes them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vod_operators.operators.result import VideoResult
-from vod_operators.operators.webhook import Event
+from vod_operators.work.result import VideoResult
+from vod_operators.work.webhook import Event
 
 
 class Told(VideoResult):

@@ -15,10 +15,10 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectNotFoundError, StorageError
-from vod_operators.operators.result import Publication, VideoResult
 from vod_operators.storage.base import ObjectInfo, Storage
 from vod_operators.storage.keys import ResultKeys
 from vod_operators.storage.stores import get_bytes
+from vod_operators.work.result import Publication, VideoResult
 
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 JSON_TYPE = "application/json"

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectNotFoundError
 from vod_operators.media.models import Timeline
-from vod_operators.operators.job import PICTURES, Job, track_names
-from vod_operators.operators.result import VideoResult
-from vod_operators.operators.stable import VERSION_NAME, read_result, shown_version
 from vod_operators.settings import get_settings
 from vod_operators.storage import checkpoint, checksums
 from vod_operators.storage.base import Storage
 from vod_operators.storage.checkpoint import Damage
 from vod_operators.storage.keys import ResultKeys, WorkKeys
 from vod_operators.storage.stores import get_bytes
+from vod_operators.work.job import PICTURES, Job, track_names
+from vod_operators.work.result import VideoResult
+from vod_operators.work.stable import VERSION_NAME, read_result, shown_version
 
 MARKER = ".done.json"
 

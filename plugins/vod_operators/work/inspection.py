@@ -17,10 +17,10 @@ from vod_operators.media import admission, boxes, ffmpeg, frames, probe, protect
 from vod_operators.media.damage import complaints
 from vod_operators.media.frames import FrameFacts
 from vod_operators.media.models import Source
-from vod_operators.operators.source import Excerpt
-from vod_operators.operators.trial import choose_carriers, streams_that_can_be_cut
 from vod_operators.runners.base import Runner, output
 from vod_operators.runners.tools import Tools
+from vod_operators.work.source import Excerpt
+from vod_operators.work.trial import choose_carriers, streams_that_can_be_cut
 
 PATIENCE_S = 5
 """How long a first frame is waited for; a stream that takes longer is taken on trust."""

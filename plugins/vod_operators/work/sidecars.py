@@ -11,12 +11,12 @@ from vod_operators.errors import InvalidInputError, ToolError
 from vod_operators.media import ffmpeg, subtitle_limits, subtitles, webvtt
 from vod_operators.media.subtitle_limits import SubtitleLimits
 from vod_operators.media.subtitles import Sidecar, SubtitleFile
-from vod_operators.operators.allowance import source_at_fault
 from vod_operators.runners.base import Runner
 from vod_operators.runners.tools import Tools
 from vod_operators.storage.base import ReadableStorage
 from vod_operators.storage.redact import redact
 from vod_operators.storage.stores import get_bytes
+from vod_operators.work.allowance import source_at_fault
 
 CONVERT_LIMIT_S = 30
 """8 MB of the strangest subtitles within the limits take about a second."""
