@@ -369,18 +369,6 @@ def test_a_bad_url_does_not_tell_its_password() -> None:
     assert caught.value.__cause__ is None
 
 
-def test_it_is_read_only(url: str, tmp_path: Path) -> None:
-    for call in (
-        lambda: SOURCE.write(url, [b"x"]),
-        lambda: SOURCE.store(tmp_path / "x", url),
-        lambda: SOURCE.create(url, b"x"),
-        lambda: SOURCE.replace(url, b"x", "v"),
-        lambda: SOURCE.delete(url),
-    ):
-        with pytest.raises(InvalidInputError, match=f"{url} is read-only"):
-            call()
-
-
 def test_fetch(site: Site, url: str, tmp_path: Path) -> None:
     site.cuts = [2_000_000]
     fetch(SOURCE, url, tmp_path / "source.mp4", size=len(DATA))

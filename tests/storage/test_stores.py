@@ -12,7 +12,7 @@ from vod_operators.storage.http import HttpSource
 from vod_operators.storage.local import LocalStorage
 from vod_operators.storage.redact import redact
 from vod_operators.storage.s3 import S3Storage
-from vod_operators.storage.stores import storage_for
+from vod_operators.storage.stores import readable_for, storage_for
 
 
 @pytest.mark.parametrize(
@@ -25,13 +25,18 @@ from vod_operators.storage.stores import storage_for
     ],
 )
 def test_each_scheme_has_its_store(uri: str, kind: type) -> None:
-    assert type(storage_for(uri, "conn")) is kind
+    assert type(readable_for(uri, "conn")) is kind
+    if kind is HttpSource:
+        with pytest.raises(InvalidInputError, match="is read-only; write to an s3:// or file:// URI"):
+            storage_for(uri, "conn")
+    else:
+        assert type(storage_for(uri, "conn")) is kind
 
 
 def test_clients_are_shared() -> None:
     assert storage_for("s3://a/b", "one") is storage_for("s3://c/d", "one")
     assert storage_for("s3://a/b", "one") is not storage_for("s3://a/b", "two")
-    assert storage_for("http://a/b", "one") is storage_for("https://c/d", "two")
+    assert readable_for("http://a/b", "one") is readable_for("https://c/d", "two")
 
 
 def test_an_unknown_scheme_lists_the_known() -> None:

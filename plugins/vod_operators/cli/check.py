@@ -21,7 +21,7 @@ from vod_operators.media.check.rule import Verdict
 from vod_operators.media.check.rules import check
 from vod_operators.settings import get_settings
 from vod_operators.storage.local import SCHEME, decoded_path
-from vod_operators.storage.stores import storage_for
+from vod_operators.storage.stores import readable_for
 from vod_operators.work.reader import WEB, StoreReader
 
 ASKED_AS = {"Accept-Encoding": "gzip", "Origin": "https://player.example"}
@@ -66,7 +66,7 @@ class _Reader(StoreReader):
     """Looks at a web server's headers too."""
 
     def __init__(self, location: str, client: httpx.Client) -> None:
-        super().__init__(location, lambda uri: storage_for(uri, get_settings().aws_conn_id))
+        super().__init__(location, lambda uri: readable_for(uri, get_settings().aws_conn_id))
         self._client = client
 
     def answer(self, uri: str) -> Answer | None:

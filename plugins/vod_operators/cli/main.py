@@ -11,6 +11,7 @@ from pathlib import Path
 from vod_operators import __version__
 from vod_operators.cli.interrupt import Interrupted
 from vod_operators.errors import InvalidInputError, VodError
+from vod_operators.settings import VodSettings, get_settings
 from vod_operators.storage.originals import video_id_of
 
 DEFAULT_PRESET = "h264"
@@ -130,6 +131,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("vod: interrupted", file=sys.stderr)
         return 130
+
+
+def settings_of(args: argparse.Namespace) -> VodSettings:
+    """The deployment's settings, with the stores that the command names instead of its own."""
+    for name, location in (("VOD_TEMP_URI", args.tmp), ("VOD_RESULTS_URI", args.results)):
+        if location:
+            os.environ[name] = as_uri(location)
+    get_settings.cache_clear()
+    return get_settings()
 
 
 def as_uri(location: str) -> str:

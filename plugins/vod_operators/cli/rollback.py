@@ -11,12 +11,11 @@ import sys
 from typing import Any
 
 from vod_operators import processes
-from vod_operators.cli.main import as_uri
-from vod_operators.settings import get_settings
+from vod_operators.cli.main import settings_of
 from vod_operators.storage import claim
 from vod_operators.storage.keys import ResultKeys, check_video_id, claim_key
-from vod_operators.storage.stores import storage_for
 from vod_operators.work.stable import Version, roll_back, versions
+from vod_operators.work.stores import Stores
 from vod_operators.work.verification import no_such_video
 
 CLAIM_S = 300
@@ -39,20 +38,16 @@ def main(args: argparse.Namespace) -> int:
 
 def _work(args: argparse.Namespace) -> tuple[ResultKeys, list[Version]]:
     check_video_id(args.video_id)
-    for name, uri in (("VOD_TEMP_URI", args.tmp), ("VOD_RESULTS_URI", args.results)):
-        if uri:
-            os.environ[name] = as_uri(uri)
-    get_settings.cache_clear()
-    settings = get_settings()
+    settings = settings_of(args)
+    stores = Stores.of(settings)
     keys = ResultKeys(results_uri=settings.results_uri, video_id=args.video_id)
-    results = storage_for(keys.results_uri, settings.aws_conn_id, accept_unsafe=settings.accept_unsafe_store)
+    temp, results = stores.temp, stores.results
     there = versions(results, keys)
     if not there:  # before a claim is written for a video that does not exist
         raise no_such_video(keys)
     if args.list:
         return keys, there
     uri = claim_key(settings.temp_uri, args.video_id)
-    temp = storage_for(uri, settings.aws_conn_id, accept_unsafe=settings.accept_unsafe_store)
     owner = f"vod rollback, process {os.getpid()} on {socket.gethostname()}"
     holder = claim.process_holder(processes.number(os.getpid()))
     mine = claim.hold(temp, uri, owner=owner, ttl_s=CLAIM_S, brief=True, holder=holder)

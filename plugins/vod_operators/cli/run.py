@@ -17,7 +17,7 @@ from typing import Any, TextIO, cast
 
 from vod_operators import processes
 from vod_operators.cli.interrupt import Child, Interrupted, KilledError, ignore_signals, raise_on_signals
-from vod_operators.cli.main import as_uri, subtitle_files
+from vod_operators.cli.main import settings_of, subtitle_files
 from vod_operators.cli.output import WEIGHTS, ProgressBar, print_result, step_label
 from vod_operators.errors import StorageError, VodError
 from vod_operators.runners.scratch import clear_up, scratch_folder
@@ -28,7 +28,7 @@ from vod_operators.storage.keys import check_video_id, claim_key
 from vod_operators.storage.redact import redact
 from vod_operators.storage.requested import RequestedStorage, find_source
 from vod_operators.storage.s3 import SCHEME as S3_SCHEME
-from vod_operators.storage.stores import storage_for
+from vod_operators.work.stores import Stores
 
 DAG_ID = "vod_transcode"
 
@@ -41,10 +41,7 @@ def main(args: argparse.Namespace) -> int:
     begin = time.monotonic()
     raise_on_signals()
     check_video_id(args.video_id)
-    if args.tmp:
-        os.environ["VOD_TEMP_URI"] = as_uri(args.tmp)
-    if args.results:
-        os.environ["VOD_RESULTS_URI"] = as_uri(args.results)
+    settings_of(args)
     files = subtitle_files(args.subtitles)
     conf = {
         "video_id": args.video_id,
@@ -139,7 +136,7 @@ def _release(settings: VodSettings, video_id: str, process: str) -> None:
     """What the DAG's teardown does, unless it was killed."""
     uri = claim_key(settings.temp_uri, video_id)
     with contextlib.suppress(VodError):
-        storage = storage_for(uri, settings.aws_conn_id, accept_unsafe=settings.accept_unsafe_store)
+        storage = Stores.of(settings).temp
         held = claim.read_claim(storage, uri)
         if held is not None and held.holder == claim.process_holder(process):
             claim.release(storage, uri, owner=held.owner)

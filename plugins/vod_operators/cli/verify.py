@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import sys
 import time
 from contextlib import closing
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vod_operators.cli.interrupt import raise_on_signals
-from vod_operators.cli.main import as_uri
+from vod_operators.cli.main import settings_of
 from vod_operators.cli.output import ProgressBar
 from vod_operators.cli.run import admit, private_airflow, run
 from vod_operators.errors import InvalidInputError
@@ -21,17 +20,14 @@ from vod_operators.media.plan import fingerprint
 from vod_operators.media.presets.catalog import load_preset
 from vod_operators.settings import get_settings
 from vod_operators.storage.keys import ResultKeys, check_video_id
-from vod_operators.storage.stores import storage_for
+from vod_operators.work.stores import Stores
 from vod_operators.work.verification import Verification, verify, version_job
 
 
 def main(args: argparse.Namespace) -> int:
     """Verify, and repair if that is asked for. 0: all is as it was made, or is again; 1: it is not."""
     check_video_id(args.video_id)
-    for name, uri in (("VOD_TEMP_URI", args.tmp), ("VOD_RESULTS_URI", args.results)):
-        if uri:
-            os.environ[name] = as_uri(uri)
-    get_settings.cache_clear()
+    settings_of(args)
     begin = time.monotonic()
     if args.repair:
         raise_on_signals()
@@ -61,7 +57,7 @@ def _shown(args: argparse.Namespace) -> Verification:
 def _verify(video_id: str) -> Verification:
     settings = get_settings()
     keys = ResultKeys(results_uri=settings.results_uri, video_id=video_id)
-    results = storage_for(keys.results_uri, settings.aws_conn_id, accept_unsafe=settings.accept_unsafe_store)
+    results = Stores.of(settings).results
     # What Airflow logs while it looks up a connection is not what was asked for.
     with contextlib.redirect_stdout(sys.stderr), closing(ProgressBar(sys.stderr)) as bar:
         return verify(results, keys, told=lambda percent: bar.show(video_id, percent))
@@ -84,8 +80,7 @@ def _request(video_id: str, found: Verification) -> dict[str, Any]:
     :raises InvalidInputError: it cannot be told, or would make another video by now.
     """
     settings = get_settings()
-    temp = storage_for(settings.temp_uri, settings.aws_conn_id, accept_unsafe=settings.accept_unsafe_store)
-    job = version_job(temp, settings.temp_uri, video_id, found.version)
+    job = version_job(Stores.of(settings).temp, settings.temp_uri, video_id, found.version)
     source = found.result.source.name if found.result else "its source"
     again = f"ask for the whole video again, with {source}: vod submit SOURCE --video-id {video_id}"
     if job is None:

@@ -34,7 +34,6 @@ from vod_operators.storage.base import Storage
 from vod_operators.storage.claim import Claim
 from vod_operators.storage.keys import claim_key
 from vod_operators.storage.requested import RequestedStorage
-from vod_operators.storage.stores import storage_for
 from vod_operators.work import allowance
 from vod_operators.work.conf import check_conf
 from vod_operators.work.job import Job
@@ -185,16 +184,12 @@ class VodBaseOperator(BaseOperator):
     @property
     def temp(self) -> Storage:
         """The store of intermediate files."""
-        return self._storage(self.settings.temp_uri)
+        return Stores.of(self.settings).temp
 
     @property
     def results(self) -> Storage:
         """The store of published files."""
-        return self._storage(self.settings.results_uri)
-
-    def _storage(self, uri: str) -> Storage:
-        settings = self.settings
-        return storage_for(uri, settings.aws_conn_id, accept_unsafe=settings.accept_unsafe_store)
+        return Stores.of(self.settings).results
 
     def requested(self, field: str, conn_id: str = "") -> RequestedStorage:
         """What to read a URI of a request with: it asks what the deployment allows.

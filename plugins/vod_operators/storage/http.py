@@ -6,14 +6,13 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import NoReturn
 
 import httpx
 
@@ -25,7 +24,7 @@ from vod_operators.errors import (
     StorageError,
 )
 from vod_operators.storage.allow import AllowList
-from vod_operators.storage.base import BLOCK_BYTES, ObjectInfo, Unfinished
+from vod_operators.storage.base import BLOCK_BYTES, ObjectInfo
 from vod_operators.storage.guard import Credentials, GuardedTransport
 from vod_operators.storage.redact import RedactedUrls, redact
 
@@ -46,7 +45,7 @@ _NEVER = datetime.fromtimestamp(0, tz=timezone.utc)
 
 
 class HttpSource:
-    """The reading half of :class:`vod_operators.storage.base.Storage` on a web server.
+    """Implements :class:`vod_operators.storage.base.ReadableStorage` on a web server.
 
     :param allow: which servers it may go to, by redirects too; None: to any, for who reads with rights of
         their own.
@@ -159,77 +158,12 @@ class HttpSource:
                 )
             self._pause(tries)
 
-    def write(
-        self,
-        uri: str,
-        blocks: Iterable[bytes],
-        *,
-        content_type: str = "application/octet-stream",
-        cache_control: str | None = None,
-    ) -> None:
-        _refuse(uri)
-
-    def store(
-        self,
-        path: Path,
-        uri: str,
-        *,
-        content_type: str = "application/octet-stream",
-        cache_control: str | None = None,
-    ) -> None:
-        _refuse(uri)
-
-    def copy(
-        self,
-        source: str,
-        uri: str,
-        *,
-        content_type: str = "application/octet-stream",
-        cache_control: str | None = None,
-    ) -> str | None:
-        _refuse(uri)
-
-    def create(
-        self,
-        uri: str,
-        data: bytes,
-        *,
-        content_type: str = "application/octet-stream",
-        cache_control: str | None = None,
-    ) -> str | None:
-        _refuse(uri)
-
-    def replace(
-        self,
-        uri: str,
-        data: bytes,
-        version: str,
-        *,
-        content_type: str = "application/octet-stream",
-        cache_control: str | None = None,
-    ) -> str | None:
-        _refuse(uri)
-
-    def now(self, uri: str) -> datetime:
-        _refuse(uri)
-
-    def delete(self, uri: str) -> None:
-        _refuse(uri)
-
-    def delete_folder(self, folder: str) -> None:
-        _refuse(folder)
-
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        _refuse_listing(prefix)
+        """Web servers have no listings.
 
-    def folders(self, folder: str) -> Iterator[str]:
-        _refuse_listing(folder)
-
-    def unfinished(self, folder: str) -> Iterator[Unfinished]:
-        _refuse_listing(folder)
-
-    def discard(self, unfinished: Unfinished) -> None:
-        _refuse(unfinished.uri)
+        :raises InvalidInputError: always.
+        """
+        raise InvalidInputError(f"{redact(prefix)} cannot be listed; use an s3:// or file:// folder")
 
     @property
     def _client(self) -> httpx.Client:
@@ -342,14 +276,6 @@ class _Pin:
 
 
 logging.getLogger("httpx").addFilter(RedactedUrls())
-
-
-def _refuse(uri: str) -> NoReturn:
-    raise InvalidInputError(f"{redact(uri)} is read-only; write to an s3:// or file:// URI")
-
-
-def _refuse_listing(folder: str) -> NoReturn:
-    raise InvalidInputError(f"{redact(folder)} cannot be listed; use an s3:// or file:// folder")
 
 
 def _reason(error: httpx.RequestError) -> str:

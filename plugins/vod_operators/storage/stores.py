@@ -25,24 +25,31 @@ MAX_DOCUMENT_BYTES = 16 << 20
 def storage_for(uri: str, aws_conn_id: str, *, accept_unsafe: bool = False) -> Storage:
     """The store that holds ``uri``; one per process, kind and connection, so connections are reused.
 
-    For what the deployment, or the user of the command line, names. What a request names is read through
-    ``requested.py``.
-
     :param accept_unsafe: write also where an S3 server does not honour conditions.
-    :raises InvalidInputError: the URI is of no store.
+    :raises InvalidInputError: the URI is of no store that can be written.
     """
     if uri.startswith(LOCAL_SCHEME):
         return LocalStorage()
     if uri.startswith(S3_SCHEME):
         return _s3(aws_conn_id, accept_unsafe, os.getpid())
     if uri.lower().startswith(HTTP_SCHEMES):
-        return _http(os.getpid())
+        raise InvalidInputError(f"{redact(uri)} is read-only; write to an s3:// or file:// URI")
     if "://" not in uri and uri.startswith("/"):
         raise InvalidInputError(f"{uri!r} is a path, not a URI; write {Path(uri).as_uri()}")
     raise InvalidInputError(
         f"{redact(uri)!r} is not a URI that can be read; use file:///absolute/path, s3://bucket/key, "
         "http://host/path or https://host/path"
     )
+
+
+def readable_for(uri: str, aws_conn_id: str) -> ReadableStorage:
+    """The same to read from, which may be a web server too.
+
+    For what the user of the command line names. What a request names is read through ``requested.py``.
+
+    :raises InvalidInputError: the URI is of no store.
+    """
+    return _http(os.getpid()) if uri.lower().startswith(HTTP_SCHEMES) else storage_for(uri, aws_conn_id)
 
 
 # The process is part of the key because executors fork: a child must not share its parent's sockets.
@@ -52,7 +59,7 @@ def _s3(aws_conn_id: str, accept_unsafe: bool, process: int) -> Storage:
 
 
 @lru_cache(maxsize=2)
-def _http(process: int) -> Storage:
+def _http(process: int) -> ReadableStorage:
     return HttpSource()
 
 

@@ -9,7 +9,7 @@ from vod_operators.errors import InvalidInputError, ObjectNotFoundError
 from vod_operators.media.check.facts import SegmentFacts
 from vod_operators.media.check.load import MAX_SEGMENT_BYTES
 from vod_operators.media.check.presentation import Answer
-from vod_operators.storage.base import Storage
+from vod_operators.storage.base import ReadableStorage
 
 WEB = ("http", "https")
 
@@ -26,7 +26,7 @@ class StoreReader:
     def __init__(
         self,
         location: str,
-        open_store: Callable[[str], Storage],
+        open_store: Callable[[str], ReadableStorage],
         facts: Mapping[str, SegmentFacts] | None = None,
         drafts: Mapping[str, bytes] | None = None,
     ) -> None:
