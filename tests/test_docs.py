@@ -127,6 +127,17 @@ def test_every_page_that_code_names_exists() -> None:
     assert [(file, page) for file, page in sorted(named) if not (ROOT / page).exists()] == []
 
 
+def test_every_module_that_is_named_exists() -> None:
+    package = ROOT / "plugins" / "vod_operators"
+    for page in DOCUMENTS:
+        named = set(
+            re.findall(
+                r"`((?:media|runners|storage|work|operators|cli)/[\w/]+\.py)`", page.read_text("utf-8")
+            )
+        )
+        assert not [name for name in named if not (package / name).is_file()], page
+
+
 def test_every_page_is_in_the_index() -> None:
     for page in sorted((ROOT / "docs").glob("*.md")):
         assert f"](docs/{page.name})" in README

@@ -38,6 +38,7 @@ from vod_operators.work import allowance
 from vod_operators.work.conf import check_conf
 from vod_operators.work.job import Job
 from vod_operators.work.source import Original
+from vod_operators.work.stores import Stores
 from vod_operators.work.webhook import Event, EventKind, deliver, event_id
 
 if TYPE_CHECKING:
