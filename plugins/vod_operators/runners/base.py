@@ -1,4 +1,4 @@
-"""What the operators ask of whatever runs a media tool."""
+"""The interface of whatever runs a media tool: ``Runner``, the limits of a run, and its errors."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from typing import IO, Protocol
 from vod_operators.errors import ToolError, ToolKilledError, ToolMemoryError, ToolOutputError
 
 Position = Callable[[], object]
-"""How far the command is; what counts is that it changes."""
+"""Returns how far the command has come. Only a change of the value matters."""
 
 Line = Callable[[str], None]
 """Takes one line of the tool's stdout, without its end."""
 
 ENVIRONMENT: Mapping[str, str] = {"SVT_LOG": "1"}
-"""SVT-AV1 writes its settings to stderr, whatever ffmpeg's log level, and would push out what a decoder says
-of damage. Errors it still tells."""
+"""SVT-AV1 prints errors only. Otherwise it writes its settings to stderr, whatever ffmpeg's log level, and
+they push a decoder's messages about damage out of the last lines that are kept."""
 
 STDERR_LINES = 40
-"""How many of the last lines of stderr an error carries."""
+"""Last lines of stderr that an error carries."""
 
 COMPLAINT_CHARS = 1 << 16
-"""A longer line of stderr is taken for several: a hostile file may make one that does not end."""
+"""A longer line of stderr is split: a hostile file may provoke one that never ends."""
 
 MAX_PRINTED_CHARS = 64 << 20
-"""What ``output`` holds at most, and the longest line of stdout. ffprobe prints about 3 kB for a stream."""
+"""Most characters that ``output`` holds; also the longest line of stdout. ffprobe prints 3 kB a stream."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ToolLimits:
-    """What each run of a tool may take; None for what is not limited."""
+    """Resource limits of each run of a tool; None is unlimited."""
 
     seconds: float | None = None
     output_bytes: int | None = None
-    """Written to files and pipes together, and to any one file."""
+    """Most bytes written to files and pipes together; also the largest file (``RLIMIT_FSIZE``)."""
     memory_bytes: int | None = None
-    """Of private memory that can be written (``RLIMIT_DATA``): without files mapped to read."""
+    """Most private writable memory (``RLIMIT_DATA``); files mapped for reading do not count."""
 
     def rlimits(self) -> tuple[tuple[int, int], ...]:
-        """Number of each of the kernel's limits, and what to set it to."""
+        """``(RLIMIT_..., value)`` of each kernel limit to set. Core dumps are always off."""
         found = [(resource.RLIMIT_CORE, 0)]
         if self.output_bytes is not None:
             found.append((resource.RLIMIT_FSIZE, self.output_bytes))
@@ -54,10 +54,10 @@ class ToolLimits:
 
 
 class Runner(Protocol):
-    """Runs one command at a time in a folder, and ends it when its task ends, however that ends."""
+    """Runs one command at a time in a folder. When the task ends, however it ends, so does the command."""
 
     limits: ToolLimits
-    """Of each run that says nothing else. May be changed between runs."""
+    """Limits of a run that names none of its own. May be changed between runs."""
 
     def run(
         self,
@@ -73,21 +73,22 @@ class Runner(Protocol):
 
         :param folder: what the command's relative file names are relative to.
         :param on_line: called with each line of stdout as it comes.
-        :param position: how far the command is, if its lines say so. Without it, what it writes counts.
-        :param limit_s: seconds that it may take, if not those of ``limits``.
-        :param output_bytes: what it may write, if not what ``limits`` say.
-        :return: the last lines of stderr: what a tool that succeeded still warned of.
-        :raises ToolError: it ended with another code than 0.
+        :param position: how far the command has come, if its lines tell. Without it, bytes written are
+            progress.
+        :param limit_s: most seconds that it may run; None: ``limits.seconds``.
+        :param output_bytes: most bytes that it may write; None: ``limits.output_bytes``.
+        :return: the last lines of stderr: a tool that succeeds may still have warned.
+        :raises ToolError: it exited with a code other than 0.
         :raises ToolKilledError: a signal ended it.
-        :raises ToolStalledError: it got no further for too long, so it was stopped.
-        :raises ToolOverdueError: its time was up, so it was stopped.
-        :raises ToolOutputError: it wrote too much, so it was stopped.
-        :raises ToolMemoryError: it asked for more memory than it may have.
-        :raises InvalidInputError: the tool is not there or cannot be executed.
+        :raises ToolStalledError: it made no progress for too long and was stopped.
+        :raises ToolOverdueError: it ran too long and was stopped.
+        :raises ToolOutputError: it wrote too much and was stopped.
+        :raises ToolMemoryError: it asked for more memory than ``limits`` allow.
+        :raises InvalidInputError: the tool is missing or cannot be executed.
         """
 
     def kill(self) -> None:
-        """End the command that is running, if any, with all it started. Safe from a signal handler."""
+        """Kill the running command, if any, with all that it started. Safe in a signal handler."""
 
 
 def output(runner: Runner, argv: Sequence[str], folder: Path, *, limit_s: float | None = None) -> list[str]:
@@ -110,7 +111,7 @@ def output(runner: Runner, argv: Sequence[str], folder: Path, *, limit_s: float 
 
 
 def lines_of(stream: IO[str], most_chars: int) -> Iterator[str]:
-    """A stream's lines without their ends; longer ones in parts."""
+    """A stream's lines without their ends; a line of more than ``most_chars`` comes in parts."""
     while line := stream.readline(most_chars):
         yield line.rstrip("\n")
 
@@ -120,10 +121,10 @@ _NO_THREAD = re.compile(r"Resource temporarily unavailable")
 
 
 def failed(argv: Sequence[str], returncode: int, stderr_tail: str, limits: ToolLimits) -> ToolError:
-    """The error of a command that ended by itself, not well.
+    """The error of a command that failed and was not stopped by its runner.
 
-    A limit is blamed only if it was the narrowest: a host that has no more memory, or a narrower limit of the
-    whole task, is another thing, and may get better.
+    ``limits`` are blamed for a lack of memory only if nothing else can be the cause. A limit of the whole
+    task (``RLIMIT_AS``) or a host without free memory or threads is another error, and may pass.
     """
     if limits.output_bytes is not None and (
         returncode in (-signal.SIGXFSZ, 256 - errno.EFBIG) or "File too large" in stderr_tail

@@ -1,7 +1,7 @@
-"""The container that one media tool runs in: how it is made, what it may, and who removes it.
+"""The container that one media tool runs in: how it is created, what it may do, and who removes it.
 
-No network, no capability, no writable file system but the work folder, the worker's own user: what a
-hostile video makes of a decoder stays in there.
+It has no network and no capabilities, runs as the worker's own user, and writes to the work folder only. A
+hostile video that takes over a decoder stays inside.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from docker.types import Mount
 
 LABEL = "vod-operators."
-"""Prefix of the labels of every container of ours."""
+"""Prefix of our containers' labels."""
 
 PIDS = 1024
 
 STOPPED_AND_OLD = "24h"
-"""Age from which on a stopped container of anyone's is nobody's; a task is stopped long before."""
+"""A stopped container of this age belongs to no running task of any host: tasks end much sooner."""
 
 GUARD = """\
 exec 3<&0
@@ -38,28 +38,29 @@ tool=$!
 exec 3<&- 2>/dev/null
 wait "$tool"
 """
-"""Process 1 of the container: runs the command, and a reader of the pipe from the task. The task's end,
-however it comes, is the pipe's end. When process 1 ends, the kernel ends all others in the container."""
+"""Process 1 of the container. It starts the command, and a reader of the pipe from the task. However the task
+ends, the pipe closes, and the reader kills the command. When process 1 ends, the kernel kills all others in
+the container."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Container:
-    """What each container is made of."""
+    """What each container is created with."""
 
     image: str
-    """With a tag or, better, a digest. It is not pulled."""
+    """With a tag or, better, a digest. It is never pulled."""
     cpus: float | None = None
-    """How many it may use at once; None for all."""
+    """CPUs that it may use at once; None: all."""
     memory: str | None = None
-    """As Docker writes it: ``4g``; None for all."""
+    """Most memory, as Docker writes it: ``4g``; None: all."""
     gpus: str | None = None
-    """``all`` or a number; None for none."""
+    """``all`` or a number; None: no GPU."""
     labels: Mapping[str, str]
-    """Who it is for, without the prefix."""
+    """The task that it runs for; keys without ``LABEL``."""
 
 
 def create(api: APIClient, wanted: Container, argv: Sequence[str], folder: Path, limits: ToolLimits) -> str:
-    """A container that will run the command in the folder and nothing else; returns its id."""
+    """Create a container that will run the command in the folder and nothing else; returns its id."""
     from docker.types import LogConfig
 
     created = api.create_container(
@@ -70,10 +71,10 @@ def create(api: APIClient, wanted: Container, argv: Sequence[str], folder: Path,
         working_dir=str(folder),
         stdin_open=True,
         network_disabled=True,
-        # Nothing of the worker's, and of the image's own only what the image says.
+        # The worker's variables hold secrets. Besides these, only the image's own are set.
         environment={**ENVIRONMENT, "TMPDIR": str(folder)},
         labels={LABEL + key: value for key, value in {**wanted.labels, **_me()}.items()},
-        # Nothing asks for the image's own idea of health, and a probe is a process each time.
+        # Nobody reads the image's health check, and each probe starts a process.
         healthcheck={"test": ["NONE"]},
         host_config=api.create_host_config(
             network_mode="none",
@@ -86,9 +87,9 @@ def create(api: APIClient, wanted: Container, argv: Sequence[str], folder: Path,
             ulimits=_ulimits(limits),
             nano_cpus=round(wanted.cpus * 1e9) if wanted.cpus else None,
             mem_limit=wanted.memory,
-            memswap_limit=wanted.memory,  # both together: no swap
+            memswap_limit=wanted.memory,  # memory and swap together, so no swap
             device_requests=_gpus(wanted.gpus),
-            # A list of packets has a million lines; they go to us and nowhere else.
+            # A list of packets has a million lines: the engine must not log them.
             log_config=LogConfig(type="none"),
         ),
     )
@@ -96,24 +97,24 @@ def create(api: APIClient, wanted: Container, argv: Sequence[str], folder: Path,
 
 
 def reap(api: APIClient) -> None:
-    """Remove the containers of tasks of this host that are no more."""
+    """Remove the containers that dead tasks of this host left behind."""
     me = _me()
     mine = [f"{LABEL}host={me['host']}"]
     for container in api.containers(all=True, filters={"label": mine}):
         if processes.is_dead(container["Labels"].get(f"{LABEL}process", "")):
             with suppress(Exception):  # another task was quicker
                 api.remove_container(container["Id"], v=True, force=True)
-    # Of other hosts of the same engine, that is workers in containers, only what stopped long ago.
+    # Other hosts of this engine are workers in containers: whether their tasks live cannot be seen.
     api.prune_containers(filters={"label": [f"{LABEL}host"], "until": STOPPED_AND_OLD})  # type: ignore[no-untyped-call]
 
 
 def _me() -> dict[str, str]:
-    """The host, as far as process numbers are the same there, and this process on it."""
+    """This process, and the host on which its number is valid (see ``processes.host``)."""
     return {"host": processes.host(), "process": processes.number(os.getpid())}
 
 
 def _mounts(folder: Path) -> list[Mount]:
-    """The work folder, and to read only what links in it lead to: objects of a store on this host's disk."""
+    """The work folder, and read-only what links in it point to: objects of a store on this host's disk."""
     from docker.types import Mount
 
     if folder == Path("/"):  # for a command that has no files
@@ -137,14 +138,18 @@ def _gpus(gpus: str | None) -> list[Any] | None:
 
     if gpus is None:
         return None
-    # ``video`` is NVENC and NVDEC; ``gpu`` alone brings only what computes.
+    # ``video`` adds NVENC and NVDEC; ``gpu`` alone gives only compute.
     capabilities = [["gpu", "compute", "utility", "video"]]
     return [DeviceRequest(count=-1 if gpus == "all" else int(gpus), capabilities=capabilities)]
 
 
 @contextmanager
 def in_words(container: Container, folder: Path) -> Iterator[None]:
-    """Around calls to the engine: its errors as ours."""
+    """Around calls to the engine: raises its errors as ours.
+
+    :raises InvalidInputError: the image, the folder or a GPU is missing, or the engine refuses the container.
+    :raises EngineError: the engine fails or does not answer.
+    """
     from docker.errors import APIError, DockerException, ImageNotFound
     from requests import RequestException
 

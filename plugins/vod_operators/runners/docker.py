@@ -39,20 +39,20 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 LOOK_EVERY_S = 10.0
-"""How often it is looked whether a command gets on; a look is a process in the container."""
+"""Poll interval; each poll execs a process in the container."""
 
 INSIST_AFTER_S = 2.0
-"""Of the 5 s that Airflow gives a killed task."""
+"""Time for the guard to kill the command before the engine is asked to. Airflow gives a killed task 5 s."""
 
 _COUNTS = "grep -H '' /proc/[0-9]*/stat /proc/[0-9]*/io"
-"""What each process in the container has read and written, and of which session it is."""
+"""Prints the session of each process in the container, and the bytes that it has read and written."""
 
 
 class DockerRunner:
-    """One container for each command, gone when the command is.
+    """Runs each command in a container of its own, and removes that when the command ends.
 
-    :param connect: makes a client of the engine. The engine must see the work folder at the same path.
-    :param container: what to make.
+    :param connect: returns a client of the engine. The engine must see the work folder at the same path.
+    :param container: what each container is created with.
     :param stall_timeout_s: see ``Watch``.
     """
 
@@ -77,7 +77,7 @@ class DockerRunner:
         """See ``Runner.run``.
 
         :raises EngineError: the engine cannot be reached, or fails.
-        :raises InvalidInputError: also if the image is not there, or the engine does not see the folder.
+        :raises InvalidInputError: also if the image is missing, or the engine does not see the folder.
         """
         limits = replace(
             self.limits,
@@ -91,12 +91,12 @@ class DockerRunner:
             return self._run(api, name, argv, folder, on_line, position, limits)
         finally:
             self._attached = None
-            with suppress(Exception):  # the engine is gone; the container ends with the pipe to us
+            with suppress(Exception):  # the engine may be gone; the container ends when our pipe closes
                 api.remove_container(name, v=True, force=True)
 
     def kill(self) -> None:
         """See ``Runner.kill``."""
-        # Closing the pipe is one system call. Whoever does not heed that is killed by the engine.
+        # Closing the pipe is one system call, safe in a signal handler. If the guard fails, the engine kills.
         attached = self._attached
         if attached is not None:
             attached.let_go()
@@ -151,7 +151,7 @@ class DockerRunner:
             raise ToolOverdueError(argv, code, "\n".join(tail), limit_s=watch.overdue_s)
         if code and watch.overfull:
             raise ToolOutputError(argv, code, "\n".join(tail), limit_bytes=limits.output_bytes or 0)
-        if code in (126, 127):  # what ``sh`` says of a command that it cannot run
+        if code in (126, 127):  # from ``sh``: it cannot run the command
             raise InvalidInputError(
                 f"{argv[0]} cannot be run in the image {self._container.image} (VOD_DOCKER_IMAGE): "
                 f"{tail[-1] if tail else 'not found'}; VOD_FFMPEG, VOD_FFPROBE and VOD_PACKAGER are paths "
@@ -166,14 +166,14 @@ class DockerRunner:
     def _engine(self) -> APIClient:
         if self._api is None:
             self._api = self._reached()
-            with suppress(Exception):  # another time
+            with suppress(Exception):  # the next task will try again
                 reap(self._api)
         return self._api
 
     def _reached(self) -> APIClient:
         try:
             return self._connect()
-        except Exception as error:  # whatever the hook makes of it
+        except Exception as error:  # a hook may raise anything
             raise EngineError(
                 f"the Docker engine cannot be reached: {error}; VOD_RUNNER=docker needs one at "
                 "VOD_DOCKER_URL, and a worker that may use it"
@@ -181,16 +181,16 @@ class DockerRunner:
 
     def _insist(self, attached: _Attached) -> None:
         if not attached.ended.wait(INSIST_AFTER_S):
-            # It has ended by now, or the engine is gone.
+            # An error means that the container has ended by now, or that the engine is gone.
             with suppress(Exception), closing(self._connect()) as api:
                 api.kill(attached.container)
 
     def _moved(self, container: str) -> Moved | None:
         try:
-            with closing(self._connect()) as api:  # one client is not for two threads
+            with closing(self._connect()) as api:  # a client must not be shared between threads
                 look = api.exec_create(container, ["/bin/sh", "-c", _COUNTS], stderr=False)
                 return _sum_of_counts(api.exec_start(look["Id"]).decode("utf-8", "replace"))
-        except Exception:  # it has just ended, or the engine is busy
+        except Exception:  # the container has just ended, or the engine is busy
             return None
 
 
@@ -202,11 +202,11 @@ class _Attached:
         self.ended = threading.Event()
         wanted = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
         self._stream: Any = api.attach_socket(container, params=wanted)
-        # One more name for the same connection: what the client gave can only be read and closed.
+        # A second descriptor of the same connection: the client's own can only be read and closed.
         self._line = socket.socket(fileno=os.dup(self._stream.fileno()))
 
     def lines(self) -> Iterator[tuple[bool, str]]:
-        """Whether it is of stderr, and the line without its end."""
+        """``(is_stderr, line)`` of each line, without its end."""
         from docker.utils.socket import STDERR, frames_iter
 
         streams = {True: _Lines(COMPLAINT_CHARS), False: _Lines(MAX_PRINTED_CHARS)}
@@ -218,7 +218,7 @@ class _Attached:
                 yield is_error, line
 
     def let_go(self) -> None:
-        """End what the container reads: its guard ends the command."""
+        """Close the container's stdin: its guard then kills the command."""
         with suppress(OSError):
             self._line.shutdown(socket.SHUT_WR)
 
@@ -230,7 +230,7 @@ class _Attached:
 
 
 class _Lines:
-    """Bytes as they come -> lines, as Python's text files have them."""
+    """Decodes bytes as they come into lines, with any newline, as Python's text files do."""
 
     def __init__(self, most_chars: int = MAX_PRINTED_CHARS) -> None:
         self._most_chars = most_chars
@@ -247,19 +247,19 @@ class _Lines:
 
 
 def _returncode(code: int) -> int:
-    """As ``subprocess`` has it, a signal is a negative number; ``sh`` and Docker say 128 + number."""
+    """The exit code as ``subprocess`` gives it: a signal is negative. ``sh`` and Docker give 128 + signal."""
     return 128 - code if 128 < code < 128 + 32 else code
 
 
 def _sum_of_counts(text: str) -> Moved | None:
-    """Bytes read and written by the processes of the container's own session, which a look is not of."""
+    """Bytes read and written by the container's session 1; a poll has a session of its own."""
     sessions: dict[str, str] = {}
     counts: dict[str, dict[str, str]] = {}
     for line in text.splitlines():
         file, _, content = line.partition(":")
         process, _, kind = file.removeprefix("/proc/").partition("/")
         if kind == "stat":
-            # Behind the name, which may hold anything: state, parent, group, session.
+            # After the name, which may contain anything: state, parent, group, session.
             sessions[process] = (content.rpartition(")")[2].split() or [""] * 4)[3]
         elif kind == "io":
             key, _, number = content.partition(": ")

@@ -36,32 +36,32 @@ from vod_operators.runners.sandbox import Enclosure, Sandbox
 from vod_operators.runners.watch import Moved, Watch
 
 _PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-"""The host is out of processes, memory or files: no fault of the tool's, and better in a moment."""
+"""The host is out of processes, memory or descriptors: not the tool's fault, and soon over."""
 
 LOOK_EVERY_S = 2.0
-"""How often it is looked whether a command gets on."""
+"""Poll interval."""
 
 _INHERITED = ("PATH", "LANG", "LANGUAGE")
-"""All that a tool is told of the worker's environment, besides ``LC_...``: the rest has secrets."""
+"""Variables that a tool inherits from the worker, besides ``LC_...``. The others may hold secrets."""
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """What a tool that runs in ``folder`` is told."""
+    """Environment variables of a tool that runs in ``folder``."""
     told = {name: os.environ[name] for name in os.environ if name in _INHERITED or name.startswith("LC_")}
     return {**told, "TMPDIR": str(folder), **ENVIRONMENT}
 
 
 def _begin(parent: int, enclosure: Enclosure, rlimits: Sequence[tuple[int, int]]) -> None:
-    """Between fork and exec: dies with its parent, then has walls and limits."""
+    """Run between fork and exec: die with the parent, then put up the walls, then set the limits."""
     end_with(parent)
     enclosure.enter()
-    # Last, because this process itself, a copy of its parent, may be above them.
+    # Limits are set last: this process is a copy of its parent and may already exceed them.
     for number, most in rlimits:
         resource.setrlimit(number, (most, most))
 
 
 def _narrowed(limits: ToolLimits) -> list[tuple[int, int]]:
-    """The kernel's limits to set, none wider than what this process itself has."""
+    """The kernel limits to set, none above this process's own hard limit."""
     found = []
     for number, most in limits.rlimits():
         hard = resource.getrlimit(number)[1]
@@ -70,20 +70,21 @@ def _narrowed(limits: ToolLimits) -> list[tuple[int, int]]:
 
 
 _GUARD = 'read -r done || kill -s KILL -- "-$0"'
-"""Waits at a pipe from this process, whose end is an empty read: then nobody is left to end the command."""
+"""Reads a pipe from this process. If the pipe closes without ``done``, this process is dead: the guard then
+kills the command's process group."""
 
 
 class LocalRunner:
-    """A child process in a process group of its own, which the kernel kills if this one dies.
+    """Runs each command as a child in a process group of its own; the kernel kills it if this process dies.
 
-    What the child has started itself gets no such signal, so a guard ends the whole group: a command
-    may be somebody's wrapper script.
+    Processes that the child has started get no such signal, and a command may be a wrapper script. So a guard
+    kills the whole group.
 
     ``run`` must be called from a thread that lives as long as the command: Linux sends the
     parent-death signal when the thread that started the child ends.
 
     :param stall_timeout_s: see ``Watch``.
-    :param inherited: descriptors of open files that commands get as well.
+    :param inherited: descriptors of open files that commands inherit.
     :param sandbox: the walls around commands.
     """
 
@@ -132,7 +133,7 @@ class LocalRunner:
             raise
         tail: deque[str] = deque(maxlen=STDERR_LINES)
         assert process.stdout is not None and process.stderr is not None
-        # Its own thread, because a tool that fills one pipe while we read the other would wait for ever.
+        # Read in a thread: a tool that fills one pipe while we read the other would block for ever.
         errors = threading.Thread(
             target=tail.extend, args=(lines_of(process.stderr, COMPLAINT_CHARS),), daemon=True
         )
@@ -203,7 +204,7 @@ class LocalRunner:
 
     def kill(self) -> None:
         """See ``Runner.kill``."""
-        # Only the signal: ``run`` reaps, and may be holding the lock that waiting takes.
+        # Do not wait here: ``run`` reaps the child, and may hold the lock that waiting takes.
         process = self._process
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -211,16 +212,16 @@ class LocalRunner:
 
 
 def _bytes_moved(session: int) -> Moved | None:
-    """What the processes of a session have moved; None if the host does not say."""
+    """Bytes read and written by the processes of a session; None if the host does not tell."""
     read = written = 0
     found = False
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            # Behind the name, which may hold anything: state, parent, group, session.
+            # After the name, which may contain anything: state, parent, group, session.
             if int((process / "stat").read_text().rpartition(")")[2].split()[3]) != session:
                 continue
             counts = dict(line.split(": ") for line in (process / "io").read_text().splitlines())
         except (OSError, IndexError, ValueError):
-            continue  # it has just ended, or it is not ours
+            continue  # it has just ended, or is another user's
         read, written, found = read + int(counts["rchar"]), written + int(counts["wchar"]), True
     return (read, written) if found else None

@@ -7,21 +7,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 REPORT_EVERY_S = 5.0
-"""A report is a call to Airflow's API; more often would load it more than it informs."""
+"""Least time between two reports: each is a call to Airflow's API."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a command is."""
+    """How far a command has come."""
 
     percent: float
     """0 to 100 of the planned output."""
     speed: float
-    """Seconds of media made a second; 0 until known."""
+    """Seconds of media encoded per second; 0 until known."""
 
 
 class ProgressReader:
-    """Feeds ``report`` from the lines of ``ffmpeg -progress``, at most every ``REPORT_EVERY_S``."""
+    """Calls ``report`` from the lines of ``ffmpeg -progress``, at most every ``REPORT_EVERY_S``.
+
+    :param seconds: length of the planned output.
+    """
 
     def __init__(self, seconds: float, report: Callable[[Progress], None]) -> None:
         self._seconds, self._report = seconds, report
@@ -43,7 +46,7 @@ class ProgressReader:
             self._report(Progress(percent=100.0 if value == "end" else self._percent, speed=self._speed))
 
     def position(self) -> str:
-        """The time that ffmpeg has written, in its words. It repeats its lines when it gets no further."""
+        """The output time that ffmpeg last printed, verbatim. A stalled ffmpeg repeats its last lines."""
         return self._out_time
 
 

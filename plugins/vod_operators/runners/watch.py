@@ -1,4 +1,4 @@
-"""Watches a running command from beside it: ended when it stalls, takes too long or writes too much."""
+"""Polls a running command from a thread, and kills it if it stalls, runs too long or writes too much."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ Moved = tuple[int, int]
 
 
 class Watch(threading.Thread):
-    """Kills a command that is stalled, overdue or writes too much, and says which it was.
+    """Kills a command that stalls, is overdue or writes too much, and records which it was.
 
-    :param kill: ends the command.
-    :param moved: what it has read and written so far; None if that cannot be seen.
+    :param kill: kills the command.
+    :param moved: returns the bytes that it has read and written so far; None if they cannot be seen.
     :param position: see ``Runner.run``.
-    :param stall_timeout_s: how long it may get no further: neither read, nor write (or, with a position,
-        move on). Reading counts, because a chunk may begin with minutes of pictures that are decoded only
-        for those after them.
-    :param limit_s: how long it may take.
-    :param output_bytes: how much it may write, to files and pipes together.
-    :param look_every_s: how often to look, at most.
+    :param stall_timeout_s: longest time without progress: it neither reads nor writes (with a position: nor
+        does that change). Reading counts, because a chunk may begin with minutes of pictures that are decoded
+        only as references of later ones.
+    :param limit_s: longest time that it may run.
+    :param output_bytes: most bytes that it may write, to files and pipes together.
+    :param look_every_s: longest poll interval; short timeouts are polled more often.
     """
 
     def __init__(
@@ -46,14 +46,15 @@ class Watch(threading.Thread):
         self._ended = threading.Event()
 
     def end(self) -> None:
-        """The command has ended by itself, or by somebody else."""
+        """Stop watching: the command has ended."""
         self._ended.set()
         self.join()
 
     def run(self) -> None:
         seen: object = None
         idle_s = spent_s = 0.0
-        # Looks are counted, not a clock read: time that this process was stopped itself does not count.
+        # Polls are counted instead of reading a clock: time in which this process itself was stopped must not
+        # count.
         while not self._ended.wait(self._every_s):
             moved = self._moved()
             now = self._signs(moved)
@@ -72,7 +73,7 @@ class Watch(threading.Thread):
             return
 
     def _signs(self, moved: Moved | None) -> object:
-        """What changes while the command gets on; None if that cannot be seen."""
+        """A value that changes while the command makes progress; None if that cannot be seen."""
         if self._position is not None:
             return (moved and moved[0], self._position())
         return moved
