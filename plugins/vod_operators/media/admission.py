@@ -1,8 +1,7 @@
-"""Which sources are taken: what a file is by its first bytes, what is in it, and how much of it.
+"""Decides which sources are admitted: by a file's first bytes, its streams, and its size.
 
-Pure: what ffprobe and the file said goes in; nothing comes out but an error that says what was found and
-what would be right. ffprobe's list of demuxers stays the real guard: what is recognised here is so for the
-sake of a better message.
+Pure: the functions take what ffprobe printed and what the file holds. Their errors say what was found and
+what is expected. The real guard is ffprobe's list of demuxers; the checks here only give better messages.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ from vod_operators.toolwords import tool_words
 MEDIA = "a media file such as MP4, MOV, Matroska, WebM, MPEG-TS, AVI or MXF"
 
 HEAD_BYTES = 4096
-"""How much of a file is looked at to know a playlist, an image or a text."""
+"""Bytes of a file's beginning by which a playlist, an image or a text is recognised."""
 
 MAX_SAMPLE_ASPECT = 10
-"""Real anamorphic pixels are at most 4:1; a display would show anything beyond this as a line."""
+"""Real anamorphic pixels are at most 4:1. A picture beyond this limit would be shown as a line."""
 
 
 class Limits(Model):
-    """The most that is taken of each; the setting of a limit is its name with ``VOD_``."""
+    """Upper limits of a source. The setting ``VOD_NAME`` sets the limit ``name``."""
 
     max_source_bytes: int = Field(gt=0)
     max_duration_s: int = Field(gt=0)
@@ -40,7 +39,7 @@ class Limits(Model):
 
 
 def check_size(size_bytes: int, limits: Limits) -> None:
-    """Before anything is downloaded.
+    """Check the size before anything is downloaded.
 
     :raises InvalidInputError: the file is larger than allowed.
     """
@@ -49,7 +48,7 @@ def check_size(size_bytes: int, limits: Limits) -> None:
 
 
 def check_duration(seconds: Fraction | float, limits: Limits) -> None:
-    """:raises InvalidInputError: it lasts longer than allowed."""
+    """:raises InvalidInputError: the source is longer than allowed."""
     if seconds > limits.max_duration_s:
         raise _over("it lasts", f"{float(seconds):.0f} s ({clock(seconds)})", limits, "max_duration_s")
 
@@ -85,14 +84,14 @@ _PLAYLISTS = (
     (r"v=0\r?\n(?:.*\n)?[oscmt]=", "a session description (SDP)"),
     (r"\[(?:playlist|reference)\]", "a PLS playlist"),
 )
-"""By how a text begins."""
+"""Beginnings of texts that only name media."""
 
 _MEDIA_IN_TEXT = b"YUV4MPEG2 "
-"""A raw video's header, which evenly grey pictures follow as letters."""
+"""Header of raw video. It is text, and grey pictures after it may look like text as well."""
 
 
 def check_beginning(head: bytes) -> None:
-    """:raises InvalidInputError: the file that begins so is an image, a playlist, or a text."""
+    """:raises InvalidInputError: by its first bytes, the file is an image, a playlist or a text."""
     for pattern, name in _IMAGES:
         if re.match(pattern, head, re.DOTALL):
             raise InvalidInputError(f"source: it is an image ({name}), not a video; expected {MEDIA}")
@@ -110,14 +109,14 @@ def check_beginning(head: bytes) -> None:
 
 
 def _is_list_of_files(text: str) -> bool:
-    """Whether each line is a path or an address: an M3U without its header."""
+    """Whether each line is a path or a URL: an M3U playlist without its header."""
     lines = [line.partition("?")[0].rstrip() for line in text.splitlines() if line.strip()]
     whole = lines[:-1] if len(text) >= HEAD_BYTES - 3 else lines  # the last one may be cut
     return bool(whole) and all(re.search(r"^[^<{].*\.\w{2,4}$", line) for line in whole)
 
 
 def _text(head: bytes) -> str | None:
-    """The head of a text without what may stand before its first word; None if it is no text."""
+    """The text without a byte order mark and leading blanks; None if the bytes are not text."""
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         text = head.decode("utf-16", "ignore")
     elif head.startswith(_MEDIA_IN_TEXT):
@@ -126,7 +125,7 @@ def _text(head: bytes) -> str | None:
         try:
             text = head.decode("utf-8")
         except UnicodeDecodeError as error:
-            if len(head) - error.start > 3:  # else it was only cut within a letter
+            if len(head) - error.start > 3:  # otherwise the head only ends inside a character
                 return None
             text = head[: error.start].decode("utf-8")
     text = text.lstrip("\ufeff \t\r\n")
@@ -141,7 +140,7 @@ _REASONS = (
 
 
 def why_unreadable(stderr: str) -> str:
-    """What ffprobe died of, in one phrase."""
+    """Why ffprobe could not read a file, in one phrase for a person."""
     if refused := re.search(r"\[(\S+) @ \S+\] Format not on whitelist", stderr):
         return f"its format ({refused[1]}) is not one that is accepted"
     for words, reason in _REASONS:
@@ -151,7 +150,7 @@ def why_unreadable(stderr: str) -> str:
 
 
 def decoders_of(listing: str) -> frozenset[str]:
-    """Names of the codecs that ffmpeg decodes, from what ``ffmpeg.list_codecs`` printed."""
+    """Names of the codecs that ffmpeg decodes, from the output of ``ffmpeg.list_codecs``."""
     return frozenset(re.findall(r"^ D\S{5} ([a-z0-9_]+)", listing, re.M))
 
 
@@ -161,11 +160,11 @@ _SAMPLE_AES = (0xDB, 0xCF, 0xC1, 0xC2)
 """Stream types of encrypted H.264, AAC, AC-3 and E-AC-3 (Apple, MPEG-2 Stream Encryption Format for HLS)."""
 
 _SPATIAL = ("apple_apac", "apac")
-"""Spatial sound of an iPhone: only Apple decodes it, and the same sound is in the track beside it."""
+"""Spatial sound of an iPhone. Only Apple's decoder reads it; the stream beside it holds the same sound."""
 
 _MEASURED_ENDS = ("mpegts", "mpeg", "mpegvideo", "h264", "hevc")
-"""Formats without a declared duration: ffprobe takes it from the last timestamps or the bitrate, and a
-discontinuity may make a day of a minute. The split counts."""
+"""Formats that declare no duration. ffprobe computes one from the last timestamps or the bitrate, and a
+discontinuity may turn a minute into a day. The split checks the length that it counts."""
 
 
 def check_probe(
@@ -175,12 +174,12 @@ def check_probe(
     decoders: Collection[str],
     present: Collection[int] | None = None,
 ) -> dict[int, str]:
-    """Whether what ffprobe found can be worked on; the streams to leave out, each with the reason.
+    """Check that a probed source can be transcoded; returns index -> reason of each stream to leave out.
 
-    :param data: what ffprobe printed, parsed.
+    :param data: ffprobe's JSON, parsed.
     :param decoders: names of the codecs that ffmpeg decodes.
-    :param present: PIDs that packets were found of; None if it is no MPEG-TS.
-    :raises InvalidInputError: it is over a limit, encrypted, or nothing of it or a part of it can be decoded.
+    :param present: PIDs of which packets were found; None if it is no MPEG-TS.
+    :raises InvalidInputError: it exceeds a limit, is encrypted, or has a stream that cannot be decoded.
     """
     streams, container = data.get("streams", []), data.get("format", {})
     name = str(container.get("format_name", ""))
@@ -212,9 +211,10 @@ def check_probe(
 
 
 def length_of(container: Mapping[str, Any]) -> Fraction:
-    """Seconds from a file's first to its last time, as declared; 0 if it does not say.
+    """Declared length of a file in seconds; 0 if it declares none.
 
-    An MP4 that was cut out of a long stream declares where it ends on that stream's clock.
+    An MP4 that was cut out of a long stream declares its end on that stream's clock, so its start is
+    subtracted.
     """
     length = positive(container.get("duration")) or Fraction(0)
     if "mp4" in str(container.get("format_name", "")).split(","):
@@ -223,7 +223,7 @@ def length_of(container: Mapping[str, Any]) -> Fraction:
 
 
 def is_cover(stream: Mapping[str, Any]) -> bool:
-    """Whether a picture stream is an image about the media: cover art, thumbnails."""
+    """Whether a video stream is cover art or thumbnails."""
     disposition = stream.get("disposition", {})
     return bool(disposition.get("attached_pic") or disposition.get("timed_thumbnails"))
 
@@ -241,7 +241,7 @@ def _check_picture(stream: Mapping[str, Any], limits: Limits, decoders: Collecti
     width, height = stream.get("width") or 0, stream.get("height") or 0
     if width * height > limits.max_pixels:
         raise _over(f"{which} has", f"{width}x{height} = {width * height} pixels", limits, "max_pixels")
-    # Either may be the clock's instead: the nominal one in Matroska, the average in AVI.
+    # One of the two may be the clock's rate: the nominal one in Matroska, the average in AVI.
     rate = min(
         filter(None, map(positive, (stream.get("avg_frame_rate"), stream.get("r_frame_rate")))), default=0
     )
@@ -258,7 +258,7 @@ def _check_picture(stream: Mapping[str, Any], limits: Limits, decoders: Collecti
 def _check_sound(
     stream: Mapping[str, Any], decoders: Collection[str], present: Collection[int] | None
 ) -> bool:
-    """Whether there is any of it."""
+    """Whether the stream holds any packets."""
     if not stream.get("channels") or not positive(stream.get("sample_rate")):
         if present is not None and stream_id(stream) not in present:
             return False
@@ -273,14 +273,14 @@ def _check_codec(stream: Mapping[str, Any], decoders: Collection[str]) -> None:
 
 
 def undecodable(stream: Mapping[str, Any], why: str) -> InvalidInputError:
-    """What to say of a stream of ffprobe's that cannot be used."""
+    """The error of a probed stream that cannot be decoded."""
     return InvalidInputError(
         f"source: its {where(stream)} cannot be decoded: {why}; remove the stream or encode it anew"
     )
 
 
 def where(stream: Mapping[str, Any]) -> str:
-    """``audio stream 1 (aac)``: how a message names a stream of ffprobe's."""
+    """``audio stream 1 (aac)``: how messages name a probed stream."""
     return f"{stream.get('codec_type')} stream {stream.get('index')} ({_codec(stream)})"
 
 
@@ -297,7 +297,7 @@ def stream_id(stream: Mapping[str, Any]) -> int:
 
 
 def positive(value: Any) -> Fraction | None:
-    """Of ``"1.5"`` or ``"30000/1001"``; None if it is no number above 0."""
+    """The number that ``"1.5"`` or ``"30000/1001"`` stands for; None if it is not above 0 or no number."""
     try:
         found = Fraction(str(value))
     except (ValueError, ZeroDivisionError):

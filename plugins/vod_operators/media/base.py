@@ -1,4 +1,4 @@
-"""What all models share: frozen, unknown keys refused, checked when they are made; all travel as JSON."""
+"""The base of all models: frozen, checked at construction, unknown keys refused; they travel as JSON."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Rate = Annotated[Fraction, Field(gt=0)]
 """Frames a second, exact (``30000/1001``)."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-"""Part of a key: what is safe in a path, a URL and a task's label."""
+"""Part of an object's key: safe in a path, a URL and a task's label."""
 
 
 class Model(BaseModel):
-    """Base of all: frozen, and an unknown key is an error that names it and does not quote what was given."""
+    """Base of all models. Errors name the field, and never quote the value that was given."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", arbitrary_types_allowed=False, hide_input_in_errors=True

@@ -1,4 +1,4 @@
-"""The boxes of an MP4 or MOV that was not made here (ISO 14496-12): headers are read, media is not."""
+"""Reads the boxes of a source's MP4 or MOV (ISO 14496-12): headers only, no media."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 MAX_BOXES = 100_000
-"""Of one file or box: what has more is made to keep us busy."""
+"""Most boxes that are read of one file or box: only a hostile file has more."""
 
 MAX_ENTRY_BYTES = 1 << 20
-"""Of a sample description: some 100 bytes and the codec's configuration."""
+"""Most bytes that are read of a sample description: it has about 100 and the codec's configuration."""
 
 
 def track_ids(file: BinaryIO) -> Iterator[tuple[int, tuple[int, int]]]:
-    """The id of each track, and where its description lies."""
+    """``(id, (begin, end))`` of each track: its id, and the payload of its ``trak`` box."""
     for trak in find_boxes(file, 0, file.seek(0, 2), b"moov", b"trak"):
         track = 0
         for begin, _ in find_boxes(file, *trak, b"tkhd"):
@@ -24,11 +24,11 @@ def track_ids(file: BinaryIO) -> Iterator[tuple[int, tuple[int, int]]]:
 
 
 SAMPLE_DESCRIPTIONS = (b"mdia", b"minf", b"stbl", b"stsd")
-"""Path to them in a track."""
+"""Path of the sample descriptions in a ``trak`` box."""
 
 
 def tracks_with_several_descriptions(file: BinaryIO) -> set[int]:
-    """Ids of tracks whose media is coded in several ways, one after the other."""
+    """Ids of tracks with more than one sample description: their coding changes in mid-file."""
     found = set()
     for track, trak in track_ids(file):
         for begin, end in find_boxes(file, *trak, *SAMPLE_DESCRIPTIONS):
@@ -42,7 +42,7 @@ def tracks_with_several_descriptions(file: BinaryIO) -> set[int]:
 
 
 def find_boxes(file: BinaryIO, begin: int, end: int, kind: bytes, *below: bytes) -> Iterator[tuple[int, int]]:
-    """Payload of each box at that path."""
+    """``(begin, end)`` of the payload of each box at the path ``kind``, ``*below``."""
     for found, first, last in boxes(file, begin, end):
         if found == kind:
             if below:
@@ -52,7 +52,7 @@ def find_boxes(file: BinaryIO, begin: int, end: int, kind: bytes, *below: bytes)
 
 
 def boxes(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Type, begin of the payload and end of each box, as far as there are boxes."""
+    """Type, begin of the payload and end of each box; stops where no further box is recognised."""
     for _ in range(MAX_BOXES):
         header = read_at(file, begin, 16) if begin + 8 <= end else b""
         if len(header) < 8:
@@ -70,6 +70,6 @@ def boxes(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[bytes, int, in
 
 
 def read_at(file: BinaryIO, at: int, length: int) -> bytes:
-    """So many bytes from there on, or as many as there are."""
+    """``length`` bytes from ``at``, or fewer at the end of the file."""
     file.seek(at)
     return file.read(length)

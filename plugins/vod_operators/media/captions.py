@@ -1,7 +1,7 @@
-"""CEA-608 and CEA-708 captions inside the pictures (ATSC A/53 Part 4): which channels there are.
+"""Finds the channels of CEA-608 and CEA-708 captions inside pictures (ATSC A/53 Part 4).
 
-Read from what was written, because only that tells what an encoder kept. The bytes look alike in H.264 and
-HEVC (SEI) and in AV1 (metadata).
+They are read from the encoded output, because encoders differ in what they keep. The bytes are the same in
+H.264 and HEVC (SEI) and in AV1 (metadata).
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from pathlib import Path
 from vod_operators.media.track import Track
 
 _KEPT = re.compile(rb"\xb5\x00\x31GA94\x03")
-"""Country, provider and kind of user data that holds captions."""
+"""Country, provider and type code of user data that holds captions."""
 
 _IN_A_SOURCE = re.compile(rb"GA94\x03[\x40-\x7f\xc0-\xff].[\xf8-\xff]", re.DOTALL)
-"""MPEG-2 has no country before it. So much more of it is looked for, because a whole source is."""
+"""MPEG-2 has no country code before it. A whole source is searched, so the pattern is longer to avoid false
+matches."""
 
 _LARGEST = 2 + 31 * 3
-"""Bytes of captions of one picture."""
+"""Most bytes of one picture's captions."""
 
 _CAPTION_MODES = (0x20, 0x25, 0x26, 0x27, 0x29)
 """Commands that begin a caption: pop-on, roll-up of 2 to 4 rows, paint-on (CEA-608, table 52)."""
 
 
 def has_captions(path: Path) -> bool:
-    """Whether a cut piece of a source has captions in its pictures; reads it once, in little memory."""
+    """Whether a cut piece of a source has captions in its pictures. Reads the file once, memory-mapped."""
     if not path.stat().st_size:
         return False
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -35,23 +36,23 @@ def has_captions(path: Path) -> bool:
 
 
 def lost(videos: Sequence[Track]) -> list[str]:
-    """In which codecs the captions of a source that has some are not, in words."""
+    """For a source with captions: a sentence for each codec whose tracks have none."""
     kept = {track.family for track in videos if track.captions}
     without = dict.fromkeys(track.family for track in videos if track.family not in kept)
     return [f"closed captions: {family} was made without them" for family in without]
 
 
 def channels_of(path: Path) -> tuple[str, ...]:
-    """Channels of all captions in a file of encoded video, in order; reads it once, in little memory."""
+    """Caption channels in a file of encoded video, sorted. Reads the file once, memory-mapped."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return tuple(sorted(channels_in(data)))
 
 
 def channels_in(data: bytes | mmap.mmap) -> set[str]:
-    """Channels of all captions in encoded video, as INSTREAM-ID names them: ``CC1``, ``SERVICE1``."""
+    """Caption channels in encoded video, as INSTREAM-ID names them: ``CC1``, ``SERVICE1``."""
     found: set[str] = set()
     for mark in _KEPT.finditer(data):
-        # A NAL unit has a byte put in where zeros could be taken for a start code.
+        # A NAL unit has emulation prevention bytes, at most one after every two.
         escaped = data[mark.end() : mark.end() + _LARGEST * 3 // 2]
         found |= _channels(escaped.replace(b"\0\0\x03", b"\0\0"))
     return found
@@ -65,7 +66,7 @@ def _channels(user_data: bytes) -> set[str]:
     packet = b""
     for header, first, second in _triplets(user_data[2:end]):
         kind = header & 3
-        if not header & 4:  # only filling
+        if not header & 4:  # padding
             continue
         if kind < 2:
             found |= _line_21(kind, first & 0x7F, second & 0x7F)
@@ -90,7 +91,7 @@ def _line_21(field: int, first: int, second: int) -> set[str]:
 
 
 def _services(packet: bytes) -> set[str]:
-    """The CEA-708 services that have blocks in a packet, as far as it is in this picture."""
+    """The CEA-708 services that have blocks in a packet, which may continue in the next picture."""
     found: set[str] = set()
     at = 1
     while at < len(packet):

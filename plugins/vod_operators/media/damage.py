@@ -1,4 +1,4 @@
-"""What ffmpeg says of media that are not as they were made -> words for a person."""
+"""ffmpeg's messages about damaged media -> words for a person."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ NOTHING_DECODED = "nothing of it can be decoded; it is shown black"
 
 
 def complaints(lines: Sequence[str], codec: str) -> list[str]:
-    """The lines in which a decoder says that what it was given is damaged.
+    """The messages in which a decoder reports damaged input.
 
-    :param lines: ffmpeg's messages, warnings and worse.
-    :param codec: of the stream that was decoded.
+    :param lines: ffmpeg's messages from level ``warning`` on.
+    :param codec: codec of the decoded stream.
     """
     found = []
     for line in lines:
@@ -32,36 +32,38 @@ _FILTERS = re.compile(
 
 
 def filters_failed(lines: Sequence[str]) -> bool:
-    """Whether a filter complains: then it is our command that failed, not the source."""
+    """Whether a filter reports an error: then our command is at fault, not the source."""
     return any(_FILTERS.search(line) for line in lines)
 
 
 def nothing_decoded(lines: Sequence[str], codec: str) -> bool:
-    """Whether ffmpeg failed only because not one picture could be decoded, and the decoder says so.
+    """Whether ffmpeg failed only because no picture could be decoded, as the decoder reports.
 
-    :param codec: of the stream that was decoded.
+    :param codec: codec of the decoded stream.
     """
     no_picture = any("Could not open encoder before EOF" in line for line in lines)
     return no_picture and bool(complaints(lines, codec)) and not filters_failed(lines)
 
 
 def gave_up(lines: Sequence[str]) -> bool:
-    """Whether ffmpeg ended because two thirds of the packets of a stream gave nothing."""
+    """Whether ffmpeg gave up because two thirds of a stream's packets could not be decoded."""
     return any("Decode error rate" in line for line in lines)
 
 
 def of_the_file(lines: Sequence[str], codecs: Collection[str]) -> list[str]:
-    """The lines in which a demuxer says that the file is damaged: what decoders say comes up again when it is
-    decoded, and a recording that begins between key frames is whole.
+    """The messages in which a demuxer reports a damaged file.
 
-    :param codecs: of the streams.
+    Decoders' messages are left out. They come again when the chunks are decoded; and a recording that begins
+    between key frames is not damaged.
+
+    :param codecs: codecs of the streams.
     """
     decoders = tuple(f"[{codec} @" for codec in codecs)
-    # How often a line comes again says nothing without that line.
+    # "Last message repeated" means nothing without the message.
     return [line for line in lines if not line.startswith(decoders) and "Last message repeated" not in line]
 
 
 def in_words(where: str, found: Sequence[str]) -> list[str]:
-    """``0:12-0:18: error while decoding MB 5 3 (14 messages)``, if there were any."""
+    """``0:12-0:18: error while decoding MB 5 3 (14 messages)``: the first of ``found``; empty for none."""
     count = f" ({len(found)} messages)" if len(found) > 1 else ""
     return [f"{where}: {clean_name(found[0])}{count}"] if found else []

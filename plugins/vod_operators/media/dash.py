@@ -1,4 +1,4 @@
-"""Measured tracks -> a DASH manifest over the same CMAF segments (ISO 23009-1, profile of CMAF)."""
+"""Measured tracks -> a DASH manifest of the same CMAF segments as HLS (ISO 23009-1, CMAF profile)."""
 
 from __future__ import annotations
 
@@ -21,31 +21,32 @@ TRANSFER = "urn:mpeg:mpegB:cicp:TransferCharacteristics"
 SWITCHING = "urn:mpeg:dash:adaptation-set-switching:2016"
 
 TRANSFERS = {"PQ": "16", "HLG": "18"}
-"""ITU-T H.273."""
+"""Video range -> transfer characteristics (ITU-T H.273)."""
 
 SEGMENT_NAMES = "seg-$Number%05d$.m4s"
-"""As ``ffmpeg.package`` has them written."""
+"""The names that ``ffmpeg.package`` gives them."""
 
 WHOLE_TEXT = "whole.vtt"
-"""All of a subtitle track, beside its segments."""
+"""A whole subtitle track in one file, beside its segments."""
 
 Element = ElementTree.Element
 
 
 def has_manifest(tracks: Sequence[Track]) -> bool:
-    """Whether there can be one.
+    """Whether the tracks can have a DASH manifest.
 
-    MPEG-TS has no init segments; DASH does not know segments that are encrypted whole, nor key URIs.
+    Not MPEG-TS, which has no init segments. Not encrypted tracks: DASH has neither whole-segment encryption
+    nor key URIs.
     """
     media = [track for track in tracks if track.kind != "text"]
     return all(track.init_bytes and track.encryption is None for track in media)
 
 
 def manifest(tracks: Sequence[Track], target_s: int, *, prefix: str) -> str:
-    """The manifest of all tracks: an adaptation set for each video codec, sound and subtitle track.
+    """The manifest of all tracks: an adaptation set for each video codec, each audio and each subtitle track.
 
-    It has no trick-mode set: that would be a track of its own, and an I-frame a second of the smallest
-    rendition is enough for HLS (``Plan.gop_of``).
+    It has no trick-mode set, which would need a track of its own. HLS needs none: its I-frame playlist points
+    into the smallest rendition, which has an IDR a second (``Plan.gop_of``).
 
     :param prefix: put before each track's URI: ``""`` inside the version's folder, ``"VERSION/"`` above it.
     """
@@ -78,7 +79,7 @@ def _add_video(
     period: Element, number: int, tracks: Sequence[Track], others: list[str], target_s: int, prefix: str
 ) -> None:
     adaptation = _adaptation(period, number, "video")
-    if others:  # players may change the codec as they change the bitrate: all segments are aligned
+    if others:  # players may switch between codecs as between bitrates, because all segments are aligned
         _describe(adaptation, "SupplementalProperty", SWITCHING, ",".join(others))
     if transfer := TRANSFERS.get(tracks[0].video_range):
         _describe(adaptation, "SupplementalProperty", TRANSFER, transfer)
@@ -109,7 +110,7 @@ def _add_audio(period: Element, number: int, track: Track, target_s: int, prefix
 
 
 def _add_text(period: Element, number: int, track: Track, target_s: int, prefix: str) -> None:
-    """One file: players that know WebVTT in DASH know it so; the segments' clock is a thing of HLS."""
+    """Add a subtitle track as one file, as DASH players expect WebVTT. The segments carry HLS's clock."""
     facts = {"id": str(number), "contentType": "text", "mimeType": "text/vtt"}
     adaptation = ElementTree.SubElement(period, "AdaptationSet", facts)
     if track.language:
@@ -146,7 +147,7 @@ def _represent(adaptation: Element, track: Track, target_s: int, facts: dict[str
 
 
 def _add_segments(representation: Element, track: Track, prefix: str) -> None:
-    """Every segment's own length, in runs of the same."""
+    """Add a timeline with the length of every segment; equal neighbours share an element."""
     template = ElementTree.SubElement(
         representation,
         "SegmentTemplate",
@@ -175,6 +176,6 @@ def _longest_segment(tracks: Sequence[Track]) -> Fraction:
 
 
 def _duration(seconds: Fraction) -> str:
-    """``PT12.34S``; never shorter than it is."""
+    """``PT12.340S``, rounded up to the millisecond."""
     milliseconds = -(-seconds * 1000 // 1)
     return f"PT{milliseconds // 1000}.{milliseconds % 1000:03d}S"

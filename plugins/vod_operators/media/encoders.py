@@ -1,9 +1,14 @@
-"""The encoders that a ladder may name: what each can do, and what ffmpeg tells it.
+"""The encoders that a ladder may name: what each can do, and the options that ffmpeg gets for it.
 
-Whatever the encoder: key frames on the GOP grid only, so that all renditions agree on them; a cap on the
-bitrate; headers that do not depend on the content, because every chunk shares the first one's init
-segment; and the same bytes for the same frames on every host. So each software encoder has one thread: with
-more, its rate control depends on how far each of them is. Renditions and chunks are the threads.
+Every encoder must meet four conditions:
+
+- key frames on the GOP grid only, so that they are the same in all renditions;
+- a cap on the bitrate;
+- headers that do not depend on the content, because all chunks share the first one's init segment;
+- the same bytes for the same frames on every host.
+
+For the last one each software encoder has one thread: with more, its rate control would depend on how far
+each thread has come. Renditions and chunks run in parallel instead.
 """
 
 from __future__ import annotations
@@ -26,19 +31,19 @@ class Encoder:
 
     codec: Codec
     lookahead: Mapping[str, int]
-    """Its presets, from the quickest on, and how many frames each looks ahead."""
+    """Its presets, quickest first -> frames that each looks ahead."""
     max_crf: int
     whole_crf: bool = False
-    """Whether it knows no steps between whole numbers."""
+    """Whether it takes only whole numbers as CRF."""
     min_side: int = 2
-    """The shortest side of a picture that it takes."""
+    """Smallest width and height that it takes."""
     bit_depths: tuple[int, ...] = (8,)
     hardware: bool = False
     """Whether it needs a device that a host may lack."""
 
 
 NVENC_LOOKAHEAD = 20
-"""Frames; what NVIDIA advises for quality (10 to 20)."""
+"""Frames. NVIDIA advises 10 to 20 for quality."""
 
 ENCODERS: Mapping[EncoderName, Encoder] = {
     "libx264": Encoder(
@@ -63,7 +68,7 @@ ENCODERS: Mapping[EncoderName, Encoder] = {
     ),
     "libsvtav1": Encoder(
         codec="av1",
-        # What comes after a GOP changes nothing in it: with 0 and with 50 frames more its bytes are the same.
+        # Measured: 0 or 50 frames after a GOP, its bytes are the same.
         lookahead={str(preset): 0 for preset in range(13, 2, -1)},
         max_crf=63,
         whole_crf=True,
@@ -73,7 +78,7 @@ ENCODERS: Mapping[EncoderName, Encoder] = {
         codec="h264",
         lookahead={f"p{preset}": NVENC_LOOKAHEAD for preset in range(1, 8)},
         max_crf=51,
-        # NVIDIA's least is 145 x 49.
+        # NVIDIA's minimum is 145 x 49; sides are even.
         min_side=146,
         hardware=True,
     ),
@@ -81,15 +86,15 @@ ENCODERS: Mapping[EncoderName, Encoder] = {
 
 
 def profile_of(encoder: EncoderName, bit_depth: int) -> str:
-    """The profile of what an encoder makes, if a rung names none."""
+    """The profile that an encoder is given where a rung names none."""
     codec = ENCODERS[encoder].codec
     return {"h264": "high", "hevc": "main10" if bit_depth == 10 else "main", "av1": "main"}[codec]
 
 
 def encoder_options(rendition: Rendition, gop_frames: int) -> dict[str, str | int]:
-    """What an output's video encoder is told, by ffmpeg's option names.
+    """Options of an output's video encoder, by ffmpeg's names.
 
-    :param gop_frames: from one IDR picture to the next.
+    :param gop_frames: frames from one IDR picture to the next.
     """
     own: dict[str, str | int]
     options: dict[str, str | int] = {
@@ -109,13 +114,14 @@ def encoder_options(rendition: Rendition, gop_frames: int) -> dict[str, str | in
                 "crf": crf,
                 "profile": rendition.profile,
                 "keyint_min": gop_frames,
-                "a53cc": 1,  # captions; libx264 and NVENC keep them unasked, SVT-AV1 cannot
+                "a53cc": 1,  # keep captions, as libx264 and NVENC do by default; SVT-AV1 cannot
                 "tag": "hvc1",  # parameter sets in the init segment only (Apple 1.10)
                 "x265-params": "pools=none:frame-threads=1:wpp=0:scenecut=0:open-gop=0:high-tier=0:info=0:"
                 "log-level=error",
             }
         case "libsvtav1":
-            # By itself it exceeds its cap by up to a half on the average; single GOPs still do.
+            # Without mbr-overshoot-pct its average exceeds the cap by up to a half. Single GOPs still exceed
+            # it.
             own = {"crf": crf, "svtav1-params": "lp=1:scd=0:irefresh-type=2:mbr-overshoot-pct=0"}
         case "h264_nvenc":
             own = {"rc": "vbr", "cq": crf, "b": 0, "profile": rendition.profile, "bf": 3,

@@ -1,6 +1,6 @@
-"""Content keys, and what they lock: whole segments (AES-128), or samples through the packager (``cbcs``).
+"""Content keys. They encrypt whole segments (AES-128), or samples by way of the packager (``cbcs``).
 
-A key is a secret: it is in no model that is stored, and in no command line. ``KeyFacts`` are public.
+A key is secret: it is in no stored model and in no command line. ``KeyFacts`` are public.
 """
 
 from __future__ import annotations
@@ -15,29 +15,31 @@ KEY_BYTES = 16
 
 
 class KeyFacts(Model):
-    """What may be known of a key."""
+    """The public facts of a key."""
 
     uri: str
     """Where players get it."""
     key_id: str
     """32 hex digits; in the init segments of ``cbcs``."""
     fingerprint: str
-    """Changes with the key; nobody gets from it to the key."""
+    """Changes with the key; the key cannot be computed from it."""
 
 
 @dataclass(frozen=True, repr=False)
 class ContentKey:
-    """A key. Prints as nothing, so that no log shows it by accident."""
+    """A key with its public facts. Its repr shows neither, so that no log holds the key by accident."""
 
     key: bytes
     facts: KeyFacts
 
     @classmethod
     def of(cls, *, digits: str, uri: str, key_id: str | None) -> ContentKey:
-        """The key of these 32 hex digits.
+        """The key with these digits.
 
+        :param digits: 32 hex digits.
+        :param uri: where players get the key.
         :param key_id: 32 hex digits; derived from the key if absent.
-        :raises InvalidInputError: one of them is not what it must be; the message shows no digit of the key.
+        :raises InvalidInputError: a parameter is malformed; the message shows no digit of the key.
         """
         key = _from_hex(digits, "password", "the key")
         if not uri.startswith(("https://", "http://", "skd://", "data:")) or any(c in uri for c in '"\r\n'):
@@ -47,8 +49,10 @@ class ContentKey:
         return cls(key, KeyFacts(uri=uri, key_id=named, fingerprint=derived[32:48]))
 
     def encrypted(self, segment: bytes, number: int) -> bytes:
-        """A segment as AES-128 wants it: CBC, PKCS7 padding, the media sequence number as the initialization
-        vector (RFC 8216bis 4.4.4.4, 5.2)."""
+        """A segment encrypted with AES-128 in CBC mode with PKCS7 padding (RFC 8216bis 4.4.4.4, 5.2).
+
+        :param number: media sequence number, which is the initialization vector.
+        """
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
         encryptor = Cipher(algorithms.AES(self.key), modes.CBC(number.to_bytes(16, "big"))).encryptor()
@@ -58,7 +62,7 @@ class ContentKey:
     def packager_flags(self, track: str) -> str:
         """The content of a flag file that makes the packager encrypt a track's samples with ``cbcs``.
 
-        The vector is the track's own, and the same in every try, so that a retry writes the same bytes.
+        The initialization vector depends on key and track only, so that a retry writes the same bytes.
         """
         vector = hashlib.sha256(f"vod cbcs\0{self.facts.fingerprint}\0{track}".encode()).hexdigest()[:32]
         return (

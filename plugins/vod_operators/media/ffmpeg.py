@@ -1,8 +1,8 @@
-"""Models -> argv. With ``filters`` and ``encoders``, which it puts together, and with ``ffmpeg_sound`` the
-only file that knows the option names of ffmpeg and Shaka Packager.
+"""Models -> argv of ffmpeg and Shaka Packager.
 
-Nothing here runs anything: each function returns a list that can be printed, compared and tested.
-File names are relative to the folder that the command will run in.
+Option names of these tools are known only here, in ``filters``, ``encoders`` and ``ffmpeg_sound``. Nothing
+here runs anything: each function returns a list that can be printed, compared and tested. File names are
+relative to the folder that the command will run in.
 """
 
 from __future__ import annotations
@@ -24,70 +24,73 @@ DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,mpegvideo,avi,mxf,flv,asf,ogg,nut,gxf,wtv,dv,rm,"
     "h264,hevc,m4v,ivf,obu,y4m,yuv4mpegpipe,mp3,aac,ac3,eac3,flac,wav,w64,aiff,caf"
 )
-"""Containers that hold media and nothing else: no playlists, no descriptions that name other files."""
+"""Demuxers of containers that hold media themselves: none of playlists or formats that name other files."""
 
 LOCAL_ONLY: Mapping[str, str] = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS}
-"""Input options: a playlist disguised as a video reads no other file and calls no one."""
+"""Input options: a playlist disguised as a video can open neither another file nor a connection."""
 
 
 def transport_options(transport: bool) -> Argv:
-    """Options of ``source_input`` for ffprobe."""
+    """The options that ``source_input`` sets for MPEG-TS, as arguments of ffprobe."""
     return [part for name, value in _TRANSPORT[transport].items() for part in (f"-{name}", str(value))]
 
 
 SEEK_MARGIN_S, INDEXED_MARGIN_S = 10, 2
-"""How far before a key frame reading begins. Containers without an index of presentation times (MPEG-TS,
-FLV, AVI) are searched by decoding time or position, and land up to some frames late; the others at worst by
-decoding time."""
+"""How far before a key frame reading begins. In containers without an index of presentation times (MPEG-TS,
+FLV, AVI) a seek goes by decoding time or position, and lands up to some frames late. In the others it goes at
+worst by decoding time."""
 
 GUARD_S = 3600
-"""Added to all timestamps of a cut file, because NUT has no negative ones (priming, trimmed starts)."""
+"""Added to all timestamps of a cut file, because NUT cannot hold negative ones (priming, trimmed starts)."""
 
 LOSSLESS_SOUND = "pcm_f32le"
 
 BARE: Mapping[str, int] = {"map_metadata": -1, "map_chapters": -1}
-"""Output options: nothing of the source but its pictures and its sound. Chapters would become a text track of
-each chunk."""
+"""Output options: drop metadata and chapters. Chapters would become a text track of each chunk."""
 
 UNCROPPED: Mapping[str, Any] = {"apply_cropping": "codec"}
-"""Input option: what the container crops stays, because filters crop whatever comes from a cut."""
+"""Input option: do not apply the container's crop, because filters do (``filters.cropped``)."""
 
 CARRIER_OPTIONS: Mapping[str, Mapping[str, str | int]] = {
     "nut": {"format": "nut"},
-    # In fragments, whose times are absolute: an edit list would count in thousandths of a second.
+    # Fragments have absolute times. An edit list would round them to thousandths of a second.
     "mov": {
         "format": "mov",
         "movflags": "+empty_moov+default_base_moof+frag_discont+frag_keyframe",
         "use_editlist": 0,
     },
 }
-"""Output options of what packets are cut into. NUT holds every time base exactly, but not each codec (DNxHD),
-nor all that a decoder must know (bits a sample of QuickTime Animation); MOV holds most of those."""
+"""Output options of the containers that packets are cut into. NUT holds every time base exactly. It lacks
+some codecs (DNxHD), and some facts that a decoder needs (bits a sample of QuickTime Animation); MOV holds
+most of those."""
 
 TRANSPORT_CLOCK = 90_000
 """Ticks a second of MPEG-TS."""
 
 TRANSPORT_START = 9_000
-"""What the clock of our MPEG-TS shows at the first picture: room for what is decoded before it, and for the
-priming of the sound. The same in every track."""
+"""Ticks on the clock of our MPEG-TS at the first picture, the same in every track. They leave room for
+earlier decoding times and for the priming of the sound."""
 
 GLOBAL = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning", "-y")
 
 ENCODING = ("-copyts", "-progress", "pipe:1", "-stats_period", "1", "-max_error_rate", "1")
-"""However much of a chunk is damaged, what is left of it is shown."""
+"""Options of every encoding. An error rate of 1: however much of a chunk is damaged, the rest is shown."""
 
 FRAGMENTED = "+frag_keyframe+default_base_moof+delay_moov+skip_sidx+skip_trailer"
-"""A fragment for each GOP; ``delay_moov`` lets the edit list take up the encoder's reorder delay."""
+"""A fragment for each GOP. ``delay_moov`` lets the edit list compensate the encoder's reorder delay."""
 
 
 def command(tool: str, output: ffmpeg.nodes.OutputStream, *options: str) -> Argv:
-    """The whole command line."""
+    """The whole command line.
+
+    :param options: further global options.
+    """
     # ffmpeg-python places global options last, where ffmpeg warns about them.
     return [*ffmpeg.compile(output, cmd=[tool, *GLOBAL, *options])]
 
 
 def guard_ticks(time_base: Fraction) -> int:
-    """``GUARD_S`` in ticks of a time base."""
+    """``GUARD_S`` in ticks of a time base, rounded up."""
     return int(-(-GUARD_S // time_base))
 
 
@@ -97,18 +100,18 @@ def source_input(
     """The source as an input.
 
     :param transport: whether it is MPEG-TS.
-    :param begins_late: whether a stream must be searched for: it begins behind what is looked at by default.
+    :param begins_late: whether a stream begins after the part that ffmpeg probes by default.
     """
     search = {"probesize": SEARCHED, "analyzeduration": SEARCHED} if begins_late else {}
     return ffmpeg.input(source, **options, **search, **_TRANSPORT[transport], **LOCAL_ONLY)
 
 
 SEARCHED = 1 << 50
-"""Bytes, and microseconds: all of a file, until each announced stream is known."""
+"""Bytes, and microseconds, to probe: the whole file, until each announced stream is known."""
 
 
 _TRANSPORT: Mapping[bool, Mapping[str, int]] = {False: {}, True: {"merge_pmt_versions": 1}}
-"""Where a programme changes its PIDs, its streams go on."""
+"""By whether it is MPEG-TS. The option lets streams continue where the programme changes its PIDs."""
 
 
 def _decimal(seconds: Fraction) -> str:
@@ -121,16 +124,15 @@ def _decimal(seconds: Fraction) -> str:
 def repair(
     tool: str, source: str, output: str, *, layout: Layout, video: VideoStream | None, decode: bool
 ) -> Argv:
-    """Write the plan's streams anew (NUT), for a source that cannot be cut as it is.
+    """Rewrite the plan's streams into NUT, for a source that cannot be cut as it is.
 
-    A clock that was set anew in mid-file runs on, as ffmpeg corrects it in one pass.
+    Where the source's clock was reset in mid-file, the output's clock runs on, as in one pass of ffmpeg.
+    Subtitles become WebVTT files with the same clock, because NUT does not store how long a packet lasts.
 
-    Subtitles go beside them, as WebVTT of the same clock: NUT does not store how long a packet lasts.
-
-    :param decode: into pictures without loss: of those that are hidden, untimed, packed, or all depend on
-        one key frame.
+    :param decode: whether to decode all, and to code the pictures without loss: for pictures that are hidden,
+        untimed or packed, or that all depend on one key frame.
     """
-    # What is decoded gets its times from the decoder, which knows the order better than the packets do.
+    # Decoded pictures get their times from the decoder, which knows their order better than the packets do.
     derived = {} if decode else _derived_times(layout)
     media = source_input(
         source,
@@ -149,7 +151,7 @@ def repair(
         streams.append(_sound_of(media, layout, track))
         if track in layout.decoded_sounds:
             codecs[f"c:a:{number}"] = LOSSLESS_SOUND
-    # With subtitles nothing may be negative: each file would be moved by another time.
+    # With several outputs no time may be negative: ffmpeg would shift each file by a different amount.
     offset = {"output_ts_offset": GUARD_S} if layout.texts else {}
     made = [ffmpeg.output(*streams, output, format="nut", **offset, **codecs, **BARE)]
     if layout.texts:
@@ -158,11 +160,11 @@ def repair(
 
 
 def _lossless(video: VideoStream | None) -> dict[str, Any]:
-    """An encoder that keeps each picture as it is."""
+    """Options of a lossless encoder."""
     plain = video is not None and video.pixel_format == "yuv420p" and not video.interlaced
     if video is not None and plain and video.width % 2 == video.height % 2 == 0:
-        # Twice as quick as FFV1, in two thirds of the room, and in an eighth where nothing moves. But it does
-        # not keep which pictures are woven of fields, and has few formats.
+        # Twice as fast as FFV1, in two thirds of the space (an eighth where nothing moves). But it has few
+        # pixel formats, and loses which pictures are interlaced.
         return {"c:v": "libx264", "preset:v": "ultrafast", "qp:v": 0, "g:v": 25}
     return {"c:v": "ffv1", "level": 3, "g:v": 1, "slices": 4}
 
@@ -182,21 +184,22 @@ def cut_video(
 ) -> Argv:
     """Copy the packets that ``chunk`` needs, from its key frame to the frame after its lead-out.
 
-    The output is NUT, which holds every codec and every time base exactly; its timestamps count
-    from the start of the video, plus ``GUARD_S``. ``packets_written`` reads what it prints.
+    The output's container is ``layout.video_carrier``. Its timestamps count from the start of the video, plus
+    ``GUARD_S``. ``packets_written`` reads what the command prints.
     """
     assert layout.video is not None
     shift = timeline.origin_pts - guard_ticks(timeline.time_base)
-    # What was read before the key frame; and the leading pictures of an open GOP cannot be decoded here.
+    # Drop what was read before the key frame, and an open GOP's leading pictures, which cannot be decoded
+    # here.
     drop = f"lt(pts\\,{chunk.key_pts - shift})"
     limits: dict[str, str | None] = {}
     seek: dict[str, str | int] = {}
     if chunk.end_pts is not None:
-        # Ends by decoding time, which is at most the presentation time: the frame itself is inside.
+        # ffmpeg ends by decoding time. That is at most the presentation time, so the last frame is inside.
         end = (chunk.end_pts + 1) * timeline.time_base + Fraction(1, 1000)
         if end > 0:
             limits["to"] = _decimal(end)
-        else:  # before a clock's wrap; ffmpeg knows no end below 0, so the rest is read in vain
+        else:  # before a clock's wrap: ffmpeg takes no end below 0, so it reads the rest and drops it
             drop += f"+gt(dts\\,{chunk.end_pts - shift})"
     if not chunk.begins_with_key:
         limits["copyinkf:v"] = None
@@ -204,7 +207,7 @@ def cut_video(
         limits["video_track_timescale"] = str(timeline.time_base.denominator)
     margin = INDEXED_MARGIN_S if layout.seeks_exactly else SEEK_MARGIN_S
     if (begin := chunk.key_pts * timeline.time_base - margin) > timeline.origin_pts * timeline.time_base:
-        # Nothing is sought near the start: some demuxers refuse a time before their first packet.
+        # Do not seek near the start: some demuxers refuse a time before their first packet.
         seek = {"ss": _decimal(begin), "seek_timestamp": 1}
     media = source_input(
         source,
@@ -227,12 +230,12 @@ def cut_video(
 
 
 def packets_written(lines: Sequence[str]) -> int:
-    """Video packets that a command wrote, of what ``-progress`` printed; 0 if it told of none."""
+    """Number of video packets that a command wrote, from its ``-progress`` lines; 0 if they tell none."""
     return int(next((line for line in reversed(lines) if line.startswith("frame=")), "frame=0")[6:])
 
 
 def cut_audio(tool: str, source: str, output: str, *, layout: Layout, track: str, timeline: Timeline) -> Argv:
-    """Copy one whole sound track; timestamps as in ``cut_video``."""
+    """Copy one whole sound track into NUT, decoded if the layout says so; timestamps as in ``cut_video``."""
     _, time_base = layout.sounds[track]
     codec = "copy"
     if track in layout.decoded_sounds:
@@ -312,20 +315,20 @@ def transcode_chunk(
 ) -> Argv:
     """Decode one cut chunk once, and encode every rendition of it.
 
-    :param source: None encodes black: for a chunk of which nothing can be decoded.
-    :param outputs: rendition name -> file to write: fragmented MP4, timed from 0: the chunk's lead-in, the
-        chunk, and as much of its lead-out as the encoder looks ahead.
-    :param stills: pictures to take of it, each at least one (an output without any fails).
+    :param source: the cut chunk; None encodes black, for a chunk of which nothing can be decoded.
+    :param outputs: rendition name -> file to write. It is fragmented MP4 with times from 0, and holds the
+        lead-in, the chunk, and as much of the lead-out as the encoder looks ahead.
+    :param stills: still pictures to take. Each must have a frame in the chunk: an output without one fails.
     """
     begin, end = chunk.first - chunk.lead_in, chunk.last + plan.lead_out(chunk)
     if source is None:
         picture = filters.black(plan).filter("trim", end_frame=end - begin)
     else:
-        # ffmpeg guesses how long the last picture is shown; it may stand for several chunks. Here every
-        # picture lasts until the next one, and the last to the end; what is too much is trimmed.
+        # ffmpeg would guess how long the last picture is shown, which may be for several chunks. So every
+        # packet gets the whole video's length: the next picture ends it, and the last one is trimmed.
         rest = timeline.frames / plan.frame_rate
         lasts = f"setts=pts=PTS:dts=DTS:duration={rest.numerator}/{rest.denominator}/TB"
-        # The filters go on where the size of the pictures changes: anew, the grid would begin anew.
+        # Keep the filters where the picture size changes: new ones would start the frame grid anew.
         keep_filters = {"reinit_filter": 0}
         cut = ffmpeg.input(
             source,
@@ -336,7 +339,7 @@ def transcode_chunk(
             **LOCAL_ONLY,
             **{"bsf:v": lasts},
         )
-        # Back from NUT's finer time base to the source's: exact, and then all is integers.
+        # From NUT's finer time base back to the source's: exact, and integers from here on.
         base = timeline.time_base
         picture = cut["v:0"].filter("settb", f"{base.numerator}/{base.denominator}")
         picture = picture.filter("setpts", f"PTS-{guard_ticks(base)}")
@@ -355,14 +358,14 @@ def transcode_chunk(
 def _take(
     stream: ffmpeg.nodes.FilterableStream, still: Still, chunk: Chunk, begin: int
 ) -> ffmpeg.nodes.OutputStream:
-    """Some pictures of a chunk as JPEGs, laid end to end.
+    """Write some pictures of a chunk into one file of concatenated JPEGs.
 
-    :param begin: number of the stream's first frame.
+    :param begin: number of the stream's first frame in the video.
     """
     number = f"n+{begin}"
     inside = f"between({number},{chunk.first},{chunk.last - 1})"
     stream = stream.filter("select", f"{inside}*not(mod({number},{still.step}))")
-    # JPEG is BT.601 in full range, whatever the rendition is.
+    # JPEG is BT.601 in full range, whatever the rendition's colours are.
     stream = stream.filter(
         "scale", still.width, still.height, flags="area", out_range="pc", out_color_matrix="bt601"
     ).filter("format", "yuvj420p")
@@ -373,9 +376,9 @@ def _take(
 
 
 def lay_out(tool: str, source: str, outputs: str, *, board: Storyboard) -> Argv:
-    """Lay pictures out on sheets, from left to right and down.
+    """Lay pictures out on sheets, row by row from the left.
 
-    :param source: JPEGs laid end to end.
+    :param source: file of concatenated JPEGs.
     :param outputs: pattern of the sheets' names.
     """
     media = ffmpeg.input(source, format="mjpeg", protocol_whitelist="file", format_whitelist="mjpeg")
@@ -416,17 +419,17 @@ def package(
     transport: bool = False,
     flags: str | None = None,
 ) -> Argv:
-    """Cut one continuous track into ``seg-00001...`` in the folder.
+    """Cut one continuous track into segments ``seg-00001...`` in the folder.
 
     :param kind: ``video`` or ``audio``.
-    :param segment: seconds of a segment; cut at the first key frame that is not before its multiples.
+    :param segment: seconds of a segment; each multiple of it cuts at the first key frame from there on.
     :param fragment: seconds of a fragment inside a segment (a GOP: what an I-frame playlist points to).
-    :param first: segments of the track that come before, and have the lower numbers.
-    :param transport: into MPEG-TS (``.ts``) and packed audio (``.aac``), whose clock is ``TRANSPORT_START``
-        at the first picture; else into CMAF: ``init.mp4`` and ``.m4s``.
-    :param flags: a file with more options: what must not be seen among the host's processes.
+    :param first: number of segments of the track that come before.
+    :param transport: whether to write MPEG-TS (``.ts``) and packed audio (``.aac``), whose clock shows
+        ``TRANSPORT_START`` at the first picture; otherwise CMAF (``init.mp4`` and ``.m4s``).
+    :param flags: file with further options, which must not be seen in the host's list of processes.
     """
-    # The packager cuts at multiples of these; a hair less, so that a float that comes out low still cuts.
+    # The packager cuts at multiples of these, in floats. A microsecond less, so that a low float still cuts.
     shorter = Fraction(1, 1_000_000)
     options: Argv = []
     if transport:
@@ -454,16 +457,16 @@ def package(
 # --- admission ------------------------------------------------------------------------------
 
 DECODED_S = 20
-"""How much of a stream is tried for a first frame: as much as ffprobe looks at to know it."""
+"""Length of a source's beginning that is searched for a first frame; ffprobe analyses as much."""
 
 
 def list_codecs(tool: str) -> Argv:
-    """All codecs that this ffmpeg knows, with what it can do with each."""
+    """List the codecs that this ffmpeg knows, and whether it can decode each (``admission.decoders_of``)."""
     return [tool, "-hide_banner", "-loglevel", "error", "-codecs"]
 
 
 def try_encoder(tool: str, rendition: Rendition) -> Argv:
-    """Encode one black frame as that rendition, and keep nothing: whether this host's ffmpeg can."""
+    """Encode one black frame as that rendition and discard it: fails if this host's ffmpeg cannot."""
     black = ffmpeg.input(f"color=black:s={rendition.width}x{rendition.height}:r=25", format="lavfi")["v:0"]
     options = {f"{name}:v": value for name, value in encoder_options(rendition, 50).items()}
     picture = black.filter("format", filters.PIXEL_FORMATS[rendition.bit_depth])
@@ -471,7 +474,7 @@ def try_encoder(tool: str, rendition: Rendition) -> Argv:
 
 
 def decode_beginning(tool: str, source: str) -> Argv:
-    """Decode some pictures of a file, for what the decoder says of them."""
+    """Decode 40 pictures of a file and discard them: only the decoder's messages are wanted."""
     out = ffmpeg.input(source, **LOCAL_ONLY)["v:0"].output("pipe:1", format="null", frames=40)
     return command(tool, out)
 
@@ -479,12 +482,12 @@ def decode_beginning(tool: str, source: str) -> Argv:
 def decode_first_frame(
     tool: str, source: str, *, stream: int, transport: bool = False, seconds: float = DECODED_S
 ) -> Argv:
-    """Decode one frame of a stream, if it comes so early; ``gave_a_frame`` reads what it prints."""
+    """Decode the first frame of a stream within ``seconds``; ``gave_a_frame`` reads what it prints."""
     media = source_input(source, transport=transport, t=seconds, noautorotate=None)
     out = media[str(stream)].output("pipe:1", format="framecrc", frames=1)
     return command(tool, out)
 
 
 def gave_a_frame(lines: Sequence[str]) -> bool:
-    """Whether a command with the format ``framecrc`` printed a frame: its lines begin with a number."""
+    """Whether a command with the format ``framecrc`` printed a frame: a line that begins with a digit."""
     return any(line[:1].isdigit() for line in lines)

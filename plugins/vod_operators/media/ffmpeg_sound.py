@@ -1,4 +1,4 @@
-"""Sound -> argv: encoding one whole track, and measuring its loudness."""
+"""Argv that encode a whole sound track, or measure its loudness."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from vod_operators.media.ffmpeg import BARE, ENCODING, LOCAL_ONLY, LOSSLESS_SOUN
 from vod_operators.media.models import AudioRendition
 
 MIN_GAP_S = 0.01
-"""Sound is put back in its place when its timestamps are so far from where it is: less than an AAC frame, so
-that one that is lost is seen; more than containers round timestamps by."""
+"""Smallest gap between timestamps and samples that is filled. It is less than an AAC frame (at least 21 ms at
+48 kHz), so that a lost frame is noticed, and more than containers round timestamps by."""
 
 
 def decode_audio(tool: str, source: str, output: str, *, audio: AudioRendition) -> Argv:
-    """Decode one cut sound track whose channels or rate change on the way, into one of the rendition's.
+    """Decode one cut sound track whose channels or sample rate change, into the rendition's channels and
+    rate.
 
-    The filters of ``encode_audio`` count samples from its beginning to its end, and would begin anew.
+    Such a change would restart the filters of ``encode_audio``, which must count samples over the whole
+    track.
     """
     sound = ffmpeg.input(source, format="nut", **LOCAL_ONLY)["a:0"]
     out = sound.output(
@@ -36,13 +38,14 @@ def encode_audio(
     samples: int,
     gain_db: float = 0,
 ) -> Argv:
-    """Encode one whole sound track as AAC, from output time 0, of exactly so many samples.
+    """Encode one whole sound track as AAC, from output time 0, of exactly ``samples`` samples.
 
-    Silence is added only before a track that starts after the video, and where the source's
-    timestamps have a gap; what comes before the video's first frame is cut.
+    Silence fills gaps in the source's timestamps, the time before a track that starts after the video, and
+    the end of a track that is too short. Sound before the video's first frame is cut.
 
-    :param time_base: of the file's sound.
-    :param gain_db: of the whole track.
+    :param time_base: time base of the sound in the file.
+    :param samples: length of the output, at the rendition's sample rate.
+    :param gain_db: gain of the whole track.
     """
     sound = _whole_sound(source, audio, time_base, samples)
     if gain_db:
@@ -64,24 +67,24 @@ def encode_audio(
 def measure_loudness(
     tool: str, source: str, *, audio: AudioRendition, time_base: Fraction, samples: int
 ) -> Argv:
-    """Tell the loudness of what ``encode_audio`` would encode, as its last messages (EBU R128)."""
+    """Measure the loudness of what ``encode_audio`` would encode; the last messages tell it (EBU R128)."""
     sound = _as_encoded(_whole_sound(source, audio, time_base, samples), audio)
     return command(tool, _measured(sound), *ENCODING, *_SUMMARY)
 
 
 def measure_encoded(tool: str, source: str) -> Argv:
-    """Tell the loudness of an encoded track, as its last messages (EBU R128)."""
+    """Measure the loudness of an encoded track; the last messages tell it (EBU R128)."""
     return command(tool, _measured(ffmpeg.input(source, **LOCAL_ONLY)["a:0"]), *ENCODING, *_SUMMARY)
 
 
 _SUMMARY = ("-loglevel", "info")
-"""The filter tells its result at this level only."""
+"""The filter ``ebur128`` prints its summary at level ``info``."""
 
 
 def _whole_sound(
     source: str, audio: AudioRendition, time_base: Fraction, samples: int
 ) -> ffmpeg.nodes.FilterableStream:
-    """Exactly so many samples of a cut track, from output time 0."""
+    """Exactly ``samples`` samples of a cut track, from output time 0."""
     guard = guard_ticks(time_base)
     return (
         as_rendition(ffmpeg.input(source, format="nut", **LOCAL_ONLY)["a:0"], audio)
@@ -96,16 +99,16 @@ def _whole_sound(
 def as_rendition(
     sound: ffmpeg.nodes.FilterableStream, audio: AudioRendition
 ) -> ffmpeg.nodes.FilterableStream:
-    """In a layout that ffmpeg can mix down: of ambisonics, what two cardioid microphones hear that point to
-    the left and to the right.
+    """The sound in a layout that ffmpeg can mix down; ambisonics become stereo.
 
-    The channels are W, Y, Z, X ... (ACN), normalised as SN3D: W hears all around, Y left less right. What
-    comes with them in stereo is added to its side.
+    Left and right are what two cardioid microphones would record, one pointing to each side. The channels are
+    W, Y, Z, X ... (ACN) in SN3D: W is omnidirectional, Y is left minus right. A stereo pair that comes with
+    the sound field is added to its sides.
     """
     if not audio.stream.is_ambisonic:
         return sound
-    # "<", not "=", which ffmpeg-python escapes beyond recognition. It also scales the gains of each side to a
-    # sum of one: that changes them only where there is stereo besides.
+    # "<" instead of "=", which ffmpeg-python escapes wrongly. "<" also normalises the gains of each side to a
+    # sum of 1, which changes them only where a stereo pair is added.
     left, right = "0.5*c0+0.5*c1", "0.5*c0-0.5*c1"
     if (audio.stream.channel_layout or "").endswith("+stereo"):
         last = audio.stream.channels - 1

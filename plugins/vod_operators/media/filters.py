@@ -1,4 +1,4 @@
-"""What is done to pictures between decoder and encoders: one chain, then a branch for each rendition."""
+"""Filters between decoder and encoders: one chain, then a branch for each rendition."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vod_operators.media.models import Plan, Rendition, VideoStream
 from vod_operators.media.plan import needs_conversion
 
 HDR_PEAK_NITS = 1000
-"""Brightest light of an HDR picture that does not declare its own: what most are graded for."""
+"""Peak brightness of HDR that declares none: most is graded for this."""
 
 PIXEL_FORMATS = {8: "yuv420p", 10: "yuv420p10le"}
 """By bit depth."""
@@ -22,7 +22,7 @@ Stream: TypeAlias = ffmpeg.nodes.FilterableStream
 
 
 def upright(stream: Stream, plan: Plan) -> Stream:
-    """Whole upright pictures with their colours named."""
+    """The decoded pictures, upright, deinterlaced and cropped, and tagged with their colours."""
     video = _video(plan)
     colour = video.colour
     stream = stream.filter(
@@ -33,17 +33,17 @@ def upright(stream: Stream, plan: Plan) -> Stream:
         range="pc" if colour.full_range else "tv",
     )
     if video.fields_apart:
-        # The pair gets the time of its second field.
+        # ``weave`` gives the frame the time of its second field; subtract half a frame.
         stream = stream.filter("weave", "top").filter("setpts", f"PTS-1/({2 * video.frame_rate})/TB")
     turns = video.display_matrix.filters if video.display_matrix else ()
-    # These filters want pictures of one size; where all are, scaling does nothing.
+    # These filters need pictures of one size. Where the size never changes, scaling does nothing.
     if video.interlaced or turns or any(video.crop):
         stream = stream.filter("scale", video.width, video.height)
     if video.interlaced:
         if video.field_order:
             stream = stream.filter("setfield", video.field_order)
         each = "field" if plan.frame_rate > video.frame_rate else "frame"
-        # Of a mixed source only what its pictures call interlaced; the others go through as they are.
+        # In a mixed source only the pictures that are flagged as interlaced are deinterlaced.
         only = {"deint": "interlaced"} if video.scan == "mixed" else {}
         stream = stream.filter("bwdif", mode=f"send_{each}", **only)
     stream = cropped(stream, video)
@@ -53,7 +53,7 @@ def upright(stream: Stream, plan: Plan) -> Stream:
 
 
 def cropped(stream: Stream, video: VideoStream) -> Stream:
-    """Without what the container hides. NUT does not tell decoders of it."""
+    """The pictures without what the container crops. A cut chunk in NUT no longer carries the crop."""
     if not any(video.crop):
         return stream
     width, height = video.shown_size
@@ -63,16 +63,16 @@ def cropped(stream: Stream, video: VideoStream) -> Stream:
 def on_grid(stream: Stream, plan: Plan, begin: int, end: int) -> Stream:
     """The output frames ``[begin, end)`` of the whole video's grid, numbered from 0, none missing.
 
-    The picture before stands where the source has none: in a pause, after its last one, or where it is
-    damaged; and the first one before itself.
+    Where the source has no picture (in a pause, after its last one, where it is damaged) the one before is
+    repeated; before its first picture, that one is shown.
 
-    :param stream: timed from the start of the video.
+    :param stream: pictures with times from the start of the video.
     """
     rate = plan.frame_rate
     start = f"{float(begin / rate):.9f}"
     if begin:
-        # The grid keeps the captions of pictures that it drops, and gives them to later ones; so the pictures
-        # before the first must have none, or all captions of this chunk would be late by so many pictures.
+        # ``fps`` passes the captions of dropped pictures on to later ones. Without this, the pictures dropped
+        # before ``begin`` would delay all captions of the chunk.
         early = f"lt(t,{float((begin - Fraction(1, 2)) / rate):.9f})"
         stream = stream.filter("sidedata", mode="delete", type="A53_CC", enable=early)
     stream = stream.filter("fps", fps=f"{rate.numerator}/{rate.denominator}", round="near", start_time=start)
@@ -81,18 +81,19 @@ def on_grid(stream: Stream, plan: Plan, begin: int, end: int) -> Stream:
 
 
 def black(plan: Plan) -> Stream:
-    """Black pictures of the largest size, without end."""
+    """Black pictures of the largest rendition's size, without end."""
     size, rate = plan.renditions[-1], plan.frame_rate
     source = f"color=black:s={size.width}x{size.height}:r={rate.numerator}/{rate.denominator}"
     return ffmpeg.input(source, format="lavfi")["v:0"]
 
 
 def cascade(picture: Stream, plan: Plan, *, converted: bool) -> Iterator[tuple[Rendition, Stream]]:
-    """Each rendition's pictures, largest first: one decode and one scaling of each size, for all encoders.
+    """Each rendition's pictures, largest first.
 
-    Each size is scaled from the next larger one, not from the source.
+    All encoders share one decode, and one scaling of each size. Each size is scaled from the next larger one,
+    not from the source.
 
-    :param converted: whether its colours are those of the output already.
+    :param converted: whether the colours are already those of the output.
     """
     depth = max(rendition.bit_depth for rendition in plan.renditions)
     by_size = groupby(reversed(plan.renditions), key=lambda rendition: (rendition.width, rendition.height))
@@ -113,7 +114,7 @@ def cascade(picture: Stream, plan: Plan, *, converted: bool) -> Iterator[tuple[R
 
 
 def branches(stream: Stream, count: int) -> list[Stream]:
-    """The same pictures so many times."""
+    """``count`` copies of a stream."""
     if count == 1:
         return [stream]
     split = stream.filter_multi_output("split", count)
@@ -121,24 +122,24 @@ def branches(stream: Stream, count: int) -> list[Stream]:
 
 
 def _to_limited(plan: Plan, convert: bool) -> dict[str, str]:
-    """Options of the first scaling that bring numbers into what players expect."""
+    """Options of the first scaling: limited range, and YUV in place of RGB."""
     source = _video(plan).colour
     if not convert or needs_conversion(source):
-        return {}  # done with the light itself
+        return {}  # ``_to_sdr`` converts the range as well
     matrix = {"out_color_matrix": "bt709"} if source.matrix == "gbr" else {}
     return {"out_range": "tv", **matrix}
 
 
 def _to_sdr(stream: Stream, plan: Plan) -> Stream:
-    """Computes the light of HDR and wide-gamut pictures anew, as BT.709."""
+    """Converts HDR and wide-gamut pictures to BT.709, in linear light."""
     video = _video(plan)
     if not needs_conversion(video.colour):
         return stream
     stream = stream.filter("zscale", transfer="linear", npl=100)
     stream = stream.filter("format", "gbrpf32le").filter("zscale", primaries="bt709")
     if video.colour.hdr:
-        # Keeps skin and text as they are and bends only what is brighter. A peak of its own for each
-        # chunk would make joins visible, so it is the whole video's.
+        # Mobius keeps skin and text as they are and compresses only brighter light. The peak is the whole
+        # video's: one for each chunk would make joins visible.
         peak = max(2.0, (video.peak_nits or HDR_PEAK_NITS) / 100)
         stream = stream.filter("tonemap", tonemap="mobius", desat=0, peak=f"{peak:g}")
     return stream.filter("zscale", transfer="bt709", matrix="bt709", range="limited")

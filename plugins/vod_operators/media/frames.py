@@ -1,4 +1,4 @@
-"""What the pictures at several places of a file say of it: its header tells of the beginning at best.
+"""Examines pictures at several places of a file, because its header describes the beginning at best.
 
 Builds ffprobe's commands and reads what they print; runs nothing.
 """
@@ -17,18 +17,18 @@ from vod_operators.media.models import Scan
 from vod_operators.media.orientation import DisplayMatrix, parse_matrix
 
 PLACES = 8
-"""Where pictures are looked at, from the beginning on; the last place is an eighth before the end."""
+"""Number of places where pictures are read, evenly spaced from the beginning."""
 
 FIRST_PICTURES = 48
-"""The same at the beginning, where the first picture that is shown must be found: VVC holds back up to 32."""
+"""Packets that are decoded at the beginning, to find the first picture shown: VVC holds back up to 32."""
 
 PICTURES, PICTURES_UNINDEXED = 6, 40
-"""Packets that are decoded at each place. Where a seek does not land on a key frame (MPEG-TS, MPEG-PS), there
-must be enough to come to one: broadcasts have one every half second or second."""
+"""Packets that are decoded at each later place. In MPEG-TS and MPEG-PS a seek may land between key frames, so
+they must be enough to reach one: broadcasts have one every half second or second."""
 
 
 def places(start_s: Fraction, duration_s: Fraction | None) -> list[Fraction]:
-    """Times to look at, on the source's clock; none where the length is not known."""
+    """Times at which pictures are read, in seconds of the source's clock; empty if its length is unknown."""
     if not duration_s:
         return []
     return [start_s + number * duration_s / PLACES for number in range(PLACES)]
@@ -37,9 +37,9 @@ def places(start_s: Fraction, duration_s: Fraction | None) -> list[Fraction]:
 def read_frames(
     tool: str, source: str, *, stream: int, times: Sequence[Fraction], count: int, transport: bool
 ) -> Argv:
-    """Decode some pictures at each of these times: one line each.
+    """Decode some pictures at the beginning and at each later time; prints a line for each picture.
 
-    :param times: none looks at the beginning.
+    :param times: the first one stands for the beginning; empty reads only there.
     :param count: packets at each.
     """
     entries = "frame=pts,interlaced_frame,top_field_first:frame_side_data=displaymatrix"
@@ -47,7 +47,7 @@ def read_frames(
 
 
 def list_packets(tool: str, source: str, *, stream: int, times: Sequence[Fraction], count: int) -> Argv:
-    """Where the packets of these pictures lie in an MP4, by its index alone: the media may be missing."""
+    """List where these pictures' packets lie in an MP4. Reads only its index; the media may be missing."""
     entries = ["-fflags", "+nofillin+noparse", "-show_entries", "packet=pos,size"]
     return [*_intervals(tool, source, stream, times, count, False), *entries, source]
 
@@ -55,7 +55,7 @@ def list_packets(tool: str, source: str, *, stream: int, times: Sequence[Fractio
 def _intervals(
     tool: str, source: str, stream: int, times: Sequence[Fraction], count: int, transport: bool
 ) -> Argv:
-    # Not sought at the beginning: what comes before the first key frame may be shown.
+    # Do not seek at the beginning: pictures before the first key frame may be shown.
     later = [f"{float(time):.6f}%+#{count}" for time in times[1:]]
     intervals = ",".join([f"%+#{max(count, FIRST_PICTURES)}", *later])
     # fmt: off
@@ -68,7 +68,7 @@ def _intervals(
 
 
 def byte_ranges(lines: Iterable[str]) -> Iterator[tuple[int, int]]:
-    """Bytes ``[begin, end)`` of each packet, of what ``list_packets`` printed."""
+    """``(begin, end)`` of each packet in bytes, half-open, from what ``list_packets`` printed."""
     for line in lines:
         found = dict(field.partition("=")[::2] for field in line.split("|"))
         begin, size = found.get("pos", ""), found.get("size", "")
@@ -77,28 +77,28 @@ def byte_ranges(lines: Iterable[str]) -> Iterator[tuple[int, int]]:
 
 
 class FrameFacts(Model):
-    """What the pictures that were looked at say."""
+    """What the examined pictures say."""
 
     count: int
     scan: Scan
     field_order: Literal["tff", "bff"] | None
-    """Of the fields, where all agree."""
+    """Which field is first, where all interlaced pictures agree."""
     fields_apart: bool
-    """Whether they are top and bottom fields in turn, each a picture of its own."""
+    """Whether each decoded picture is a single field, top and bottom in turn."""
     display_matrix: DisplayMatrix | None
-    """Of the first picture that has one: H.264 and HEVC may carry it in the pictures."""
+    """The first that a picture has: H.264 and HEVC may carry it in SEI."""
     first_pts: int | None
-    """When the first picture is shown."""
+    """When the first picture is shown, in ticks."""
     least_step: int | None
-    """Ticks from one picture to the next at least; None where that is not known of enough of them."""
+    """Smallest step between pictures, in ticks; None if too few have times."""
 
 
 LEAST_FIELDS = 4
-"""From so many on they are seen to alternate."""
+"""Least number of changes to say that fields alternate."""
 
 
 def _alternate(fields: Sequence[str]) -> bool:
-    """Whether top and bottom take turns; it begins anew at each place that was looked at."""
+    """Whether top and bottom fields alternate. Between two places the same field may come twice."""
     changes = [one != other for one, other in pairwise(fields)]
     return len(changes) >= LEAST_FIELDS and changes.count(False) <= PLACES
 
@@ -108,7 +108,7 @@ _MATRIX = re.compile(r"displaymatrix=([^|]*)")
 
 
 def parse_frames(lines: Iterable[str]) -> FrameFacts:
-    """What ``read_frames`` printed."""
+    """Facts of the pictures that ``read_frames`` printed."""
     first_fields: list[str] = []
     times: list[int] = []
     count = 0

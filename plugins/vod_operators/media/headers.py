@@ -1,6 +1,6 @@
-"""What a file's own header claims, read before any tool is: what ffprobe would die of without saying so.
+"""Checks a file's header before any tool reads it, for claims that would crash ffprobe without a message.
 
-Only a few bytes are looked at, whatever they claim; what is not recognised is left to ffprobe.
+Only a few bytes are read, whatever they claim. A format that is not recognised is left to ffprobe.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from vod_operators.media.boxes import boxes, read_at
 from vod_operators.media.models import AudioStream
 
 MAX_CHANNELS = 24
-"""22.2 sound; ffmpeg's layouts end there, and nothing larger is made for people to hear."""
+"""22.2 sound: ffmpeg has no larger layout."""
 
 MIN_SAMPLE_RATE = 1000
-"""The telephone has 8000; nothing that is heard has less than 2000."""
+"""Hz. The telephone has 8000, and no sound for people has less than 2000."""
 
 FAR_S = 100 * 366 * 86400
-"""A fragment of a live stream may begin at the time of day since 1970, but not beyond that."""
+"""Latest begin of a fragment, in seconds. A live stream may count from 1970; a hundred years leave room."""
 
 _TOP = (b"ftyp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"styp", b"sidx", b"pnot", b"uuid")
 
 
 def check_header(file: BinaryIO, limits: Limits) -> None:
-    """Look at what the beginning of a file, and the index of an MP4, claim.
+    """Check what the beginning of a file, and the headers of an MP4, claim.
 
-    :raises InvalidInputError: it is more than is taken, or makes no sense; the message says what.
+    :raises InvalidInputError: a claim exceeds a limit or makes no sense; the message names it.
     """
     file.seek(0)
     head = file.read(4096)
@@ -43,9 +43,9 @@ def check_header(file: BinaryIO, limits: Limits) -> None:
 
 
 def check_sounds(sounds: Sequence[AudioStream]) -> None:
-    """Look at what ffprobe found: a few bytes may claim to last for hours.
+    """Check the sample rates that ffprobe found: at a tiny rate, a few bytes would last for hours.
 
-    :raises InvalidInputError: a sample rate is none of sound.
+    :raises InvalidInputError: a sample rate is below ``MIN_SAMPLE_RATE``.
     """
     for sound in sounds:
         if sound.sample_rate < MIN_SAMPLE_RATE:
@@ -96,7 +96,7 @@ def _check_mp4(file: BinaryIO, limits: Limits) -> None:
 
 
 def _check_movie(file: BinaryIO, begin: int, end: int, limits: Limits) -> list[int]:
-    """The time scales of its tracks."""
+    """Check a ``moov`` box; returns the timescales of its tracks."""
     scales, tracks = [], 0
     for kind, first, last in boxes(file, begin, end):
         if kind == b"cmov":
@@ -110,7 +110,7 @@ def _check_movie(file: BinaryIO, begin: int, end: int, limits: Limits) -> list[i
             continue
         tracks += 1
         if tracks > limits.max_streams:
-            continue  # they are only counted
+            continue  # count them for the message only
         for inner, inner_first, inner_last in boxes(file, first, last):
             for header, header_first, _ in boxes(file, inner_first, inner_last) if inner == b"mdia" else ():
                 if header == b"mdhd":
@@ -142,7 +142,7 @@ def _check_fragment(file: BinaryIO, begin: int, end: int, timescale: int) -> Non
 
 
 def _timescale(file: BinaryIO, payload: int) -> int:
-    """Of a movie's or a track's header: behind two times of 4 or 8 bytes. 1 if it is cut off."""
+    """The timescale of an ``mvhd`` or ``mdhd`` box, after two times of 4 or 8 bytes; 1 if it is cut off."""
     data = read_at(file, payload, 24)
     at = 20 if data[:1] == b"\1" else 12
     return int.from_bytes(data[at : at + 4], "big") if len(data) >= at + 4 else 1

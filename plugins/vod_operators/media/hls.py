@@ -1,6 +1,6 @@
 """Measured tracks -> HLS playlists.
 
-Rules and numbers are of Apple's HLS Authoring Specification ("Apple n.n") and RFC 8216bis.
+Rules are cited by number: "Apple n.n" is Apple's HLS Authoring Specification.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TEXT_GROUP = "text"
 CAPTIONS_GROUP = "cc"
 
 FAMILIES = ("avc1", "hvc1", "av01")
-"""Sample entries of the video codecs, in the order that the master playlist lists them."""
+"""Sample entries of the video codecs, in the order of the master playlist."""
 
 
 def _playlist(track: Track, target_s: int, *, i_frames_only: bool = False) -> m3u8.M3U8:
@@ -38,8 +38,11 @@ def _playlist(track: Track, target_s: int, *, i_frames_only: bool = False) -> m3
 
 
 def version_of(track: Track, *, i_frames_only: bool) -> int:
-    """Protocol version: EXT-X-MAP wants 6, and CMAF says 7; else what old players know, which refuse a higher
-    one: fractions of a second (3), I-frame playlists and alternate renditions (4; RFC 8216bis 8)."""
+    """Protocol version of a playlist (RFC 8216bis 8).
+
+    With an init segment it is 7, as CMAF says (EXT-X-MAP needs 6). Otherwise it is the lowest, because old
+    players refuse a higher one: 3 for fractional durations, 4 for I-frame playlists and alternate renditions.
+    """
     if track.init_bytes:
         return 7
     return 4 if i_frames_only else 3
@@ -84,7 +87,7 @@ def i_frame_playlist(track: Track, target_s: int) -> str:
 
 
 def _locked(text: str, track: Track) -> str:
-    """With the key's tag before the first segment: behind EXT-X-MAP, because the init segment is clear."""
+    """The playlist with EXT-X-KEY before its first segment, after EXT-X-MAP: the init segment is clear."""
     if track.encryption is None:
         return text
     tag = f'#EXT-X-KEY:METHOD={track.encryption.method},URI="{track.encryption.uri}"'
@@ -96,7 +99,7 @@ def _locked(text: str, track: Track) -> str:
 
 
 def audio_groups(tracks: Sequence[Track]) -> dict[str, list[Track]]:
-    """Sound tracks by group: stereo, and where there is any in 5.1 a second group of the same members."""
+    """Sound tracks by group: stereo; and if any has 5.1, a second group with 5.1 in place of its stereo."""
     audios = {track.name: track for track in tracks if track.kind == "audio"}
     stereo = [track for track in audios.values() if not track.name.endswith(SURROUND_SUFFIX)]
     groups = {AUDIO_GROUP: stereo} if stereo else {}
@@ -108,13 +111,13 @@ def audio_groups(tracks: Sequence[Track]) -> dict[str, list[Track]]:
 
 
 def families(videos: Sequence[Track]) -> list[list[Track]]:
-    """Video tracks by codec, H.264 first because every player has it; each from the lowest rate up."""
+    """Video tracks by codec, H.264 first because every player has it; in each, the lowest bitrate first."""
     ordered = sorted(videos, key=lambda track: (FAMILIES.index(track.family), track.average_bps))
     return [list(members) for _, members in groupby(ordered, key=lambda track: track.family)]
 
 
 def first_variant_first(family: Sequence[Track]) -> list[Track]:
-    """The one that players shall start with, then the others in their order (Apple 9.10, 1.32)."""
+    """The track that players should start with, then the others in their order (Apple 9.10, 1.32)."""
     first = min(family, key=lambda track: abs(track.average_bps - FIRST_VARIANT_BPS))
     return [first, *(track for track in family if track is not first)]
 
@@ -137,7 +140,7 @@ def master_playlist(tracks: Sequence[Track], target_s: int, *, prefix: str) -> s
     texts = [track for track in tracks if track.kind == "text"]
     chosen: dict[object, Track] = {}
     for track in sorted(texts, key=lambda text: not text.default):
-        # Of several that are alike to a player it may choose only one by itself (RFC 8216bis 4.4.6.1.1).
+        # Of tracks with the same attributes, a player may autoselect only one (RFC 8216bis 4.4.6.1.1).
         chosen.setdefault((track.language, track.forced, track.hearing_impaired), track)
     for track in texts:
         master.add_media(_text_member(track, prefix, autoselect=track in chosen.values()))
@@ -151,26 +154,26 @@ def master_playlist(tracks: Sequence[Track], target_s: int, *, prefix: str) -> s
     for track, group in variants:
         info = _variant(track, groups.get(group, []), target_s) | _range(track, ranges)
         if videos and not captions:
-            info["closed_captions"] = "NONE"  # of all variants or of none (RFC 8216bis 4.4.6.2)
+            info["closed_captions"] = "NONE"  # on all variants or on none (RFC 8216bis 4.4.6.2)
         elif track.captions:
             info["closed_captions"] = CAPTIONS_GROUP
         if group:
             info["audio"] = group
         if texts:
             info["subtitles"] = TEXT_GROUP
-        # The library writes AUDIO="..." only for a group whose members it is given.
+        # m3u8 writes AUDIO="..." only for a group whose members it is given.
         master.add_playlist(m3u8.Playlist(f"{prefix}{track.name}/index.m3u8", info, master.media, None))
     for track in (track for family in videos for track in family if track.key_frames):
         info = _i_frames(track, target_s) | _range(track, ranges)
         master.add_iframe_playlist(m3u8.IFramePlaylist(None, f"{prefix}{track.name}/iframes.m3u8", info))
-    # The library drops trailing zeros; players and validators expect three decimals (Apple 9.15).
+    # m3u8 drops trailing zeros, but players and validators expect three decimals (Apple 9.15).
     return re.sub(r"FRAME-RATE=([0-9.]+)", lambda rate: f"FRAME-RATE={float(rate[1]):.3f}", _dump(master))
 
 
 def _audio_member(track: Track, group: str, prefix: str) -> m3u8.Media:
     return m3u8.Media(
         type="AUDIO", group_id=group, name=track.title,
-        language=track.language or "und",  # Apple 9.5: always there; "und" is BCP 47's word for unknown
+        language=track.language or "und",  # Apple 9.5 requires it; "und" is BCP 47's code for unknown
         default="YES" if track.default else "NO", autoselect="YES", channels=str(track.channels),
         characteristics=",".join(track.characteristics) or None,
         uri=f"{prefix}{track.name}/index.m3u8",
@@ -188,7 +191,7 @@ def _text_member(track: Track, prefix: str, *, autoselect: bool) -> m3u8.Media:
 
 
 def _captions_member(channel: str, *, autoselect: bool) -> m3u8.Media:
-    # The pictures do not say which language it is.
+    # The captions do not tell their language.
     return m3u8.Media(
         type="CLOSED-CAPTIONS", group_id=CAPTIONS_GROUP, name=channel, instream_id=channel,
         default="NO", autoselect="YES" if autoselect else "NO",
@@ -196,7 +199,7 @@ def _captions_member(channel: str, *, autoselect: bool) -> m3u8.Media:
 
 
 def _variant(track: Track, group: Sequence[Track], target_s: int) -> dict[str, Any]:
-    """Attributes of one variant: of its own track, and of what is played with it (Apple 9.1, 9.13, 9.14)."""
+    """Attributes of one variant: its track plus the largest track of its group (Apple 9.1, 9.13, 9.14)."""
     others = [other for other in group if other is not track]
     codecs = dict.fromkeys(t.codecs for t in (track, *others))
     info: dict[str, Any] = {
@@ -222,5 +225,5 @@ def _i_frames(track: Track, target_s: int) -> dict[str, Any]:
 
 
 def _range(track: Track, ranges: Set[str]) -> dict[str, str]:
-    """VIDEO-RANGE, unless everything is SDR (Apple 9.16)."""
+    """The VIDEO-RANGE attribute; none if all tracks are SDR (Apple 9.16)."""
     return {} if track.kind != "video" or ranges == {"SDR"} else {"video_range": track.video_range}

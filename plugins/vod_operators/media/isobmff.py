@@ -1,8 +1,8 @@
-"""Fragmented MP4 (ISO 14496-12): read fragments, and join tracks without touching a sample.
+"""Fragmented MP4 (ISO 14496-12): reads fragments, and joins the parts of a track without touching a sample.
 
-Joining is byte copying: the fragments of the chunks follow each other behind one init segment, and
-only each fragment's sequence number and decode time are rewritten. So a join costs no disk and a
-block of memory however long the video is, and every frame is accounted for from the headers.
+A join copies bytes: the chunks' fragments follow each other after one init segment, and only each fragment's
+sequence number and decode time are rewritten. So it needs no disk, and one block of memory however long the
+video is. Every frame is counted from the headers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vod_operators.errors import VerificationError
 from vod_operators.media.encoders import Codec
 
 MAX_HEADER_BYTES = 64 << 20
-"""No box but ``mdat`` is held in memory, and none of ours comes near this."""
+"""Largest box other than ``mdat``: such boxes are held in memory. Ours are far smaller."""
 
 NON_SYNC = 0x0001_0000
 """``sample_is_non_sync_sample`` in sample flags (ISO 14496-12, 8.8.3.1)."""
@@ -26,16 +26,16 @@ NON_SYNC = 0x0001_0000
 
 @dataclass(frozen=True, kw_only=True)
 class Fragment:
-    """One ``moof`` and its ``mdat``: facts from the header. Byte offsets count from the file's start."""
+    """Facts of one ``moof`` and its ``mdat``, from the header. Byte offsets count from the file's start."""
 
     offset: int
     """Of the ``moof`` box."""
     size: int
     """Bytes of ``moof`` and ``mdat`` together."""
     decode_time: int
-    """Ticks."""
+    """Of the first sample, in ticks."""
     durations: tuple[int, ...]
-    """Of each sample, ticks."""
+    """Of each sample, in ticks."""
     first_sample_offset: int
     first_sample_size: int
     starts_with_sync: bool
@@ -50,7 +50,10 @@ class Fragment:
 
 
 def children(data: bytes | bytearray | mmap, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Type, begin of the payload and end of each box in ``data[begin:end]``."""
+    """Type, begin of the payload and end of each box in ``data[begin:end]``.
+
+    :raises VerificationError: a box does not fit.
+    """
     while begin < end:
         if begin + 8 > end:
             raise VerificationError("MP4: a box ends inside a header")
@@ -62,7 +65,10 @@ def children(data: bytes | bytearray | mmap, begin: int, end: int) -> Iterator[t
 
 
 def find(data: bytes | bytearray | mmap, begin: int, end: int, *path: bytes) -> tuple[int, int]:
-    """Payload of the box at ``path``."""
+    """``(begin, end)`` of the payload of the first box at ``path``.
+
+    :raises VerificationError: there is none.
+    """
     for kind, first, last in children(data, begin, end):
         if kind == path[0]:
             return (first, last) if len(path) == 1 else find(data, first, last, *path[1:])
@@ -70,12 +76,12 @@ def find(data: bytes | bytearray | mmap, begin: int, end: int, *path: bytes) -> 
 
 
 def u32(data: bytes | bytearray, at: int) -> int:
-    """A big-endian number of four bytes."""
+    """The big-endian unsigned number in the four bytes at ``at``."""
     return int(struct.unpack_from(">I", data, at)[0])
 
 
 def _decode_time_field(moof: bytes | bytearray) -> tuple[int, str]:
-    """Where the fragment's decode time stands, and its format."""
+    """Position and ``struct`` format of the fragment's decode time."""
     begin, _ = find(moof, 8, len(moof), b"traf", b"tfdt")
     return begin + 4, ">Q" if moof[begin] == 1 else ">I"
 
@@ -132,7 +138,7 @@ def _read_moof(moof: bytes | bytearray, offset: int, mdat_size: int) -> Fragment
 
 
 class _Sized:
-    """A stream of blocks, read by size."""
+    """Reads given numbers of bytes from a stream of blocks."""
 
     def __init__(self, name: str, blocks: Iterable[bytes]) -> None:
         self._name = name
@@ -158,7 +164,7 @@ class _Sized:
         return data
 
     def copy(self, size: int) -> Iterator[bytes]:
-        """``size`` bytes as they come."""
+        """``size`` bytes, in blocks as they come."""
         while size:
             block = self._held or next(self._blocks, b"")
             if not block:
@@ -188,25 +194,25 @@ class _Sized:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One chunk's file of a track, and where it belongs."""
+    """One chunk's file of a track, and its place in the joined track."""
 
     name: str
     blocks: Iterable[bytes]
     decode_time: int
     """Ticks of the joined track at the part's first sample."""
     samples: int
-    """How many are taken of it."""
+    """Number of samples that are taken of it."""
     sample_ticks: int
     before: int = 0
-    """Samples in it before those, and after them, which are left out: whole fragments."""
+    """Samples before and after them that are left out (lead-in and lead-out); they are whole fragments."""
     after: int = 0
 
 
 def join(parts: Iterable[Part]) -> Iterator[bytes]:
-    """The parts as one continuous track, in blocks.
+    """The parts as one continuous track, in blocks of bytes.
 
-    :raises VerificationError: a part has too few or too many samples, another frame duration, a
-        gap, or was encoded with other parameters than the first one.
+    :raises VerificationError: a part has too few or too many samples, another frame duration, a gap, or other
+        codec parameters than the first one.
     """
     sequence, init = 0, None
     for part in parts:
@@ -265,7 +271,10 @@ def _check_continuous(part: Part, fragment: Fragment, samples: int) -> None:
 
 
 def read_fragments(file: BinaryIO) -> Iterator[Fragment]:
-    """The fragments of an open file, from its headers alone."""
+    """The fragments of an open file; reads its headers only.
+
+    :raises VerificationError: a box is damaged or cut off.
+    """
     end = file.seek(0, os.SEEK_END)
     file.seek(0)
     moof, moof_offset = b"", 0
@@ -299,7 +308,7 @@ def first_sample(file: BinaryIO, fragment: Fragment) -> bytes:
 H264_IDR = (5,)
 H264_SLICES = range(1, 6)
 HEVC_IDR = (19, 20)
-"""``IDR_W_RADL`` and ``IDR_N_LP``. Not ``CRA``: pictures before it in time may need what was before it."""
+"""``IDR_W_RADL`` and ``IDR_N_LP``. Not ``CRA``: its leading pictures may refer to pictures before it."""
 HEVC_SLICES = range(32)
 
 OBU_FRAMES = (3, 6)
@@ -308,10 +317,10 @@ OBU_SEQUENCE_HEADER = 1
 
 
 def starts_with_idr(sample: bytes, codec: Codec) -> bool:
-    """Whether decoding can begin at a sample, and nothing after it refers to what was before.
+    """Whether decoding can begin at a sample, and no later picture refers to one before it.
 
-    H.264 and HEVC (4-byte NAL lengths): its first slice is of an IDR picture. AV1: its first frame is a
-    shown key frame, behind a sequence header.
+    H.264 and HEVC (4-byte NAL lengths): the first slice is of an IDR picture. AV1: the first frame is a shown
+    key frame, after a sequence header.
     """
     if codec == "av1":
         return _starts_with_key_frame(sample)
@@ -326,7 +335,7 @@ def starts_with_idr(sample: bytes, codec: Codec) -> bool:
 
 
 def _starts_with_key_frame(sample: bytes) -> bool:
-    """Of AV1 (AV1 bitstream 5.3, 5.9.2), where every OBU has its size, as in MP4 and in TU of ffmpeg's."""
+    """``starts_with_idr`` for AV1 (5.3, 5.9.2 of its specification). Every OBU must have a size."""
     at, sequence = 0, False
     while at < len(sample):
         kind, extension, sized = sample[at] >> 3 & 15, sample[at] >> 2 & 1, sample[at] >> 1 & 1

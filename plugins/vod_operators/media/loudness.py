@@ -1,7 +1,7 @@
-"""Loudness by EBU R128: what was measured -> one constant gain for a whole sound track.
+"""Loudness by EBU R128: measured loudness -> one constant gain for a whole sound track.
 
-Linear: no compressor, no gain that changes, so that a mix stays what it is. Where a peak leaves no room for
-all of the gain, the track stays quieter, and ``video.json`` says so.
+A constant gain without compression keeps the mix as it is. Where a peak leaves no room for the whole gain,
+the track stays quieter, and ``video.json`` says so.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from vod_operators.errors import VerificationError
 from vod_operators.media.base import Model
 
 MAX_TRUE_PEAK_DB = -1.0
-"""dBTP. EBU R128: what a codec adds must not clip."""
+"""dBTP (EBU R128). The headroom keeps peaks that a codec adds from clipping."""
 
 TOLERANCE_LU = 0.5
 
 PEAK_TOLERANCE_DB = 0.1
-"""What is measured is rounded to this."""
+"""The filter rounds its measurements to this."""
 
 SILENCE_LUFS = -70.0
-"""The gate of BS.1770: nothing is ever quieter."""
+"""The absolute gate of ITU-R BS.1770: the lowest loudness that can be measured."""
 
 
 class Loudness(Model):
-    """Of a whole track, as ffmpeg's ``ebur128`` says."""
+    """Loudness of a whole track, as ffmpeg's ``ebur128`` measures it."""
 
     integrated_lufs: float
     true_peak_db: float
@@ -33,7 +33,7 @@ class Loudness(Model):
 
 
 class Gain(Model):
-    """What is done to a track."""
+    """The gain that a track gets."""
 
     db: float
     peak_limited: bool
@@ -49,15 +49,16 @@ class Normalised(Model):
     peak_limited: bool
     """The target would have driven a peak above -1 dBTP, so the track is quieter."""
     lufs: float
-    """Of the result, measured."""
+    """Measured on the result."""
     true_peak_db: float
-    """dBTP of the result, measured."""
+    """dBTP, measured on the result."""
 
 
 def parse(lines: Sequence[str]) -> Loudness:
-    """The summary that ``ebur128`` prints at its end.
+    """The loudness from the summary that ``ebur128`` prints at its end.
 
     :param lines: ffmpeg's messages.
+    :raises VerificationError: they hold no summary.
     """
     text = "\n".join(lines)
     integrated = re.search(r"\n\s+I:\s+(-?[\d.]+|-?inf|nan) LUFS", text)
@@ -71,7 +72,7 @@ def parse(lines: Sequence[str]) -> Loudness:
 
 
 def gain_to(target_lufs: int, measured: Loudness) -> Gain:
-    """What brings a track to the target; nothing for silence."""
+    """The gain that brings a track to the target, as far as its peak allows; 0 dB for silence."""
     if measured.integrated_lufs <= SILENCE_LUFS:
         return Gain(db=0, peak_limited=False)
     wanted = target_lufs - measured.integrated_lufs
@@ -80,7 +81,7 @@ def gain_to(target_lufs: int, measured: Loudness) -> Gain:
 
 
 def softer(gain: Gain, result: Loudness) -> Gain | None:
-    """A smaller gain, if encoding has driven a peak too high; else None."""
+    """A smaller gain, if a peak of the encoded track is too high; otherwise None."""
     over = result.true_peak_db - MAX_TRUE_PEAK_DB
     if over <= PEAK_TOLERANCE_DB or gain.db == 0:
         return None
@@ -88,9 +89,9 @@ def softer(gain: Gain, result: Loudness) -> Gain | None:
 
 
 def check(name: str, target_lufs: int, source: Loudness, gain: Gain, result: Loudness) -> Normalised:
-    """What was done.
+    """The record of a track's normalisation.
 
-    :raises VerificationError: the result is louder or quieter than the gain should have made it.
+    :raises VerificationError: the result's loudness is not that of the source plus the gain.
     """
     expected = source.integrated_lufs + gain.db
     heard = result.integrated_lufs

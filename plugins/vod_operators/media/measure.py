@@ -1,4 +1,4 @@
-"""What was written, measured and held against the plan."""
+"""Measures what was written, and checks it against the plan."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from vod_operators.media.models import AudioRendition, Plan, Rendition
 from vod_operators.media.track import KeyFrame, Segment, Track
 
 AAC_FRAME = 1024
-"""Samples."""
+"""Samples a frame."""
 
 
 def target_duration_s(plan: Plan) -> int:
-    """The one target duration of all tracks (Apple 8.2): a segment and an audio frame, rounded."""
+    """The target duration of all tracks (Apple 8.2): a segment plus an audio frame, rounded to seconds."""
     longest = plan.segment_frames / plan.frame_rate + Fraction(AAC_FRAME, 44_100)
     return max(1, int(longest + Fraction(1, 2)))
 
 
 def init_facts(data: bytes) -> dict[str, Any]:
-    """What an init segment's parameter sets say of its one track, as fields of ``Track``."""
+    """Facts of an init segment's only track, as fields of ``Track``."""
     _, tracks = read_init(data)
     (track,) = tracks.values()
     told = track.format
@@ -37,12 +37,13 @@ def init_facts(data: bytes) -> dict[str, Any]:
 def measure_segment(
     file: BinaryIO, *, index: int, name: str, size_bytes: int, start: int, codec: Codec | None
 ) -> tuple[Segment, list[KeyFrame]]:
-    """One written segment's facts.
+    """Facts of one written segment, and its key frames.
 
-    :param start: ticks at which it must begin: the end of the segment before it.
-    :param codec: of the pictures; None for sound.
-    :raises VerificationError: it does not begin there, has a gap inside, or (video) a fragment that
-        does not start with an IDR picture.
+    :param index: number of the segment in its track, from 0.
+    :param start: tick at which it must begin: the end of the segment before.
+    :param codec: codec of the pictures; None for sound.
+    :raises VerificationError: it begins elsewhere, has a gap inside, or (video) has a fragment that does not
+        start with an IDR picture.
     """
     ticks = samples = 0
     keys = []
@@ -72,7 +73,7 @@ def measure_segment(
 
 
 def check_video_track(track: Track, plan: Plan, rendition: Rendition, frames: int) -> None:
-    """:raises VerificationError: the track is not what was planned, frame for frame."""
+    """:raises VerificationError: frames of a segment, the length or the picture size differ from the plan."""
     wanted = [min(plan.segment_frames, frames - first) for first in range(0, frames, plan.segment_frames)]
     found = [segment.samples for segment in track.segments]
     if found != wanted:
@@ -88,8 +89,8 @@ def check_video_track(track: Track, plan: Plan, rendition: Rendition, frames: in
 
 
 def check_audio_length(name: str, samples: int, planned: int) -> None:
-    """:raises VerificationError: shorter than planned, or longer by more than priming and one frame."""
-    # 1024 samples of priming before, and the last frame of 1024 filled up.
+    """:raises VerificationError: it is shorter than planned, or longer by more than priming and padding."""
+    # Priming is 1024 samples; padding fills the last frame of 1024.
     if not planned <= samples <= planned + 2 * AAC_FRAME:
         raise VerificationError(
             f"{name}: has {samples} samples, planned {planned} and at most 2048 of padding"
@@ -107,9 +108,9 @@ def check_audio_track(track: Track, rendition: AudioRendition, samples: int) -> 
 
 
 def check_presentation(tracks: Sequence[Track], target_s: int) -> None:
-    """The rules that hold between tracks.
+    """Check the rules that hold between tracks.
 
-    :raises VerificationError: naming the rule, the track and what was found.
+    :raises VerificationError: a rule is broken; the message names the rule, the track and what was found.
     """
     videos = [track for track in tracks if track.kind == "video"]
     for track in videos[1:]:
