@@ -43,12 +43,15 @@ def is_key_frame(sample: bytes) -> bool:
 
 
 def has_hdr_metadata(data: bytes) -> bool:
-    """Whether metadata OBUs tell the light level (1) or the mastering display (2)."""
+    """Whether metadata OBUs hold the light level (1) or the mastering display (2)."""
     return any(kind == METADATA and payload[:1] in (b"\x01", b"\x02") for kind, payload in obus(data))
 
 
 def av1_format(box: bytes, width: int, height: int) -> Format:
-    """Of an ``av1C`` box's payload."""
+    """The format that an ``av1C`` box's payload describes.
+
+    :param width: of the sample entry, pixels; ``height`` likewise.
+    """
     profile, level, flags = box[1] >> 5, box[1] & 31, box[2]
     tier, depth = flags >> 7, 8 + 2 * (flags >> 6 & 1) + 2 * (flags >> 5 & 1)
     header = next((payload for kind, payload in obus(box[4:]) if kind == SEQUENCE_HEADER), b"")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 
 class Bits:
-    """A reader of big-endian bits; beyond the end it raises ``IndexError``."""
+    """Reads big-endian bits. Reading past the end raises ``IndexError``."""
 
     def __init__(self, data: bytes) -> None:
         self._value = int.from_bytes(data, "big")
         self._left = 8 * len(data)
 
     def u(self, count: int) -> int:
-        """An unsigned number of so many bits."""
+        """An unsigned number of ``count`` bits."""
         self._left -= count
         if self._left < 0:
             raise IndexError("a parameter set ends early")
@@ -42,7 +42,7 @@ def unescaped(nal: bytes) -> bytes:
 
 
 def signalled_transfer(bits: Bits) -> int:
-    """Transfer characteristics at the beginning of a VUI (H.264 E.1.1, H.265 E.2.1); 2 if not told."""
+    """Transfer characteristics at the beginning of a VUI (H.264 E.1.1, H.265 E.2.1); 2 if absent."""
     if bits.flag() and bits.u(8) == 255:  # sample aspect ratio
         bits.u(32)
     if bits.flag():  # overscan

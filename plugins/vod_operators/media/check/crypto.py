@@ -1,4 +1,4 @@
-"""Full-segment encryption (RFC 8216bis 4.4.4.4): keys by URI, and clear bytes."""
+"""Decrypts whole segments (RFC 8216bis 4.4.4.4)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ KEY_BYTES = 16
 
 
 class Keys:
-    """Keys that were found.
+    """The keys of a presentation, each read once.
 
     :param read: reads the file at a URI.
-    :param given: the key of everything, whatever its URI yields.
+    :param given: key for all segments, used in place of the URIs.
     """
 
     def __init__(self, read: Callable[[str], bytes], given: bytes | None) -> None:
@@ -22,10 +22,10 @@ class Keys:
         self._found: dict[str, bytes | None] = {}
 
     def decrypted(self, data: bytes, encryption: Encryption, number: int) -> bytes | None:
-        """The clear bytes; None if there is no key.
+        """The decrypted bytes of a segment; None if there is no key.
 
-        :param number: media sequence number: the IV, where none is told.
-        :raises VerificationError: they cannot be what AES-128 in CBC made with that key.
+        :param number: media sequence number, which is the IV if the playlist gives none.
+        :raises VerificationError: the bytes are not AES-128 in CBC mode under that key.
         """
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 

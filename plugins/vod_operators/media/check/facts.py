@@ -1,4 +1,4 @@
-"""What is measured of segments, whoever made them: plain values that travel in markers.
+"""Measured facts of segments, whoever made them: plain values that are stored in markers.
 
 Times are exact seconds on the media's own clock.
 """
@@ -19,27 +19,27 @@ Kind = Literal["video", "audio", "text"]
 VideoRange = Literal["SDR", "PQ", "HLG"]
 
 RANGES: dict[int, VideoRange] = {16: "PQ", 18: "HLG"}
-"""ITU-T H.273 transfer characteristics; all others are standard dynamic range."""
+"""Transfer characteristics (ITU-T H.273) -> video range; all others are SDR."""
 
 
 class Format(Model):
-    """How one elementary stream is coded: from its parameter sets."""
+    """How one elementary stream is coded, from its parameter sets."""
 
     kind: Kind
     codecs: str
     """RFC 6381."""
     entry: str
-    """Sample entry in MP4, of the clear format; the one it would have, in MPEG-TS."""
+    """Sample entry in MP4 (without encryption); in MPEG-TS, the one that it would have in MP4."""
     encrypted: bool = False
     profile: int = 0
     level: int = 0
-    """``level_idc``; HEVC: 30 times the level."""
+    """``level_idc``: 10 times the level in H.264, 30 times in HEVC."""
     width: int = 0
     height: int = 0
     interlaced: bool = False
     video_range: VideoRange = "SDR"
     hdr_metadata: bool = False
-    """Mastering display and light level are told with the parameter sets."""
+    """Whether mastering display or light level come with the parameter sets."""
     channels: int = 0
     sample_rate: int = 0
 
@@ -55,14 +55,14 @@ class Init(Model):
 
 
 class Key(Model):
-    """A picture that decoding can begin at."""
+    """A key frame."""
 
     begin: int
-    """First byte to fetch: of the ``moof``, or of the MPEG-TS packet."""
+    """First byte to fetch: that of the ``moof``, or of the MPEG-TS packet."""
     end: int
-    """Behind its last byte."""
+    """The byte after its last one."""
     at: Seconds
-    """When it is decoded."""
+    """Decoding time."""
     is_idr: bool
 
 
@@ -77,15 +77,15 @@ class Stream(Model):
     duration: Seconds
     samples: int
     size_bytes: int
-    """Of its samples alone, without what wraps them."""
+    """Bytes of its samples, without the container's."""
     rate: Seconds
-    """Samples a second of the finest step; 0 if unknown."""
+    """Samples a second, by the smallest step between two; 0 if unknown."""
     starts_with_idr: bool = False
     keys: tuple[Key, ...] = ()
     gap: str | None = None
-    """Where its times do not follow each other inside the segment."""
+    """Where its times have a gap or overlap inside the segment, in words; None if nowhere."""
     captions: bool = False
-    """CEA-608/708 in the pictures' SEI."""
+    """Whether pictures hold CEA-608 or CEA-708 captions."""
     hdr_metadata: bool = False
 
 
@@ -95,19 +95,19 @@ class SegmentFacts(Model):
     size_bytes: int
     container: Literal["fmp4", "ts", "aac", "vtt", "unknown"]
     formats: tuple[Format, ...] = ()
-    """Where the parameter sets are in the segment itself (MPEG-TS)."""
+    """Formats, if the parameter sets are in the segment itself (MPEG-TS, packed audio)."""
     streams: tuple[Stream, ...] = ()
     counters: dict[int, tuple[int, int]] = Field(default_factory=dict)
-    """MPEG-TS: first and last continuity counter by PID."""
+    """MPEG-TS: PID -> first and last continuity counter."""
     counter_error: str | None = None
     timestamp_map: bool | None = None
-    """WebVTT: whether X-TIMESTAMP-MAP is there, and whole."""
+    """WebVTT: whether there is a complete X-TIMESTAMP-MAP."""
     text_end: Seconds = Fraction(0)
     """WebVTT: end of the last cue."""
     unreadable: str | None = None
-    """Why nothing of it can be told: no key, or damage."""
+    """Why nothing could be measured (no key, or damage), in words."""
     needs_key: bool = False
 
     def stream(self, kind: Kind) -> Stream | None:
-        """The stream of that kind."""
+        """The first stream of that kind; None if there is none."""
         return next((stream for stream in self.streams if stream.kind == kind), None)

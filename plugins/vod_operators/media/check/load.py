@@ -1,6 +1,6 @@
-"""Reads a presentation once: playlists, init segments, and every segment for its facts.
+"""Reads a presentation once: playlists, init segments, and the facts of every segment.
 
-Memory: one segment at a time; what is kept of it is some hundred bytes.
+Memory holds one segment at a time; a few hundred bytes of facts are kept of each.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from vod_operators.media.check.playlist import ByteRange, Entry, Playlist, parse
 from vod_operators.media.check.presentation import Answer, Fault, Presentation, Reader, Track
 
 MAX_SEGMENT_BYTES = 512 << 20
-"""More than a minute of the highest bitrate that anyone serves."""
+"""Largest segment that is read: more than a minute at the highest bitrate in use."""
 
 
 class Loader:
     """Reads a presentation.
 
-    :param keys: the key of AES-128 for everything, if its URI does not yield it.
+    :param key: AES-128 key of all segments, used in place of the playlists' key URIs.
     """
 
     def __init__(self, reader: Reader, key: bytes | None = None) -> None:
@@ -30,8 +30,9 @@ class Loader:
         self._facts: dict[tuple[str, ByteRange | None], SegmentFacts] = {}
 
     def load(self, location: str) -> Presentation:
-        """All of it.
+        """The whole presentation.
 
+        :param location: URI of a master playlist, or of one media playlist.
         :raises InvalidInputError: there is no playlist.
         """
         first = self._playlist(location)
@@ -67,7 +68,7 @@ class Loader:
         return [] if answer is None else [(kind, answer)]
 
     def _sample_answers(self, found: Presentation, track: Track) -> None:
-        """One init segment and one segment of each track stand for the others."""
+        """Ask the server for one init segment and one segment of a track; they stand for the others."""
         if track.playlist.entries:
             entry, facts = track.playlist.entries[0], track.segments[0]
             if entry.map_uri:
@@ -152,7 +153,7 @@ class Loader:
         if whole is None or stream is None or part is None:
             return self._lone_picture(track, entry)
         end = part.start + part.length
-        if whole.container == "ts":  # tables before it, and packets of sound between its own, do not matter
+        if whole.container == "ts":  # tables may precede it, and packets of sound may lie between its own
             key = next((key for key in stream.keys if part.start <= key.begin < end), None)
         else:
             key = next((key for key in stream.keys if key.begin == part.start), None)
@@ -168,7 +169,7 @@ class Loader:
         return None
 
     def _lone_picture(self, track: Track, entry: Entry) -> Fault | None:
-        """Of a file that is no segment of a variant, or of one that could not be read as such."""
+        """As ``_picture``, for a file that is no segment of a variant, or that could not be read as one."""
         try:
             data = self._bytes(entry.uri, entry.byte_range)
             if entry.encryption and entry.encryption.method == "AES-128":
@@ -191,13 +192,13 @@ class Loader:
 def measure_segment(
     data: bytes, tracks: dict[int, mp4.InitTrack], size_bytes: int, *, cut_off: bool = False
 ) -> SegmentFacts:
-    """A segment's facts, whatever it is.
+    """The facts of a segment in any container of HLS.
 
-    :param data: its clear bytes.
-    :param tracks: of its init segment; empty if it has none.
-    :param size_bytes: as it is stored.
-    :param cut_off: it ends behind its first sample.
-    :raises VerificationError: it is damaged, or of no kind that HLS knows.
+    :param data: its bytes, decrypted.
+    :param tracks: tracks of its init segment; empty if it has none.
+    :param size_bytes: size of the stored segment.
+    :param cut_off: whether the data end after the first sample.
+    :raises VerificationError: it is damaged, or in no container that HLS allows.
     """
     if len(data) > MAX_SEGMENT_BYTES:
         raise VerificationError(f"it has {len(data)} bytes, too many for a segment")

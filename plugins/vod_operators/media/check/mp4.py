@@ -18,21 +18,22 @@ TEXT = ("wvtt", "stpp", "tx3g")
 
 @dataclass(frozen=True, kw_only=True)
 class InitTrack:
-    """What a media segment's boxes leave to the init segment."""
+    """What a media segment leaves to its init segment."""
 
     number: int
     format: Format
     timescale: int
     delay: int
-    """Ticks that the edit list takes off presentation times."""
+    """Ticks that the edit list subtracts from presentation times."""
     length_size: int
+    """Bytes of a NAL unit's length."""
     defaults: tuple[int, int, int]
-    """Duration, size and flags of a sample that are told nowhere else."""
+    """Duration, size and flags of samples whose fragments tell none."""
 
 
 @dataclass(kw_only=True)
 class _Samples:
-    """One track's samples of one segment, as they are met."""
+    """Collects the facts of one track's samples in one segment."""
 
     track: InitTrack
     begin: int | None = None
@@ -49,9 +50,9 @@ class _Samples:
 
 
 def read_init(data: bytes) -> tuple[Init, dict[int, InitTrack]]:
-    """An init segment's facts, and its tracks by number.
+    """An init segment's facts, and its tracks by id.
 
-    :raises VerificationError: it is none.
+    :raises VerificationError: it is damaged or no init segment.
     """
     brands: list[str] = []
     for kind, begin, end in children(data, 0, len(data)):
@@ -111,7 +112,7 @@ def _has(data: bytes, begin: int, end: int, kind: bytes) -> bool:
 
 
 def _delay(data: bytes, begin: int, end: int, scale: Fraction) -> int:
-    """Media time of the first edit that shows something, less the empty edits before it."""
+    """Media time of the first edit that is not empty, less the empty edits before it; in ticks."""
     if not _has(data, begin, end, b"edts"):
         return 0
     at, _ = find(data, begin, end, b"edts", b"elst")
@@ -133,10 +134,10 @@ def read_segment(
 ) -> SegmentFacts:
     """A media segment's facts.
 
-    :param data: its clear bytes.
-    :param tracks: of its init segment.
-    :param size_bytes: as it is stored.
-    :param cut_off: it ends behind its first sample, as what an I-frame playlist points to does.
+    :param data: its bytes, decrypted.
+    :param tracks: tracks of its init segment.
+    :param size_bytes: size of the stored segment.
+    :param cut_off: whether the data end after the first sample, as byte ranges of I-frame playlists do.
     :raises VerificationError: it is damaged.
     """
     found: dict[int, _Samples] = {}

@@ -11,18 +11,18 @@ from vod_operators.media.check.facts import RANGES, Format
 from vod_operators.media.isobmff import children, u32
 
 AAC_CHANNELS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 8}
-"""By channel configuration (ISO 14496-3, 1.6.3.5)."""
+"""Channel configuration -> channels (ISO 14496-3, 1.6.3.5)."""
 
 RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
-"""By sampling frequency index."""
+"""Sample rates in Hz, by sampling frequency index."""
 
 TEXT = {"wvtt": "wvtt", "stpp": "stpp.ttml.im1t"}
 
 
 def format_of(data: bytes, begin: int, end: int) -> tuple[Format, int]:
-    """The format that an ``stsd`` box's payload describes, and the size of its NAL lengths.
+    """The format that an ``stsd`` box's payload describes, and the bytes of a NAL unit's length.
 
-    :raises VerificationError: it describes none.
+    :raises VerificationError: it has no sample entry, or a damaged one.
     """
     try:
         for kind, first, last in children(data, begin + 8, end):
@@ -80,7 +80,7 @@ def _video(data: bytes, name: str, begin: int, end: int) -> tuple[Format, int]:
 
 
 def _of_avc(config: bytes, name: str) -> Format:
-    if not config[5] & 31:  # avc3 may keep them in the samples
+    if not config[5] & 31:  # no parameter sets: avc3 may keep them in the samples
         codecs = f"{name}.{config[1]:02x}{config[2]:02x}{config[3]:02x}"
         return Format(kind="video", codecs=codecs, entry=name, profile=config[1], level=config[3])
     size = int.from_bytes(config[6:8], "big")
@@ -123,7 +123,7 @@ def _audio(data: bytes, name: str, begin: int, end: int) -> Format:
 
 
 def _of_esds(data: bytes, name: str) -> tuple[str, int, int]:
-    """RFC 6381 string, channels and sample rate of an elementary stream descriptor (ISO 14496-1)."""
+    """RFC 6381 string, channels and sample rate from an elementary stream descriptor (ISO 14496-1)."""
     object_type, config = 0, b""
     at = 0
     while at < len(data):
@@ -148,7 +148,7 @@ def _of_esds(data: bytes, name: str) -> tuple[str, int, int]:
 
 
 def audio_specific(config: bytes) -> tuple[int, int, int]:
-    """Object type, channels and sample rate of an ``AudioSpecificConfig``."""
+    """Object type, channels and sample rate of an ``AudioSpecificConfig``; 0 for what is unknown."""
     value = int.from_bytes(config[:5].ljust(5, b"\x00"), "big")
     kind, at = value >> 35, 5
     if kind == 31:

@@ -1,4 +1,4 @@
-"""H.264 and H.265: parameter sets -> formats, and what a picture is (ITU-T H.264 7.3, H.265 7.3)."""
+"""H.264 and H.265: parameter sets -> formats, and which pictures are IDR (ITU-T H.264 7.3, H.265 7.3)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vod_operators.media.check.facts import RANGES, Format
 AVC, HEVC = "avc1", "hvc1"
 
 CAPTIONS = b"\xb5\x00\x31GA94\x03"
-"""ITU-T T.35 user data of ATSC A/53: CEA-608 and 708."""
+"""Beginning of user data (ITU-T T.35, ATSC A/53) with CEA-608 and CEA-708 captions."""
 
 _CHROMA_PROFILES = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
 
@@ -32,12 +32,15 @@ def in_byte_stream(data: bytes) -> Iterator[bytes]:
 
 
 def kind_of(nal: bytes, entry: str) -> int:
-    """``nal_unit_type``."""
+    """``nal_unit_type`` of a NAL unit.
+
+    :param entry: ``AVC`` or ``HEVC``.
+    """
     return nal[0] & 0x1F if entry == AVC else nal[0] >> 1 & 0x3F
 
 
 def is_idr(nals: Iterable[bytes], entry: str) -> bool:
-    """Whether the first slice of a picture is of an IDR."""
+    """Whether the first slice of a picture is of an IDR picture."""
     for nal in nals:
         kind = kind_of(nal, entry) if nal else -1
         if entry == AVC and 1 <= kind <= 5:
@@ -48,7 +51,7 @@ def is_idr(nals: Iterable[bytes], entry: str) -> bool:
 
 
 def has_hdr_metadata(nals: Iterable[bytes]) -> bool:
-    """Whether H.265 prefix SEIs tell the mastering display (137) or the light level (144)."""
+    """Whether H.265 prefix SEIs hold the mastering display (137) or the light level (144)."""
     return any(nal[0] >> 1 & 0x3F == 39 and nal[2] in (137, 144) for nal in nals if len(nal) > 3)
 
 
@@ -56,7 +59,10 @@ def has_hdr_metadata(nals: Iterable[bytes]) -> bool:
 
 
 def avc_format(sps: bytes, entry: str = AVC) -> Format:
-    """Of a sequence parameter set, with its NAL header."""
+    """The format that a sequence parameter set describes.
+
+    :param sps: with its NAL header.
+    """
     bits = Bits(unescaped(sps[1:]))
     profile, constraints, level = bits.u(8), bits.u(8), bits.u(8)
     bits.ue()
@@ -111,7 +117,10 @@ def _skip_scaling_list(bits: Bits, size: int) -> None:
 
 
 def hevc_codecs(entry: str, head: bytes) -> str:
-    """RFC 6381 string (ISO 14496-15 E.3) of the 12 bytes that begin with the general profile."""
+    """RFC 6381 string of HEVC (ISO 14496-15 E.3).
+
+    :param head: the 12 bytes of general profile, tier and level.
+    """
     space, tier, profile = head[0] >> 6, head[0] >> 5 & 1, head[0] & 31
     flags = int(f"{int.from_bytes(head[1:5], 'big'):032b}"[::-1], 2)
     constraints = head[5:11].rstrip(b"\x00")
@@ -121,7 +130,10 @@ def hevc_codecs(entry: str, head: bytes) -> str:
 
 
 def hevc_format(sps: bytes, entry: str = HEVC) -> Format:
-    """Of a sequence parameter set, with its NAL header."""
+    """The format that a sequence parameter set describes.
+
+    :param sps: with its NAL header.
+    """
     raw = unescaped(sps[2:])
     bits = Bits(raw)
     bits.u(4)
@@ -193,10 +205,10 @@ def _skip_hevc_scaling(bits: Bits) -> None:
 
 
 def _reference_set(bits: Bits, number: int, before: list[int]) -> int:
-    """How many pictures a short-term reference picture set names (H.265 7.3.7)."""
+    """Number of pictures in a short-term reference picture set (H.265 7.3.7)."""
     if number and bits.flag():
         bits.u(1), bits.ue()
-        # used_by_curr_pic_flag, or else use_delta_flag: one of them counts.
+        # A picture counts if used_by_curr_pic_flag or, read only without that, use_delta_flag is set.
         return sum(bits.flag() or bits.flag() for _ in range(before[-1] + 1))
     counts = bits.ue(), bits.ue()
     for _ in range(sum(counts)):

@@ -1,7 +1,7 @@
-"""Playlist text -> what it says, to the letter (RFC 8216bis 4).
+"""Playlist text -> its content, parsed strictly (RFC 8216bis 4).
 
-Not by way of a library for players: those take what can be understood, and what is not as the RFC has
-it (a missing quote, a second decimal too few, an attribute twice) is what is looked for here.
+A library for players would not do: it accepts whatever can be understood. This parser reports what differs
+from the RFC: a missing quote, a duration without its comma, an attribute that stands twice.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ QUOTED = {
     "ASSOC-LANGUAGE", "INSTREAM-ID", "CHARACTERISTICS", "KEYFORMAT", "KEYFORMATVERSIONS", "BYTERANGE",
     "SUPPLEMENTAL-CODECS", "STABLE-VARIANT-ID", "STABLE-RENDITION-ID", "PATHWAY-ID", "DATA-ID", "VALUE",
 }  # fmt: skip
-"""Attributes whose value is a quoted string; all others are not quoted (CLOSED-CAPTIONS may be either)."""
+"""Attributes whose value must be quoted. Others must not be; only CLOSED-CAPTIONS may be either."""
 
 REQUIRED = {
     "EXT-X-STREAM-INF": ("BANDWIDTH",),
@@ -56,7 +56,7 @@ class Entry:
     """One segment, as a media playlist lists it."""
 
     uri: str
-    """Absolute."""
+    """Absolute URI."""
     number: int
     """Media sequence number."""
     extinf: Fraction | None
@@ -69,7 +69,7 @@ class Entry:
 
 @dataclass(kw_only=True)
 class Playlist:
-    """What one playlist says."""
+    """The content of one playlist."""
 
     uri: str
     text: str
@@ -78,13 +78,14 @@ class Playlist:
     is_master: bool = False
     version: int = 1
     tags: dict[str, str] = field(default_factory=dict)
-    """Tags that stand once, with their value."""
+    """Tags that may stand only once -> value."""
     errors: list[str] = field(default_factory=list)
-    """What is not as the RFC has it."""
+    """Violations of the RFC's syntax, in words."""
     entries: list[Entry] = field(default_factory=list)
     variants: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
     """URI and attributes of each EXT-X-STREAM-INF."""
     i_frames: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    """URI and attributes of each EXT-X-I-FRAME-STREAM-INF."""
     media: list[Mapping[str, str]] = field(default_factory=list)
     """Attributes of each EXT-X-MEDIA; its URI is absolute."""
 
@@ -96,18 +97,18 @@ class Playlist:
 
     @property
     def duration(self) -> Fraction:
-        """Sum of all EXTINF, seconds."""
+        """Sum of all EXTINF in seconds."""
         return sum((entry.extinf or Fraction(0) for entry in self.entries), Fraction(0))
 
     @property
     def is_i_frames_only(self) -> bool:
-        """Whether its segments are single pictures."""
+        """Whether it is an I-frame playlist."""
         return "EXT-X-I-FRAMES-ONLY" in self.tags
 
 
 @lru_cache(maxsize=4096)  # an I-frame playlist names each segment many times
 def resolved(base: str, uri: str) -> str:
-    """A URI as a playlist at ``base`` means it, in whatever store: ``urljoin`` knows no ``s3://``."""
+    """The absolute URI of ``uri`` in a playlist at ``base``. ``urljoin`` alone does not know ``s3://``."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", uri):
         return uri
     scheme, _, place = base.partition("://")
@@ -115,7 +116,11 @@ def resolved(base: str, uri: str) -> str:
 
 
 def attributes(text: str, errors: list[str], where: str) -> dict[str, str]:
-    """An attribute list (RFC 8216bis 4.2), values without their quotes."""
+    """An attribute list (RFC 8216bis 4.2), values without quotes.
+
+    :param errors: violations are added here.
+    :param where: place in the playlist, for messages.
+    """
     found: dict[str, str] = {}
     at = 0
     while at < len(text):
@@ -135,7 +140,7 @@ def attributes(text: str, errors: list[str], where: str) -> dict[str, str]:
 
 
 def parse(uri: str, text: str) -> Playlist:
-    """What the playlist at ``uri`` says; what is wrong with its form is in ``errors``."""
+    """The content of the playlist at ``uri``; violations of the syntax are in its ``errors``."""
     playlist = Playlist(uri=uri, text=text)
     errors = playlist.errors
     lines = text.removeprefix("\ufeff").splitlines()
@@ -160,7 +165,7 @@ def parse(uri: str, text: str) -> Playlist:
 
 @dataclass
 class _State:
-    """What the lines before a URI said of it."""
+    """What the lines before a URI tell of it."""
 
     variant: dict[str, str] | None = None
     extinf: Fraction | None = None

@@ -1,4 +1,4 @@
-"""A whole presentation, as it was read: what the rules judge."""
+"""A whole presentation as it was read, which the rules judge."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class Reader(Protocol):
     """Where a presentation is read from."""
 
     def read(self, uri: str, start: int = 0, length: int | None = None) -> bytes:
-        """The bytes of a file, or ``[start, start + length)`` of them.
+        """The bytes ``[start, start + length)`` of a file; without a length, to its end.
 
-        :raises ObjectNotFoundError: it is not there.
+        :raises ObjectNotFoundError: there is no such file.
         """
 
     def answer(self, uri: str) -> Answer | None:
-        """How a web server answers to a browser that asks for it; None if it is not on the web."""
+        """How a web server answers a browser's request for the file; None if it is not on the web."""
 
     def known(self, uri: str) -> SegmentFacts | None:
-        """What was measured of the segment already, if that can be trusted; else it is read."""
+        """Facts of the segment from an earlier measurement that can be trusted; None: it must be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,49 +46,49 @@ class Fault:
     entry: Entry
     found: str
     at_begin: bool = False
-    """It does not begin where it must."""
+    """Whether the fault is that its bytes do not begin where they must."""
 
 
 @dataclass(kw_only=True)
 class Track:
-    """One media playlist, with what was found in its segments."""
+    """One media playlist, and the facts of its segments."""
 
     playlist: Playlist
     inits: list[Init] = field(default_factory=list)
-    """Each that a segment of it refers to, in order."""
+    """All init segments that its segments refer to, in order."""
     segments: list[SegmentFacts] = field(default_factory=list)
-    """One for each entry."""
+    """Facts of each entry's segment."""
     lost: list[str] = field(default_factory=list)
-    """What it names and is not there, with the reason."""
+    """Files that it names and that cannot be read, each with the reason."""
     faults: list[Fault] = field(default_factory=list)
-    """I-frame playlist: which entries are not one picture."""
+    """I-frame playlist: faults of entries that are not one picture."""
 
     @property
     def name(self) -> str:
-        """The end of its URI: enough to find it by."""
+        """The last two parts of its URI, by which a person finds it."""
         return "/".join(self.playlist.uri.split("/")[-2:])
 
     @cached_property
     def formats(self) -> list[Format]:
-        """Of all its elementary streams, each once."""
+        """Formats of its elementary streams, without duplicates."""
         found = [f for init in self.inits for f in init.formats] + [
             f for segment in self.segments for f in segment.formats
         ]
         return list(dict.fromkeys(found))
 
     def format(self, kind: Kind) -> Format | None:
-        """The format of its pictures or its sound."""
+        """The first format of that kind; None if there is none."""
         return next((found for found in self.formats if found.kind == kind), None)
 
     def streams(self, kind: Kind) -> Iterator[tuple[Entry, Stream]]:
-        """Its segments' streams of that kind."""
+        """Entry and stream of each segment that has a stream of that kind."""
         for entry, segment in zip(self.playlist.entries, self.segments, strict=True):
             if stream := segment.stream(kind):
                 yield entry, stream
 
     @cached_property
     def kind(self) -> Kind | None:
-        """What it is foremost; None if nothing of it could be read."""
+        """Its main kind: text if it is WebVTT, else video before audio; None if nothing could be read."""
         kinds: tuple[Kind, ...] = ("video", "audio", "text")
         if any(segment.container == "vtt" for segment in self.segments):
             return "text"
@@ -96,14 +96,14 @@ class Track:
 
     @cached_property
     def average_bps(self) -> int:
-        """Bits of all segments over their EXTINF."""
+        """Bits of all segments divided by the sum of their EXTINF."""
         pieces = self._pieces()
         lasts = sum((piece[1] for piece in pieces), Fraction(0))
         return rate_bps(sum(piece[0] for piece in pieces), lasts, 1) if lasts else 0
 
     @cached_property
     def peak_bps(self) -> int:
-        """Peak of contiguous segments that last 0.5 to 1.5 target durations."""
+        """Highest bitrate of contiguous segments that last 0.5 to 1.5 target durations."""
         return peak_bps(self._pieces(), 1, self.playlist.target_s, self.average_bps)
 
     def _pieces(self) -> list[tuple[int, Fraction]]:
@@ -114,42 +114,46 @@ class Track:
 
 @dataclass(kw_only=True)
 class Presentation:
-    """All that the rules judge."""
+    """A whole presentation: playlists, and the facts of their segments."""
 
     location: str
     master: Playlist | None = None
     """None if the location is one media playlist."""
     tracks: dict[str, Track] = field(default_factory=dict)
-    """By URI: everything but I-frame playlists."""
+    """URI -> track, without I-frame playlists."""
     i_frames: dict[str, Track] = field(default_factory=dict)
+    """URI -> I-frame playlist."""
     answers: list[tuple[str, Answer]] = field(default_factory=list)
-    """How a web server answered: for a ``playlist``, an ``init``, or a segment by its container."""
+    """Web server's answers, each with its kind: ``playlist``, ``init``, or the container of a segment."""
 
     @property
     def playlists(self) -> list[Playlist]:
-        """All of them."""
+        """The master playlist, if any, and all media playlists."""
         tracks = [*self.tracks.values(), *self.i_frames.values()]
         return [*([self.master] if self.master else []), *(track.playlist for track in tracks)]
 
     def variants(self) -> list[tuple[Track, Mapping[str, str]]]:
-        """The variants' tracks and attributes, in their order."""
+        """Track and attributes of each variant, in order."""
         return [(self.tracks[uri], found) for uri, found in self.master.variants] if self.master else []
 
     def members(self, kind: str, group: str | None) -> list[Mapping[str, str]]:
-        """The EXT-X-MEDIA of a group."""
+        """Attributes of each EXT-X-MEDIA in a group.
+
+        :param kind: its TYPE, such as ``AUDIO``.
+        """
         listed = self.master.media if self.master else []
         return [item for item in listed if item.get("TYPE") == kind and item.get("GROUP-ID") == group]
 
     def sounds(self, variant: Mapping[str, str]) -> list[Track]:
-        """Sound tracks that play with a variant, from playlists of their own."""
+        """Sound tracks with playlists of their own that play with a variant."""
         group = self.members("AUDIO", variant.get("AUDIO"))
         return [self.tracks[item["URI"]] for item in group if "URI" in item]
 
     def of_kind(self, kind: Kind) -> list[Track]:
-        """Tracks that are foremost of that kind."""
+        """Tracks whose main kind it is."""
         return [track for track in self.tracks.values() if track.kind == kind]
 
 
 def seconds(value: Fraction) -> str:
-    """For a person: to the microsecond."""
+    """Seconds for a person, to the microsecond: ``1.5 s``."""
     return f"{float(value):.6f}".rstrip("0").rstrip(".") + " s"

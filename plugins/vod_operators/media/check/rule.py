@@ -1,4 +1,4 @@
-"""What a rule is, and what becomes of it."""
+"""A rule, and its verdict on a presentation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One rule: an id by the checklist's number, where it comes from, and how it is judged."""
+    """One rule: its id by number of the checklist, its source, and how it is judged."""
 
     id: str
     source: str
@@ -30,12 +30,12 @@ class Rule:
     applies: Callable[[Presentation], bool]
     check: Callable[[Presentation], Iterable[Finding]]
     must: bool = True
-    """False: a SHOULD; broken, it is a warning."""
+    """False for a SHOULD: breaking it is a warning."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """A rule, judged."""
+    """The verdict on one rule."""
 
     rule: Rule
     status: Status
@@ -57,12 +57,12 @@ def judge(found: Presentation, rules: Iterable[Rule]) -> Iterator[Verdict]:
 
 
 def always(found: Presentation) -> bool:
-    """Whatever it is."""
+    """It is any presentation."""
     return True
 
 
 def has_master(found: Presentation) -> bool:
-    """It has variants."""
+    """It has a master playlist."""
     return found.master is not None
 
 
@@ -82,7 +82,7 @@ def has_sound(found: Presentation) -> bool:
 
 
 def has_sound_renditions(found: Presentation) -> bool:
-    """It has sound in groups of its own."""
+    """It has sound in EXT-X-MEDIA groups."""
     return found.master is not None and any(item.get("TYPE") == "AUDIO" for item in found.master.media)
 
 

@@ -35,18 +35,18 @@ RULES: tuple[Rule, ...] = tuple(
 
 
 def check(reader: Reader, location: str, *, key: bytes | None = None) -> list[Verdict]:
-    """Every rule, judged on the presentation at ``location``.
+    """The verdict of every rule on the presentation at ``location``.
 
     :param location: URI of a master playlist, or of one media playlist.
-    :param key: of AES-128, where the playlist's key URI does not yield it.
+    :param key: AES-128 key, used in place of the playlists' key URIs.
     :raises InvalidInputError: there is no playlist.
-    :raises StorageError: it could not be read to its end; nothing is said of it.
+    :raises StorageError: the presentation could not be read completely.
     """
     return list(judge(Loader(reader, key).load(location), RULES))
 
 
 def failed(verdicts: Iterable[Verdict]) -> list[str]:
-    """Each place where a MUST is broken, in words."""
+    """Each place that breaks a MUST, in words."""
     return [
         f"{verdict.rule.id}: {finding.where}: found {finding.found}, expected {finding.expected} "
         f"({verdict.rule.source})"

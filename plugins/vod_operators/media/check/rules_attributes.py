@@ -26,7 +26,7 @@ def _played_with(found: Presentation, track: Track, declared: Attributes) -> lis
 
 
 def _same_codec(a: str, b: str) -> bool:
-    # AV1's optional tail tells colours, HEVC's constraints; what decoders are chosen by stands before.
+    # Decoders are chosen by the first four parts. The rest tells colours in AV1, constraints in HEVC.
     parts = 4 if a.startswith(("av01", "hvc1", "hev1")) else 9
     return a.lower().split(".")[:parts] == b.lower().split(".")[:parts]
 

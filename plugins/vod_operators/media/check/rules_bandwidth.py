@@ -1,4 +1,4 @@
-"""Rules 4, 5 and 7: rates, and the ladder."""
+"""Rules 4, 5 and 7: bitrates, and the ladder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vod_operators.media.check.rule import (
 TOLERANCE = Fraction(1, 10)
 
 ROUNDING = Fraction(1, 1000)
-"""EXTINF are rounded; so are the rates that are measured by them."""
+"""Measured rates are computed from EXTINF, which are rounded."""
 
 FIRST_BPS = 2_000_000
 
@@ -25,20 +25,20 @@ Attributes = Mapping[str, str]
 
 
 def _with_sound(found: Presentation, track: Track, declared: Attributes) -> tuple[int, int]:
-    """Average and peak of a variant with the largest sound that is played with it."""
+    """Average and peak bitrate of a variant with the largest sound that plays with it."""
     sounds = [sound for sound in found.sounds(declared) if sound is not track]
     average = track.average_bps + max((sound.average_bps for sound in sounds), default=0)
     return average, track.peak_bps + max((sound.peak_bps for sound in sounds), default=0)
 
 
 def number(declared: Attributes, name: str) -> int | None:
-    """A whole number among attributes; None if it is not there, or none."""
+    """An attribute that is a whole number; None if it is absent or not a number."""
     value = declared.get(name, "")
     return int(value) if value.isdecimal() else None
 
 
 def variants(found: Presentation) -> Iterator[tuple[str, Track, Attributes]]:
-    """The variants that could be read, each with words for where it stands."""
+    """Place (for messages), track and attributes of each variant that could be read."""
     for number, (track, declared) in enumerate(found.variants(), start=1):
         if track.segments:
             yield f"variant {number}, {track.name}", track, declared
@@ -90,7 +90,7 @@ def _first(found: Presentation) -> Iterator[Finding]:
     family = [(t, a) for t, a in variants if _entry(t) == _entry(variants[0][0])]
     rates = [number(a, "AVERAGE-BANDWIDTH") or number(a, "BANDWIDTH") or 0 for _, a in family]
     nearest = min(rates, key=lambda rate: abs(rate - FIRST_BPS))
-    # Sound is part of these: of two that are about as near, either may be meant.
+    # These rates include sound, so two variants about as near are equally good.
     if abs(rates[0] - FIRST_BPS) > abs(nearest - FIRST_BPS) + FIRST_BPS / 5:
         yield Finding(where="first variant", found=f"{rates[0]} b/s", expected=f"the one of {nearest} b/s")
 

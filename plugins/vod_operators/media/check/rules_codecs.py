@@ -143,7 +143,7 @@ RULES = (
          applies=has_video, check=_progressive),
     Rule(id="3.frame-rate", source="Apple 1.19", says="at most 60 frames a second",
          applies=has_video, check=_frame_rate),
-    # A ladder of one newer codec is the wish of who knows the players.
+    # Only a warning: whoever knows the players may want a newer codec alone.
     Rule(id="3.h264", source="Apple 1.12", says="some variant is H.264", must=False,
          applies=has_ladder, check=_some_avc),
     Rule(id="3.sdr", source="Apple 1.24", says="some variant is SDR",

@@ -1,4 +1,4 @@
-"""Rules 0 and 12: whether all is there, and in the form that the RFC gives it."""
+"""Rules 0 and 12: whether all files are there, in the form of the RFC."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vod_operators.media.check.rule import (
 )
 
 BRANDS = re.compile(r"iso[6-9abc]|cmf[a-z0-9]|dash")
-"""At least the sixth edition of ISO 14496-12; CMAF and DASH are built on it."""
+"""Brands from ``iso6`` on (ISO 14496-12); those of CMAF and DASH are based on it."""
 
 
 def _name(playlist: Playlist) -> str:

@@ -21,7 +21,7 @@ from vod_operators.media.track import rate_bps
 STEREO_BPS = 160_000
 
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
-"""The shape of a BCP 47 tag."""
+"""The form of a BCP 47 tag."""
 
 SPAN_S = Fraction(1, 2)
 
@@ -43,7 +43,7 @@ def _stereo(found: Presentation) -> Iterator[Finding]:
 
 def _stereo_rate(found: Presentation) -> Iterator[Finding]:
     for track in _stereo_tracks(found):
-        # What has no sound for a while needs next to nothing, so nothing is said of too little.
+        # Only the upper bound is checked: silence takes next to no bits.
         streams = [stream for _, stream in track.streams("audio")]
         rate = rate_bps(sum(s.size_bytes for s in streams), sum(s.duration for s in streams) or 1, 1)
         if rate > STEREO_BPS * (1 + TOLERANCE):

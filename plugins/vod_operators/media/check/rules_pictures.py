@@ -16,13 +16,13 @@ from vod_operators.media.check.rule import (
 from vod_operators.media.check.rules_bandwidth import TOLERANCE, number
 
 PICTURE_S = Fraction(11, 10)
-"""A second, and a frame of rates that do not divide it."""
+"""A second, plus a frame at rates that do not divide a second."""
 
 Attributes = Mapping[str, str]
 
 
 def family(codecs: str) -> str:
-    """What stands before the first dot: two profiles of a codec are one family."""
+    """The part before the first dot. All profiles of a codec are one family."""
     return codecs.split(".")[0]
 
 
@@ -31,7 +31,7 @@ def _families(found: Presentation) -> set[str]:
 
 
 def _pictures(found: Presentation) -> dict[str, list[Track]]:
-    """I-frame playlists by family."""
+    """Family -> its I-frame playlists."""
     listed: dict[str, list[Track]] = {}
     for track in found.i_frames.values():
         known = track.format("video")

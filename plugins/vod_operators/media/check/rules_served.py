@@ -1,4 +1,4 @@
-"""Rule 17: how a web server gives it out."""
+"""Rule 17: how a web server delivers the files."""
 
 from __future__ import annotations
 

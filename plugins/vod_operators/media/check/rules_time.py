@@ -16,30 +16,30 @@ from vod_operators.media.check.rule import (
 )
 
 ALIGNED_S = Fraction(1, 1000)
-"""Clocks of 90 kHz and of a track's own round differently; nothing that is seen."""
+"""A 90 kHz clock and a track's own clock round differently, by less than anyone can see."""
 
 RATE_TOLERANCE = Fraction(1, 100)
-"""Frames a second: less than between 23.976 and 24."""
+"""Frames a second; less than the difference between 23.976 and 24."""
 
 KINDS: tuple[Kind, ...] = ("video", "audio")
 
 BEST_TARGET_S = 6
 
 SAME_TOTAL_S = Fraction(1, 10)
-"""Two AAC frames of priming and padding, and a frame of a slow video."""
+"""Two AAC frames (priming and padding) plus a frame of slow video."""
 
 Attributes = Mapping[str, str]
 
 
 def measured_rate(track: Track) -> Fraction:
-    """Pictures a second of a whole track."""
+    """Average frame rate of a track; 0 if unknown."""
     streams = [stream for _, stream in track.streams("video")]
     lasts = sum((stream.duration for stream in streams), Fraction(0))
     return sum(stream.samples for stream in streams) / lasts if lasts else Fraction(0)
 
 
 def frame_s(track: Track, kind: Kind) -> Fraction:
-    """How long its longest usual sample lasts."""
+    """Seconds of a sample at the lowest rate of all segments."""
     rates = [stream.rate for _, stream in track.streams(kind) if stream.rate]
     return 1 / min(rates) if rates else Fraction(1, 1000)
 

@@ -24,7 +24,7 @@ AAC_FRAME = 1024
 
 @dataclass(kw_only=True)
 class _Pes:
-    """One PES packet: for video, a picture."""
+    """One PES packet; of video, it is a picture."""
 
     begin: int
     """First byte of its first transport packet."""
@@ -37,7 +37,7 @@ class _Elementary:
     kind: int
     encrypted: bool
     times: list[tuple[int, int]] = field(default_factory=list)
-    """Decoding and presentation time of each PES packet."""
+    """Decoding and presentation time of each PES packet, in ticks of 90 kHz."""
     keys: list[Key] = field(default_factory=list)
     starts_with_idr: bool = False
     captions: bool = False
@@ -47,11 +47,11 @@ class _Elementary:
 
 
 def read_segment(data: bytes, size_bytes: int) -> SegmentFacts:
-    """A transport stream segment's facts.
+    """The facts of an MPEG-TS segment.
 
-    :param data: its clear bytes.
-    :param size_bytes: as it is stored.
-    :raises VerificationError: it is none.
+    :param data: its bytes, decrypted.
+    :param size_bytes: size of the stored segment.
+    :raises VerificationError: it is not whole packets, or has neither picture nor sound.
     """
     if len(data) % PACKET or not data or any(data[at] != 0x47 for at in range(0, len(data), PACKET)):
         raise VerificationError("MPEG-TS: it is not whole packets of 188 bytes that begin with 0x47")
@@ -121,7 +121,7 @@ def _elementary(section: bytes) -> dict[int, int]:
 
 
 def _close(streams: dict[int, _Elementary], kinds: dict[int, int], pid: int, pes: _Pes | None) -> None:
-    """Take in one whole PES packet."""
+    """Add one complete PES packet to its stream."""
     if pes is None or len(pes.data) < 9 or pes.data[:3] != b"\x00\x00\x01":
         return
     kind = kinds[pid]
@@ -178,7 +178,7 @@ def _take_picture(stream: _Elementary, payload: bytes, pes: _Pes, decoded: int, 
 def adts(data: bytes, encrypted: bool = False) -> Iterator[Format]:
     """The format of each AAC frame, from its header.
 
-    :raises VerificationError: what follows a frame is no frame.
+    :raises VerificationError: a frame does not begin with an ADTS header.
     """
     at = 0
     while at + 7 <= len(data):
@@ -208,7 +208,7 @@ def _stream(stream: _Elementary) -> Stream:
     else:
         step = Fraction(shown[-1] - shown[0], CLOCK * (len(shown) - 1)) if len(shown) > 1 else Fraction(0)
         rate = 1 / step if step else Fraction(0)
-        # A whole number of pictures at the rate of those before: 90 kHz ticks are rounded.
+        # The last picture lasts as long as the average of the others: 90 kHz ticks are rounded.
         duration, count = Fraction(shown[-1] - shown[0], CLOCK) + step, len(shown)
     backward = next((step for step in steps if step <= 0), None)
     return Stream(
@@ -227,7 +227,12 @@ def _stream(stream: _Elementary) -> Stream:
 
 
 def read_packed_audio(data: bytes, size_bytes: int) -> SegmentFacts:
-    """A segment of ADTS frames behind an ID3 tag that tells its time (RFC 8216bis 3.1.3)."""
+    """The facts of a packed audio segment: ADTS frames after an ID3 tag with its time (RFC 8216bis 3.1.3).
+
+    :param data: its bytes, decrypted.
+    :param size_bytes: size of the stored segment.
+    :raises VerificationError: it has no frames, or damaged ones.
+    """
     begin = Fraction(0)
     if data[:3] == b"ID3":
         size = data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9]

@@ -16,9 +16,9 @@ _MAP = re.compile(
 
 
 def read_segment(data: bytes) -> SegmentFacts:
-    """A WebVTT segment's facts.
+    """The facts of a WebVTT segment.
 
-    :raises VerificationError: it is none.
+    :raises VerificationError: it is not UTF-8, not WebVTT, or has a cue that ends before it begins.
     """
     try:
         text = data.decode("utf-8-sig").replace("\r\n", "\n")
