@@ -1,6 +1,7 @@
-"""The words of this package: what a source is, and what will be made (what is wanted: ``presets.model``).
+"""The models of this package: a source, the plan of its output, and its timeline (presets:
+``presets.model``).
 
-Time is integers: frames at the output rate, or ticks of a stated time base.
+Times are integers: frames at the output rate, or ticks of a stated time base.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from vod_operators.media.presets.model import Preset
 
 
 class Colour(Model):
-    """How numbers mean light, in ffmpeg's names (ITU-T H.273)."""
+    """Colour description of pictures, in ffmpeg's names (ITU-T H.273)."""
 
     primaries: str
     transfer: str
@@ -28,17 +29,17 @@ class Colour(Model):
 
     @property
     def hdr(self) -> str | None:
-        """``PQ`` (HDR10) or ``HLG``; None is standard dynamic range."""
+        """``PQ`` (HDR10) or ``HLG``; None for standard dynamic range."""
         return {"smpte2084": "PQ", "arib-std-b67": "HLG"}.get(self.transfer)
 
 
 SDR = Colour(primaries="bt709", transfer="bt709", matrix="bt709")
 
 Carrier = Literal["nut", "mov", "decoded"]
-"""What a stream's packets are cut into: a container that holds them exactly, or decoded frames."""
+"""How a stream is cut: its packets into a container that holds them exactly, or into decoded frames."""
 
 Scan = Literal["progressive", "mixed", "interlaced"]
-"""Whether pictures are woven of two fields: none, some, or all of those that were looked at."""
+"""Whether none, some or all of the examined pictures are interlaced."""
 
 
 class VideoStream(Model):
@@ -53,34 +54,34 @@ class VideoStream(Model):
     crop: Crop = Crop()
     sample_aspect: Rate = Fraction(1)
     display_matrix: DisplayMatrix | None = None
-    """How a player turns and mirrors the picture; None: it is stored upright."""
+    """How players turn and mirror the picture; None: it is stored upright."""
     frame_rate: Rate
     time_base: Rate
     pixel_format: str
     scan: Scan = "progressive"
     field_order: Literal["tff", "bff"] | None = None
-    """Which field is first, where only the container says so; None: the pictures do, or there are none."""
+    """Which field is first, where all interlaced pictures agree; None: left to each picture's own flag."""
     fields_apart: bool = False
-    """Whether each decoded picture is one field, of half the height (HEVC)."""
+    """Whether each decoded picture is a single field, of half the height (HEVC)."""
     first_pts: int | None = None
-    """When the first picture is shown that a decoder gives, in ticks; None: that is not known."""
+    """When the first picture that a decoder outputs is shown, in ticks; None: unknown."""
     reorders: bool = False
-    """Whether pictures are stored in another order than they are shown in."""
+    """Whether pictures are stored in another order than they are shown."""
     carrier: Carrier = "nut"
     colour: Colour = SDR
-    """As declared; where it is not, as players assume."""
+    """As declared; what is not declared, as players assume."""
     peak_nits: int | None = Field(None, gt=0)
-    """Brightest light of an HDR picture, if it is declared."""
+    """Declared peak brightness of HDR pictures."""
     bitrate_bps: int | None = None
 
     @property
     def natural_rate(self) -> Fraction:
-        """Pictures a second that the camera took: frames, or fields if interlaced (Apple 1.17)."""
+        """Pictures a second that the camera took: frames, or fields if it is interlaced (Apple 1.17)."""
         return self.frame_rate * (2 if self.interlaced else 1)
 
     @property
     def interlaced(self) -> bool:
-        """Whether it has fields anywhere."""
+        """Whether any examined picture is interlaced."""
         return self.scan != "progressive"
 
     @property
@@ -107,23 +108,23 @@ class AudioStream(Model):
     codec: str
     channels: int = Field(gt=0)
     channel_layout: str | None = None
-    """In ffmpeg's words: ``stereo``, ``5.1(side)``, ``ambisonic 1``."""
+    """ffmpeg's name of it: ``stereo``, ``5.1(side)``, ``ambisonic 1``."""
     sample_rate: int = Field(gt=0)
     time_base: Rate
     start_s: Fraction | None = None
-    """When its first sample is heard, on the source's clock: behind what decoders need before it."""
+    """When its first sample is heard, on the source's clock; a decoder's priming comes before."""
     carrier: Literal["nut", "decoded"] = "nut"
     describes_video: bool = False
-    """Whether it is an audio description: it tells those who do not see what is shown."""
+    """Whether it is an audio description, for people who cannot see the picture."""
     language: str | None = None
-    """ISO 639 code, or None if the source does not say."""
+    """As tagged, usually an ISO 639 code; None if there is no tag."""
     title: str | None = None
     default: bool = False
     bitrate_bps: int | None = None
 
     @property
     def is_ambisonic(self) -> bool:
-        """Whether its channels are a sound field (``ambisonic 1+stereo``), not loudspeakers."""
+        """Whether its channels describe a sound field (``ambisonic 1+stereo``), not loudspeakers."""
         return (self.channel_layout or "").startswith("ambisonic")
 
 
@@ -133,7 +134,7 @@ class TextStream(Model):
     index: int
     codec: str
     language: str | None = None
-    """ISO 639 code, or None if the source does not say."""
+    """As tagged, usually an ISO 639 code; None if there is no tag."""
     title: str | None = None
     default: bool = False
     forced: bool = False
@@ -155,7 +156,7 @@ class Source(Model):
     container: str
     size_bytes: int = Field(gt=0)
     duration_ms: int | None = None
-    """As declared by the container; the exact length is counted by the split."""
+    """As the container declares it; the split counts the exact length."""
     bitrate_bps: int | None = None
     video: VideoStream | None = None
     """None: sound only."""
@@ -164,14 +165,14 @@ class Source(Model):
     """Subtitles that are text."""
     chapters: tuple[Chapter, ...] = ()
     begins_late: bool = False
-    """Whether a stream was known only after a search through the file."""
+    """Whether a stream was found only by searching the whole file."""
     container_ids: frozenset[int] = frozenset()
-    """The container's own numbers of picture and sound: PIDs, track ids."""
+    """The container's ids of the picture's and the sounds' streams: PIDs, track ids."""
     skipped: tuple[str, ...] = ()
-    """Streams that are left out, and why, in words."""
+    """Streams that are left out, each with the reason, for a person."""
 
     def frames_at(self, rate: Fraction) -> int | None:
-        """Pictures of the length that is declared; None: none is."""
+        """Number of frames in the declared duration; None if none is declared."""
         return None if self.duration_ms is None else round(Fraction(self.duration_ms, 1000) * rate)
 
     @property
@@ -187,7 +188,7 @@ class Source(Model):
 
     @property
     def video_bitrate_bps(self) -> int | None:
-        """The picture's bitrate; the whole file's where the stream does not tell."""
+        """The video stream's bitrate, or the whole file's if the stream declares none."""
         return (self.video.bitrate_bps if self.video else None) or self.bitrate_bps
 
 
@@ -210,12 +211,12 @@ class Rendition(Model):
 
     @property
     def codec(self) -> Codec:
-        """What the encoder makes."""
+        """The encoder's codec."""
         return ENCODERS[self.encoder].codec
 
     @property
     def label(self) -> str:
-        """As a person would call it: ``540p · 960x540``."""
+        """Label for a person: ``540p · 960x540``."""
         return f"{self.name} · {self.width}x{self.height}"
 
 
@@ -224,12 +225,12 @@ class AudioRendition(Model):
 
     name: Name
     track: Name
-    """Of the source: its stereo and its surround rendition are made of the same packets."""
+    """The source's track that it is made from. A stereo and a surround rendition may share one."""
     loudness_lufs: int | None = None
-    """What it is brought to; None leaves it as it is."""
+    """Target loudness; None leaves it as it is."""
     stream: AudioStream
     right: AudioStream | None = None
-    """Of a pair of mono tracks, the one for the right; the other is ``stream``."""
+    """Right channel of a pair of mono streams; ``stream`` is then the left one."""
     channels: int
     sample_rate: int
     bitrate_bps: int
@@ -239,7 +240,7 @@ class AudioRendition(Model):
 
     @property
     def label(self) -> str:
-        """As a person would call it: ``audio-0 · English``."""
+        """Label for a person: ``audio-0 · English``."""
         return f"{self.name} · {self.title}"
 
 
@@ -253,12 +254,12 @@ class TextRendition(Model):
     forced: bool
     hearing_impaired: bool = False
     sidecar_sha256: str | None = None
-    """Of the file that came with the request, as it was converted; None: it is a track of the source."""
+    """Digest of the subtitle file of the request, as converted; None: it is a track of the source."""
     sidecar_encoding: str | None = None
 
     @property
     def label(self) -> str:
-        """As a person would call it: ``text-0 · English``."""
+        """Label for a person: ``text-0 · English``."""
         return f"{self.name} · {self.title}"
 
 
@@ -269,21 +270,21 @@ class Plan(Model):
     preset: Preset
     source: Source
     frame_rate: Rate
-    """Of the output: the source's own, or that divided until the preset allows it; 1 for sound only."""
+    """Output frame rate: the source's, divided until the preset allows it; 1 for sound only."""
     timescale: int = Field(gt=0)
     """Ticks a second of the output tracks; a frame is a whole number of them."""
     gop_frames: int = Field(gt=0)
     segment_frames: int = Field(gt=0)
     chunk_frames: int = Field(gt=0)
     lookahead_frames: int = Field(ge=0)
-    """How far the encoder looks ahead: so many frames of each chunk's lead-out are encoded."""
+    """Longest lookahead of the encoders, at most a GOP: that many frames of a lead-out are encoded."""
     renditions: tuple[Rendition, ...]
     """Of all ladders, from the smallest picture to the largest; none for sound only."""
     audio: tuple[AudioRendition, ...]
     texts: tuple[TextRendition, ...] = ()
-    """First the source's, in its order, named as they are cut; then those that came with the request."""
+    """The source's tracks in its order, named as they are cut; then the files of the request."""
     skipped: tuple[str, ...] = ()
-    """Sound that the preset leaves out, in words."""
+    """Sound that the preset leaves out, in words for a person."""
 
     @property
     def frame_ticks(self) -> int:
@@ -291,15 +292,15 @@ class Plan(Model):
         return int(self.timescale / self.frame_rate)
 
     def seconds(self, frames: int) -> Fraction:
-        """How long so many output frames last."""
+        """Duration of that many output frames, in seconds."""
         return frames / self.frame_rate
 
     def gop_of(self, rendition: Rendition) -> int:
-        """Frames from one IDR picture of that track to the next.
+        """Frames from one IDR picture of that rendition to the next.
 
-        The smallest track of each codec has about one a second, so that its I-frame playlist scrubs smoothly
-        (Apple 6.8). GOPs must begin together, so this divides the GOP; where no length near a second does, it
-        is the GOP.
+        The smallest rendition of each codec has about one a second, so that scrubbing by its I-frame playlist
+        is smooth (Apple 6.8). The GOPs of all renditions must begin together, so the interval divides
+        ``gop_frames``; where no interval near a second does, it is ``gop_frames``.
         """
         smallest = next(made for made in self.renditions if made.codec == rendition.codec)
         if rendition.name != smallest.name:
@@ -309,49 +310,49 @@ class Plan(Model):
         return max(lengths, default=self.gop_frames)
 
     def lead_out(self, chunk: Chunk) -> int:
-        """Frames after the chunk that are encoded with it."""
+        """Number of frames after the chunk that are encoded with it."""
         return min(chunk.lead_out, self.lookahead_frames)
 
     def rendition(self, name: str) -> Rendition:
-        """The video track of that name."""
+        """The video rendition of that name."""
         return next(rendition for rendition in self.renditions if rendition.name == name)
 
     def audio_rendition(self, name: str) -> AudioRendition:
-        """The sound track of that name."""
+        """The audio rendition of that name."""
         return next(rendition for rendition in self.audio if rendition.name == name)
 
     def text_rendition(self, name: str) -> TextRendition:
-        """The subtitle track of that name."""
+        """The subtitle rendition of that name."""
         return next(rendition for rendition in self.texts if rendition.name == name)
 
 
 class Layout(Model):
-    """Where a file has the streams of a plan: index and time base of each."""
+    """Where a file holds the streams of a plan: the index and time base of each."""
 
     video: tuple[int, Rate] | None
     sounds: dict[str, tuple[int, Rate]]
-    """By track."""
+    """Track -> index and time base."""
     video_carrier: Literal["nut", "mov"] = "nut"
-    """What chunks are cut into."""
+    """Container that chunks are cut into."""
     sample_bases: dict[str, Rate] = Field(default_factory=dict)
-    """By track: how long a sample lasts."""
+    """Track -> duration of a sample in seconds."""
     decoded_sounds: tuple[str, ...] = ()
-    """Tracks whose packets NUT cannot hold: they are cut as decoded samples, timed in samples."""
+    """Tracks that are cut as decoded samples, because their packets cannot be cut; timed in samples."""
     right_sounds: dict[str, int] = Field(default_factory=dict)
-    """Tracks that are a pair of mono streams: index of the right one."""
+    """Track -> index of the right stream, for tracks that are a pair of mono streams."""
     begins_late: bool = False
-    """Whether a stream begins behind what is looked at by default."""
+    """Whether a stream begins after the part that ffmpeg probes by default."""
     transport: bool = False
     """Whether it is MPEG-TS, in which streams may change their PIDs."""
     texts: dict[str, int] = Field(default_factory=dict)
-    """Subtitle tracks: index by track."""
+    """Subtitle track -> index."""
     copied_texts: tuple[str, ...] = ()
-    """Those that are WebVTT as they are."""
+    """Subtitle tracks that are WebVTT already."""
     seeks_exactly: bool = False
-    """Whether the container knows where each time is."""
+    """Whether the container has an index of times."""
     derived_times: bool = True
-    """Whether presentation times that the container does not tell (AVI, MPEG-PS) follow from those of
-    decoding by way of the reordering; else they are those of decoding."""
+    """How presentation times are found that the container lacks (AVI, MPEG-PS): derived from decoding times
+    and the order of pictures; if false, equal to decoding times."""
 
 
 class Chunk(Model):
@@ -361,20 +362,20 @@ class Chunk(Model):
     first: int = Field(ge=0)
     last: int
     lead_in: int = Field(0, ge=0)
-    """Frames before its own that are encoded and thrown away, so that the encoder's rate control comes to
-    the join as if it had encoded all before."""
+    """Frames before its own that are encoded and discarded. They bring the encoder's rate control to the
+    state that it would have if it had encoded the whole video."""
     lead_out: int = Field(0, ge=0)
-    """Frames after its own that may be encoded and thrown away, so that it sees what comes."""
+    """Frames after its own that may be encoded and discarded, for the encoder's lookahead."""
     key_pts: int
-    """Where its source packets begin: the last key frame at or before its lead-in (source ticks)."""
+    """Where its source packets begin, in source ticks: the last key frame at or before its lead-in."""
     end_pts: int | None
-    """Where they end: the first source frame after its lead-out; None is the end of the source."""
+    """Where they end, in source ticks: the first frame after its lead-out; None: the end of the source."""
     begins_with_key: bool = True
-    """Whether the packet at ``key_pts`` is marked as a key frame: a file's first picture may do without."""
+    """Whether the packet at ``key_pts`` is flagged as a key frame. A file's first picture may not be."""
     packets: int = Field(0, ge=0)
-    """So many of them there must be at least."""
+    """Least number of source packets that the cut must hold."""
     byte_range: tuple[int, int] | None = None
-    """Bytes of the source's file in which they lie; None where only an index of all packets would tell."""
+    """Bytes ``[begin, end)`` of the source file that hold its packets; None: unknown without an index."""
 
     @model_validator(mode="after")
     def _holds_a_frame(self) -> Chunk:
@@ -384,76 +385,76 @@ class Chunk(Model):
 
     @property
     def frames(self) -> int:
-        """Output frames in it."""
+        """Number of its own output frames."""
         return self.last - self.first
 
     @property
     def name(self) -> str:
-        """``chunk-00003``; sorts in order."""
+        """``chunk-00003``: names sort in the order of the chunks."""
         return f"chunk-{self.index:05d}"
 
 
 class Sound(Model):
-    """One sound track as it was cut."""
+    """One sound track as it is cut."""
 
     time_base: Rate
     seconds: Annotated[Fraction, Field(ge=0)]
-    """Length from output frame 0: of the source, whatever rate a preset encodes it at."""
+    """Length of the source's sound from output frame 0 on, whatever rate a preset encodes it at."""
     decoded: bool = False
     """Whether it is cut as decoded samples."""
 
 
 class Timeline(Model):
-    """The exact time of a source, counted packet by packet."""
+    """The exact times of a source, counted packet by packet, and its chunks."""
 
     origin_pts: int
-    """Source ticks at output frame 0: the start of the video, for every chunk and sound track alike;
-    for sound only, of the first track that starts."""
+    """Source ticks at output frame 0, the same for all chunks and sound tracks: the start of the video; for
+    sound only, of the track that starts first."""
     time_base: Rate
     frames: int = Field(ge=0)
-    """Output frames in all; 0 for sound only."""
+    """Output frames of the whole video; 0 for sound only."""
     variable_rate: bool = False
-    """Whether the source's frames are not all as long as the next."""
+    """Whether the source's frames differ in length."""
     chunks: tuple[Chunk, ...]
     sounds: dict[str, Sound]
-    """By the source's track."""
+    """Track of the source -> its sound."""
     still: bool = False
-    """Whether the picture stands still, and is held for the length of the sound."""
+    """Whether it is a still picture or slides, whose last picture is held until the sound ends."""
     lost_frames: int = Field(0, ge=0)
-    """Pictures of the source that come too fast for the output's rate."""
+    """Pictures that are dropped because they come faster than the source's own rate."""
     carrier: Literal["nut", "mov"] = "nut"
-    """What chunks are cut into."""
+    """Container that chunks are cut into."""
     in_place: bool = False
-    """Whether each task cuts what it encodes from the source itself; else the split has stored it."""
+    """Whether each task cuts its chunk from the source itself; otherwise the split has stored the chunks."""
     repairs: tuple[str, ...] = ()
-    """What had to be done before the source could be cut, in words."""
+    """Repairs that the source needed before it could be cut, in words for a person."""
     text_shift_ms: int = 0
-    """Taken off the times of the subtitles as they were cut; then they count from the start of the video."""
+    """Subtracted from the times of the cut subtitles, so that they count from the start of the video."""
     damage: tuple[str, ...] = ()
-    """What is missing of the source, in words; damage inside a chunk is found when that is decoded."""
+    """Damage that the split found, in words for a person. Damage inside a chunk is found by its decoder."""
 
     def seconds(self, rate: Fraction) -> Fraction:
-        """How long the picture lasts; for sound only, the longest track."""
+        """Length of the picture in seconds; for sound only, of the longest track."""
         return self.frames / rate if self.frames else max(sound.seconds for sound in self.sounds.values())
 
     def audio_samples(self, audio: AudioRendition, rate: Fraction) -> int:
-        """Length of a sound track in samples of its output rate: that of the picture (Apple 8.3).
+        """Length of an output sound track in samples: as long as the picture (Apple 8.3).
 
-        :param rate: of the picture's frames.
+        :param rate: frame rate of the output.
         """
         return round(self.seconds(rate) * audio.sample_rate)
 
     def span(self, chunk: Chunk, rate: Fraction) -> str:
-        """``0:54-1:12``."""
+        """Begin and end of a chunk for a person: ``0:54-1:12``."""
         return f"{clock(chunk.first / rate)}-{clock(chunk.last / rate)}"
 
     def label(self, chunk: Chunk, rate: Fraction) -> str:
-        """``chunk 3/12 · 0:54-1:12``: what a person sees in the list of mapped tasks."""
+        """Label of a chunk in the list of mapped tasks: ``chunk 3/12 · 0:54-1:12``."""
         return f"chunk {chunk.index + 1}/{len(self.chunks)} · {self.span(chunk, rate)}"
 
 
 def clock(seconds: Fraction | float) -> str:
-    """``0:54``, ``1:02:03``; to the nearest second."""
+    """``0:54`` or ``1:02:03``, rounded to the second."""
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"

@@ -1,18 +1,20 @@
-"""What tracks of sound and text are called in a playlist."""
+"""Languages and names of audio and subtitle tracks, as playlists hold them."""
 
 from __future__ import annotations
 
 import re
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
-"""What can stand in a playlist as a language tag (RFC 5646)."""
+"""A language tag that a playlist can hold (the form of RFC 5646)."""
 
 
 def language_tag(language: str | None) -> str | None:
-    """The language as a playlist has it: ``de`` of ``ger`` and ``deu``, because RFC 5646 2.2.1 wants the
-    shortest code; None if it cannot stand there.
+    """The language tag for a playlist, with the shortest code (RFC 5646 2.2.1): ``de`` for ``ger`` and
+    ``deu``.
+
+    None if the text has not the form of a tag.
     """
-    from babel.core import get_global  # here, because the DAG file is parsed again for every task
+    from babel.core import get_global  # imported here, because every task parses the DAG file anew
 
     if not language or not _LANGUAGE.fullmatch(language):
         return None
@@ -22,7 +24,7 @@ def language_tag(language: str | None) -> str | None:
 
 
 def language_name(tag: str | None) -> str | None:
-    """What its speakers call a language, as a player's menu does: ``Deutsch``; the tag itself if unknown."""
+    """A language's own name for itself, as in a player's menu: ``Deutsch``; the tag itself if unknown."""
     from babel import Locale, UnknownLocaleError
 
     if tag is None:
@@ -36,30 +38,32 @@ def language_name(tag: str | None) -> str | None:
 
 
 MAX_NAME = 255
-"""Letters of a name that came with a source or a request."""
+"""Most characters of a name from a source or a request."""
 
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]+"
 )
-"""Controls (those of direction too, which would turn the text behind the name), line breaks of any kind,
-and what is no character of XML."""
+"""Control characters (also of text direction, which would reverse the text after the name), line breaks of
+any kind, and what XML does not allow."""
 
 
 def clean_name(text: str) -> str:
-    """A name that came from outside, as it can stand in playlists, manifests, logs and JSON: one line of
-    what can be printed, of ``MAX_NAME`` letters at most.
+    """A name from outside made safe for playlists, manifests, logs and JSON.
+
+    It is one line of printable characters, ``MAX_NAME`` at most.
     """
     return " ".join(_UNPRINTABLE.sub(" ", text[: 10 * MAX_NAME]).split())[:MAX_NAME].strip()
 
 
 def unique_title(wanted: str | None, number: int, kind: str, taken: set[str]) -> str:
-    """A track's NAME, unlike all that are ``taken``, to which it is added (RFC 8216bis 4.4.6.1.1).
+    """A track's NAME, which must be unique in its group (RFC 8216bis 4.4.6.1.1).
 
-    :param wanted: title or language's name.
-    :param number: of the track, from 1.
-    :param kind: what it is called if nothing is wanted: ``Audio`` 2.
+    :param wanted: the track's title, or the name of its language.
+    :param number: number of the track, from 1.
+    :param kind: makes the name if nothing is wanted: ``Audio 2``.
+    :param taken: names in use; the new one is added.
     """
-    # A quote or a line break would end the attribute of the playlist it goes into.
+    # A quote would end the attribute in the playlist.
     title = clean_name((wanted or "").replace('"', "")) or f"{kind} {number}"
     while title in taken:
         title = f"{title} ({number})"

@@ -1,7 +1,7 @@
-"""How a stored picture is turned, mirrored and cropped before it is shown, by its container.
+"""How a container says that a stored picture is turned, mirrored and cropped when shown.
 
-The matrix is what ffmpeg's ``-autorotate`` reads, and the filters are those that it inserts, so a picture
-is shown as one ffmpeg pass shows it.
+The matrix is the one that ffmpeg's ``-autorotate`` reads, and the filters are those that it inserts. So the
+result is that of one ffmpeg pass.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _ROW = re.compile(r"^[0-9a-f]+:\s+(-?\d+)\s+(-?\d+)\s+(-?\d+)\s*$", re.M)
 
 
 class DisplayMatrix(NamedTuple):
-    """The four numbers of a display matrix that turn and mirror, in 65536ths (ISO 14496-12, 8.3.2)."""
+    """The four numbers of a display matrix that turn and mirror, in 1/65536 (ISO 14496-12, 8.3.2)."""
 
     a: int
     b: int
@@ -24,7 +24,7 @@ class DisplayMatrix(NamedTuple):
 
     @property
     def degrees(self) -> int:
-        """How far the picture is turned clockwise, from 0 to 359."""
+        """Clockwise rotation that shows the picture upright, 0 to 359."""
         columns = math.hypot(self.a, self.c), math.hypot(self.b, self.d)
         if not all(columns):
             return 0
@@ -33,12 +33,12 @@ class DisplayMatrix(NamedTuple):
 
     @property
     def swaps_sides(self) -> bool:
-        """Whether width becomes height."""
+        """Whether width and height are swapped."""
         return self.degrees in (90, 270)
 
     @property
     def filters(self) -> tuple[tuple[str, ...], ...]:
-        """Filters with their arguments that show the picture upright; none if it is."""
+        """Filters, each with its arguments, that show the picture upright; empty if it is."""
         if self.degrees == 90:
             return (("transpose", "cclock_flip" if self.c > 0 else "clock"),)
         if self.degrees == 270:
@@ -52,7 +52,7 @@ class DisplayMatrix(NamedTuple):
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What is done, for a person."""
+        """What the filters do, in words for a person."""
         names = [name for name, *_ in self.filters]
         if names == ["vflip"]:
             return ("flipped vertically",)
@@ -64,7 +64,7 @@ class DisplayMatrix(NamedTuple):
 
 
 def parse_matrix(text: str) -> DisplayMatrix | None:
-    """What ffprobe prints as ``displaymatrix``; None if it says nothing."""
+    """The matrix that ffprobe prints as ``displaymatrix``; None if there is none, or it is all zeros."""
     rows = _ROW.findall(text)
     if len(rows) < 2:
         return None
@@ -74,7 +74,7 @@ def parse_matrix(text: str) -> DisplayMatrix | None:
 
 
 class Crop(NamedTuple):
-    """Pixels that are not shown at each side of a stored picture."""
+    """Pixels that are hidden at each side of a stored picture."""
 
     left: int = 0
     top: int = 0

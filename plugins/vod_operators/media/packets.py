@@ -1,4 +1,4 @@
-"""When each packet of a file is shown, and whether the file can be cut by its packets as it is.
+"""Times of all packets of a file, and whether the file can be cut between packets as it is.
 
 Builds ffprobe's commands and reads what they print; runs nothing.
 """
@@ -23,16 +23,16 @@ from vod_operators.media.probe import CLOCKED_CONTAINERS
 
 
 def read_packets(tool: str, source: str, layout: Layout) -> Argv:
-    """List every packet of a local file: one line each, in file order."""
+    """List every packet of a local file, a line each, in file order."""
     options = transport_options(layout.transport)
     options += ["-fflags", "+genpts"] if layout.derived_times else []
     return _list(tool, source, "stream_index,pts,dts,duration,flags", options)
 
 
 def read_times(tool: str, source: str, layout: Layout) -> Iterator[Argv]:
-    """List what ``PacketTimes`` must know of an MP4, by its index alone.
+    """Commands that list what ``PacketTimes`` needs of an MP4. They read only its index.
 
-    Of sound that is how long it lasts, and it has most of the packets.
+    Of a sound track it needs only the length, so only two packets are listed: sound has most of the packets.
     """
     if layout.video:
         yield read_index(tool, source, stream=layout.video[0])
@@ -41,13 +41,14 @@ def read_times(tool: str, source: str, layout: Layout) -> Iterator[Argv]:
 
 
 def read_index(tool: str, source: str, *, stream: int, ends_only: bool = False) -> Argv:
-    """List the packets of one stream of an MP4, with their places in the file, by its index alone: the media
-    may be missing.
+    """List the packets of one stream of an MP4, with their places in the file.
 
-    :param stream: its index.
-    :param ends_only: only its first and its last packet.
+    Reads only the index; the media may be missing.
+
+    :param stream: index of the stream.
+    :param ends_only: list only the first and the last packet.
     """
-    # A parser would look into the packets, and what it sees in holes would change their flags.
+    # No parser: it would read the packets, and holes in the file would make it change their flags.
     options = ["-fflags", "+nofillin+noparse", "-select_streams", str(stream)]
     if ends_only:
         options += ["-read_intervals", f"%+#1,{PAST_EVERY_END_S}%"]
@@ -55,7 +56,7 @@ def read_index(tool: str, source: str, *, stream: int, ends_only: bool = False) 
 
 
 PAST_EVERY_END_S = 10**9
-"""Where ffprobe, told to seek there, comes to a stream's last packet."""
+"""A seek target past any end: ffprobe then yields the stream's last packet."""
 
 
 def _list(tool: str, source: str, entries: str, options: Sequence[str]) -> Argv:
@@ -64,7 +65,7 @@ def _list(tool: str, source: str, entries: str, options: Sequence[str]) -> Argv:
         tool, "-hide_banner", "-loglevel", "error",
         "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, *options,
         "-show_entries", f"packet={entries}:packet_side_data=side_data_type", "-of", "compact=p=0:nk=0",
-        "-o", "pipe:1",  # in blocks: to its standard output it would write, and flush, line by line
+        "-o", "pipe:1",  # written in blocks; by default ffprobe flushes stdout after every line
         source,
     ]
     # fmt: on
@@ -73,11 +74,11 @@ def _list(tool: str, source: str, entries: str, options: Sequence[str]) -> Argv:
 EXACT_CONTAINERS = {"mp4", "matroska"}
 INDEXED_VIDEO = ("h264", "hevc", "av1", "vp9", "prores", "dnxhd", "mjpeg", "mpeg4", "mpeg2video")
 INDEXED_SOUND = ("aac", "alac", "ac3", "eac3", "pcm_")
-"""Beginnings of codecs' names: ffmpeg knows their packets by an MP4's index as it knows them by the media."""
+"""Prefixes of codecs whose packets ffmpeg describes the same by an MP4's index alone as with the media."""
 
 
 def has_index(plan: Plan) -> bool:
-    """Whether the source's packets can be listed by ``read_index``, if its MP4 is not fragmented."""
+    """Whether ``read_index`` can list the source's packets, provided that its MP4 is not fragmented."""
     source = plan.source
     return (
         "mp4" in source.container.split(",")
@@ -88,12 +89,12 @@ def has_index(plan: Plan) -> bool:
 
 
 def ends_early(messages: Sequence[str], packets: PacketTimes) -> bool:
-    """Whether a file is shorter than its index says, by what ``read_times`` said and listed."""
+    """Whether a file is shorter than its index says, by the messages and packets of ``read_times``."""
     return packets.corrupt > 0 or any("partial file" in line for line in messages)
 
 
 class PacketBytes:
-    """Where the packets of one stream lie, by the lines of ``read_index``: 16 bytes a packet."""
+    """Byte ranges of one stream's packets, from the lines of ``read_index``. Takes 16 bytes a packet."""
 
     def __init__(self) -> None:
         self._found = array("q")
@@ -105,7 +106,7 @@ class PacketBytes:
             self._found.extend(place)
 
     def ranges(self) -> Iterator[tuple[int, int]]:
-        """Bytes ``[begin, end)`` of each, ascending."""
+        """``(begin, end)`` of each packet in bytes, half-open, ascending."""
         found = self._found
         order = range(0, len(found), 2)
         if any(found[n] > found[n + 2] for n in order[:-1]):
@@ -116,10 +117,10 @@ class PacketBytes:
 _PACKET = re.compile(
     r"stream_index=(\d+)\|pts=([^|]*)\|dts=([^|]*)\|duration=([^|]*)(?:\|size=([^|]*)\|pos=([^|]*))?\|flags=([^|]*)"
 )
-"""In ffprobe's order, whatever the order in which it was asked."""
+"""ffprobe prints fields in this order, whatever the order in which they are requested."""
 
 _SETTINGS = re.compile(r"side_data_type=(?:New Extradata|Param Change|Palette)")
-"""Kinds of side data that change how a decoder works."""
+"""Types of side data that change a decoder's configuration."""
 
 
 def _byte_range(size: str | None, begin: str | None) -> tuple[int, int] | None:
@@ -128,11 +129,11 @@ def _byte_range(size: str | None, begin: str | None) -> tuple[int, int] | None:
 
 
 CODECS_WITH_GRADUAL_KEYS = ("h264", "hevc")
-"""They may mark as key frames pictures from which a decoder recovers only by and by (intra refresh)."""
+"""Codecs that may flag a picture as a key frame though decoders recover from it gradually (intra refresh)."""
 
 
 def first_frame(tool: str, chunk: str) -> Argv:
-    """Decode the first picture of a cut chunk: prints its packet and its picture, if there is one."""
+    """Decode the first picture of a cut chunk. Prints its packet, and the picture if there is one."""
     # fmt: off
     return [
         tool, "-hide_banner", "-loglevel", "error",
@@ -143,16 +144,16 @@ def first_frame(tool: str, chunk: str) -> Argv:
 
 
 def shows_its_key_frame(lines: Sequence[str]) -> bool:
-    """Whether what ``first_frame`` printed has the picture of the very first packet."""
+    """Whether the first packet gave a picture, by what ``first_frame`` printed."""
     times = [(line.split("|")[0], line.partition("pts=")[2].split("|")[0]) for line in lines]
     packets = [pts for kind, pts in times if kind == "packet"]
     return ("frame", packets[0]) in times if packets else False
 
 
 def layout_of(plan: Plan, timeline: Timeline | None = None) -> Layout:
-    """Of the source itself.
+    """The layout of the source itself.
 
-    :param timeline: if its packets have been read: some sound may have to be decoded for what they say.
+    :param timeline: once the packets have been read; they may show that sound must be decoded.
     """
     video = plan.source.video
     streams = {audio.track: audio.stream for audio in plan.audio}
@@ -173,13 +174,17 @@ def layout_of(plan: Plan, timeline: Timeline | None = None) -> Layout:
         texts={f"text-{n}": text.index for n, text in enumerate(plan.source.texts)},
         copied_texts=tuple(f"text-{n}" for n, text in enumerate(plan.source.texts) if text.codec == "webvtt"),
         seeks_exactly=bool(EXACT_CONTAINERS & set(plan.source.container.split(","))),
-        # Where nothing is reordered ffmpeg would derive a time that is one frame late.
+        # In an AVI without reordered pictures, ffmpeg would derive times that are one frame late.
         derived_times=not (plan.source.container == "avi" and video and not video.reorders),
     )
 
 
 def layout_of_repaired(text: str, layout: Layout) -> Layout:
-    """Of what ``ffmpeg.repair`` made, from what ffprobe printed of it: the same streams, numbered anew."""
+    """The layout of the output of ``ffmpeg.repair``: the same streams, renumbered.
+
+    :param text: ffprobe's JSON of that file.
+    :param layout: layout of the source.
+    """
     streams = json.loads(text)["streams"]
     bases = [Fraction(stream["time_base"]) for stream in streams]
     shift = 1 if layout.video else 0
@@ -191,7 +196,7 @@ def layout_of_repaired(text: str, layout: Layout) -> Layout:
 
 
 def why_rewrite(plan: Plan, packets: PacketTimes) -> str | None:
-    """Why a file's packets have to be timed anew before they can be cut; None: they need not."""
+    """Why a file must be rewritten with new timestamps before it is cut, in words; None if it need not."""
     if packets.jumps and plan.source.container in CLOCKED_CONTAINERS:
         times = "once" if packets.jumps == 1 else f"{packets.jumps} times"
         return f"its clock is set anew {times} in mid-file"
@@ -199,8 +204,8 @@ def why_rewrite(plan: Plan, packets: PacketTimes) -> str | None:
 
 
 def refuse_clock(plan: Plan, packets: PacketTimes) -> None:
-    """:raises InvalidInputError: the file's clock runs back, in a container in which that is no new clock."""
-    # An MP4's edit list may show an earlier part later.
+    """:raises InvalidInputError: the clock runs back, in a container where that is no clock reset."""
+    # In MP4 it may run back rightly: an edit list may show an earlier part later.
     ordered = plan.source.container in CLOCKED_CONTAINERS or "mp4" in plan.source.container.split(",")
     if packets.jumps_back and not ordered:
         raise InvalidInputError(
@@ -210,7 +215,7 @@ def refuse_clock(plan: Plan, packets: PacketTimes) -> None:
 
 
 def why_decode(plan: Plan, packets: PacketTimes) -> str | None:
-    """Why a file has to be decoded once, from end to end, before it can be cut; None: it need not."""
+    """Why a whole file must be decoded once before it can be cut, in words; None if it need not."""
     video = plan.source.video
     if video is None or not (packets.pts or packets.untimed):
         return None
@@ -230,11 +235,11 @@ def why_decode(plan: Plan, packets: PacketTimes) -> str | None:
 
 
 DECODED_TWICE = 3
-"""From so many times the whole video on, decoding it once for all chunks is cheaper, writing included."""
+"""Above this ratio of frames decoded in vain to all frames, it is cheaper to decode and write all once."""
 
 
 def _decoded_twice(plan: Plan, packets: PacketTimes) -> int:
-    """How many frames chunks would decode only to get to their own first one."""
+    """Number of frames that all chunks together would decode before their own first ones."""
     pts, keys = packets.pts, packets.key_pts
     ticks = plan.seconds(plan.chunk_frames) / packets.video_time_base
     starts, begin = [], Fraction(pts[0])
@@ -246,19 +251,20 @@ def _decoded_twice(plan: Plan, packets: PacketTimes) -> int:
 
 
 def why_packed(messages: Sequence[str]) -> str | None:
-    """Why a file has to be decoded once, by what ``ffmpeg.decode_beginning`` said of it."""
+    """Why a whole file must be decoded once, by the messages of ``ffmpeg.decode_beginning``; or None."""
     packed = any("packed" in line for line in messages)
     return "its B-frames are packed, two pictures in one packet" if packed else None
 
 
 JUMP_BACK_S, JUMP_AHEAD_S = Fraction(1, 10), 10
-"""A decoding time that is so far from the one before it is of another clock; as ffmpeg judges."""
+"""A step of the decoding time by more than this means a reset clock; ffmpeg judges the same."""
 
 
 class PacketTimes:
-    """When every frame of a file is shown, and where its sound begins and ends: 16 bytes a frame.
+    """Times of every frame of a file, and begin and end of its sound. Takes 16 bytes a frame.
 
-    Read all lines first, then ask. ``layout`` then decodes sound that changes in mid-file how it is coded.
+    Read all lines first; the results are valid after that. ``layout`` then also names the sound that must be
+    decoded because its coding changes in mid-file.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -270,28 +276,28 @@ class PacketTimes:
         self._shown: array[int] = array("q")
         self._hidden: array[int] = array("q")
         self._keys: array[int] = array("q")
-        # In file order: of each picture its times and where it begins and ends.
+        # PTS, DTS, first byte and end of each picture, in file order.
         self._ranges = [array("q") for _ in range(4)]
         self._last_pts, self.last_duration = -(1 << 62), 0
         self._last_dts: dict[int, int] = {}
         streams = [layout.video, *layout.sounds.values()]
-        # Of each stream, in ticks: whole numbers, because this is asked for every packet.
+        # Limits of each stream in ticks. Integers, because every packet is compared with them.
         self._steady = {
             index: (-(JUMP_BACK_S // base), JUMP_AHEAD_S // base)
             for index, base in (stream for stream in streams if stream)
         }
         self.reordered = False
-        """Whether any picture is shown in another order than that of the file."""
+        """Whether pictures are shown in another order than that of the file."""
         self.untimed = 0
-        """Pictures whose container does not say when they are shown."""
+        """Number of pictures without a timestamp."""
         self.jumps = 0
-        """How often the clock of the file was set anew."""
+        """How often the file's clock was reset."""
         self.jumps_back = 0
-        """How often it was set back."""
+        """How often it was reset to an earlier time."""
         self.corrupt = 0
-        """Packets that the container knows to be damaged."""
+        """Number of packets that are flagged as damaged."""
         self.new_settings = False
-        """Whether decoders are told anew in mid-file how pictures are coded: a cut file cannot tell."""
+        """Whether the pictures' codec parameters change in mid-file; a cut file cannot carry that."""
 
     def read_line(self, line: str) -> None:
         """Take in one line of the output of ``read_packets`` or ``read_times``."""
@@ -302,7 +308,7 @@ class PacketTimes:
         if index != self._video and index not in self._sounds:
             return
         _, shown, decoded, lasts, size, begin, flags = packet.groups()
-        # What comes before the first key frame is of a picture that is not shown.
+        # Damage before the first key frame does not matter: those pictures are not shown.
         self.corrupt += "C" in flags and (self._video is None or bool(self._keys))
         if len(line) > packet.end() and index in self._last_dts and _SETTINGS.search(line, packet.end()):
             self._note_change(index)
@@ -355,17 +361,17 @@ class PacketTimes:
                 values.append(value)
 
     def needed(self, chunk: Chunk) -> int:
-        """How many packets that chunk must have at least."""
+        """Least number of packets that the cut of that chunk must hold."""
         every, end = self.all_pts, chunk.end_pts
         return (len(every) if end is None else bisect_right(every, end)) - bisect_left(every, chunk.key_pts)
 
     def byte_range(self, chunk: Chunk) -> tuple[int, int] | None:
-        """Bytes of an indexed file in which the packets of that chunk lie; None: the list does not tell."""
+        """Bytes ``[begin, end)`` of an indexed file that hold the chunk's packets; None if unknown."""
         pts, dts, begins, ends = self._ranges
         if not self._has_ranges:
             return None
         begin = bisect_left(dts, chunk.key_pts - self._most_ahead)
-        # Cutting ends by decoding time, a millisecond late.
+        # ``cut_video`` ends by decoding time, a millisecond late.
         late = 1 - (-1 // (1000 * self.video_time_base))
         end = len(dts) if chunk.end_pts is None else bisect_right(dts, chunk.end_pts + late)
         inside = [n for n in range(begin, end) if pts[n] >= chunk.key_pts]
@@ -385,7 +391,7 @@ class PacketTimes:
 
     @property
     def sounds(self) -> dict[str, SoundSpan]:
-        """By track."""
+        """Track -> begin and end of its sound."""
         found = {}
         for track, (first, last) in self._heard.items():
             base = self.layout.sounds[track][1]
@@ -400,22 +406,22 @@ class PacketTimes:
 
     @cached_property
     def pts(self) -> array[int]:
-        """Of all frames that are shown, ascending."""
+        """Timestamps of all frames that are shown, ascending."""
         return array("q", sorted(self._shown))
 
     @cached_property
     def key_pts(self) -> array[int]:
-        """Of all key frames, ascending."""
+        """Timestamps of all key frames, ascending."""
         return array("q", sorted(self._keys))
 
     @cached_property
     def all_pts(self) -> array[int]:
-        """Of all frames, hidden ones too, ascending."""
+        """Timestamps of all frames, with hidden ones, ascending."""
         return array("q", sorted([*self._shown, *self._hidden])) if self._hidden else self.pts
 
     @property
     def hides_inside(self) -> bool:
-        """Whether an edit list hides frames between shown ones."""
+        """Whether an edit list hides frames between those that are shown."""
         if not self._hidden or not self._shown:
             return False
         first, last = min(self._shown), max(self._shown)

@@ -1,7 +1,8 @@
-"""Still pictures: a poster, and a storyboard for previews while scrubbing. Which frames, how large, where.
+"""Still pictures: a poster, and a storyboard for previews while scrubbing. Chooses their frames, sizes and
+places.
 
-They are taken from the same decoded pictures as the renditions, by the numbers of the global frame grid, so
-that chunks agree without knowing each other.
+They are taken from the decoded pictures that the renditions are made of. Frames are chosen by their numbers
+on the whole video's grid, so that each chunk can take its own without knowing the others.
 """
 
 from __future__ import annotations
@@ -15,23 +16,23 @@ from vod_operators.media.models import Chunk, Plan, Rendition, Timeline
 from vod_operators.media.webvtt import time_of
 
 COLUMNS = ROWS = 10
-"""Of a sheet: with 192 x 108 pixels each it is 1920 x 1080, about 0.5 MB."""
+"""Pictures across and down a sheet. With 192 x 108 pixels each, a sheet is 1920 x 1080 and about 0.5 MB."""
 
 MAX_SHEETS = 10
-"""A film of ten hours has a picture every 36 s."""
+"""Most sheets of a storyboard. Ten hours then have a picture every 36 s."""
 
 CANDIDATES = 24
-"""Pictures that the poster is chosen from."""
+"""Most pictures that the poster is chosen from."""
 
 EDGE = 20
-"""A poster is not from the first or the last twentieth: logos, titles, black."""
+"""The poster is not taken from the first or the last twentieth, which have logos, titles and black."""
 
 JPEG_START = b"\xff\xd8\xff"
-"""Stands nowhere else in what ffmpeg writes: in a picture's data each 0xff is followed by 0."""
+"""Begin of a JPEG. It occurs nowhere else in ffmpeg's JPEGs: in a picture's data 0x00 follows each 0xff."""
 
 
 class Still(Model):
-    """Pictures that every chunk leaves behind."""
+    """A series of still pictures, of which each chunk takes its part."""
 
     name: Literal["thumbnails", "posters"]
     step: int
@@ -41,22 +42,23 @@ class Still(Model):
 
     @property
     def file(self) -> str:
-        """JPEGs laid end to end."""
+        """Name of a file of concatenated JPEGs."""
         return f"{self.name}.mjpeg"
 
     def frames(self, chunk: Chunk) -> range:
-        """Numbers of the frames that a chunk has to give."""
+        """Numbers of the frames that a chunk must take."""
         return range(-(-chunk.first // self.step) * self.step, chunk.last, self.step)
 
 
 def stills(plan: Plan, timeline: Timeline) -> tuple[Still, ...]:
-    """What the preset asks for of a video so long; nothing for sound alone."""
+    """The series that the preset asks for; empty if it asks for none, or for sound only."""
     wanted = plan.preset.pictures
     if wanted is None or not plan.renditions:
         return ()
     seconds = timeline.seconds(plan.frame_rate)
     sheet = COLUMNS * ROWS
-    # A short video fills one sheet, a usual one has the preset's interval, a long one fills all sheets.
+    # A short video gets a shorter interval, to fill one sheet; a very long one a longer, to fit
+    # ``MAX_SHEETS``.
     interval = max(1, min(wanted.interval_s, -(-seconds // sheet)), -(-seconds // (MAX_SHEETS * sheet)))
     step = max(1, round(interval * plan.frame_rate))
     sparse = step * -(-timeline.frames // (step * CANDIDATES))
@@ -68,7 +70,7 @@ def stills(plan: Plan, timeline: Timeline) -> tuple[Still, ...]:
 
 
 def _size(rendition: Rendition, longest: int) -> dict[str, int]:
-    """Of the rendition's shape, not larger than it."""
+    """Width and height in the rendition's aspect ratio, no larger than the rendition."""
     longer = max(rendition.width, rendition.height)
     part = min(longest, longer)
     return {
@@ -78,12 +80,12 @@ def _size(rendition: Rendition, longest: int) -> dict[str, int]:
 
 
 def split_jpegs(data: bytes) -> list[bytes]:
-    """The pictures of what is laid end to end."""
+    """The pictures of a file of concatenated JPEGs."""
     return [JPEG_START + rest for rest in data.split(JPEG_START)[1:]]
 
 
 def check_count(name: str, pictures: Sequence[bytes], wanted: range) -> None:
-    """:raises VerificationError: there are more or fewer pictures, or one is not whole."""
+    """:raises VerificationError: the number of pictures is wrong, or one is cut off."""
     if len(pictures) != len(wanted):
         raise VerificationError(f"{name}: {len(pictures)} pictures, planned {len(wanted)}")
     for number, picture in zip(wanted, pictures, strict=True):
@@ -92,12 +94,12 @@ def check_count(name: str, pictures: Sequence[bytes], wanted: range) -> None:
 
 
 def best(candidates: Sequence[tuple[int, bytes]], frames: int) -> bytes:
-    """The one for the poster: that with most in it, which a JPEG's size tells.
+    """The candidate for the poster: the largest JPEG, which has most detail.
 
-    Black, a fade, a blur and a plain title are small; a sharp picture of something is large.
+    Black, fades, blur and plain titles make small JPEGs; a sharp picture makes a large one.
 
-    :param candidates: frame number and JPEG, by number.
-    :param frames: of the whole video.
+    :param candidates: frame number and JPEG of each, in order.
+    :param frames: length of the whole video.
     """
     inner = [picture for number, picture in candidates if frames <= EDGE * number < (EDGE - 1) * frames]
     return max(inner or [picture for _, picture in candidates], key=len)
@@ -107,21 +109,24 @@ class Storyboard(Model):
     """Sheets of small pictures, and a WebVTT file that says which is shown when."""
 
     uri: str
-    """Of the WebVTT file; the sheets are beside it."""
+    """URI of the WebVTT file; the sheets are beside it."""
     pictures: int
     interval_s: float
-    """From one to the next."""
+    """From one picture to the next."""
     width: int
-    """Of one picture, in pixels."""
+    """Pixels of one picture."""
     height: int
     columns: int
-    """Of a sheet; the last sheet may be filled in part."""
+    """Pictures across a sheet; the last sheet may be partly empty."""
     rows: int
     sheets: int
 
 
 def storyboard(still: Still, plan: Plan, timeline: Timeline, uri: str) -> Storyboard:
-    """How the pictures lie on their sheets."""
+    """The layout of a series of pictures on sheets.
+
+    :param uri: URI of the WebVTT file.
+    """
     count = -(-timeline.frames // still.step)
     rows = min(ROWS, -(-count // COLUMNS))
     columns = min(COLUMNS, count)
@@ -138,12 +143,15 @@ def storyboard(still: Still, plan: Plan, timeline: Timeline, uri: str) -> Storyb
 
 
 def sheet_name(number: int) -> str:
-    """Of the sheets, from 0."""
+    """File name of a sheet.
+
+    :param number: from 0.
+    """
     return f"sheet-{number + 1:05d}.jpg"
 
 
 def thumbnails(board: Storyboard, still: Still, plan: Plan, timeline: Timeline) -> str:
-    """The WebVTT file: for each time the rectangle of a sheet (Media Fragments ``xywh``)."""
+    """The WebVTT file of a storyboard. Each cue names a rectangle of a sheet (Media Fragments ``xywh``)."""
     return "\n\n".join(["WEBVTT", *_cues(board, still, plan, timeline)]) + "\n"
 
 

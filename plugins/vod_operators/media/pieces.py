@@ -1,9 +1,9 @@
-"""One rendition of one chunk, in segments already: what is left to do for a track is to copy them.
+"""One rendition of one chunk, already segmented: building a track only copies segments.
 
-A chunk is whole segments. If it begins at the chunk's decode time, the packager makes of it what it makes of
-the whole track, byte for byte but for the fragments' sequence numbers and the duration in the init
-segment. So segments are made where chunks are encoded, by all workers, and when the last chunk is done no
-step has to move the whole track through the packager, or through a host at all.
+A chunk is whole segments. Given the chunk's decode time, the packager makes the same bytes of a chunk as of
+the whole track; only the fragments' sequence numbers and the duration in the init segment differ. So all
+workers make segments where they encode chunks. After the last chunk, no step has to pass the whole track
+through the packager or through one host.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from vod_operators.media.track import KeyFrame, Segment, Track
 
 
 class Piece(Model):
-    """Facts of the segments of a chunk, or of a whole sound track; they are objects of their own."""
+    """Facts of the segments of one chunk, or of a whole sound track. The segments are stored as objects."""
 
     encoder_init: str
-    """SHA-256 of the init segment that the encoder wrote: the same in all chunks. Empty: of sound."""
+    """SHA-256 of the init segment that the encoder wrote, the same in all chunks; empty for sound."""
     init: str
-    """The init segment in hex; a chunk's says how long the chunk is, and not how long the track is."""
+    """The packager's init segment in hex. A chunk's holds the chunk's duration, not the track's."""
     described: dict[str, Any]
-    """Of the init segment, as fields of ``Track``."""
+    """Facts of the init segment, as fields of ``Track``."""
     segments: tuple[Segment, ...] = Field(min_length=1)
     digests: tuple[str, ...]
     """SHA-256 of each segment."""
@@ -42,16 +42,16 @@ class Piece(Model):
 
 
 def cut_when_encoded(plan: Plan) -> bool:
-    """Whether segments are made by the task that encodes them.
+    """Whether the task that encodes a chunk also cuts it into segments.
 
-    Not MPEG-TS, whose counters run on through the track; nor what the packager encrypts, because the key is
-    needed for that, and the fewer tasks have it the better.
+    Not for MPEG-TS, whose counters run through the whole track. Not for ``cbcs``, for which the packager
+    needs the key: few tasks should have it.
     """
     return plan.preset.container == "fmp4" and plan.preset.encryption != "cbcs"
 
 
 def renumber(segment: bytearray | mmap, number: int) -> int:
-    """Give a segment's fragments the sequence numbers from ``number`` on; returns the number after them."""
+    """Number a segment's fragments from ``number`` on, in place; returns the next number."""
     for kind, begin, end in children(segment, 0, len(segment)):
         if kind == b"moof":
             at, _ = find(segment, begin, end, b"mfhd")
@@ -61,7 +61,7 @@ def renumber(segment: bytearray | mmap, number: int) -> int:
 
 
 def lasting(init: bytes, seconds: Fraction) -> bytes:
-    """An init segment that says how long the whole track is."""
+    """An init segment with the duration of the whole track."""
     data = bytearray(init)
     moov = find(data, 0, len(data), b"moov")
     mvhd, _ = find(data, *moov, b"mvhd")
@@ -72,10 +72,10 @@ def lasting(init: bytes, seconds: Fraction) -> bytes:
 
 
 def track_of(name: str, pieces: Sequence[Piece], **facts: Any) -> Track:
-    """The whole track.
+    """The track that the pieces make up.
 
-    :param facts: fields of ``Track`` that segments do not tell.
-
+    :param pieces: all pieces, in order.
+    :param facts: fields of ``Track`` that the segments do not tell.
     :raises VerificationError: a chunk was encoded with other parameters than the first one.
     """
     first = pieces[0]

@@ -1,9 +1,9 @@
-"""Source + preset -> frame grid, chunks. Integers and fractions only; reads nothing.
+"""Source + preset -> frame grid and chunks. Integers and fractions only; reads nothing.
 
-The grid: output frame ``n`` shows the newest source frame whose time, counted from the start of the
-video and rounded to the nearest frame of the output rate, is at most ``n``. That is what ffmpeg's
-``fps`` filter makes of the whole source in one pass, and it depends on no earlier frame, so every
-chunk can be made alone and the chunks laid end to end are that one pass.
+The grid: take each source frame's time from the start of the video, rounded to the nearest frame of the
+output rate. Output frame ``n`` shows the newest source frame whose rounded time is at most ``n``. ffmpeg's
+``fps`` filter does the same with the whole source in one pass. A frame of the grid depends on no earlier one,
+so each chunk can be encoded alone, and all chunks together equal that one pass.
 """
 
 from __future__ import annotations
@@ -32,31 +32,31 @@ from vod_operators.media.renditions import plan_audio, plan_renditions
 from vod_operators.media.subtitles import Sidecar, plan_texts
 
 PLAN_VERSION = 8
-"""Raised whenever the same source and preset would give other bytes, or the models that are stored as JSON
-change, so that no old checkpoint is read."""
+"""Raised whenever the same source and preset would give other bytes, or stored models change. Old checkpoints
+are then not read."""
 
 AIRFLOW_MAP_LIMIT = 1024
-"""Airflow maps a task at most so many times (``[core] max_map_length``)."""
+"""Most mapped instances of a task in Airflow (``[core] max_map_length``)."""
 
 MAX_CHUNKS = 1000
-"""What is planned for from a declared duration, which may be a little short."""
+"""Most chunks that are planned from the declared duration. It leaves room: that may be a little short."""
 
 NEARLY_WITHIN = Fraction(51, 50)
-"""A rate this close above a preset's limit (60.1, say) loses a frame now and then, not every other one."""
+"""A rate this close above a preset's limit (60.1, say) is not halved: a frame is dropped now and then."""
 
 SOUND_ONLY_RATE = Fraction(1)
-"""The grid of a source without a picture: segments are whole seconds."""
+"""Frame rate of the grid for a source without a picture: segments are whole seconds."""
 
 LEAD_IN_GOPS = 3
-"""One makes joins invisible; where the bitrate is at its cap, the others bring x264's buffer to where one
-pass would have it. With two, a track at its cap that has an IDR a second spends 2 to 5 % of its buffer more
-from join to join (tests/exact/test_seams.py)."""
+"""One GOP makes joins invisible. Where the bitrate is at its cap, the others bring x264's buffer to the state
+of one pass. With only two, a track at its cap with an IDR a second uses 2 to 5 % more of its buffer from join
+to join (tests/exact/test_seams.py)."""
 
 NOTABLE_LOSS = Fraction(1, 100)
-"""Of the pictures: a variable rate loses one now and then."""
+"""Share of dropped pictures that is reported: a variable rate always drops some."""
 
 NOTABLE_S = Fraction(1, 10)
-"""Sound and picture end this far apart in most files: frames of the two are not equally long."""
+"""Excess of sound over picture that is reported. A smaller one is usual: their frames differ in length."""
 
 
 # --- colour ---------------------------------------------------------------------------------
@@ -64,11 +64,11 @@ NOTABLE_S = Fraction(1, 10)
 KEPT_MATRICES = ("bt709", "smpte170m", "bt470bg")
 KEPT_PRIMARIES = ("bt709", "smpte170m", "bt470bg")
 KEPT_TRANSFERS = ("bt709", "smpte170m", "bt470bg", "bt470m", "iec61966-2-1")
-"""What every H.264 player shows rightly if it is told; all else is converted to BT.709."""
+"""Colours that every H.264 player shows correctly if they are signalled; others are converted to BT.709."""
 
 
 def needs_conversion(source: Colour) -> bool:
-    """Whether the light itself has to be computed anew (HDR, wide gamut), not only how it is written."""
+    """Whether colours must be converted in linear light (HDR, wide gamut), not only by matrix and range."""
     return (
         source.primaries not in KEPT_PRIMARIES
         or source.transfer not in KEPT_TRANSFERS
@@ -80,7 +80,7 @@ def needs_conversion(source: Colour) -> bool:
 
 
 def output_rate(rate: Fraction, limit: int) -> Fraction:
-    """The source's rate, or the largest whole fraction of it that is within the limit: 120 -> 60."""
+    """The source's rate divided by the smallest whole number that brings it within the limit: 120 -> 60."""
     divisor = 1
     while rate / divisor > limit * NEARLY_WITHIN:
         divisor += 1
@@ -98,16 +98,16 @@ def make_plan(
 ) -> Plan:
     """Decide everything that can be decided from a probe.
 
-    :param chunk_seconds: rounded to whole segments, at least one; None: by the source (``chunk_length``).
-    :param chunk_seconds_is_asked: whether the request named it. If not, it grows until a long
-        source has at most ``MAX_CHUNKS`` chunks.
+    :param chunk_seconds: rounded to whole segments, at least one; None: chosen by ``chunk_length``.
+    :param chunk_seconds_is_asked: whether the request named it. If not, chunks of a long source are made
+        longer, so that there are at most ``MAX_CHUNKS``.
     :param sidecars: subtitle files that came with the request.
     :raises InvalidInputError: the request's ``chunk_seconds`` makes too many chunks.
     """
     video = source.video
     rate = output_rate(video.natural_rate, preset.max_frame_rate) if video else SOUND_ONLY_RATE
     timescale = rate.numerator
-    while timescale < 10_000:  # finer than a millisecond, so that players' roundings never touch a frame
+    while timescale < 10_000:  # finer than a millisecond, so that a player's rounding never shifts a frame
         timescale *= 2
     gop = max(1, round(preset.gop_seconds * rate))
     segment = preset.segment_gops * gop
@@ -141,18 +141,18 @@ def make_plan(
 
 
 CHUNK_S, LEAST_CHUNK_S = 120, 60
-"""A join costs 7.2 s of encoding (at 25 frames a second): 6 % and 12 % of these.
-docs/decisions/005-chunk-length.md has the measurements."""
+"""Usual and least length of a chunk. A join costs 7.2 s of encoding (at 25 frames a second): 6 % and 12 % of
+these. docs/decisions/005-chunk-length.md has the measurements."""
 
 FULL_PIXEL_RATE = 1920 * 1080 * 30
-"""Pixels a second from which on chunks get shorter: 120 s of so many take two cores some 12 minutes, which is
-what a worker that dies loses at most."""
+"""Pixels a second above which chunks get shorter. At this rate 120 s take two cores about 12 minutes, which
+is the most that is lost with a worker."""
 
 
 def chunk_length(source: Source, rate: Fraction, segment_frames: int) -> int:
-    """Frames of a chunk where nobody asks for another length: whole segments, and about equally long chunks.
+    """Frames of a chunk if the request names no length: whole segments, and all chunks about equally long.
 
-    :param rate: of the output.
+    :param rate: frame rate of the output.
     """
     video = source.video
     pixel_rate = video.width * video.height * rate if video else Fraction(0)
@@ -163,13 +163,13 @@ def chunk_length(source: Source, rate: Fraction, segment_frames: int) -> int:
     if source.duration_ms:
         whole = Fraction(source.duration_ms, 1000) * rate
         count = round(whole / frames)
-        # It may last longer than it says; and a chunk longer than the video costs nothing.
+        # A single chunk may be longer than the video: the video may be longer than declared.
         frames = whole / count if count > 1 else max(whole, frames)
     return max(1, -(-frames // segment_frames)) * segment_frames
 
 
 def fingerprint(*facts: Model | str | int) -> str:
-    """Twelve hex digits that change whenever one of the facts does."""
+    """Twelve hex digits that change whenever one of the facts changes."""
     canonical = json.dumps(
         [fact.model_dump(mode="json") if isinstance(fact, Model) else fact for fact in facts], sort_keys=True
     )
@@ -184,7 +184,7 @@ class SoundSpan:
     """Where a sound track's packets begin and end, on the source's clock."""
 
     time_base: Fraction
-    """Of the track as it is cut."""
+    """Time base of the track as it is cut."""
     begin_s: Fraction
     end_s: Fraction
     decoded: bool = False
@@ -194,10 +194,10 @@ class SoundSpan:
 def refuse_too_many_chunks(
     frames: int, chunk_frames: int, segment_frames: int, rate: Fraction, *, limit: int = MAX_CHUNKS
 ) -> None:
-    """:raises InvalidInputError: if so many frames make more chunks than Airflow can map."""
+    """:raises InvalidInputError: that many frames make more than ``limit`` chunks."""
     count = -(-frames // chunk_frames)
     if count > limit:
-        # Whole segments, because what is asked for is rounded to them.
+        # Suggest whole segments, because a request is rounded to them.
         least = -(-frames // MAX_CHUNKS // segment_frames) * segment_frames / rate
         raise InvalidInputError(
             f"chunk_seconds: {float(chunk_frames / rate):.0f} s makes {count} chunks "
@@ -207,10 +207,10 @@ def refuse_too_many_chunks(
 
 
 def plan_chunk_ranges(frames: int, chunk_frames: int, gop_frames: int) -> list[tuple[int, int]]:
-    """Half-open frame ranges that cover ``[0, frames)``: whole chunks and the rest.
+    """Half-open frame ranges of the chunks; together they cover ``[0, frames)``.
 
-    A rest shorter than a GOP joins the chunk before it: a task for a handful of frames costs more
-    than it does, and an encoder given fewer frames than its reorder delay shifts their timestamps.
+    A rest shorter than a GOP joins the chunk before it. A task for a few frames costs more than it gains, and
+    an encoder that gets fewer frames than its reorder delay shifts their timestamps.
     """
     firsts = list(range(0, frames, chunk_frames))
     if len(firsts) > 1 and frames - firsts[-1] < gop_frames:
@@ -219,7 +219,7 @@ def plan_chunk_ranges(frames: int, chunk_frames: int, gop_frames: int) -> list[t
 
 
 def grid_frame(pts: int, origin_pts: int, frames_a_tick: Fraction) -> int:
-    """The output frame nearest to a source timestamp; halves away from zero, as ffmpeg rounds.
+    """The output frame nearest to a source timestamp. Halves round away from zero, as in ffmpeg.
 
     :param frames_a_tick: the source's time base times the output's rate.
     """
@@ -238,14 +238,14 @@ def plan_timeline(
     sounds: Mapping[str, SoundSpan],
     first_pts: int | None = None,
 ) -> Timeline:
-    """The exact chunks of a source whose packets have been read.
+    """The timeline of a source whose packets have been read: exact times and chunks.
 
-    :param time_base: seconds of a tick of the video.
+    :param time_base: seconds a tick of the video.
     :param pts: timestamps of all frames that are shown, ascending.
-    :param key_pts: timestamps of its key frames, ascending, those before the first shown one too.
-    :param last_duration: ticks that the last frame is shown for; 0 if the source does not say.
-    :param sounds: where each sound track begins and ends.
-    :param first_pts: when the first frame is shown that a decoder gives; None: that of the first key frame.
+    :param key_pts: timestamps of all key frames, ascending; some may be before the first frame shown.
+    :param last_duration: ticks that the last frame is shown; 0 if the source does not tell.
+    :param sounds: begin and end of each sound track.
+    :param first_pts: timestamp of the first frame that a decoder outputs; None: the first key frame.
     :raises InvalidInputError: no frame is shown, a track is empty, or there are too many chunks.
     """
     for audio in plan.audio:
@@ -267,10 +267,10 @@ def plan_timeline(
         raise InvalidInputError("source: its video stream has no key frame to start decoding from")
     origin = pts[0]
     frames_a_tick = time_base * plan.frame_rate
-    # Without a duration the last frame lasts as long as any other, or it would be lost.
+    # A last frame without a duration lasts as long as a usual one; with 0 it would be lost.
     usual = max(1, round(1 / (video.frame_rate * time_base)))
     least = min((later - earlier for earlier, later in pairwise(pts)), default=0)
-    # A container whose declared rate is wrong says that it is over at once.
+    # Where the declared rate is wrong, the last duration may be far too short: then it is not believed.
     lasts = last_duration if last_duration and 2 * last_duration >= least else usual
     frames = max(1, grid_frame(pts[-1] + lasts, origin, frames_a_tick))
     heard_s = max((sound.end_s for sound in sounds.values()), default=Fraction(0)) - origin * time_base
@@ -278,7 +278,7 @@ def plan_timeline(
     still = heard_frames > frames and is_still(pts, time_base)
     if still:
         frames = heard_frames
-    # The count of frames may differ a little from the duration that the chunk length was chosen by.
+    # Check again: the chunk length was chosen by the declared duration, not by this count.
     refuse_too_many_chunks(
         frames, plan.chunk_frames, plan.segment_frames, plan.frame_rate, limit=AIRFLOW_MAP_LIMIT
     )
@@ -287,7 +287,7 @@ def plan_timeline(
         return grid_frame(tick, origin, frames_a_tick)
 
     chunks = []
-    # A deinterlacer makes a picture from the frame before it too, which is two pictures.
+    # A deinterlacer also needs the frame before, which is two pictures.
     pre_roll = 2 if video.interlaced else 0
     for index, (begin, end) in enumerate(plan_chunk_ranges(frames, plan.chunk_frames, plan.gop_frames)):
         lead_in, lead_out = min(begin, LEAD_IN_GOPS * plan.gop_frames), min(frames - end, plan.gop_frames)
@@ -305,7 +305,7 @@ def plan_timeline(
                 end_pts=pts[after] if after < len(pts) else None,
             )
         )
-    # A packet may be a field, or a frame that is two.
+    # In an interlaced source a packet is either a field or a frame of two.
     steady = time_base * video.natural_rate
     places = [grid_frame(tick, origin, steady) for tick in pts]
     strides = (1, 2) if video.interlaced else (1,)
@@ -313,17 +313,17 @@ def plan_timeline(
         any(place != stride * n for n, place in enumerate(places)) for stride in strides
     )
     timeline = _timeline(origin, time_base, frames, tuple(chunks), sounds)
-    # Of the source's own rate: that a preset wants a lower one is another matter.
+    # Lost at the source's own rate. Frames dropped for a preset's lower rate do not count.
     lost = len(places) - len(set(places))
     return timeline.model_copy(update={"variable_rate": varies, "still": still, "lost_frames": lost})
 
 
 STILL_S = 1
-"""Pictures that follow each other so slowly are slides, not a film."""
+"""Average time between pictures from which on they are slides, not a film."""
 
 
 def is_still(pts: Sequence[int], time_base: Fraction) -> bool:
-    """Whether pictures at these times are one picture, or slides: what is shown last stays."""
+    """Whether pictures at these times are a single one, or slides: the last one is then held."""
     return (pts[-1] - pts[0]) * time_base >= STILL_S * (len(pts) - 1)
 
 
@@ -352,7 +352,7 @@ def _timeline(
 
 
 def normalisations(plan: Plan, timeline: Timeline) -> list[str]:
-    """What is changed on the way to the output besides size, in words for a person."""
+    """Changes from the source to the output other than size, in words for a person."""
     video = plan.source.video
     found = []
     if timeline.carrier != "nut" and video is not None:

@@ -1,4 +1,4 @@
-"""ffprobe's words -> ``Source``. Builds the command and reads its output; runs nothing."""
+"""ffprobe's output -> ``Source``. Builds the command and reads its output; runs nothing."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from vod_operators.media.orientation import Crop, DisplayMatrix, parse_matrix
 from vod_operators.media.streams import describes_video, pictures_of
 
 PROBE_BYTES = 8_000_000
-"""How much of a source ffprobe reads to know its streams."""
+"""Bytes of a source that ffprobe reads to find its streams."""
 
 RATE_TOLERANCE = Fraction(1, 500)
-"""Nominal and average rate of a constant-rate source differ by less than this part (declared
-durations are rounded); the rates of a phone's or a screen recording's video differ by more."""
+"""Largest relative difference between nominal and average rate at a constant rate. It is not 0, because
+declared durations are rounded. Recordings of phones and screens, with variable rates, exceed it."""
 
 NEARLY_ALL_FRAMES = Fraction(21, 20)
-"""A source whose average is this close below its nominal rate has that rate, with a few frames left out
-or a last one that is shown for longer."""
+"""A source whose average rate is this close below its nominal rate has the nominal one, with a few frames
+missing or a last one that is shown longer."""
 
 CLOCKED_CONTAINERS = ("mpegts", "mpeg", "ogg")
-"""Recorded from broadcasts, or chained: ffmpeg takes a jump of their timestamps for a clock set anew,
-not for a pause."""
+"""Containers of broadcasts or chained streams: ffmpeg takes a jump of their timestamps for a clock reset, not
+for a pause."""
 
 SD_WIDTH, SD_HEIGHT = 1024, 576
-"""Above this an untagged picture is taken for BT.709."""
+"""A larger picture without declared colours is taken for BT.709."""
 
 UNCONVERTIBLE = {"bt1361e", "smpte428", "smpte2085", "ictcp", "ipt-c2", "ycgco-re", "ycgco-ro"}
-"""Matrices and transfers that ffmpeg names but no filter of it computes."""
+"""Matrices and transfers that ffmpeg names but none of its filters can convert."""
 
 RGB_PIXELS = ("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "pal8")
 
@@ -62,7 +62,7 @@ def probe(tool: str, source: str, *, transport: bool = False, thorough: bool = F
     """Describe the streams of a local file as JSON.
 
     :param transport: whether it is MPEG-TS.
-    :param thorough: read on until each announced stream is known, to the end if need be.
+    :param thorough: read on until each announced stream is found, to the end of the file if need be.
     """
     size, time = (SEARCHED, SEARCHED) if thorough else (PROBE_BYTES, 20_000_000)
     # fmt: off
@@ -76,15 +76,15 @@ def probe(tool: str, source: str, *, transport: bool = False, thorough: bool = F
 
 
 FIRST_PACKETS = 400
-"""Some seconds of picture and sound."""
+"""Packets of some seconds of picture and sound."""
 
 
 def first_packets(
     tool: str, source: str, *, transport: bool, stream: int | None = None, count: int = FIRST_PACKETS
 ) -> Argv:
-    """What the first packets of a local file are, and where they lie: one line each.
+    """List the first packets of a local file with their times and places, a line each.
 
-    :param stream: of that stream only.
+    :param stream: index of the only stream to list; None: all.
     """
     which = [] if stream is None else ["-select_streams", str(stream)]
     # fmt: off
@@ -107,11 +107,12 @@ def parse_probe(
     seen: FrameFacts | None = None,
     packet_times: Mapping[int, Sequence[int]] | None = None,
 ) -> Source:
-    """What ffprobe printed, parsed, as a ``Source``.
+    """ffprobe's JSON as a ``Source``.
 
-    :param seen: what its pictures say; then the header is not asked.
-    :param packet_times: when the first packets of each stream are shown, in the file's order.
-    :raises InvalidInputError: neither picture nor sound is in it, or what ffprobe says makes no sense.
+    :param data: the JSON, parsed.
+    :param seen: facts of its pictures, which count more than the header's.
+    :param packet_times: stream index -> timestamps of its first packets, in file order.
+    :raises InvalidInputError: it has neither picture nor sound, or its picture cannot be used.
     """
     streams = data.get("streams", [])
     container = data.get("format", {})
@@ -129,7 +130,7 @@ def parse_probe(
         *(stream.get("duration") for stream in (best or {}, *streams)),
     ]
     if container.get("format_name") in CLOCKED_CONTAINERS:
-        declared = []  # only the difference of the last and the first time of its clock
+        declared = []  # ffprobe subtracts the first time from the last, which a clock reset makes wrong
     return Source(
         container=container.get("format_name", "unknown"),
         size_bytes=size_bytes,
@@ -183,9 +184,9 @@ def _video(stream: Mapping[str, Any], seen: FrameFacts | None, packet_times: Seq
     nominal, average = positive(stream.get("r_frame_rate")), positive(stream.get("avg_frame_rate"))
     is_timed = 2 * len(packet_times) > stream.get("nb_read_packets", 0) or not packet_times
     if nominal and average and is_timed:
-        average = min(average, nominal)  # nominal is the rate of the finest steps
+        average = min(average, nominal)  # the nominal rate is that of the smallest steps
     elif average and not is_timed:
-        nominal = average  # as the pictures themselves say: few packets have times
+        nominal = average  # few packets have times, so the rate is that which the pictures declare
     declared: Scan = (
         "interlaced"
         if stream.get("field_order", "progressive") in ("tt", "bb", "tb", "bt")
@@ -197,14 +198,14 @@ def _video(stream: Mapping[str, Any], seen: FrameFacts | None, packet_times: Seq
     measured = steady_rate(packet_times, base)
     if interlaced and seen and seen.least_step:
         step = seen.least_step * base
-        # What counts twice as many as there are pictures counts fields.
+        # A rate of twice as many as there are pictures counts fields.
         if nominal and 1.9 < step * nominal < 2.1:
             nominal /= 2
             average = min(average, nominal) if average else None
         if measured and 1.9 < step * measured < 2.1:
             measured /= 2
     if interlaced and nominal and average and abs(nominal - 2 * average) <= RATE_TOLERANCE * nominal:
-        nominal = average  # it counted fields
+        nominal = average  # the nominal rate counted fields
     rate = frame_rate(nominal, average)
     if rate is None:
         raise InvalidInputError(f"{which} ({stream['codec_name']}): its frame rate cannot be told")
@@ -256,7 +257,7 @@ def _audio(stream: dict[str, Any]) -> AudioStream:
 
 
 TEXT_CODECS = ("mov_text", "subrip", "ass", "webvtt", "text")
-"""Subtitles that ffmpeg turns into WebVTT."""
+"""Subtitle codecs that ffmpeg converts to WebVTT."""
 
 BITMAP_CODECS = {
     "hdmv_pgs_subtitle": "PGS", "dvd_subtitle": "VobSub", "dvb_subtitle": "DVB", "xsub": "XSUB",
@@ -264,11 +265,11 @@ BITMAP_CODECS = {
 
 
 def _why_no_text(stream: dict[str, Any]) -> str | None:
-    """Why a stream becomes no text track: the reason in words; empty if it is not of subtitles at all."""
+    """Why a subtitle stream cannot become a text track, in words; None if it can, empty for other streams."""
     if stream.get("codec_type") != "subtitle":
         return ""
     codec = stream.get("codec_name", "unknown")
-    # WebVTT in MP4 is cut into boxes, which ffmpeg takes for text.
+    # WebVTT in MP4 (``wvtt``) is wrapped in boxes, which ffmpeg takes for text.
     if codec in TEXT_CODECS and stream.get("codec_tag_string") != "wvtt":
         return None
     language = clean_name(stream.get("tags", {}).get("language", "und"))
@@ -293,15 +294,16 @@ def _text(stream: dict[str, Any]) -> TextStream:
 
 
 BELIEVED_RATE = 60
-"""Faster nominal rates of a variable one are a common multiple of its steps more often than a rate."""
+"""Highest nominal rate that is believed where the rate varies: higher ones are mostly a common multiple of
+its steps."""
 
 
 def frame_rate(nominal: Fraction | None, average: Fraction | None) -> Fraction | None:
-    """The rate of the output grid.
+    """The source's frame rate for the output grid; None if neither rate is known.
 
-    A constant rate is kept, snapped to the standard one that it is a rounding of. A variable rate
-    goes onto its nominal rate if that is a standard one: then no frame is dropped; unless its average is
-    one too (film in a broadcast). Else onto the standard rate next above its average.
+    A constant rate is kept, snapped to the standard rate that it is a rounding of. A variable rate becomes
+    its average if that is a standard rate (film in a broadcast). Otherwise it becomes its nominal rate if
+    that is one, so that no frame is dropped; otherwise the next standard rate above its average.
     """
     if nominal is None or average is None:
         known = nominal or average
@@ -317,18 +319,19 @@ def frame_rate(nominal: Fraction | None, average: Fraction | None) -> Fraction |
 
 
 LEAST_STEPS = 24
-"""From so many pictures a rate is told."""
+"""Least number of steps between pictures that a rate is measured from."""
 
 HELD_BACK = 16
-"""Pictures whose packets may still come: a decoder holds back so many at most (H.264, A.3.1)."""
+"""Latest pictures that are not counted, because packets between them may still come: a decoder reorders 16 at
+most (H.264, A.3.1)."""
 
 
 def steady_rate(times: Sequence[int], time_base: Fraction) -> Fraction | None:
-    """The rate of pictures that follow each other steadily; None if they do not, or are too few.
+    """The rate of pictures at steady intervals; None if they are not steady, or too few.
 
-    Film that is flagged to be shown for three fields and two in turn is steady, too.
+    Film with 3:2 pulldown flags (shown for three fields and two in turn) counts as steady.
 
-    :param times: in ticks, in the order of the file.
+    :param times: timestamps in ticks, in file order.
     """
     shown = sorted(times)[: -HELD_BACK or None]
     steps = [later - earlier for earlier, later in pairwise(shown)]
@@ -339,28 +342,28 @@ def steady_rate(times: Sequence[int], time_base: Fraction) -> Fraction | None:
         return 1 / (mean * time_base)
     pairs = [one + other for one, other in zip(steps[::2], steps[1::2], strict=False)]
     mean = Fraction(sum(pairs), 2 * len(pairs))
-    # Each may be off by a tick; where ticks are as long as pictures they say nothing.
+    # Each time may be off by a tick, so ticks must be short against the steps.
     is_pulldown = min(steps) > 60 and abs(2 * max(steps) - 3 * min(steps)) <= 6
     return 1 / (mean * time_base) if is_pulldown and _all_near(pairs, 2 * mean) else None
 
 
 def _all_near(steps: Sequence[int], mean: Fraction) -> bool:
-    # Containers round times to a tick, unless a tick is a picture.
+    # Containers round times to a tick. Allow for that only where ticks are much shorter than steps.
     tolerance = max(Fraction(mean > 8), mean * RATE_TOLERANCE)
     return all(abs(step - mean) <= tolerance for step in steps)
 
 
 LEAST_SHARE = Fraction(3, 4)
-"""Of the mean, a step: with pulldown it is 0.8."""
+"""Least step between pictures, as a share of the measured mean, to trust the mean. Pulldown has 0.8."""
 
 
 def _is_wrong(
     declared: Fraction, measured: Fraction, stream: Mapping[str, Any], seen: FrameFacts | None
 ) -> bool:
-    """Whether the header's rate is not that of the pictures.
+    """Whether the header's rate is wrong.
 
-    One that is too low would lose pictures. One that is too high is believed where pictures elsewhere in the
-    file may come as fast.
+    A rate that is too low is, because it would lose pictures. One that is too high is believed if pictures
+    elsewhere in the file may come as fast.
     """
     if measured > declared * NEARLY_ALL_FRAMES:
         return True
@@ -371,7 +374,7 @@ def _is_wrong(
 
 def _snap(rate: Fraction) -> Fraction:
     nearest = min(STANDARD_RATES, key=lambda standard: abs(standard - rate))
-    # 24 and 23.976 are a thousandth apart; a rounded declaration is nearer than a quarter of that.
+    # 24 and 23.976 differ by a thousandth; a rounded declaration is within a quarter of that.
     if abs(nearest - rate) <= nearest / 4000:
         return nearest
     return rate.limit_denominator(1001)
@@ -385,9 +388,9 @@ def _display_matrix(stream: Mapping[str, Any]) -> DisplayMatrix | None:
 
 
 def _crop(stream: Mapping[str, Any]) -> Crop:
-    """What the container hides of the picture (Matroska's PixelCrop, MP4's clean aperture).
+    """The container's crop (Matroska's PixelCrop, MP4's clean aperture).
 
-    :raises InvalidInputError: nothing would be left.
+    :raises InvalidInputError: it leaves nothing of the picture.
     """
     for side_data in stream.get("side_data_list", []):
         if side_data.get("side_data_type") == "Frame Cropping":
@@ -403,9 +406,10 @@ def _crop(stream: Mapping[str, Any]) -> Crop:
 
 
 def _colour(stream: Mapping[str, Any]) -> Colour:
-    """What is declared; what is not is what players take it for: by the kind of pixels, then by size.
+    """The colours that are declared. Those that are not are guessed as players do: by pixel format, then
+    size.
 
-    :raises InvalidInputError: they would be shown wrong.
+    :raises InvalidInputError: the colours cannot be converted.
     """
     pixels = stream.get("pix_fmt") or ""
     rgb = pixels.startswith(RGB_PIXELS)
@@ -426,7 +430,7 @@ def _colour(stream: Mapping[str, Any]) -> Colour:
         )
 
     matrix = "gbr" if rgb else declared("color_space")
-    if not rgb and matrix == "gbr":  # what cannot be is not believed
+    if not rgb and matrix == "gbr":  # a wrong tag: these pixels are not RGB
         matrix = None
     primaries, transfer = declared("color_primaries"), declared("color_transfer")
     if rgb or primaries == "bt709" or matrix == "bt709":
@@ -464,5 +468,5 @@ def _int(value: str | None) -> int | None:
 def _milliseconds(value: str | None) -> int | None:
     try:
         return max(0, round(float(value) * 1000)) if value else None
-    except (ValueError, OverflowError):  # not a number, or not a finite one
+    except (ValueError, OverflowError):  # not a number, or infinite
         return None

@@ -1,8 +1,8 @@
-"""An MPEG-TS whose programme goes on under other PIDs in mid-file (ISO 13818-1, 2.4.4): found by its tables,
-and written anew under the first ones.
+"""Finds where an MPEG-TS changes PIDs in mid-file, by its tables, and rewrites it under the first PIDs
+(ISO 13818-1, 2.4.4).
 
-A demuxer that follows such a change gives the last picture before it at the end of the file, because only
-the next packet of the same PID tells that a picture is whole.
+A demuxer that follows such a change outputs the last picture before it only at the end of the file: a picture
+is known to be complete when the next packet of the same PID comes.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ SYNC = 0x47
 PADDING = 0x1FFF
 PACKET_BYTES = 188
 LENGTHS = (188, 192, 204)
-"""Bytes from one packet to the next: bare, with a clock before each (M2TS), with error correction behind."""
+"""Bytes from one packet to the next: plain, with a clock before it (M2TS), with error correction after it."""
 
 SCRAMBLED = 0x40
-"""The fourth byte of a scrambled packet is at least that (ISO 13818-1, 2.4.3.3)."""
+"""Least value of a scrambled packet's fourth byte (ISO 13818-1, 2.4.3.3)."""
 
 VIDEO_TYPES = frozenset({0x01, 0x02, 0x10, 0x1B, 0x20, 0x21, 0x24, 0x25, 0x33, 0x42, 0xD1, 0xD2, 0xEA})
 AUDIO_TYPES = frozenset({0x03, 0x04, 0x0F, 0x11, 0x1C, *range(0x80, 0x86), 0x87, 0xA1, 0xA2})
@@ -31,9 +31,9 @@ REGISTRATION, LANGUAGE = 0x05, 0x0A
 SOUND_TAGS = frozenset({0x6A, 0x7A, 0x7B, 0x7C})
 """Descriptors of AC-3, E-AC-3, DTS and AAC (ETSI EN 300 468, 6.1)."""
 CODING_TAGS = SOUND_TAGS | {0x46, 0x56, 0x59}
-"""And of teletext and subtitles."""
+"""The same, with those of teletext and subtitles."""
 SOUND_NAMES = frozenset({b"AC-3", b"EAC3", b"DTS1", b"DTS2", b"DTS3", b"Opus", b"BSSD"})
-"""Registered names of sound."""
+"""Registered format identifiers of sound."""
 
 BLOCK_PACKETS = 20_000
 MAX_CHANGES = 1000
@@ -41,16 +41,16 @@ MAX_CHANGES = 1000
 
 @dataclass(frozen=True)
 class _Stream:
-    """What a map says of a stream (ISO 13818-1, 2.4.4.8)."""
+    """A stream as a program map table describes it (ISO 13818-1, 2.4.4.8)."""
 
     pid: int
     coding: tuple[int, frozenset[bytes]]
-    """Its stream type, and the descriptors that name a coding where the type does not."""
+    """Stream type, and the descriptors that name a coding where the type does not."""
     languages: bytes
 
     @property
     def medium(self) -> str | None:
-        """None of what is neither picture nor sound."""
+        """``picture`` or ``sound``; None for other streams."""
         kind, descriptors = self.coding
         if kind in VIDEO_TYPES:
             return "picture"
@@ -60,26 +60,27 @@ class _Stream:
 
 @dataclass(frozen=True)
 class _Table:
-    """One version of a programme's map."""
+    """One version of a program map table (PMT)."""
 
     pid: int
     at: int
-    """Where its packet begins."""
+    """Byte where its packet begins."""
     clock_pid: int
     streams: tuple[_Stream, ...]
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is different from there on."""
+    """A change of PIDs."""
 
     at: int
+    """Byte from which on it holds."""
     pids: Mapping[int, int]
-    """``{PID: the PID it stands for}``, that of the file's beginning; tables become padding."""
+    """PID from there on -> PID of the same stream at the file's beginning. Tables become padding."""
 
 
 def grid_of(data: mmap | bytes) -> tuple[int, int] | None:
-    """Where the first packet begins, and bytes from one to the next; None if it is no MPEG-TS."""
+    """First byte of the first packet, and bytes from one packet to the next; None if it is no MPEG-TS."""
     for length in LENGTHS:
         for first in range(min(length, max(0, len(data) - 3 * length))):
             if all(data[at] == SYNC for at in range(first, min(len(data), first + 8 * length), length)):
@@ -88,12 +89,12 @@ def grid_of(data: mmap | bytes) -> tuple[int, int] | None:
 
 
 def changes_of(data: mmap | bytes, programme_pids: Set[int]) -> list[Change]:
-    """Where streams of a programme get other PIDs; empty if none that is used does.
+    """The changes of a programme's PIDs; empty if they touch no stream that is used.
 
-    A stream goes on as the one of its coding, and of its language where both are told.
+    A stream continues as the new one with the same coding, and if possible the same language.
 
-    :param programme_pids: PIDs of the streams that are used: their programme is looked at.
-    :raises InvalidInputError: one that is used goes on in another coding, which no decoder follows.
+    :param programme_pids: PIDs of the streams that are used; their programme is examined.
+    :raises InvalidInputError: a used stream continues in another coding, which no decoder follows.
     """
     grid = grid_of(data)
     if grid is None:
@@ -119,7 +120,7 @@ def changes_of(data: mmap | bytes, programme_pids: Set[int]) -> list[Change]:
 
 
 def _versions(data: mmap | bytes, programme_pids: Set[int], first: int, length: int) -> list[_Table]:
-    """Each map of the programme that has these streams, in their order, also where its own PID changes."""
+    """Each version of the map of the programme with these streams, in file order. Its PID may change."""
     programmes = list(_programmes(data, first, length))
     for number, pid in programmes[0][1].items() if programmes else ():
         opening = next(_tables(data, pid, first, length, 0, len(data)), None)
@@ -135,16 +136,16 @@ def _versions(data: mmap | bytes, programme_pids: Set[int], first: int, length: 
         versions: list[_Table] = []
         for (at, map_pid), end in zip(places, ends, strict=True):
             tables = list(_tables(data, map_pid, first, length, at, end))
-            # A demuxer must not see the list of programmes that leads to it, either.
+            # Begin at the list of programmes that names the new map: demuxers must not see that either.
             versions += [replace(table, at=at) for table in tables[:1]] + tables[1:]
         return versions
     return []
 
 
 def _followed(known: Mapping[int, _Stream], table: _Table) -> dict[int, int]:
-    """``{PID: first PID}``, of the streams that go on.
+    """PID in the table -> first PID, for the streams that continue.
 
-    :param known: what was last said of each stream, by its first PID.
+    :param known: first PID -> the latest description of the stream.
     """
     firsts: dict[int, int] = {}
     alike: tuple[Callable[[_Stream], Hashable], ...] = (
@@ -163,9 +164,10 @@ def _followed(known: Mapping[int, _Stream], table: _Table) -> dict[int, int]:
 
 
 def _refuse_other_coding(known: Mapping[int, _Stream], ended: Set[int], new: _Stream, at: int) -> None:
-    """Refuse a new stream that takes the place of one that is used.
+    """Refuse a new stream that replaces a used one in another coding.
 
-    :param ended: first PIDs of streams that are used, and of which the map says nothing.
+    :param ended: first PIDs of used streams that the map no longer lists.
+    :raises InvalidInputError: the new stream is of the same medium as one of them.
     """
     for pid in ended & known.keys():
         old = known[pid]
@@ -178,7 +180,7 @@ def _refuse_other_coding(known: Mapping[int, _Stream], ended: Set[int], new: _St
 
 
 def count_scrambled(data: mmap | bytes, pids: Set[int]) -> int:
-    """How many packets of these PIDs are scrambled: demuxers drop them without a word."""
+    """Number of scrambled packets of these PIDs. Demuxers drop them without a message."""
     grid = grid_of(data)
     if grid is None:
         return 0
@@ -196,7 +198,7 @@ def count_scrambled(data: mmap | bytes, pids: Set[int]) -> int:
 
 
 def _programmes(data: mmap | bytes, first: int, length: int) -> Iterator[tuple[int, dict[int, int]]]:
-    """Each list of programmes that differs from the one before: where, and ``{number: PID of its map}``."""
+    """Each list of programmes that differs from the one before: its byte, and number -> PID of the map."""
     known: dict[int, int] = {}
     for section, at in _sections(data, 0, first, length, 0, len(data)):
         if section[0] or not section[5] & 1:  # not yet in force
@@ -205,7 +207,7 @@ def _programmes(data: mmap | bytes, first: int, length: int) -> Iterator[tuple[i
         listed = {
             entries[at] << 8 | entries[at + 1]: (entries[at + 2] & 0x1F) << 8 | entries[at + 3]
             for at in range(0, len(entries) - 3, 4)
-            if entries[at] or entries[at + 1]  # programme 0 is the network's table
+            if entries[at] or entries[at + 1]  # programme 0 names the network's table
         }
         if listed and listed != known:
             known = listed
@@ -213,7 +215,7 @@ def _programmes(data: mmap | bytes, first: int, length: int) -> Iterator[tuple[i
 
 
 def _tables(data: mmap | bytes, pid: int, first: int, length: int, begin: int, end: int) -> Iterator[_Table]:
-    """Each version of the map of that PID that differs from the one before, in this part of the file."""
+    """Each version of the map of that PID whose streams differ from the one before, in ``[begin, end)``."""
     known = b""
     for section, at in _sections(data, pid, first, length, begin, end):
         if section[0] != 2 or section == known or not section[5] & 1:  # repeated, or not yet in force
@@ -248,7 +250,7 @@ def _descriptors(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _coding_of(tag: int, body: bytes) -> bytes:
-    """What a descriptor says of the coding; nothing if it says something else."""
+    """What a descriptor tells of the coding; empty if it tells nothing of it."""
     if tag == REGISTRATION:
         return body[:4]
     return bytes([tag]) if tag in CODING_TAGS else b""
@@ -261,8 +263,8 @@ def _names_sound(coding: bytes) -> bool:
 def _sections(
     data: mmap | bytes, pid: int, first: int, length: int, begin: int, end: int
 ) -> Iterator[tuple[bytes, int]]:
-    """Each section of a table that fits in one packet, and where that begins, in this part of the file."""
-    # One that starts a section: longer maps are of no programme that is transcoded.
+    """Each section that fits in one packet, and the byte where the packet begins, in ``[begin, end)``."""
+    # Packets that start a section. Programmes with a map longer than a packet are not transcoded.
     start = re.compile(re.escape(bytes([SYNC, 0x40 | pid >> 8, pid & 0xFF])))
     for found in start.finditer(data, begin, end):
         at = found.start()
@@ -280,9 +282,9 @@ def _sections(
 
 
 def under_first_pids(data: mmap | bytes, changes: Sequence[Change]) -> Iterator[bytes]:
-    """The same file with the streams under their first PIDs, and without the later tables.
+    """The file, in blocks, with all streams under their first PIDs and without the later tables.
 
-    :param changes: what ``changes_of`` found.
+    :param changes: result of ``changes_of``.
     """
     grid = grid_of(data)
     assert grid is not None
@@ -306,14 +308,14 @@ def under_first_pids(data: mmap | bytes, changes: Sequence[Change]) -> Iterator[
 
 
 class _Counters:
-    """Continuity counters that run on over a change: a gap in them is loss (ISO 13818-1, 2.4.3.3)."""
+    """Keeps continuity counters running across a change, because a gap means loss (ISO 13818-1, 2.4.3.3)."""
 
     def __init__(self) -> None:
         self._last: dict[int, int] = {}
         self._shift: dict[int, int] = {}
 
     def begin(self, data: mmap | bytes, at: int, length: int, pids: set[int]) -> None:
-        """From there on other counters come under these PIDs."""
+        """Start a change: from ``at`` on, these PIDs carry streams with counters of their own."""
         self._shift = {}
         missing = pids - self._last.keys()
         for place in range(at - length, max(-1, at - BLOCK_PACKETS * length), -length):
@@ -325,10 +327,10 @@ class _Counters:
                 break
 
     def continued(self, pid: int, control: int) -> int:
-        """The fourth byte of a packet, with the counter that follows."""
+        """The fourth byte of a packet, with the counter that continues the PID's."""
         shift = self._shift.setdefault(pid, self._last.get(pid, control - 1) + 1 - control)
         counter = control + shift & 0x0F
-        if control & 0x10:  # packets without a payload do not count
+        if control & 0x10:  # packets without a payload do not advance the counter
             self._last[pid] = counter
         return control & 0xF0 | counter
 

@@ -1,4 +1,4 @@
-"""How a file is encrypted, where ffprobe does not tell: it shows the codec behind the encryption."""
+"""Detects encryption that ffprobe does not report: it shows only the codec under it."""
 
 from __future__ import annotations
 
@@ -20,22 +20,25 @@ _PROTECTED = (b"encv", b"enca", b"enct", b"encs", b"drms", b"drmi")
 """Sample entries (ISO 14496-12, 8.12; the last two are iTunes') that stand for an encrypted codec."""
 
 TS_TABLE = 0
-"""PID of the table of programs, which is repeated several times a second."""
+"""PID of the program association table, which is repeated several times a second."""
 MIN_PACKETS = 10
-"""Of a stream, to believe what their headers say: a damaged packet may claim anything."""
+"""Least packets of a stream to believe their headers: a damaged packet may claim anything."""
 
 
 def check(found: dict[str, str]) -> None:
     """:raises InvalidInputError: a part of the source is encrypted.
 
-    :param found: name of the part -> scheme.
+    :param found: encrypted part -> scheme; empty if there is none.
     """
     for what, scheme in found.items():
         raise encrypted(f"its {what}", scheme)
 
 
 def encrypted(what: str, scheme: str) -> InvalidInputError:
-    """What to say of it."""
+    """The error of an encrypted source.
+
+    :param what: the encrypted part.
+    """
     return InvalidInputError(f"source: {what} is encrypted ({scheme}); give a file without DRM")
 
 
@@ -43,7 +46,7 @@ def encrypted(what: str, scheme: str) -> InvalidInputError:
 
 
 def protected_tracks(file: BinaryIO) -> dict[str, str]:
-    """Of an MP4 or MOV: track -> scheme, of the encrypted ones. Reads headers only."""
+    """Encrypted tracks of an MP4 or MOV -> scheme. Reads headers only."""
     found: dict[str, str] = {}
     for track, trak in track_ids(file):
         for stsd in find_boxes(file, *trak, *SAMPLE_DESCRIPTIONS):
@@ -53,9 +56,9 @@ def protected_tracks(file: BinaryIO) -> dict[str, str]:
 
 
 def _scheme(file: BinaryIO, begin: int, end: int) -> str:
-    for kind, first, last in boxes(file, begin + 8, end):  # behind version, flags and the count
+    for kind, first, last in boxes(file, begin + 8, end):  # after version, flags and the count
         if kind in _PROTECTED:
-            # Its place differs for sound and picture and their versions; its name occurs once.
+            # Search for ``schm`` by name: its place depends on the kind and version of the sample entry.
             entry = read_at(file, first, min(last - first, MAX_ENTRY_BYTES))
             at = entry.find(b"schm") + 8
             scheme = entry[at : at + 4].decode("latin-1") if at >= 8 else ""
@@ -69,9 +72,10 @@ def _scheme(file: BinaryIO, begin: int, end: int) -> str:
 
 
 def transport_packets(head: bytes) -> dict[int, tuple[int, int]] | None:
-    """Of the beginning of an MPEG-TS: PID -> packets with a payload, and scrambled ones of them.
+    """PID -> number of packets with a payload, and of scrambled ones among them (ISO 13818-1, 2.4.3.2).
 
-    None if it is no MPEG-TS. (ISO 13818-1, 2.4.3.2)
+    :param head: beginning of a file.
+    :return: None if it is no MPEG-TS.
     """
     grid = grid_of(head)
     return None if grid is None else _count_packets(head, *grid)
@@ -87,12 +91,15 @@ def _count_packets(head: bytes, sync: int, length: int) -> dict[int, tuple[int, 
             seen[pid] += 1
             scrambled[pid] += bool(flags & 0xC0)
     if TS_TABLE not in seen:
-        return None  # a grey picture of the right letter, say
+        return None  # not MPEG-TS: a raw grey picture, say, may repeat the sync byte
     return {pid: (count, scrambled[pid]) for pid, count in seen.items()}
 
 
 def scrambled(packets: dict[int, tuple[int, int]]) -> dict[str, str]:
-    """Stream -> scheme, of those most packets of which are scrambled."""
+    """Streams of which most packets are scrambled -> scheme.
+
+    :param packets: result of ``transport_packets``.
+    """
     return {
         f"MPEG-TS stream {pid:#x}": "conditional access: its packets are scrambled"
         for pid, (count, locked) in packets.items()

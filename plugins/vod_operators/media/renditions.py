@@ -1,4 +1,4 @@
-"""Source + preset -> the tracks that are made of it. Integers and fractions only; reads nothing."""
+"""Source + preset -> renditions. Integers and fractions only; reads nothing."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from vod_operators.media.names import language_name, language_tag, unique_title
 from vod_operators.media.presets.model import Conditions, Ladder, Preset, Rung
 
 SOURCE_SIZE_GAIN = Fraction(5, 4)
-"""A source with so many times the pixels of the largest rung it fills also gets one of its own size."""
+"""A source with this many times the pixels of the largest rung it fills also gets one of its own size."""
 
 NEARLY_FULL = Fraction(51, 50)
-"""A source this close below a rung's box (1904x1072, say) counts as filling it."""
+"""A source this close below a rung's box (1904x1072, say) counts as filling the rung."""
 
 LEAST_BITRATES = 2
-"""Of each codec, as far as the ladder has rungs for them. Apple HLS authoring 9.9."""
+"""Least renditions of each codec, as far as the ladder has rungs (Apple HLS authoring 9.9)."""
 
 SURROUND = 6
 """Channels of 5.1."""
 
 SURROUND_SUFFIX = "-surround"
-"""Of the name of a track's 5.1 rendition."""
+"""Ends the name of a track's 5.1 rendition."""
 
 
 def meets(when: Conditions, source: Source) -> bool:
-    """Whether the source has what a rung asks for. An unknown bitrate meets every bitrate."""
+    """Whether a source meets a rung's conditions. An unknown bitrate meets all of them."""
     assert source.video is not None
     width, height = source.video.display_size
     aspect, rate, bitrate = width / height, float(source.video.natural_rate), source.video_bitrate_bps
@@ -43,7 +43,7 @@ def meets(when: Conditions, source: Source) -> bool:
 
 
 def _scale(video: VideoStream, rung: Rung) -> Fraction:
-    """How much the upright source grows to touch the rung's box from inside; over 1 is upscaling."""
+    """Factor that fits the upright source into the rung's box; above 1 it would be upscaled."""
     width, height = video.display_size
     box = (rung.height, rung.width) if height > width else (rung.width, rung.height)
     return min(Fraction(box[0], width), Fraction(box[1], height))
@@ -57,7 +57,7 @@ def _even(length: Fraction | int) -> int:
 def _rendition(video: VideoStream, ladder: Ladder, rung: Rung) -> Rendition:
     width, height = video.display_size
     scale = _scale(video, rung)
-    if scale >= 1:  # the source's own size, cut to even rather than grown to it
+    if scale >= 1:  # the source's own size, rounded down to even: never upscaled
         size = (max(2, width - width % 2), max(2, height - height % 2))
     else:
         size = (_even(width * scale), _even(height * scale))
@@ -76,7 +76,7 @@ def _rendition(video: VideoStream, ladder: Ladder, rung: Rung) -> Rendition:
 
 
 def plan_renditions(source: Source, preset: Preset) -> tuple[Rendition, ...]:
-    """Those of all ladders, smallest first; never upscaled, in the source's own shape."""
+    """The video renditions of all ladders, smallest first. They keep the aspect ratio and never upscale."""
     if source.video is None:
         return ()
     made = [rendition for ladder in preset.ladders for rendition in _climb(ladder, source, source.video)]
@@ -84,12 +84,12 @@ def plan_renditions(source: Source, preset: Preset) -> tuple[Rendition, ...]:
 
 
 def _climb(ladder: Ladder, source: Source, video: VideoStream) -> list[Rendition]:
-    """The rungs that the source can fill.
+    """The renditions of one ladder: its rungs that the source can fill.
 
-    If the source is clearly larger than the largest rung it fills, the next one is made at the source's own
-    size. If it fills fewer than two, so many of the next are that there are two bitrates.
+    If the source is clearly larger than the largest of them, the next rung is added at the source's own size.
+    If it fills fewer than two, further rungs are added at that size until there are two bitrates.
 
-    :raises InvalidInputError: all of it is smaller than the encoder can do.
+    :raises InvalidInputError: all of them are smaller than the encoder's least size.
     """
     wanted = [rung for rung in ladder.rungs if meets(rung.when, source)] or [ladder.rungs[0]]
     filled = [rung for rung in wanted if _scale(video, rung) <= NEARLY_FULL]
@@ -112,16 +112,16 @@ def _climb(ladder: Ladder, source: Source, video: VideoStream) -> list[Rendition
 
 
 def plan_audio(source: Source, preset: Preset) -> tuple[tuple[AudioRendition, ...], tuple[str, ...]]:
-    """One stereo rendition for each sound track of the source, with unique titles and one default; then
-    one in 5.1 for each track that has so many channels, if the preset asks for it.
+    """The audio renditions, and the sound that is left out, in words for a person.
 
-    Returns also what is left out, in words.
+    Each sound track of the source gets one rendition with the preset's channels, titles are unique, and one
+    is the default. Then each track with at least six channels gets one in 5.1, if the preset asks for it.
     """
     pair, skipped = _mono_pair(source, preset)
     streams: list[tuple[AudioStream, AudioStream | None]] = [(stream, None) for stream in source.audio]
     if pair:
         streams = [(pair[0].model_copy(update={"channels": 2}), pair[1])]
-    # An audio description is for those who ask for it.
+    # An audio description is the default only if there is nothing else.
     plain = [number for number, (stream, _) in enumerate(streams) if not stream.describes_video]
     default = next((n for n in plain if streams[n][0].default), plain[0] if plain else 0)
     made, titles = [], set[str]()
@@ -160,16 +160,16 @@ def plan_audio(source: Source, preset: Preset) -> tuple[tuple[AudioRendition, ..
 
 
 MASTERS = ("mxf", "mov", "gxf")
-"""Containers of cameras and broadcasters, in which each channel is a track of its own."""
+"""Containers of cameras and broadcasters, in which each channel may be a track of its own."""
 
 
 def _mono_pair(
     source: Source, preset: Preset
 ) -> tuple[tuple[AudioStream, AudioStream] | None, tuple[str, ...]]:
-    """The tracks that are left and right of a master whose channels are tracks, and what is left out then.
+    """Left and right track of a master whose channels are tracks (else None), and what is left out, in words.
 
-    That is what SMPTE and EBU recommendations put on tracks 1 and 2. In a file for viewers mono
-    tracks are languages, or compressed; they have names or languages of their own, too.
+    SMPTE and EBU recommend left and right on tracks 1 and 2. Mono tracks of a file for viewers are something
+    else, languages for instance. They are told apart by container, compression, language and sample rate.
     """
     tracks = source.audio
     is_master = any(name in MASTERS for name in source.container.split(","))

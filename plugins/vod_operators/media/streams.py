@@ -1,4 +1,4 @@
-"""Which streams of a file belong to the video, and what they are for: from what ffprobe printed."""
+"""Selects the streams of a file that belong to the video, from ffprobe's JSON."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ _DESCRIPTION = re.compile(r"(?i:audio.?descri|descri(?:bed|ptive) (?:video|audio
 """Titles of audio descriptions, where the container has no flag for them (MP4)."""
 
 _DESCRIPTION_LANGUAGES = ("qad",)
-"""French broadcasters' code of an audio description."""
+"""French broadcasters' language code for audio descriptions."""
 
 
 DEFAULT_PIXELS = 5_000_000
-"""What being the default is worth, in pixels, when ffmpeg chooses a picture."""
+"""Pixels that the default flag is worth when ffmpeg chooses a video stream."""
 
 
 def pictures_of(streams: Sequence[Stream]) -> list[Stream]:
-    """Streams of moving pictures, best first: as ffmpeg chooses, the largest one, and rather the default; but
-    one that is a single picture among others is a thumbnail.
+    """The video streams without cover art, best first.
+
+    As in ffmpeg's choice, the largest is best, with a bonus for the default. A stream of a single packet
+    comes last: it is a thumbnail.
     """
 
     def rank(stream: Stream) -> tuple[bool, int]:
@@ -35,7 +37,7 @@ def pictures_of(streams: Sequence[Stream]) -> list[Stream]:
 
 
 def parts_of_others(data: Mapping[str, Any]) -> dict[int, str]:
-    """Sound of which nothing is known and whose PID another one has: the AC-3 inside TrueHD, say."""
+    """Unknown sound streams with the PID of a known one, as AC-3 inside TrueHD has: index -> reason."""
     sounds = [s for s in data["streams"] if s.get("codec_type") == "audio"]
     known = {stream_id(s) for s in sounds if s.get("channels") and stream_id(s) > 0}
     return {
@@ -46,22 +48,25 @@ def parts_of_others(data: Mapping[str, Any]) -> dict[int, str]:
 
 
 def media_of(streams: Sequence[Stream]) -> list[Stream]:
-    """Streams of picture and sound."""
+    """The video and audio streams, without cover art."""
     return [s for s in streams if s.get("codec_type") in ("video", "audio") and not is_cover(s)]
 
 
 def with_counts(data: Mapping[str, Any], counts: Mapping[int, int]) -> dict[str, Any]:
-    """The same, with how many packets of each stream there are in the beginning."""
+    """ffprobe's data with ``nb_read_packets`` of each stream.
+
+    :param counts: stream index -> packets in the beginning of the file.
+    """
     streams = [{**stream, "nb_read_packets": counts.get(stream["index"], 0)} for stream in data["streams"]]
     return {**data, "streams": streams}
 
 
 def of_other_programmes(data: Mapping[str, Any]) -> dict[int, str]:
-    """Streams of a broadcast that do not belong to the picture's programme, each with the reason.
+    """Streams that do not belong to the best picture's programme: index -> reason.
 
-    Without any picture it is the first programme that has sound.
+    Without a picture, the programme of the first sound is kept.
 
-    :param data: what ffprobe printed, parsed.
+    :param data: ffprobe's JSON, parsed.
     """
     programmes = data.get("programs", [])
     members = [{stream["index"] for stream in programme.get("streams", [])} for programme in programmes]
@@ -81,7 +86,10 @@ def of_other_programmes(data: Mapping[str, Any]) -> dict[int, str]:
 
 
 def without(data: Mapping[str, Any], left_out: Collection[int]) -> dict[str, Any]:
-    """The same without these streams."""
+    """ffprobe's data without these streams.
+
+    :param left_out: indexes of streams.
+    """
     return {**data, "streams": [s for s in data.get("streams", []) if s["index"] not in left_out]}
 
 

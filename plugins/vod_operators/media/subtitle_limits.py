@@ -1,7 +1,7 @@
-"""How much subtitles may be: of a request's file before it is converted, of any track before it is cut.
+"""Limits of subtitles. A file of a request is checked before it is converted, any track before it is cut.
 
-Each limit is far above what is made for people to read: subtitles of a long film have 2,000 cues, typeset
-ones with signs and songs some 10,000; what is beyond is made to keep a worker busy.
+The limits are far above what people read. A long film has 2,000 cues; typeset subtitles with signs and songs
+have about 10,000. Larger ones are made to keep a worker busy.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from vod_operators.media.webvtt import Cue
 
 
 class SubtitleLimits(Model):
-    """The most that is taken of each; the setting of a limit is its name with ``VOD_``."""
+    """Upper limits of subtitles. The setting ``VOD_NAME`` sets the limit ``name``."""
 
     max_cues: int = Field(gt=0)
-    """Of a track."""
+    """Cues of a track."""
     max_cue_chars: int = Field(gt=0)
-    """With all its tags; outlines of shapes in ASS have up to some 10,000."""
+    """Characters of a cue, with its tags. Outlines of shapes in ASS have up to about 10,000."""
     max_segment_cues: int = Field(gt=0)
-    """A cue counts once for each segment that it is shown in: one that spans two hours is in 1,200."""
+    """Cues of all segments of a track. A cue counts in each segment that shows it: two hours are 1,200."""
 
     @property
     def tags(self) -> int:
-        """Of a whole file: ``<...>`` and ``{...}``."""
+        """Most tags of a whole file: ``<...>``, and ``{...}`` in ASS."""
         return 4 * self.max_cues
 
     @property
     def at_once(self) -> int:
-        """Cues that are shown at the same time."""
+        """Most cues that are shown at the same time."""
         return max(1, self.max_cues // 50)
 
     @property
     def segment_bytes(self) -> int:
-        """Of all segments of a track."""
+        """Most bytes of all segments of a track."""
         return 500 * self.max_segment_cues
 
 
@@ -47,10 +47,10 @@ _BLANK = re.compile(r"\n[ \t]*\n")
 
 
 def check_file(text: str, kind: str, name: str, limits: SubtitleLimits) -> None:
-    """Before a file is converted, in linear time.
+    """Check a file before it is converted, in linear time.
 
     :param kind: ``srt``, ``vtt`` or ``ass``.
-    :raises InvalidInputError: it has too many cues or tags, or a cue is too long; the limit is named.
+    :raises InvalidInputError: it has too many cues or tags, or too long a cue; the message names the limit.
     """
     tags = text.count("<") + (text.count("{") if kind == "ass" else 0)
     if tags > limits.tags:
@@ -58,7 +58,7 @@ def check_file(text: str, kind: str, name: str, limits: SubtitleLimits) -> None:
     cues = text.count("\nDialogue:") if kind == "ass" else text.count("-->")
     if cues > limits.max_cues:
         raise _over(name, f"it has {cues} cues", limits.max_cues, "max_cues")
-    # A line of ASS is a cue; elsewhere a cue ends with an empty line.
+    # In ASS a line is a cue; in the other formats a cue ends with an empty line.
     at = 0
     for block in text.split("\n") if kind == "ass" else _BLANK.split(text):
         if len(block) > limits.max_cue_chars:
@@ -69,10 +69,10 @@ def check_file(text: str, kind: str, name: str, limits: SubtitleLimits) -> None:
 
 
 def check_track(cues: Sequence[Cue], name: str, limits: SubtitleLimits) -> None:
-    """Before a track is cut, of a file or of the source itself.
+    """Check a track before it is cut, whether from a file or from the source.
 
-    :param cues: by time.
-    :raises InvalidInputError: there are too many, too many at once, or one is too long.
+    :param cues: sorted by time.
+    :raises InvalidInputError: there are too many cues, too many at once, or one is too long.
     """
     if len(cues) > limits.max_cues:
         raise _over(name, f"it has {len(cues)} cues", limits.max_cues, "max_cues")
@@ -89,18 +89,18 @@ def check_track(cues: Sequence[Cue], name: str, limits: SubtitleLimits) -> None:
 
 
 class SegmentBudget:
-    """Counts what is written into a track's segments.
+    """Counts the cues and bytes of a track's segments against the limits.
 
-    :param name: of the track.
+    :param name: name of the track, for messages.
     """
 
     def __init__(self, name: str, limits: SubtitleLimits) -> None:
         self._name, self._limits, self._cues, self._bytes = name, limits, 0, 0
 
     def spend(self, cues: int, size_bytes: int) -> None:
-        """Of one segment.
+        """Count one segment.
 
-        :raises InvalidInputError: with it the segments have too many cues, or too many bytes.
+        :raises InvalidInputError: all segments so far have too many cues or bytes.
         """
         limits = self._limits
         self._cues += cues

@@ -1,8 +1,8 @@
-"""Subtitle files that come with a request: SubRip, WebVTT, ASS. Known, decoded and checked line by line.
+"""Subtitle files of a request (SubRip, WebVTT, ASS): recognised, decoded and checked line by line.
 
-ffmpeg converts them, but it passes over what it does not understand; so what is wrong is found here,
-where the line can be named. The line, and what is wrong with it; never what it says: a request may name a
-file that the person who reads the error must not see.
+ffmpeg converts them, but silently skips what it does not understand. So errors are found here, where the line
+can be named. Messages never quote the line: a request may name a file that the reader of the error must not
+see.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from vod_operators.media.names import language_name, language_tag, unique_title
 MAX_FILES = 32
 
 MAX_FILE_BYTES = 8_000_000
-"""Subtitles of a long film have 0.2 MB; typeset ones up to some MB."""
+"""Subtitles of a long film have 0.2 MB, typeset ones up to a few MB."""
 
 URI_PATTERN = r"^(s3|https?|file)://[^\x00-\x1f\x7f]+$"
 
 URL_PATTERN = r"^https?://[^\x00-\x20\x7f]+$"
 
 LANGUAGE_PATTERN = r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$"
-"""RFC 5646, as it stands in a playlist."""
+"""A language tag (the form of RFC 5646)."""
 
 Format = Literal["srt", "vtt", "ass"]
 
@@ -55,7 +55,7 @@ class SubtitleFile(Model):
 
 @dataclass(frozen=True, kw_only=True)
 class Sidecar:
-    """A subtitle file of a request that was fetched and found good."""
+    """A subtitle file of a request that was fetched and passed all checks."""
 
     file: SubtitleFile
     sha256: str
@@ -66,7 +66,7 @@ _FILES = TypeAdapter(Annotated[list[SubtitleFile], Field(max_length=MAX_FILES)])
 
 
 def schema_pattern(pattern: str) -> str:
-    """A pattern that ends in ``$``, for a JSON schema: Python lets a newline follow."""
+    """A pattern that ends in ``$``, for a JSON schema. There ``$`` also matches before a final newline."""
     return f"{pattern}(?!\\n)"
 
 
@@ -80,9 +80,9 @@ def files_schema() -> dict[str, object]:
 
 
 def parse_request(text: str) -> list[SubtitleFile]:
-    """The request's ``subtitles``, from JSON; empty for none.
+    """The request's ``subtitles``, from JSON; empty if there are none.
 
-    :raises InvalidInputError: naming the field.
+    :raises InvalidInputError: it is malformed; the message names the field.
     """
     if text.strip() in ("", "None", "null"):
         return []
@@ -97,7 +97,7 @@ def parse_request(text: str) -> list[SubtitleFile]:
 def plan_texts(streams: Sequence[TextStream], sidecars: Sequence[Sidecar]) -> tuple[TextRendition, ...]:
     """One rendition for each subtitle track of the source, then one for each file of the request.
 
-    At most one is the default; the request's word counts more than the source's.
+    At most one is the default; the request takes precedence over the source.
     """
     asked = [n for n, sidecar in enumerate(sidecars, start=len(streams)) if sidecar.file.default]
     declared = [n for n, stream in enumerate(streams) if stream.default]
@@ -136,11 +136,12 @@ def plan_texts(streams: Sequence[TextStream], sidecars: Sequence[Sidecar]) -> tu
 
 
 def decode(data: bytes, name: str) -> tuple[str, str]:
-    """A subtitle file's text with ``\\n`` at the ends of its lines, and the encoding that it was in.
+    """A subtitle file's text with ``\\n`` as line ends, and its encoding.
 
-    UTF-8; UTF-16 with a byte order mark; else Windows-1252, which old SubRip files are in.
+    Encodings are UTF-8, UTF-16 with a byte order mark, and otherwise Windows-1252, which old SubRip files
+    use.
 
-    :raises InvalidInputError: it is no text, or in none of these.
+    :raises InvalidInputError: it is no text, or in another encoding.
     """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         encoding = "UTF-16"
@@ -169,9 +170,9 @@ def decode(data: bytes, name: str) -> tuple[str, str]:
 
 
 def check(text: str, name: str) -> tuple[Format, int]:
-    """What kind of subtitles a text is, and how many cues it has.
+    """The format of subtitles, and their number of cues.
 
-    :raises InvalidInputError: it is none, a line of it makes no sense, or it has no cue.
+    :raises InvalidInputError: the format is unknown, a line is malformed, or there is no cue.
     """
     kind: Format
     if re.match(r"WEBVTT(?:[ \t\n]|\Z)", text):
@@ -226,9 +227,9 @@ MAX_HOUR_DIGITS = 4
 
 
 def _seconds(time: Sequence[str | None], name: str, line: int) -> float:
-    """Of hours, minutes, seconds and their fraction.
+    """The seconds of a time that is given as hours, minutes, seconds and fraction.
 
-    :raises InvalidInputError: its hour is absurd.
+    :raises InvalidInputError: the hours have too many digits.
     """
     hours, minutes, seconds, fraction = (part or "0" for part in time)
     if len(hours) > MAX_HOUR_DIGITS:
@@ -272,5 +273,5 @@ def _dialogues(text: str, name: str) -> int:
 
 
 def _column(line: str) -> int:
-    """Of the first letter that can stand in no line of times."""
+    """Column, from 1, of the first character that cannot be part of a line of times."""
     return len(re.match(r"[\d:,. \t>-]*", line, re.ASCII)[0]) + 1  # type: ignore[index]  # it matches always

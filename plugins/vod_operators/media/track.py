@@ -1,7 +1,6 @@
-"""One track as it was written: the facts that playlists and manifests are made of.
+"""One written track: the facts that playlists and manifests are made from.
 
-Nothing here is declared from settings: durations, sizes, codecs and bandwidths are those of the
-segments that were written.
+Durations, sizes, codecs and bandwidths are measured on the written segments, never taken from settings.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ from vod_operators.media.base import Model, Name, Rate
 from vod_operators.media.check.facts import SegmentFacts
 
 DESCRIBES_VIDEO = "public.accessibility.describes-video"
-"""CHARACTERISTICS of sound that tells what is shown (RFC 8216bis 4.4.6.1)."""
+"""CHARACTERISTICS of an audio description (RFC 8216bis 4.4.6.1)."""
 
 FOR_DEAF = (
     "public.accessibility.transcribes-spoken-dialog",
     "public.accessibility.describes-music-and-sound",
 )
-"""Of subtitles for those who do not hear."""
+"""CHARACTERISTICS of subtitles for the deaf and hard of hearing."""
 
 
 class Segment(Model):
@@ -32,24 +31,24 @@ class Segment(Model):
     name: str
     ticks: int = Field(gt=0)
     samples: int = Field(ge=0)
-    """Video frames, audio frames of 1024 samples, or cues that are shown in it."""
+    """Number of video frames, audio frames of 1024 samples, or cues that it shows."""
     size_bytes: int = Field(gt=0)
 
 
 class KeyFrame(Model):
-    """Where one IDR picture stands: what a line of an I-frame playlist points to."""
+    """Place of one IDR picture: what an entry of an I-frame playlist points to."""
 
     segment: int
     offset: int
-    """First byte of the ``moof`` (Apple 6.10), in the segment's file."""
+    """First byte of its ``moof`` (Apple 6.10) or MPEG-TS packet, in the segment's file."""
     size_bytes: int
-    """To the end of the picture."""
+    """From there to the end of the picture."""
     ticks: int
-    """Until the next one."""
+    """Ticks until the next key frame."""
 
 
 class Encryption(Model):
-    """What a playlist says of it (RFC 8216bis 4.4.4.4)."""
+    """Encryption of a track, as EXT-X-KEY declares it (RFC 8216bis 4.4.4.4)."""
 
     method: Literal["AES-128", "SAMPLE-AES"]
     uri: str
@@ -57,12 +56,12 @@ class Encryption(Model):
 
 
 class Track(Model):
-    """One track as it was written: the facts that playlists are made of."""
+    """One written track: the facts that playlists are made from."""
 
     name: Name
     kind: Literal["video", "audio", "text"]
     codecs: str
-    """RFC 6381, as read from the init segment."""
+    """RFC 6381, read from the init segment or the parameter sets."""
     timescale: int
     init_bytes: int
     """0: MPEG-TS and packed audio have no init segment."""
@@ -70,7 +69,7 @@ class Track(Model):
     segments: tuple[Segment, ...] = Field(min_length=1)
     key_frames: tuple[KeyFrame, ...] = ()
     key_frames_in: str | None = None
-    """A file with a copy of them, where ranges of the segments are of no use: they are encrypted whole."""
+    """File with copies of the key frames, if segments are encrypted whole: byte ranges would not decrypt."""
     width: int | None = None
     height: int | None = None
     frame_rate: Rate | None = None
@@ -86,33 +85,33 @@ class Track(Model):
     hearing_impaired: bool = False
     describes_video: bool = False
     cues: int | None = None
-    """Of a subtitle track; one that crosses a segment's end counts once."""
+    """Cues of a subtitle track; one that crosses a segment's end counts once."""
     checked: tuple[SegmentFacts, ...] = ()
-    """What the validator measured of each segment before it was stored."""
+    """The validator's facts of each segment, measured before it was stored."""
 
     @property
     def family(self) -> str:
-        """Sample entry of its codec (``avc1``, ``hvc1``, ``av01``, ``mp4a``): players use one per kind."""
+        """Sample entry of its codec (``avc1``, ``hvc1``, ``av01``, ``mp4a``). Players stay within one."""
         return self.codecs.partition(".")[0]
 
     @property
     def characteristics(self) -> tuple[str, ...]:
-        """What it is for, as a playlist says it (RFC 8216bis 4.4.6.1)."""
+        """Its CHARACTERISTICS in a playlist (RFC 8216bis 4.4.6.1)."""
         return (DESCRIBES_VIDEO,) if self.describes_video else FOR_DEAF if self.hearing_impaired else ()
 
     @property
     def ticks(self) -> int:
-        """Length of the track."""
+        """Length of the track in ticks."""
         return sum(segment.ticks for segment in self.segments)
 
     @property
     def samples(self) -> int:
-        """Video frames, audio frames of 1024 samples, or cues, each in all segments that show it."""
+        """Sum of the segments' samples; a cue counts in each segment that shows it."""
         return sum(segment.samples for segment in self.segments)
 
     @property
     def size_bytes(self) -> int:
-        """All segments and the init segment."""
+        """Bytes of all segments and the init segment."""
         return self.init_bytes + sum(segment.size_bytes for segment in self.segments)
 
     @property
@@ -122,21 +121,21 @@ class Track(Model):
 
     @property
     def average_bps(self) -> int:
-        """Bits of all segments over their duration (Apple 9.14)."""
+        """Bits of all segments divided by their duration (Apple 9.14)."""
         return rate_bps(sum(segment.size_bytes for segment in self.segments), self.ticks, self.timescale)
 
     def peak_bps(self, target_s: int) -> int:
-        """Highest rate of contiguous segments that last 0.5 to 1.5 target durations (RFC 8216bis 4.4.6.2)."""
+        """Peak bitrate (RFC 8216bis 4.4.6.2): see ``peak_bps``."""
         return peak_bps(
             [(s.size_bytes, s.ticks) for s in self.segments], self.timescale, target_s, self.average_bps
         )
 
     def key_frame_average_bps(self) -> int:
-        """Average rate of the I-frame playlist."""
+        """Average bitrate of the I-frame playlist."""
         return rate_bps(sum(key.size_bytes for key in self.key_frames), self.ticks, self.timescale)
 
     def key_frame_peak_bps(self, target_s: int) -> int:
-        """Peak rate of the I-frame playlist."""
+        """Peak bitrate of the I-frame playlist."""
         pieces = [(key.size_bytes, key.ticks) for key in self.key_frames]
         return peak_bps(pieces, self.timescale, target_s, self.key_frame_average_bps())
 
@@ -149,10 +148,10 @@ def rate_bps(size_bytes: int, ticks: int | Fraction, timescale: int) -> int:
 def peak_bps(
     pieces: Sequence[tuple[int, int | Fraction]], timescale: int, target_s: int, at_least: int
 ) -> int:
-    """Highest rate of contiguous pieces that last 0.5 to 1.5 target durations (RFC 8216bis 4.4.6.2).
+    """Highest bitrate of contiguous pieces that last 0.5 to 1.5 target durations (RFC 8216bis 4.4.6.2).
 
     :param pieces: bytes and ticks of each.
-    :param at_least: what it is where nothing lasts that long.
+    :param at_least: the least result, which stands if nothing lasts that long.
     """
     whole = lcm(*(ticks.denominator for _, ticks in pieces))
     sizes = [size for size, _ in pieces]

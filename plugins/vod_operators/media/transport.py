@@ -1,7 +1,7 @@
-"""MPEG-TS and packed audio as they were written, measured and held against the plan.
+"""Measures written MPEG-TS and packed audio, and checks them against the plan.
 
-Their clock has 90,000 ticks a second, of which a picture or a sound frame need not last a whole number. So
-times are compared to the nearest tick, and lengths are exact: pictures and AAC frames are counted.
+Their clock has 90,000 ticks a second, and a picture or an audio frame need not last a whole number of ticks.
+So times are compared to within a tick. Lengths are exact, because pictures and AAC frames are counted.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ TICK_S = Fraction(1, TRANSPORT_CLOCK)
 def measure_pictures(segments: Iterable[tuple[str, bytes]], plan: Plan) -> dict[str, Any]:
     """Facts of a video track, as fields of ``Track``.
 
-    :param segments: name and bytes of each.
-    :raises VerificationError: a segment does not begin with an IDR picture or at its time, or its packets do
-        not follow those of the one before (RFC 8216bis 3.1.1, 6.2.4).
+    :param segments: name and bytes of each, in order.
+    :raises VerificationError: a segment does not begin with an IDR picture or at its planned time, or its
+        continuity counters do not follow those of the one before (RFC 8216bis 3.1.1, 6.2.4).
     """
     made: list[Segment] = []
     keys: list[KeyFrame] = []
@@ -42,7 +42,7 @@ def measure_pictures(segments: Iterable[tuple[str, bytes]], plan: Plan) -> dict[
         _check_time(name, stream.shown, START_S + frames / plan.frame_rate)
         if not stream.starts_with_idr:
             raise VerificationError(f"{name}: does not start with an IDR picture (Apple 7.4)")
-        # Pictures are decoded at their rate, so the time of a key frame tells its number.
+        # Pictures are decoded at a constant rate, so a key frame's time gives its number.
         at = [round((key.at - stream.begin) * plan.frame_rate) for key in stream.keys]
         for key, (first, following) in zip(stream.keys, pairwise([*at, stream.samples]), strict=True):
             keys.append(
@@ -69,7 +69,8 @@ def measure_pictures(segments: Iterable[tuple[str, bytes]], plan: Plan) -> dict[
 def measure_sound(segments: Iterable[tuple[str, bytes]], audio: AudioRendition) -> dict[str, Any]:
     """Facts of a track of packed AAC, as fields of ``Track``.
 
-    :raises VerificationError: a segment does not tell its time, or not that of the end of the one before.
+    :param segments: name and bytes of each, in order.
+    :raises VerificationError: a segment's timestamp is missing, or is not the end of the one before.
     """
     made: list[Segment] = []
     described = None
@@ -114,7 +115,11 @@ def _check_time(name: str, found: Fraction, planned: Fraction) -> None:
 
 
 def _check_counters(name: str, facts: SegmentFacts, last: dict[int, int]) -> None:
-    """Continuity counters go on from segment to segment; ``last`` is what they were."""
+    """Check that continuity counters continue from segment to segment.
+
+    :param last: PID -> last counter so far; updated.
+    :raises VerificationError: one does not.
+    """
     if facts.counter_error:
         raise VerificationError(f"{name}: {facts.counter_error}")
     for pid, (begin, end) in facts.counters.items():

@@ -1,4 +1,5 @@
-"""Can a stream be cut? A second of it is cut, decoded, and held against what decoding the file itself gives.
+"""Tries whether a stream can be cut: the beginning is cut and decoded, and compared with decoding the file
+itself.
 
 Builds ffmpeg's commands and reads what they write; runs nothing.
 """
@@ -33,9 +34,9 @@ SOUND_FRAMES, SOUND_PACKETS = 32, 48
 def try_together(
     tool: str, source: str, *, video: int | None, sounds: Sequence[int], transport: bool
 ) -> Argv:
-    """Decode the beginnings of these streams of the file itself, and copy their packets, all in one go.
+    """Decode the beginnings of these streams from the file itself, and copy their packets, in one command.
 
-    For each stream there are ``direct-N`` and ``cut-N`` then, N its index.
+    For the stream with index N it writes ``direct-N`` and ``cut-N``.
     """
     media = source_input(source, transport=transport, noautorotate=None, t=DECODED_S, **UNCROPPED)
     made = [] if video is None else [
@@ -51,7 +52,7 @@ def try_together(
 
 
 def decode_together(tool: str, *, video: VideoStream | None, sounds: Sequence[int]) -> Argv:
-    """Decode what ``try_together`` has cut: ``decoded-N``."""
+    """Decode what ``try_together`` has cut, into ``decoded-N``."""
     made = []
     if video is not None:
         media = _cut(f"cut-{video.index}", format="nut")
@@ -67,7 +68,7 @@ _NUT = {**CARRIER_OPTIONS["nut"], **BARE}
 
 
 def decode_pictures(tool: str, source: str, output: str, *, stream: int, transport: bool, count: int) -> Argv:
-    """Decode pictures of the file itself, and write a line with the hash of each."""
+    """Decode pictures from the file itself, and write a line with the hash of each."""
     media = source_input(source, transport=transport, noautorotate=None, t=DECODED_S, **UNCROPPED)
     return command(tool, _hashes(media[str(stream)], output, count))
 
@@ -84,7 +85,7 @@ def cut_pictures(
 
 
 def decode_cut_pictures(tool: str, source: str, output: str) -> Argv:
-    """Decode what was cut, and write the hashes."""
+    """Decode what ``cut_pictures`` has cut, and write a line with the hash of each picture."""
     return command(tool, _hashes(_cut(source)["v:0"], output, PACKETS))
 
 
@@ -97,15 +98,15 @@ def _hashes(stream: ffmpeg.nodes.FilterableStream, output: str, count: int) -> f
 
 
 def read_hashes(written: bytes) -> list[str]:
-    """The hash of each picture, of what these commands wrote."""
+    """The hash of each picture, from what these commands wrote."""
     lines = written.decode("ascii", "replace").splitlines()
     return [line.rpartition(",")[2].strip() for line in lines if not line.startswith("#")]
 
 
 def same_pictures(direct: Sequence[str], cut: Sequence[str]) -> bool:
-    """Whether the cut gives all pictures that the file gives, in their order.
+    """Whether decoding the cut gives all pictures that decoding the file gives, in the same order.
 
-    It may give more: what an edit list hides, and what comes later.
+    More pictures are allowed: those that an edit list hides, and later ones.
     """
     places = [at for at, picture in enumerate(cut) if picture == direct[0]] if direct else [0]
     return any(list(cut[at : at + len(direct)]) == list(direct) for at in places)
@@ -114,7 +115,7 @@ def same_pictures(direct: Sequence[str], cut: Sequence[str]) -> bool:
 def decode_sound(
     tool: str, source: str, output: str, *, stream: int, transport: bool, begins_late: bool, count: int
 ) -> Argv:
-    """Decode sound of the file itself into bare samples."""
+    """Decode sound from the file itself into raw samples."""
     media = source_input(source, transport=transport, begins_late=begins_late)
     return command(tool, _samples(media[str(stream)], output, count))
 
@@ -131,7 +132,7 @@ def cut_sound(
 
 
 def decode_cut_sound(tool: str, source: str, output: str) -> Argv:
-    """Decode what was cut into bare samples."""
+    """Decode what ``cut_sound`` has cut into raw samples."""
     media = ffmpeg.input(source, format="nut", protocol_whitelist="file")
     return command(tool, _samples(media["a:0"], output, SOUND_PACKETS))
 
@@ -141,12 +142,12 @@ def _samples(stream: ffmpeg.nodes.FilterableStream, output: str, count: int) -> 
 
 
 def same_sound(direct: bytes, cut: bytes) -> bool:
-    """Whether the cut gives all samples that the file gives; before them it may give a decoder's priming."""
+    """Whether the samples of the cut contain those of the file; a decoder's priming may come before them."""
     return direct in cut
 
 
 def filter_pictures(tool: str, source: str, *, plan: Plan) -> Argv:
-    """Put the first picture of the source through the filters of every rendition: a line for each."""
+    """Send the source's first picture through the filters of every rendition; prints a line for each."""
     video = plan.source.video
     assert video is not None
     media = source_input(
@@ -163,7 +164,7 @@ def filter_pictures(tool: str, source: str, *, plan: Plan) -> Argv:
 def filter_sound(
     tool: str, source: str, *, audio: AudioRendition, transport: bool, begins_late: bool
 ) -> Argv:
-    """Make the first sound of a track into the rendition's channels: a line for each frame."""
+    """Convert a track's first sound to the rendition's channels and rate; prints a line for each frame."""
     media = source_input(source, transport=transport, begins_late=begins_late)[str(audio.stream.index)]
     out = as_rendition(media, audio).output(
         "pipe:1", format="framecrc", ac=audio.channels, ar=audio.sample_rate, **{"frames:a": 2}

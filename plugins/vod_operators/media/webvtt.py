@@ -1,7 +1,7 @@
-"""WebVTT: what ffmpeg made of any subtitles -> clean cues -> segments of the presentation.
+"""WebVTT that ffmpeg made of any subtitles -> cleaned cues -> segments.
 
-A cue that crosses a segment's end stands in both segments with all of its time, as Apple's tools write it:
-players know by its text and time that it is one.
+A cue that crosses a segment's end is in both segments, each time with its full times, as Apple's tools write
+it. Players recognise by text and times that it is one cue.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TIMING = re.compile(
 )
 
 _SETTING = re.compile(r"(vertical|line|position|size|align):\S+")
-"""Of a cue; regions are defined in a file's header, which segments do not have."""
+"""Settings of a cue that are kept. Regions are not: the file's header defines them, and segments lack it."""
 
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|<\d\d(?::\d\d){1,2}\.\d{3}>|</>")
 
@@ -30,38 +30,38 @@ _KEPT_TAG = re.compile(
     r"</?(?:b|i|u|ruby|rt|c|v|lang)>|<(?:b|i|u|ruby|rt|c)(?:\.[\w-]+)+>|<v(?:\.[\w-]+)*[ \t][^<>&]*>"
     r"|<lang [A-Za-z0-9-]+>|<\d\d(?::\d\d){1,2}\.\d{3}>"
 )
-"""All that WebVTT knows (W3C WebVTT 3.5); what else looks like a tag is HTML or a mistake."""
+"""All tags of WebVTT (W3C WebVTT 3.5). Anything else that looks like a tag is HTML or a mistake."""
 
 _DRAWING = re.compile(r"\bm(?: -?\d+(?:\.\d+)?){2}(?: [mnlbspc](?: -?\d+(?:\.\d+)?)*)+")
-"""Of ASS: outlines of shapes, which ffmpeg leaves in the text."""
+"""Outlines of shapes in ASS, which ffmpeg leaves in the text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cue:
-    """One line of a subtitle track, from the start of the presentation."""
+    """One cue of a subtitle track. Times count from the start of the presentation."""
 
     begin_ms: int
     end_ms: int
     text: str
     settings: str = ""
-    """As in the file: ``line:0 align:start``."""
+    """Cue settings as in the file: ``line:0 align:start``."""
 
 
 def parse(document: str, *, shift_ms: int = 0, drawings: bool = False) -> list[Cue]:
-    """The cues of a WebVTT file, cleaned, in order of time; those that say nothing or last no time left out.
+    """The cleaned cues of a WebVTT file, sorted by time, without those that are empty or have no duration.
 
-    :param shift_ms: taken off all times.
-    :param drawings: whether outlines of shapes may stand in the text (ASS).
+    :param shift_ms: subtracted from all times.
+    :param drawings: whether to remove outlines of shapes from the text (ASS).
     """
     found: list[tuple[re.Match[str], list[str]]] = []
     for block in re.split(r"\n\s*\n", document.replace("\r\n", "\n").replace("\r", "\n")):
         lines = block.strip("\n").split("\n")
-        # Above the times there may be a name of the cue; it means nothing to a player.
+        # A cue's identifier may precede its times; players need none.
         timings = [(n, timing) for n, line in enumerate(lines[:2]) if (timing := _TIMING.match(line))]
         if timings:
             at, timing = timings[0]
             found.append((timing, lines[at + 1 :]))
-        elif found:  # ffmpeg leaves empty lines of ASS in the text
+        elif found:  # not a new cue: ffmpeg leaves empty lines of ASS in the text
             found[-1][1].extend(lines)
     cues = []
     for timing, lines in found:
@@ -75,7 +75,7 @@ def parse(document: str, *, shift_ms: int = 0, drawings: bool = False) -> list[C
 
 
 def milliseconds(time: str) -> int:
-    """Of ``1:02:03.004`` or ``02:03.004``."""
+    """The milliseconds of ``1:02:03.004`` or ``02:03.004``."""
     seconds, _, fraction = time.partition(".")
     total = 0
     for part in seconds.split(":"):
@@ -84,7 +84,7 @@ def milliseconds(time: str) -> int:
 
 
 def clean(text: str) -> str:
-    """Cue text that is valid WebVTT whatever it was: known tags stay, others go, stray signs are escaped."""
+    """The text as valid WebVTT: tags of WebVTT stay, others are removed, stray characters are escaped."""
     made, at = [], 0
     for tag in _TAG.finditer(text):
         made.append(_escaped(text[at : tag.start()]))
@@ -97,13 +97,13 @@ def clean(text: str) -> str:
 
 def _escaped(text: str) -> str:
     text = re.sub(r"&(?!(?:amp|lt|gt|lrm|rlm|nbsp|#\d{1,7}|#x[0-9A-Fa-f]{1,6});)", "&amp;", text)
-    # Control characters may not stand in a text; some stop players.
+    # Control characters are not allowed, and some stop players.
     text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "", text)
     return text.replace("<", "&lt;").replace(">", "&gt;")
 
 
 def time_of(milliseconds: int) -> str:
-    """``00:01:02.003``"""
+    """The time as ``00:01:02.003``."""
     seconds, fraction = divmod(milliseconds, 1000)
     minutes, second = divmod(seconds, 60)
     hours, minute = divmod(minutes, 60)
@@ -114,9 +114,10 @@ def time_of(milliseconds: int) -> str:
 
 
 def segment_lengths(plan: Plan, timeline: Timeline) -> list[int]:
-    """Ticks of ``plan.timescale`` of each text segment: those of the pictures, or of the longest sound alone.
+    """Length of each text segment in ticks of ``plan.timescale``.
 
-    So text spans the whole presentation (Apple 5.5) with the same target duration.
+    They are as long as the video segments, and span the picture; for sound only, the longest track. So text
+    spans the whole presentation (Apple 5.5) with the same target duration.
     """
     ticks = timeline.seconds(plan.frame_rate) * plan.timescale
     whole = max(1, round(ticks))
@@ -125,14 +126,15 @@ def segment_lengths(plan: Plan, timeline: Timeline) -> list[int]:
 
 
 def cut(cues: Sequence[Cue], lengths: Sequence[int], timescale: int) -> Iterator[list[Cue]]:
-    """The cues that are shown in each segment; a cue before 0 begins there.
+    """The cues that each segment shows.
 
-    :param cues: by time.
+    :param cues: sorted by time.
+    :param lengths: ticks of each segment.
     """
     begin, following, shown = Fraction(0), 0, list[Cue]()
     for length in lengths:
         end = begin + Fraction(1000 * length, timescale)
-        # Linear: behind a cue that spans a film there may be a hundred thousand short ones.
+        # In linear time: a hundred thousand short cues may follow one that spans the film.
         shown = [cue for cue in shown if cue.end_ms > begin]
         while following < len(cues) and cues[following].begin_ms < end:
             if cues[following].end_ms > begin:
@@ -143,16 +145,16 @@ def cut(cues: Sequence[Cue], lengths: Sequence[int], timescale: int) -> Iterator
 
 
 def segment(cues: Sequence[Cue], clock_start: int = 0) -> str:
-    """One segment's file; valid also without a cue.
+    """The file of one segment; valid also without cues.
 
-    :param clock_start: what the clock of the pictures (90 kHz) shows at their first, for ``X-TIMESTAMP-MAP``
-        (Apple 5.3): 0 in our fragmented MP4, where the edit list takes up the encoder's delay.
+    :param clock_start: 90 kHz ticks on the video's clock at its first picture, for ``X-TIMESTAMP-MAP``
+        (Apple 5.3). It is 0 in our fragmented MP4, whose edit list compensates the encoder's delay.
     """
     return _document(f"WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:{clock_start},LOCAL:00:00:00.000", cues)
 
 
 def whole(cues: Sequence[Cue]) -> str:
-    """All of a track in one file, as DASH has it."""
+    """A whole track in one file, for DASH."""
     return _document("WEBVTT", cues)
 
 
@@ -167,7 +169,13 @@ def _document(head: str, cues: Sequence[Cue]) -> str:
 def check(
     name: str, files: Sequence[str], lengths: Sequence[int], timescale: int, cues: Sequence[Cue]
 ) -> None:
-    """:raises VerificationError: the segments, read again, do not show these cues for all of their time."""
+    """Check written segments by reading them again.
+
+    :param files: text of each segment.
+    :param lengths: ticks of each segment.
+    :param cues: the cues of the whole track.
+    :raises VerificationError: the segments do not show these cues, each for all of its time.
+    """
     wanted = {replace(cue, begin_ms=max(0, cue.begin_ms)) for cue in cues}
     ends = [Fraction(1000 * ticks, timescale) for ticks in accumulate(lengths)]
     shown: dict[Cue, list[int]] = {}

@@ -1,4 +1,4 @@
-"""Presets by name: the built-in data files, and those of a folder of the user's."""
+"""Presets by name: the built-in data files, and those in a folder of the user's."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ BUILT_IN = Path(__file__).parent
 
 
 def preset_names(user_dir: Path | None = None) -> list[str]:
-    """Names of all presets, sorted; a file ``NAME.json`` is preset ``NAME``."""
+    """Names of all presets, sorted. The file ``NAME.json`` holds the preset ``NAME``."""
     folders = [BUILT_IN] + ([user_dir] if user_dir else [])
     return sorted({file.stem for folder in folders for file in folder.glob("*.json")})
 
 
 def load_preset(name: str, user_dir: Path | None = None) -> Preset:
-    """The preset of that name; the user's file wins over a built-in one.
+    """The preset of that name. A user's file takes precedence over a built-in one.
 
-    :raises InvalidInputError: no such preset (the message lists those that exist), or its file is
-        bad (the message names file, field and what is expected).
+    :raises InvalidInputError: there is no such preset (the message lists all), or its file is invalid (the
+        message names the file, the field and what is expected).
     """
     if name not in preset_names(user_dir):
         raise InvalidInputError(

@@ -1,7 +1,7 @@
-"""What is wanted of a source: ladders of renditions, and sound.
+"""The models of a preset: ladders of renditions, sound, and still pictures.
 
-A preset has a ladder for each encoder; every ladder is a choice of sizes and bitrates that is complete by
-itself, because a player takes one codec and stays with it.
+A preset has a ladder for each encoder. Each ladder offers a complete choice of sizes and bitrates, because a
+player chooses one codec and stays with it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ MAX_SEGMENT_GOPS = 10
 
 
 class Conditions(Model):
-    """What a source must have for a rung to be made of it. Absent: no condition."""
+    """What a source must have for a rung to be made from it. None is no condition."""
 
     min_width: int | None = None
-    """Of the upright picture in square pixels, like ``min_height``."""
+    """Width of the upright picture in square pixels; ``min_height`` likewise."""
     min_height: int | None = None
     min_bitrate_bps: int | None = None
     min_frame_rate: float | None = None
@@ -31,19 +31,19 @@ class Conditions(Model):
 
 
 class Rung(Model):
-    """One step of a ladder: a box the picture must fit in, and its rate control."""
+    """One step of a ladder: a box that the picture must fit in, and its rate control."""
 
     name: Name
     width: int = Field(ge=16, le=8192, multiple_of=2)
-    """Of a landscape picture; a portrait picture uses the box on its side."""
+    """Of the box for a landscape picture; for a portrait picture, width and height are swapped."""
     height: int = Field(ge=16, le=8192, multiple_of=2)
     crf: float = Field(ge=0)
-    """Constant quality aimed at, on the encoder's own scale, below ``max_bitrate_bps``."""
+    """Constant quality on the encoder's own scale; holds while the bitrate is below ``max_bitrate_bps``."""
     max_bitrate_bps: int = Field(gt=0)
     buffer_bits: int = Field(gt=0)
-    """VBV buffer that ``max_bitrate_bps`` is measured over."""
+    """Size of the VBV buffer, over which ``max_bitrate_bps`` holds."""
     profile: Literal["baseline", "main", "high"] | None = None
-    """Of H.264 only; None is ``high``. The others' follows from the bit depth."""
+    """Profile of H.264; None is ``high``. Other codecs' profiles follow from the bit depth."""
     when: Conditions = Conditions()
 
 
@@ -53,34 +53,34 @@ class AudioRung(Model):
     channels: Literal[1, 2] = 2
     sample_rate: Literal[44100, 48000] = 48000
     bitrate_bps: int = Field(ge=32_000, le=160_000)
-    """Apple 2.9; more would not be published."""
+    """32 to 160 kb/s (Apple 2.9): a track above that would fail the check before it is published."""
     surround_bitrate_bps: int | None = Field(None, ge=160_000, le=640_000)
-    """Of a second, 5.1 rendition of tracks that have at least six channels; None makes none."""
+    """Bitrate of a further 5.1 rendition of tracks with at least six channels; None: no such rendition."""
     mono_tracks: Literal["pair", "separate"] = "pair"
-    """What becomes of a master (MXF, QuickTime) in which each channel is a mono track: the first two are left
-    and right of one rendition, and the others are left out; or each is a rendition."""
+    """How a master (MXF, QuickTime) is read in which each channel is a mono track. ``pair``: the first two
+    are left and right of one rendition, and the others are left out. ``separate``: each is a rendition."""
     loudness: Literal[-23, -16, "off"] = "off"
-    """LUFS that each rendition is brought to by one constant gain, peaks allowing: of broadcasts (EBU R128),
-    or what is usual on the web."""
+    """LUFS that one constant gain brings each rendition to, as far as peaks allow: -23 as in broadcasts (EBU
+    R128), or -16 as is usual on the web."""
 
 
 class Pictures(Model):
     """Still pictures beside the video."""
 
     poster_px: int = Field(1280, ge=160, le=3840)
-    """Longer side of the poster, if the largest rendition has so many."""
+    """Longer side of the poster, at most that of the largest rendition."""
     thumbnail_px: int = Field(192, ge=64, le=480)
-    """Longer side of the pictures of the storyboard."""
+    """Longer side of each picture of the storyboard."""
     interval_s: int = Field(5, ge=1, le=60)
-    """From one picture of the storyboard to the next; less in short videos, more in very long ones."""
+    """Interval between pictures of the storyboard; shorter in short videos, longer in very long ones."""
 
 
 class Ladder(Model):
-    """What one encoder makes: the renditions of one codec."""
+    """The renditions of one codec, made by one encoder."""
 
     encoder: EncoderName
     encoder_preset: str
-    """One of the encoder's own, from quick to thorough."""
+    """One of the encoder's own presets."""
     bit_depth: Literal[8, 10] = 8
     rungs: tuple[Rung, ...] = Field(min_length=1, max_length=20)
     """From the smallest picture to the largest."""
@@ -109,24 +109,24 @@ class Ladder(Model):
 
 
 class Preset(Model):
-    """What is made of a source that has enough to give."""
+    """What is made of a source, as far as its size and tracks suffice."""
 
     name: Name
     title: str = Field(min_length=1, max_length=100)
     description: str = Field(min_length=1, max_length=1000)
     max_frame_rate: int = Field(60, ge=1, le=60)
-    """Faster sources are divided down to at most this. Apple HLS authoring 1.19."""
+    """A faster source's rate is divided until it is at most this (Apple HLS authoring 1.19)."""
     gop_seconds: int = Field(2, ge=1, le=10)
     segment_gops: int = Field(3, ge=1, le=MAX_SEGMENT_GOPS)
     container: Literal["fmp4", "ts"] = "fmp4"
-    """``ts``: MPEG-TS and packed AAC, for players older than fMP4 in HLS (2016)."""
+    """``ts`` is MPEG-TS and packed AAC, for players older than fMP4 in HLS (2016)."""
     encryption: Literal["none", "aes-128", "cbcs"] = "none"
-    """Of whole segments, or of samples. The key is the deployment's."""
+    """``aes-128`` encrypts whole segments, ``cbcs`` samples. The key comes from the deployment."""
     ladders: tuple[Ladder, ...] = Field(min_length=1, max_length=3)
     """One for each codec."""
     audio: AudioRung
     pictures: Pictures | None = Pictures()
-    """None makes none."""
+    """None: no still pictures."""
 
     @model_validator(mode="after")
     def _is_unambiguous(self) -> Preset:
