@@ -290,6 +290,7 @@ def _codec(stream: Mapping[str, Any]) -> str:
 
 
 def stream_id(stream: Mapping[str, Any]) -> int:
+    """A probed stream's id in its container: PID of MPEG-TS, track id of MP4; -1 if it has none."""
     try:
         return int(stream.get("id", "-1"), 16)
     except ValueError:

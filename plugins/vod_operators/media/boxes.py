@@ -62,7 +62,7 @@ def boxes(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[bytes, int, in
         if size == 1 and len(header) == 16:
             size, first = struct.unpack_from(">Q", header, 8)[0], begin + 16
         elif size == 0:
-            size = end - begin  # the last one
+            size = end - begin  # 0 means: to the end
         if begin + size < first:
             return
         yield kind, first, min(begin + size, end)

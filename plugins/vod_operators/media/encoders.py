@@ -27,7 +27,7 @@ Codec = Literal["h264", "hevc", "av1"]
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """One encoder of ffmpeg's."""
+    """One of ffmpeg's encoders."""
 
     codec: Codec
     lookahead: Mapping[str, int]
@@ -39,7 +39,7 @@ class Encoder:
     """Smallest width and height that it takes."""
     bit_depths: tuple[int, ...] = (8,)
     hardware: bool = False
-    """Whether it needs a device that a host may lack."""
+    """Whether it needs a device that not every host has."""
 
 
 NVENC_LOOKAHEAD = 20

@@ -16,7 +16,7 @@ HDR_PEAK_NITS = 1000
 """Peak brightness of HDR that declares none: most is graded for this."""
 
 PIXEL_FORMATS = {8: "yuv420p", 10: "yuv420p10le"}
-"""By bit depth."""
+"""Bit depth -> pixel format."""
 
 Stream: TypeAlias = ffmpeg.nodes.FilterableStream
 

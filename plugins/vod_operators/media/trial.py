@@ -28,7 +28,7 @@ PICTURES, PACKETS = 24, 48
 """Pictures that are compared, and packets that are cut: decoders hold back 16 at most (H.264, A.3.1)."""
 
 SOUND_FRAMES, SOUND_PACKETS = 32, 48
-"""The same of sound: a decoder may need some packets before it gives the first frame."""
+"""The same for sound: a decoder may need some packets before it outputs the first frame."""
 
 
 def try_together(

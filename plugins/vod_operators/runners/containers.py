@@ -104,7 +104,7 @@ def reap(api: APIClient) -> None:
         if processes.is_dead(container["Labels"].get(f"{LABEL}process", "")):
             with suppress(Exception):  # another task was quicker
                 api.remove_container(container["Id"], v=True, force=True)
-    # Other hosts of this engine are workers in containers: whether their tasks live cannot be seen.
+    # Tasks of other hosts (workers in containers on this engine) cannot be seen: remove only what is old.
     api.prune_containers(filters={"label": [f"{LABEL}host"], "until": STOPPED_AND_OLD})  # type: ignore[no-untyped-call]
 
 

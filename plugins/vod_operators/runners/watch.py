@@ -17,9 +17,9 @@ class Watch(threading.Thread):
     :param kill: kills the command.
     :param moved: returns the bytes that it has read and written so far; None if they cannot be seen.
     :param position: see ``Runner.run``.
-    :param stall_timeout_s: longest time without progress: it neither reads nor writes (with a position: nor
-        does that change). Reading counts, because a chunk may begin with minutes of pictures that are decoded
-        only as references of later ones.
+    :param stall_timeout_s: longest time without progress. Progress is bytes read, and bytes written or, with
+        a position, its change. Reading counts, because a chunk may begin with minutes of pictures that are
+        decoded only as references of later ones.
     :param limit_s: longest time that it may run.
     :param output_bytes: most bytes that it may write, to files and pipes together.
     :param look_every_s: longest poll interval; short timeouts are polled more often.

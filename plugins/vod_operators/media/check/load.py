@@ -147,7 +147,7 @@ class Loader:
         return track
 
     def _picture(self, track: Track, entry: Entry) -> Fault | None:
-        """What is wrong with one entry's bytes; None if they are one I-frame."""
+        """The fault of an I-frame playlist's entry; None if its bytes are one I-frame."""
         part, whole = entry.byte_range, self._facts.get((entry.uri, None))
         stream = whole.stream("video") if whole else None
         if whole is None or stream is None or part is None:

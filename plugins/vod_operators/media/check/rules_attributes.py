@@ -1,4 +1,4 @@
-"""Rule 6: what the master playlist says of its variants."""
+"""Rule 6: what the master playlist declares of its variants."""
 
 from __future__ import annotations
 
