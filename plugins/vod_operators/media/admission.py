@@ -213,8 +213,7 @@ def check_probe(
 def length_of(container: Mapping[str, Any]) -> Fraction:
     """Declared length of a file in seconds; 0 if it declares none.
 
-    An MP4 that was cut out of a long stream declares its end on that stream's clock, so its start is
-    subtracted.
+    An MP4 that was cut out of a long stream declares its end on that stream's clock: the start is subtracted.
     """
     length = positive(container.get("duration")) or Fraction(0)
     if "mp4" in str(container.get("format_name", "")).split(","):

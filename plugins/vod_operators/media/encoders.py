@@ -120,8 +120,7 @@ def encoder_options(rendition: Rendition, gop_frames: int) -> dict[str, str | in
                 "log-level=error",
             }
         case "libsvtav1":
-            # Without mbr-overshoot-pct its average exceeds the cap by up to a half. Single GOPs still exceed
-            # it.
+            # Without mbr-overshoot-pct its average exceeds the cap by up to a half. Single GOPs still do.
             own = {"crf": crf, "svtav1-params": "lp=1:scd=0:irefresh-type=2:mbr-overshoot-pct=0"}
         case "h264_nvenc":
             own = {"rc": "vbr", "cq": crf, "b": 0, "profile": rendition.profile, "bf": 3,

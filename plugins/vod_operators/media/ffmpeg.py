@@ -189,8 +189,7 @@ def cut_video(
     """
     assert layout.video is not None
     shift = timeline.origin_pts - guard_ticks(timeline.time_base)
-    # Drop what was read before the key frame, and an open GOP's leading pictures, which cannot be decoded
-    # here.
+    # Drop what was read before the key frame, and leading pictures of an open GOP: they cannot be decoded.
     drop = f"lt(pts\\,{chunk.key_pts - shift})"
     limits: dict[str, str | None] = {}
     seek: dict[str, str | int] = {}

@@ -15,11 +15,9 @@ MIN_GAP_S = 0.01
 
 
 def decode_audio(tool: str, source: str, output: str, *, audio: AudioRendition) -> Argv:
-    """Decode one cut sound track whose channels or sample rate change, into the rendition's channels and
-    rate.
+    """Decode one cut sound track, whose channels or rate change, into the rendition's.
 
-    Such a change would restart the filters of ``encode_audio``, which must count samples over the whole
-    track.
+    Such a change would restart the filters of ``encode_audio``, which must count all samples of the track.
     """
     sound = ffmpeg.input(source, format="nut", **LOCAL_ONLY)["a:0"]
     out = sound.output(

@@ -1,5 +1,4 @@
-"""The models of this package: a source, the plan of its output, and its timeline (presets:
-``presets.model``).
+"""The models of this package: a source, its plan and its timeline. Presets are in ``presets.model``.
 
 Times are integers: frames at the output rate, or ticks of a stated time base.
 """

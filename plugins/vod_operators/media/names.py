@@ -9,10 +9,9 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 
 
 def language_tag(language: str | None) -> str | None:
-    """The language tag for a playlist, with the shortest code (RFC 5646 2.2.1): ``de`` for ``ger`` and
-    ``deu``.
+    """The language tag for a playlist; None if the text has not the form of one.
 
-    None if the text has not the form of a tag.
+    RFC 5646 2.2.1 requires the shortest code: ``de`` for ``ger`` and ``deu``.
     """
     from babel.core import get_global  # imported here, because every task parses the DAG file anew
 

@@ -205,7 +205,7 @@ def why_rewrite(plan: Plan, packets: PacketTimes) -> str | None:
 
 def refuse_clock(plan: Plan, packets: PacketTimes) -> None:
     """:raises InvalidInputError: the clock runs back, in a container where that is no clock reset."""
-    # In MP4 it may run back rightly: an edit list may show an earlier part later.
+    # In MP4 it may rightly run back: an edit list may show an earlier part later.
     ordered = plan.source.container in CLOCKED_CONTAINERS or "mp4" in plan.source.container.split(",")
     if packets.jumps_back and not ordered:
         raise InvalidInputError(

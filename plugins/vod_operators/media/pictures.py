@@ -1,5 +1,4 @@
-"""Still pictures: a poster, and a storyboard for previews while scrubbing. Chooses their frames, sizes and
-places.
+"""Chooses frames, sizes and places of still pictures: a poster, and a storyboard for scrubbing.
 
 They are taken from the decoded pictures that the renditions are made of. Frames are chosen by their numbers
 on the whole video's grid, so that each chunk can take its own without knowing the others.

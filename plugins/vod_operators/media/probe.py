@@ -406,8 +406,7 @@ def _crop(stream: Mapping[str, Any]) -> Crop:
 
 
 def _colour(stream: Mapping[str, Any]) -> Colour:
-    """The colours that are declared. Those that are not are guessed as players do: by pixel format, then
-    size.
+    """The declared colours. Missing ones are guessed as players do: by pixel format, then by size.
 
     :raises InvalidInputError: the colours cannot be converted.
     """

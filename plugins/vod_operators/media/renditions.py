@@ -27,7 +27,7 @@ SURROUND_SUFFIX = "-surround"
 
 
 def meets(when: Conditions, source: Source) -> bool:
-    """Whether a source meets a rung's conditions. An unknown bitrate meets all of them."""
+    """Whether a source meets a rung's conditions. An unknown bitrate meets any minimum."""
     assert source.video is not None
     width, height = source.video.display_size
     aspect, rate, bitrate = width / height, float(source.video.natural_rate), source.video_bitrate_bps

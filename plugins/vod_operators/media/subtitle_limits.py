@@ -25,7 +25,7 @@ class SubtitleLimits(Model):
     max_cue_chars: int = Field(gt=0)
     """Characters of a cue, with its tags. Outlines of shapes in ASS have up to about 10,000."""
     max_segment_cues: int = Field(gt=0)
-    """Cues of all segments of a track. A cue counts in each segment that shows it: two hours are 1,200."""
+    """Cues of all segments of a track. A cue counts in each segment that shows it: two hours, 1,200 times."""
 
     @property
     def tags(self) -> int:

@@ -1,8 +1,7 @@
 """Subtitle files of a request (SubRip, WebVTT, ASS): recognised, decoded and checked line by line.
 
 ffmpeg converts them, but silently skips what it does not understand. So errors are found here, where the line
-can be named. Messages never quote the line: a request may name a file that the reader of the error must not
-see.
+can be named. Messages never quote it: a request may name a file that the reader of the error must not see.
 """
 
 from __future__ import annotations
@@ -138,8 +137,7 @@ def plan_texts(streams: Sequence[TextStream], sidecars: Sequence[Sidecar]) -> tu
 def decode(data: bytes, name: str) -> tuple[str, str]:
     """A subtitle file's text with ``\\n`` as line ends, and its encoding.
 
-    Encodings are UTF-8, UTF-16 with a byte order mark, and otherwise Windows-1252, which old SubRip files
-    use.
+    Encodings are UTF-8, UTF-16 with a byte order mark, otherwise Windows-1252, as in old SubRip files.
 
     :raises InvalidInputError: it is no text, or in another encoding.
     """

@@ -1,5 +1,4 @@
-"""Tries whether a stream can be cut: the beginning is cut and decoded, and compared with decoding the file
-itself.
+"""Tries whether a stream can be cut: decodes a cut beginning and compares it with that of the file itself.
 
 Builds ffmpeg's commands and reads what they write; runs nothing.
 """

@@ -73,8 +73,7 @@ class Runner(Protocol):
 
         :param folder: what the command's relative file names are relative to.
         :param on_line: called with each line of stdout as it comes.
-        :param position: how far the command has come, if its lines tell. Without it, bytes written are
-            progress.
+        :param position: how far the command has come, if its lines tell. Without it, bytes written count.
         :param limit_s: most seconds that it may run; None: ``limits.seconds``.
         :param output_bytes: most bytes that it may write; None: ``limits.output_bytes``.
         :return: the last lines of stderr: a tool that succeeds may still have warned.

@@ -53,8 +53,7 @@ class Watch(threading.Thread):
     def run(self) -> None:
         seen: object = None
         idle_s = spent_s = 0.0
-        # Polls are counted instead of reading a clock: time in which this process itself was stopped must not
-        # count.
+        # Count polls instead of reading a clock: time while this process was stopped itself must not count.
         while not self._ended.wait(self._every_s):
             moved = self._moved()
             now = self._signs(moved)
