@@ -1,4 +1,4 @@
-"""One sound track, encoded whole: never cut, so never a gap."""
+"""Encodes one sound track as a whole, so that it has no gaps at chunk boundaries."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from vod_operators.work.job import Job
 from vod_operators.work.packaged import SOUND, TRACK, package_sound, store_piece
 
 BEGINNING_S = 0.5
-"""How much of a recording may come before the first frame of sound that is whole."""
+"""How much of a recording may precede its first whole frame of sound."""
 
 
 class VodEncodeAudioOperator(VodBaseOperator):
     """Encode one whole sound track as AAC, beside the chunks.
 
     :param plan: URI of ``plan.json``.
-    :param source: URI of the original: for sound that the split has not stored.
+    :param source: URI of the original, for sound that the split did not store.
     :param track: one item of ``prepare``'s ``sounds``: ``{"rendition": name, "label": ...}``.
     """
 
@@ -50,7 +50,9 @@ class VodEncodeAudioOperator(VodBaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the marker's facts: ``{"rendition", "samples", "seconds", "loudness", "damage"}``.
 
-        :raises VerificationError: the result is not as long as the source's sound.
+        ``seconds`` is the worker's time.
+
+        :raises VerificationError: the encoded track is not as long as the source's sound.
         :raises InvalidInputError: the source changed since the run began.
         """
         job = self.open_job(context, self.plan)
@@ -89,7 +91,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
             return checkpoint.save(self.temp, keys.marker(audio.name), marker).facts
 
     def _obtain(self, job: Job, audio: AudioRendition, timeline: Timeline, folder: Path) -> None:
-        """The track's packets, as ``audio.nut``."""
+        """Put the track's packets into ``audio.nut``."""
         if timeline.in_place:
             cutter = Cutter(self.runner, self.tools, timeline, folder)
             original = self.original(self.source, job)
@@ -100,7 +102,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
     def _encode(
         self, context: Context, job: Job, audio: AudioRendition, timeline: Timeline, folder: Path
     ) -> tuple[list[str], int, Normalised | None]:
-        """Write ``audio.mp4``; returns what the decoder complained of, its samples and its loudness."""
+        """Write ``audio.mp4``; returns the decoder's complaints, the encoded samples and the loudness."""
         samples = timeline.audio_samples(audio, job.plan.frame_rate)
         seconds, codec = samples / audio.sample_rate, audio.stream.codec
 
@@ -124,7 +126,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
         return found, encoded, normalised() if normalised else None
 
     def _without_beginning(self, found: list[str], codec: str, folder: Path) -> list[str]:
-        """Without what the decoder says before its first frame: a recording may begin within one."""
+        """Drop complaints from before the decoder's first frame, because a recording may begin within one."""
         if not found:
             return found
         lines: list[str] = []
@@ -147,7 +149,10 @@ class VodEncodeAudioOperator(VodBaseOperator):
         source: str,
         time_base: Fraction,
     ) -> tuple[list[str], Callable[[], Normalised] | None]:
-        """Encode with the gain that is asked for; returns ffmpeg's messages, and what came of it."""
+        """Encode with the gain that the preset's loudness needs.
+
+        Returns ffmpeg's messages, and a function that checks the loudness; None if the preset sets none.
+        """
         tool = self.tools.ffmpeg
 
         def encode(gain_db: float) -> list[str]:
@@ -182,7 +187,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
 
 
 def _measure(path: Path) -> tuple[int, bool]:
-    """Samples of an encoded track, and whether each of its frames but the last is whole."""
+    """Samples of an encoded track, and whether all frames but the last have ``AAC_FRAME`` samples."""
     with path.open("rb") as file:
         durations = [ticks for fragment in read_fragments(file) for ticks in fragment.durations]
     return sum(durations), all(ticks == AAC_FRAME for ticks in durations[:-1])

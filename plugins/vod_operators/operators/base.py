@@ -1,4 +1,4 @@
-"""What all operators share: the stores, the tools, a scratch folder, the claim, progress."""
+"""The base class of the operators: stores, tools, a scratch folder, the claim, progress, callbacks."""
 
 from __future__ import annotations
 
@@ -50,18 +50,18 @@ PROGRESS_KEY = "progress"
 _LOG = logging.getLogger(__name__)
 
 WATCHERS: list[Callable[[Context, Progress], None]] = []
-"""Told how far the encoding tasks of this process are: how ``vod run`` shows progress."""
+"""Called with the progress of this process's encoding tasks; ``vod run`` shows it."""
 
 HOLDERS: list[str] = []
-"""What holds the claims of the tasks of this process, if not Airflow's run: the process of ``vod run``."""
+"""The last one holds the claims of this process's tasks, instead of Airflow's run; set by ``vod run``."""
 
 
 class VodBaseOperator(BaseOperator):
     """Base of the operators. Subclasses name their parameters; this provides stores, tools and scratch space.
 
-    :param run_in: where this task's media tools run, if not where ``VOD_RUNNER`` says.
-    :param conf_keys: of a DAG's first task: the keys that the run's ``conf`` may have. A run with any other
-        key is refused before the task begins. None: any.
+    :param run_in: where this task's media tools run; None for where ``VOD_RUNNER`` says.
+    :param conf_keys: the keys that the run's ``conf`` may have; given to a DAG's first task. A run with
+        another key is refused before the task begins. None allows any.
     """
 
     is_stopped = False
@@ -92,7 +92,7 @@ class VodBaseOperator(BaseOperator):
 
     @cached_property
     def runner(self) -> Runner:
-        """What runs the media tools."""
+        """The runner of the media tools."""
         return self.another_runner()
 
     @cached_property
@@ -100,28 +100,31 @@ class VodBaseOperator(BaseOperator):
         return []
 
     def another_runner(self, *inherited: int) -> Runner:
-        """For a command that runs beside others; to be made in the task's own thread.
+        """A runner for a command that runs beside others. Call this in the task's own thread.
 
-        :param inherited: as ``LocalRunner`` has it; only if ``runs_on_host``.
-        :raises InvalidInputError: in containers, but ``VOD_DOCKER_IMAGE`` names no image.
+        :param inherited: as for ``LocalRunner``; only if ``runs_on_host``.
+        :raises InvalidInputError: tools run in containers, and ``VOD_DOCKER_IMAGE`` names no image.
         """
         self._runners.append(self.make_runner(*inherited))
         self._runners[-1].limits = self._tool_limits
         return self._runners[-1]
 
     def limit_tools(self, limits: ToolLimits) -> None:
-        """What each run of a tool may take from now on."""
+        """Set the limits of each command from now on."""
         self._tool_limits = limits
         for runner in self._runners:
             runner.limits = limits
 
     @property
     def runs_on_host(self) -> bool:
-        """Whether media tools are processes of this host, not of containers."""
+        """Whether media tools run as processes of this host, not in containers."""
         return (self.run_in or self.settings.runner) == "local"
 
     def make_runner(self, *inherited: int) -> Runner:
-        """As the settings say."""
+        """A new runner, as the settings say.
+
+        :raises InvalidInputError: as ``another_runner``.
+        """
         settings = self.settings
         if self.runs_on_host:
             _log_walls(settings.sandbox)
@@ -145,19 +148,19 @@ class VodBaseOperator(BaseOperator):
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """What the step's log line tells besides: numbers and names, put there by ``execute``."""
+        """Further keys of the step's log line: numbers and names, added by ``execute``."""
         return {}
 
     def pre_execute(self, context: Any) -> None:
         """Refuse a run with an unknown key in its ``conf``.
 
-        :raises InvalidInputError: the message names the key and the nearest one that exists.
+        :raises InvalidInputError: there is one; the message names it and the nearest known key.
         """
         if self.conf_keys is not None:
             check_conf(context["dag_run"].conf, self.conf_keys)
 
     def post_execute(self, context: Any, result: Any = None) -> None:
-        """Write the log line of a step that went well. That of one that failed is the retry policy's."""
+        """Write the log line of a step that succeeded. The retry policy writes that of one that failed."""
         instance = context["ti"]
         begun = instance.start_date
         telemetry.log_step(
@@ -169,13 +172,13 @@ class VodBaseOperator(BaseOperator):
         )
 
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
-        """As Airflow does, and before it shows or logs the fields, hide what is secret in their URLs."""
+        """Render the fields as Airflow does, and mask the secrets of their URLs before Airflow shows them."""
         super().render_template_fields(context, jinja_env)
         for name in ("source", "subtitles", "callback_url", "videos", "prefix"):
             hide_secrets(getattr(self, name, None))
 
     def on_kill(self) -> None:
-        """End the media tools; called within the task's process when Airflow stops it."""
+        """Kill the media tools; Airflow calls this in the task's process when it stops the task."""
         self.is_stopped = True
         for runner in self._runners:
             runner.kill()
@@ -193,7 +196,7 @@ class VodBaseOperator(BaseOperator):
         return Stores.of(self.settings).results
 
     def requested(self, field: str, conn_id: str = "") -> RequestedStorage:
-        """What to read a URI of a request with: it asks what the deployment allows.
+        """The storage to read a URI of a request with; it refuses what the deployment does not allow.
 
         :param field: of the request, for messages.
         :param conn_id: Airflow connection that the request names, with the credentials of a web server.
@@ -205,12 +208,12 @@ class VodBaseOperator(BaseOperator):
     # --- the run ----------------------------------------------------------------------------
 
     def run_name(self, context: Context) -> str:
-        """The run, as it signs claims."""
+        """The run's name as owner of claims: ``dag_id/run_id``."""
         run = context["dag_run"]
         return f"{run.dag_id}/{run.run_id}"
 
     def holder(self, context: Context) -> str:
-        """What others can tell by that the run is no more."""
+        """The claim's holder, by which other runs recognise that this run has ended."""
         return HOLDERS[-1] if HOLDERS else holder_of(context["dag_run"])
 
     def hold_claim(self, context: Context, video_id: str) -> Claim:
@@ -230,7 +233,7 @@ class VodBaseOperator(BaseOperator):
         return held
 
     def renew_claim(self, context: Context, video_id: str) -> None:
-        """Renew the claim in the middle of long work, before a third of its time is over."""
+        """Renew the claim during long work, once a third of its lifetime has passed."""
         if time.monotonic() - self._claimed_at > self.settings.claim_ttl_s / 3:
             self.hold_claim(context, video_id)
 
@@ -245,11 +248,11 @@ class VodBaseOperator(BaseOperator):
         limit_s: float | None = None,
         **details: Any,
     ) -> None:
-        """Send an event to a callback URL; never fails, and takes no longer than ``limit_s``.
+        """Send an event to a callback URL. Never raises, and takes no longer than ``limit_s``.
 
-        :param url: empty for that of the connection, or nowhere.
+        :param url: empty for the connection's URL, if there is a connection; else nothing is sent.
         :param conn_id: Airflow connection that the request names, with the URL or the CMS's credentials.
-        :param limit_s: seconds, if fewer than the deployment's limit.
+        :param limit_s: seconds; None for the deployment's limit, which it cannot exceed.
         :param details: of the event: ``result``, or ``failure`` and ``failed_tasks``.
         """
         if is_empty(url) and is_empty(conn_id):
@@ -266,7 +269,7 @@ class VodBaseOperator(BaseOperator):
             )
             secret = self._callback_secret()
             url, credentials = callback_of(self.settings, url, conn_id)
-        except Exception as error:  # whatever it is, it is no reason to fail a video
+        except Exception as error:  # a callback must not fail a video
             self.log.error("callback_url: the CMS is not told %r: %s", event, error)
             return
         taken = deliver(
@@ -297,7 +300,11 @@ class VodBaseOperator(BaseOperator):
         return secret
 
     def open_job(self, context: Context, plan_uri: str) -> Job:
-        """The job at ``plan_uri``, with the video's claim held."""
+        """Read the job at ``plan_uri``, limit the tools for its source, and take or renew the video's claim.
+
+        :raises LostWorkError: the plan is gone or damaged.
+        :raises ClaimedError: another run has the video.
+        """
         with checkpoint.relying_on(self.temp, plan_uri, step="prepare"):
             job = checkpoint.read_document(self.temp, plan_uri, Job)
         self.facts["video_id"] = job.plan.video_id
@@ -306,39 +313,42 @@ class VodBaseOperator(BaseOperator):
         return job
 
     def load_timeline(self, job: Job) -> Timeline:
-        """What the split counted."""
+        """The timeline that the split stored.
+
+        :raises LostWorkError: it is gone or damaged.
+        """
         keys = job.source_keys
         with checkpoint.relying_on(self.temp, keys.marker("split"), step="split"):
             return checkpoint.read_document(self.temp, keys.timeline, Timeline)
 
     def original(self, uri: str, job: Job) -> Original:
-        """The source, as it was when the run began."""
+        """The source, in the version that the run began with."""
         return Original(self.requested("source", job.source_conn_id), uri, job.source_version)
 
     def obtain_cut(self, job: Job, name: str, path: Path) -> None:
-        """Make a chunk or a sound track that the split has stored readable at ``path``.
+        """Make a chunk or a sound track that the split stored readable at ``path``.
 
-        :raises LostWorkError: it is gone or damaged; the split is done again when the run is cleared.
+        :raises LostWorkError: it is gone or damaged; clearing the run repeats the split.
         """
         keys = job.source_keys
         split = keys.marker("split")
-        # The whole split's marker: if the chunk's own is lost, clearing the split would not write it again.
+        # From the whole split's marker, because a cleared split does not write a lost chunk marker again.
         stored = checkpoint.require(self.temp, split, step="split").objects[name]
-        if self.temp.local_path(stored.uri) is None:  # else it is linked
+        if self.temp.local_path(stored.uri) is None:  # a local object is only linked
             check_room(self.settings.work_dir, stored.size_bytes)
         with checkpoint.relying_on(self.temp, keys.marker(name), split, step="split"):
             checkpoint.obtain(self.temp, stored, path)
 
     def scratch(self, needed_bytes: float = 0) -> AbstractContextManager[Path]:
-        """A folder of this worker's disk with room for so much, gone when the step ends."""
+        """A context manager of a temporary folder on this worker's disk, with room for ``needed_bytes``."""
         return scratch_folder(self.settings.work_dir, round(needed_bytes))
 
     def tool_limit_s(self, media_s: float) -> float:
-        """Seconds that a tool may work on so many seconds of media."""
+        """Time limit of a tool that works on ``media_s`` seconds of media."""
         return allowance.FLOOR_S + self.settings.tool_time_factor * media_s
 
     def progress(self, context: Context, job: Job, seconds: float) -> ProgressReader:
-        """Takes ffmpeg's progress lines, shows them in the task's state in Airflow, and keeps the claim.
+        """A reader of ffmpeg's progress lines that shows progress in the task's state and renews the claim.
 
         :param seconds: of media that the command will write.
         """
@@ -350,11 +360,11 @@ class VodBaseOperator(BaseOperator):
             for watcher in WATCHERS:
                 watcher(context, progress)
             self.renew_claim(context, job.plan.video_id)
-            # Each report is a call to Airflow, and what has taken no time needs none.
+            # Each report is a call to Airflow's API, so short tasks make none.
             if store is not None and time.monotonic() - begin >= REPORT_EVERY_S:
                 try:
                     store.set(PROGRESS_KEY, {"percent": round(progress.percent, 1), "speed": progress.speed})
-                except Exception as error:  # whatever Airflow's API says: a report is not worth a chunk
+                except Exception as error:  # a failed report must not fail a chunk
                     self.log.warning("progress could not be reported: %s", error)
 
         return ProgressReader(seconds, report)
@@ -362,11 +372,11 @@ class VodBaseOperator(BaseOperator):
     def run_media(
         self, context: Context, job: Job, argv: Sequence[str], folder: Path, *, seconds: float, codec: str
     ) -> list[str]:
-        """Run an ffmpeg that decodes and encodes, with progress and a limit; returns its messages.
+        """Run an ffmpeg that decodes and encodes, with progress and a time limit; returns its messages.
 
         :param seconds: of media that it will write.
-        :param codec: of what it decodes.
-        :raises ToolError: also if a decoder had no memory.
+        :param codec: of the source's stream.
+        :raises ToolError: ffmpeg failed, or succeeded although a decoder lacked memory.
         """
         progress = self.progress(context, job, seconds)
         messages = self.runner.run(
@@ -376,16 +386,17 @@ class VodBaseOperator(BaseOperator):
             position=progress.position,
             limit_s=self.tool_limit_s(seconds),
         )
-        # Such a decoder leaves things out, and ffmpeg ends well. (AV1's says that of damage.)
+        # A decoder without memory skips frames, and ffmpeg still exits with 0. (The AV1 decoder prints the
+        # same message about damaged data.)
         poor = ToolError(argv, 0, "\n".join(messages))
         if poor.lacks_means and codec != "av1":
             raise poor
         return messages
 
     def report_damage(self, damage: Sequence[str]) -> None:
-        """Log what is damaged in the source.
+        """Log the damage of the source.
 
-        :raises InvalidInputError: the deployment does not want damage concealed.
+        :raises InvalidInputError: there is damage, and ``VOD_ON_DAMAGE`` is ``fail``.
         """
         for words in damage:
             self.log.warning("source is damaged: %s", words)
@@ -395,13 +406,13 @@ class VodBaseOperator(BaseOperator):
             )
 
     def run_probe(self, file: str, folder: Path) -> str:
-        """What ffprobe says of a local file, as JSON."""
+        """ffprobe's JSON description of a file of the folder."""
         return "\n".join(output(self.runner, probe.probe(self.tools.ffprobe, file), folder))
 
 
 @lru_cache(maxsize=1)
 def _log_walls(mode: Mode) -> None:
-    """Say once in each task which walls stand around its media tools."""
+    """Log once in each task what confines its media tools."""
     standing, missing = walls(mode)
     words = ", ".join((*standing, "a clean environment", "limits of time, output and memory"))
     if missing:
@@ -412,7 +423,7 @@ def _log_walls(mode: Mode) -> None:
 
 
 def _labels() -> dict[str, str]:
-    """Of the task that is running, for whoever looks at a container and asks whose it is."""
+    """Container labels that name the running task; empty outside of a task."""
     try:
         ti = get_current_context()["ti"]
     except RuntimeError:  # outside a task
@@ -422,7 +433,7 @@ def _labels() -> dict[str, str]:
 
 
 def run_url(dag_id: str, run_id: str) -> str:
-    """The run in Airflow's UI."""
+    """URL of the run in Airflow's UI."""
     from airflow.sdk.configuration import conf
 
     base = str(conf.get("api", "base_url", fallback="http://localhost:8080"))

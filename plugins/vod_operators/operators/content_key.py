@@ -1,4 +1,4 @@
-"""The content key, from an Airflow connection, and segments that are encrypted whole."""
+"""Reads the content key from an Airflow connection, and encrypts whole segments with it (AES-128)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from vod_operators.settings import VodSettings
 
 
 def content_key(settings: VodSettings, video_id: str) -> ContentKey:
-    """The key of a video, hidden from this process's logs.
+    """A video's key, masked in this process's logs.
 
-    :raises InvalidInputError: there is none, or it is no key.
+    :raises InvalidInputError: ``VOD_KEY_CONN_ID`` is not set, or its connection holds no valid key.
     """
     from airflow.sdk import Connection  # here, because the DAG file is parsed again for every task
     from airflow.sdk.log import mask_secret
@@ -41,16 +41,16 @@ def content_key(settings: VodSettings, video_id: str) -> ContentKey:
 
 
 def write_secret(path: Path, text: str) -> None:
-    """A file that nobody else may read, from its first moment on."""
+    """Write a file that is created with mode 0600, so that no other user can ever read it."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
 
 
 def lock_segments(track: Track, key: ContentKey, folder: Path) -> Track:
-    """Encrypt a measured track's segments in place; returns what it is now.
+    """Encrypt the segment files of a measured track in place; returns the track with its new facts.
 
-    A range of a segment that is encrypted whole decrypts to nothing. So the key frames are copied into a file
-    of their own, each encrypted as the media segment that it is in the I-frame playlist.
+    A byte range of a segment that is encrypted whole cannot be decrypted. So the key frames are copied into a
+    file of their own, each encrypted as the media segment that it is in the I-frame playlist.
     """
     segments: list[Segment] = []
     keys: list[KeyFrame] = []
@@ -76,7 +76,7 @@ def lock_segments(track: Track, key: ContentKey, folder: Path) -> Track:
 
 
 def _picture(track: Track, frame: KeyFrame, folder: Path) -> bytes:
-    """The bytes of a key frame; in MPEG-TS behind the tables of its segment, which is encrypted too."""
+    """The bytes of a key frame; in MPEG-TS preceded by its segment's tables, which decoders need."""
     with (folder / track.segments[frame.segment].name).open("rb") as file:
         tables = b""
         if not track.init_bytes:

@@ -1,4 +1,4 @@
-"""Secrets of a request: in Airflow connections that it names, or in its URLs, which are kept out of logs."""
+"""Secrets of a request: reads those in Airflow connections, and masks those in URLs."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from vod_operators.settings import VodSettings
 from vod_operators.storage.guard import Credentials
 
 MIN_SECRET = 6
-"""Letters of a value in a query that is hidden: to hide ``1`` would make a log unreadable."""
+"""Shortest value of a query that is masked; masking ``1`` would make logs unreadable."""
 
 _URL = re.compile(r"https?://[^\s\"'<>]+", re.IGNORECASE)
 
 
 def is_empty(text: str) -> bool:
-    """Whether a templated field has nothing in it."""
+    """Whether a templated field is empty; Airflow renders None as ``"None"``."""
     return text in ("", "None")
 
 
 def credentials_of(settings: VodSettings, conn_id: str, field: str) -> Credentials | None:
-    """What a connection has for its web server; None without a connection.
+    """A connection's credentials for its web server; None without a connection.
 
-    Its host (with scheme, port and path, if it has some) says where they may be sent: user and password as
-    HTTP Basic, and each string of its extra as a header, as Airflow's own HTTP hook takes them.
+    They are sent only to the connection's host (with its scheme, port and path, if set): user and password as
+    HTTP Basic, and each string of the extra as a header, as in Airflow's own HTTP hook.
 
     :param conn_id: as the request names it.
     :param field: of the request, for messages.
-    :raises InvalidInputError: the deployment does not let requests name it, or it is no HTTP connection.
+    :raises NotAllowedError: the deployment does not let requests name the connection.
+    :raises InvalidInputError: the connection does not exist, or is no HTTP connection with a host.
     """
     if is_empty(conn_id):
         return None
@@ -40,7 +41,7 @@ def credentials_of(settings: VodSettings, conn_id: str, field: str) -> Credentia
 
 
 def callback_of(settings: VodSettings, url: str, conn_id: str) -> tuple[str, Credentials | None]:
-    """Where a callback goes, and with what: to the URL, or to that of the connection, if only that is given.
+    """The URL of a callback, which is the connection's if the request has none, and its credentials.
 
     :raises InvalidInputError: as ``credentials_of``.
     """
@@ -51,7 +52,7 @@ def callback_of(settings: VodSettings, url: str, conn_id: str) -> tuple[str, Cre
 
 
 def _read(settings: VodSettings, conn_id: str, field: str) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """The connection's URL and headers, hidden from logs."""
+    """The connection's URL and headers, masked in logs."""
     from airflow.sdk import Connection  # here, because the DAG file is parsed again for every task
     from airflow.sdk.exceptions import AirflowNotFoundException
     from airflow.sdk.log import mask_secret
@@ -88,9 +89,9 @@ def _read(settings: VodSettings, conn_id: str, field: str) -> tuple[str, tuple[t
 
 
 def hide_secrets(value: Any) -> None:
-    """Have Airflow show asterisks in logs and rendered fields instead of user, password and query of URLs.
+    """Have Airflow mask user, password and query values of URLs in logs and rendered fields.
 
-    :param value: a text with URLs in it, or a list.
+    :param value: a text that contains URLs, or a list.
     """
     text = value if isinstance(value, str) else json.dumps(value, default=str) if value else ""
     for secret in secrets_in(text):
@@ -100,7 +101,7 @@ def hide_secrets(value: Any) -> None:
 
 
 def secrets_in(text: str) -> set[str]:
-    """Passwords and values of queries, as they stand in the URLs of a text and as they are decoded."""
+    """Passwords (or users without one) and query values of the URLs in a text, both encoded and decoded."""
     found: set[str] = set()
     for url in _URL.findall(text):
         try:
@@ -117,7 +118,10 @@ def secrets_in(text: str) -> set[str]:
 
 
 def _url_of(connection: Any) -> str | None:
-    """What Airflow has in four fields, or all in the first: ``https://host:port/path?query``."""
+    """The URL of a connection, which has it in four fields or whole in ``host``; None if it is no HTTP URL.
+
+    For instance ``https://host:port/path?query``.
+    """
     host = connection.host or ""
     if "://" not in host:
         host = f"{connection.schema or 'https'}://{host}"

@@ -1,4 +1,4 @@
-"""What is at fault, by the error that a step failed with: the codes of ``work/failure.py``."""
+"""Maps the error that a step failed with to a code of ``work/failure.py``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _CODES: tuple[tuple[tuple[type[BaseException], ...], FailureCode], ...] = (
     ((StorageError, LostWorkError), "storage"),
     ((OSError, MemoryError, SystemExit, AirflowException, AirflowRuntimeError), "host"),
 )
-"""The first line that an error is of decides: special kinds stand before those that they are kinds of."""
+"""The first line with a class of the error decides, so subclasses stand before their base classes."""
 
 _FIELDS: tuple[tuple[str, FailureCode], ...] = (
     (r"source\b|subtitles\[\d+\](?!\.)", "source_unusable"),
@@ -49,12 +49,12 @@ _FIELDS: tuple[tuple[str, FailureCode], ...] = (
         "request_invalid",
     ),
 )
-"""By how the message of an ``InvalidInputError`` begins, which is the field at fault. What begins with none
-of them (a setting's name, a store's URI, a tool) is the deployment's."""
+"""Patterns of the field that the message of an ``InvalidInputError`` begins with. A message that begins with
+anything else (a setting's name, a store's URI, a tool) blames the deployment."""
 
 
 def code_of(error: BaseException) -> FailureCode:
-    """What is at fault."""
+    """The code of what is at fault."""
     if isinstance(error, ToolError) and error.lacks_means:
         return "host"
     for kinds, code in _CODES:

@@ -1,4 +1,4 @@
-"""Asks for many videos: the new originals of an interval, or a catalogue once more with another preset."""
+"""Starts runs for many videos: for new originals of an interval, or for a catalogue with another preset."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from vod_operators.work.stable import read_result
 
 LATE = timedelta(hours=24)
 """How much older than its interval a source may be. S3 dates a multipart upload by its beginning, so one that
-is under way at midnight appears, the next day, with a time of the day before."""
+is under way at midnight appears the next day, dated the day before."""
 
 ITEMS = 100
-"""So many sources are returned one by one; all of them are in the log."""
+"""How many sources the report lists; the log has all of them."""
 
 MISSING = "does not exist"
 
 Original = tuple[str, ObjectInfo]
-"""Video id, and where it is."""
+"""Video id, and the source's location, size and version."""
 
 
 class VodRequestVideosOperator(VodBaseOperator):
-    """Ask for a run of ``vod_transcode_bulk`` for each original that is not published yet as it is now.
+    """Start a run of ``vod_transcode_bulk`` for each original whose present version is not published yet.
 
-    Base of the two below. Safe to repeat: the run's id is made of the source, its version and the preset.
-    What failed before is asked for again; what is being worked on is left alone.
+    Base of the two operators below. Safe to repeat: the run's id is made of the source, its version and the
+    preset. A run that failed is repeated; one that is at work is left alone.
 
     :param preset: name of a preset.
-    :param is_dry_run: ``True``: only tell what would be asked for.
+    :param is_dry_run: ``True``: only report what would be started.
     """
 
     def __init__(self, *, preset: str, is_dry_run: str = "False", **kwargs: Any) -> None:
@@ -54,14 +54,14 @@ class VodRequestVideosOperator(VodBaseOperator):
         self.is_dry_run = is_dry_run
 
     def originals(self, context: Context, report: Report) -> Iterator[Original]:
-        """What is to be published; anything else is told to the report."""
+        """The originals to publish; objects that are left out are added to the report."""
         raise NotImplementedError
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns the report: counts, and the first sources with what became of them.
+        """Returns the report: counts by outcome, and the outcomes of the first sources.
 
-        :raises InvalidInputError: a parameter is bad, and nothing was asked for; or sources of a list do not
-            exist, and all others were.
+        :raises InvalidInputError: a parameter is bad, and no run was started; or sources of a list do not
+            exist, and runs were started for all others.
         """
         preset = load_preset(self.preset, self.settings.presets_dir)
         is_dry_run = str(self.is_dry_run).lower() == "true"
@@ -83,12 +83,12 @@ class VodRequestVideosOperator(VodBaseOperator):
         return report.as_dict()
 
     def note(self, report: Report, became: str, uri: str, video_id: str | None = None) -> None:
-        """Log and count what became of an object."""
+        """Log and count the outcome of an object."""
         self.log.info("%s: %s%s", redact(uri), became, f" ({video_id})" if video_id else "")
         report.add(became, redact(uri), video_id)
 
     def media(self, uris: Iterable[ObjectInfo], report: Report) -> Iterator[Original]:
-        """Those that are media by their names."""
+        """The objects with the name of a media file and a valid id; the others are added to the report."""
         for found in uris:
             if not is_media(found.uri):
                 self.note(report, "not media by its name", found.uri)
@@ -100,7 +100,10 @@ class VodRequestVideosOperator(VodBaseOperator):
                 self.note(report, "its id does not match VOD_VIDEO_ID_PATTERN", found.uri, video_id)
 
     def require_apart(self, prefix: str) -> None:
-        """Refuse a folder in which published or intermediate files would be taken for originals."""
+        """Refuse a folder in which published or intermediate files would be taken for originals.
+
+        :raises InvalidInputError: the prefix and one of the stores contain each other.
+        """
         for name in ("temp_uri", "results_uri"):
             ours, theirs = f"{getattr(self.settings, name)}/", f"{prefix}/"
             if ours.startswith(theirs) or theirs.startswith(ours):
@@ -122,7 +125,7 @@ class VodRequestVideosOperator(VodBaseOperator):
         )
 
     def _ask(self, context: Context, video_id: str, found: ObjectInfo, preset: Preset) -> str:
-        what = fingerprint(canonical(redact(found.uri)), found.version, preset)  # a signature may be another
+        what = fingerprint(canonical(redact(found.uri)), found.version, preset)  # a URL's signature may vary
         run_id = f"vod.{video_id}.{preset.name}.{what}"
         conf = {"video_id": video_id, "source": found.uri, "preset": preset.name}
         answer = ask_for_run(context, BULK_DAG_ID, run_id, conf)
@@ -132,13 +135,13 @@ class VodRequestVideosOperator(VodBaseOperator):
 
 
 class VodIngestOperator(VodRequestVideosOperator):
-    """Ask for what has arrived under a prefix in an interval.
+    """Start runs for the sources that arrived under a prefix in an interval.
 
-    :param prefix: URI of a folder; empty: nothing happens, and the task is skipped.
-    :param pattern: where an interval's sources are; empty: the modification time tells, and what is up to a
-        day older than the interval is looked at too.
-    :param begin: of the interval, ISO 8601.
-    :param end: of the interval, which it does not belong to.
+    :param prefix: URI of a folder; if empty, the task is skipped.
+    :param pattern: folder of an interval's sources, as in ``VOD_INGEST_PATTERN``; if empty, sources are
+        chosen by their modification time, from a day before the interval on.
+    :param begin: of the interval, ISO 8601, inclusive.
+    :param end: of the interval, ISO 8601, exclusive.
     """
 
     template_fields: Sequence[str] = ("prefix", "pattern", "preset", "begin", "end", "is_dry_run")
@@ -189,10 +192,10 @@ class VodIngestOperator(VodRequestVideosOperator):
 
 
 class VodReencodeOperator(VodRequestVideosOperator):
-    """Ask for a list of videos, or for all below a prefix, with a preset.
+    """Start runs for a list of videos, or for all below a prefix, with a preset.
 
-    :param prefix: URI of a folder; empty: only the list.
-    :param videos: of each its source's URI, or its video id and the URI; or JSON of such a list.
+    :param prefix: URI of a folder; empty if ``videos`` is given.
+    :param videos: list, or JSON of a list, of lines with the source's URI, or with the video id and the URI.
     """
 
     template_fields: Sequence[str] = ("prefix", "videos", "preset", "is_dry_run")
@@ -229,7 +232,7 @@ class VodReencodeOperator(VodRequestVideosOperator):
 
 
 class Report:
-    """What became of the sources."""
+    """Counts and lists the outcomes of the sources."""
 
     def __init__(self, *, is_dry_run: bool) -> None:
         self.is_dry_run = is_dry_run
@@ -237,11 +240,11 @@ class Report:
         self._items: list[dict[str, str | None]] = []
 
     def add(self, became: str, uri: str, video_id: str | None) -> None:
-        """One more."""
+        """Count a source, and list it if there is room."""
         self.counts[became] = self.counts.get(became, 0) + 1
         if len(self._items) < ITEMS:
             self._items.append({"source": uri, "video_id": video_id, "became": became})
 
     def as_dict(self) -> dict[str, Any]:
-        """For the task's return value."""
+        """The task's return value: ``{"dry_run", "sources", "items"}``."""
         return {"dry_run": self.is_dry_run, "sources": self.counts, "items": self._items}

@@ -1,4 +1,4 @@
-"""Removes what nobody needs any more from both stores; see ``retention.py`` for what that is."""
+"""Removes expired workspaces, versions and unfinished uploads; ``work/retention.py`` decides which expire."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from vod_operators.work.retention import (
 from vod_operators.work.stable import VERSION_NAME, publications, read_result, shown_version
 
 CLAIM_S = 1800
-"""Much longer than a video's folders take to remove: a thousand objects are one request."""
+"""Much longer than removing a video's folders takes: one request deletes a thousand objects."""
 
 ITEMS = 100
-"""So many removals are returned one by one; all of them are in the log."""
+"""How many removals the report lists; the log has all of them."""
 
 
 class VodJanitorOperator(VodBaseOperator):
     """Remove workspaces of finished and abandoned videos, superseded versions, unfinished uploads.
 
-    :param is_dry_run: ``True``: only tell what would be removed.
-    :param grace_hours: how long all of it is kept; empty for the deployment's default.
+    :param is_dry_run: ``True``: only report what would be removed.
+    :param grace_hours: how long each of them is kept; empty for the deployment's default.
     """
 
     template_fields: Sequence[str] = ("is_dry_run", "grace_hours")
@@ -51,7 +51,7 @@ class VodJanitorOperator(VodBaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the report: counts, bytes, and the first removals with their reasons.
 
-        :raises StorageError: some videos could not be looked at; all others were.
+        :raises StorageError: some videos could not be processed; all others were.
         """
         grace = timedelta(hours=self._grace_hours())
         report = _Report(is_dry_run=str(self.is_dry_run).lower() == "true")
@@ -92,11 +92,11 @@ class VodJanitorOperator(VodBaseOperator):
         return hours
 
     def _videos(self) -> Iterator[str]:
-        """Ids of all videos that have anything in either store, one at a time."""
+        """Ids of all videos that have objects in either store, in order."""
         names = heapq.merge(
             self.temp.folders(f"{self.settings.temp_uri}/"),
             self.results.folders(f"{self.settings.results_uri}/"),
-            key=lambda name: name + "/",  # as listings are ordered
+            key=lambda name: name + "/",  # stores list folders in the order of their keys, which end in "/"
         )
         return (name for name, _ in groupby(names) if is_video_id(name))
 
@@ -125,7 +125,7 @@ class VodJanitorOperator(VodBaseOperator):
         )
         hold()
         try:
-            # From here on no run can begin; but one may have come and gone, hence the second look.
+            # With the claim held no run can begin. One may have begun and ended before, so decide again.
             for removal in self._decide(video_id, terms):
                 hold()
                 self._remove(video_id, removal.folder.name)
@@ -139,7 +139,7 @@ class VodJanitorOperator(VodBaseOperator):
         return work + expired_versions(facts, now=terms.results_now, grace=terms.grace, kept=not work)
 
     def _remove(self, video_id: str, name: str) -> None:
-        # First what makes the rest of use: if this dies half-way, nobody goes on in a ruin.
+        # First the file without which the rest is not used: if this dies half-way, no run continues with it.
         if is_workspace(name):
             folder = f"{self.settings.temp_uri}/{video_id}/{name}/"
             self.temp.delete(folder + WorkKeys.PLAN)
@@ -211,7 +211,7 @@ class VodJanitorOperator(VodBaseOperator):
 class _Terms:
     grace: timedelta
     temp_now: datetime
-    """By the clock of each store, before all else: what is written from here on is younger, hence kept."""
+    """Times by each store's clock, read at the start, so that objects written later count as younger."""
     results_now: datetime
 
 
@@ -243,7 +243,7 @@ class _Report:
 
 
 def _measured(storage: Storage, parent: str, name: str) -> Folder | None:
-    """A folder's facts, from a listing that is not kept; None if it is empty."""
+    """A folder's facts, from a listing that is not held in memory; None if it is empty."""
     size = objects = 0
     modified = None
     for info in storage.list(f"{parent}{name}/"):

@@ -1,4 +1,4 @@
-"""The still pictures of all chunks: one poster, and a storyboard."""
+"""Makes a poster and a storyboard from the still pictures of all chunks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vod_operators.work.job import PICTURES, Job
 
 
 class VodPicturesOperator(VodBaseOperator):
-    """Choose the poster and lay out the storyboard, from what the chunk tasks left behind.
+    """Choose the poster and lay out the storyboard, from the pictures that the chunk tasks stored.
 
     :param plan: URI of ``plan.json``.
     """
@@ -32,7 +32,7 @@ class VodPicturesOperator(VodBaseOperator):
         self.plan = plan
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns the marker's facts: ``{"poster", "storyboard"}``; nothing if the preset wants none.
+        """Returns the marker's facts: ``{"poster", "storyboard"}``; empty if the preset asks for neither.
 
         :raises VerificationError: a picture is missing.
         """
@@ -55,7 +55,10 @@ class VodPicturesOperator(VodBaseOperator):
         return checkpoint.save(self.temp, marker, Marker(objects=objects, facts=facts)).facts
 
     def _read(self, job: Job, timeline: Timeline, still: Still) -> Iterator[tuple[int, bytes]]:
-        """Number and JPEG of each picture."""
+        """Frame number and JPEG of each picture.
+
+        :raises VerificationError: a chunk has not as many as planned.
+        """
         for chunk in timeline.chunks:
             frames = still.frames(chunk)
             if not frames:
@@ -69,7 +72,7 @@ class VodPicturesOperator(VodBaseOperator):
             yield from zip(frames, found, strict=True)
 
     def _storyboard(self, job: Job, timeline: Timeline, still: Still, folder: Path) -> Storyboard:
-        """Write the sheets and the WebVTT file."""
+        """Write the sheets and the WebVTT file into the folder; returns the storyboard's facts."""
         board = pictures.storyboard(still, job.plan, timeline, f"{job.version}/{PICTURES}/storyboard.vtt")
         with (folder / still.file).open("wb") as file:
             for _, picture in self._read(job, timeline, still):

@@ -1,4 +1,4 @@
-"""The first task: accept the request or refuse it at once, and decide everything that can be."""
+"""The first task: accepts or refuses the request, probes the source, and decides the plan."""
 
 from __future__ import annotations
 
@@ -44,22 +44,22 @@ from vod_operators.work.verification import damage_of_version, discard_damaged_w
 from vod_operators.work.webhook import STARTED_LIMIT_S
 
 DAMAGE_TOLD = 100
-"""So many damaged objects are left in XCom; all of them are in the log."""
+"""How many damaged objects the XCom lists; the log has all of them."""
 
 
 class VodPrepareOperator(VodBaseOperator):
     """Check the request, claim the video, probe the source and write ``plan.json``.
 
-    :param video_id: the video; one run at a time works on it.
+    :param video_id: the video, on which one run at a time can work.
     :param source: URI of the original: ``s3://``, ``http(s)://`` or ``file://``.
     :param preset: name of a preset.
     :param chunk_seconds: target length of a chunk; empty for the deployment's default.
     :param subtitles: JSON list of subtitle files: ``{"uri", "language", "name", "default", "forced"}``.
-    :param callback_url: told that the work has begun; empty for nowhere.
+    :param callback_url: receives the ``started`` event; empty for none.
     :param source_conn_id: Airflow connection with the credentials of the web server that the source is on.
     :param callback_conn_id: Airflow connection with the CMS's URL, or with its credentials.
-    :param verify: ``True``: read back all that earlier runs made of the video, and have made again what is
-        damaged. Otherwise only what has changed by its size or by what the store calls its version is seen.
+    :param verify: ``True``: read all objects that earlier runs stored, and repeat steps with damaged ones.
+        Otherwise damage is noticed only by an object's size or its version in the store.
     """
 
     template_fields: Sequence[str] = (
@@ -101,9 +101,11 @@ class VodPrepareOperator(VodBaseOperator):
         self._damage: list[str] = []
 
     def execute(self, context: Context) -> list[dict[str, str]]:
-        """Returns the tracks of pictures and sound, ``{"rendition": name, "label": ...}``: what segmenting is
-        mapped over. Leaves ``plan`` (its URI), ``sounds`` (those tracks alone) and ``damage`` (in words, of
-        what an earlier run had made) in XCom too.
+        """Returns ``{"rendition": name, "label": ...}`` of each video and sound track; segmenting is mapped
+        over them.
+
+        Pushes three further XComs: ``plan``, the URI of the plan; ``sounds``, the sound tracks of the list;
+        and ``damage``, the damaged objects of earlier runs, in words.
 
         :raises InvalidInputError: the request cannot be fulfilled; the message names the field.
         :raises ClaimedError: another run is working on the video.
@@ -140,7 +142,7 @@ class VodPrepareOperator(VodBaseOperator):
         self.limit_tools(allowance.of_plan(self.settings, plan))
         self._require_encoders(plan)
         keys = self._store(plan, found)
-        # Always, because what a later task finds lost is made again by clearing the run.
+        # Written in every try: if a later task finds a file lost, clearing the run restores it.
         for text, (_, converted) in zip(plan.texts[len(plan.source.texts) :], sidecars, strict=True):
             self.temp.write(keys.text(text.name), [converted], content_type="text/vtt")
         self.log.info("%s: %s", self.video_id, ", ".join(r.label for r in plan.renditions) or "no renditions")
@@ -168,9 +170,10 @@ class VodPrepareOperator(VodBaseOperator):
         return int(self.chunk_seconds)
 
     def _require_allowed(self, files: Sequence[SubtitleFile]) -> None:
-        """Before anything is read, or anybody called.
+        """Check all places that the request names, before any of them is read or called.
 
-        :raises InvalidInputError: the deployment does not open to requests what this one names.
+        :raises NotAllowedError: the deployment does not open one of them to requests.
+        :raises InvalidInputError: the callback's URL is none.
         """
         self._source_store.require(self.source)
         for number, file in enumerate(files):
@@ -180,7 +183,7 @@ class VodPrepareOperator(VodBaseOperator):
             return
         if not url.lower().startswith(("http://", "https://")):
             raise InvalidInputError("callback_url: it is not a URL that can be called; use https://host/path")
-        with suppress(StorageError):  # name servers that do not answer: a CMS that is away fails no video
+        with suppress(StorageError):  # name resolution failed, but an unreachable CMS must not fail a video
             self.settings.callbacks.require(url, "callback_url")
 
     @property
@@ -196,16 +199,23 @@ class VodPrepareOperator(VodBaseOperator):
                 require_conditional_writes(uri, self.settings.aws_conn_id)
 
     def _require_encoders(self, plan: Plan) -> None:
-        """All hosts have the same ffmpeg, but only those that encode may have a GPU: if those are others
-        than this one, the encoding tasks ask."""
+        """Check that the plan's encoders work.
+
+        All hosts have the same ffmpeg, but perhaps only those of the encoding queue have a GPU. If this task
+        runs in another queue, the encoding tasks check the encoders that need one.
+
+        :raises InvalidInputError: an encoder does not work.
+        """
         require_encoders(self.runner, self.tools.ffmpeg, plan.renditions, hardware=False)
         if self.queue == self.settings.transcode_queue:
             require_encoders(self.runner, self.tools.ffmpeg, plan.renditions, hardware=True)
 
     def _plan(self, found: ObjectInfo, plan_for: Callable[[Source], Plan]) -> Plan:
-        """What is planned for the source, having been tried on it.
+        """Probe the source, plan, and try the plan's filters on the source.
 
-        :raises InvalidInputError: it cannot be done.
+        :param plan_for: returns the plan of a source.
+        :raises InvalidInputError: the source cannot be transcoded as requested.
+        :raises ObjectChangedError: the source changed meanwhile.
         """
         with self.scratch() as folder:
             try:
@@ -247,7 +257,7 @@ class VodPrepareOperator(VodBaseOperator):
             source_fingerprint=source,
             work_fingerprint=work,
             key=key,
-            # Random, so that a workspace made anew never writes into a version that viewers may be reading.
+            # Random, so that a recreated workspace never writes into a version that viewers may be reading.
             version=version_name(work, secrets.token_hex(3)),
             made_by=versions,
             request=self._request(),
@@ -265,13 +275,13 @@ class VodPrepareOperator(VodBaseOperator):
                 self.log.warning("%s", error)
                 broken = True
             if broken:
-                # Another version, because players and caches have parts of this one.
+                # A new version, because players and caches may hold parts of the damaged one.
                 self.log.warning("a new version is made, %s", job.version)
                 self.temp.write(keys.plan, [checkpoint.seal(job)], content_type="application/json")
         return keys
 
     def _is_broken(self, job: Job) -> bool:
-        """Whether the version that an earlier run made is damaged. Damaged work is to be done again."""
+        """Whether the version of an earlier run is damaged. Deletes the markers of damaged work."""
         read = str(self.verify).lower() == "true"
         damage = damage_of_version(self.results, self.temp, job, read=read)
         lost = discard_damaged_work(self.temp, job) if damage or read else []
@@ -284,7 +294,7 @@ class VodPrepareOperator(VodBaseOperator):
         return bool(damage)
 
     def _request(self) -> dict[str, Any] | None:
-        """What was asked for, unless a URI of it may carry a secret."""
+        """The ``conf`` that repeats this request; None if one of its URIs may hold a secret."""
         files = parse_request(self.subtitles)
         if any(redact(uri) != uri for uri in (self.source, *(file.uri for file in files))):
             return None

@@ -1,22 +1,23 @@
-"""Which task gets the next free slot: two lanes, and in each the one that came first.
+"""Which task gets the next free slot: two lanes, and within each lane first come, first served.
 
-The scheduler starts what has the largest ``priority_weight``, then what has the earliest logical date (runs
-asked for over REST have none, those from the UI's form have one), then the lowest map index, and equals in
-alphabetical order of their run ids. So all that matters is put into the weight, and no two runs that one
-process has taken are equals.
+Airflow's scheduler starts the task with the largest ``priority_weight``, then with the earliest logical date
+(runs requested over REST have none, those from the UI's form have one), then with the lowest map index, then
+by the order of run ids. So the order is put into the weight alone, and no two runs whose weights one process
+computes are equal.
 
-A weight is a time, counted down: when the run was asked for. A chunk counts as asked for ``PACE`` later than
-the chunk before it. So a clip behind a film gets the next free slot, equals take turns, and yet no stream of
-clips keeps a film waiting for ever: those that come ``PACE`` later are behind its next chunk. All other steps
-come before any chunk of their lane: they are short, and they begin a video or finish it.
+The weight counts down with the time at which the run was requested. A chunk counts as requested ``PACE``
+later than the chunk before it. So a clip behind a film gets the next free slot, and runs of equal age take
+turns. No stream of clips keeps a film waiting for ever: a clip that comes ``PACE`` later is behind the film's
+next chunk. All other steps come before any chunk of their lane, because they are short, and begin or finish a
+video.
 
 ::
 
-    2^31 - 1   steps of vod_transcode, asked for at the beginning of 2026; less 8 for each second later
+    2^31 - 1   steps of vod_transcode requested at the beginning of 2026; less 8 for each second later
     - 2^23     chunk 0 of vod_transcode; less 2^13 for each chunk, of which there are 2^10 at most
-    - 2^27     the same of vod_transcode_bulk: as if asked for half a year later
+    - 2^27     the same of vod_transcode_bulk, as if requested half a year later
 
-Airflow's database keeps 32 bits. They last until the middle of 2042; all that comes later counts as equal.
+Airflow's database stores 32 bits. They last until the middle of 2042; all later requests count as equal.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ DAG_ID = "vod_transcode"
 BULK_DAG_ID = "vod_transcode_bulk"
 
 MAX_ACTIVE_RUNS = 100
-"""Of the first lane. A run that waits for others to end does not begin at the next free slot, whatever its
-tasks' weights; each run costs the scheduler some milliseconds a loop."""
+"""Of the first lane. Above it a run waits for another one to end, whatever its tasks' weights. It is limited
+because each run costs the scheduler some milliseconds a loop."""
 
 TOP = 2**31 - 1
 BEGINNING = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -52,20 +53,20 @@ PACE = 1024 * UNITS_PER_S
 CHUNKS = MAX_MAP_LENGTH * PACE
 BULK = 2**27
 LAST = 2**32 - 1 - BULK - 2 * CHUNKS
-"""The latest time for which the lowest weight still is a number of 32 bits."""
+"""The latest time, in units, whose lowest weight still fits into 32 bits."""
 
 REMEMBERED = 1000
-"""Runs whose time a process need not look up: their tasks are made, and expanded, one after the other."""
+"""Runs whose time a process caches, because a run's tasks are created and expanded one after the other."""
 
 
 class FirstCome(PriorityWeightStrategy):
-    """The task's own weight, less the time when its run was asked for. Registered by the plugin."""
+    """The task's own weight less the time at which its run was requested. Registered by the plugin."""
 
     pace = 0
-    """What is taken off for each map index before its own."""
+    """Subtracted once for each lower map index."""
 
     def get_weight(self, ti: TaskInstance) -> int:
-        """Asked by the scheduler or the API server when it makes or expands a task instance, or clears it."""
+        """The weight of a task instance; Airflow asks when it creates, expands or clears one."""
         assert ti.task is not None
         return ti.task.priority_weight - self._came(ti) - self.pace * max(0, ti.map_index)
 
@@ -76,7 +77,7 @@ class FirstCome(PriorityWeightStrategy):
             if known is None:
                 known = self._recorded(ti)
             if known is None:
-                # Later than the one before, whatever the clock says: no two are equal.
+                # Later than the previous run, whatever the clock says, so that no two are equal.
                 known = min(LAST, max(_now(), _newest.get(ti.dag_id, 0) + 1))
                 _newest[ti.dag_id] = known
             _TIMES[run] = known
@@ -86,7 +87,7 @@ class FirstCome(PriorityWeightStrategy):
         return known
 
     def _recorded(self, ti: TaskInstance) -> int | None:
-        """What another instance of the task, or this one before it was cleared, was given by any process."""
+        """The run's time, from the weight that any process stored for the task; None if there is none."""
         from airflow.models import TaskInstance
         from airflow.utils.session import create_session
         from sqlalchemy import select
@@ -102,11 +103,11 @@ class FirstCome(PriorityWeightStrategy):
         if found is None or found.priority_weight is None:
             return None
         came: int = ti.task.priority_weight - found.priority_weight - self.pace * max(0, found.map_index)
-        return came if 0 <= came <= LAST else None  # else an earlier release has made it
+        return came if 0 <= came <= LAST else None  # an earlier release stored other weights
 
 
 class TakingTurns(FirstCome):
-    """The same, and each instance ``PACE`` behind the one before it. Registered by the plugin."""
+    """Puts each mapped instance ``PACE`` behind the one before, besides. Registered by the plugin."""
 
     pace = PACE
 
@@ -126,12 +127,12 @@ class Lane:
 
     dag_id: str
     name: str
-    """For people."""
+    """The DAG's name for people."""
     max_active_runs: int
     pool: str
-    """Of the encoding tasks."""
+    """Pool of the encoding tasks."""
     weight: int
-    """Of its tasks, but for encoding ones, if they had been asked for at the beginning."""
+    """Weight of the other tasks of a run requested at ``BEGINNING``."""
 
     @property
     def task_args(self) -> dict[str, Any]:
@@ -140,17 +141,18 @@ class Lane:
 
     @property
     def encoding_args(self) -> dict[str, Any]:
-        """What its encoding tasks have besides."""
+        """Further arguments of its encoding tasks."""
         return {"pool": self.pool, "weight_rule": _name(TakingTurns), "priority_weight": self.weight - CHUNKS}
 
 
 def _name(strategy: type[FirstCome]) -> str:
-    """By which a task names it: of a mapped task, Airflow 3.3 would serialize the object as its repr."""
+    """A strategy's import path. A task names it so, because Airflow 3.3 serializes a mapped task's object as
+    its repr."""
     return f"{strategy.__module__}.{strategy.__qualname__}"
 
 
 def lanes(settings: VodSettings) -> tuple[Lane, Lane]:
-    """For what people and the CMS ask for, and for ingest; each task of the first before any of the other."""
+    """The lane of people and the CMS, and that of ingest, whose tasks all come after those of the first."""
     return (
         Lane(
             dag_id=DAG_ID,

@@ -1,4 +1,4 @@
-"""The last task: check the whole presentation, and let players see it by one write."""
+"""The last task: checks the whole presentation, and publishes it by one write."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ from vod_operators.work.result import (
 from vod_operators.work.stable import IMMUTABLE, JSON_TYPE, MANIFEST_TYPE, PLAYLIST_TYPE, point_to
 
 WISHED = {"7.bitrates"}
-"""Rules that what was asked for may break: a preset of one's own may have one rung, and pictures without
-content, which no cap touches, have one bitrate at two rungs of the same quality."""
+"""Rules whose violation does not prevent a publication, because the request may ask for it. A custom preset
+may have a single rung, and pictures without detail have equal bitrates in two rungs of the same quality."""
 
 
 class VodPublishOperator(VodBaseOperator):
-    """Verify all tracks together, write the master playlist, the DASH manifest and ``video.json``, then the
-    stable ones.
+    """Verify all tracks together; write the version's master playlist, DASH manifest and ``video.json``, and
+    then the stable ones.
 
-    The stable ``index.m3u8`` is one write and the last one: until then viewers have the version
-    before, from then on this one, never a mix.
+    The stable ``index.m3u8`` is the last write. Until then viewers get the version before, from then on this
+    one, and never a mix.
 
     :param plan: URI of ``plan.json``.
     """
@@ -55,7 +55,7 @@ class VodPublishOperator(VodBaseOperator):
         self.plan = plan
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns what ``video.json`` says, and ``playlist``: the stable playlist's URI in the store.
+        """Returns the fields of ``video.json``, and ``playlist``: the stable playlist's URI in the store.
 
         :raises VerificationError: a rule is broken; nothing was published.
         :raises LostWorkError: an object is missing; nothing was published.
@@ -84,7 +84,7 @@ class VodPublishOperator(VodBaseOperator):
             files.append((keys.version_manifest(job.version), listed, MANIFEST_TYPE))
         self._write_version(job, files, digests, result.model_dump_json(indent=2).encode())
         claimed = claim_key(self.settings.temp_uri, job.plan.video_id)
-        # Taken before the versions of the stable objects are read, so whatever it lets through is not late.
+        # Renewed before ``point_to`` reads the stable objects' versions, so that no late write passes.
         mine = self.hold_claim(context, job.plan.video_id)
         result = point_to(
             self.results,
@@ -94,7 +94,7 @@ class VodPublishOperator(VodBaseOperator):
             listed,
             still_owner=lambda: claim.check(self.temp, claimed, mine),
         )
-        # Here already, because whoever clears only this task does not clear the teardown.
+        # Released here too, because clearing only this task does not clear the teardown.
         claim.release(self.temp, claimed, owner=self.run_name(context))
         self.log.info("published %s", keys.playlist)
         told = result.model_dump(mode="json") | {"playlist": keys.playlist}
@@ -104,9 +104,11 @@ class VodPublishOperator(VodBaseOperator):
     def _write_version(
         self, job: Job, files: Sequence[tuple[str, bytes, str]], digests: dict[str, str], metadata: bytes
     ) -> None:
-        """Write what is not there yet, because a version is written once; its ``video.json`` last.
+        """Write those of the version's files that do not exist yet, ``video.json`` last.
 
-        :param digests: of the tracks' and pictures' objects, by URI.
+        :param files: URI, content and content type of each.
+        :param digests: SHA-256 of the tracks' and pictures' objects, by URI; those of ``files`` are added.
+        :param metadata: content of ``video.json``.
         """
         keys = job.result_keys
         for uri, data, content_type in files:
@@ -129,7 +131,7 @@ class VodPublishOperator(VodBaseOperator):
 
     def _tell(self, context: Context, result: dict[str, Any]) -> None:
         facts, timings = event_facts(result), result["timings"]
-        # Airflow updates the asset when this task has succeeded, and with it whatever follows it.
+        # Airflow updates the asset when this task has succeeded, and then starts the DAGs that follow it.
         context["outlet_events"][PUBLISHED].extra = facts
         self.facts.update(facts)
         telemetry.count("vod.published")
@@ -139,23 +141,25 @@ class VodPublishOperator(VodBaseOperator):
             telemetry.timing("vod.time_to_publish", timings["wall_s"])
 
     def _check(self, job: Job, tracks: Sequence[Track], master: str) -> None:
-        """Hold the version against every rule of ``vod check``.
+        """Check the version against all rules of ``vod check``.
 
-        Playlists and init segments are read from the store. Segments are not read again: their facts were
-        measured by the same code before they were stored, and their objects have the sizes that were
-        written (``_load_tracks``) under a checksum that the store verified.
+        Playlists and init segments are read from the store. Segments are not read again: the same code
+        measured them before they were stored, the store verified their checksums, and ``_load_tracks`` has
+        checked their sizes.
+
+        :raises VerificationError: a rule is broken that is not in ``WISHED``.
         """
         keys = job.result_keys
         location = keys.version(job.version, "master.m3u8")
         facts = {
             keys.version(job.version, f"{track.name}/{segment.name}"): checked.model_copy(
-                update={"size_bytes": segment.size_bytes}  # as it is stored
+                update={"size_bytes": segment.size_bytes}  # of the stored file, which may be encrypted
             )
             for track in tracks
             for segment, checked in zip(track.segments, track.checked, strict=True)
         }
         reader = StoreReader(location, lambda _: self.results, facts, {location: master.encode()})
-        # Not asked of where players get it: that may be closed to workers, or not be there yet.
+        # Not fetched from the URL that players use, which workers may not reach, or which may not exist yet.
         key = content_key(self.settings, job.plan.video_id).key if job.key else None
         verdicts = check(reader, location, key=key)
         for verdict in verdicts:
@@ -166,7 +170,7 @@ class VodPublishOperator(VodBaseOperator):
             raise VerificationError(f"the result breaks rules, and is not published: {'; '.join(broken)}")
 
     def _load_tracks(self, job: Job) -> tuple[list[Track], dict[str, str]]:
-        """The tracks as measured, each with every object it names in its place; and the objects' digests."""
+        """The measured tracks, all of whose objects are in the store, and the objects' SHA-256 by URI."""
         tracks: list[Track] = []
         digests: dict[str, str] = {}
         for name in track_names(job.plan):
@@ -176,7 +180,7 @@ class VodPublishOperator(VodBaseOperator):
         return tracks, digests
 
     def _stills(self, job: Job, digests: dict[str, str]) -> dict[str, Any]:
-        """Where the pictures are; their digests are put to the others."""
+        """The facts of the poster and storyboard; their digests are added to ``digests``."""
         if not pictures.stills(job.plan, self.load_timeline(job)):
             return {}
         marker = self._written(job, PICTURES, "pictures")
@@ -184,7 +188,10 @@ class VodPublishOperator(VodBaseOperator):
         return marker.facts
 
     def _written(self, job: Job, name: str, step: str = "segment") -> Marker:
-        """What a step has written into the version's folder, each object in its place."""
+        """The marker of what a step wrote into the version's folder.
+
+        :raises LostWorkError: an object is missing or has another size.
+        """
         uri = job.segmented(name)
         marker = checkpoint.require(self.temp, uri, step=step)
         with checkpoint.relying_on(self.temp, uri, step=step):

@@ -1,7 +1,7 @@
-"""What other DAGs can follow: one Airflow asset, updated each time that players are given a video.
+"""The Airflow asset that other DAGs can follow; it is updated each time that a video is published.
 
-One for all videos, not one for each: a DAG names the assets that it waits for when it is parsed, long before
-a video's id is known, and Airflow keeps a row and a page for each asset. Which video it was is in the event.
+There is one asset for all videos, and the event names the video. An asset for each video would not do: a DAG
+names its assets when it is parsed, before a video's id is known, and Airflow keeps a row and a page for each.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 from airflow.sdk import Asset
 
 PUBLISHED = Asset("vod://published/videos")
-"""Without a name of its own: to Airflow, an asset of the same URI and another name is another one."""
+"""Without a name, because Airflow treats assets with the same URI and different names as different assets."""
 
 
 def event_facts(result: dict[str, Any]) -> dict[str, Any]:
-    """The event's ``extra``: of what ``publish`` returns, all but the long lists."""
+    """The event's ``extra``: what ``publish`` returned, without the long lists."""
     renditions = result["renditions"]
     return {
         name: result[name]

@@ -1,4 +1,4 @@
-"""The teardown: gives the video back and tells the CMS, however the run ended."""
+"""The teardown: releases the claim and sends the outcome to the CMS, however the run ended."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from vod_operators.work.failure import Failure, LeftFailure
 class VodReleaseOperator(VodBaseOperator):
     """Release the run's claim on its video, and POST the outcome to the callback URL.
 
-    Made to be a teardown without a setup (``.as_teardown(on_failure_fail_dagrun=True)``): it runs after
-    success and failure alike, on any worker, also when the request was refused. Without a result it fails
-    itself, because Airflow calls a run that somebody marked as failed a success: its last tasks were skipped.
+    Use it as a teardown without a setup (``.as_teardown(on_failure_fail_dagrun=True)``). It runs on any
+    worker, after success and failure alike, also if the request was refused. Without a result it fails
+    itself, because Airflow would call a run that somebody marked as failed a success: its last tasks were
+    skipped.
 
     :param video_id: the video.
-    :param callback_url: where the outcome goes as JSON; empty for nowhere. A CMS that does not
-        answer never fails a video: it is logged.
+    :param callback_url: receives the outcome as JSON; empty for none. A CMS that does not answer is logged,
+        and never fails a video.
     :param callback_conn_id: Airflow connection with the CMS's URL, or with its credentials; empty for none.
-    :param result: what ``VodPublishOperator`` returned; None if it did not get there.
+    :param result: what ``VodPublishOperator`` returned; None if it did not succeed.
     """
 
     template_fields: Sequence[str] = ("video_id", "callback_url", "callback_conn_id", "result")
@@ -49,9 +50,9 @@ class VodReleaseOperator(VodBaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns ``{"video_id", "run_id", "result"}``.
 
-        :raises AirflowFailException: nothing was published; it says which step failed first, and why.
+        :raises AirflowFailException: nothing was published; the message names the first failed step and why.
         """
-        # What is no video's id may lead to any key of the store; ``prepare`` has refused it.
+        # An invalid id could lead to any key of the store. ``prepare`` has refused it.
         if is_video_id(self.video_id):
             self.facts["video_id"] = self.video_id
             released = claim.release(
@@ -69,7 +70,7 @@ class VodReleaseOperator(VodBaseOperator):
                 failure=failure.model_dump(mode="json", exclude_none=True),
                 failed_tasks=failed,
             )
-            # For whoever asks Airflow, and not the CMS's log of callbacks.
+            # For clients that ask Airflow instead of waiting for a callback.
             context["ti"].xcom_push(key=FAILURE_KEY, value=failure.model_dump(mode="json", exclude_none=True))
             where = f"{failure.step} ({failure.item})" if failure.item else failure.step
             raise AirflowFailException(
@@ -86,22 +87,23 @@ class VodReleaseOperator(VodBaseOperator):
         return {"video_id": self.video_id, "run_id": context["dag_run"].run_id, "result": self.result}
 
     def _failure(self, context: Context) -> tuple[Failure, list[str]]:
-        """What failed first, and all that failed.
+        """The first failure, and the names of all failed tasks.
 
-        A run that somebody marks (as failed, or as done) has its running tasks failed and its pending ones
-        skipped, except this one. When a task fails by itself, all behind it are ``upstream_failed``.
+        When somebody marks a run as failed or as successful, Airflow fails its running tasks and skips its
+        pending ones, except this one. When a task fails by itself, all tasks behind it are
+        ``upstream_failed``.
         """
         run, instance = context["dag_run"], context["ti"]
         states = instance.get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
         failed = sorted(task for task, state in states.items() if state == "failed")
-        # What the retry policy left behind. Of a cleared run, tasks that have not run again still have
-        # their old reason, but have not failed this time.
+        # The failures that the retry policy left. In a cleared run, tasks that have not run again still have
+        # an old one, but are not in the failed state.
         tasks = sorted(set(context["dag"].task_ids) - {self.task_id})
         pulled = instance.xcom_pull(task_ids=tasks, key=FAILURE_KEY) or []
         known = [LeftFailure.model_validate(item) for item in pulled if item]
         known = sorted(
             (left for left in known if left.task in failed),
-            # What came first is why the others failed, if they did.
+            # The first failure is the likely cause of the others.
             key=lambda left: (not left.by_itself, str(left.failure.at)),
         )
         if known and (known[0].by_itself or "upstream_failed" in states.values()):

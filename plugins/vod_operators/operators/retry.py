@@ -1,17 +1,17 @@
-"""Whether a failed task is tried again, and when: the one place that decides it.
+"""Whether and when a failed task is tried again; decided here and nowhere else.
 
 =============  ==========================================================  =============================
 kind           examples                                                    what happens
 =============  ==========================================================  =============================
 permanent      bad request or source, claimed video, lost work             fails at once
-temporary      store or network, a tool killed or stalled, no memory,      all retries, each twice as
-               no room on a disk, Docker's engine, Airflow's API           late as the one before
-repeatable     a tool's exit code, a wrong output, a tool's limit, a bug   one more try: if that fails in
-                                                                           the same way, it is given up
+temporary      store or network, a tool killed or stalled, no memory,      all retries, each after twice
+               no room on a disk, Docker's engine, Airflow's API           the delay of the one before
+repeatable     a tool's exit code, a wrong output, a tool's limit, a bug   fails when it has failed twice
+                                                                           in the same way
 =============  ==========================================================  =============================
 
-A task that is killed with its process or its worker never gets here: Airflow retries it by itself,
-with the same number of retries and delays.
+A task that is killed with its process or its worker does not reach this policy. Airflow retries it with the
+same number of retries and the same delays.
 """
 
 from __future__ import annotations
@@ -47,21 +47,21 @@ from vod_operators.work.failure import Failure, FailureCode, LeftFailure
 
 RETRIES = 6
 FIRST_DELAY_S = 10
-"""10 + 20 + ... + 320 s is 630 s; the jitter may halve it: a store may be away for 5 minutes."""
+"""10 + 20 + ... + 320 s is 630 s, which the jitter may halve: a store may be down for 5 minutes."""
 MAX_DELAY_S = 600
 
 JITTER = 0.5, 1.5
-"""Each delay is multiplied by something between, so that the tasks that a store's outage stopped do
-not come back to it all at once."""
+"""Each delay is multiplied by a random number between these, so that the tasks that a store's outage stopped
+do not all return at once."""
 
 SEEN_KEY = "failed_with"
-"""Key in the task's state store, which survives retries: how the last try failed."""
+"""Key of the last try's failure in the task's state store, which survives retries."""
 
 FAILURE_KEY = "failure"
 """XCom of a failed task: a ``LeftFailure``. Airflow deletes it when the next try starts."""
 
 STOPPED = "Airflow stopped it: it was cancelled, cleared, or its worker shuts down"
-"""Instead of what its tools say of being killed."""
+"""Reason of a stopped task, in place of its killed tools' errors."""
 
 Kind = Literal["permanent", "temporary", "repeatable"]
 
@@ -69,7 +69,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def kind_of(error: BaseException) -> Kind:
-    """What is to be expected of another try."""
+    """The kind of an error, which decides about another try."""
     if isinstance(error, (InvalidInputError, ClaimedError, LostWorkError, ParamValidationError)):
         return "permanent"
     if isinstance(error, (ToolOverdueError, ToolOutputError, ToolMemoryError)):
@@ -86,7 +86,7 @@ def kind_of(error: BaseException) -> Kind:
 
 
 def fingerprint(error: BaseException) -> str:
-    """The same for two failures of the same kind: without what differs by chance."""
+    """A text that is equal for two failures of the same cause: the error without paths, times and numbers."""
     if isinstance(error, ToolError):
         words = f"{error.describe()}: " + "\n".join(error.stderr_tail.strip().splitlines()[-5:])
     else:
@@ -106,10 +106,13 @@ _BY_CHANCE = re.compile(
 
 
 def reason_of(error: BaseException) -> str:
-    """One line for a person who has no access to the log. Our own messages hold no secrets; others may."""
+    """One line for people without access to the log.
+
+    Messages of ``VodError`` hold no secrets. Those of other errors may, so only their kind is given.
+    """
     if isinstance(error, VodError):
         return (str(error).strip().splitlines() or [type(error).__name__])[0][:500]
-    if isinstance(error, ParamValidationError):  # which quotes the value
+    if isinstance(error, ParamValidationError):  # its message quotes the value
         param = re.match(r"Invalid input for param (\w+)", str(error))
         return f"{param[1] if param else 'conf'}: its value is not one that the DAG's params allow"
     if isinstance(error, OSError) and error.strerror:
@@ -118,7 +121,7 @@ def reason_of(error: BaseException) -> str:
 
 
 class VodRetryPolicy(RetryPolicy):
-    """Decides by the kind of the error, and leaves the reason behind for the callback."""
+    """Decides by the kind of the error, and leaves the failure in XCom for the callback."""
 
     def evaluate(
         self,
@@ -127,7 +130,7 @@ class VodRetryPolicy(RetryPolicy):
         max_tries: int,
         context: Context | None = None,
     ) -> RetryDecision:
-        """Called by Airflow in the failed task's process."""
+        """The decision for a failed try; Airflow calls this in the failed task's process."""
         kind, reason = kind_of(exception), reason_of(exception)
         if kind == "repeatable" and _failed_like_this_before(exception, context):
             kind = "permanent"
@@ -154,24 +157,24 @@ class VodRetryPolicy(RetryPolicy):
         )
         if kind == "permanent":
             return RetryDecision.fail(reason)
-        # Of this life of the task: a clear grants it all its retries again.
+        # Counted since the task was last cleared, because a clear grants it all its retries again.
         retries = RETRIES if context is None else context["task"].retries or 0
         number = max(1, retries - max_tries + try_number)
         return RetryDecision.retry(delay(number), reason)
 
 
 def delay(number: int) -> timedelta:
-    """How long to wait before the ``number``-th retry, from 1."""
+    """How long to wait before the ``number``-th retry, counted from 1."""
     seconds = min(FIRST_DELAY_S * 2 ** min(number - 1, 20), MAX_DELAY_S)
     return timedelta(seconds=seconds * random.uniform(*JITTER))
 
 
 def retry_args() -> dict[str, Any]:
-    """What every task of a DAG needs, as ``default_args``."""
+    """The retry arguments of every task, for a DAG's ``default_args``."""
     return {
         "retry_policy": VodRetryPolicy(),
         "retries": RETRIES,
-        # For a task that died without asking the policy; Airflow adds a jitter of its own.
+        # For a task that died without reaching the policy; Airflow adds its own jitter.
         "retry_delay": timedelta(seconds=FIRST_DELAY_S),
         "retry_exponential_backoff": 2.0,
         "max_retry_delay": timedelta(seconds=MAX_DELAY_S),
@@ -182,13 +185,13 @@ def _failed_like_this_before(error: BaseException, context: Context | None) -> b
     store: Any = context.get("task_state_store") if context else None
     if store is None:
         return False
-    # A digest, because the state is shown in the UI, and a tool's words may quote what it read.
+    # A digest, because the UI shows the state, and a tool's messages may quote the file it read.
     now = hashlib.sha256(fingerprint(error).encode("utf-8", "replace")).hexdigest()[:32]
     try:
         if store.get(SEEN_KEY) == now:
             return True
         store.set(SEEN_KEY, now)
-    except Exception as problem:  # whatever Airflow's API says: then it is tried once more
+    except Exception as problem:  # without Airflow's API the failure counts as a first one
         _LOG.warning("how the task failed could not be remembered: %s", problem)
     return False
 
@@ -210,5 +213,5 @@ def _leave_behind(code: FailureCode, reason: str, context: Context | None, *, by
     try:
         left = LeftFailure(task=name, by_itself=by_itself, failure=failure)
         instance.xcom_push(key=FAILURE_KEY, value=left.as_xcom())
-    except Exception as problem:  # for instance: the task was marked failed, so it may write no more
+    except Exception as problem:  # for instance, a task that was marked as failed may not write any more
         _LOG.warning("the reason could not be left for the callback: %s", problem)

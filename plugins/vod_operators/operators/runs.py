@@ -1,4 +1,4 @@
-"""Other runs, from within a task: no REST, no credentials. To ask for one, and to ask whether one is over."""
+"""Starts other runs from within a task, and asks whether one has ended; without REST and credentials."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ Answer = Literal["new", "continued", "repeated", "running"]
 
 
 def ask_for_run(context: Context, dag_id: str, run_id: str, conf: dict[str, Any]) -> Answer:
-    """Start the run, or find the one of that name.
+    """Start the run, or clear the one of that name if it has ended; returns which.
 
-    ``continued``: it had failed, and goes on from what it had finished. ``repeated``: it had succeeded.
-    ``running``: it is at work, or waits for its turn; nothing was changed.
+    ``new``: it was started. ``continued``: it had failed, was cleared, and keeps its finished work.
+    ``repeated``: it had succeeded and was cleared. ``running``: it is running or queued, and was left alone.
 
-    What ``TriggerDagRunOperator`` does, which can do it once a task: mapped, for ``[core] max_map_length``
-    (1024) videos at most.
+    ``TriggerDagRunOperator`` starts one run a task, so mapping it would limit a list to ``[core]
+    max_map_length`` (1024) videos.
 
     :raises AirflowRuntimeError: Airflow's API fails, or refuses.
+    :raises VodError: an ended run could not be cleared.
     """
     from airflow.sdk.execution_time import task_runner
     from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
@@ -45,19 +46,20 @@ def ask_for_run(context: Context, dag_id: str, run_id: str, conf: dict[str, Any]
 
 
 def holder_of(run: Any) -> str:
-    """The holder of a claim whose owner is a run of Airflow: when it was asked for, and how often cleared.
+    """The holder of a claim of an Airflow run: when the run was requested, and how often it was cleared.
 
-    Names alone would not do: two Airflows that share a store may have runs of one name. And a run that is
-    cleared must be another holder, so that it writes its claim anew before it works on.
+    The run's name would not suffice, because two Airflows that share a store may have runs of the same name.
+    A cleared run must be another holder, so that it writes its claim anew before it continues.
     """
     asked = getattr(run, "run_after", None)  # Airflow's runs always have it
     return f"run {asked.isoformat()} {run.clear_number or 0}" if asked else ""
 
 
 def is_owner_dead(claim: Claim) -> bool:
-    """Whether a claim's owner is known to be no more: its process has ended, or this Airflow has its run as
-    over. What cannot be known is alive: another Airflow's run, a deleted one, one of which Airflow's API does
-    not tell now.
+    """Whether a claim's owner is known to have ended: its process is gone, or this Airflow ended its run.
+
+    Owners of which that cannot be known count as alive: a run of another Airflow, a deleted run, or any run
+    while Airflow's API fails.
     """
     return is_process_dead(claim) or _is_over(claim)
 
@@ -72,7 +74,7 @@ def _is_over(claim: Claim) -> bool:
 
     try:
         run = task_runner.SUPERVISOR_COMMS.send(GetDagRun(dag_id=dag_id, run_id=run_id))
-    except Exception as error:  # also what says that there is no such run
+    except Exception as error:  # a run that does not exist is an exception too
         _LOG.info("whether %s is over is not known: %s", claim.owner, error)
         return False
     if not isinstance(run, DagRunResult):

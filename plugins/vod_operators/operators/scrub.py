@@ -1,4 +1,4 @@
-"""Reads what is published, a part of all videos at a time, and has made again what is damaged."""
+"""Compares published files with their checksums, some videos each day, and has damaged ones repaired."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from vod_operators.work.stable import shown_version
 from vod_operators.work.verification import Verification, verify, version_job
 
 ITEMS = 100
-"""So many damaged videos are returned one by one; all of them are in the log."""
+"""How many damaged videos the report lists; the log has all of them."""
 
 
 class VodScrubOperator(VodBaseOperator):
-    """Compare each file that players are given with what it was when it was made.
+    """Compare each published file with the checksum that was recorded when it was written.
 
-    :param parts: of how many parts of all videos one is read; which one, the run's day tells.
-    :param is_repair: ``True``: ask for each damaged video again, in the lane of bulk work.
+    :param parts: number of parts that all videos are divided into; a run reads one, chosen by its day.
+    :param is_repair: ``True``: start a run for each damaged video, in the bulk lane.
     """
 
     template_fields: Sequence[str] = ("parts", "is_repair")
@@ -37,9 +37,9 @@ class VodScrubOperator(VodBaseOperator):
         self.is_repair = is_repair
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns the report: counts, and of the first damaged videos what became of them.
+        """Returns the report: counts, and the outcomes of the first damaged videos.
 
-        :raises AirflowFailException: videos are damaged that were not asked for again, or could not be read.
+        :raises AirflowFailException: damaged videos are not being repaired, or videos could not be read.
         """
         is_repair = str(self.is_repair).lower() == "true"
         counts = {"videos": 0, "objects": 0, "bytes": 0, "damaged": 0, "asked": 0, "unread": 0}
@@ -52,7 +52,7 @@ class VodScrubOperator(VodBaseOperator):
                 if not found.damage or shown_version(self.results, keys) not in (None, found.version):
                     counts["objects"] += found.objects
                     counts["bytes"] += found.size_bytes
-                    continue  # also of a version that was replaced, and removed, while it was read
+                    continue  # a version that was replaced while it was read may have been removed
             except VodError as error:
                 self.log.warning("%s: not read: %s", video_id, error)
                 counts["unread"] += 1
@@ -79,7 +79,7 @@ class VodScrubOperator(VodBaseOperator):
         parts = self._parts()
         day = context["dag_run"].run_after.toordinal()
         for name in self.results.folders(f"{self.settings.results_uri}/"):
-            # By a digest, because neighbours in a catalogue are often of one size.
+            # By a digest, which spreads the sizes: neighbours in a catalogue are often of similar size.
             if is_video_id(name) and zlib.crc32(name.encode()) % parts == day % parts:
                 yield name
 
@@ -89,7 +89,7 @@ class VodScrubOperator(VodBaseOperator):
         return int(self.parts)
 
     def _ask(self, context: Context, video_id: str, found: Verification) -> str:
-        """Ask for the video as it was asked for; returns what became of it."""
+        """Start a run with the video's original request; returns the outcome in words."""
         job = version_job(self.temp, self.settings.temp_uri, video_id, found.version)
         if job is None or job.request is None:
             return "damaged; its workspace is gone: ask for the video again"

@@ -1,4 +1,4 @@
-"""One track, joined from its chunks, into segments that are measured."""
+"""Puts one video or sound track together from what the encoding tasks stored, as measured HLS segments."""
 
 from __future__ import annotations
 
@@ -49,12 +49,13 @@ CONTENT_TYPES = {
 }
 
 FLAGS = "packager.flags"
-"""A file that only this task's user may read, gone before anything is stored."""
+"""File with the content key for the packager. Only this task's user may read it; deleted before anything is
+stored."""
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Who made the whole track, or one chunk of it, and where that is."""
+    """A whole track, or one chunk of it: its folder in the temp store, its marker, and its step."""
 
     folder: str
     marker: str
@@ -63,7 +64,7 @@ class _Place:
 
 @dataclass(frozen=True)
 class _Made:
-    """An object that is the track, or a part of it."""
+    """A stored object that is a track, or a part of one."""
 
     place: _Place
     stored: Stored
@@ -72,9 +73,9 @@ class _Made:
 class VodSegmentHlsOperator(VodBaseOperator):
     """Store one track's segments in the version's folder, and write its playlists.
 
-    Most segments were made by the tasks that encoded them: the store copies them. A track of MPEG-TS, or one
-    that the packager encrypts, is joined if need be, cut, and measured here. Nothing is visible to players
-    until ``VodPublishOperator`` points the stable playlist at it.
+    Most segments were cut by the tasks that encoded them, and the store copies them. A track of MPEG-TS, or
+    one that the packager encrypts, is joined, cut and measured here. Players see nothing of it until
+    ``VodPublishOperator`` points the stable playlist to it.
 
     :param plan: URI of ``plan.json``.
     :param track: one item of what ``VodPrepareOperator`` returns.
@@ -90,8 +91,8 @@ class VodSegmentHlsOperator(VodBaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns ``{"track", "segments", "average_bps", "peak_bps", "codecs"}``.
 
-        :raises VerificationError: the chunks do not make up the planned frames without a gap, or the
-            segments break a rule of the track.
+        :raises VerificationError: the chunks do not add up to the planned frames, or the segments break a
+            rule of the track.
         """
         job = self.open_job(context, self.plan)
         name = self.track["rendition"]
@@ -158,10 +159,10 @@ class VodSegmentHlsOperator(VodBaseOperator):
         )
         return track
 
-    # --- what encoding left --------------------------------------------------------------------
+    # --- results of the encoding tasks ---------------------------------------------------------
 
     def _places(self, job: Job, timeline: Timeline, name: str, audio: AudioRendition | None) -> list[_Place]:
-        """In order: of one whole sound track, or of each chunk."""
+        """The place of a whole sound track, or those of all chunks in order."""
         keys = job.work_keys
         if audio:
             return [_Place(SOUND, keys.marker(name), "audio")]
@@ -170,7 +171,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
     def _relying_on(self, place: _Place) -> AbstractContextManager[None]:
         return checkpoint.relying_on(self.temp, place.marker, step=place.step)
 
-    # --- segments that were made when they were encoded ----------------------------------------
+    # --- tracks that the encoding tasks cut ----------------------------------------------------
 
     def _pieces(self, job: Job, places: Sequence[_Place], name: str) -> list[Piece]:
         def read(place: _Place) -> Piece:
@@ -189,7 +190,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
         pieces: Sequence[Piece],
         folder: Path,
     ) -> Track:
-        """The track that the pieces make up; its init segment is put into the folder."""
+        """The track that consists of the pieces; its init segment is written into the folder."""
         init = bytes.fromhex(pieces[0].init)
         if audio:
             track = track_of(name, pieces, **_described(audio))
@@ -213,7 +214,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
             return dict(pool.map(copy, segments))
 
     def _fetch(self, segments: Sequence[_Made], folder: Path) -> None:
-        """Put the segments into the folder, each a file of its own that can be written."""
+        """Copy the segments into the folder, where they are encrypted in place."""
 
         def get(segment: _Made) -> None:
             stored = segment.stored
@@ -227,7 +228,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
     # --- tracks that are cut here --------------------------------------------------------------
 
     def _made(self, places: Sequence[_Place], name: str) -> list[_Made]:
-        """One whole sound track, or each chunk's rendition."""
+        """The objects of a track: a whole sound track, or each chunk's rendition."""
         markers = checkpoint.require_each(self.temp, [place.marker for place in places], step=places[0].step)
         return [_Made(place, marker.objects[name]) for place, marker in zip(places, markers, strict=True)]
 
@@ -256,7 +257,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
         key: ContentKey | None,
         folder: Path,
     ) -> Track:
-        """Put the whole track through the packager."""
+        """Cut the whole track with the packager, and measure it."""
         plan, flags = job.plan, None
         if audio:
             with self._relying_on(made[0].place):
@@ -270,7 +271,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
         rendition = None if audio else plan.rendition(name)
         files = package(self.runner, self.tools.packager, plan, rendition, folder, flags=flags)
         (folder / FLAGS).unlink(missing_ok=True)
-        # In the packets as they go into the segments, because MPEG-TS tears them into pieces.
+        # Read before packaging, because MPEG-TS splits the caption data across packets.
         channels = () if audio else captions.channels_of(folder / TRACK)
         (folder / TRACK).unlink()
         return self._measure(job, name, audio, channels, files)
@@ -309,7 +310,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
 
 
 def _described(audio: AudioRendition) -> dict[str, Any]:
-    """What segments do not tell, as fields of ``Track``."""
+    """Facts of a sound track that cannot be measured on its segments, as fields of ``Track``."""
     return {
         "kind": "audio",
         "language": audio.language,
@@ -320,18 +321,18 @@ def _described(audio: AudioRendition) -> dict[str, Any]:
 
 
 def headers_of(file: str) -> dict[str, str]:
-    """How a file of an immutable version is served."""
+    """Content type and Cache-Control of a version's file."""
     return {"content_type": CONTENT_TYPES[Path(file).suffix], "cache_control": IMMUTABLE}
 
 
 def store_track(results: Storage, job: Job, name: str, folder: Path) -> dict[str, Stored]:
-    """Move a track's files into a folder of the version; returns them by file name."""
+    """Store all files of a folder as a track of the version; returns the objects by file name."""
 
     def store(path: Path) -> tuple[str, Stored]:
         uri = job.result_keys.version(job.version, f"{name}/{path.name}")
         return path.name, checkpoint.put(results, path, uri, **headers_of(path.name))
 
-    # Playlists last: whoever lists the folder sees none that names what is not there.
+    # Playlists last, so that a playlist never names an object that does not exist yet.
     files = sorted(folder.iterdir(), key=lambda path: (path.suffix == ".m3u8", path.name))
     with ThreadPoolExecutor(TRANSFERS) as pool:
         return dict(pool.map(store, files))

@@ -1,4 +1,4 @@
-"""The source's packets, counted, and the chunks that they make."""
+"""Reads the times of all packets of the source, decides the chunks, and cuts them if need be."""
 
 from __future__ import annotations
 
@@ -36,35 +36,35 @@ from vod_operators.work.job import Job
 from vod_operators.work.source import Original
 
 JOINED = "joined"
-"""The source with its streams under the PIDs of its beginning, in a scratch folder."""
+"""Scratch file: an MPEG-TS source whose streams keep their first PIDs throughout."""
 
 KEYS_TRIED = 3
-"""From so many places of a file; most must do: damage may lie in one of them, and one may do by chance."""
+"""Key frames tried. Most must pass: one may lie in a damaged place, and one may pass by chance."""
 
 CUTS = 4
 """Chunks cut at once: one is flushed to disk or sent to the store while others are read."""
 
 TRIAL_S = 1
-"""How much of a chunk is cut to see what it begins with."""
+"""Seconds of a chunk that are cut to see whether it begins with a key frame."""
 
 MISSING_S = 1
-"""A file that ends so much before its declared end has lost something; less is rounding."""
+"""A file that ends so much before its declared end is incomplete; a smaller difference is rounding."""
 
 
 @dataclass(frozen=True)
 class _Media:
-    """A local file that chunks are cut from, and what its packets say."""
+    """A local file that chunks are cut from, and the times of its packets."""
 
     plan: Plan
     file: str
     layout: Layout
     times: PacketTimes
     is_sparse: bool = False
-    """Whether it was a sparse file with an index and no media, which is no more."""
+    """Whether it was a sparse file with only the index, since removed."""
 
     @property
     def is_source(self) -> bool:
-        """Whether it has the packets of the source, untouched."""
+        """Whether the file has the source's own packets, not rewritten ones."""
         return self.file in (SOURCE, JOINED)
 
     @cached_property
@@ -77,7 +77,7 @@ class _Media:
             key_pts=times.key_pts,
             last_duration=times.last_duration,
             sounds=times.sounds,
-            # What was written anew has another clock, and begins with its first picture.
+            # A rewritten file has another clock, and begins with its first picture.
             first_pts=self.plan.source.video.first_pts if self.is_source and self.plan.source.video else None,
         )
         chunks = [
@@ -93,15 +93,15 @@ class _Media:
 
 
 class VodSplitOperator(VodBaseOperator):
-    """Count the exact time of the source, packet by packet, and decide its chunks.
+    """Read the exact times of all packets of the source, and decide its chunks.
 
-    Each chunk begins at the key frame that its first frame needs, so chunks overlap, and each
-    decodes alone. Where the tasks that encode cannot read it from the source itself, it is cut here, and
-    so are whole sound tracks; always subtitles. See ``_in_place``.
+    Each chunk begins at the key frame that its first frame needs. So chunks overlap, and each can be decoded
+    alone. If the encoding tasks cannot cut chunks and sound from the source itself (see ``_in_place``), this
+    task cuts and stores them. It always extracts subtitles.
 
     :param plan: URI of ``plan.json``.
-    :param source: URI of the original, as ``VodPrepareOperator`` was given it. Not taken from the plan,
-        because a signed URL may have been signed anew.
+    :param source: URI of the original, as given to ``VodPrepareOperator``. It is not taken from the plan,
+        because the run may have been cleared with a newly signed URL.
     """
 
     template_fields: Sequence[str] = ("plan", "source")
@@ -112,7 +112,7 @@ class VodSplitOperator(VodBaseOperator):
         self.source = source
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Returns one ``{"chunk": index, "label": ...}`` for each chunk: what the encoding is mapped over.
+        """Returns ``{"chunk": index, "label": ...}`` of each chunk; the encoding is mapped over them.
 
         :raises InvalidInputError: the source changed since the run began, or cannot be cut.
         """
@@ -132,7 +132,7 @@ class VodSplitOperator(VodBaseOperator):
             self.log.warning("%s", error)
             return None
         if timeline.in_place and not self._is_reachable(self.original(self.source, job), timeline):
-            return None  # the same source by another way, perhaps a URL that may lapse
+            return None  # the source has another URI now, from which tasks may be unable to cut
         self.log.info("all chunks are there")
         return timeline
 
@@ -171,10 +171,10 @@ class VodSplitOperator(VodBaseOperator):
         return timeline
 
     def _in_place(self, original: Original, media: _Media, timeline: Timeline) -> bool:
-        """Whether each task can cut what it encodes from the source itself.
+        """Whether each encoding task can cut its packets from the source itself.
 
-        Where all hosts share a disk, or from S3 by byte ranges that an index tells. A signed URL may
-        lapse meanwhile, and not every web server knows ranges.
+        It can if all hosts share the disk, or from S3 by byte ranges from the index. It cannot from a web
+        server: a signed URL may expire, and some servers do not support ranges.
         """
         is_whole = original.local is not None or not media.layout.texts
         return media.file == SOURCE and is_whole and self._is_reachable(original, timeline)
@@ -187,7 +187,7 @@ class VodSplitOperator(VodBaseOperator):
     # --- what is cut ------------------------------------------------------------------------
 
     def _read(self, job: Job, original: Original, folder: Path) -> tuple[_Media, list[str], list[str]]:
-        """The file to cut, which is the source if it can be; how it was repaired; how it is damaged."""
+        """The file to cut (the source, unless it was rewritten), its repairs and its damage, in words."""
         plan = job.plan
         if media := self._read_index(job, original, folder):
             return media, [], []
@@ -208,11 +208,11 @@ class VodSplitOperator(VodBaseOperator):
         if scrambled:
             damage.append(f"the file: {scrambled} packets are scrambled")
         packets.refuse_clock(plan, media.times)
-        # Where recordings are joined a packet counter jumps, and nothing is lost.
+        # A packet counter also jumps where recordings were joined, and no packet is lost there.
         if media.times.corrupt and media.timeline.variable_rate:
             damage.append(f"the file: {media.times.corrupt} packets are marked as damaged")
         if why := packets.why_rewrite(plan, media.times):
-            # What NUT does not hold cannot be copied into it.
+            # A stream that NUT cannot carry cannot be copied into it.
             is_copied = plan.source.video is None or plan.source.video.carrier == "nut"
             media = self._repair(source, why, folder, decode=not is_copied)
             repairs.append(why)
@@ -227,7 +227,7 @@ class VodSplitOperator(VodBaseOperator):
         return media, repairs, damage
 
     def _read_index(self, job: Job, original: Original, folder: Path) -> _Media | None:
-        """The index of an MP4 that can be cut as it is."""
+        """The packet times from the index of an MP4 that can be cut as it is; else None."""
         plan, layout = job.plan, packets.layout_of(job.plan)
         if not packets.has_index(plan):
             return None
@@ -256,7 +256,7 @@ class VodSplitOperator(VodBaseOperator):
 
     @contextmanager
     def _sparse(self, path: Path) -> Iterator[Runner]:
-        """What runs commands on the sparse file at ``path``, which is there for so long."""
+        """A runner for commands on the sparse file at ``path``, which is removed at the end."""
         if self.runs_on_host and sys.platform == "linux":
             with in_memory(path) as memory:
                 yield self.another_runner(memory)
@@ -274,7 +274,7 @@ class VodSplitOperator(VodBaseOperator):
     def _repair(self, source: _Media, why: str, folder: Path, *, decode: bool) -> _Media:
         plan, layout, file = source.plan, source.layout, f"repaired-{int(decode)}.nut"
         self.log.info("source: %s: it is written anew before it is cut", why)
-        # A packet may hold two: fields, or a hidden picture.
+        # A packet may hold two frames: two fields, or a picture and a hidden one.
         frames = 2 * (len(source.times.all_pts) + source.times.untimed)
         limits = allowance.of_repair(self.settings, plan, frames, decode=decode)
         assert limits.output_bytes is not None
@@ -292,14 +292,14 @@ class VodSplitOperator(VodBaseOperator):
             raise
         repaired = packets.layout_of_repaired(self.run_probe(file, folder), layout)
         media, _ = self._read_packets(plan, file, repaired, folder)
-        if source.times.untimed:  # then the container does not know how long the last one lasts, either
+        if source.times.untimed:  # the source's container does not know the last packet's duration either
             media.times.last_duration = 0
         return media
 
     def _follow_programme(self, plan: Plan, folder: Path) -> tuple[str | None, int]:
-        """Write an MPEG-TS anew whose streams get other PIDs in mid-file.
+        """Rewrite an MPEG-TS whose streams change their PIDs, as the file ``JOINED``.
 
-        Returns why, if it is so, and how many packets of its streams are scrambled.
+        Returns why, or None if no PID changes, and how many packets of the streams are scrambled.
         """
         pids = plan.source.container_ids
         with (folder / SOURCE).open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
@@ -326,7 +326,7 @@ class VodSplitOperator(VodBaseOperator):
         return _Media(plan, file, times.layout, times), errors
 
     def _why_keys(self, media: _Media, folder: Path, original: Original, runner: Runner) -> str | None:
-        """Why chunks cannot begin at the file's key frames, if they cannot: tried on some of them."""
+        """Why chunks cannot begin at the file's key frames, tried on some of them; None if they can."""
         video = media.plan.source.video
         if video is None or video.codec not in packets.CODECS_WITH_GRADUAL_KEYS:
             return None
@@ -353,21 +353,21 @@ class VodSplitOperator(VodBaseOperator):
         return packets.shows_its_key_frame(lines)
 
     def _beginning(self, media: _Media, chunk: Chunk) -> Chunk:
-        """Of a chunk, as much as shows whether it begins with a picture."""
+        """The first ``TRIAL_S`` seconds of a chunk."""
         end = chunk.key_pts + round(TRIAL_S / media.times.video_time_base)
         trial = chunk.model_copy(update={"end_pts": end})
         return trial.model_copy(update={"packets": 0, "byte_range": media.times.byte_range(trial)})
 
     def _check_length(self, job: Job, timeline: Timeline) -> list[str]:
-        """What is missing of the declared length.
+        """How much of the declared duration is missing, in words.
 
-        :raises InvalidInputError: it is longer than allowed, or than can be recorded.
+        :raises InvalidInputError: the source is longer than allowed, or than can be recorded.
         """
         declared = job.plan.source.duration_ms
         sounds = [sound.seconds for sound in timeline.sounds.values()]
         counted = max([timeline.seconds(job.plan.frame_rate), *sounds])
         check_duration(counted, self.settings.limits)
-        # Again, because a source may declare no length, or another than it has.
+        # Checked again after ``prepare``, because a source may declare no duration, or a wrong one.
         frames = timeline.frames or round(counted * job.plan.frame_rate)
         longest = max((chunk.frames for chunk in timeline.chunks), default=frames)
         check_documents(job, frames, longest)
@@ -376,8 +376,8 @@ class VodSplitOperator(VodBaseOperator):
         return [f"the file: it ends at {clock(counted)} of the {clock(declared / 1000)} that it declares"]
 
     def _cut_texts(self, media: _Media, timeline: Timeline, folder: Path) -> int:
-        """Write the subtitles, unless the repair has; returns what their times are ahead of the video's."""
-        if not media.is_source:  # they have the clock of what was written with them
+        """Extract the subtitles, unless a repair did; returns how many ms their times exceed the video's."""
+        if not media.is_source:  # a repair wrote them with its file's clock
             return round(1000 * timeline.origin_pts * timeline.time_base)
         if media.layout.texts:
             argv = ffmpeg.cut_texts(self.tools.ffmpeg, media.file, layout=media.layout, timeline=timeline)
@@ -413,7 +413,7 @@ class VodSplitOperator(VodBaseOperator):
                 for name, future in futures.items():
                     objects[name] = future.result()
                     self.renew_claim(context, job.plan.video_id)
-            except BaseException:  # also a time limit, which must not wait for the cuts beside
+            except BaseException:  # also Airflow's timeout, which must not wait for the other cuts
                 pool.shutdown(wait=False, cancel_futures=True)
                 self.on_kill()
                 raise

@@ -1,7 +1,8 @@
-"""What a deployment can watch: metrics through Airflow's StatsD or OpenTelemetry, a log line for each step.
+"""Metrics through Airflow's StatsD or OpenTelemetry, and a log line for each step.
 
-The names are Airflow's with its prefix: ``airflow.vod.chunks``. What has a class has it in its name, because
-plain StatsD drops tags. How long tasks wait for a slot is Airflow's own ``task.scheduled_duration``.
+Airflow puts its prefix before the names: ``airflow.vod.chunks``. The kind of a failure is part of its
+metric's name, because plain StatsD drops tags. Airflow's own ``task.scheduled_duration`` tells how long tasks
+wait for a slot.
 """
 
 from __future__ import annotations
@@ -48,12 +49,12 @@ def gauge(name: str, value: float, **tags: str) -> None:
 
 
 def timing(name: str, seconds: float, **tags: str) -> None:
-    """One more measurement of a duration."""
+    """Send one measured duration."""
     _send("timer", name, lambda stats: stats.timing(name, timedelta(seconds=seconds), tags=tags or None))
 
 
 def log_step(event: str, **facts: Any) -> None:
-    """The line of a step: in a task's log a JSON object with these keys, and Airflow's: run, task, try."""
+    """Log a step: in a task's log, a JSON object with these keys and Airflow's own (run, task, try)."""
     structlog.get_logger("vod").info(
         event, **{key: value for key, value in facts.items() if value is not None}
     )
@@ -65,5 +66,5 @@ def _send(kind: str, name: str, send: Callable[[Any], None]) -> None:
 
     try:
         send(stats)
-    except Exception as error:  # whatever the backend says: a figure is not worth a video
+    except Exception as error:  # a lost metric must not fail a video
         _LOG.warning("metric %s was not sent: %s", name, error)

@@ -1,4 +1,4 @@
-"""Subtitle tracks into WebVTT segments."""
+"""Cuts subtitle tracks into WebVTT segments."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from vod_operators.work.packaged import checked_facts
 
 
 class VodSegmentTextOperator(VodBaseOperator):
-    """Cut the subtitle tracks, of the source and of files in the request, into WebVTT segments.
+    """Cut the subtitle tracks of the source and of the request's files into WebVTT segments.
 
-    Nothing here is visible to players until ``VodPublishOperator`` points the stable playlist at it.
+    Players see nothing of them until ``VodPublishOperator`` points the stable playlist to them.
 
     :param plan: URI of ``plan.json``.
     """
@@ -38,9 +38,10 @@ class VodSegmentTextOperator(VodBaseOperator):
         self.plan = plan
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Returns ``{"track", "segments", "cues"}`` of each.
+        """Returns ``{"track", "segments", "cues"}`` of each track.
 
-        :raises VerificationError: what was written is not what the subtitles say.
+        :raises VerificationError: the written segments do not hold the cues of the track.
+        :raises AirflowSkipException: the video has no subtitles.
         """
         job = self.open_job(context, self.plan)
         tracks = [self._track(job, text.name) for text in job.plan.texts]
@@ -79,13 +80,13 @@ class VodSegmentTextOperator(VodBaseOperator):
             return self._store(job, name, segments, cues, folder)
 
     def _cues(self, job: Job, name: str, timeline: Timeline) -> list[Cue]:
-        """All that the track says, from the start of the presentation."""
+        """All cues of the track; their times count from the start of the presentation."""
         text = job.plan.text_rendition(name)
         if text.sidecar_sha256:
             uri = job.work_keys.text(name)
             with checkpoint.relying_on(self.temp, uri, step="prepare"):
                 data = get_bytes(self.temp, uri)
-            # Outlines of shapes are only in ASS, and look like nothing that is ever said.
+            # ASS may draw shapes with outline commands, which no spoken text resembles, so they are dropped.
             return webvtt.parse(data.decode(), drawings=True)
         marker = job.source_keys.marker("split")
         source = checkpoint.require(self.temp, marker, step="split")

@@ -1,4 +1,4 @@
-"""One chunk into every rendition: the work that is done in parallel."""
+"""Encodes one chunk into all renditions; the step that runs in parallel."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ CHUNK = "chunk.nut"
 
 
 class VodTranscodeChunkOperator(VodBaseOperator):
-    """Decode one chunk once, scale it in a cascade, encode every rendition of it, and cut it into segments.
+    """Decode one chunk once, scale it in a cascade, encode all renditions, and cut them into segments.
 
     Map it over what ``VodSplitOperator`` returns.
 
     :param plan: URI of ``plan.json``.
-    :param source: URI of the original: for chunks that the split has not stored.
+    :param source: URI of the original, for chunks that the split did not store.
     :param chunk: one item of the split: ``{"chunk": index, "label": ...}``.
     """
 
@@ -51,6 +51,8 @@ class VodTranscodeChunkOperator(VodBaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the marker's facts: ``{"chunk", "frames", "seconds", "speed", "damage", "captions"}``.
+
+        ``seconds`` is the worker's time, and ``speed`` is in times real time.
 
         :raises VerificationError: an output does not hold exactly the planned frames.
         :raises InvalidInputError: the source changed since the run began.
@@ -103,18 +105,18 @@ class VodTranscodeChunkOperator(VodBaseOperator):
             return facts
 
     def _obtain(self, job: Job, timeline: Timeline, chunk: Chunk, folder: Path) -> None:
-        """The chunk's packets, as ``chunk.nut``."""
+        """Put the chunk's packets into ``chunk.nut``."""
         if timeline.in_place:
             cutter = Cutter(self.runner, self.tools, timeline, folder)
             cutter.chunk_in_place(self.original(self.source, job), "cut.nut", plan=job.plan, chunk=chunk)
-            (folder / "cut.nut").rename(folder / CHUNK)  # only an encode names it
+            (folder / "cut.nut").rename(folder / CHUNK)  # so that ``chunk.nut`` is only in encoding commands
         else:
             self.obtain_cut(job, chunk.name, folder / CHUNK)
 
     def _store_segments(
         self, job: Job, chunk: Chunk, name: str, part: Part, folder: Path
     ) -> dict[str, Stored]:
-        """Cut one rendition into segments; each is an object."""
+        """Cut one rendition of the chunk into segments, and store them."""
         part = replace(part, decode_time=chunk.first * job.plan.frame_ticks)
         piece = package_chunk(
             self.runner, self.tools.packager, job.plan, chunk, job.plan.rendition(name), part, folder
@@ -134,8 +136,8 @@ class VodTranscodeChunkOperator(VodBaseOperator):
         telemetry.gauge("vod.encode_speed", media_s / seconds)
 
     def _needed_bytes(self, job: Job, timeline: Timeline, chunk: Chunk) -> float:
-        """At most: each rendition as large as its rate control lets it become, and one of them thrice;
-        and its share of the source, which may be there twice."""
+        """Upper bound of scratch space: all renditions at the limit of their rate control, the largest three
+        times, and the bytes of the source."""
         source = 0.0
         if timeline.in_place:
             share = job.plan.source.size_bytes * _encoded_frames(job.plan, chunk) / timeline.frames
@@ -154,7 +156,10 @@ class VodTranscodeChunkOperator(VodBaseOperator):
         stills: list[Still],
         folder: Path,
     ) -> list[str]:
-        """Write the outputs; returns what the decoder complained of."""
+        """Write the outputs; returns the decoder's complaints.
+
+        A chunk of which nothing can be decoded becomes black frames.
+        """
         plan = job.plan
         assert plan.source.video is not None
         codec = plan.source.video.codec
@@ -181,9 +186,10 @@ def _encoded_frames(plan: Plan, chunk: Chunk) -> int:
 
 
 def encoded_part(path: Path, name: str, plan: Plan, chunk: Chunk, rendition: Rendition) -> Part:
-    """A chunk's own frames of what was encoded with its lead-in and lead-out, to be counted by ``join``.
+    """The part of an encoded file that holds a chunk's own frames, without lead-in and lead-out; ``join``
+    counts them.
 
-    :raises VerificationError: no IDR at each GOP, or elsewhere too.
+    :raises VerificationError: a GOP does not begin with an IDR picture, or not at a multiple of its length.
     """
     frames, gop_frames = 0, plan.gop_of(rendition)
     with path.open("rb") as file:

@@ -1,1 +1,1 @@
-"""What is done to a video, in the order of the steps; knows no Airflow. ``operators`` call it."""
+"""The work of each step, free of Airflow; ``operators`` call it."""

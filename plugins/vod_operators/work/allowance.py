@@ -1,12 +1,12 @@
-"""What a media tool may take of its host: derived from what its source is and declares.
+"""Limits of a media tool's time, output and memory, derived from the source and from what it declares.
 
 ::
 
-    time     a floor, and VOD_TOOL_TIME_FACTOR times the length of the media
-    output   a floor, VOD_TOOL_OUTPUT_FACTOR times the source's bytes, and what the plan's bitrates come to
+    time     a floor + VOD_TOOL_TIME_FACTOR times the duration
+    output   a floor + VOD_TOOL_OUTPUT_FACTOR times the source's bytes + what the plan's bitrates allow
     memory   VOD_TOOL_MEMORY_FACTOR times what pictures of that size need
 
-Each is far above what an honest source takes; whatever reaches one is hostile or broken.
+Each limit is far above what an honest source takes. A source that reaches one is hostile or broken.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ from vod_operators.runners.base import ToolLimits
 from vod_operators.settings import VodSettings
 
 FLOOR_S = 600
-"""What a tool may take however short the media is."""
+"""Time limit of a tool for the shortest media."""
 
 PROBE_FLOOR_S = 45
-"""What it may take to see what a file is: ffprobe reads some seconds of media."""
+"""Time limit of probing a small file; ffprobe reads some seconds of media."""
 
 READ_BPS = 20_000_000
-"""Bytes a second that a slow disk gives, at least."""
+"""Bytes a second that a slow disk reads."""
 
 REPAIR_FLOOR_S = 20
 REPAIR_BPS = 150_000
-"""Bytes of a source a second that are at least written anew: 1080p of 2 Mb/s at 0.6 times its speed."""
+"""Source bytes rewritten a second, at least: 1080p of 2 Mb/s at 0.6 times real time."""
 
 REPAIR_SLOWNESS = 3
-"""How much longer than the media, of which the container tells how long it is, that may take besides."""
+"""A rewrite may also take so many times the duration that the container declares."""
 
 OUTPUT_FLOOR = 256_000_000
 REPAIR_FLOOR = 64_000_000
-"""Of writing pictures without loss."""
+"""Output floor of a rewrite that stores decoded pictures losslessly."""
 
 BASE_MEMORY = 640_000_000
 """ffprobe or ffmpeg, the index of a long film, and the buffers of its formats."""
 
 PACKAGER_MEMORY = 1_000_000_000
-"""Shaka Packager's threads: 1056 MB were seen at each of its starts, of which it used 71 to 117."""
+"""Shaka Packager's threads reserved 1056 MB at each measured start, and used 71 to 117 MB of it."""
 
 THREAD_MEMORY = 24_000_000
-"""Of each core: ffmpeg starts a thread or two for each decoder and filter, each with a stack of 8 MB."""
+"""For each core: ffmpeg starts a thread or two for each decoder and filter, each with a stack of 8 MB."""
 
 SAMPLE_BYTES = 3
-"""Of a pixel: 4:2:0 of 16 bits, or 4:4:4 of 8."""
+"""Bytes of a decoded pixel: 4:2:0 of 16 bits, or 4:4:4 of 8."""
 
 DECODED_FRAMES = 32
-"""Held at once: 16 that a stream may refer to, and as many in the queues of filters."""
+"""Decoded frames held at once: 16 reference frames, and as many in the queues of filters."""
 
 ENCODER_BYTES = 600
 """Memory of an encoder for each pixel of its picture. x264 took 250 for nine renditions up to
@@ -64,7 +64,7 @@ LONGEST_SAMPLES = 8 * 4
 
 
 def before_probe(settings: VodSettings, size_bytes: int) -> ToolLimits:
-    """Of a file that nothing is known of but its size."""
+    """Limits of probing a file of which only the size is known."""
     claimed = min(settings.max_pixels * _decoded_bytes_per_pixel(), 400 * size_bytes)
     return ToolLimits(
         seconds=PROBE_FLOOR_S + size_bytes / READ_BPS * settings.tool_time_factor / 60,
@@ -74,7 +74,7 @@ def before_probe(settings: VodSettings, size_bytes: int) -> ToolLimits:
 
 
 def of_plan(settings: VodSettings, plan: Plan) -> ToolLimits:
-    """Of tools that work on a source that was admitted."""
+    """Limits of tools that work on an admitted source."""
     video = plan.source.video
     seconds = declared_s(settings, plan)
     held = PACKAGER_MEMORY + (video.width * video.height * _decoded_bytes_per_pixel() if video else 0)
@@ -93,10 +93,10 @@ def of_plan(settings: VodSettings, plan: Plan) -> ToolLimits:
 
 
 def of_repair(settings: VodSettings, plan: Plan, frames: int, *, decode: bool) -> ToolLimits:
-    """Of writing a source anew.
+    """Limits of rewriting a source.
 
-    :param frames: that it has, as far as they can be counted.
-    :param decode: whether pictures are written without loss; else packets are copied.
+    :param frames: of the source, as far as they can be counted.
+    :param decode: whether pictures are decoded and stored losslessly; else packets are copied.
     """
     size, limits = plan.source.size_bytes, of_plan(settings, plan)
     declared = (plan.source.duration_ms or 0) / 1000
@@ -121,18 +121,19 @@ def of_repair(settings: VodSettings, plan: Plan, frames: int, *, decode: bool) -
 
 
 def declared_s(settings: VodSettings, plan: Plan) -> float:
-    """Seconds of media; the most that is taken where the container does not say."""
+    """Seconds of media that the container declares; the longest admitted duration where it declares none."""
     declared = plan.source.duration_ms
     return float(settings.max_duration_s) if declared is None else declared / 1000
 
 
 @contextmanager
 def source_at_fault(what: str = "source") -> Iterator[None]:
-    """Around tools that only read what was given: too much output there is the giver's doing.
+    """Around tools that only read the source or a subtitle file: too much output is the file's fault.
 
-    (Too little memory or time may be the host's.)
+    A limit of memory or time is not translated, because the host may be at fault.
 
-    :raises InvalidInputError: a tool wrote too much.
+    :param what: the file's name in the message.
+    :raises InvalidInputError: a tool reached its output limit.
     """
     try:
         yield
@@ -145,9 +146,9 @@ def _decoded_bytes_per_pixel() -> int:
 
 
 def _encoded_bytes(plan: Plan, seconds: float) -> float:
-    """What renditions and sounds take at most: all of them, thrice while they are cut and copied."""
+    """Upper bound of the bytes of renditions and sound; three copies exist while they are cut and copied."""
     bits = sum(r.max_bitrate_bps * seconds + r.buffer_bits for r in plan.renditions)
-    # Sound may be decoded first, and be written in samples.
+    # Sound may first be decoded to a file of samples.
     samples = max((audio.sample_rate for audio in plan.audio), default=0) * LONGEST_SAMPLES * seconds
     return 3 * bits / 8 + samples
 

@@ -1,4 +1,4 @@
-"""The keys of a run's ``conf``: Airflow takes any, so a misspelt one would silently be left out."""
+"""Checks the keys of a run's ``conf``: Airflow accepts any, so a misspelt one would be ignored silently."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 from vod_operators.errors import InvalidInputError
 
 FROM_AIRFLOW = frozenset({"openlineage"})
-"""What Airflow adds by itself: ``TriggerDagRunOperator`` puts the parent run there, for lineage."""
+"""Keys that Airflow adds itself: ``TriggerDagRunOperator`` records the parent run for lineage."""
 
 SHOWN_CHARS = 60
 
 
 def check_conf(conf: Mapping[str, Any] | None, keys: Collection[str]) -> None:
-    """Refuse a key that no param has.
+    """Refuse a key that is no param of the DAG.
 
-    :param conf: of the run; None where nobody gave one, as in a scheduled run.
+    :param conf: of the run; None if it was started without one, as a scheduled run is.
     :param keys: names of the DAG's params.
-    :raises InvalidInputError: there is one; the message names the nearest param, or all of them.
+    :raises InvalidInputError: a key is unknown; the message names the nearest param, or all of them.
     """
     unknown = sorted(set(conf or {}) - set(keys) - FROM_AIRFLOW)
     if unknown:

@@ -1,4 +1,4 @@
-"""One chunk's packets, or a whole sound track's, out of a file."""
+"""Cuts the packets of one chunk, or of a whole sound track, out of a file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from vod_operators.runners.tools import Tools
 from vod_operators.work.source import Original
 
 SOURCE = "source"
-"""The original's name in a scratch folder."""
+"""File name of the original in a scratch folder."""
 
 
 @dataclass(frozen=True)
 class Cutter:
-    """Copies packets, in a task's scratch folder."""
+    """Copies packets between files of a task's scratch folder."""
 
     runner: Runner
     tools: Tools
@@ -26,9 +26,9 @@ class Cutter:
     folder: Path
 
     def chunk(self, file: str, name: str, *, layout: Layout, chunk: Chunk) -> None:
-        """A chunk's packets out of ``file`` into ``name``.
+        """Copy a chunk's packets from ``file`` to ``name``.
 
-        :raises VerificationError: there are fewer than it needs.
+        :raises VerificationError: fewer packets were written than the chunk needs.
         """
         argv = ffmpeg.cut_video(
             self.tools.ffmpeg, file, name, layout=layout, chunk=chunk, timeline=self.timeline
@@ -41,16 +41,17 @@ class Cutter:
             )
 
     def sound(self, file: str, name: str, *, layout: Layout, track: str) -> None:
-        """A whole sound track's packets."""
+        """Copy all packets of a sound track from ``file`` to ``name``."""
         argv = ffmpeg.cut_audio(
             self.tools.ffmpeg, file, name, layout=layout, track=track, timeline=self.timeline
         )
         self.runner.run(argv, folder=self.folder)
 
     def chunk_in_place(self, original: Original, name: str, *, plan: Plan, chunk: Chunk) -> None:
-        """The same out of the source itself: of a remote one its index and the chunk's bytes are fetched.
+        """Copy a chunk's packets from the source; of a remote one only the index and the chunk are fetched.
 
-        :raises InvalidInputError: the source is not what it was when the run began.
+        :raises VerificationError: fewer packets were written than the chunk needs.
+        :raises InvalidInputError: the source has changed since the run began.
         """
         source = self.folder / SOURCE
         with original.unchanged():
@@ -63,7 +64,10 @@ class Cutter:
         source.unlink()
 
     def sound_in_place(self, original: Original, name: str, *, plan: Plan, track: str) -> None:
-        """As ``chunk_in_place``."""
+        """Copy all packets of a sound track from the source; of a remote one only what they need is fetched.
+
+        :raises InvalidInputError: the source has changed since the run began.
+        """
         source, layout = self.folder / SOURCE, packets.layout_of(plan, self.timeline)
         with original.unchanged():
             if original.local is not None:

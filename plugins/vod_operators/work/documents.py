@@ -1,7 +1,7 @@
-"""How large the documents become that grow with a film's length: known before the work, and refused then.
+"""Computes how large the markers of a request will be, and refuses a request before the work begins.
 
-What is recorded of a track has a line for each segment and each key frame; what is recorded of a chunk, one
-for each segment of each rendition. Both are read whole later, so both have a limit (``MAX_DOCUMENT_BYTES``).
+The record of a track has a line for each segment and each key frame. That of a chunk has a line for each
+segment of each rendition. Later steps read both whole, so both have a limit (``MAX_DOCUMENT_BYTES``).
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from vod_operators.storage.stores import MAX_DOCUMENT_BYTES
 from vod_operators.work.job import Job
 
 BASE_BYTES = 4096
-"""Of a document, besides what grows: a track's names, an init segment in hex, playlists, pictures."""
+"""The part of a document that does not grow: a track's names, an init segment in hex, playlists, pictures."""
 
-# Numbers with as many digits as they get. Ticks: a segment is 100 s of at most 60,000 a second. Bytes: those
-# of MAX_SEGMENT_BYTES.
+# Numbers as long as any that are recorded. Ticks: a segment lasts at most 100 s of 60,000 ticks. Bytes: as
+# many digits as MAX_SEGMENT_BYTES has.
 _TICKS, _BYTES, _COUNT = 10**6, 10**8, 10**5
 _SECONDS = Fraction(10**10 + 1, 10**5)
-"""A place in a week of video, in such ticks."""
+"""A time within a week of video, in such ticks."""
 _SHORT = Fraction(10**6 + 1, 10**4)
-"""How long a segment lasts, or frames a second."""
+"""A segment's duration, or a frame rate."""
 _FILE = f"seg-{_COUNT}.m4s"
 
 
 def check_documents(job: Job, frames: int, chunk_frames: int, *, limit: int = MAX_DOCUMENT_BYTES) -> None:
-    """Refuse a request whose documents would be too large to be read.
+    """Refuse a request whose documents would exceed the limit.
 
-    :param frames: of the output, of the whole video.
-    :param chunk_frames: of the longest chunk.
-    :param limit: bytes that a document may have.
-    :raises InvalidInputError: the message names the field of the preset, or ``chunk_seconds``.
+    :param frames: output frames of the whole video.
+    :param chunk_frames: output frames of the longest chunk.
+    :param limit: most bytes of a document.
+    :raises InvalidInputError: a document would; the message names the preset's field, or ``chunk_seconds``.
     """
     plan = job.plan
     _check_segment_sizes(plan)
@@ -83,7 +83,12 @@ def _check_segment_sizes(plan: Plan) -> None:
 
 
 def most_segments(plan: Plan, uri_bytes: int, limit: int, segment_frames: int) -> int:
-    """Of a track, as many as can be recorded."""
+    """How many segments of a track fit into its document.
+
+    :param uri_bytes: length of a segment's URI.
+    :param limit: most bytes of a document.
+    :param segment_frames: output frames of a segment.
+    """
     keys = max((-(-segment_frames // plan.gop_of(r)) for r in plan.renditions), default=0)
     measured = _measured_bytes(keys, is_transport=plan.preset.container == "ts")
     return (limit - BASE_BYTES) // (_stored_bytes(uri_bytes, _FILE) + measured)
@@ -98,16 +103,16 @@ def _advice(plan: Plan, frames: int, uri_bytes: int, limit: int) -> str:
 
 
 def _stored_bytes(uri_bytes: int, name: str) -> int:
-    """A segment's line of a marker's objects."""
+    """Bytes of a segment's line among a marker's objects."""
     stored = Stored(uri="u" * uri_bytes, size_bytes=_BYTES, sha256="0" * 64, version="v" * 40)
     return _bytes(stored) + len(f'"{name}":,')
 
 
 @lru_cache(maxsize=32)
 def _measured_bytes(keys: int, *, is_transport: bool) -> int:
-    """A segment's lines of a marker's facts.
+    """Bytes of a segment's lines among a marker's facts.
 
-    :param keys: key frames in it.
+    :param keys: key frames of the segment.
     """
     segment = Segment(name=_FILE, ticks=_TICKS, samples=_COUNT, size_bytes=_BYTES)
     frame = KeyFrame(segment=_COUNT, offset=_BYTES, size_bytes=_BYTES, ticks=_TICKS)

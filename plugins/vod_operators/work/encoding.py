@@ -1,4 +1,4 @@
-"""Can this host encode what is planned? Asked by encoding one frame."""
+"""Checks that this host can run the planned encoders, by encoding one frame with each."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from vod_operators.runners.base import Runner
 
 
 def require_encoders(runner: Runner, tool: str, renditions: tuple[Rendition, ...], *, hardware: bool) -> None:
-    """Encode a frame with each encoder that is needed.
+    """Encode one frame with each encoder of the renditions.
 
-    :param hardware: ask those that need a device, which a host may lack; else only the others.
-    :raises InvalidInputError: one of them cannot be opened on this host.
+    :param tool: ffmpeg.
+    :param hardware: try the encoders that need a device, such as a GPU; else only those that need none.
+    :raises InvalidInputError: an encoder cannot be opened on this host.
     """
     first = {rendition.encoder: rendition for rendition in reversed(renditions)}
     for encoder, rendition in first.items():

@@ -1,20 +1,20 @@
-"""Why a step failed, as a CMS is told it: a code and an advice that programs act on, and words for people.
+"""Why a step failed, as the CMS receives it: a code and retry advice for programs, and a reason for people.
 
 ==================  =======  ==========================================================================
 code                retry    what is at fault
 ==================  =======  ==========================================================================
-request_invalid     never    a field of the run's ``conf``; a run keeps its ``conf``, so ask anew
+request_invalid     never    a field of the run's ``conf``; a run keeps its ``conf``, so start a new one
 not_allowed         changed  the request names what the deployment does not open to requests
 source_unusable     changed  the source or a subtitle file: missing, damaged, too large, not a video
-source_changed      later    the source was replaced while the run was at work
-preset_invalid      changed  the preset, or it needs what this deployment has not
+source_changed      later    the source was replaced during the run
+preset_invalid      changed  the preset, or it needs what this deployment lacks
 deployment_invalid  changed  a setting, a connection, a bucket, an image of the deployment
 limit_reached       changed  a tool reached its limit of time, memory or output
 busy                later    another run is working on the video
 cancelled           never    somebody marked the run as failed, or as done
-storage             later    a store or the network, also what an earlier step had stored there
-host                later    a worker: lost, stopped, out of memory or disk; Airflow or Docker away
-internal            changed  a tool or this package does what it should not: a bug, or a strange source
+storage             later    a store, the network, or a stored object that is lost or damaged
+host                later    a worker: lost, stopped, out of memory or disk; Airflow or Docker unreachable
+internal            changed  a tool or this package misbehaves: a bug, or a strange source
 ==================  =======  ==========================================================================
 """
 
@@ -66,20 +66,20 @@ class Failure(BaseModel):
     code: FailureCode
     """What is at fault."""
     retry: Retry
-    """Whether the same run may succeed if it is cleared: ``never``; ``later``, with nothing else done; or
-    when what the reason names has ``changed``."""
+    """When clearing the run may help: ``never``; ``later``, with nothing changed; or once what the reason
+    names has been ``changed``."""
     step: str
     """Task id."""
     item: str | None = None
-    """Which chunk or track of it, in words."""
+    """The chunk or track that failed, in words."""
     reason: str
-    """For a person; one line."""
+    """One line, for people."""
     log_url: str | None = None
     at: datetime | None = None
 
     @classmethod
     def of(cls, code: FailureCode, *, step: str, reason: str, **details: Any) -> Failure:
-        """With the advice that the code has.
+        """A failure with its code's retry advice.
 
         :param details: ``item``, ``log_url`` and ``at``.
         """
@@ -87,16 +87,16 @@ class Failure(BaseModel):
 
 
 class LeftFailure(BaseModel):
-    """How a try of a task failed: XCom ``failure`` of the task, gone when the next try begins."""
+    """How a try of a task failed: its XCom ``failure``, which Airflow deletes when the next try begins."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: str
-    """As a list of failed tasks names it: ``transcode_2``."""
+    """The task's name in a list of failed tasks: ``transcode_2``."""
     by_itself: bool
-    """Whether this ended the task: no other try was to follow, and nobody had stopped it."""
+    """Whether this failure ended the task: no other try was to follow, and nobody had stopped the task."""
     failure: Failure
 
     def as_xcom(self) -> dict[str, Any]:
-        """What goes into XCom: JSON."""
+        """The JSON value of the XCom."""
         return self.model_dump(mode="json", exclude_none=True)

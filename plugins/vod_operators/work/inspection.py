@@ -1,4 +1,4 @@
-"""Can this source be worked on? Asked of the whole file, or of its ends, in the first task."""
+"""Probes the source in the first task, and refuses one that cannot be transcoded."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from vod_operators.work.source import Excerpt
 from vod_operators.work.trial import choose_carriers, streams_that_can_be_cut
 
 PATIENCE_S = 5
-"""How long a first frame is waited for; a stream that takes longer is taken on trust."""
+"""Limit of a search for packets or first frames; a stream that takes longer is assumed to be good."""
 
 log = logging.getLogger(__name__)
 
 
 def inspect(runner: Runner, tools: Tools, excerpt: Excerpt, *, limits: admission.Limits) -> Source:
-    """What the source is, having been found good.
+    """The source's streams, checked, with the container that each stream's cuts use.
 
-    :param excerpt: the source; more of it is fetched where its ends do not tell.
-    :raises InvalidInputError: it cannot be worked on; the message says why, and what would be right.
+    :param excerpt: the source; more of it is fetched where what is there does not suffice.
+    :raises InvalidInputError: it cannot be transcoded; the message says why, and what would be accepted.
     """
     with excerpt.path.open("rb") as opened:
         head = opened.read(probe.PROBE_BYTES)
@@ -84,14 +84,16 @@ def inspect(runner: Runner, tools: Tools, excerpt: Excerpt, *, limits: admission
 def _choose_streams(
     look: _Look, limits: admission.Limits, packets: Collection[int] | None
 ) -> tuple[dict[str, Any], dict[int, str], bool]:
-    """What ffprobe says of the wanted streams, why others are left out, and whether all had to be read.
+    """ffprobe's description of the streams to use, why others are left out (by index), and whether a stream
+    begins so late that the whole source had to be read.
 
     :raises InvalidInputError: as ``inspect``.
     """
     data, begins_late = look.ask(), False
     left_out = streams.of_other_programmes(data)
     if any(_is_unknown(stream) for stream in streams.without(data, left_out)["streams"]):
-        # Announced, but its packets come late: all of it must be read to know them, or that there are none.
+        # A stream is announced, but has no packet near the beginning. Only the whole file tells what it is,
+        # or that it is empty.
         look.excerpt.complete()
         data, begins_late = look.ask(thorough=True), True
         left_out = streams.of_other_programmes(data)
@@ -112,29 +114,29 @@ def _is_unknown(stream: dict[str, Any]) -> bool:
 
 
 def decoders(runner: Runner, tools: Tools) -> frozenset[str]:
-    """Names of the codecs that this worker's ffmpeg decodes; ffprobe is of another build."""
+    """Names of the codecs that this worker's ffmpeg decodes; ffprobe may be another build."""
     return admission.decoders_of("\n".join(output(runner, ffmpeg.list_codecs(tools.ffmpeg), Path("/"))))
 
 
 @dataclass
 class _FirstPackets:
-    """What the beginning of each stream is, and what of it is there."""
+    """The first packets of each stream, and how many of them the excerpt holds."""
 
     at_hand: set[int] = field(default_factory=set)
-    """Streams whose first key frame is there; the rest of a sparse copy decodes to nothing."""
+    """Streams whose first key frame the excerpt holds. Without it a sparse copy decodes to nothing."""
     count_at_hand: Counter[int] = field(default_factory=Counter)
-    """By stream: its first packets that are there, without a gap."""
+    """By stream: how many of its first packets the excerpt holds without a gap."""
     counts: Counter[int] = field(default_factory=Counter)
-    """By stream: packets among the first of the file."""
+    """By stream: its packets among the first of the file."""
     times: dict[int, list[int]] = field(default_factory=dict)
-    """By stream: when its packets are shown, in the file's order; none where the container does not tell."""
+    """By stream: PTS, or else DTS, of its packets in file order; empty if the container has neither."""
     empty: dict[int, str] = field(default_factory=dict)
-    """Streams without a packet, each with the words to say of it."""
+    """Streams without packets, each with the reason to report."""
 
 
 @dataclass(frozen=True)
 class _Look:
-    """Looks at one source with the tools."""
+    """Runs the tools on one source."""
 
     runner: Runner
     tools: Tools
@@ -150,9 +152,10 @@ class _Look:
         return self.excerpt.path.name
 
     def ask(self, *, thorough: bool = False) -> dict[str, Any]:
-        """What ffprobe says of the streams.
+        """ffprobe's description of the format and the streams.
 
-        :raises InvalidInputError: it is no media.
+        :param thorough: read the whole file for streams that begin late.
+        :raises InvalidInputError: the source is no media that ffprobe can read.
         """
         argv = probe.probe(self.tools.ffprobe, self._name, transport=self.is_transport, thorough=thorough)
         try:
@@ -160,7 +163,7 @@ class _Look:
         except ToolKilledError:
             raise
         except ToolError as error:
-            # A damaged header asks for impossible memory too; but then the demuxer has more to say of it.
+            # A damaged header may ask for impossible memory too, but then the demuxer prints further lines.
             if error.lacks_means and len(error.stderr_tail.strip().splitlines()) == 1:
                 raise
             why = admission.why_unreadable(error.stderr_tail)
@@ -171,7 +174,7 @@ class _Look:
         return data
 
     def first_packets(self, data: dict[str, Any]) -> _FirstPackets:
-        """Of each stream; those of sound that come late are searched for, to the end if need be."""
+        """The first packets of each stream; one without any near the beginning is searched to the end."""
         found = _FirstPackets()
         broken: set[int] = set()
         for line in self._list():
@@ -205,7 +208,7 @@ class _Look:
         argv = probe.first_packets(
             self.tools.ffprobe, self._name, transport=self.is_transport, stream=stream, count=count
         )
-        # In a sparse copy it may search the zeros for hours; what it found until then counts.
+        # In a sparse copy ffprobe may search the zeros for hours; the packets listed until the limit count.
         limit_s = None if self.excerpt.is_whole else PATIENCE_S
         with suppress(ToolOverdueError):
             self.runner.run(argv, folder=self._folder, on_line=lines.append, limit_s=limit_s)
@@ -217,7 +220,9 @@ class _Look:
         return bool(self._list(stream, 1))
 
     def frames(self, data: dict[str, Any]) -> FrameFacts | None:
-        """What pictures at several places say; of a sparse copy without an index, those of its beginning."""
+        """Facts of decoded pictures at several places, or only at the beginning of a sparse copy without an
+        index. None if there is no video.
+        """
         pictures = streams.pictures_of(data["streams"])
         if not pictures:
             return None
@@ -259,7 +264,10 @@ class _Look:
         return lines
 
     def gives_a_frame(self, stream: int, codec: str) -> bool:
-        """Whether one can be decoded. True also if that takes long, or if no packet comes so early."""
+        """Whether a frame can be decoded.
+
+        Also true if decoding takes too long, or if packets begin so late that the decoder has nothing to say.
+        """
         lines: list[str] = []
         argv = ffmpeg.decode_first_frame(
             self.tools.ffmpeg, self._name, stream=stream, transport=self.is_transport

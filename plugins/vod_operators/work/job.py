@@ -1,4 +1,7 @@
-"""One request, decided: the plan, and what names the places of its files. Stored as ``plan.json``."""
+"""A decided request: the plan, and the fingerprints and names that its files' keys are made of.
+
+Stored as ``plan.json``.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,11 @@ from vod_operators.settings import get_settings
 from vod_operators.storage.keys import ResultKeys, SourceKeys, WorkKeys
 
 PICTURES = "pictures"
-"""Where a version's still pictures are, and what their marker is called by."""
+"""Name of the folder of a version's still pictures, and of their marker."""
 
 
 class Job(Model):
-    """What every task after ``prepare`` needs to know."""
+    """All that tasks after ``prepare`` need to know of the request."""
 
     plan: Plan
     source_name: str
@@ -27,13 +30,13 @@ class Job(Model):
     source_fingerprint: str
     work_fingerprint: str
     key: KeyFacts | None = None
-    """Of presets that encrypt."""
+    """Facts of the content key; None if the preset does not encrypt."""
     version: str
-    """Folder of the results that this workspace publishes into; never used by another workspace."""
+    """Results folder that this workspace publishes into; no other workspace uses it."""
     made_by: dict[str, str]
     """Tool -> version."""
     request: dict[str, Any] | None = None
-    """The ``conf`` of the run that made this, to ask for it again; None where a URI of it may be secret."""
+    """The ``conf`` of the run, to repeat the request; None if one of its URIs may hold a secret."""
 
     @property
     def source_keys(self) -> SourceKeys:
@@ -55,12 +58,12 @@ class Job(Model):
         return ResultKeys(results_uri=get_settings().results_uri, video_id=self.plan.video_id)
 
     def segmented(self, track: str) -> str:
-        """What says that a track's segments are complete where this job publishes."""
+        """URI of the marker that says that a track's segments are complete in this job's version."""
         return self.work_keys.segmented(track, self.result_keys.version(self.version, track))
 
 
 def track_names(plan: Plan) -> list[str]:
-    """Of pictures, sound and subtitles, in the order of the playlist."""
+    """Names of all tracks, in the playlist's order: video, sound, subtitles."""
     return [
         *(rendition.name for rendition in plan.renditions),
         *(audio.name for audio in plan.audio),

@@ -1,4 +1,4 @@
-"""What the packager makes of a track or of one chunk of it, and what is measured of that."""
+"""Runs the packager on a track or on one chunk of it, and measures the segments it writes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TRACK = "track.mp4"
 INIT = "init.mp4"
 
 SOUND = "audio"
-"""Where a sound track's segments are, as a chunk's are in its folder."""
+"""Folder of the sound tracks' segments, in place of a chunk's."""
 
 TRANSFERS = 8
 """Segments stored or copied at once: enough to hide a store's latency."""
@@ -46,12 +46,12 @@ def package(
     first: int = 0,
     flags: str | None = None,
 ) -> list[Path]:
-    """Cut the folder's ``track.mp4`` into segments beside it; returns them in order.
+    """Cut the folder's ``track.mp4`` into segments beside it; returns their paths in order.
 
     :param rendition: None for sound.
-    :param first: segments of the track that come before.
-    :param flags: file with more options.
-    :raises VerificationError: there are none.
+    :param first: number of the first segment in the whole track.
+    :param flags: file with more options for the packager.
+    :raises VerificationError: the packager wrote no segment.
     """
     argv = ffmpeg.package(
         tool,
@@ -73,9 +73,9 @@ def package(
 def package_chunk(
     runner: Runner, tool: str, plan: Plan, chunk: Chunk, rendition: Rendition, part: Part, folder: Path
 ) -> Piece:
-    """Write a chunk's own segments into the folder, numbered as in the whole track.
+    """Write a chunk's segments into the folder, numbered as in the whole track; returns their facts.
 
-    :param part: of what was encoded, beginning at the chunk's decode time.
+    :param part: the chunk's encoded fragments, beginning at the chunk's decode time.
     """
     digest = hashlib.sha256()
     with (folder / TRACK).open("wb") as file:
@@ -97,7 +97,7 @@ def package_chunk(
 
 
 def package_sound(runner: Runner, tool: str, plan: Plan, folder: Path) -> Piece:
-    """Cut a whole sound track, ``track.mp4``, into segments beside it."""
+    """Cut a whole sound track, the folder's ``track.mp4``, into segments; returns their facts."""
     files = package(runner, tool, plan, None, folder)
     (folder / TRACK).unlink()
     return _piece(files, [sha256_of(path) for path in files], fragments_facts(files, None))
@@ -111,9 +111,9 @@ def _piece(
     encoder_init: str = "",
     captions: tuple[str, ...] = (),
 ) -> Piece:
-    """The facts of all that a folder's segments are; of what is there, only they are left.
+    """All facts of a folder's segments. Deletes the init segment, whose bytes the facts hold.
 
-    :param facts: what ``fragments_facts`` measured.
+    :param facts: what ``fragments_facts`` returned; emptied of segments and key frames.
     """
     init = files[0].with_name(INIT)
     piece = Piece(
@@ -133,10 +133,10 @@ def _piece(
 def store_piece(
     temp: Storage, keys: WorkKeys, chunk: str, rendition: str, piece: Piece, folder: Path
 ) -> dict[str, Stored]:
-    """Move the segments into the temp store, and then their facts.
+    """Store the segments in the temp store, and then their facts.
 
-    :param chunk: its name; ``SOUND`` for a sound track.
-    :returns: what a marker names.
+    :param chunk: the chunk's name; ``SOUND`` for a sound track.
+    :returns: the objects for a marker, by names such as ``1080p/seg-3.m4s`` and ``1080p/facts``.
     """
 
     def store(segment: Stored) -> tuple[str, Stored]:
@@ -151,7 +151,7 @@ def store_piece(
 
 
 def segments_of(piece: Piece, keys: WorkKeys, chunk: str, rendition: str) -> list[Stored]:
-    """The objects that a chunk's segments are, in order."""
+    """The stored objects of a chunk's segments, in order."""
     return [
         Stored(uri=keys.segment(chunk, rendition, segment.name), size_bytes=segment.size_bytes, sha256=digest)
         for segment, digest in zip(piece.segments, piece.digests, strict=True)
@@ -161,11 +161,11 @@ def segments_of(piece: Piece, keys: WorkKeys, chunk: str, rendition: str) -> lis
 def fragments_facts(
     files: Sequence[Path], codec: Codec | None, *, start: int = 0, first: int = 0
 ) -> dict[str, Any]:
-    """Facts of segments of fragmented MP4 beside their ``init.mp4``, as fields of ``Track``.
+    """Facts of fragmented MP4 segments beside their ``init.mp4``, as fields of ``Track``.
 
-    :param codec: of the pictures; None for sound.
-    :param start: ticks at which the first one begins.
-    :param first: how many segments of the track come before it.
+    :param codec: of the video; None for sound.
+    :param start: decode time of the first segment, in ticks.
+    :param first: number of the first segment in the whole track.
     """
     segments: list[Segment] = []
     key_frames: list[KeyFrame] = []
@@ -187,7 +187,7 @@ def fragments_facts(
 
 
 def checked_facts(files: Sequence[Path]) -> Iterator[SegmentFacts]:
-    """What the validator sees in each segment; ``publish`` judges it."""
+    """What the validator reads in each segment; ``publish`` judges it."""
     init = files[0].with_name(INIT)
     tracks = read_init(init.read_bytes())[1] if init.exists() else {}
     for _, data in contents(files):
@@ -195,6 +195,6 @@ def checked_facts(files: Sequence[Path]) -> Iterator[SegmentFacts]:
 
 
 def contents(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of each."""
+    """Name and bytes of each file."""
     for path in files:
         yield path.name, path.read_bytes()

@@ -1,4 +1,4 @@
-"""How the validator reads a presentation from a store."""
+"""Lets the validator read a presentation from a store."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ WEB = ("http", "https")
 
 
 class StoreReader:
-    """Reads what playlists name, as far as playlists from ``location`` may name it.
+    """Reads the files that playlists name: those of the location's own scheme, and those on the web.
 
-    :param location: of the presentation. One from the web names nothing on this host's disk.
-    :param open_store: the store of a URI.
-    :param facts: what was measured of segments already, by URI.
-    :param drafts: files that are not stored yet, by URI.
+    :param location: URI of the presentation. So a playlist from the web cannot name a file of this host.
+    :param open_store: returns the store of a URI.
+    :param facts: of segments that are already measured, by URI.
+    :param drafts: contents of files that are not stored yet, by URI.
     """
 
     def __init__(
@@ -36,7 +36,10 @@ class StoreReader:
         self._drafts = drafts or {}
 
     def read(self, uri: str, start: int = 0, length: int | None = None) -> bytes:
-        """A file, or bytes ``[start, start + length)`` of it; at most as much as a segment may have."""
+        """A file, or its bytes ``[start, start + length)``.
+
+        :raises ObjectNotFoundError: it does not exist, may not be read, or exceeds ``MAX_SEGMENT_BYTES``.
+        """
         if uri in self._drafts:
             return self._drafts[uri]
         if urlsplit(uri).scheme not in self._schemes:
@@ -56,5 +59,5 @@ class StoreReader:
         return None
 
     def known(self, uri: str) -> SegmentFacts | None:
-        """What was measured of it while it was written."""
+        """The facts of a segment that were measured when it was written; None if there are none."""
         return self._facts.get(uri)

@@ -1,4 +1,4 @@
-"""What ``video.json`` says: the contract with the CMS."""
+"""The fields of ``video.json``: the contract with the CMS."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ class SourceFacts(Model):
     """The source, as probed."""
 
     name: str
-    """Its file name; where it lies is nobody's business who may read the result."""
+    """Its file name. Its URI is left out, because everybody may read the result."""
     fingerprint: str
-    """Of its version (ETag, or size and time): another one if it has changed, or is another file."""
+    """Of its version (ETag, or size and time): differs if the source has changed or is another file."""
     container: str
     size_bytes: int
     duration_s: float | None
     bitrate_bps: int | None
     video_codec: str | None
-    """None, like the three below: sound only."""
+    """None, like the three fields below, if there is only sound."""
     width: int | None
-    """Of the upright picture in square pixels."""
+    """Of the picture upright, in square pixels."""
     height: int | None
     frame_rate: Rate | None
     audio_tracks: int
     text_tracks: int
-    """Subtitles that are text."""
+    """Subtitle tracks that are text."""
     skipped: tuple[str, ...]
-    """Streams and captions that are not in the result, and why, in words."""
+    """Streams and captions that are not in the result, and why; sentences for people."""
     normalised: tuple[str, ...]
-    """What was changed besides size, in words."""
+    """What was changed besides the size; sentences for people."""
     damage: tuple[str, ...]
-    """What was missing or could not be decoded, and was concealed, in words."""
+    """What was missing or could not be decoded, and was concealed; sentences for people."""
 
     @classmethod
     def of(
@@ -52,7 +52,13 @@ class SourceFacts(Model):
         damage: Sequence[str],
         lost: Sequence[str],
     ) -> SourceFacts:
-        """The facts of a source with that file name and version."""
+        """The facts of a planned source.
+
+        :param name: file name.
+        :param version: as its store identifies it.
+        :param damage: concealed damage, in words.
+        :param lost: streams that were left out after planning, in words.
+        """
         source, video = plan.source, plan.source.video
         width, height = video.display_size if video else (None, None)
         return cls(
@@ -84,17 +90,17 @@ class RenditionResult(Model):
     height: int | None
     frame_rate: Rate | None
     captions: tuple[str, ...]
-    """Channels of CEA-608 and CEA-708 in the pictures: ``CC1``, ``SERVICE1``."""
+    """Channels of CEA-608 and CEA-708 captions in the video: ``CC1``, ``SERVICE1``."""
     channels: int | None
     loudness: Normalised | None
-    """What was done to a sound track; None: nothing was asked for."""
+    """How a sound track was normalised; None if the preset does not ask for it."""
     language: str | None
     title: str | None
-    """What viewers choose it by."""
+    """The name that viewers choose the track by."""
     default: bool
     forced: bool
     characteristics: tuple[str, ...] = ()
-    """What it is for, as HLS says it (RFC 8216bis 4.4.6.1): ``public.accessibility.describes-video``."""
+    """The track's purpose, as in HLS (RFC 8216bis 4.4.6.1): ``public.accessibility.describes-video``."""
     duration_s: float
     frames: int
     """Video frames, audio frames of 1024 samples, or cues."""
@@ -105,7 +111,10 @@ class RenditionResult(Model):
 
     @classmethod
     def of(cls, track: Track, target_s: int, loudness: Normalised | None = None) -> RenditionResult:
-        """The facts of a track."""
+        """The facts of a track.
+
+        :param target_s: target duration, over which the peak bitrate is measured.
+        """
         return cls(
             name=track.name,
             kind=track.kind,
@@ -134,10 +143,10 @@ class Timings(Model):
     """How long it took."""
 
     started_at: datetime | None
-    """When the run began that published this; earlier runs may have done part of the work."""
+    """When the run that published this began; earlier runs may have done part of the work."""
     published_at: datetime
     wall_s: float | None
-    """From the one to the other."""
+    """Seconds from ``started_at`` to ``published_at``."""
     encode_s: float
     """Worker seconds spent on encoding, all chunks and sound tracks together."""
 
@@ -160,7 +169,7 @@ class ChapterResult(Model):
 
     @classmethod
     def of_all(cls, plan: Plan, timeline: Timeline) -> tuple[ChapterResult, ...]:
-        """The source's chapters, as far as they are in the video."""
+        """The source's chapters, clipped to the video; those outside of it are left out."""
         begin, length = timeline.origin_pts * timeline.time_base, timeline.seconds(plan.frame_rate)
         found = []
         for chapter in plan.source.chapters:
@@ -179,28 +188,28 @@ class VideoResult(Model):
 
     video_id: str
     version: str
-    """Folder that holds it, beside ``video.json``."""
+    """Name of its folder, beside ``video.json``."""
     preset: str
     preset_fingerprint: str
-    """Of the preset's content: another one if its file has changed."""
+    """Of the preset's content: differs if its file has changed."""
     playlist_urls: tuple[str, ...]
-    """The stable playlist at each configured edge."""
+    """URL of the stable playlist at each configured edge."""
     duration_s: float
     frames: int
-    """0 for sound only."""
+    """0 if there is only sound."""
     frame_rate: Rate | None
     chunks: int
     chapters: tuple[ChapterResult, ...] = ()
     source: SourceFacts
     renditions: tuple[RenditionResult, ...]
     poster: str | None
-    """URI of a JPEG, from where ``video.json`` is; None: the preset wants none, or it is sound only."""
+    """URI of a JPEG, relative to ``video.json``; None if the preset asks for none, or there is only sound."""
     storyboard: Storyboard | None
-    """For previews while scrubbing; URI as the poster's."""
+    """For previews while scrubbing; its URI is relative to ``video.json`` too."""
     timings: Timings
     made_by: dict[str, str]
     """Tool -> version."""
     history: tuple[Publication, ...] = ()
-    """What the stable playlist pointed to, newest first; the first is this. Empty in a version's own copy.
+    """The versions that the stable playlist has pointed to, newest first, this one included.
 
-    One began where the one before ended, so it also tells since when a version is superseded."""
+    Empty in a version's own copy. A version was superseded when the next newer one began."""

@@ -1,4 +1,4 @@
-"""What of a video can go, and why: facts in, decisions out; looks at nothing and removes nothing."""
+"""Decides which workspaces and versions of a video expire, and why. Pure: reads and removes nothing."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ class Folder:
     size_bytes: int
     objects: int
     modified: datetime
-    """When an object of it was last written, by its store's clock."""
+    """When one of its objects was last written, by its store's clock."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoFacts:
-    """All that is asked about a video that no run is working on."""
+    """The facts of a video that no run is working on."""
 
     workspaces: Sequence[Folder] = ()
     versions: Sequence[Folder] = ()
-    """Those that players are not shown."""
+    """Those that the stable playlist does not point to."""
     shown: frozenset[str] = frozenset()
-    """What the stable playlist points to; what ``video.json`` tells, if that is another."""
+    """The version that the stable playlist points to, and the one that ``video.json`` names if it differs."""
     superseded: Mapping[str, datetime] = field(default_factory=dict)
-    """Version -> when players were last shown it."""
+    """Version -> when the stable playlist stopped pointing to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Removal:
-    """A folder that can go."""
+    """A folder that may be removed."""
 
     folder: Folder
     why: str
 
 
 def expired_workspaces(facts: VideoFacts, *, now: datetime, grace: timedelta) -> list[Removal]:
-    """All of a video's workspaces, or none: they are parts of one work.
+    """All of a video's workspaces or none, because a run needs them together.
 
     :param now: by the clock of their store.
     """
@@ -58,9 +58,10 @@ def expired_workspaces(facts: VideoFacts, *, now: datetime, grace: timedelta) ->
 
 
 def expired_versions(facts: VideoFacts, *, now: datetime, grace: timedelta, kept: bool) -> list[Removal]:
-    """The versions that no player has, and that no rollback within the grace period needs.
+    """The versions that no player uses, and that no rollback within the grace period needs.
 
-    :param kept: the video's workspaces stay, so a run that is continued may yet publish from them.
+    :param now: by the clock of their store.
+    :param kept: whether the video's workspaces stay, so that a continued run may still publish from them.
     """
     removals = []
     for folder in facts.versions:
@@ -73,7 +74,7 @@ def expired_versions(facts: VideoFacts, *, now: datetime, grace: timedelta, kept
             continue
         else:
             age, what = now - folder.modified, "never shown, and last written"
-        # The files are looked at too: a history could be wrong, and what was just written is wanted.
+        # The files' age counts too: the history may be wrong, and a run may need what was just written.
         if min(age, now - folder.modified) >= grace:
             removals.append(Removal(folder=folder, why=f"{what} {_ago(age)} ago"))
     return removals

@@ -1,4 +1,4 @@
-"""JSON Schemas of what others read: ``python -m vod_operators.work.schemas FOLDER`` writes them."""
+"""JSON Schemas of what the CMS reads: ``python -m vod_operators.work.schemas FOLDER`` writes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vod_operators.work.webhook import Event
 
 
 class Told(VideoResult):
-    """What ``publish`` returns, and the CMS is told."""
+    """What ``publish`` returns and the CMS receives."""
 
     playlist: str
     """URI of the stable playlist in the results store."""
@@ -35,7 +35,7 @@ def schemas() -> dict[str, dict[str, Any]]:
 
 
 def write(folder: Path) -> None:
-    """Write them into a folder."""
+    """Write the schemas into a folder, which is created if need be."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, schema in schemas().items():
         (folder / name).write_text(json.dumps(schema, indent=2) + "\n", "utf-8")

@@ -1,4 +1,4 @@
-"""Subtitle files of a request: fetched, found good, and converted, in the first task."""
+"""Fetches, checks and converts the subtitle files of a request, in the first task."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vod_operators.storage.stores import get_bytes
 from vod_operators.work.allowance import source_at_fault
 
 CONVERT_LIMIT_S = 30
-"""8 MB of the strangest subtitles within the limits take about a second."""
+"""The slowest 8 MB of subtitles within the limits take about a second."""
 
 CONVERTED_BYTES = 4 * subtitles.MAX_FILE_BYTES
 
@@ -35,11 +35,11 @@ def fetch_sidecars(
     limits: SubtitleLimits,
     folder: Path,
 ) -> list[tuple[Sidecar, bytes]]:
-    """What each file is, and its content as WebVTT.
+    """Each file's facts, and its content as WebVTT.
 
-    :param storage: what to read the file of that number with.
-    :param folder: scratch.
-    :raises InvalidInputError: one does not exist, is too large, or is not right; the line is named.
+    :param storage: returns the store to read a file from, by the file's number.
+    :param folder: scratch space.
+    :raises InvalidInputError: a file does not exist, is too large, or is invalid; the message names the line.
     """
     found = []
     for number, file in enumerate(files):
@@ -65,7 +65,7 @@ def fetch_sidecars(
         except ToolError as error:
             if not error.is_answer:
                 raise
-            # Without what ffmpeg says: it may quote the file.
+            # ffmpeg's message is left out, because it may quote the file.
             raise InvalidInputError(f"{name}: ffmpeg cannot convert it; it is damaged") from None
         converted = (folder / output).read_bytes()
         cues = webvtt.parse(converted.decode(), drawings=True)

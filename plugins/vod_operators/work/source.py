@@ -1,4 +1,4 @@
-"""The original, as a tool in a task's scratch folder can open it: whole, or only what is needed of it."""
+"""Makes the original readable in a task's scratch folder: whole, or as a sparse file of the bytes needed."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from vod_operators.storage.redact import redact
 from vod_operators.storage.stores import fetch
 
 HEAD_BYTES = 1 << 17
-"""Enough of an MP4 for a demuxer to know it, where its index is at hand."""
+"""The beginning of an MP4 that a demuxer needs to recognise it, besides the index."""
 
 JOINED_BYTES, JOINED_RANGES = 1 << 21, 1 << 14
-"""What lies nearer than so many bytes, and so many ranges at most, is read by one request."""
+"""One request reads ranges that are no more than so many bytes apart, and no more than so many of them."""
 
 TAIL_BYTES = 1 << 20
-"""The end of a file tells its duration (MPEG-TS) or holds its index (Matroska, AVI, MXF)."""
+"""The end of a file, which tells its duration (MPEG-TS) or holds its index (Matroska, AVI, MXF)."""
 
 MAX_INDEX_BYTES = 256 << 20
-"""Of an MP4's ``moov``: about 20 MB for ten hours of video and sound."""
+"""Largest ``moov`` that is fetched; ten hours of video and sound have about 20 MB."""
 
 MAX_BOXES = 1000
 
 HEADER_BYTES = 16
-"""Of a box with a large size."""
+"""Header of a box with a 64-bit size."""
 
 
 class Original:
-    """One version of a source. To be read within ``unchanged``.
+    """One version of a source. Read it within ``unchanged``.
 
-    :param storage: that holds it.
-    :param version: what ``prepare`` found.
+    :param storage: of the source.
+    :param version: that ``prepare`` recorded.
     """
 
     def __init__(self, storage: ReadableStorage, uri: str, version: str) -> None:
@@ -47,13 +47,13 @@ class Original:
         self._uri = uri
         self._version = version
         self.local = storage.local_path(uri)
-        """Where it is on this host's disk, if it is."""
+        """Its path on this host's disk; None if it is remote."""
 
     def find(self) -> ObjectInfo:
-        """Its facts.
+        """The source's size and version, checked.
 
-        :raises InvalidInputError: it is gone.
-        :raises SourceChangedError: it is another version.
+        :raises InvalidInputError: the source is gone.
+        :raises SourceChangedError: its version has changed.
         """
         found = self._storage.stat(self._uri)
         if found is None:
@@ -67,29 +67,29 @@ class Original:
         return found
 
     def check(self) -> None:
-        """Where it is read in place. (What is fetched is of one version.)
+        """Check that a local source, which is read in place, has not changed; each fetch checks the version.
 
-        :raises InvalidInputError: it has changed.
+        :raises InvalidInputError: it is gone or has changed.
         """
         if self.local is not None:
             self.find()
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
-        """Around work that reads it: if it changes meanwhile, that is the reason behind whatever a tool says.
+        """Around work that reads the source: a change meanwhile is reported instead of the errors it causes.
 
-        :raises InvalidInputError: it did.
+        :raises InvalidInputError: the source is gone or has changed.
         """
         try:
             yield
         except VodError:
-            with suppress(StorageError):  # that is not the reason
+            with suppress(StorageError):  # a store that fails here did not cause the first error
                 self.find()
-            raise  # it is what it was
+            raise  # the source is unchanged
         self.check()
 
     def place(self, path: Path) -> None:
-        """Put all of it at ``path``: a link if it is on this host's disk, else a copy."""
+        """Put the whole source at ``path``: a link if it is on this host's disk, else a copy."""
         found = self.find()
         if self.local is not None:
             path.symlink_to(self.local)
@@ -97,9 +97,9 @@ class Original:
         fetch(self._storage, self._uri, path, size=found.size, version=found.version)
 
     def place_index(self, path: Path) -> bool:
-        """Put at ``path`` a sparse file with the beginning and the index of an MP4 that has one.
+        """Put a sparse file with the beginning and the index of an MP4 at ``path``.
 
-        Returns whether it has; if not, there is no file.
+        Returns False, and leaves no file, if the source has no index that covers all packets.
         """
         found = self.find()
         index = _mp4_index(self._storage, found)
@@ -108,24 +108,24 @@ class Original:
         path.touch()
         _fill(path, self._storage, found, [(0, HEAD_BYTES), *index.headers, index.moov])
         with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-            whole = content.find(b"mvex", *index.moov) < 0  # else more packets lie in fragments
+            whole = content.find(b"mvex", *index.moov) < 0  # with "mvex", more packets follow in fragments
         if not whole:
             path.unlink()
         return whole
 
     def add(self, path: Path, byte_range: tuple[int, int]) -> None:
-        """Put those bytes into the sparse file at ``path``.
+        """Put bytes ``[begin, end)`` into the sparse file at ``path``.
 
-        :raises NoRoomError: there is no room for them, and for what is cut out of them.
+        :raises NoRoomError: the disk has no room for them and for the cut that is made of them.
         """
         found = self.find()
         check_room(path.parent, 2 * (byte_range[1] - byte_range[0]))
         _fill(path, self._storage, found, [byte_range])
 
     def add_scattered(self, path: Path, ranges: Iterable[tuple[int, int]]) -> None:
-        """Put many small ranges, ascending, into the sparse file at ``path``.
+        """Put many small ranges, in ascending order, into the sparse file at ``path``.
 
-        What lies between neighbours is read with them and thrown away: a request takes as long.
+        Bytes between neighbouring ranges are read and discarded: another request would take as long.
         """
         found = self.find()
         with path.open("r+b") as file:
@@ -146,7 +146,7 @@ class Original:
 
 
 def _neighbours(ranges: Iterable[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
-    """Ranges that are read by one request; not too many, because they are held in memory."""
+    """Groups of ranges that one request reads; of limited length, because they are held in memory."""
     group: list[tuple[int, int]] = []
     for begin, end in ranges:
         if group and (begin > group[-1][1] + JOINED_BYTES or len(group) == JOINED_RANGES):
@@ -158,15 +158,15 @@ def _neighbours(ranges: Iterable[tuple[int, int]]) -> Iterator[list[tuple[int, i
 
 
 class Excerpt:
-    """What the first task has of a source: all of it, or a sparse copy of its ends, which can be added to.
+    """The first task's file of a source: all of it, or a sparse copy that begins with its ends and can grow.
 
-    Everything is at its own offset; what is not there reads as zeros and takes no disk.
+    Bytes are at their offsets in the source. Missing ones read as zeros and take no disk space.
 
     :param path: of the file.
     :param size_bytes: of the source.
-    :param held: bytes ``[begin, end)`` that are there; None is all of them.
-    :param fetch: puts such ranges into the file.
-    :param has_index: whether an MP4's index is among them, so that it can be asked where packets lie.
+    :param held: ranges ``[begin, end)`` that the file has; None for all bytes.
+    :param fetch: puts more ranges into the file.
+    :param has_index: whether the file has an MP4's index, which tells where packets are.
     """
 
     def __init__(
@@ -184,15 +184,15 @@ class Excerpt:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all of it is there."""
+        """Whether the file has all bytes of the source."""
         return any(begin == 0 and end >= self.size_bytes for begin, end in self._held)
 
     def holds(self, begin: int, end: int) -> bool:
-        """Whether these bytes are there."""
+        """Whether the file has bytes ``[begin, end)``."""
         return any(first <= begin and end <= last for first, last in self._held)
 
     def add(self, ranges: Iterable[tuple[int, int]]) -> None:
-        """Have these bytes, too; near ones are fetched by one request."""
+        """Fetch the ranges that are missing; neighbouring ones by one request."""
         missing = [place for place in sorted(ranges) if not self.holds(*place)]
         joined = [(group[0][0], max(end for _, end in group)) for group in _neighbours(missing)]
         if joined and self._fetch is not None:
@@ -200,9 +200,9 @@ class Excerpt:
             self._held += joined
 
     def complete(self) -> None:
-        """Have all of it.
+        """Fetch the whole source.
 
-        :raises NoRoomError: there is no room for it.
+        :raises NoRoomError: the disk has no room for it.
         """
         if not self.is_whole:
             check_room(self.path.parent, self.size_bytes)
@@ -210,13 +210,13 @@ class Excerpt:
 
 
 def place_for_probing(storage: ReadableStorage, source: ObjectInfo, path: Path) -> Excerpt:
-    """Put at ``path`` what ffprobe needs to see of the source.
+    """Put the bytes of the source that ffprobe needs at ``path``.
 
-    A file of this host is linked. Of a remote one the beginning, the end and an MP4's index are
-    fetched into a sparse file of the source's size. A fragmented MP4 has its times all over the file, and
-    is fetched whole.
+    A file of this host is linked. Of a remote source the beginning, the end and an MP4's index are fetched
+    into a sparse file of the source's size. A fragmented MP4 is fetched whole, because its times are spread
+    over the file.
 
-    :raises ObjectChangedError: a remote source is not, or no longer, the version that was found.
+    :raises ObjectChangedError: a remote source no longer has the version of ``source``.
     """
     local = storage.local_path(source.uri)
     if local is not None:
@@ -259,15 +259,15 @@ def _fill(
 
 @dataclass(frozen=True)
 class _Index:
-    """Where an MP4 has its index: bytes ``[begin, end)``."""
+    """Position of an MP4's index; all ranges are bytes ``[begin, end)``."""
 
     moov: tuple[int, int]
     headers: tuple[tuple[int, int], ...]
-    """Of the boxes on the way to the index and to the media: a demuxer goes from one to the next."""
+    """Headers of the boxes before the index and the media; a demuxer walks from one to the next."""
 
 
 def _mp4_index(storage: ReadableStorage, source: ObjectInfo) -> _Index | None:
-    """Of an MP4 or MOV that has an index in its top level."""
+    """Position of the index of an MP4 or MOV; None if there is none in the top level, or it is too large."""
     offset, moov, media = 0, None, False
     headers: list[tuple[int, int]] = []
     while offset + HEADER_BYTES <= source.size and len(headers) < MAX_BOXES:
@@ -289,11 +289,11 @@ def _mp4_index(storage: ReadableStorage, source: ObjectInfo) -> _Index | None:
 
 
 def _is_fragmented(storage: ReadableStorage, source: ObjectInfo, index: _Index) -> bool:
-    # Without sample tables a moov is small; one that is large has them, and its beginning says enough.
+    # A fragmented file's moov has no sample tables and is small, so its first megabyte holds any "mvex".
     begin, end = index.moov
     return b"mvex" in b"".join(_read(storage, source, begin, min(end - begin, 1 << 20)))
 
 
 def _read(storage: ReadableStorage, source: ObjectInfo, start: int, length: int) -> Iterator[bytes]:
-    # Each range is a request of its own, and all of them must be of one version.
+    # With the version, because each range is a request of its own and all must read the same object.
     return storage.read(source.uri, start=start, length=length, version=source.version)

@@ -1,6 +1,6 @@
-"""What players see of a video: the stable playlist, the version that it points to, and those before.
+"""The stable playlist of a video: points it to a version, and lists the versions that it can point to.
 
-Shared by the publishing task, ``vod rollback`` and the janitor; knows no Airflow.
+Shared by the publishing task, ``vod rollback`` and the janitor.
 """
 
 from __future__ import annotations
@@ -25,23 +25,26 @@ JSON_TYPE = "application/json"
 MANIFEST_TYPE = "application/dash+xml"
 
 IMMUTABLE = "public, max-age=31536000, immutable"
-"""For everything in a version's folder."""
+"""Cache-Control of all files of a version."""
 
 SHORT_LIVED = "public, max-age=2"
-"""For what is replaced when a video is published again."""
+"""Cache-Control of files that are replaced when a video is published again."""
 
 HISTORY = 100
-"""Publications remembered: more than there are versions within a grace period."""
+"""Publications remembered: more than the versions within a grace period."""
 
 ATTEMPTS = 5
-"""Times that another writer may come between, each of which found that it was late."""
+"""Tries to write, each of which fails if another writer changed an object meanwhile."""
 
 VERSION_NAME = re.compile(r"v-([0-9a-f]{12})-[0-9a-f]{6}")
 """A version's folder; the group is its workspace's fingerprint."""
 
 
 def version_name(work_fingerprint: str, chance: str) -> str:
-    """The folder of a new version."""
+    """Folder name of a new version.
+
+    :param chance: six random hex digits.
+    """
     return f"v-{work_fingerprint}-{chance}"
 
 
@@ -54,17 +57,21 @@ def point_to(
     *,
     still_owner: Callable[[], None],
 ) -> VideoResult:
-    """Let players see a version: ``video.json``, the DASH manifest, then the stable playlist, by conditional
-    writes. Whoever is killed between leaves players with whole versions, and ``video.json`` names the newer.
+    """Publish a version: write ``video.json``, the DASH manifest, and the stable playlist last.
 
-    What is there is looked at before the ownership is. So if this process sleeps in between, for
-    however long, and another one publishes meanwhile, its writes are refused by the store.
+    All three are conditional writes. If the process is killed between them, players still get a whole
+    version, and ``video.json`` names the newer one.
 
-    :param manifest: None: the version has none. One from before is then made empty by the same conditional
-        write, not deleted: few S3 servers know conditional deletes, and a late one could meet a newer one.
-    :param still_owner: raises if the video is no longer ours.
-    :returns: what ``video.json`` says now.
-    :raises ClaimedError: from ``still_owner``; nothing was changed since the other owner published.
+    The objects' versions are read before the ownership is checked. So if this process sleeps in between, for
+    however long, and another one publishes meanwhile, the store refuses this one's writes.
+
+    :param manifest: None if the version has none. An earlier version's manifest is then emptied by the same
+        conditional write. It is not deleted: few S3 servers support conditional deletes, and a late
+        unconditional one could delete a newer manifest.
+    :param still_owner: raises if another run has the video's claim.
+    :returns: the new content of ``video.json``.
+    :raises ClaimedError: from ``still_owner``; nothing of the other owner's was changed.
+    :raises StorageError: other writers came first each time.
     """
     for _ in range(ATTEMPTS):
         metadata, stable = results.stat(keys.metadata), results.stat(keys.playlist)
@@ -75,7 +82,8 @@ def point_to(
             update={"history": _continued(history, result.version, results.now(keys.playlist))}
         )
         document = shown.model_dump_json(indent=2).encode()
-        # S3's ETags are hashes. So that one never comes back, as after a rollback, no two writes are alike.
+        # S3's ETags are hashes of the content. A random mark makes each write unique, so that an old ETag
+        # never comes back, for instance after a rollback.
         mark = secrets.token_hex(8)
         written = _put(results, keys.metadata, document, metadata, JSON_TYPE)
         if written and (manifest is not None or listed is not None):
@@ -83,8 +91,8 @@ def point_to(
             written = _put(results, keys.manifest, unlike, listed, MANIFEST_TYPE)
         if written and _put(results, keys.playlist, playlist + f"# {mark}\n".encode(), stable, PLAYLIST_TYPE):
             return shown
-        # Another writer was quicker: either it owns the video now, and the next look tells, or it
-        # was late itself, and what it wrote is written over.
+        # Another writer came first. If it owns the video now, the next check of the ownership raises;
+        # if it was late itself, its objects are overwritten.
     raise StorageError(
         f"{keys.playlist}: could not be written, because it changed {ATTEMPTS} times in between"
     )
@@ -106,9 +114,9 @@ def shown_version(results: Storage, keys: ResultKeys) -> str | None:
 
 
 def read_result(results: Storage, uri: str) -> VideoResult | None:
-    """A ``video.json``; None if it is not there.
+    """A parsed ``video.json``; None if it does not exist.
 
-    :raises CorruptObjectError: it is there, but cannot be understood.
+    :raises CorruptObjectError: it is not a valid ``video.json``.
     """
     try:
         return VideoResult.model_validate_json(get_bytes(results, uri))
@@ -119,7 +127,7 @@ def read_result(results: Storage, uri: str) -> VideoResult | None:
 
 
 def publications(shown: VideoResult) -> tuple[Publication, ...]:
-    """The history of a stable ``video.json``, also of one from before there were histories."""
+    """The history of a stable ``video.json``; its own version if it was written before histories existed."""
     return shown.history or (Publication(version=shown.version, since=shown.timings.published_at),)
 
 
@@ -127,7 +135,7 @@ def _history(results: Storage, keys: ResultKeys) -> tuple[Publication, ...]:
     try:
         shown = read_result(results, keys.metadata)
     except CorruptObjectError:
-        return ()  # a damaged document is no reason to keep players from a good one
+        return ()  # a damaged history must not prevent a publication
     return publications(shown) if shown else ()
 
 
@@ -152,21 +160,21 @@ def _put(results: Storage, uri: str, data: bytes, found: ObjectInfo | None, cont
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """A version that is there and whole, so that the stable playlist can point to it."""
+    """A complete version, to which the stable playlist can point."""
 
     name: str
     result: VideoResult
-    """Its own copy."""
+    """Its own ``video.json``."""
     since: datetime | None
-    """When players were last given it; None: never, or before there were histories."""
+    """When it was last published; None: never, or before histories existed."""
     is_shown: bool
 
 
 def versions(results: Storage, keys: ResultKeys) -> list[Version]:
-    """What can be pointed to: first what players were given last."""
+    """The versions that the stable playlist can point to, the latest published one first."""
     shown = shown_version(results, keys)
     stable = read_result(results, keys.metadata)
-    since: dict[str, datetime] = {}  # in this order
+    since: dict[str, datetime] = {}  # newest publication first
     for publication in publications(stable) if stable else ():
         since.setdefault(publication.version, publication.since)
     order = list(since)
@@ -176,17 +184,20 @@ def versions(results: Storage, keys: ResultKeys) -> list[Version]:
             continue
         if result := read_result(results, keys.version_metadata(name)):
             found.append(Version(name=name, result=result, since=since.get(name), is_shown=name == shown))
-    # Not by the times: a store's clock may tell seconds only.
+    # Not sorted by time, because a store's clock may have a resolution of seconds.
     return sorted(found, key=lambda v: order.index(v.name) if v.name in since else len(order))
 
 
 def roll_back(
     results: Storage, keys: ResultKeys, to: str | None, *, still_owner: Callable[[], None]
 ) -> VideoResult:
-    """Let players see an earlier version again.
+    """Point the stable playlist to an earlier version again.
 
-    :param to: the version; None for the one that players had before this one.
-    :raises InvalidInputError: there is no such version, or it is not whole.
+    :param to: the version; None for the one that was published before the current one.
+    :param still_owner: raises if another run has the video's claim.
+    :returns: the new content of ``video.json``.
+    :raises InvalidInputError: there is no such version, or segments of it are missing.
+    :raises ClaimedError: from ``still_owner``.
     """
     there = versions(results, keys)
     if to is None:

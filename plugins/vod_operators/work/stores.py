@@ -1,4 +1,4 @@
-"""The two stores of a deployment."""
+"""Opens the two stores that the settings name."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from vod_operators.storage.stores import storage_for
 
 @dataclass(frozen=True)
 class Stores:
-    """Where work and results are."""
+    """The two stores of a deployment."""
 
     temp: Storage
-    """Of intermediate files."""
+    """Holds intermediate files."""
     results: Storage
-    """Of published files."""
+    """Holds published files."""
 
     @classmethod
     def of(cls, settings: VodSettings) -> Stores:
-        """As the deployment says."""
+        """The stores at ``VOD_TEMP_URI`` and ``VOD_RESULTS_URI``."""
 
         def store(uri: str) -> Storage:
             return storage_for(uri, settings.aws_conn_id, accept_unsafe=settings.accept_unsafe_store)

@@ -1,5 +1,4 @@
-"""What can be done with a source is tried in the first task, on the source itself: to cut each stream, and to
-put it through the filters that the plan has for it."""
+"""Tries in the first task whether the source's streams can be cut and pass the plan's filters."""
 
 from __future__ import annotations
 
@@ -18,10 +17,10 @@ from vod_operators.runners.tools import Tools
 from vod_operators.work.source import Excerpt
 
 LIMIT_S = 60
-"""For each command: they work on a second of media, and may have to search for it."""
+"""Limit of each command. A command works on a second of media, but may have to search for it."""
 
 CUT, DECODED, DIRECT = "cut", "cut.decoded", "source.decoded"
-"""Files beside the source: what was cut, decoded; and the source itself, decoded."""
+"""Files beside the source: the cut, the decoded cut, and the decoded source."""
 
 log = logging.getLogger(__name__)
 
@@ -29,17 +28,17 @@ log = logging.getLogger(__name__)
 def streams_that_can_be_cut(
     runner: Runner, tools: Tools, excerpt: Excerpt, source: Source, at_hand: Mapping[int, int]
 ) -> set[int]:
-    """Indexes of streams that are seen to come out of NUT as the file has them.
+    """Indexes of the streams that decode the same after they were copied into NUT.
 
-    Most do, so all are tried in one go; the others are for ``choose_carriers``.
+    Most streams do, so all are tried by one command. The others are left to ``choose_carriers``.
 
-    :param at_hand: how many of its first packets are there, by stream; more are fetched where an index tells
-        which.
+    :param at_hand: by stream, how many of its first packets the excerpt holds; more are fetched if an index
+        tells where they are.
     """
     look = _Trial(runner, tools, excerpt, transport=source.is_transport, begins_late=source.begins_late)
     video, sounds = source.video, [sound.index for sound in source.audio]
     if video is not None and video.scan == "interlaced":
-        video = None  # of fields more is asked
+        video = None  # ``choose_carriers`` also has to find out the field order
     if video is not None and look.obtain(video.index, trial.PACKETS, at_hand) < trial.PACKETS:
         video = None
     sounds = [
@@ -58,11 +57,11 @@ def choose_carriers(
     can_be_cut: Collection[int],
     changing: Collection[int],
 ) -> Source:
-    """The same source, with what each stream of it is cut into.
+    """The same source, with the carrier that each stream is cut into.
 
-    :param at_hand: as above.
-    :param can_be_cut: streams that are known to come out of NUT as they are.
-    :param changing: streams that are coded in several ways, one after the other: a cut file holds one.
+    :param at_hand: as in ``streams_that_can_be_cut``.
+    :param can_be_cut: what ``streams_that_can_be_cut`` returned.
+    :param changing: streams with several sample descriptions; a cut file can hold only one.
     """
     look = _Trial(runner, tools, excerpt, transport=source.is_transport, begins_late=source.begins_late)
     video = source.video
@@ -86,9 +85,9 @@ def choose_carriers(
 
 
 def try_filters(runner: Runner, tools: Tools, excerpt: Excerpt, plan: Plan) -> None:
-    """Put the beginning of each stream through the plan's filters, and keep nothing.
+    """Decode the beginning of each stream through the plan's filters, and discard the output.
 
-    :raises InvalidInputError: they cannot do it: a later step could not either.
+    :raises InvalidInputError: the filters cannot convert it, so no later step could.
     """
     look = _Trial(
         runner,
@@ -108,7 +107,7 @@ def try_filters(runner: Runner, tools: Tools, excerpt: Excerpt, plan: Plan) -> N
         )
     for audio in plan.audio:
         stream = audio.stream
-        # Surround is made of the same, with fewer changes.
+        # A surround rendition of the same stream needs fewer filters.
         if audio.right is None and audio.name == audio.track:
             look.require(
                 trial.filter_sound(
@@ -137,7 +136,7 @@ class _Trial:
         return self.excerpt.path.parent
 
     def _run(self, argv: Sequence[str]) -> list[str] | None:
-        """What the tool says, if it can: that it cannot is an answer, not an error."""
+        """The tool's messages; None if it fails or is too slow, which is a result here and not an error."""
         try:
             return self.runner.run(argv, folder=self._folder, limit_s=LIMIT_S)
         except ToolOverdueError:
@@ -149,9 +148,11 @@ class _Trial:
             return None
 
     def require(self, argv: Sequence[str], what: str, remedy: str) -> None:
-        """Run a command that must give a frame.
+        """Run a command that must output a frame.
 
-        :raises InvalidInputError: it does not.
+        :param what: the stream, for the message.
+        :param remedy: advice, for the message.
+        :raises InvalidInputError: it outputs none, because filters failed.
         """
         lines: list[str] = []
         try:
@@ -164,7 +165,7 @@ class _Trial:
             raise InvalidInputError(f"source: {what} cannot be converted by ffmpeg's filters; {remedy}")
 
     def obtain(self, stream: int, packets: int, at_hand: Mapping[int, int]) -> int:
-        """How many of a stream's first packets can be tried, having fetched them if need be; 0 is none."""
+        """Fetch a stream's first packets if need be; returns how many of them can be tried."""
         if self.excerpt.is_whole:
             return packets
         if self.excerpt.has_index:
@@ -173,13 +174,13 @@ class _Trial:
             )
             self.excerpt.add(frames.byte_ranges(output(self.runner, argv, self._folder)))
             return packets
-        if not at_hand.get(stream):  # one picture is larger than what was fetched
+        if not at_hand.get(stream):  # the first picture is larger than the excerpt's beginning
             self.excerpt.complete()
             return packets
         return min(packets, at_hand[stream])
 
     def pass_together(self, video: VideoStream | None, sounds: Sequence[AudioStream]) -> set[int]:
-        """Which of these come out of NUT as the file has them."""
+        """Indexes of those streams that decode the same from NUT as from the source."""
         indexes = [sound.index for sound in sounds]
         if video is None and not indexes:
             return set()
@@ -213,7 +214,7 @@ class _Trial:
         return passed
 
     def carrier_of(self, video: VideoStream, packets: int) -> Carrier:
-        """The first one that holds all that the decoder needs."""
+        """The first carrier whose cut decodes like the source; ``decoded`` if none does."""
         source, tool = self.excerpt.path.name, self.tools.ffmpeg
         compared = max(1, packets - (trial.PACKETS - trial.PICTURES))
         argv = trial.decode_pictures(
@@ -240,7 +241,7 @@ class _Trial:
         return "decoded"
 
     def _decode(self, argv: Sequence[str], file: str, codec: str) -> tuple[bytes, set[str]]:
-        """What is written, and what the decoder complains of."""
+        """The content of the written file, and the decoder's complaints."""
         path = self._folder / file
         path.unlink(missing_ok=True)
         messages = self._run(argv)
@@ -248,14 +249,14 @@ class _Trial:
         return written, set(complaints(messages or [], codec))
 
     def tells_fields(self) -> bool:
-        """Whether the pictures of the last cut say that they are woven of fields."""
+        """Whether the pictures of the last cut are still marked as interlaced."""
         argv = frames.read_frames(
             self.tools.ffprobe, CUT, stream=0, times=(), count=frames.PICTURES, transport=False
         )
         return frames.parse_frames(output(self.runner, argv, self._folder)).scan != "progressive"
 
     def can_cut(self, sound: AudioStream, packets: int) -> bool:
-        """Whether the cut gives the samples that the file gives."""
+        """Whether the cut decodes to the same samples as the source."""
         source, tool = self.excerpt.path.name, self.tools.ffmpeg
         compared = max(1, packets - (trial.SOUND_PACKETS - trial.SOUND_FRAMES))
         stream, transport = sound.index, self.transport

@@ -1,6 +1,6 @@
-"""Is what was stored still what it was? Of what players are given, and of what a run would go on with.
+"""Finds stored objects that are lost or damaged: of the published version, and of work that a run continues.
 
-Shared by ``prepare``, the scrub and ``vod verify``; knows no Airflow.
+Shared by ``prepare``, the scrub and ``vod verify``.
 """
 
 from __future__ import annotations
@@ -26,24 +26,25 @@ MARKER = ".done.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """What was found of the version that players are given."""
+    """The state of the version that the stable playlist points to."""
 
     version: str
     result: VideoResult | None
     """Its ``video.json``; None if that is damaged."""
     objects: int
-    """So many were read."""
+    """How many were read."""
     size_bytes: int
+    """Size of those objects."""
     damage: tuple[Damage, ...]
-    """Nothing: all is as it was made."""
+    """Empty if all objects are as they were written."""
 
 
 def verify(
     results: Storage, keys: ResultKeys, *, told: Callable[[float], object] = lambda _: None
 ) -> Verification:
-    """Read every object of the version that players are given, and the stable ones.
+    """Compare the published version with its checksums, and the stable objects with their copies in it.
 
-    :param told: told again and again how much of it has been read, in percent.
+    :param told: called with the percentage that has been read, after each object.
     :raises InvalidInputError: there is no such video, or its version has no checksums.
     """
     try:
@@ -90,14 +91,14 @@ def verify(
 
 
 def no_such_video(keys: ResultKeys) -> InvalidInputError:
-    """What to say where a video is looked for."""
+    """The error for a video that does not exist in the results store."""
     is_set = "results_uri" in get_settings().model_fields_set
     advice = "" if is_set else ", the default: set VOD_RESULTS_URI, or give --results"
     return InvalidInputError(f"video_id: there is no video {keys.video_id!r} in {keys.results_uri}{advice}")
 
 
 def _unreadable(results: Storage, keys: ResultKeys, why: str) -> Verification:
-    """The stable playlist says nothing; ``video.json`` says which version it should."""
+    """The state of a video whose stable playlist is lost or damaged; ``video.json`` names its version."""
     damage = [Damage(uri=keys.playlist, found=why.removeprefix(f"{keys.playlist} "))]
     try:
         result = read_result(results, keys.metadata)
@@ -113,14 +114,14 @@ def _sums(results: Storage, keys: ResultKeys, version: str) -> dict[str, str]:
 
 
 def _compared(results: Storage, digests: Mapping[str, str]) -> Iterator[tuple[str, Damage | None]]:
-    """Of each object its URI, and what is wrong with it."""
+    """Each object's URI, and its damage, if any."""
     with ThreadPoolExecutor(checkpoint.READS) as pool:
         found = pool.map(lambda item: checkpoint.compare(results, *item), digests.items())
         yield from zip(digests, found, strict=True)
 
 
 def _metadata(results: Storage, keys: ResultKeys, version: str) -> tuple[VideoResult | None, list[Damage]]:
-    """A version's own ``video.json``, and what is wrong with it and with the stable one."""
+    """A version's own ``video.json``, and the damage of it and of the stable one."""
     damage, own = [], None
     for uri in (keys.version_metadata(version), keys.metadata):
         try:
@@ -131,7 +132,7 @@ def _metadata(results: Storage, keys: ResultKeys, version: str) -> tuple[VideoRe
         if result is None:
             damage.append(Damage(uri=uri, found="it is not there"))
         elif result.version != version:
-            # Of the stable one also where a publisher was killed between two writes: asking again mends it.
+            # Also if a publisher was killed between two writes: another run of the video mends it.
             damage.append(Damage(uri=uri, found=f"it is of another version, {result.version}"))
         elif uri != keys.metadata:
             own = result
@@ -139,7 +140,7 @@ def _metadata(results: Storage, keys: ResultKeys, version: str) -> tuple[VideoRe
 
 
 def _stable(results: Storage, keys: ResultKeys, version: str) -> list[Damage]:
-    """The stable playlist and manifest are the version's copies, and a mark behind them."""
+    """Damage of the stable playlist and manifest, which must be the version's copies followed by a mark."""
     damage = []
     pairs = [(keys.playlist, keys.version_playlist(version)), (keys.manifest, keys.version_manifest(version))]
     for uri, copy in pairs:
@@ -161,10 +162,10 @@ def _stable(results: Storage, keys: ResultKeys, version: str) -> list[Damage]:
 
 
 def damage_of_version(results: Storage, temp: Storage, job: Job, *, read: bool) -> list[Damage]:
-    """What of a job's version is not as it was made, of a version that is not whole yet too.
+    """The damaged objects of a job's version, which may be unfinished.
 
-    :param read: all of it is read. Otherwise sizes and versions tell, and only what is small, or has another
-        version than when it was published, is read.
+    :param read: whether to read all objects. Otherwise sizes and store versions are compared, and only small
+        objects and those whose store version has changed are read.
     """
     keys = job.result_keys
     names = [*track_names(job.plan), PICTURES]
@@ -199,8 +200,10 @@ def _metadata_damage(results: Storage, keys: ResultKeys, version: str) -> list[D
 
 
 def discard_damaged_work(temp: Storage, job: Job) -> list[Damage]:
-    """Read all that a job's workspace holds; steps of which something is damaged lose their marker, so that
-    they, and only they, are done again."""
+    """Read all objects of a job's workspace, and delete the markers of steps with damaged ones.
+
+    So those steps, and only those, are done again. Returns the damage.
+    """
     damage = []
     for folder in (job.source_keys.folder, job.work_keys.folder):
         for uri in sorted(_markers(temp, folder)):
@@ -215,7 +218,7 @@ def discard_damaged_work(temp: Storage, job: Job) -> list[Damage]:
 
 
 def _markers(temp: Storage, folder: str) -> Iterator[str]:
-    """Of the workspace itself; those of tracks name objects of a version."""
+    """URIs of the markers that name objects of the workspace itself; those of tracks name a version's."""
     for info in temp.list(f"{folder}/"):
         name = info.uri[len(folder) + 1 :]
         if name.endswith(MARKER) and "/" not in name and not name.startswith(WorkKeys.SEGMENTED):
@@ -235,7 +238,7 @@ def _timeline_damage(temp: Storage, job: Job) -> list[Damage]:
 
 
 def version_job(temp: Storage, temp_uri: str, video_id: str, version: str) -> Job | None:
-    """The job whose workspace published a version; None if it is gone, or has another version by now."""
+    """The job whose workspace published a version; None if that is gone or has since got another version."""
     match = VERSION_NAME.fullmatch(version)
     if match is None:
         return None

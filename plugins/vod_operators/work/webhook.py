@@ -1,8 +1,8 @@
-"""What the CMS is told: one JSON document for each event, signed, sent until it is taken or time is up.
+"""Callbacks to the CMS: one signed JSON document for each event, sent until it is accepted or time is up.
 
 The signature is Stripe's scheme: ``X-Vod-Signature: t=UNIX_TIME,v1=HEX``, where HEX is the HMAC-SHA256
-of ``UNIX_TIME.BODY`` with the shared secret. The time is of the sending, so a receiver can refuse what
-is old; the event's id stays the same however often it is sent, so a receiver can drop what it has seen.
+of ``UNIX_TIME.BODY`` with the shared secret. The time is that of sending, so a receiver can refuse old
+messages. The event's id is the same in every attempt, so a receiver can drop duplicates.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 SIGNATURE_HEADER = "X-Vod-Signature"
 
 STARTED_LIMIT_S = 4.0
-"""All that the work waits until the CMS has taken that it began."""
+"""The longest that the work is delayed by the ``started`` event."""
 
 SILENCE_S = 6.0
-"""How long an outcome waits for any answer, whatever it says. Both limits together are the 10 s that a CMS
-which is gone holds a run."""
+"""How long an outcome (``done`` or ``failed``) is sent to a CMS that gives no answer at all. With
+``STARTED_LIMIT_S``, a CMS that is down delays a run by 10 s."""
 
 FIRST_WAIT_S, MAX_WAIT_S = 1.0, 15.0
 
 LATER = (408, 425, 429)
-"""Of the refusals, those that say "not now"; all other 3xx and 4xx would be given again."""
+"""Client errors that are worth another attempt; any other 3xx or 4xx would be repeated."""
 
 EventKind = Literal["started", "done", "failed"]
 
@@ -54,17 +54,17 @@ class Event(BaseModel):
 
     event: EventKind
     event_id: str
-    """The same each time that this event is sent."""
+    """The same in every attempt to send this event."""
     video_id: str
     run_id: str
     run_url: str
     """The run in Airflow's UI."""
     result: dict[str, Any] | None = None
-    """Of ``done``: what ``video.json`` says, and ``playlist``."""
+    """Of ``done``: the fields of ``video.json``, and ``playlist``."""
     failure: Failure | None = None
-    """Of ``failed``: what failed first."""
+    """Of ``failed``: the first failure."""
     failed_tasks: list[str] | None = None
-    """Of ``failed``: all that failed."""
+    """Of ``failed``: all failed tasks."""
 
     def body(self) -> bytes:
         """The JSON that is signed and sent."""
@@ -72,7 +72,7 @@ class Event(BaseModel):
 
 
 def event_id(run_name: str, clear_number: int, event: EventKind) -> str:
-    """The same for each retry of an event; another when somebody has cleared the run and it begins anew."""
+    """The same for each attempt to send an event; another one after the run has been cleared."""
     return hashlib.sha256(f"{run_name}\n{clear_number}\n{event}".encode()).hexdigest()[:32]
 
 
@@ -93,16 +93,17 @@ def deliver(
     silence_s: float = SILENCE_S,
     log: Callable[..., None],
 ) -> bool:
-    """POST the event until it is taken (2xx), refused for good, or time is up. Whether it was taken.
+    """POST the event until it is accepted (2xx), refused for good, or time is up.
 
-    Never raises: a CMS that is away is not a reason to fail a video.
+    Never raises: a video must not fail because its CMS is down.
 
     :param allow: where callbacks may go.
-    :param credentials: of the CMS's server, if it wants some.
-    :param secret: None to send it without a signature.
-    :param limit_s: how long a CMS that answers "not now" is asked again.
-    :param silence_s: how long one that gives no answer at all is.
+    :param credentials: for the CMS's server, if it needs any.
+    :param secret: None to send the event without a signature.
+    :param limit_s: how long to retry while the CMS answers "not now".
+    :param silence_s: how long to retry while the CMS gives no answer at all.
     :param log: takes a message and its arguments.
+    :returns: whether the CMS accepted the event.
     """
     hosts = (allow, credentials)
     begin, wait_s, body = time.monotonic(), FIRST_WAIT_S, event.body()
@@ -150,7 +151,7 @@ def _post(
 
     def post() -> None:
         try:
-            # A stream, because only the status counts: the rest of the answer may be without an end.
+            # Streamed, because only the status counts, and the body may be endless.
             with (
                 httpx.Client(transport=GuardedTransport(*hosts), timeout=timeout_s) as client,
                 client.stream("POST", url, content=body, headers=headers) as response,
@@ -162,11 +163,11 @@ def _post(
             answers.append(_Answer(str(error), may_change=False))
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             answers.append(_Answer(type(error).__name__, may_change=False))
-        except Exception as error:  # whatever it is, it ends here
-            # Not the error's text: it quotes the URL, which may hold a token.
+        except Exception as error:  # a thread's exception would reach nobody
+            # The error's text is left out: it quotes the URL, which may hold a token.
             answers.append(_Answer(type(error).__name__))
 
-    # In a thread, because no timeout of a client's covers name resolution or an answer that trickles in.
+    # In a thread, because the client's timeouts cover neither name resolution nor an answer that trickles in.
     thread = threading.Thread(target=post, name="callback", daemon=True)
     thread.start()
     thread.join(timeout_s + 0.2)
