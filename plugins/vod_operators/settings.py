@@ -1,4 +1,4 @@
-"""Every knob of the deployment, read from ``VOD_*`` environment variables.
+"""All settings of a deployment, read from ``VOD_*`` environment variables.
 
 Lists are JSON (``VOD_EDGES='["https://cdn.example.com/vod"]'``). The table in docs/configuration.md is
 checked against this file by ``tests/test_docs.py``.
@@ -248,38 +248,38 @@ class VodSettings(BaseSettings):
 
     @property
     def limits(self) -> Limits:
-        """What a source must be within."""
+        """The limits of sources."""
         return Limits.model_validate({name: getattr(self, name) for name in Limits.model_fields})
 
     @property
     def subtitle_limits(self) -> SubtitleLimits:
-        """What subtitles must be within."""
+        """The limits of subtitles."""
         return SubtitleLimits.model_validate(
             {name: getattr(self, name) for name in SubtitleLimits.model_fields}
         )
 
     @property
     def sources(self) -> AllowList:
-        """What requests may have read."""
+        """The places that requests may have read."""
         ingest = (self.ingest_uri,) if self.ingest_uri else ()
         return AllowList("VOD_SOURCE_ALLOW", self.source_allow + ingest)
 
     @property
     def callbacks(self) -> AllowList:
-        """Where callbacks of requests may go."""
+        """The places that callbacks of requests may go to."""
         return AllowList("VOD_CALLBACK_ALLOW", self.callback_allow)
 
     @property
     def video_id_schema(self) -> str:
-        """The pattern of a video id for a JSON schema: the same to ECMA's and to Python's expressions."""
-        # Python's "$" lets a newline follow, and "\\Z" is none of ECMA's.
+        """The pattern of a video id for a JSON schema; it means the same to ECMAScript and to Python."""
+        # Python's "$" also matches before a final newline, and ECMAScript has no "\\Z".
         own = f"(?=(?:{self.video_id_pattern})$(?!\\n))" if self.video_id_pattern else ""
         return f"^{own}{VIDEO_ID_PATTERN}$(?!\\n)"
 
     def check_video_id(self, video_id: str) -> str:
-        """The id itself.
+        """Check a video id; returns it.
 
-        :raises InvalidInputError: it has not the form of one, or is none of this deployment's.
+        :raises InvalidInputError: it does not have the form of an id, or does not match ``video_id_pattern``.
         """
         keys.check_video_id(video_id)
         if self.video_id_pattern and not re.fullmatch(self.video_id_pattern, video_id):
@@ -315,7 +315,7 @@ class VodSettings(BaseSettings):
     def _storage_uri(cls, value: str) -> str:
         parts = urlsplit(value)
         if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
-            # One spelling, because keys are compared with what a listing returns.
+            # Normalised, because keys are compared with the URIs of listings.
             return Path(unquote(value.removeprefix("file://"))).as_uri()
         if parts.scheme == "s3" and parts.netloc:
             return value.rstrip("/")
@@ -350,13 +350,13 @@ class VodSettings(BaseSettings):
         return value
 
     def playlist_urls(self, video_id: str) -> list[str]:
-        """The stable playlist's URL at each configured edge."""
+        """The URL of a video's stable playlist at each configured edge."""
         return [self.playlist_url_template.format(edge=edge, video_id=video_id) for edge in self.edges]
 
 
 @lru_cache(maxsize=1)
 def get_settings() -> VodSettings:
-    """The process's settings; read once.
+    """The settings, read once in each process.
 
     :raises InvalidInputError: a variable has a bad value; the message names it.
     """
@@ -368,5 +368,5 @@ def get_settings() -> VodSettings:
             for item in error.errors()
         )
         raise InvalidInputError(f"bad setting: {problems}") from None
-    except SettingsError as error:  # a list that is no JSON
+    except SettingsError as error:  # a list that is not JSON
         raise InvalidInputError(f"bad setting: {error} of VOD_* variables: {error.__cause__}") from None

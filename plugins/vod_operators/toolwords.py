@@ -1,8 +1,8 @@
-"""What media tools say, as far as it may leave the log.
+"""Phrases of media tools that may leave the log.
 
-Their messages can quote what they read: a subtitle's line, a title, the text of a file that somebody made
-look like media. A failure's reason goes to callbacks and to people who may not read that file, so it has
-only words that are the tool's own.
+A tool's message can quote its input: a line of a subtitle, a title, or the text of a file that was disguised
+as media. A failure's reason goes to callbacks and to people who may not read that file, so it may contain
+only the tool's own phrases.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 LINES = 8
-"""Of the end of what a tool printed, which say why it ended."""
+"""Lines at the end of a tool's output that are searched for the reason."""
 
 _WORDS = re.compile(
     # libavutil/error.c
@@ -37,13 +37,12 @@ _WORDS = re.compile(
 
 
 def tool_words(stderr: str) -> str:
-    """Why a tool failed, in words of its own; empty if it used none that are known.
+    """Why a tool failed, as a phrase of its own; empty if its output has no known phrase.
 
-    :param stderr: the end of what it printed.
+    :param stderr: the end of its output.
     """
     for line in reversed(stderr.strip().splitlines()[-LINES:]):
-        # The last words of a line are the reason of those before: "Error opening input: Invalid data found
-        # ...".
+        # The last phrase of a line is the cause: "Error opening input: Invalid data found ...".
         if found := _WORDS.findall(line):
             return str(found[-1])
     return ""

@@ -1,9 +1,9 @@
-"""A small static edge in front of a results folder, for trying things out on one machine.
+"""A small web server for a results folder, for trials on one machine.
 
-Production puts a CDN or an nginx cache in front of Storage; this one has no cache, no TLS and no
-access control. It serves what a player needs: the right MIME types, byte ranges, CORS, compressed
-playlists, and the cache lifetimes that the layout of the results allows. ``/{video_id}/watch`` is a
-page that plays a video, in every browser if it is told where hls.js is.
+In production a CDN or an nginx cache serves the results store. This server has no cache, no TLS and no access
+control. It provides what a player needs: MIME types, byte ranges, CORS, compressed playlists, and the cache
+lifetimes that the layout of the results allows. ``/{video_id}/watch`` is a page that plays a video; with
+``--hls-js`` it plays in every browser.
 
 Run it: ``python -m vod_operators.edge.server --root DIR --port 8090``
 """
@@ -43,20 +43,20 @@ MIME_TYPES = {
     ".json": "application/json",
 }
 PLAYLISTS = {".m3u8", ".mpd"}
-"""Text that shrinks tenfold, and is asked for again and again; media does not shrink."""
+"""Files that are compressed: text that shrinks tenfold and is requested often. Media does not shrink."""
 
 STABLE = "public, max-age=2"
-"""For what is replaced when a video is published again: viewers see it within seconds."""
+"""For files that are replaced when a video is published again, so that viewers get them within seconds."""
 
 IMMUTABLE = "public, max-age=31536000, immutable"
-"""For what lies in a version's folder and is never written twice (a year: the longest that caches honour)."""
+"""For files of a version, which are written only once. A year is the longest that caches honour."""
 
 
 class ResultFiles(StaticFiles):
-    """The published files; nothing hidden, nothing outside of the folder."""
+    """Serves the published files, but no hidden ones and none outside of the folder."""
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
-        # Unfinished uploads and lock files are hidden ones.
+        # Unfinished writes and lock files are hidden files.
         if any(part.startswith(".") for part in PurePath(path).parts):
             return "", None
         return super().lookup_path(path)
@@ -69,7 +69,7 @@ class ResultFiles(StaticFiles):
         status_code: int = 200,
     ) -> Response:
         suffix = PurePath(full_path).suffix.lower()
-        # video_id/index.m3u8 and video_id/video.json have two parts; below them are the versions.
+        # The stable files, such as video_id/index.m3u8, have two parts; files of versions have more.
         depth = len(PurePath(self.get_path(scope)).parts)
         response = FileResponse(
             full_path,
@@ -86,7 +86,7 @@ class ResultFiles(StaticFiles):
         if suffix in PLAYLISTS:
             response.headers["Vary"] = "Accept-Encoding"
         if compressed:
-            # Another representation needs another tag, else a cache could join the bytes of both.
+            # The compressed representation needs its own ETag, or a cache could mix the bytes of both.
             response.headers["ETag"] = response.headers["ETag"][:-1] + '-gzip"'
         if self.is_not_modified(response.headers, request):
             return NotModifiedResponse(response.headers)
@@ -132,7 +132,7 @@ def create_app(root: Path, hls_js: Path | None = None) -> Starlette:
                 return None
             return watch_page(video_id, Path(metadata) if metadata else None, scripted=hls_js is not None)
 
-        # A route's expression takes a newline at its end for nothing.
+        # A route's regular expression also matches before a final newline.
         is_name = is_video_id(video_id) and request.scope["path"].endswith("/watch")
         html = await run_in_threadpool(page) if is_name else None
         if html is None:
@@ -145,7 +145,7 @@ def create_app(root: Path, hls_js: Path | None = None) -> Starlette:
             path, media_type="text/javascript", headers={"Cache-Control": "no-cache"}
         )
 
-    # No video can have these names: a video_id has no dot.
+    # These paths cannot belong to a video, because a video id has no dot.
     scripts = [Route("/hls.js", script(hls_js)), Route("/watch.js", script(SCRIPT))] if hls_js else []
     return Starlette(
         routes=[Route("/{video_id}/watch", watch), *scripts, Mount("/", files)],

@@ -1,4 +1,4 @@
-"""The page that plays one video: with hls.js where the edge has it, else in the browser's own player."""
+"""The page that plays one video, with hls.js if the edge serves it, else with the browser's own player."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from urllib.parse import quote
 SCRIPT = Path(__file__).with_name("watch.js")
 
 PAGE_POLICY = "default-src 'none'; media-src 'self' blob:; style-src 'unsafe-inline'; img-src 'self' data:"
-"""The page runs no script and loads nothing but the video and its poster."""
+"""Content Security Policy of a page that runs no script and loads only the video and its poster."""
 
 SCRIPT_POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; worker-src blob:; "
     "media-src 'self' blob: data:; style-src 'unsafe-inline'; img-src 'self' data:"
 )
-"""The page runs hls.js and its own script, both from this edge, and nothing else. (``data:`` media: the empty
-WebVTT file that hls.js makes text tracks of.)"""
+"""Content Security Policy of a page that runs only hls.js and its own script, both from this edge. (hls.js
+creates text tracks from an empty WebVTT file with a ``data:`` URI.)"""
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -65,8 +65,8 @@ SCRIPTED = """<video controls playsinline poster="{poster}" data-playlist="{play
 def watch_page(video_id: str, metadata: Path | None, *, scripted: bool = False) -> str:
     """The HTML of a video's page.
 
-    :param metadata: the video's ``video.json``, where there is one; a page without it plays as well.
-    :param scripted: the edge serves ``/hls.js`` and ``/watch.js``.
+    :param metadata: path of ``video.json``; without it the page only lacks the list of renditions.
+    :param scripted: whether the edge serves ``/hls.js`` and ``/watch.js``.
     """
     try:
         video = json.loads(metadata.read_bytes()) if metadata else {}

@@ -1,4 +1,4 @@
-"""Hosts of URLs: one spelling of each, the addresses that they stand for, and whether those are public."""
+"""Hosts of URLs: their canonical spelling, their addresses, and whether an address is public."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SPECIAL_V4 = tuple(
 """IANA IPv4 Special-Purpose Address Registry. (``is_global`` differs among versions of Python.)"""
 
 _UNICAST_V6 = IPv6Network("2000::/3")
-"""All that is given out as global unicast (RFC 4291); what lies outside is local, multicast or unknown."""
+"""The assigned global unicast space (RFC 4291); addresses outside of it are local, multicast or unknown."""
 
 _SPECIAL_V6 = tuple(
     IPv6Network(network)
@@ -50,10 +50,10 @@ _MAPPED = IPv6Network("::ffff:0:0/96")
 
 
 def canonical_host(host: str) -> str:
-    """The host in one spelling: lower case, no dot at its end, ``xn--``; an address as it is usually written.
+    """The canonical spelling of a host: lower case, no final dot, ``xn--``; an address in its usual form.
 
-    :param host: without brackets, as it stands in a URL. ``127.1``, ``2130706433`` and ``0x7f.1`` are what
-        the system's resolver takes them for: ``127.0.0.1``.
+    :param host: as in a URL, without brackets. ``127.1``, ``2130706433`` and ``0x7f.1`` become ``127.0.0.1``,
+        as for the system's resolver.
     """
     name = host.lower().removesuffix(".")
     if not name.isascii():
@@ -66,7 +66,7 @@ def canonical_host(host: str) -> str:
 
 
 def literal(host: str) -> Address | None:
-    """The address that a host is, in whatever spelling; None of a name."""
+    """The address that a host spells, in whatever form; None if the host is a name."""
     with suppress(ValueError):
         address = ip_address(host)
         inner = address.ipv4_mapped if isinstance(address, IPv6Address) else None
@@ -78,10 +78,10 @@ def literal(host: str) -> Address | None:
 
 
 def resolve(host: str) -> list[Address]:
-    """Where a host is, in the order in which to try; empty if there is no such host.
+    """The addresses of a host, in the order in which to try them; empty if there is no such host.
 
     :param host: in its canonical spelling.
-    :raises StorageError: the name servers do not answer; they may in a moment.
+    :raises StorageError: the name servers do not answer at the moment.
     """
     address = literal(host)
     if address is not None:
@@ -98,9 +98,9 @@ def resolve(host: str) -> list[Address]:
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is one of the internet's, whoever it belongs to.
+    """Whether an address belongs to the public internet.
 
-    What carries an IPv4 address in it (mapped, NAT64) is as public as that is.
+    For an IPv6 address that embeds an IPv4 address (mapped, NAT64), the embedded one decides.
     """
     if isinstance(address, IPv4Address):
         return not any(address in network for network in _SPECIAL_V4)

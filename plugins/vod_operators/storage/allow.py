@@ -1,10 +1,9 @@
-"""What a request may make a worker read, and whom it may make it call: the lists of the deployment.
+"""The deployment's lists of what a request may have read, and where it may have callbacks sent.
 
-A request's URI is used only through these (``requested.py`` for what is read, ``guard.py`` for each
-connection to a web server), so no step can forget to ask. The deployment's own stores are not restricted by
-them.
+All access to a request's URI passes these lists (``requested.py`` for reads, ``guard.py`` for each connection
+to a web server), so no step can forget the check. They do not restrict the deployment's own stores.
 
-Entries of a list, each a beginning of what is allowed:
+An entry allows everything that it is a prefix of:
 
 ======================================  ==================================================================
 ``public``                              http and https, wherever the host has public addresses only
@@ -14,7 +13,7 @@ Entries of a list, each a beginning of what is allowed:
 ``media.internal``, ``10.0.0.7:8080``   a host, at any port or at one; by either scheme
 ======================================  ==================================================================
 
-A host that is named may have private addresses.
+A host that an entry names may have private addresses.
 """
 
 from __future__ import annotations
@@ -44,19 +43,19 @@ MAX_URI = 2048
 _CONTROLS = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
-"""What no URI has, and what would change how the line that it stands in is read."""
+"""Characters that no URI has, and that would garble the log line in which they appear."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a request to a web server goes."""
+    """The target of a request to a web server."""
 
     host: str
-    """Canonical."""
+    """In its canonical spelling."""
     addresses: tuple[Address, ...]
-    """All of them checked; connect to no other."""
+    """Checked addresses; connect to no others."""
     is_named: bool
-    """Whether the list names the host."""
+    """Whether an entry names the host."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +63,9 @@ class _Web:
     schemes: tuple[str, ...]
     host: str
     port: int | None
-    """None: any."""
+    """None for any."""
     path: str
-    """Without a slash at its end."""
+    """Without a final slash."""
 
     def covers(self, url: httpx.URL) -> bool:
         port = PORTS.get(url.scheme) if url.port is None else url.port
@@ -80,10 +79,10 @@ class _Web:
 
 @dataclass(frozen=True)
 class AllowList:
-    """The places that one setting opens.
+    """The places that one setting opens to requests.
 
     :param setting: its name, for messages.
-    :param entries: see above.
+    :param entries: as in the module's docstring.
     """
 
     setting: str
@@ -106,12 +105,12 @@ class AllowList:
         return [decoded_path(entry) for entry in self.entries if entry.startswith("file://")]
 
     def require(self, uri: str, field: str) -> str:
-        """The URI to read instead, which is the same but for a file's: that one has no symbolic links.
+        """Check a URI; returns the URI to read, in which a file's symbolic links are resolved.
 
-        Nothing is read, and no connection made; a host's name is looked up.
+        Nothing is read and no connection is made, but a host's name is resolved.
 
         :param field: of the request, for messages.
-        :raises NotAllowedError: it is not on the list.
+        :raises NotAllowedError: the list does not allow the URI.
         :raises InvalidInputError: it is no URI.
         :raises StorageError: the name servers do not answer.
         """
@@ -134,16 +133,16 @@ class AllowList:
         return uri
 
     def endpoint(self, url: httpx.URL) -> Endpoint:
-        """Where a request to this URL may be sent.
+        """The host and the addresses that a request to this URL may be sent to.
 
-        :raises NotAllowedError: nowhere.
+        :raises NotAllowedError: the list does not allow the URL.
         :raises StorageError: the name servers do not answer.
         """
         host = host_of(url)
         if any(web.covers(url) for web in self._web):
             return Endpoint(host, tuple(resolve(host)), is_named=True)
         addresses = tuple(resolve(host)) if self._public else ()
-        # No address at all is refused in the same words, else names of a private network could be tried.
+        # A host without an address gets the same message, or requests could probe a private network's names.
         if not addresses or not all(map(is_public, addresses)):
             also = ", and has no public address" if self._public else ""
             raise NotAllowedError(f"its host is not named in {self.setting}{also}")
@@ -153,7 +152,7 @@ class AllowList:
         import httpx  # here, because the DAG file is parsed again for every task
 
         try:
-            # What will be asked for is parsed by the same parser, so they cannot differ on which host it is.
+            # The client parses the URL with the same parser, so check and request agree about the host.
             url = httpx.URL(uri)
         except httpx.InvalidURL:
             raise InvalidInputError("it is not a URL; use https://host/path") from None
@@ -162,7 +161,7 @@ class AllowList:
         self.endpoint(url)
 
     def _require_bucket(self, uri: str) -> None:
-        # A gateway in front of folders may take these for what they are in a path.
+        # An S3 gateway in front of folders may resolve "." and ".." as in a path.
         is_plain = not {".", ".."} & set(uri.split("/"))
         if not is_plain or not any(_is_below(uri, bucket) for bucket in self._buckets):
             raise NotAllowedError(f"it lies in no bucket or prefix that {self.setting} names")
@@ -170,7 +169,7 @@ class AllowList:
     def _require_file(self, uri: str) -> str:
         path = decoded_path(uri)
         named = [(folder, os.path.realpath(folder)) for folder in self._folders]
-        # As it is written first: what lies elsewhere is not even looked at.
+        # The literal path is checked first, so that paths elsewhere are not even looked up.
         if any(_is_inside(path, spelling) for both in named for spelling in both):
             real = os.path.realpath(path)
             if any(_is_inside(real, folder) for _, folder in named):
@@ -179,9 +178,9 @@ class AllowList:
 
 
 def check_entries(entries: Sequence[str]) -> tuple[str, ...]:
-    """The entries themselves.
+    """Check the entries of a list; returns them.
 
-    :raises ValueError: one is of no form that is known.
+    :raises ValueError: an entry has none of the forms in the module's docstring.
     """
     for entry in entries:
         if entry == PUBLIC:
@@ -204,18 +203,18 @@ def check_entries(entries: Sequence[str]) -> tuple[str, ...]:
 
 
 def base_covers(base: str, url: httpx.URL) -> bool:
-    """Whether a URL lies at or below a base URL: the same scheme, host and port, and its path."""
+    """Whether a URL has the scheme, host and port of a base URL, and its path or one below it."""
     web = _web_of(base)
     return web is not None and web.covers(url)
 
 
 def host_of(url: httpx.URL) -> str:
-    """Canonical."""
+    """The canonical host of a URL."""
     return canonical_host(url.raw_host.decode("ascii"))
 
 
 def _web_of(entry: str) -> _Web | None:
-    """An entry that is a host or an http(s) URL; None if it is something else."""
+    """An entry that is a host or an http(s) URL, parsed; None for any other entry."""
     scheme, is_uri, _ = entry.partition("://")
     if entry == PUBLIC or (is_uri and scheme not in PORTS) or re.search(r"[\s@?#\\]", entry):
         return None
@@ -237,7 +236,7 @@ def _web_of(entry: str) -> _Web | None:
 
 
 def _is_below(place: str, base: str) -> bool:
-    """Whether a path or key is at the base or below it, whatever a server makes of dots and encodings."""
+    """Whether a path or key is the base or below it, however a server treats dots and percent-encoding."""
     if not base:
         return True
     if place != base and not place.startswith(f"{base}/"):

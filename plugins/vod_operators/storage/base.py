@@ -1,4 +1,4 @@
-"""What the operators ask of a store: objects by URI, whole-object writes, conditional writes."""
+"""The protocols of a store: objects by URI, atomic writes of whole objects, conditional writes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Protocol
 
 BLOCK_BYTES = 1 << 20
-"""Unit of streaming reads. Large enough to amortise system calls, small enough to forget."""
+"""Block size of streaming reads: large enough to amortise system calls, negligible in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectInfo:
-    """One object as the store sees it."""
+    """The facts of an object."""
 
     uri: str
     size: int
@@ -27,48 +27,50 @@ class ObjectInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Unfinished:
-    """What a killed writer left behind: never an object, but it takes room."""
+    """A write that has not ended. Its writer may have been killed; it is no object, but takes space."""
 
     uri: str
-    """The object that it would have become; its folder, where that is not known."""
+    """URI of the object that was being written, or of its folder if the object is not known."""
     handle: str
-    """By which the store finds it again."""
+    """Identifies the write to its store."""
     size: int
+    """Bytes."""
     started: datetime
-    """By the store's clock: when it was begun, or last grew."""
+    """When it began, or was last continued, by the store's clock."""
 
 
 class ReadableStorage(Protocol):
-    """What is read of a store.
+    """A store that can be read.
 
-    Methods raise ``StorageError`` when the store fails, ``ObjectNotFoundError`` when an object that is read
-    is not there, ``InvalidInputError`` when a URI is not one of this store or access is denied.
+    Methods raise ``StorageError`` if the store fails, ``ObjectNotFoundError`` if an object to read does not
+    exist, and ``InvalidInputError`` if a URI is not one of this store or access is denied.
     """
 
     def stat(self, uri: str) -> ObjectInfo | None:
         """The object's facts, or None if it does not exist."""
 
     def local_path(self, uri: str) -> Path | None:
-        """Where the object can be read in place on this host's disk; None if it must be fetched."""
+        """The path of the object on this host's disk; None if it must be fetched."""
 
     def read(
         self, uri: str, *, start: int = 0, length: int | None = None, version: str | None = None
     ) -> Iterator[bytes]:
         """The bytes ``[start, start + length)`` (to the end if None) in blocks; memory stays bounded.
 
-        A dropped connection is resumed from the byte it stopped at, of the same version of the object.
-        Of ``version`` (what ``stat`` said) or not at all: ``ObjectChangedError`` if it is another one by now.
+        A read that a dropped connection interrupts is resumed at the same byte of the same version.
+
+        :param version: the version that ``stat`` returned; None for the present one.
+        :raises ObjectChangedError: the object has another version, or got one during the read.
         """
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Every object whose URI starts with ``prefix`` (a folder ends in ``/``), in URI order."""
+        """All objects whose URIs start with ``prefix`` (a folder ends in ``/``), ordered by URI."""
 
 
 class Storage(ReadableStorage, Protocol):
-    """An object store.
+    """A store that can be read and written.
 
-    Every write is atomic: an object is either the whole old one or the whole new one, also after a
-    kill in mid-write.
+    Every write is atomic: readers get the whole old or the whole new object, even if the writer is killed.
     """
 
     def write(
@@ -79,7 +81,7 @@ class Storage(ReadableStorage, Protocol):
         content_type: str = "application/octet-stream",
         cache_control: str | None = None,
     ) -> None:
-        """Replace the object with the blocks laid end to end; visible only once all are written."""
+        """Write the concatenated blocks as the object, which becomes visible when all are written."""
 
     def store(
         self,
@@ -89,7 +91,7 @@ class Storage(ReadableStorage, Protocol):
         content_type: str = "application/octet-stream",
         cache_control: str | None = None,
     ) -> None:
-        """Move a local file into the store. The file is consumed: do not use ``path`` afterwards."""
+        """Move a local file into the store; ``path`` no longer exists afterwards."""
 
     def copy(
         self,
@@ -99,7 +101,7 @@ class Storage(ReadableStorage, Protocol):
         content_type: str = "application/octet-stream",
         cache_control: str | None = None,
     ) -> str | None:
-        """Make ``uri`` the same as the object ``source`` of this store, by means that the store has for it.
+        """Copy the object ``source`` of this store to ``uri`` within the store.
 
         :returns: SHA-256 of the copy in lower-case hex; None if the store does not compute it.
         """
@@ -112,7 +114,7 @@ class Storage(ReadableStorage, Protocol):
         content_type: str = "application/octet-stream",
         cache_control: str | None = None,
     ) -> str | None:
-        """Write a small object only if none exists. Its version, or None if one existed."""
+        """Write a small object only if none exists; returns its version, or None if one existed."""
 
     def replace(
         self,
@@ -123,22 +125,22 @@ class Storage(ReadableStorage, Protocol):
         content_type: str = "application/octet-stream",
         cache_control: str | None = None,
     ) -> str | None:
-        """Write a small object only if it still has ``version``. The new version, or None."""
+        """Write a small object only if it still has ``version``; returns the new version, or None."""
 
     def now(self, uri: str) -> datetime:
-        """The time by the clock of the store that holds ``uri``: the one that all hosts share."""
+        """The time by the clock of the store of ``uri``, which all hosts share."""
 
     def delete(self, uri: str) -> None:
-        """Remove the object; no error if it is not there."""
+        """Remove the object; no error if it does not exist."""
 
     def delete_folder(self, folder: str) -> None:
-        """Remove every object below ``folder`` (ends in ``/``), in no order."""
+        """Remove all objects below ``folder`` (ends in ``/``), in no particular order."""
 
     def folders(self, folder: str) -> Iterator[str]:
-        """Names of the folders right in ``folder`` (ends in ``/``), ordered by name and a slash."""
+        """Names of the immediate subfolders of ``folder`` (ends in ``/``), ordered by name and a slash."""
 
     def unfinished(self, folder: str) -> Iterator[Unfinished]:
-        """Writes below ``folder`` (ends in ``/``) that were begun and not ended, those under way included."""
+        """Writes below ``folder`` (ends in ``/``) that have not ended, including those in progress."""
 
     def discard(self, unfinished: Unfinished) -> None:
-        """Give up such a write; no error if it has ended meanwhile."""
+        """Abort an unfinished write; no error if it has ended meanwhile."""

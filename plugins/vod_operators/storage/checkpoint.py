@@ -1,4 +1,4 @@
-"""Finished work that the next try, host or run finds again: objects, then a marker that names them."""
+"""Checkpoints: a step stores its objects, then a marker that names them, so that no try or run repeats it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from vod_operators.storage.stores import fetch, get_bytes, sha256_of, verified
 Document = TypeVar("Document", bound=BaseModel)
 
 LIST_ABOVE = 10
-"""From so many objects on, one listing of their folder is quicker than asking for each."""
+"""With more objects than this, one listing of their folder is faster than a ``stat`` of each."""
 
 READS = 8
-"""Markers read at once: what hides the latency of a store."""
+"""Objects read at once, to hide the store's latency."""
 
 
 class Stored(BaseModel):
-    """One finished object."""
+    """A stored object, as a marker records it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,22 +36,22 @@ class Stored(BaseModel):
     sha256: str
     """Lower-case hex."""
     version: str | None = None
-    """What its store called it when it was published (``ObjectInfo.version``); None: it was not asked."""
+    """Its ``ObjectInfo.version`` when it was published; None if that was not recorded."""
 
 
 class Marker(BaseModel):
-    """What a step leaves behind, written after all its objects."""
+    """Says that a step is done; written after all its objects."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     objects: dict[str, Stored]
-    """By the name that the step knows them by."""
+    """By the step's own names for them."""
     facts: dict[str, Any] = {}
-    """What was measured of them."""
+    """What the step measured; JSON."""
 
 
 def seal(document: BaseModel) -> bytes:
-    """A document as JSON with its checksum: a number with a flipped bit is still a number."""
+    """A document as JSON with its SHA-256, because JSON with a flipped bit may still be valid."""
     return _sealed(document.model_dump_json().encode())
 
 
@@ -60,9 +60,9 @@ def _sealed(content: bytes) -> bytes:
 
 
 def read_document(storage: Storage, uri: str, kind: type[Document]) -> Document:
-    """A sealed document.
+    """Read a sealed document.
 
-    :raises CorruptObjectError: it is not what was written, or not what this version of the package writes.
+    :raises CorruptObjectError: its checksum is wrong, or this version of the package cannot parse it.
     :raises ObjectNotFoundError: it does not exist.
     """
     data = get_bytes(storage, uri)
@@ -78,7 +78,7 @@ def read_document(storage: Storage, uri: str, kind: type[Document]) -> Document:
 
 
 def load_marker(storage: Storage, uri: str) -> Marker | None:
-    """The marker, if there is a readable one; its objects are not looked at."""
+    """The marker; None if it is missing or damaged. Its objects are not checked."""
     try:
         return read_document(storage, uri, Marker)
     except (ObjectNotFoundError, CorruptObjectError):
@@ -86,30 +86,30 @@ def load_marker(storage: Storage, uri: str) -> Marker | None:
 
 
 def load_markers(storage: Storage, uris: Sequence[str]) -> list[Marker | None]:
-    """As ``load_marker``, some at a time: a long film has a marker for each of a thousand chunks."""
+    """As ``load_marker`` for each URI, ``READS`` at a time, because a long film has a thousand markers."""
     with ThreadPoolExecutor(READS) as pool:
         return list(pool.map(lambda uri: load_marker(storage, uri), uris))
 
 
 def load(storage: Storage, uri: str, *, objects_in: Storage | None = None) -> Marker | None:
-    """The marker, if it is there and every object it names exists with its size; None means: do the step.
+    """The marker of a finished step; None if the marker or an object is missing, or an object's size differs.
 
-    :param objects_in: the store of the objects, if it is another than the marker's.
+    :param objects_in: the store of the objects, if it differs from the marker's.
     """
     marker = load_marker(storage, uri)
     return marker if marker and not missing(look_at(objects_in or storage, marker), marker) else None
 
 
 def missing(there: Mapping[str, ObjectInfo], marker: Marker) -> list[Stored]:
-    """The objects of a marker that are not there, or have another size.
+    """The objects of a marker that are missing or have another size.
 
-    :param there: what ``look_at`` found.
+    :param there: what ``look_at`` returned.
     """
     return [stored for stored in marker.objects.values() if _size(there, stored) != stored.size_bytes]
 
 
 def look_at(storage: Storage, marker: Marker) -> dict[str, ObjectInfo]:
-    """What the store says of a marker's objects, by URI; those that are not there are left out."""
+    """The store's facts of a marker's objects, by URI; missing ones are left out."""
     uris = [stored.uri for stored in marker.objects.values()]
     if len(uris) > LIST_ABOVE:
         folder = os.path.commonprefix(uris).rpartition("/")[0] + "/"  # noqa: RUF071 (cut at a slash)
@@ -123,22 +123,22 @@ def _size(there: Mapping[str, ObjectInfo], stored: Stored) -> int | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Damage:
-    """An object that is not what was stored."""
+    """An object that is missing, or differs from what was stored."""
 
     uri: str
     found: str
-    """In words."""
+    """What is wrong with it, in words."""
 
     def __str__(self) -> str:
         return f"{self.uri}: {self.found}"
 
 
 def damaged(storage: Storage, marker: Marker, there: Mapping[str, ObjectInfo], *, read: bool) -> list[Damage]:
-    """The objects of a marker that are not what was stored.
+    """The objects of a marker that are missing or differ from what was stored.
 
-    :param there: what ``look_at`` found.
-    :param read: all of them are read. Otherwise those that the store gives another version than it had when
-        they were published: another one may have the same content, after a restore for instance.
+    :param there: what ``look_at`` returned.
+    :param read: whether to read all objects. Otherwise only those are read whose version in the store has
+        changed since they were published; the content may still be the same, for instance after a restore.
     """
 
     def judge(stored: Stored) -> Damage | None:
@@ -156,14 +156,14 @@ def damaged(storage: Storage, marker: Marker, there: Mapping[str, ObjectInfo], *
 
 
 def compare(storage: Storage, uri: str, sha256: str) -> Damage | None:
-    """Read an object, and say if it is not what it was."""
+    """Read an object and compare it with its checksum; None if it is undamaged."""
     digest = hashlib.sha256()
     try:
         for block in storage.read(uri):
             digest.update(block)
     except ObjectNotFoundError:
         return Damage(uri=uri, found="it is not there")
-    except CorruptObjectError:  # a store that keeps checksums knows it by itself
+    except CorruptObjectError:  # from a store that keeps checksums of its own
         return Damage(uri=uri, found="the store says that it is damaged")
     if digest.hexdigest() != sha256:
         return Damage(uri=uri, found="its content is another one (SHA-256)")
@@ -171,9 +171,9 @@ def compare(storage: Storage, uri: str, sha256: str) -> Damage | None:
 
 
 def note_versions(storage: Storage, uri: str, marker: Marker, there: Mapping[str, ObjectInfo]) -> None:
-    """Keep with a marker what the store calls its objects, all of which are known to be what was stored.
+    """Record the objects' versions in their marker. Call this when all objects are known to be undamaged.
 
-    :param there: what ``look_at`` found.
+    :param there: what ``look_at`` returned.
     """
     noted = {
         name: stored.model_copy(update={"version": there[stored.uri].version})
@@ -185,10 +185,11 @@ def note_versions(storage: Storage, uri: str, marker: Marker, there: Mapping[str
 
 @contextmanager
 def relying_on(storage: Storage, *markers: str, step: str) -> Iterator[None]:
-    """Around work with objects that earlier steps left: if one is gone or damaged, so are their markers.
+    """Around work with objects of earlier steps: if one is missing or damaged, the markers are deleted.
 
-    :param markers: URIs of what says that those steps are done; removed, so that they are done again.
-    :raises LostWorkError: instead of the error that told it.
+    :param markers: URIs of the steps' markers; without them, the steps are repeated when the run is cleared.
+    :param step: the step's name, for the message.
+    :raises LostWorkError: in place of ``CorruptObjectError`` and ``ObjectNotFoundError``.
     """
     try:
         yield
@@ -201,9 +202,9 @@ def relying_on(storage: Storage, *markers: str, step: str) -> Iterator[None]:
 
 
 def require(storage: Storage, uri: str, *, step: str) -> Marker:
-    """The marker of a step that must have been done.
+    """The marker of a step that must be done.
 
-    :raises LostWorkError: there is none.
+    :raises LostWorkError: the marker is missing or damaged.
     """
     marker = load_marker(storage, uri)
     if marker is None:
@@ -212,21 +213,22 @@ def require(storage: Storage, uri: str, *, step: str) -> Marker:
 
 
 def require_each(storage: Storage, uris: Sequence[str], *, step: str) -> list[Marker]:
-    """As ``require``, some at a time."""
+    """As ``require`` for each URI, ``READS`` at a time."""
     markers = load_markers(storage, uris)
     return [marker or require(storage, uri, step=step) for marker, uri in zip(markers, uris, strict=True)]
 
 
 def save(storage: Storage, uri: str, marker: Marker) -> Marker:
-    """Write the marker: from here on the step is done."""
+    """Write the marker, after which the step counts as done; returns it."""
     storage.write(uri, [seal(marker)], content_type="application/json")
     return marker
 
 
 def put(storage: Storage, path: Path, uri: str, *, sha256: str | None = None, **headers: str) -> Stored:
-    """Move a finished local file into the store, with its checksum.
+    """Move a local file into the store; returns its record.
 
-    :param sha256: of the file, where it is known.
+    :param sha256: of the file, if it is known already.
+    :param headers: ``content_type`` and ``cache_control``.
     """
     stored = Stored(uri=uri, size_bytes=path.stat().st_size, sha256=sha256 or sha256_of(path))
     storage.store(path, uri, **headers)
@@ -234,9 +236,9 @@ def put(storage: Storage, path: Path, uri: str, *, sha256: str | None = None, **
 
 
 def copy(source: Storage, stored: Stored, target: Storage, uri: str, **headers: str) -> Stored:
-    """The same object in another place; between stores of one kind, no byte of it passes through this host.
+    """Copy an object to another URI; returns the copy's record. Stores of one kind copy without this host.
 
-    :raises CorruptObjectError: it is not what was stored.
+    :raises CorruptObjectError: the object differs from its record.
     """
     if stored.uri.partition("://")[0] == uri.partition("://")[0]:
         found = target.copy(stored.uri, uri, **headers)
@@ -250,7 +252,8 @@ def copy(source: Storage, stored: Stored, target: Storage, uri: str, **headers: 
 def obtain(storage: Storage, stored: Stored, path: Path) -> None:
     """Make a stored object readable at ``path``: a link if it is on this host's disk, else a copy.
 
-    :raises CorruptObjectError: it is not what was stored.
+    :raises CorruptObjectError: the object differs from its record.
+    :raises ObjectNotFoundError: it does not exist.
     """
     local = storage.local_path(stored.uri)
     if local is None:
@@ -267,13 +270,13 @@ def obtain(storage: Storage, stored: Stored, path: Path) -> None:
 def read_checked(storage: Storage, stored: Stored) -> Iterator[bytes]:
     """The object's bytes in blocks.
 
-    :raises CorruptObjectError: they are not what was stored.
+    :raises CorruptObjectError: the bytes differ from the object's record; raised at the end at the latest.
     """
     return verified(stored.uri, storage.read(stored.uri), sha256=stored.sha256, size=stored.size_bytes)
 
 
 def write_hashed(storage: Storage, uri: str, blocks: Iterable[bytes]) -> Stored:
-    """Stream blocks into an object, with its checksum."""
+    """Stream blocks into an object; returns its record."""
     digest, size = hashlib.sha256(), 0
 
     def counted() -> Iterator[bytes]:

@@ -1,6 +1,6 @@
-"""``SHA256SUMS`` of a version: what each of its files was when it was made, as ``sha256sum -c`` reads it.
+"""``SHA256SUMS`` of a version: the checksums of its files when they were written, for ``sha256sum -c`` too.
 
-The workspace's markers know the same, and are gone some days after the video is published.
+The workspace's markers hold the same checksums, but the janitor removes them some days after publication.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ _LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_-][A-Za-z0-9_./-]*)")
 
 
 def lines(digests: Mapping[str, str]) -> Iterator[bytes]:
-    """The file's content.
+    """The lines of the file.
 
-    :param digests: SHA-256 in lower-case hex, by path from where the file is.
+    :param digests: SHA-256 in lower-case hex, by path relative to the file.
     """
     for path, digest in digests.items():
         yield f"{digest}  {path}\n".encode()
 
 
 def read(storage: Storage, uri: str) -> dict[str, str]:
-    """The digests by path. A film of ten hours in twelve tracks has 72,000, some 7 MB.
+    """The digests by path. A film of ten hours in twelve tracks has 72,000 of them, some 7 MB.
 
-    :raises CorruptObjectError: it is not what this package writes.
+    :raises CorruptObjectError: the file is malformed.
     :raises ObjectNotFoundError: it does not exist.
     """
     found: dict[str, str] = {}

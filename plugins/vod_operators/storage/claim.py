@@ -1,8 +1,8 @@
-"""Who works on a video: a lease in one small object, taken, renewed and given back by conditional writes.
+"""The claim on a video: a lease in one small object, taken, renewed and released by conditional writes.
 
-Its times are the store's, which all hosts share, and no host's own clock is asked: so hosts whose clocks
-differ agree on when a lease ends. Its token grows with every new owner, and tells a run that lost the
-video, and perhaps even has it again, from the one that has it now.
+All times are by the store's clock, which hosts with differing clocks share, so they agree about when a lease
+expires. The token grows with every new owner. It tells a run's present claim from one that the run lost
+before, even if the run took the video again.
 """
 
 from __future__ import annotations
@@ -18,36 +18,40 @@ from vod_operators.storage.base import Storage
 from vod_operators.storage.stores import get_bytes
 
 ATTEMPTS = 10
-"""Races lost before giving up: tasks of one run renew the same claim at the same time."""
+"""Writes that may fail before giving up: tasks of one run renew the same claim at the same time."""
 
 NOBODY = ""
-"""Owner of a claim that was given back. The object stays, because its token must never start anew."""
+"""Owner of a released claim. The object stays, because its token must never start again."""
 
 
 class Claim(BaseModel):
     """A lease on a video."""
 
-    # What a later release adds is no damage: a damaged claim is nobody's.
+    # A later release may add fields. They must not count as damage, because a damaged claim has no owner.
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     owner: str
-    """The run, as ``dag_id/run_id``; or who else changes the video's files."""
+    """The run, as ``dag_id/run_id``, or another program that changes the video's files."""
     since: datetime
     expires_at: datetime
     token: int
-    """One more than the owner's before."""
+    """One more than the previous owner's."""
     brief: bool = False
-    """Held for moments, by the janitor or a rollback: whoever meets it had better wait than give up."""
+    """Held for moments only, by the janitor or a rollback, so others should wait instead of giving up."""
     holder: str = ""
-    """What others can tell the owner's death by: a process, or a run of Airflow's; empty: nothing."""
+    """The process or the Airflow run whose end frees the claim; empty if it is not known."""
 
 
 Verdict = Callable[[Claim], bool]
-"""Whether a claim's owner is known to be dead."""
+"""Returns whether a claim's owner is known to have ended."""
 
 
 def process_holder(process: str) -> str:
-    """The holder of a claim whose owner ends with a process of this host (``processes.number``)."""
+    """The holder of a claim whose owner ends with a process of this host.
+
+    :param process: as ``processes.number`` names it.
+    :returns: empty if this host cannot be identified.
+    """
     host = processes.host()
     return f"process {process} of {host}" if host else ""
 
@@ -59,13 +63,13 @@ def is_process_dead(claim: Claim) -> bool:
 
 
 def read_claim(storage: Storage, uri: str) -> Claim | None:
-    """The claim, lapsed or not; None if nobody holds one."""
+    """The claim, expired or not; None if there is none, it was released, or it is damaged."""
     found, _ = _read(storage, uri)
     return found if found is not None and found.owner != NOBODY else None
 
 
 def is_held(storage: Storage, uri: str) -> bool:
-    """Whether somebody holds a claim that has not lapsed."""
+    """Whether there is a claim that has not expired."""
     found = read_claim(storage, uri)
     return found is not None and found.expires_at > storage.now(uri)
 
@@ -80,17 +84,17 @@ def hold(
     holder: str = "",
     is_dead: Verdict = is_process_dead,
 ) -> Claim:
-    """Take the claim, or renew it if ``owner`` has it; one that lapsed, or of a dead owner, is taken over.
+    """Take the claim, renew it if ``owner`` has it, or take it over if it expired or its owner ended.
 
-    Every task of a run calls this before it works, so a cleared task of a failed run, which has
-    released its claim, takes it again or finds out who has it now.
+    Every task of a run calls this before it works. So a cleared task of a failed run, which has released its
+    claim, takes it again, or learns who has it now.
 
-    :param ttl_s: seconds from now that the claim lasts.
-    :param brief: it will be given back in a moment.
-    :param holder: what others can tell the owner's death by.
-    :param is_dead: asked about another owner.
-    :raises ClaimedError: another run has it; the message names it and says since when.
-    :raises StorageError: somebody has it for a moment.
+    :param ttl_s: seconds from now until the claim expires.
+    :param brief: whether the claim will be released in a moment.
+    :param holder: as ``Claim.holder``.
+    :param is_dead: asked about another owner whose claim has not expired.
+    :raises ClaimedError: another run has the claim; the message names it and says since when.
+    :raises StorageError: the claim is held briefly, or too many writes failed.
     """
     for _ in range(ATTEMPTS):
         now = storage.now(uri)
@@ -98,9 +102,9 @@ def hold(
         mine = found is not None and found.owner == owner
         left_s = (found.expires_at - now).total_seconds() if found else 0
         if found and mine and found.holder == holder and left_s > 2 / 3 * ttl_s:
-            return found  # fresh: the tasks of one run need not race to renew it
-        # One that is dead may rise again (a run that is cleared); it has another holder then, so it writes
-        # before it works, and of the two writes on the condition of one version, the store takes one.
+            return found  # still fresh, so the tasks of one run do not compete to renew it
+        # An ended run may be cleared and continue. It has another holder then, so it writes the claim before
+        # it works. Its write and ours depend on the same version, so the store accepts only one.
         taken = found and not mine and found.owner != NOBODY and found.expires_at > now
         if found and taken and not is_dead(found):
             raise _refusal(found)
@@ -118,7 +122,11 @@ def hold(
 
 
 def check(storage: Storage, uri: str, mine: Claim) -> None:
-    """:raises ClaimedError: the claim was lost, even if the same owner took it again meanwhile."""
+    """Check that a claim is still held.
+
+    :param mine: what ``hold`` returned.
+    :raises ClaimedError: the claim was lost, even if the same owner took it again meanwhile.
+    """
     found = read_claim(storage, uri)
     if found is None or (found.owner, found.token) != (mine.owner, mine.token):
         raise ClaimedError(
@@ -129,10 +137,10 @@ def check(storage: Storage, uri: str, mine: Claim) -> None:
 
 
 def release(storage: Storage, uri: str, *, owner: str) -> bool:
-    """Give the claim back if ``owner`` has it. Whether it had.
+    """Release the claim if ``owner`` has it; returns whether it had.
 
-    Written, not deleted: S3 servers know conditional writes, but few know conditional deletes, and one
-    that is unconditional could meet the claim of whoever took it over in between.
+    The claim is overwritten, not deleted: S3 servers support conditional writes, but few support conditional
+    deletes, and an unconditional delete could remove the claim of a new owner.
     """
     for _ in range(ATTEMPTS):
         found, version = _read(storage, uri)
@@ -145,8 +153,8 @@ def release(storage: Storage, uri: str, *, owner: str) -> bool:
 
 
 def _read(storage: Storage, uri: str) -> tuple[Claim | None, str | None]:
-    """The claim, None also if it is damaged; the version of its object."""
-    info = storage.stat(uri)  # first: then the content is at least as new as the version
+    """The claim, None also if it is damaged, and the version of its object."""
+    info = storage.stat(uri)  # before the read, so that the content is at least as new as the version
     if info is None:
         return None, None
     try:
@@ -159,7 +167,7 @@ def _read(storage: Storage, uri: str) -> tuple[Claim | None, str | None]:
 
 def _next_token(found: Claim | None, version: str | None, now: datetime) -> int:
     if found is None and version is not None:
-        return int(now.timestamp())  # the claim is damaged; seconds are more than any number of owners
+        return int(now.timestamp())  # the claim is damaged; seconds since 1970 exceed any number of owners
     return 1 + (found.token if found else 0)
 
 

@@ -1,7 +1,4 @@
-"""Files that appear whole: written under another name of the same folder, then renamed or linked.
-
-What the store of ``local.py`` is made of; a reader never sees half of one.
-"""
+"""Atomic file writes for ``local.py``: a file is written under a temporary name, then renamed or linked."""
 
 from __future__ import annotations
 
@@ -19,8 +16,8 @@ from typing import BinaryIO
 from vod_operators.errors import InvalidInputError, ObjectNotFoundError, StorageError, VodError
 
 OWN_NAME = re.compile(r"\.[0-9a-f]{16}\.vod-(part|lock)")
-"""Our temporary and lock files. Not derived from the object's whole name, which may already be as
-long as the file system allows."""
+"""Names of this store's temporary and lock files. They do not contain the object's name, which may already be
+as long as the file system allows."""
 
 PERMANENT = {
     errno.EACCES: "this worker's user may not access it: fix the owner or mode, or choose another folder",
@@ -35,14 +32,13 @@ PERMANENT = {
 
 
 def flush(file: BinaryIO) -> None:
-    """Have the disk keep what was written."""
-    # Before the rename: after a power cut the name must not stand for unwritten blocks.
+    """Flush a file to disk before it is renamed, so that a power cut leaves no name without its content."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def renamed(path: Path, target: Path) -> bool:
-    """Whether the file could be moved by renaming it; False if it is on another file system."""
+    """Move a file by renaming it; returns False if ``target`` is on another file system."""
     with explained(path), path.open("rb") as file:
         os.fsync(file.fileno())
     with explained(target):
@@ -59,7 +55,7 @@ def renamed(path: Path, target: Path) -> bool:
 
 
 def linked(path: Path, target: Path) -> bool:
-    """Whether the file could get a second name; False on another file system, or on one without links."""
+    """Hard-link a file as ``target``; returns False if that is impossible, as on another file system."""
     temporary = temporary_name(target)
     with explained(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -68,29 +64,29 @@ def linked(path: Path, target: Path) -> bool:
             os.link(path, temporary)
     except ObjectNotFoundError:
         raise
-    except VodError:  # whatever it is, a copy may do without, or will tell
+    except VodError:  # the caller copies instead, which may work or report a better error
         return False
     try:
         with explained(target), locked(target):
             os.utime(temporary)  # "modified" is when the object came, as on S3
             temporary.replace(target)
     finally:
-        temporary.unlink(missing_ok=True)  # two names of one file are not renamed
+        temporary.unlink(missing_ok=True)  # ``rename`` does nothing if both names are the same file
     return True
 
 
 def temporary_name(path: Path) -> Path:
-    """A new hidden name in the folder of ``path``."""
+    """A new hidden path in the folder of ``path``."""
     return path.parent / f".{uuid.uuid4().hex[:16]}.vod-part"
 
 
 @contextmanager
 def temporary_beside(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
-    """A new hidden file in the folder of ``path``, gone at the end unless it was renamed."""
+    """A new hidden file in the folder of ``path``, deleted at the end unless it was renamed."""
     temporary = temporary_name(path)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = temporary.open("xb")  # by the umask, not tempfile's 0600: web servers read it
+        file = temporary.open("xb")  # mode by the umask, not tempfile's 0600, because web servers read it
     try:
         with file:
             yield temporary, file
@@ -100,16 +96,16 @@ def temporary_beside(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Exclusive among all processes that change this object. The lock file leaves with its holder.
+    """An exclusive lock among all processes that change this object. Its holder removes the lock file.
 
-    The kernel frees the lock of a holder that dies; the next one removes its file.
+    If a holder dies, the kernel frees the lock, and the next holder removes the file.
     """
     lock = path.parent / f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.vod-lock"
     while True:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            # The last holder may have removed the file we waited on: then others lock a new one.
+            # The previous holder may have removed this file while we waited; others then lock a new file.
             try:
                 ours = os.path.samestat(os.fstat(descriptor), lock.stat())
             except FileNotFoundError:
@@ -127,7 +123,12 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turns errors of the operating system into ours, naming the object rather than a temp file."""
+    """Translates errors of the operating system into this package's, naming the object, not a temporary file.
+
+    :raises ObjectNotFoundError: the file does not exist.
+    :raises InvalidInputError: trying again cannot help; the message says what to do.
+    :raises StorageError: any other ``OSError``.
+    """
     try:
         yield
     except FileNotFoundError as error:

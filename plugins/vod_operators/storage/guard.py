@@ -1,7 +1,8 @@
-"""Connections to web servers on behalf of a request: each to an address that was checked, redirects included.
+"""Connections to web servers on behalf of a request: only to checked addresses, also after redirects.
 
-A name is looked up once for each request, by us; the connection goes to what was found, so a name server that
-answers differently a moment later changes nothing. ``Host`` and the name in the certificate stay the URL's.
+A name is resolved once for each HTTP request, here, and the connection goes to the addresses that were
+checked. So a name server that answers differently a moment later has no effect. The ``Host`` header and the
+name in the certificate remain the URL's.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from vod_operators.errors import StorageError
 from vod_operators.storage.allow import PORTS, AllowList, Endpoint, base_covers
 
 MAX_HOSTS = 16
-"""Hosts whose connections are kept: a source's, and those that it redirects to."""
+"""Hosts whose connections are kept open: the source's host, and those that it redirects to."""
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What is sent to one web server, and to nobody else.
+    """Secret headers for one web server.
 
-    :param base_url: of what it is sent to; the URL itself and all below it.
-    :param headers: secret.
+    :param base_url: they are sent to this URL and all below it, and nowhere else.
+    :param headers: name and value of each.
     """
 
     base_url: str
@@ -37,18 +38,20 @@ class Credentials:
         return f"Credentials({self.base_url!r})"
 
     def headers_for(self, url: httpx.URL) -> Mapping[str, str]:
-        """None for another place, where a redirect may lead."""
+        """The headers for a request to a URL; empty for other places, to which a redirect may lead."""
         return dict(self.headers) if base_covers(self.base_url, url) else {}
 
 
 class GuardedTransport(httpx.BaseTransport):
-    """What an ``httpx.Client`` sends its requests through.
+    """An ``httpx`` transport that sends requests only where the list allows.
 
-    A proxy of the environment (``HTTPS_PROXY`` ...) is used. It looks names up by itself: then the check is
-    only as good as that the proxy finds the same addresses.
+    A proxy of the environment (``HTTPS_PROXY`` ...) is used. A proxy resolves names itself, so the check then
+    relies on the proxy finding the same addresses.
+
+    Each request raises ``NotAllowedError`` if the list does not allow its URL.
 
     :param allow: where requests may go.
-    :raises NotAllowedError: (of each request) not there.
+    :param credentials: added to requests to their server.
     """
 
     def __init__(self, allow: AllowList, credentials: Credentials | None = None) -> None:
@@ -91,14 +94,14 @@ class GuardedTransport(httpx.BaseTransport):
         return httpx.create_ssl_context()
 
     def _transport(self, scheme: str, host: str, proxy: str | None) -> httpx.HTTPTransport:
-        # One for each host: a TLS connection that was verified for one name is not used for another that has
-        # the same address.
+        # One for each host, so that a TLS connection that was verified for one name is not reused for another
+        # name with the same address.
         with self._making:
             found = self._transports.get((scheme, host, proxy))
             if found is None:
                 while len(self._transports) >= MAX_HOSTS:
                     self._transports.pop(next(iter(self._transports))).close()
-                # To read the certificates takes longer than a callback in plain text.
+                # Plain HTTP goes without: loading the CA certificates takes longer than a whole callback.
                 plain = scheme == "http"
                 trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else self._certificates
                 found = httpx.HTTPTransport(verify=trusted, proxy=proxy)

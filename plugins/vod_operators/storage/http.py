@@ -1,4 +1,4 @@
-"""Sources on web servers: ``http://`` and ``https://`` URIs, read only."""
+"""Sources on web servers: ``http://`` and ``https://`` URIs, read-only."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 60
 MAX_REDIRECTS = 5
 TRIES = 4
-"""Requests without an answer, and connections that may break within one block, before giving up."""
+"""Requests without an answer, and broken connections within one block, before giving up."""
 
 _MISSING = (404, 410)
 _DENIED = (401, 403, 407)
 _PASSING = (408, 425, 429)
-"""Refusals that say "later", like all of 5xx."""
+"""Client errors that mean "try later", as all 5xx do."""
 
 _NEVER = datetime.fromtimestamp(0, tz=timezone.utc)
 
@@ -47,9 +47,9 @@ _NEVER = datetime.fromtimestamp(0, tz=timezone.utc)
 class HttpSource:
     """Implements :class:`vod_operators.storage.base.ReadableStorage` on a web server.
 
-    :param allow: which servers it may go to, by redirects too; None: to any, for who reads with rights of
-        their own.
-    :param credentials: sent to the server that they are for.
+    :param allow: which servers may be reached, also by redirects; None for any, on the command line, where
+        users read with their own rights.
+    :param credentials: sent only to the server that they are for.
     :param backoff_s: first pause between attempts, doubled each time.
     """
 
@@ -79,7 +79,7 @@ class HttpSource:
                 if response.status_code == 200 and size:
                     return _info(uri, response, size)
         except (InvalidInputError, StorageError):
-            # Signed URLs allow GET and deny HEAD, and some servers do not know it: GET decides.
+            # Signed URLs often deny HEAD, and some servers do not support it, so GET decides.
             pass
         with closing(self._open("GET", uri, {"Range": "bytes=0-0"})) as response:
             if response.status_code in _MISSING:
@@ -97,10 +97,10 @@ class HttpSource:
     def read(
         self, uri: str, *, start: int = 0, length: int | None = None, version: str | None = None
     ) -> Iterator[bytes]:
-        """As the protocol says. A server without ranges sends all again, and what is known is skipped.
+        """As the protocol says. If a server has no ranges, bytes before ``start`` are fetched and skipped.
 
-        :raises StorageError: also if the object changed meanwhile, or if it broke off and the server
-            gives neither ETag nor Last-Modified, so that no one could know.
+        :raises StorageError: the server fails; or the connection broke, and the server sends neither ETag nor
+            Last-Modified, so that a resumed read could mix two versions.
         """
         position, end = start, None if length is None else start + length
         pin: _Pin | None = None
@@ -140,7 +140,7 @@ class HttpSource:
                         if position == stop:
                             return
                     if total is None:
-                        return  # a chunked body that ended as it should: this was the end
+                        return  # a chunked body has ended properly, so this was the object's end
                 except httpx.TransportError as error:
                     failure = _reason(error)
             if not pin.usable:
@@ -175,7 +175,7 @@ class HttpSource:
                     follow_redirects=True,
                     max_redirects=MAX_REDIRECTS,
                     timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-                    # A compressed body has other bytes and other ranges than the file.
+                    # Bytes and ranges of a compressed body are not those of the file.
                     headers={"Accept-Encoding": "identity", "User-Agent": "vod_operators"},
                 )
             return self._made_client
@@ -190,13 +190,13 @@ class HttpSource:
                     self._client.build_request(method, uri, headers=headers), stream=True
                 )
             except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects) as error:
-                # Without the cause: it may quote the URL.
+                # "from None", because the cause may quote the URL.
                 raise InvalidInputError(
                     f"{redact(uri)}: {type(error).__name__}; it must lead to an http:// or https:// URL "
                     f"in at most {MAX_REDIRECTS} redirects"
                 ) from None
             except NotAllowedError:
-                # Where it leads to is the server's word, and nobody's business.
+                # The redirect's target stays out of the message: the server chose it, and it may be internal.
                 setting = self._allow.setting if self._allow else ""
                 raise NotAllowedError(
                     f"it leads to a server that {setting} does not open ({redact(uri)})"
@@ -235,7 +235,7 @@ class HttpSource:
 
 @dataclass(frozen=True, kw_only=True)
 class _Pin:
-    """What identifies the version that a read began with."""
+    """Identifies the version that a read began with."""
 
     etag: str | None
     modified: str | None
@@ -248,7 +248,8 @@ class _Pin:
         )
 
     def is_of(self, version: str) -> bool:
-        """Whether it may be the version that ``stat`` told of; some servers tell less here than there."""
+        """Whether this may be the version that ``stat`` returned. Missing headers do not count against it,
+        because some servers send fewer headers on GET than on HEAD."""
         times = re.fullmatch(r'([^"]+)/(\d+)', version)
         if version == self.etag or times is None:
             return self.etag in (version, None)
@@ -259,7 +260,7 @@ class _Pin:
         return bool(self.etag or self.modified)
 
     def headers(self) -> dict[str, str]:
-        # RFC 9110 13.1.5: a weak ETag never matches in If-Range; the server would send all again.
+        # RFC 9110 13.1.5: a weak ETag never matches in If-Range, so the server would send the whole object.
         if self.etag and not self.etag.startswith("W/"):
             return {"If-Range": self.etag}
         return {"If-Range": self.modified} if self.modified and not self.etag else {}
@@ -269,7 +270,7 @@ class _Pin:
             return False
         etag, modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
         if self.etag:
-            # A 206 to If-Range says by itself that the ETag still holds.
+            # A 206 answer to If-Range implies that the ETag is unchanged.
             asked = response.status_code == 206 and bool(self.headers())
             return etag == self.etag or (etag is None and asked)
         return modified == self.modified or (modified is None and response.status_code == 206)
@@ -279,13 +280,13 @@ logging.getLogger("httpx").addFilter(RedactedUrls())
 
 
 def _reason(error: httpx.RequestError) -> str:
-    """Only of what the network said: of an answer that is no HTTP, the error quotes the beginning."""
+    """The error in words. Only network errors are quoted, because others may quote the server's answer."""
     words = isinstance(error, (httpx.NetworkError, httpx.TimeoutException))
     return f"{type(error).__name__}: {error}" if words else type(error).__name__
 
 
 def _status(code: int) -> str:
-    """In our own words, not in the server's."""
+    """A status code with its standard phrase instead of the server's."""
     try:
         return f"{code} {HTTPStatus(code).phrase}"
     except ValueError:
@@ -298,7 +299,7 @@ def _content_length(response: httpx.Response) -> int | None:
 
 
 def _content_range(response: httpx.Response) -> tuple[int | None, int | None]:
-    """First byte and total size of a 206 or 416, as far as it tells."""
+    """First byte and total size from the Content-Range of a 206 or 416; None for what it does not say."""
     match = re.fullmatch(
         r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", "").strip(), re.IGNORECASE
     )
@@ -309,7 +310,11 @@ def _content_range(response: httpx.Response) -> tuple[int | None, int | None]:
 
 
 def _body_range(response: httpx.Response, uri: str, position: int) -> tuple[int, int | None]:
-    """Offset of the body's first byte in the object, and the object's size if known."""
+    """Offset of the body's first byte in the object, and the object's size if it is known.
+
+    :raises InvalidInputError: a truncated body could not be detected.
+    :raises StorageError: the server sends another range than requested.
+    """
     if response.status_code == 200:
         total = _content_length(response)
         if total is None and "Transfer-Encoding" not in response.headers:

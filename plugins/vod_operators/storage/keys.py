@@ -1,8 +1,8 @@
-"""Every key of the temp and results stores, spelled once.
+"""All keys of the temp and results stores.
 
 ::
 
-    {temp}/{video_id}/claim.json                          who works on the video; stays for ever
+    {temp}/{video_id}/claim.json                          who works on the video; never deleted
     {temp}/{video_id}/source-{fp}/                        shared by presets with the same chunks
         timeline.json
         chunk-00000.nut, audio-0.nut, text-0.vtt
@@ -13,19 +13,19 @@
         chunk-00000/thumbnails.mjpeg, posters.mjpeg
         audio/{rendition}/seg-00001.m4s, piece.json       the same two of sound
         audio/{rendition}.mp4
-        text/{rendition}.vtt                              subtitles that came with the request
-    {results}/{video_id}/index.m3u8                       the stable playlist: the only thing players know
+        text/{rendition}.vtt                              subtitle files of the request
+    {results}/{video_id}/index.m3u8                       the stable playlist, whose URL players are given
     {results}/{video_id}/manifest.mpd                     the same for DASH players
-    {results}/{video_id}/video.json                       what it is, for the CMS
+    {results}/{video_id}/video.json                       metadata for the CMS
     {results}/{video_id}/{version}/                       immutable
         master.m3u8, manifest.mpd
-        SHA256SUMS                                        of all but video.json
-        video.json, stable.m3u8, stable.mpd               what the three above are made of
+        SHA256SUMS                                        of all files but video.json
+        video.json, stable.m3u8, stable.mpd               contents of the three files above for this version
         {track}/init.mp4, seg-00001.m4s (.ts, .aac), index.m3u8, iframes.m3u8
         text-0/seg-00001.vtt, index.m3u8, whole.vtt
         pictures/poster.jpg, storyboard.vtt, sheet-00001.jpg
 
-Beside each checkpoint stands ``{step}.done.json``, written last: sizes, checksums and measured facts.
+A marker, ``{step}.done.json``, is written after a step's files: their sizes, checksums and measured facts.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ from vod_operators.errors import InvalidInputError
 from vod_operators.storage import checksums
 
 VIDEO_ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}"
-"""What is safe as a folder, in a URL and in an Airflow run id; as a whole."""
+"""Matches a whole id that is safe as a folder, in a URL and in an Airflow run id."""
 
 
 def is_video_id(name: str) -> bool:
-    """Whether a folder may be a video's."""
+    """Whether a name has the form of a video id."""
     return re.fullmatch(VIDEO_ID_PATTERN, name) is not None
 
 
 def check_video_id(video_id: str) -> str:
-    """The id itself.
+    """Check a video id; returns it.
 
     :raises InvalidInputError: it is not 1 to 128 of ``A-Z a-z 0-9 _ -``, starting with a letter or digit.
     """
@@ -61,7 +61,7 @@ def check_video_id(video_id: str) -> str:
 
 
 def shown_id(video_id: str) -> str:
-    """The id for messages; of what is none, the beginning, in quotes."""
+    """The id for messages; an invalid one is quoted and shortened."""
     if is_video_id(video_id):
         return video_id
     return repr(video_id if len(video_id) <= 40 else f"{video_id[:40]}... ({len(video_id)} characters)")
@@ -77,12 +77,12 @@ class SourceKeys:
 
     @property
     def folder(self) -> str:
-        """Ends without a slash."""
+        """The workspace, without a final slash."""
         return f"{self.temp_uri}/{self.video_id}/source-{self.fingerprint}"
 
     @property
     def timeline(self) -> str:
-        """The exact time of the source."""
+        """The source's timeline and chunks."""
         return f"{self.folder}/timeline.json"
 
     def chunk(self, chunk: str) -> str:
@@ -98,7 +98,7 @@ class SourceKeys:
         return f"{self.folder}/{track}.vtt"
 
     def marker(self, step: str) -> str:
-        """What says that a step's outputs are complete."""
+        """The marker that says that a step's outputs are complete."""
         return f"{self.folder}/{step}.done.json"
 
 
@@ -108,19 +108,19 @@ class WorkKeys:
 
     PLAN: ClassVar[str] = "plan.json"
     SEGMENTED: ClassVar[str] = "hls-"
-    """Begins the names of markers whose objects are in the results store."""
+    """Prefix of the names of markers whose objects are in the results store."""
     temp_uri: str
     video_id: str
     fingerprint: str
 
     @property
     def folder(self) -> str:
-        """Ends without a slash."""
+        """The workspace, without a final slash."""
         return f"{self.temp_uri}/{self.video_id}/work-{self.fingerprint}"
 
     @property
     def plan(self) -> str:
-        """What was decided before a frame was read. A workspace without it is no workspace."""
+        """The plan of the first task; a workspace without it is not used."""
         return f"{self.folder}/{self.PLAN}"
 
     def chunk(self, chunk: str, rendition: str) -> str:
@@ -144,18 +144,18 @@ class WorkKeys:
         return f"{self.folder}/audio/{rendition}.mp4"
 
     def text(self, rendition: str) -> str:
-        """A subtitle file that came with the request, as WebVTT."""
+        """A subtitle file of the request, as WebVTT."""
         return f"{self.folder}/text/{rendition}.vtt"
 
     def marker(self, step: str) -> str:
-        """What says that a step's outputs are complete."""
+        """The marker that says that a step's outputs are complete."""
         return f"{self.folder}/{step}.done.json"
 
     def segmented(self, track: str, version_uri: str) -> str:
-        """What says that a track's segments are complete in that version's folder.
+        """The marker that says that a track's segments are complete in a version's folder.
 
-        The folder is part of the name, because what lies in another one is of no use: of another results
-        store, or of the version of a plan that was lost.
+        Its name has a digest of the folder, because segments in another folder are of no use: that of another
+        results store, or of the version of a lost plan.
         """
         return self.marker(f"{self.SEGMENTED}{track}-{hashlib.sha256(version_uri.encode()).hexdigest()[:8]}")
 
@@ -174,17 +174,17 @@ class ResultKeys:
 
     @property
     def manifest(self) -> str:
-        """The stable DASH manifest; not there if the version that players see has none."""
+        """The stable DASH manifest: missing if no version had one, empty if only the current one has none."""
         return f"{self.results_uri}/{self.video_id}/manifest.mpd"
 
     @property
     def metadata(self) -> str:
-        """The metadata of what the stable playlist points to."""
+        """The metadata of the version that the stable playlist points to."""
         return f"{self.results_uri}/{self.video_id}/video.json"
 
     @property
     def folder(self) -> str:
-        """Ends without a slash."""
+        """The video's folder, without a final slash."""
         return f"{self.results_uri}/{self.video_id}"
 
     def version(self, version: str, name: str) -> str:
@@ -192,11 +192,11 @@ class ResultKeys:
         return f"{self.folder}/{version}/{name}"
 
     def version_metadata(self, version: str) -> str:
-        """What the version is. Written after all its media, so a version that has it is whole."""
+        """The version's own metadata, written after all its media: a version that has it is complete."""
         return self.version(version, "video.json")
 
     def version_checksums(self, version: str) -> str:
-        """What each of the version's files was when it was made."""
+        """The checksums of the version's files."""
         return self.version(version, checksums.FILE)
 
     def version_manifest(self, version: str) -> str:
@@ -209,15 +209,15 @@ class ResultKeys:
 
 
 def is_workspace(folder: str) -> bool:
-    """Whether a folder of a video in the temp store holds work that can be done again."""
+    """Whether a folder of a video in the temp store is a workspace, whose work can be repeated."""
     return re.fullmatch(r"(source|work)-[0-9a-f]{12}", folder) is not None
 
 
 def probe_key(root_uri: str, name: str) -> str:
-    """What is written to learn whether a store honours conditions; not below any video's folder."""
+    """A test object for learning whether a store honours conditions; outside of all videos' folders."""
     return f"{root_uri}/_probe-{name}"
 
 
 def claim_key(temp_uri: str, video_id: str) -> str:
-    """The claim of a video, whatever the preset."""
+    """The claim on a video, for all presets."""
     return f"{temp_uri}/{video_id}/claim.json"

@@ -1,7 +1,7 @@
 """A folder as an object store: ``file:///absolute/path`` URIs, percent-encoded.
 
-For one host, or several that mount the same POSIX file system. A reader never sees half an object,
-because objects appear by ``rename`` or ``link`` of a finished temporary file of the same folder.
+For one host, or several that mount the same POSIX file system. A reader never sees half an object, because
+objects appear by ``rename`` or ``link`` of a complete temporary file in the same folder.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ SCHEME = "file://"
 class LocalStorage:
     """Implements :class:`vod_operators.storage.base.Storage` on a file system.
 
-    Content types and cache policies are not kept: a file system has no place for them, and the web
-    server in front of it derives them from the file name.
+    Content types and cache policies are dropped: a file system cannot store them, and the web server in front
+    of it derives them from the file name.
     """
 
     def stat(self, uri: str) -> ObjectInfo | None:
@@ -62,14 +62,14 @@ class LocalStorage:
         return _info(uri, status)
 
     def local_path(self, uri: str) -> Path | None:
-        """The file itself. None also if it is missing or unreadable, so that the fetch says which."""
+        """The file's path; None if it is missing or unreadable, so that a fetch then reports the reason."""
         path = _path_of(uri)
         return path if path.is_file() and os.access(path, os.R_OK) else None
 
     def read(
         self, uri: str, *, start: int = 0, length: int | None = None, version: str | None = None
     ) -> Iterator[bytes]:
-        # The open file is the version that was there first, even if the name is given to another.
+        # An open file remains the same version, even if another file gets its name.
         path = _path_of(uri)
         with explained(path):
             file = path.open("rb", buffering=0)
@@ -85,7 +85,7 @@ class LocalStorage:
                 if left is not None:
                     left -= len(block)
                 yield block
-            _require_version(path, file, version)  # another program may write into it while it is read
+            _require_version(path, file, version)  # another program may have written into it during the read
 
     def write(
         self,
@@ -97,7 +97,7 @@ class LocalStorage:
     ) -> None:
         path = _path_of(uri)
         with temporary_beside(path) as (temporary, file):
-            for block in blocks:  # an error of the iterator is the caller's, and passes as it is
+            for block in blocks:  # outside of ``explained``: the iterator's errors are the caller's
                 with explained(path):
                     file.write(block)
             with explained(path):
@@ -134,7 +134,7 @@ class LocalStorage:
         content_type: str = "application/octet-stream",
         cache_control: str | None = None,
     ) -> str | None:
-        """A second name of the same file, or a copy where it cannot have one; read once for its digest."""
+        """Hard-link the file, or copy it where that is impossible; read once for its digest."""
         digest = hashlib.sha256()
 
         def hashed() -> Iterator[bytes]:
@@ -164,7 +164,7 @@ class LocalStorage:
             _stamp(temporary, _precise(temporary.stat()))
             version = _version(temporary.stat())
             try:
-                # Unlike O_EXCL and then write, the name appears with all of its content.
+                # Unlike O_EXCL and a write, a link makes the name appear with the whole content.
                 os.link(temporary, path)
             except FileExistsError:
                 return None
@@ -187,7 +187,7 @@ class LocalStorage:
     ) -> str | None:
         path = _path_of(uri)
         if self.stat(uri) is None:
-            return None  # also spares making folders for an object that is not there
+            return None  # before folders are created for an object that does not exist
         with temporary_beside(path) as (temporary, file), explained(path):
             file.write(data)
             flush(file)
@@ -198,22 +198,22 @@ class LocalStorage:
                     return None
                 if _version(before) != version:
                     return None
-                # Inodes are reused and kernel time stamps tick every few ms, so two versions in one
-                # tick could look alike. Times that always grow along a chain of replaces cannot.
+                # Inodes are reused and the kernel's timestamps tick every few ms, so two versions within one
+                # tick could look the same. Therefore each replace raises the time.
                 _stamp(temporary, max(_precise(temporary.stat()), before.st_mtime_ns + 1))
                 new_version = _version(temporary.stat())
                 temporary.replace(path)
         return new_version
 
     def now(self, uri: str) -> datetime:
-        """As a new file is dated: by the file server where there is one, not by this host."""
+        """The time of a newly created file, which on a network file system is the file server's."""
         path = _path_of(uri)
         with temporary_beside(path) as (temporary, _), explained(path):
             return _time(temporary.stat())
 
     def delete(self, uri: str) -> None:
         path = _path_of(uri)
-        # Locked, else it could fall between a replace's check and its rename.
+        # Locked, or the delete could happen between the check and the rename of a ``replace``.
         with suppress(ObjectNotFoundError), explained(path), locked(path):
             path.unlink()
 
@@ -223,7 +223,7 @@ class LocalStorage:
             shutil.rmtree(path)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """As the protocol says; links to folders are not followed (they may form loops)."""
+        """As the protocol says; links to folders are not followed, because they may form loops."""
         path = decoded_path(prefix)
         folder, _, name_prefix = path.rpartition("/")
         yield from _listed(folder or "/", name_prefix)
@@ -238,7 +238,7 @@ class LocalStorage:
         yield from sorted(names, key=lambda name: name + "/")
 
     def unfinished(self, folder: str) -> Iterator[Unfinished]:
-        """The temporary files of writers; which object one would have become is not known."""
+        """The temporary files of writers; their URIs are those of the folders."""
         for parent, _, names in os.walk(decoded_path(folder)):
             for name in names:
                 path = os.path.join(parent, name)
@@ -257,9 +257,11 @@ class LocalStorage:
 
 
 def decoded_path(uri: str) -> str:
-    """The path of a URI, repeated slashes made one; a final slash is kept.
+    """The path of a URI; repeated slashes are merged, a final slash is kept.
 
-    ``?`` and ``#`` are taken literally: files have no queries, and names with a forgotten encoding do.
+    ``?`` and ``#`` are literal: files have no queries, but unencoded names may contain these characters.
+
+    :raises InvalidInputError: it is not the URI of a local file, or has ``.``, ``..`` or NUL in its path.
     """
     host, slash, rest = uri.removeprefix(SCHEME).partition("/")
     if not uri.startswith(SCHEME) or host not in ("", "localhost") or not slash:
@@ -294,7 +296,7 @@ def _listed(folder: str, name_prefix: str) -> Iterator[ObjectInfo]:
             ]
     except ObjectNotFoundError:
         return
-    # The slash takes part in the order of URIs: "a-b" comes before "a/b".
+    # A folder sorts with its slash, as in the order of URIs: "a-b" comes before "a/b".
     for name, is_folder in sorted(found, key=lambda item: uri_of_path(item[0]) + "/" * item[1]):
         path = os.path.join(folder, name)
         if is_folder:
@@ -332,9 +334,10 @@ def _time(status: os.stat_result) -> datetime:
 
 
 def _precise(status: os.stat_result) -> int:
-    """A new file's time, which kernels round to ticks of some ms, made different from its neighbours'.
+    """A new file's time in ns, made unique, because kernels round times to ticks of some ms.
 
-    By less than a millisecond: leases are judged by these times, so this host's clock has no say.
+    Less than a millisecond is added, so that this host's clock has no influence on leases, which compare
+    these times.
     """
     return status.st_mtime_ns + time.time_ns() % 1_000_000
 

@@ -1,4 +1,4 @@
-"""Which objects of a store are originals, which videos they become, and where those of a day lie."""
+"""Which objects of a store are originals, the ids of their videos, and the prefixes of an interval's."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ EXTENSIONS = frozenset({
     "ts", "vob", "w64", "wav", "webm", "wma", "wmv", "wtv", "y4m",
 })
 # fmt: on
-"""Lower case. Whether a file really is what its name says is for ``prepare`` to find out."""
+"""File name extensions of media, in lower case. ``prepare`` finds out what a file really is."""
 
 PLACEHOLDER = "{prefix}"
 
 _DIRECTIVE = re.compile(r"%(.?)")
 _DIRECTIVES = "YmdHjGV%"
-"""Down to hours: an interval is looked at hour by hour."""
+"""Directives of ``strftime`` that a pattern may use; none is finer than an hour, as prefixes are hourly."""
 
 _LISTED = re.compile(r"(?:(\S+)\s+)?((?:s3|https?|file)://.+)")
 
@@ -37,9 +37,9 @@ def is_media(uri: str) -> bool:
 
 
 def canonical(uri: str) -> str:
-    """One spelling for all URIs that lead to the same object, to compare them by; it is not for reading.
+    """A spelling that is equal for all URIs of the same object. Compare it only; it may not be readable.
 
-    Paths of files and of web servers are percent-encoded, needed or not; keys of S3 are not.
+    Paths of files and web servers may be percent-encoded in several ways; keys of S3 are not encoded.
     """
     scheme, _, rest = uri.partition("://")
     scheme = scheme.lower()
@@ -54,7 +54,7 @@ def canonical(uri: str) -> str:
         return uri
     user, at, _ = parts.netloc.rpartition("@")
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
-    # Piece by piece, because an encoded slash does not part folders.
+    # Piece by piece, because an encoded slash does not separate folders.
     pieces = (unquote(piece, errors="surrogateescape") for piece in parts.path.split("/"))
     path = "/".join(quote(piece, safe="", errors="surrogateescape") for piece in pieces)
     query = f"?{parts.query}" if parts.query else ""
@@ -62,15 +62,16 @@ def canonical(uri: str) -> str:
 
 
 def is_same_source(uri: str, other: str) -> bool:
-    """Whether two URIs lead to the same object; if only their queries differ, they do: signatures lapse."""
+    """Whether two URIs name the same object. Queries are ignored, because they may be signatures."""
     return canonical(redact(uri)) == canonical(redact(other))
 
 
 def video_id_of(uri: str) -> str:
-    """The video that an original becomes, whoever asks: the same for the same URI, and for no other one.
+    """The default video id of an original: the same for every spelling of its URI, and for no other URI.
 
-    Its file name, for people, and 64 bits of the URI's SHA-256: among a million originals two are
-    alike with a probability of 3e-8. A signed URL's signature counts: give such a one an id.
+    It consists of the file name, for people, and 64 bits of the URI's SHA-256: among a million originals, two
+    ids are equal with a probability of 3e-8. A URL's signature counts too, so give the video of a signed URL
+    an id of its own.
     """
     whole = canonical(uri)
     stem = PurePosixPath(_file_name(uri)).stem
@@ -79,16 +80,16 @@ def video_id_of(uri: str) -> str:
 
 
 def _file_name(uri: str) -> str:
-    """As a person spells it. Keys of S3 are not encoded, and neither they nor paths have a query."""
+    """The decoded file name. Keys of S3 are not encoded, and neither they nor file paths have a query."""
     path = urlsplit(uri).path if uri.startswith("http") else uri
     name = path.rpartition("/")[2]
     return name if uri.startswith("s3:") else unquote(name)
 
 
 def listed(line: str) -> tuple[str, str]:
-    """Video id and URI of ``URI`` or ``VIDEO_ID URI``.
+    """Video id and URI of a line of a list: ``URI`` or ``VIDEO_ID URI``.
 
-    :raises InvalidInputError: it is neither.
+    :raises InvalidInputError: the line is neither.
     """
     found = _LISTED.fullmatch(line.strip())
     if found is None or (found[1] and not is_video_id(found[1])):
@@ -100,9 +101,9 @@ def listed(line: str) -> tuple[str, str]:
 
 
 def check_pattern(pattern: str) -> str:
-    """The pattern itself.
+    """Check a pattern of ``VOD_INGEST_PATTERN``; returns it.
 
-    :raises ValueError: it is not ``{prefix}/`` and something with a date in it.
+    :raises ValueError: it is not ``{prefix}/`` followed by directives of ``strftime``.
     """
     rest = pattern.removeprefix(PLACEHOLDER)
     directives = _DIRECTIVE.findall(rest)
@@ -115,9 +116,9 @@ def check_pattern(pattern: str) -> str:
 
 
 def prefixes_of(pattern: str, prefix: str, begin: datetime, end: datetime) -> list[str]:
-    """What the URIs of an interval's originals begin with: the pattern at each hour of ``[begin, end)``, UTC.
+    """Prefixes of the URIs of an interval's originals: the pattern at each hour of ``[begin, end)``, in UTC.
 
-    :param prefix: the folder, without a slash at its end.
+    :param prefix: the folder, without a final slash.
     """
     rest = pattern.removeprefix(PLACEHOLDER)
     hour = begin.astimezone(timezone.utc).replace(minute=0, second=0, microsecond=0)

@@ -1,4 +1,4 @@
-"""Whether a store keeps the promise that all ownership rests on: conditional writes."""
+"""Checks that a store honours conditional writes, on which claims rely."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from vod_operators.storage.stores import storage_for
 
 
 def require_conditional_writes(root_uri: str, aws_conn_id: str) -> None:
-    """Ask the store, once in a process.
+    """Try conditional writes in the store, once in each process.
 
-    :param root_uri: where objects may be made, for a moment.
-    :raises UnsafeStoreError: it takes writes whose condition does not hold, or refuses such whose does.
+    :param root_uri: folder in which a test object may be written.
+    :raises UnsafeStoreError: the store accepts a write whose condition is false, or refuses one whose
+        condition is true.
     """
     _require(root_uri, aws_conn_id, os.getpid())
 
@@ -30,7 +31,7 @@ def _require(root_uri: str, aws_conn_id: str, process: int) -> None:
 
 
 def _fault(storage: Storage, uri: str) -> str:
-    """What the store does to conditions that it should not; empty: nothing."""
+    """What the store does wrong with conditions, in words; empty if nothing."""
     try:
         first = storage.create(uri, b"first")
         if first is None:

@@ -1,4 +1,4 @@
-"""URLs of sources carry secrets (``user:password@``, signed queries); messages and logs must not."""
+"""Removes secrets from URLs (``user:password@``, signed queries) for messages and logs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]*\]|[^:\[\]]*)(:\d*)?")
 
 
 def redact(uri: str) -> str:
-    """The URI without user, password, query and fragment; ``file://`` and ``s3://`` as they are."""
+    """The URI without user, password, query and fragment; ``file://`` and ``s3://`` URIs unchanged."""
     scheme, separator, rest = uri.partition("://")
     if scheme.lower() in ("file", "s3") or not separator:
         return uri
@@ -17,13 +17,13 @@ def redact(uri: str) -> str:
     authority, slash, path = shown.partition("/")
     host = authority.rpartition("@")[2]
     if not _HOST.fullmatch(host):
-        # An unencoded "/", "?" or "#" in the password: what looks like a port is a piece of it.
+        # The password has an unencoded "/", "?" or "#", so what looks like a port is a part of it.
         return f"{scheme}://..."
     return f"{scheme}://{host}{slash}{path}{'?...' if hidden else ''}"
 
 
 class RedactedUrls(logging.Filter):
-    """httpx logs each request with its whole URL at INFO, the level of Airflow's task logs."""
+    """Redacts URLs in log records: httpx logs each request's URL at INFO, which Airflow's task logs show."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):

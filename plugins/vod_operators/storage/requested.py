@@ -1,4 +1,4 @@
-"""Reading what a request names: only what the deployment's list allows, asked anew each time."""
+"""Reads URIs of requests; each access is checked against the deployment's list."""
 
 from __future__ import annotations
 
@@ -21,9 +21,13 @@ from vod_operators.storage.stores import storage_for
 
 
 class RequestedStorage:
-    """The reading half of a store, for a URI of a request. Errors name the request's field.
+    """Implements :class:`vod_operators.storage.base.ReadableStorage` for URIs of a request.
+
+    Every method raises ``NotAllowedError`` if the list does not allow the URI. Messages of
+    ``InvalidInputError`` begin with the request's field.
 
     :param field: of the request, for messages.
+    :param allow: what may be read.
     :param credentials: for a web server.
     """
 
@@ -36,9 +40,9 @@ class RequestedStorage:
         self._credentials = credentials
 
     def require(self, uri: str) -> None:
-        """Before anything is read.
+        """Check a URI without reading it.
 
-        :raises InvalidInputError: it is not allowed, or is no URI that can be read.
+        :raises InvalidInputError: the URI is not allowed, or cannot be read.
         """
         self._open(uri)
 
@@ -86,8 +90,8 @@ class RequestedStorage:
 def find_source(store: ReadableStorage, uri: str) -> ObjectInfo:
     """The facts of a request's source.
 
-    :param store: to read it with, as the request's field ``source``.
-    :raises InvalidInputError: there is nothing that could be read.
+    :param store: reads the source; its messages name the field ``source``.
+    :raises InvalidInputError: the source does not exist, is empty, or cannot be read.
     """
     found = store.stat(uri)
     if found is None:
@@ -95,7 +99,7 @@ def find_source(store: ReadableStorage, uri: str) -> ObjectInfo:
     if found.size == 0:
         raise InvalidInputError(f"source: {redact(uri)} is empty (0 bytes)")
     if uri.startswith(LOCAL_SCHEME):
-        # The owner and mode of a file do not hide its facts; a server's answer to a HEAD is that to a GET.
+        # Read a byte, because ``stat`` also succeeds for a file that may not be read. Servers deny both.
         for _ in store.read(uri, length=1):
             pass
     return found

@@ -1,8 +1,8 @@
-"""Amazon S3 and what speaks its protocol: ``s3://bucket/key`` URIs; keys are taken as they are.
+"""Amazon S3 and compatible servers: ``s3://bucket/key`` URIs; keys are not percent-encoded.
 
-The server must honour conditional writes (``If-None-Match: *``, ``If-Match``), else two runs can own
-one video; ``probe.py`` asks it. What a server takes without verifying its checksum is read again. A worker
-killed in the middle of a large write leaves parts, which the janitor removes.
+The server must honour conditional writes (``If-None-Match: *``, ``If-Match``), or two runs could own one
+video; ``probe.py`` checks this. If a server does not verify checksums, every write is read back. A worker
+that is killed during a large write leaves parts, which the janitor removes.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from vod_operators.storage.s3_upload import BlockReader, transfer_config
 SCHEME = "s3://"
 
 TRIES = 5
-"""Connections that may break within one block before giving up."""
+"""Broken connections within one block before giving up."""
 
 
 class S3Storage:
     """Implements :class:`vod_operators.storage.base.Storage` on S3.
 
     :param aws_conn_id: Airflow connection with credentials, region and ``endpoint_url``; its
-        ``config_kwargs`` win over this package's timeouts and retries.
+        ``config_kwargs`` override this package's timeouts and retries.
     :param backoff_s: first pause between attempts, doubled each time.
-    :param accept_unsafe: write also where the server does not honour conditions.
+    :param accept_unsafe: write even if the server does not honour conditions.
     """
 
     def __init__(self, aws_conn_id: str, *, backoff_s: float = 0.25, accept_unsafe: bool = False) -> None:
@@ -92,8 +92,7 @@ class S3Storage:
         while True:
             request: dict[str, Any] = {"Bucket": bucket, "Key": key}
             if position or end is not None:
-                # A whole object is asked for without a range, because then botocore also checks
-                # its checksum.
+                # Only if need be: without a range, botocore also verifies the object's checksum.
                 request["Range"] = f"bytes={position}-{'' if end is None else end - 1}"
             if version is not None:
                 request["IfMatch"] = version
@@ -104,7 +103,7 @@ class S3Storage:
                 if version is not None and (status in (404, 412) or (status == 416 and answered)):
                     raise ObjectChangedError(f"{uri} was changed or deleted while it was read") from error
                 if status == 416:
-                    return  # starts at or behind the end
+                    return  # ``start`` is at or behind the end
                 raise self._explained(error, uri) from error
             version, answered = response["ETag"], True
             stop = position + response["ContentLength"]
@@ -114,7 +113,7 @@ class S3Storage:
                     try:
                         block = body.read(min(BLOCK_BYTES, stop - position))
                         if position + len(block) == stop and "Range" not in request:
-                            body.read(1)  # the end must be seen for the checksum to be checked
+                            body.read(1)  # botocore verifies the checksum when it reads the end
                     except Exception as error:
                         failure = self._dropped(error, uri)
                         break
@@ -142,7 +141,7 @@ class S3Storage:
         content_type: str = "application/octet-stream",
         cache_control: str | None = None,
     ) -> None:
-        """As the protocol says; at most about 78 GiB, see ``s3_upload.py``."""
+        """As the protocol says; at most about 78 GiB (see ``s3_upload.py``)."""
         bucket, key = _split(uri)
         reader = BlockReader(blocks, is_hashed=not self._checksums.is_known(bucket))
         try:
@@ -191,8 +190,8 @@ class S3Storage:
         content_type: str = "application/octet-stream",
         cache_control: str | None = None,
     ) -> str | None:
-        """Within S3, at most 5 GB. No byte comes to this host, unless the server neither computes a checksum
-        of the copy nor verifies those of other writes: then it is read again."""
+        """Copy within S3, at most 5 GB. The copy is read by this host only if the server neither computes its
+        checksum nor verifies those of uploads."""
         (from_bucket, from_key), (bucket, key) = _split(source), _split(uri)
         request = {
             "Bucket": bucket,
@@ -209,7 +208,7 @@ class S3Storage:
             except Exception as error:
                 if not asked or status_and_code(error)[0] != 501:
                     raise
-                answer = self._client.copy_object(**request)  # R2 was seen to refuse the header (2022)
+                answer = self._client.copy_object(**request)  # R2 refused the header in 2022
         except Exception as error:
             raise self._explained(error, source) from error
         checksum = answer["CopyObjectResult"].get("ChecksumSHA256")
@@ -241,7 +240,7 @@ class S3Storage:
         return self._put_if(uri, data, _headers(content_type, cache_control), version)
 
     def now(self, uri: str) -> datetime:
-        """By the ``Date`` of an answer (to the second)."""
+        """The ``Date`` header of an answer, in whole seconds."""
         bucket, key = _split(uri)
         with self._calls(uri):
             answer = self._client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
@@ -291,7 +290,7 @@ class S3Storage:
                 yield item["Prefix"][len(key_prefix) : -1]
 
     def unfinished(self, folder: str) -> Iterator[Unfinished]:
-        """Multipart uploads."""
+        """Multipart uploads that have not been completed."""
         bucket, key_prefix = _split(folder, key_required=False)
         for page in self._pages("list_multipart_uploads", folder, Bucket=bucket, Prefix=key_prefix):
             for upload in page.get("Uploads", ()):
@@ -323,18 +322,19 @@ class S3Storage:
             yield page
 
     def _put_if(self, uri: str, data: bytes, headers: dict[str, str], version: str | None) -> str | None:
-        """One conditional write: the new version, or None if the condition does not hold."""
+        """Write conditionally; returns the new version, or None if the condition is false."""
         bucket, key = _split(uri)
         written = self._conditional.put(bucket, key, data, headers, etag=version)
         if written is not None:
-            with suppress(ObjectChangedError):  # by another writer, after this one
+            with suppress(ObjectChangedError):  # another writer has replaced it since
                 self._require_written(uri, lambda: digest_of([data]), written)
         return written
 
     def _require_written(self, uri: str, sent: Callable[[], Digest], version: str | None = None) -> None:
-        """Read again what was written, unless the server has verified it.
+        """Read back what was written, unless the server verifies checksums.
 
-        :raises CorruptObjectError: the server has something else.
+        :param sent: returns the digest of what was sent.
+        :raises CorruptObjectError: the stored object differs.
         """
         bucket, key = _split(uri)
         if self._checksums.verifies(self._client, bucket, key):
@@ -346,7 +346,10 @@ class S3Storage:
             )
 
     def _require_bucket(self, bucket: str, uri: str) -> None:
-        """A HEAD's 404 has no body to say whether the key or the bucket is missing; asked once."""
+        """Check once that a bucket exists, because a HEAD's 404 does not tell if key or bucket is missing.
+
+        :raises InvalidInputError: the bucket does not exist.
+        """
         if bucket in self._known_buckets:
             return
         try:
@@ -357,7 +360,10 @@ class S3Storage:
         self._known_buckets.add(bucket)
 
     def _dropped(self, error: Exception, uri: str) -> str:
-        """Why a body broke off, for those errors that a new request may cure."""
+        """Why a body broke off, if a new request may help; other errors are raised.
+
+        :raises CorruptObjectError: the object's checksum is wrong.
+        """
         from botocore.exceptions import BotoCoreError, FlexibleChecksumError
         from urllib3.exceptions import HTTPError
 
@@ -382,7 +388,7 @@ class S3Storage:
 
 
 def _split(uri: str, *, key_required: bool = True) -> tuple[str, str]:
-    """Bucket and key. Not ``urlsplit``: ``?``, ``#`` and ``%`` are ordinary characters of keys."""
+    """Bucket and key. ``urlsplit`` would not do: ``?``, ``#`` and ``%`` are ordinary characters of keys."""
     bucket, _, key = uri.removeprefix(SCHEME).partition("/")
     if not uri.startswith(SCHEME) or not bucket or (key_required and not key):
         raise InvalidInputError(f"{uri!r} is not the URI of an S3 object; use s3://bucket/key")
@@ -398,8 +404,8 @@ def _digest_of_file(path: Path) -> Digest:
 
 
 def _headers(content_type: str, cache_control: str | None) -> dict[str, str]:
-    # No ChecksumAlgorithm: botocore adds CRC32 by itself, unless the connection's config_kwargs
-    # (request_checksum_calculation) say that this server cannot take it.
+    # Without ChecksumAlgorithm, because botocore adds CRC32 itself, unless the connection's config_kwargs
+    # (request_checksum_calculation) say that this server does not support it.
     headers = {"ContentType": content_type}
     if cache_control is not None:
         headers["CacheControl"] = cache_control

@@ -1,7 +1,7 @@
-"""Whether what an S3 server has is what was sent to it.
+"""Finds out whether an S3 server verifies the checksums of uploads.
 
-boto3 sends a checksum with each PUT and each part, and AWS refuses a body that differs. Some servers take
-both without a word (Ceph RGW 16, s3rver): what was written there is read again, whole.
+boto3 sends a checksum with each PUT and each part, and AWS refuses a body that does not match. Some servers
+ignore checksums (Ceph RGW 16, s3rver), so writes to them are read back.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from vod_operators.storage.s3_client import status_and_code
 from vod_operators.storage.s3_conditions import beside
 
 _WRONG_CRC32 = "AAAAAA=="
-"""Zero; the CRC-32 of ``_BODY`` is another."""
+"""Zero, which is not the CRC-32 of ``_BODY``."""
 
 _BODY = b"vod"
 
 
 @dataclass(frozen=True)
 class Digest:
-    """What a content is known by."""
+    """Size and checksum of some content."""
 
     size: int
     """Bytes."""
@@ -44,7 +44,7 @@ def digest_of(blocks: Iterable[bytes]) -> Digest:
 
 
 class ChecksumProbe:
-    """Asks servers, each bucket once, whether they refuse a body that is not what its checksum says."""
+    """Finds out, once for each bucket, whether its server refuses a body that does not match its checksum."""
 
     def __init__(self) -> None:
         self._known: dict[str, bool] = {}
@@ -55,11 +55,14 @@ class ChecksumProbe:
         return self._known.get(bucket, False)
 
     def verifies(self, client: Any, bucket: str, key: str) -> bool:
-        """Whether the server verifies; tried beside ``key``. False also if that could not be learnt now."""
+        """Whether the server verifies checksums; tried with a key beside ``key``.
+
+        Also false, and tried again next time, if the trial fails for another reason.
+        """
         with self._asking:
             if bucket not in self._known:
                 if client.meta.config.request_checksum_calculation == "when_required":
-                    self._known[bucket] = False  # then boto3 sends none
+                    self._known[bucket] = False  # boto3 sends no checksums then
                 else:
                     answer = _refuses_wrong_checksum(client, bucket, beside(key))
                     if answer is None:
@@ -72,9 +75,9 @@ def _refuses_wrong_checksum(client: Any, bucket: str, key: str) -> bool | None:
     try:
         client.put_object(Bucket=bucket, Key=key, Body=_BODY, ChecksumCRC32=_WRONG_CRC32)
     except Exception as error:
-        # 400 BadDigest of AWS and R2; MinIO's is XAmzContentChecksumMismatch. The write before this one was
-        # taken, so it is the checksum that is refused.
+        # AWS and R2 answer 400 BadDigest, MinIO XAmzContentChecksumMismatch. The write before this one
+        # succeeded, so the server refuses the checksum.
         return True if status_and_code(error)[0] == 400 else None
-    with suppress(Exception):  # what could not be removed is no reason to fail a write that is done
+    with suppress(Exception):  # a test object that cannot be removed must not fail the real write
         client.delete_object(Bucket=bucket, Key=key)
     return False

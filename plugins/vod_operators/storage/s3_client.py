@@ -1,6 +1,6 @@
-"""The boto3 client of an Airflow connection, and its errors in words a video team can act on.
+"""Makes the boto3 client of an Airflow connection, and translates its errors into advice.
 
-airflow and boto3 take seconds to import and DAG files are parsed again for every task, so both are
+Airflow's hook and boto3 take seconds to import, and DAG files are parsed again for every task. So both are
 imported when the first request is made.
 """
 
@@ -16,8 +16,8 @@ SETTING = "VOD_AWS_CONN_ID"
 
 CONNECT_TIMEOUT_S = 5
 ATTEMPTS = 4
-"""The first included. An address that swallows packets costs 4 x 5 s, and 0.1 to 0.2 s of pauses as
-measured with botocore 1.44, until the task log says so."""
+"""Attempts in all. If an address drops packets, the task fails after 4 x 5 s, and 0.1 to 0.2 s of pauses
+(measured with botocore 1.44)."""
 
 READ_TIMEOUT_S = 60
 
@@ -26,7 +26,7 @@ def make_client(aws_conn_id: str) -> Any:
     """A boto3 S3 client.
 
     :raises InvalidInputError: the connection does not exist or cannot be used.
-    :raises StorageError: looking it up or assuming its role failed; it may work in a moment.
+    :raises StorageError: reading the connection or assuming its role failed; it may work in a moment.
     """
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
     from airflow.sdk.exceptions import AirflowNotFoundException
@@ -37,8 +37,8 @@ def make_client(aws_conn_id: str) -> Any:
         try:
             S3Hook.get_connection(aws_conn_id)
         except AirflowNotFoundException:
-            # Without a connection S3Hook takes the host's own credentials. For the default name
-            # that is wanted (an instance role); for a name someone chose it would hide a typo.
+            # Without a connection S3Hook uses the host's own credentials. For the default name that is
+            # intended (an instance role), but for any other name it would hide a typo.
             if aws_conn_id != DEFAULT_CONN_ID:
                 raise InvalidInputError(
                     f"there is no Airflow connection {aws_conn_id!r}; create it (type aws), or set "
@@ -49,8 +49,8 @@ def make_client(aws_conn_id: str) -> Any:
             read_timeout=READ_TIMEOUT_S,
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         )
-        # A config given to the hook would replace the connection's own, so the two are merged; given
-        # to the hook rather than to its client, it is also used for assuming a role.
+        # A config given to the hook replaces the connection's own, so the two are merged. It is given to the
+        # hook and not to its client, so that it also applies when a role is assumed.
         config = config.merge(S3Hook(aws_conn_id=aws_conn_id).config)
         return S3Hook(aws_conn_id=aws_conn_id, config=config).get_conn()
     except VodError:
@@ -66,7 +66,7 @@ def make_client(aws_conn_id: str) -> Any:
 
 
 def status_and_code(error: BaseException) -> tuple[int, str]:
-    """HTTP status and S3 error code of a ``ClientError``; ``(0, "")`` of anything else."""
+    """HTTP status and S3 error code of a ``ClientError``; ``(0, "")`` for any other error."""
     response = getattr(error, "response", None)
     if not isinstance(response, dict):
         return 0, ""
@@ -79,11 +79,10 @@ def status_and_code(error: BaseException) -> tuple[int, str]:
 def explain(
     error: Exception, uri: str, aws_conn_id: str, client: Any, *, missing: str | None = None
 ) -> Exception:
-    """The error of this package that says what went wrong with ``uri``.
+    """This package's error for an error of boto3. Any other error is returned unchanged.
 
-    An error that neither boto3 nor this package raised is a bug, and is returned as it is.
-
-    :param missing: the S3 error code to assume for a HEAD, whose answer has none.
+    :param uri: of the object that the request was about.
+    :param missing: the S3 error code of a HEAD, whose answer has none.
     """
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import (
@@ -95,7 +94,7 @@ def explain(
     )
 
     if isinstance(error, Boto3Error) and isinstance(error.__context__, (ClientError, BotoCoreError)):
-        error = error.__context__  # upload_file wraps the error that tells
+        error = error.__context__  # upload_file wraps the original error
     if isinstance(error, VodError) or not isinstance(error, (ClientError, BotoCoreError, Boto3Error)):
         return error
 
@@ -129,8 +128,8 @@ def explain(
 
 
 def _words(error: Exception) -> str:
-    """What went wrong, without what the server says of it in its answer."""
+    """An error in words, without the server's own message."""
     status, code = status_and_code(error)
     if not status:
-        return str(error)  # botocore's own
+        return str(error)  # botocore's message
     return f"HTTP {status}{f' {code}' if re.fullmatch('[A-Za-z0-9.]{1,64}', code) else ''}"

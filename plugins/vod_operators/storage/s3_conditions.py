@@ -1,8 +1,8 @@
-"""Conditional writes on S3, and what a server does with their conditions.
+"""Conditional writes on S3, adapted to how a server treats conditions.
 
-RFC 9110 writes an ETag in quotes, and so does AWS. Ceph RGW 16 compares what is in ``If-Match`` with the
-hash alone: a quoted ETag never matches, a bare one does. Others answer 501, or take no notice of conditions.
-So the form of the RFC is sent first; if it is refused although the condition holds, the server is tried once.
+RFC 9110 and AWS write an ETag in quotes. Ceph RGW 16 compares ``If-Match`` with the bare hash, so a quoted
+ETag never matches. Other servers answer 501, or ignore conditions. The RFC's form is therefore sent first. If
+the server refuses it although the condition is true, a trial finds out once what the server does.
 """
 
 from __future__ import annotations
@@ -18,53 +18,52 @@ from vod_operators.errors import StorageError, UnsafeStoreError
 from vod_operators.storage.s3_client import status_and_code
 
 TRIES = 5
-"""Conflicts of one write before giving up."""
+"""Conflicts (409) of one write before giving up."""
 
 FORMS: Mapping[str, Callable[[str], str]] = {
     "quoted": lambda etag: '"' + etag.strip('"') + '"',
     "bare": lambda etag: etag.strip('"'),
 }
-"""How an ETag may be written in ``If-Match``, in the order in which they are tried."""
+"""Forms of an ETag in ``If-Match``, in the order in which they are tried."""
 
 CREATE, REPLACE = "If-None-Match", "If-Match"
 
 _WRITE_ID = "vod-write"
 
 _REFUSALS = (400, 405, 412, 501)
-"""Statuses by which servers say no to a condition, be it to what it says or to the header."""
+"""Statuses by which servers refuse a write because its condition is false or not supported."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What a server does with conditions."""
+    """How a server treats conditions."""
 
     creates: bool = True
-    """``If-None-Match: *`` lets the first write pass, and no second one."""
+    """Whether ``If-None-Match: *`` works."""
     form: str | None = "quoted"
-    """The form of an ETag in which ``If-Match`` lets a write pass if it is the object's, and else does not;
-    None: there is no such form."""
+    """The form of an ETag with which ``If-Match`` works; None if there is none."""
     seen: str = ""
-    """What it does instead, for people."""
+    """What the server does wrong, in words for people."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Answer:
-    """Of one PUT: the ETag of what was written, or the error by which it was refused."""
+    """The answer to a PUT: the new object's ETag, or the error of a refusal."""
 
     etag: str | None = None
     status: int = 200
     error: Exception | None = None
     current: str | None = None
-    """After a 412: the ETag of the object that is there; None: there is none."""
+    """After a 412, the ETag of the existing object; None if there is none."""
 
 
 class ConditionalWrites:
-    """Small writes that happen only if the object is what the writer thinks it is.
+    """Small writes that happen only if the object has the expected ETag, or does not exist.
 
-    :param client: gives the boto3 client.
-    :param explained: the error of this package for one of boto3, and a URI.
-    :param pause: waits before another try, given the number of the one that failed.
-    :param accept_unsafe: where the server does not honour a condition, look and then write.
+    :param client: returns the boto3 client.
+    :param explained: translates an error of boto3, given a URI, into this package's.
+    :param pause: waits before the next try, given the number of the failed one.
+    :param accept_unsafe: on a server that does not honour a condition, compare the ETag and then write.
     """
 
     def __init__(
@@ -83,11 +82,12 @@ class ConditionalWrites:
     def put(
         self, bucket: str, key: str, data: bytes, headers: dict[str, str], *, etag: str | None
     ) -> str | None:
-        """Write if the object has this ETag; None: if there is no object. The new ETag, or None.
+        """Write if the condition is true; returns the new ETag, or None if the condition is false.
 
+        :param etag: the object must have it; None: there must be no object.
         :raises UnsafeStoreError: the server does not honour the condition.
         """
-        if self._accept_unsafe:  # a server that takes no notice of a condition cannot be told by its answer
+        if self._accept_unsafe:  # a server's answer does not show that it ignores conditions
             conditions = self._conditions(bucket, key)
         else:
             conditions = self._known.get(bucket, Conditions())
@@ -109,8 +109,8 @@ class ConditionalWrites:
     def _put(
         self, bucket: str, key: str, data: bytes, headers: dict[str, str], condition: dict[str, str]
     ) -> _Answer:
-        # botocore sends again when an answer is lost, and the second one meets the object that the
-        # first one wrote. The id tells "we won, but did not hear it" from "another one won".
+        # If an answer is lost, botocore repeats the request, which then finds the object that the first one
+        # wrote. The id distinguishes that from another writer's object.
         write_id = uuid.uuid4().hex
         for tries in range(1, TRIES + 1):
             try:
@@ -128,14 +128,14 @@ class ConditionalWrites:
                     return _Answer(status=status, error=error, current=current)
                 if status != 409:
                     raise self._explained(error, _uri(bucket, key)) from error
-            # 409 ConditionalRequestConflict: another write was under way; S3 says to send again.
+            # 409 ConditionalRequestConflict: another write was in progress, and S3 asks to send again.
             self._pause(tries)
         raise StorageError(
             f"{_uri(bucket, key)}: other writers were in the way of {TRIES} conditional writes"
         )
 
     def _look(self, bucket: str, key: str) -> tuple[str | None, str]:
-        """The object's ETag, None if there is none, and the id of the write that made it."""
+        """The object's ETag, None if there is no object, and the id of the write that created it."""
         with self._calls(bucket, key):
             try:
                 found = self._client().head_object(Bucket=bucket, Key=key)
@@ -154,7 +154,10 @@ class ConditionalWrites:
         etag: str | None,
         conditions: Conditions,
     ) -> str | None:
-        """As the condition says, but for whoever writes between the look and the write."""
+        """Compare the ETag, then write without a condition; a write by others in between is overwritten.
+
+        :raises UnsafeStoreError: this is not accepted.
+        """
         if not self._accept_unsafe:
             raise UnsafeStoreError(f"s3://{bucket}", conditions.seen)
         if self._look(bucket, key)[0] != etag:
@@ -164,7 +167,7 @@ class ConditionalWrites:
     # --- trying a server --------------------------------------------------------------------
 
     def _conditions(self, bucket: str, key: str) -> Conditions:
-        """What the bucket's server does; tried once, beside ``key``."""
+        """How the bucket's server treats conditions; tried once, with a key beside ``key``."""
         with self._trying:
             if bucket not in self._known:
                 self._known[bucket] = self._try(bucket, beside(key))
@@ -172,7 +175,7 @@ class ConditionalWrites:
 
     def _try(self, bucket: str, key: str) -> Conditions:
         try:
-            self._put(bucket, key, b"a", {}, {})  # what fails without a condition is another matter
+            self._put(bucket, key, b"a", {}, {})  # a server that fails without a condition must raise here
             second = self._put(bucket, key, b"b", {}, {"IfNoneMatch": "*"})
             self._delete(bucket, key)
             first = self._put(bucket, key, b"a", {}, {"IfNoneMatch": "*"})
@@ -210,12 +213,12 @@ class ConditionalWrites:
 
 
 def _is_odd(answer: _Answer, etag: str | None) -> bool:
-    """Whether a write was refused although its condition holds, or without a look at it."""
+    """Whether a write was refused although its condition is true, or because conditions are not supported."""
     return answer.current == etag if answer.status == 412 else answer.status in _REFUSALS
 
 
 def _fault(what: str, given: str, true: _Answer, false: _Answer) -> str:
-    """What is wrong with the answers to a condition that holds and to one that does not; empty: nothing."""
+    """What is wrong with the answers to a true and to a false condition, in words; empty if nothing."""
     if true.error is not None:
         return f"refuses {what} (HTTP {true.status} for {given})"
     return "" if false.error is not None else f"ignores {what}"
@@ -226,8 +229,7 @@ def _if_match(conditions: Conditions, etag: str) -> dict[str, str]:
 
 
 def beside(key: str) -> str:
-    """The key of what is written for a moment to try a server: where the account may write ``key``, it may
-    write this one."""
+    """The key of a test object beside ``key``, which an account that may write ``key`` may write too."""
     folder, slash, _ = key.rpartition("/")
     return f"{folder}{slash}_probe-{uuid.uuid4().hex}"
 

@@ -1,4 +1,4 @@
-"""Blocks from an iterator into S3, in parts of bounded number and size."""
+"""Uploads blocks from an iterator to S3, in parts of bounded number and size."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from vod_operators.storage.s3_checksums import Digest
 
 PART_BYTES = 8 << 20
 PARTS_IN_FLIGHT = 4
-"""4 x 8 MiB sent or waiting, and one part being read and joined, bound a write's memory at some 50 MiB.
-S3 allows 10,000 parts: 78 GiB for a stream of unknown length (files grow their parts as needed)."""
+"""4 parts of 8 MiB in flight, and one being read and joined, limit a write's memory to some 50 MiB. S3 allows
+10,000 parts: 78 GiB for a stream of unknown length (the parts of files grow as needed)."""
 
 
 class BlockReader:
-    """An iterator of blocks as the non-seekable file that ``upload_fileobj`` wants.
+    """An iterator of blocks as a non-seekable file for ``upload_fileobj``.
 
-    A read is short only at the end: s3transfer takes a short read for the end of the stream.
+    A read is short only at the end, because s3transfer takes a short read for the end of the stream.
 
-    :param is_hashed: whether ``digest`` will be asked for.
+    :param is_hashed: whether ``digest`` will be called.
     """
 
     def __init__(self, blocks: Iterable[bytes], *, is_hashed: bool = False) -> None:
@@ -36,13 +36,13 @@ class BlockReader:
         return False
 
     def digest(self) -> Digest:
-        """Of all that was read so far."""
+        """Size and SHA-256 of all blocks read so far."""
         assert self._sha256 is not None
         return Digest(self._size, self._sha256.hexdigest())
 
     def read(self, size: int = -1) -> bytes:
         if self.failure is not None:
-            raise self.failure  # a generator that raised looks finished when asked again
+            raise self.failure  # a generator that has raised only looks finished when it is asked again
         parts: list[memoryview] = []
         wanted = size
         while size < 0 or wanted > 0:
@@ -67,7 +67,7 @@ class BlockReader:
 
 
 def transfer_config() -> Any:
-    """How boto3 sends a file or a stream."""
+    """boto3's ``TransferConfig`` for files and streams."""
     from boto3.s3.transfer import TransferConfig
 
     config = TransferConfig(

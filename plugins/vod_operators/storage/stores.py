@@ -1,4 +1,4 @@
-"""Which store a URI belongs to, and what every step does with objects: fetch them whole, checked."""
+"""Opens the store of a URI, and fetches whole objects with their sizes and checksums verified."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from vod_operators.storage.s3 import SCHEME as S3_SCHEME
 from vod_operators.storage.s3 import S3Storage
 
 MAX_DOCUMENT_BYTES = 16 << 20
-"""Plans, markers and playlists: a 10 h film has 6,000 segments x 8 renditions x 200 B = 9.6 MB."""
+"""Limit of plans, markers and playlists: a 10 h film has 6,000 segments x 8 renditions x 200 B = 9.6 MB."""
 
 
 def storage_for(uri: str, aws_conn_id: str, *, accept_unsafe: bool = False) -> Storage:
-    """The store that holds ``uri``; one per process, kind and connection, so connections are reused.
+    """The store of ``uri``; one for each process, kind and Airflow connection, so connections are reused.
 
-    :param accept_unsafe: write also where an S3 server does not honour conditions.
-    :raises InvalidInputError: the URI is of no store that can be written.
+    :param accept_unsafe: write even if an S3 server does not honour conditions.
+    :raises InvalidInputError: the URI belongs to no store that can be written.
     """
     if uri.startswith(LOCAL_SCHEME):
         return LocalStorage()
@@ -43,11 +43,11 @@ def storage_for(uri: str, aws_conn_id: str, *, accept_unsafe: bool = False) -> S
 
 
 def readable_for(uri: str, aws_conn_id: str) -> ReadableStorage:
-    """The same to read from, which may be a web server too.
+    """The store of ``uri`` for reading, which may also be a web server.
 
-    For what the user of the command line names. What a request names is read through ``requested.py``.
+    For URIs that the user of the command line names; URIs of requests are read through ``requested.py``.
 
-    :raises InvalidInputError: the URI is of no store.
+    :raises InvalidInputError: the URI belongs to no store.
     """
     return _http(os.getpid()) if uri.lower().startswith(HTTP_SCHEMES) else storage_for(uri, aws_conn_id)
 
@@ -72,7 +72,7 @@ def sha256_of(path: Path) -> str:
 
 
 def blocks_of(path: Path) -> Iterator[bytes]:
-    """A local file's content."""
+    """A local file's content in blocks."""
     with path.open("rb", buffering=0) as file:
         while block := file.read(BLOCK_BYTES):
             yield block
@@ -81,16 +81,17 @@ def blocks_of(path: Path) -> Iterator[bytes]:
 def verified(
     uri: str, blocks: Iterable[bytes], *, sha256: str | None = None, size: int | None = None
 ) -> Iterator[bytes]:
-    """The blocks themselves; what was read from ``uri`` must turn out to be what was stored there.
+    """The blocks, unchanged, while their size and checksum are verified.
 
-    :param sha256: hex digest that they must have.
-    :param size: bytes that they must have.
-    :raises CorruptObjectError: they have not; after the last block, or at the first one too many.
+    :param uri: the blocks' origin, for messages.
+    :param sha256: the hex digest that they must have.
+    :param size: how many bytes they must have.
+    :raises CorruptObjectError: they differ; raised at the first byte too many, or after the last block.
     """
     digest, count = hashlib.sha256(), 0
     for block in blocks:
         count += len(block)
-        if size is not None and count > size:  # there may be much more than a disk holds
+        if size is not None and count > size:  # at once, because the rest may fill the disk
             raise CorruptObjectError(f"{redact(uri)}: expected {size} bytes, found more than {size}")
         digest.update(block)
         yield block
@@ -111,15 +112,15 @@ def fetch(
     size: int | None = None,
     version: str | None = None,
 ) -> None:
-    """Copy an object to a local file, which appears only when it is whole.
+    """Copy an object to a local file, which appears only when it is complete.
 
-    :param sha256: hex digest that it must have.
-    :param size: bytes that it must have.
-    :param version: that it must have, as ``stat`` tells it.
+    :param sha256: the hex digest that the object must have.
+    :param size: how many bytes it must have.
+    :param version: the version that it must have, as ``stat`` returned it.
     :raises ObjectChangedError: it has another version, or got one meanwhile; no file is left.
     :raises CorruptObjectError: it has another size or digest; no file is left.
     :raises ObjectNotFoundError: it does not exist.
-    :raises StorageError: the store failed, or the local disk did.
+    :raises StorageError: the store or the local disk failed.
     """
     part = path.with_name(path.name + ".part")
     try:
@@ -138,12 +139,12 @@ def fetch(
 def get_bytes(storage: ReadableStorage, uri: str, limit: int = MAX_DOCUMENT_BYTES) -> bytes:
     """A small object's content.
 
-    :param limit: bytes above which it is refused.
+    :param limit: most bytes that it may have.
     :raises InvalidInputError: it is larger.
     :raises ObjectNotFoundError: it does not exist.
     """
     data = bytearray()
-    for block in storage.read(uri):  # no range, so that S3's checksum of the whole is checked
+    for block in storage.read(uri):  # without a range, so that S3's checksum of the object is verified
         data += block
         if len(data) > limit:
             raise InvalidInputError(f"{redact(uri)} has more than {limit} bytes, too many for a document")
