@@ -1,8 +1,8 @@
-"""Once a day: a run of ``vod_transcode_bulk`` for each original that has arrived below ``VOD_INGEST_URI``.
+"""Once a day: starts a run of ``vod_transcode_bulk`` for each new original below ``VOD_INGEST_URI``.
 
 A run takes the originals of its data interval: by the date in their keys (``VOD_INGEST_PATTERN``), or by
-their modification time. What is published already, of the same source with the same preset, is left out; what
-failed before is asked for again. So it may be repeated at any time, and old ones come in with
+their modification time. Originals that are already published with the same preset are left out; failed ones
+are started again. So a run may be repeated at any time. To take older originals, use
 ``airflow backfill create --dag-id vod_ingest --from-date ... --to-date ...``.
 """
 

@@ -1,8 +1,8 @@
-"""Once a day: what nobody needs any more goes from the temp and the results store.
+"""Once a day: removes files that are no longer needed from the temp and the results store.
 
-That is intermediate files of videos that nothing was written of for the grace period, versions that
-players have not been shown for the grace period, and what killed writers left behind. Never anything of
-a video that a run is working on, and never what the stable playlist points to.
+These are intermediate files of a video that has not been written to for the grace period, versions that
+players have not been given for the grace period, and unfinished uploads of killed writers. It never removes
+anything of a video that a run is working on, or the version that the stable playlist points to.
 
 Trigger it with *Dry run* to see what it would remove.
 """

@@ -1,8 +1,8 @@
-"""A catalogue with another preset: a run of ``vod_transcode_bulk`` for each video of a list or a folder.
+"""Encodes a catalogue with another preset, by a run of ``vod_transcode_bulk`` for each video.
 
-Viewers keep what they have until a video's new version is whole. ``VOD_BULK_RUNS`` videos are worked on at a
-time, behind all that people ask for. Trigger it again to continue: what is published with that preset is left
-out, and what failed is asked for again.
+Viewers get the old version of a video until its new one is complete. ``VOD_BULK_RUNS`` videos are encoded at
+a time, behind all requests of people. Trigger it again to continue: videos that are published with that
+preset are left out, and failed ones are started again.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ PARAMS = {
 @dag(
     dag_id="vod_reencode",
     schedule=None,
-    is_paused_upon_creation=False,  # it does nothing unless asked
+    is_paused_upon_creation=False,  # it only runs when it is triggered
     params=PARAMS,
     doc_md=__doc__,
     tags=["vod"],

@@ -1,9 +1,9 @@
-"""Once a day, if you unpause it: a part of what is published is read, and compared with what it was.
+"""Once a day, if you unpause it: reads a part of the published videos, and compares it with its checksums.
 
-Disks and stores forget, and people overwrite. Each day's run reads one of *Parts* of all videos. With
-*Repair* a damaged one is asked for again in ``vod_transcode_bulk``: what its workspace still has whole is
-copied from there, the rest is encoded again, and players are given it as a new version. Without, or
-if the workspace is gone, the task fails and its log names what is damaged.
+Disks and stores lose data, and people overwrite files. Each day's run reads one of *Parts* of all videos.
+With *Repair*, it starts a run of ``vod_transcode_bulk`` for each damaged video. That run copies what is
+undamaged in the workspace, encodes the rest again, and publishes a new version. Without *Repair*, or if the
+workspace is gone, the task fails, and its log names the damaged files.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PARAMS = {
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
     max_active_runs=1,
-    is_paused_upon_creation=True,  # reading costs money where a store counts it
+    is_paused_upon_creation=True,  # some stores charge for reads
     params=PARAMS,
     doc_md=__doc__,
     tags=["vod"],

@@ -1,4 +1,4 @@
-"""One video to HLS: wiring only; each step is an operator of ``vod_operators``.
+"""Turns one video into HLS. This file only connects the steps; each is an operator of ``vod_operators``.
 
 ::
 
@@ -7,12 +7,11 @@
                      -> audio[track] --+                            |
                      -> text ---------------------------------------+
 
-Ask for a video with the trigger form in the UI, over REST
-(``POST /api/v2/dags/vod_transcode/dagRuns``), or with ``vod submit``: the params below are the form
-and the request body alike.
+Start it with the trigger form in the UI, over REST (``POST /api/v2/dags/vod_transcode/dagRuns``), or with
+``vod submit``. The params are the fields of the form and of the request's ``conf`` alike.
 
-The same as ``vod_transcode_bulk`` is for ``vod_ingest`` and ``vod_reencode``: a few runs at a time, and no
-task of theirs starts while one of ``vod_transcode`` waits for the slot. Pause it to hold all of them.
+``vod_transcode_bulk`` is the same DAG for ``vod_ingest`` and ``vod_reencode``. It has a few runs at a time,
+and none of its tasks starts while one of ``vod_transcode`` waits for the slot. Pause it to hold its runs.
 """
 
 from __future__ import annotations
@@ -106,13 +105,14 @@ PARAMS = {
     ),
 }
 for param in PARAMS.values():
-    # Airflow checks the schemas themselves whenever a task begins; by this draft in a third of the time.
+    # Airflow validates the schemas themselves whenever a task begins; with this draft it takes a third of the
+    # time.
     param.schema["$schema"] = "http://json-schema.org/draft-07/schema#"
 
 
 @task(task_id="sounds")
 def same(found: list[dict[str, str]]) -> list[dict[str, str]]:
-    """The same list: only what a task returns can be mapped over."""
+    """The same list, returned by a task, because Airflow maps only over what a task returns."""
     return found
 
 
@@ -168,7 +168,8 @@ def one_video(lane: Lane) -> None:
     transcode >> pictures
     [transcode, audio] >> segment
     [segment, text, pictures] >> publish
-    # The teardown waits for every task, because a failed chunk fails all behind it while others still encode.
+    # The teardown waits for all tasks and not only for ``publish``, because a failed chunk fails ``publish``
+    # at once, while other chunks are still being encoded.
     steps = [
         prepare,
         sounds,
@@ -183,7 +184,7 @@ def one_video(lane: Lane) -> None:
     steps >> release.as_teardown(on_failure_fail_dagrun=True)
 
 
-wanted = get_parsing_context().dag_id  # a task reads its own DAG only
+wanted = get_parsing_context().dag_id  # set in a task's process, which needs only its own DAG
 for lane in lanes(SETTINGS):
     if wanted not in (None, lane.dag_id):
         continue
@@ -195,7 +196,7 @@ for lane in lanes(SETTINGS):
         doc_md=__doc__,
         tags=["vod"],
         max_active_runs=lane.max_active_runs,
-        is_paused_upon_creation=False,  # it does nothing unless asked
+        is_paused_upon_creation=False,  # it only runs when it is triggered
         default_args=retry_args()
         | lane.task_args
         | {"execution_timeout": timedelta(seconds=SETTINGS.task_timeout_s)},

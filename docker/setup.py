@@ -1,10 +1,8 @@
-"""What docker-compose.yaml does before Airflow: ``setup.py secrets``, then ``setup.py init``.
+"""Prepares a deployment for docker-compose.yaml before Airflow starts. Both commands may be repeated.
 
-Both may run again.
-
-``secrets`` needs nothing and nobody: it makes what is secret, once, hands each service what it needs, in a
-volume of its own, and gives the empty volumes their owner.
-``init`` needs the database and the store: tables, buckets, connections, the pool.
+``setup.py secrets`` runs first and needs no other service. It generates the secrets once, copies those that
+each service needs into that service's volume, and sets the owner of empty volumes.
+``setup.py init`` needs the database and the store. It creates tables, buckets, connections and the pool.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ GROUPS = {
     "worker": ("broker_url", "result_backend"),
     "database": ("postgres_password",),
     "broker": ("redis.conf", "redis_password"),
-    # ``upload_key`` is the CMS's; it lies here for people to read.
+    # ``upload_key`` is for the CMS; people read it here.
     "store": ("s3.json", "upload_key"),
     "init": (
         *("sql_alchemy_conn", "fernet_key", "api_secret_key", "jwt_secret", "broker_url", "result_backend"),
@@ -38,16 +36,16 @@ GROUPS = {
     ),
     "login": ("passwords.json", "callback_secret"),
 }
-"""Volume -> the secrets in it: what the services that mount it need, and no more."""
+"""Volume -> its secrets, only those that the services need that mount it."""
 
 KEPT = ("passwords.json",)
-"""What Airflow writes to: not overwritten in its group."""
+"""Files that Airflow changes, so they are not overwritten in their volumes."""
 
 
 def make_secrets() -> None:
-    """Write what is missing, and hand each group its own; the files' group, the services', may read."""
+    """Generate missing secrets, and copy each group's into its volume, where the services' group may read."""
     os.umask(0o027)
-    # The database keeps the password of its first start for ever, so nothing here is ever made anew.
+    # Existing secrets stay, because the database keeps the password of its first start for ever.
     for name, make in MADE.items():
         if not (FOLDER / name).exists():
             write(FOLDER, name, make())
@@ -58,7 +56,8 @@ def make_secrets() -> None:
             if name not in KEPT or not (GROUP_FOLDER / group / name).exists():
                 write(GROUP_FOLDER / group, name, (FOLDER / name).read_text())
     for volume in VOLUMES:
-        # Docker gives an empty volume the owner of the image's folder; one that is not empty keeps it.
+        # Docker gives an empty volume the owner of the image's folder at each mount. With a file in it, the
+        # volume keeps the owner that it has.
         (volume / ".keep").touch()
 
 
@@ -84,25 +83,25 @@ MADE = {
     "s3_admin_key": s3_key,
     "upload_key": s3_key,
 }
-"""File name -> what makes its content, once."""
+"""File name -> function that generates its content."""
 
 
 def derived(made: dict[str, str]) -> dict[str, str]:
-    """File name -> content that says again what was made, as services read it."""
+    """File name -> content that is composed of generated secrets, in the form that services read."""
     broker = made["redis_password"]
     connection = f"airflow:{made['postgres_password']}@postgres:5432/airflow"
     return {
         "sql_alchemy_conn": f"postgresql+psycopg2://{connection}",
         "redis.conf": f"requirepass {broker}\nappendonly yes\ndir /data\n",
         "broker_url": f"redis://:{broker}@redis:6379/0",
-        # Not the database: workers write results, and have no business there.
+        # Celery's results are in Redis and not in the database, which workers may not reach.
         "result_backend": f"redis://:{broker}@redis:6379/1",
         "s3.json": json.dumps({"identities": identities(made)}),
     }
 
 
 def identities(made: dict[str, str]) -> list[dict[str, object]]:
-    """Who may do what in the store."""
+    """The store's users and their rights, as in SeaweedFS's ``s3.json``."""
 
     def on(bucket: str, *actions: str) -> list[str]:
         return [f"{action}:{bucket}" for action in actions]
@@ -120,7 +119,7 @@ def identities(made: dict[str, str]) -> list[dict[str, object]]:
             "credentials": [json.loads(made["upload_key"])],
             "actions": on(ORIGINALS, *change),
         },
-        # The edge. Results are for everyone anyway.
+        # For the edge. Results are public anyway.
         {"name": "anonymous", "actions": on(RESULTS, "Read")},
     ]
 
@@ -146,10 +145,10 @@ def init() -> None:
     file = Path("/tmp/connections.json")
     with open(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as opened:
         json.dump(connections, opened)
-    # Not overwritten: a deployment may have changed them.
+    # Existing connections are not overwritten, because a deployment may have changed them.
     airflow("connections", "import", str(file))
     file.unlink()
-    # As many slots as there are transcoders, or Airflow's priorities end in Celery's queue.
+    # One slot for each transcoder: with more, tasks would wait in Celery's queue, which ignores priorities.
     slots = os.environ["TRANSCODERS"]
     airflow("pools", "set", os.environ["VOD_TRANSCODE_POOL"], slots, "One slot for each transcoder")
 

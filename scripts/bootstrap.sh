@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes .venv: the versions of requirements.lock, checked by hash, and this package (editable).
+# Creates .venv with the versions of requirements.lock, verified by hash, and this package (editable).
 #
-# Runs before every make target and does nothing when .venv already fits. PYTHON names the
-# interpreter to use; without it, the first Python 3.10 - 3.13 on PATH is taken.
+# Runs before every make target, and does nothing if .venv is up to date. PYTHON names the
+# interpreter to use; without it, the first Python 3.10 - 3.13 on PATH is used.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -28,13 +28,13 @@ find_python() {
     die "no Python 3.10 - 3.13 on PATH; install one, or name it: make PYTHON=/path/to/python3.12"
 }
 
-# `make demo` and `make test` may start at the same moment: one builds, the other waits and then finds it done.
+# `make demo` and `make test` may start at the same moment. One builds; the other waits and finds it done.
 if command -v flock >/dev/null; then
     exec 9>.venv.lock
     flock -n 9 || { say "another make is preparing .venv; waiting for it"; flock 9; }
 fi
 
-# What .venv is complete for: these packages, at this place (a virtual environment does not survive a move).
+# Records the packages and the folder that .venv was completed for (a virtual environment cannot be moved).
 stamp=.venv/.complete
 wanted="$(cat requirements.lock pyproject.toml | cksum)"
 
@@ -49,7 +49,7 @@ create() {
     say "creating .venv with Python $(version "$python")"
     rm -rf .venv
     "$python" -m venv .venv >/dev/null 2>&1 && return
-    # Debian's python3 comes without ensurepip unless python3-venv is installed; another pip can stand in.
+    # Debian's python3 has no ensurepip unless python3-venv is installed; use the interpreter's own pip then.
     rm -rf .venv
     "$python" -m venv --without-pip .venv &&
         "$python" -m pip --python .venv/bin/python install -q pip 2>/dev/null && return
@@ -69,7 +69,7 @@ rm -f "$stamp"
 log=.venv/install.log
 pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
 
-# Downloads a gigabyte's worth of wheels: a clock on a terminal shows that it is alive.
+# The installation takes a while. On a terminal, a clock shows that it is alive.
 quietly() {
     local what=$1 pid
     shift
@@ -85,17 +85,17 @@ quietly() {
     wait "$pid"
 }
 
-# pip takes two minutes for this lock, uv a few seconds. uv is itself in the lock, so pip brings it,
-# checked by hash. uv reads no pip.conf: it is told pip's index, and pip takes over where uv cannot get through.
+# pip takes two minutes for this lock, uv a few seconds. uv is in the lock too, so pip installs it, verified
+# by hash. uv reads no pip.conf, so it is given pip's index; if uv fails, pip installs everything.
 with_uv() {
     local index only_uv=.venv/uv.lock
     awk '/^[a-zA-Z0-9]/ { mine = /^uv==/ } mine' requirements.lock >"$only_uv"
     pip install -q --require-hashes -r "$only_uv" || return 1
     index=${PIP_INDEX_URL:-$(pip config get global.index-url 2>/dev/null || true)}
     [ -z "$index" ] || export UV_DEFAULT_INDEX="$index"
-    # The system's certificates, as pip: a company's proxy is known to them alone.
+    # Use the system's certificates, as pip does, because only they include a company's proxy.
     export UV_SYSTEM_CERTS=1
-    # Byte code now, on all cores, rather than in the first start of four Airflow processes at once.
+    # Compile byte code now, on all cores, instead of in four Airflow processes at their first start.
     VIRTUAL_ENV="$PWD/.venv" .venv/bin/uv pip sync --require-hashes --compile-bytecode requirements.lock
 }
 with_pip() { pip install --require-hashes -r requirements.lock; }

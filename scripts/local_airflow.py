@@ -1,8 +1,8 @@
 """A real Airflow on this machine, in one folder: LocalExecutor, PostgreSQL, results in a local folder.
 
-``up`` starts the components as background processes and waits until the DAG can be triggered,
-``demo`` submits a clip over REST, ``down`` ends every process, ``status`` says what runs.
-Everything it makes lies in ``.airflow/`` (or ``VOD_HOME``); the ``Makefile`` is the way to call it.
+``up`` starts the components as background processes and waits until the DAG can be triggered. ``demo``
+submits a clip over REST, ``down`` ends all processes, and ``status`` lists them. All files are in
+``.airflow/`` (or ``VOD_HOME``). Call it through the ``Makefile``.
 """
 
 from __future__ import annotations
@@ -59,13 +59,14 @@ from vod_operators.settings import get_settings
 START_TIMEOUT_S = 180
 
 HLS_JS = ROOT / "tests" / "players" / "node_modules" / "hls.js" / "dist" / "hls.min.js"
-"""For the edge's page that plays a video; there after `npm ci` in `tests/players`."""
+"""For the edge's page that plays a video; exists after `npm ci` in `tests/players`."""
 
 
 def wait_for(what: str, ready: Callable[[], bool], components: list[Component], started: float) -> None:
-    """Polls, with a line that moves on a terminal.
+    """Poll until ``ready`` returns true; on a terminal, show the elapsed time.
 
-    :raises Trouble: a component died, or the time is over.
+    :param started: monotonic time from which ``START_TIMEOUT_S`` counts.
+    :raises Trouble: a component died, or the time is up.
     """
     moving = sys.stderr.isatty()
     while not ready():
@@ -85,7 +86,7 @@ def wait_for(what: str, ready: Callable[[], bool], components: list[Component], 
 
 
 def migrate(env: dict[str, str]) -> None:
-    """Creates or upgrades the database, once per Airflow version."""
+    """Create or upgrade the database, once for each Airflow version."""
     done = DATABASE / "migrated"
     version = importlib.metadata.version("apache-airflow")
     if done.exists() and done.read_text() == version:
@@ -103,7 +104,7 @@ def migrate(env: dict[str, str]) -> None:
 
 
 def up() -> dict[str, Any]:
-    """Starts what does not run yet; returns the state, as written to ``running.json``."""
+    """Start Airflow unless it runs already; returns the state, as written to ``running.json``."""
     with only_one():
         state = read_state()
         components = components_of(state)
@@ -131,7 +132,7 @@ def start_all() -> dict[str, Any]:
     url, edge_url, _ = (f"http://127.0.0.1:{port}" for port in ports.values())
     env = environment(url, local_postgres.url(DATABASE), edge_url, ports["the log server"])
     results = local_folder(env["VOD_RESULTS_URI"])
-    # Somebody else's edge, or results that are not here: nothing for ours to serve.
+    # With another edge, or with results that are not on this machine, our edge has nothing to serve.
     edge_here = results is not None and json.loads(env["VOD_EDGES"]) == [edge_url]
     state: dict[str, Any] = {
         "booted": psutil.boot_time(),
@@ -158,7 +159,7 @@ def start_all() -> dict[str, Any]:
         say("starting Airflow")
         airflow, here = str(BIN / "airflow"), ["--host", "127.0.0.1", "--port"]
         launch("api-server", [airflow, "api-server", "--workers", "1", *here, str(ports["Airflow"])])
-        # Its own log server would listen on every interface; the one below listens on this machine only.
+        # The scheduler's log server would listen on all interfaces; the one below listens on loopback only.
         launch("scheduler", [airflow, "scheduler", "--skip-serve-logs"])
         launch("dag-processor", [airflow, "dag-processor"])
         if results and edge_here:
@@ -170,9 +171,9 @@ def start_all() -> dict[str, Any]:
         api = Api(url)
         wait_for("starting Airflow", api.healthy, components, started)
         api.log_in()
-        # Two at least: what one leaves of the CPUs (at its ends, or with few renditions) the other takes.
+        # At least two slots: one task uses the CPU time that another leaves idle, at its start and end.
         api.ensure_pool(env["VOD_TRANSCODE_POOL"], max(2, cpus() // 2))
-        # After the others, which it would only slow down: nobody reads logs yet.
+        # Started late, because nobody reads logs yet and it would slow down the other components.
         logs = [sys.executable, "-m", "uvicorn", "--factory", "airflow.utils.serve_logs.log_server:get_app"]
         launch("log-server", [*logs, "--log-level", "warning", *here, str(ports["the log server"])])
         wait_for(f"reading the DAG {DAG_ID}", lambda: api.dag_ready(started_at), components, started)
@@ -238,7 +239,7 @@ def main() -> int:
     )
     ask.add_argument("--out", default=asked("OUT") or "", help="folder for a copy (default: $OUT or none)")
     options = parser.parse_args()
-    # Ended from outside, as by Ctrl-C: what was begun is undone.
+    # SIGTERM is handled like Ctrl-C, so that a start that is under way is undone.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         if options.action == "demo":

@@ -1,4 +1,4 @@
-"""The few REST calls that starting Airflow needs."""
+"""The REST calls that the start of the local Airflow needs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ DAG_ID = "vod_transcode"
 
 
 class Api:
-    """One Airflow's REST API, as its admin."""
+    """The REST API of an Airflow, used as its admin."""
 
     def __init__(self, url: str) -> None:
-        # Not through a proxy: it is this machine.
+        # Without the environment's proxies, because Airflow is on this machine.
         self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
 
     def healthy(self) -> bool:
@@ -34,7 +34,7 @@ class Api:
         self._http.headers["Authorization"] = f"Bearer {answer.raise_for_status().json()['access_token']}"
 
     def ensure_pool(self, name: str, slots: int) -> None:
-        """Creates it; one that exists keeps the slots that its owner gave it."""
+        """Create a pool; an existing one keeps its slots, which the user may have changed."""
         description = "Encoding tasks of this host"
         body = {"name": name, "slots": slots, "description": description, "include_deferred": False}
         answer = self._http.post("/api/v2/pools", json=body)
@@ -44,13 +44,13 @@ class Api:
     def dag_ready(self, since: datetime) -> bool:
         """Whether the DAG can be triggered.
 
-        :param since: import errors from before are of an earlier file.
+        :param since: older import errors are ignored, because they may be of an earlier file.
         :raises Trouble: the DAG's file cannot be imported.
         """
         if self._http.get(f"/api/v2/dags/{DAG_ID}/details").status_code == 200:
             return True
         for error in self._http.get("/api/v2/importErrors").raise_for_status().json()["import_errors"]:
-            # Python 3.10 reads no "Z".
+            # Python 3.10 cannot parse "Z".
             seen = datetime.fromisoformat(error["timestamp"].replace("Z", "+00:00"))
             if Path(error["filename"]).stem == DAG_ID and seen > since:
                 raise Trouble(f"{error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}")

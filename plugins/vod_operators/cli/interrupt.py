@@ -1,8 +1,8 @@
-"""Work in a child process that one signal to this one ends for good, whatever the work catches.
+"""Work in a child process that is killed when this process gets a signal, whatever the work catches.
 
-Airflow takes an exception that a signal raises in a task for a failure of the task, and tries again. So the
-work gets a process and a session of its own, where no signal of the terminal reaches it, and is killed; what
-it leaves is what any killed task leaves.
+If a signal raised an exception in a task, Airflow would take it for a failure of the task, and retry. So the
+work has a process and a session of its own, which the terminal's signals do not reach, and which is killed.
+It leaves what any killed task leaves.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vod_operators.errors import VodError
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 END_S = 1.0
-"""How long killed processes are waited for: one that the kernel holds (a dead network disk) may never end."""
+"""How long to wait for killed processes; one that waits for a dead network disk may never end."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -34,31 +34,32 @@ class Interrupted(KeyboardInterrupt):
 
     @property
     def exit_code(self) -> int:
-        """As shells count."""
+        """128 plus the signal's number, as in shells."""
         return 128 + self.number
 
 
 class KilledError(VodError):
-    """The work's process was killed, not by this one."""
+    """The work's process was killed by something other than this process."""
 
 
 class UnexpectedError(Exception):
-    """The work failed with an error that is not one of this package's."""
+    """The work failed with an error that is not a ``VodError``."""
 
 
 _received: list[int] = []
 
 
 def raise_on_signals() -> None:
-    """From now on the first of ``SIGNALS`` raises ``Interrupted`` here, and more of them do nothing."""
+    """From now on the first of ``SIGNALS`` raises ``Interrupted`` in this process; later ones are ignored."""
     for number in SIGNALS:
-        # nohup's wish stands. (Shells also ignore SIGINT in the background, but whoever sends it means it.)
+        # SIGHUP stays ignored under nohup. (Shells also ignore SIGINT in background jobs, but someone who
+        # sends it to such a job means it.)
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _raise)
 
 
 def ignore_signals() -> None:
-    """From now on none of ``SIGNALS`` does anything: what is left to do is short, and must be done."""
+    """Ignore ``SIGNALS`` from now on, because the remaining cleanup is short and must be done."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
@@ -70,15 +71,17 @@ def _raise(number: int, _frame: object) -> None:
 
 
 class Child:
-    """A process that does some work, and never outlives this one. Signals wait from here until ``result``.
+    """A child process that does some work, and never outlives this process.
 
-    :param work: what it does; its result can be pickled.
+    ``SIGNALS`` are blocked from the constructor until ``result``.
+
+    :param work: called in the child; its result must be picklable.
     """
 
     def __init__(self, work: Callable[[], Any]) -> None:
-        # Else one that came in mid-constructor would leave a child that nobody knows.
+        # Otherwise a signal during the constructor would leave a child that nobody ends.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        if _received:  # some import has caught it
+        if _received:  # an import may have caught the exception
             raise Interrupted(_received[0])
         processes.adopt_orphans()
         context = multiprocessing.get_context("fork")
@@ -88,14 +91,14 @@ class Child:
         answer.close()
         assert self._process.pid is not None
         self.name = processes.number(self._process.pid)
-        """As claims name it."""
+        """The child, as ``processes.number`` names it."""
 
     def result(self) -> Any:
-        """What the work returned, when it is done.
+        """Wait for the work, and return its result.
 
-        :raises VodError: that of the work.
-        :raises KilledError: the process was killed.
-        :raises UnexpectedError: another error of the work.
+        :raises VodError: the work raised it; only the message is kept.
+        :raises KilledError: the child was killed.
+        :raises UnexpectedError: the work raised another error.
         """
         try:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
@@ -112,11 +115,11 @@ class Child:
         return result
 
     def end(self) -> None:
-        """Kill it, if it is still at work, and with it all that it started; returns when they are gone."""
+        """Kill the child if it still runs, and wait until it and all processes that it started have ended."""
         ignore_signals()
         self._process.kill()
         self._process.join(END_S)
-        # Its tools were to end with it, and are this process's children now.
+        # Its tools end with it (``end_with``). Until they have, they are children of this process.
         processes.await_children(END_S)
 
 
@@ -135,5 +138,5 @@ def _do(work: Callable[[], Any], answer: Connection, parent: int) -> None:
         traceback.print_exc()
         message = UnexpectedError(f"{type(error).__name__}: {error}"), None
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()  # who gets the answer may kill this process, and wants its log
+        stream.flush()  # before the answer, because the parent may then kill this process, and copies its log
     answer.send(message)

@@ -1,4 +1,4 @@
-"""``vod``: the command line."""
+"""The command line, ``vod``: parses the arguments and calls the command's module."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vod_operators.settings import VodSettings, get_settings
 from vod_operators.storage.originals import video_id_of
 
 DEFAULT_PRESET = "h264"
-"""Of a request that names none."""
+"""Preset of a request that names none."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -105,17 +105,16 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command. 0: done; 1: failed, with one line on stderr; 2: bad usage.
+    """Run a command; returns its exit code.
 
-    130, 143 and 129: ended by SIGINT, SIGTERM or SIGHUP.
-
-    ``vod check``: 1 is a broken MUST, and 2 also what cannot be read.
+    0: done. 1: failed, with one line on stderr. 2: bad usage. 130, 143 and 129: ended by SIGINT, SIGTERM or
+    SIGHUP. For ``vod check``, 1 means that a MUST is broken, and 2 also that the presentation cannot be read.
     """
     args = build_parser().parse_args(argv)
     if hasattr(args, "source"):
         args.source = as_uri(args.source)
         args.video_id = args.video_id or video_id_of(args.source)
-    # Imported by name, because ``run`` brings Airflow with it and ``submit`` must not.
+    # Imported by name, because ``run`` imports Airflow and ``submit`` must not.
     from importlib import import_module
 
     try:
@@ -126,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Interrupted as error:
         what = "what is finished is kept: give the same command again to go on from there"
         print(f"vod: ended by {error}; {what}", file=sys.stderr, flush=True)
-        # Nothing is left to do, and Python takes a second or more to take down what Airflow has imported.
+        # Exit at once: nothing is left to do, and Python would take a second or more to tear Airflow down.
         os._exit(error.exit_code)
     except KeyboardInterrupt:
         print("vod: interrupted", file=sys.stderr)
@@ -134,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def settings_of(args: argparse.Namespace) -> VodSettings:
-    """The deployment's settings, with the stores that the command names instead of its own."""
+    """The deployment's settings, with the command's ``--tmp`` and ``--results`` in place of its stores."""
     for name, location in (("VOD_TEMP_URI", args.tmp), ("VOD_RESULTS_URI", args.results)):
         if location:
             os.environ[name] = as_uri(location)
@@ -143,18 +142,18 @@ def settings_of(args: argparse.Namespace) -> VodSettings:
 
 
 def as_uri(location: str) -> str:
-    """A URI as it is; a path as a ``file://`` URI."""
+    """A URI unchanged, or a path as a ``file://`` URI."""
     if "://" in location:
         return location
     path = Path(location).expanduser().absolute()
-    # What is up from a link only the disk knows.
+    # ".." behind a symbolic link can only be resolved on the disk.
     return (path.resolve() if ".." in path.parts else path).as_uri()
 
 
 def subtitle_files(asked: Sequence[str] | None) -> list[dict[str, str]] | None:
-    """The request's ``subtitles`` of what was given as ``LANG=FILE``; None for none.
+    """The request's ``subtitles``, from arguments of the form ``LANG=FILE``; None if there are none.
 
-    :raises InvalidInputError: one is not of this form.
+    :raises InvalidInputError: an argument has another form.
     """
     files = []
     for text in asked or ():

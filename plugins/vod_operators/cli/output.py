@@ -1,4 +1,4 @@
-"""What both commands show: how far they are while they work, and the result at the end."""
+"""Output that several commands share: a progress bar, and the result at the end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WEIGHTS: Mapping[str, int] = {
     "text": 1,
     "publish": 2,
 }
-"""Task -> its share of the bar, in percent; the instances of a mapped one share it."""
+"""Task id -> its share of the bar in percent, which the instances of a mapped task divide."""
 
 LINE_EVERY_PERCENT = 10
 
@@ -26,14 +26,14 @@ RESULT_KEYS = ("video_id", "playlist", "playlist_urls", "renditions", "frames", 
 
 
 def step_label(task_id: str, rendered: str | None) -> str:
-    """What a task works on: ``chunk 3/9 · 2:00-3:00``; its id while it has no other name than its number."""
+    """A task's label, such as ``chunk 3/9 · 2:00-3:00``; its id while Airflow has only rendered a number."""
     return rendered if rendered and not rendered.isdecimal() else task_id
 
 
 class ProgressBar:
-    """How far all of it is, and what is being worked on: a bar on a terminal, elsewhere some lines.
+    """Shows the progress of a run and its current step: a bar on a terminal, a few lines elsewhere.
 
-    :param stream: where it goes.
+    :param stream: where to write.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -48,7 +48,7 @@ class ProgressBar:
         )
 
     def show(self, label: str, percent: float) -> None:
-        """Move the bar to ``percent``, 0 to 100; in a log write a line for each ``LINE_EVERY_PERCENT``."""
+        """Move the bar to ``percent``, 0 to 100; elsewhere, write a line every ``LINE_EVERY_PERCENT``."""
         if self.is_moving:
             self._bar.set_description_str(label, refresh=False)
             self._bar.n = percent
@@ -58,12 +58,12 @@ class ProgressBar:
             print(f"{percent:3.0f}% {label}", file=self._stream, flush=True)
 
     def close(self) -> None:
-        """Leave the bar as it is, and its line."""
+        """Leave the bar as it is, and end its line."""
         self._bar.close()
 
 
 def print_result(result: Mapping[str, Any], *, wall_s: float, as_json: bool) -> None:
-    """The content of ``video.json`` as one JSON object, or as the playlist's locations."""
+    """Print ``RESULT_KEYS`` of a result as one JSON object, or else the playlist's locations."""
     if as_json:
         print(json.dumps({key: result[key] for key in RESULT_KEYS} | {"wall_s": round(wall_s, 3)}))
     else:

@@ -1,4 +1,4 @@
-"""``vod rollback``: point a video's stable playlist at a version that is still there."""
+"""``vod rollback``: point a video's stable playlist to an earlier version."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from vod_operators.work.stores import Stores
 from vod_operators.work.verification import no_such_video
 
 CLAIM_S = 300
-"""Longer than looking at a version's files and two writes take."""
+"""Longer than it takes to list a version's files and to write the stable objects."""
 
 
 def main(args: argparse.Namespace) -> int:
-    """Roll back, or list; print what players see now."""
-    # What Airflow logs while it looks up a connection is not what was asked for.
+    """Roll back, or only list; print the versions and mark the current one. Returns 0."""
+    # Airflow logs to stdout while it looks up a connection, and stdout is for the result.
     with contextlib.redirect_stdout(sys.stderr):
         keys, there = _work(args)
     if args.json:
@@ -43,7 +43,7 @@ def _work(args: argparse.Namespace) -> tuple[ResultKeys, list[Version]]:
     keys = ResultKeys(results_uri=settings.results_uri, video_id=args.video_id)
     temp, results = stores.temp, stores.results
     there = versions(results, keys)
-    if not there:  # before a claim is written for a video that does not exist
+    if not there:  # checked first, so that no claim is written for a video that does not exist
         raise no_such_video(keys)
     if args.list:
         return keys, there

@@ -1,4 +1,4 @@
-"""``vod run``: the real ``vod_transcode`` DAG in this process, without server or scheduler."""
+"""``vod run``: runs the real ``vod_transcode`` DAG in a child process, without server or scheduler."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from vod_operators.work.stores import Stores
 DAG_ID = "vod_transcode"
 
 RELEASE_S = 2.0
-"""How long the store may take to note that the video is free."""
+"""How long the store may take to release the claim."""
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run the DAG to its end; print the playlist's location, or one JSON object."""
+    """Run the DAG to its end; print the playlist's location, or one JSON object. Returns 0."""
     begin = time.monotonic()
     raise_on_signals()
     check_video_id(args.video_id)
@@ -59,9 +59,9 @@ def main(args: argparse.Namespace) -> int:
 
 
 def admit(conf: dict[str, Any]) -> None:
-    """Let this process read what is asked for, and see that the source is there, before Airflow is imported.
+    """Allow this process to read the request's files, and check the source, before Airflow is imported.
 
-    :raises InvalidInputError: what ``prepare`` would say of it.
+    :raises InvalidInputError: as ``prepare`` would raise it.
     """
     _allow(conf["source"], *(file["uri"] for file in conf.get("subtitles") or ()))
     get_settings.cache_clear()
@@ -71,17 +71,18 @@ def admit(conf: dict[str, Any]) -> None:
 def run(conf: dict[str, Any], home: Path) -> dict[str, Any]:
     """Run the DAG; returns what ``publish`` returned.
 
-    :param conf: what is asked for, and admitted; what is None is left out.
-    :param home: of the private Airflow.
+    :param conf: the request, which ``admit`` has accepted; fields with None are left out.
+    :param home: folder of the private Airflow.
+    :raises VodError: the run failed; the first failure's error, where it is known.
     """
     with quiet(home / "run.log") as terminal:
         return _run(conf, terminal)
 
 
 def _allow(*uris: str) -> None:
-    """Let this run read what the person at the command line names: it has no other rights than theirs."""
+    """Allow this run to read the URIs on the command line, because it only has that user's own rights."""
     named = json.loads(os.environ.get("VOD_SOURCE_ALLOW") or '["public"]')
-    # Without user and query, which an entry has not; what is no URI is refused where it is read.
+    # Entries have no user and no query. What is no URI is refused when it is read.
     entries = [redact(uri).removesuffix("?...") for uri in uris]
     usable = [entry for entry in entries if _is_entry(entry)]
     os.environ["VOD_SOURCE_ALLOW"] = json.dumps([*named, *usable])
@@ -90,8 +91,8 @@ def _allow(*uris: str) -> None:
 def _require_source(uri: str) -> None:
     settings = get_settings()
     if uri.startswith(S3_SCHEME):
-        return  # its credentials are in a connection of Airflow
-    with contextlib.suppress(StorageError):  # ``prepare`` asks again, and retries
+        return  # its credentials are in an Airflow connection, and Airflow is not imported yet
+    with contextlib.suppress(StorageError):  # ``prepare`` checks again, with retries
         find_source(RequestedStorage("source", settings.sources, settings.aws_conn_id), uri)
 
 
@@ -103,10 +104,10 @@ def _is_entry(text: str) -> bool:
 
 
 def _run(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
-    """Run the DAG in a child; whatever ends it, nothing of it is left running, and the video is free."""
+    """Run the DAG in a child process. Whatever ends it, no process is left and the claim is released."""
     settings = get_settings()
-    # Imported here, because Airflow reads its environment when it is imported; and before the child is
-    # made, because there is no time for it when a signal has come.
+    # Imported here, because Airflow reads its environment when it is imported. Imported before the child is
+    # started, because releasing the claim after a signal must not wait for imports.
     import airflow.dag_processing.dagbag
 
     import vod_operators.operators.base  # noqa: F401
@@ -119,11 +120,11 @@ def _run(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
         return cast("dict[str, Any]", child.result())
     except (Interrupted, KilledError):
         if terminal.isatty():
-            print(file=terminal)  # the progress bar's line has no end
+            print(file=terminal)  # ends the progress bar's line
         raise
     finally:
         child.end()
-        # In a thread of its own, because a store may not answer. Its end of time is then the claim's.
+        # In a thread, because the store may not answer. The claim then ends when it expires.
         release = threading.Thread(
             target=_release, args=(settings, conf["video_id"], child.name), daemon=True
         )
@@ -133,7 +134,7 @@ def _run(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
 
 
 def _release(settings: VodSettings, video_id: str, process: str) -> None:
-    """What the DAG's teardown does, unless it was killed."""
+    """Release the claim if the DAG's teardown was killed before it could."""
     uri = claim_key(settings.temp_uri, video_id)
     with contextlib.suppress(VodError):
         storage = Stores.of(settings).temp
@@ -161,8 +162,8 @@ def _run_dag(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
         task.on_failure_callback = [follower.failed]
     try:
         run = dag.test(run_conf={key: value for key, value in conf.items() if value is not None})
-    except (AirflowException, ValueError) as error:  # a param that its schema refuses
-        raise VodError(str(error).split("\n\n")[0]) from None  # behind it stands the whole schema
+    except (AirflowException, ValueError) as error:  # a param's schema refuses its value
+        raise VodError(str(error).split("\n\n")[0]) from None  # the schema follows behind an empty line
     finally:
         follower.bar.close()
     if str(run.state) != "success" or follower.published is None:
@@ -171,7 +172,7 @@ def _run_dag(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
 
 
 class _Follower:
-    """Turns what the tasks report into one progress bar, and keeps what they returned or died of."""
+    """Shows the tasks' progress in one bar, and keeps the result of ``publish`` or the first error."""
 
     def __init__(self, bar: ProgressBar) -> None:
         self.bar = bar
@@ -185,7 +186,7 @@ class _Follower:
         self._show(context, 0)
 
     def progress(self, context: Any, progress: Any) -> None:
-        """Called by an encoding task every few seconds."""
+        """An encoding task's report, every few seconds."""
         self._show(context, progress.percent)
 
     def done(self, context: Any) -> None:
@@ -203,7 +204,7 @@ class _Follower:
         self._show(context, 100)
 
     def failed(self, context: Any) -> None:
-        """Airflow's callback after the last try; the first reason is kept."""
+        """Airflow's callback after a task's last try; the first error is kept."""
         self.error = self.error or context["exception"]
 
     def _show(self, context: Any, percent: float) -> None:
@@ -216,20 +217,23 @@ class _Follower:
         self.bar.show(label, 100 if self.published is not None else min(99, total))
 
 
-# --- surroundings ---------------------------------------------------------------------------
+# --- environment ----------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def private_airflow() -> Iterator[Path]:
-    """An Airflow home of this run's own, gone at its end; never the metadata DB of an installed Airflow."""
+    """An Airflow home for this run only, deleted at the end; an installed Airflow's database is never used.
+
+    :raises VodError: Airflow is already imported in this process.
+    """
     if "airflow" in sys.modules:
         raise VodError("vod run needs a process of its own: Airflow is already imported in this one")
-    # Pools and queues are the scheduler's business; there is none here.
+    # There is no scheduler here, and only the default pool exists.
     os.environ["VOD_TRANSCODE_POOL"] = "default_pool"
-    # Nothing waits for a worker here, so a run that was killed can lose its video soon.
+    # No task waits for a worker here, so the claim of a killed run may expire soon.
     os.environ.setdefault("VOD_CLAIM_TTL_S", "300")
     get_settings.cache_clear()
-    # A scratch folder, so that the next one to start removes it if this process is killed.
+    # A scratch folder, so that the next task or run removes it if this process is killed.
     with scratch_folder(get_settings().work_dir) as home:
         os.environ.update(
             {
@@ -250,7 +254,7 @@ def private_airflow() -> Iterator[Path]:
 
 
 def _empty_database(home: Path) -> Path:
-    """A migrated, empty metadata DB, kept between runs because making one takes ten seconds."""
+    """Path of a migrated, empty metadata database, cached between runs because creating one takes 10 s."""
     import fcntl
     import subprocess
     from importlib.metadata import version
@@ -279,7 +283,7 @@ def _empty_database(home: Path) -> Path:
 
 
 def dags_folder() -> Path:
-    """The DAG files: beside ``plugins/`` in a checkout, inside the package when installed."""
+    """The folder of the DAG files: beside ``plugins/`` in a checkout, inside the package if installed."""
     package = Path(__file__).resolve().parents[1]
     checkout = package.parents[1] / "dags"
     return checkout if (checkout / "vod_transcode.py").is_file() else package / "dags"
@@ -287,7 +291,10 @@ def dags_folder() -> Path:
 
 @contextlib.contextmanager
 def quiet(log: Path) -> Iterator[TextIO]:
-    """Send all that is printed to a file; yields the terminal's stderr. A surprise names its log."""
+    """Redirect stdout and stderr to a file; yields the terminal's stderr.
+
+    :raises VodError: for any unexpected error; the message names a copy of the log.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)

@@ -1,4 +1,4 @@
-"""``vod submit``: ask a running Airflow for a video over its REST API, once and only once."""
+"""``vod submit``: starts a video's run in a running Airflow over REST, or finds the one that exists."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ LANES = (DAG_ID, "vod_transcode_bulk")
 PAGE = 100
 POLL_S = 1.0
 PATIENCE_S = 120.0
-"""How long an Airflow that does not answer is waited for: a restart of its API server."""
+"""How long to wait for an Airflow that does not answer: longer than its API server takes to restart."""
 
 
 class RunName(NamedTuple):
-    """A run of Airflow."""
+    """Identifies a run of Airflow."""
 
     dag_id: str
     run_id: str
 
 
 OVER = {"failed": "continued", "success": "repeated"}
-"""State of a run that is over -> what becomes of it when it is asked for again."""
+"""State of a run that has ended -> how it is reported when it is submitted again."""
 
 
 class SubmitError(VodError):
@@ -44,7 +44,7 @@ class SubmitError(VodError):
 
 
 def main(args: argparse.Namespace) -> int:
-    """Submit, and with ``--wait`` follow the run to its end."""
+    """Submit, and with ``--wait`` follow the run to its end. Returns 0."""
     check_video_id(args.video_id)
     conf = {
         "video_id": args.video_id,
@@ -90,7 +90,7 @@ def _follow(airflow: Airflow, run: RunName) -> dict[str, Any]:
 
 
 class Airflow:
-    """The few calls of Airflow's REST API v2 that this needs."""
+    """The calls of Airflow's REST API v2 that ``vod submit`` needs."""
 
     def __init__(self, *, url: str, user: str | None, password: str | None, token: str | None) -> None:
         self._url = url.rstrip("/")
@@ -107,13 +107,12 @@ class Airflow:
     # --- calls ------------------------------------------------------------------------------
 
     def ask(self, run_id: str, conf: dict[str, Any]) -> tuple[RunName, str]:
-        """Start the run, or find one that makes the same, whoever asked for it.
+        """Start the run, or find one with the same video, source and preset, whoever started it.
 
-        :return: which one, and ``started``, ``running`` or, if it was over, ``continued`` (it had failed) or
-            ``repeated``: then it looks whether all is still there as it was made.
-
-        :raises SubmitError: Airflow refuses the request, the video is being made of another source or with
-            another preset, or the run was for another source.
+        :return: the run, and ``started`` or ``running``. A run that had ended is cleared: ``continued`` if it
+            had failed, ``repeated`` if it had succeeded; it then checks that the result is still complete.
+        :raises SubmitError: Airflow refuses the request; or a run works on the video with another source or
+            preset; or the run of this id has another source.
         """
         run = RunName(DAG_ID, run_id)
         if at_work := self._at_work(conf["video_id"]):
@@ -143,17 +142,17 @@ class Airflow:
             )
         if found["state"] not in OVER:
             return run, "running"
-        # All of it: finished work is found again, and the teardown must run once more.
+        # All tasks are cleared: finished work is found again, and the teardown must run once more.
         self._call("POST", f"{_path(run)}/clear", {"dry_run": False, "only_failed": False})
         return run, OVER[found["state"]]
 
     def _at_work(self, video_id: str) -> list[tuple[RunName, dict[str, Any]]]:
-        """Runs of a video that are queued or running, in both lanes, and what they were asked for."""
+        """Queued and running runs of a video, in both lanes, each with its ``conf``."""
         found = []
         for dag_id in LANES:
-            # Airflow looks for the text anywhere in conf; whose video id it is is seen here.
+            # Airflow searches the text anywhere in conf, so the video id is compared below.
             query = f"state=queued&state=running&order_by=run_after&conf_contains=%22{video_id}%22"
-            # A deployment may have one lane only, or let this user see one only.
+            # A deployment may have only one of the lanes, or show only one to this user.
             for run in self._pages(f"/dags/{dag_id}/dagRuns?{query}&", "dag_runs", ok=(200, 403, 404)):
                 asked = run["conf"] or {}
                 if asked.get("video_id") == video_id:
@@ -161,12 +160,12 @@ class Airflow:
         return found
 
     def run(self, run: RunName) -> dict[str, Any]:
-        """The run, as Airflow describes it."""
+        """Airflow's description of the run."""
         found: dict[str, Any] = self._call("GET", _path(run)).json()
         return found
 
     def progress(self, run: RunName) -> tuple[str, float]:
-        """What is being worked on, and how much of all is done, 0 to 99."""
+        """A label of the current step, and the whole run's progress in percent, 0 to 99."""
         tasks: dict[str, list[dict[str, Any]]] = {}
         for instance in self._instances(run):
             tasks.setdefault(instance["task_id"], []).append(instance)
@@ -184,9 +183,9 @@ class Airflow:
         return label, min(99.0, done)
 
     def result(self, run: RunName) -> dict[str, Any]:
-        """What ``publish`` returned: the content of ``video.json``.
+        """What ``publish`` returned: the content of ``video.json``, and ``playlist``.
 
-        :raises SubmitError: Airflow does not have it any more.
+        :raises SubmitError: Airflow no longer has it.
         """
         found = self._xcom(run, "publish", "return_value")
         if found is None:
@@ -194,9 +193,9 @@ class Airflow:
         return found
 
     def reason(self, run: RunName) -> str:
-        """Why the run failed, as a CMS is told: step, reason, code and advice."""
+        """Why the run failed, as in a callback: step, reason, code and retry advice."""
         failure = self._xcom(run, "release", "failure")
-        if failure is None:  # marked as failed just now, or ``release`` itself was lost
+        if failure is None:  # the run was just marked as failed, or the worker of ``release`` was lost
             return f"run {run.run_id} failed; Airflow's logs of its tasks tell why"
         where = failure.get("item") or failure["step"]
         log = f"; log: {failure['log_url']}" if "log_url" in failure else ""
@@ -208,7 +207,7 @@ class Airflow:
     # --- wire -------------------------------------------------------------------------------
 
     def _xcom(self, run: RunName, task: str, key: str) -> dict[str, Any] | None:
-        """What a task has left under a key; None if nothing."""
+        """The JSON value of a task's XCom; None if there is none."""
         path = f"{_path(run)}/taskInstances/{task}/xcomEntries/{key}?deserialize=false"
         answer = self._call("GET", path, ok=(200, 404))
         if answer.status_code == 404:
@@ -221,7 +220,7 @@ class Airflow:
         return self._pages(f"{_path(run)}/taskInstances?", "task_instances")
 
     def _pages(self, path: str, name: str, ok: tuple[int, ...] = (200,)) -> Iterator[dict[str, Any]]:
-        """All items of a list; none with another answer than 200 that is ``ok``."""
+        """All items of a paged list; none if the answer is another status of ``ok`` than 200."""
         offset = 0
         while True:
             answer = self._call("GET", f"{path}limit={PAGE}&offset={offset}", ok=ok)
@@ -242,9 +241,10 @@ class Airflow:
         return float((json.loads(value) if isinstance(value, str) else value)["percent"])
 
     def _call(self, method: str, path: str, body: Any = None, ok: tuple[int, ...] = (200,)) -> httpx.Response:
-        """One call, repeated while Airflow is away: every one of them may be made twice.
+        """Make a call, and repeat it while Airflow does not answer; every call here is safe to repeat.
 
-        :raises SubmitError: Airflow refuses it; the message is Airflow's own.
+        :param ok: statuses of a successful answer.
+        :raises SubmitError: Airflow refuses it; the message quotes Airflow's.
         :raises StorageError: Airflow did not answer within ``PATIENCE_S``.
         """
         deadline = time.monotonic() + PATIENCE_S
@@ -255,7 +255,7 @@ class Airflow:
             except httpx.InvalidURL as error:
                 raise InvalidInputError(f"url: {self._url!r} is not a URL ({error})") from None
             except httpx.HTTPError as error:
-                # A first call that nobody answers is a wrong address, and waiting would not mend it.
+                # If the very first call has no answer, the address is probably wrong, so do not wait.
                 if not self._reached or time.monotonic() > deadline:
                     raise StorageError(f"no Airflow answers at {self._url}: {error}") from None
             else:
@@ -263,7 +263,7 @@ class Airflow:
                 if answer.status_code in ok:
                     return answer
                 if answer.status_code == 401 and self._user and time.monotonic() < deadline:
-                    self._token = None  # expired: ask for another
+                    self._token = None  # expired, so log in again
                     continue
                 if answer.status_code < 500 or time.monotonic() > deadline:
                     raise SubmitError(f"Airflow answers {answer.status_code}: {_detail(answer)}")
@@ -294,5 +294,5 @@ def _detail(answer: httpx.Response) -> str:
         detail = answer.json()["detail"]
     except (ValueError, KeyError, TypeError):
         return answer.text[:300] or answer.reason_phrase
-    # A refused param comes with its whole schema behind an empty line.
+    # The message about a refused param has the param's whole schema behind an empty line.
     return detail.split("\n\n")[0] if isinstance(detail, str) else json.dumps(detail)

@@ -1,4 +1,4 @@
-"""``vod verify``: is each file that players are given still what it was when it was made?"""
+"""``vod verify``: compares all published files of a video with their checksums, and repairs damaged ones."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from vod_operators.work.verification import Verification, verify, version_job
 
 
 def main(args: argparse.Namespace) -> int:
-    """Verify, and repair if that is asked for. 0: all is as it was made, or is again; 1: it is not."""
+    """Verify, and repair with ``--repair``. Returns 0: undamaged or repaired; 1: damaged."""
     check_video_id(args.video_id)
     settings_of(args)
     begin = time.monotonic()
     if args.repair:
         raise_on_signals()
-        # Before anything is read, because a store's connection is looked up in an Airflow.
+        # Before anything is read, because a store's connection is looked up in Airflow.
         with private_airflow() as home:
             found = _shown(args)
             repaired = _repair(args.video_id, found, home) if found.damage else None
@@ -58,13 +58,16 @@ def _verify(video_id: str) -> Verification:
     settings = get_settings()
     keys = ResultKeys(results_uri=settings.results_uri, video_id=video_id)
     results = Stores.of(settings).results
-    # What Airflow logs while it looks up a connection is not what was asked for.
+    # Airflow logs to stdout while it looks up a connection, and stdout is for the result.
     with contextlib.redirect_stdout(sys.stderr), closing(ProgressBar(sys.stderr)) as bar:
         return verify(results, keys, told=lambda percent: bar.show(video_id, percent))
 
 
 def _repair(video_id: str, found: Verification, home: Path) -> str:
-    """Run the DAG for what the video was made of; returns the version that players are given then."""
+    """Run the DAG with the video's original request; returns the new version.
+
+    :raises InvalidInputError: the request is not known any more, or the video is still damaged.
+    """
     request = _request(video_id, found) | {"verify": True}
     admit(request)
     version: str = run(request, home)["version"]
@@ -75,9 +78,9 @@ def _repair(video_id: str, found: Verification, home: Path) -> str:
 
 
 def _request(video_id: str, found: Verification) -> dict[str, Any]:
-    """What was asked for when the version was made.
+    """The ``conf`` of the run that made the version.
 
-    :raises InvalidInputError: it cannot be told, or would make another video by now.
+    :raises InvalidInputError: it is not known any more, or its preset has changed since.
     """
     settings = get_settings()
     job = version_job(Stores.of(settings).temp, settings.temp_uri, video_id, found.version)
