@@ -1,4 +1,4 @@
-"""Encodes a catalogue with another preset, by a run of ``vod_transcode_bulk`` for each video.
+"""Encodes a list or a folder of videos again, each by a run of ``vod_transcode_bulk``, with another preset.
 
 Viewers get the old version of a video until its new one is complete. ``VOD_BULK_RUNS`` videos are encoded at
 a time, behind all requests of people. Trigger it again to continue: videos that are published with that

@@ -125,7 +125,7 @@ class ToolError(VodError):
 
     @property
     def is_answer(self) -> bool:
-        """Whether the tool rejected its input: it was not killed, and the host lacked nothing."""
+        """Whether the tool failed by its own verdict: it was not killed, and the host lacked nothing."""
         return not isinstance(self, ToolKilledError) and not self.lacks_means
 
     def describe(self) -> str:

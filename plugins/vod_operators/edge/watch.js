@@ -1,4 +1,4 @@
-// The page of one video with hls.js: quality, sound and subtitles to choose, pictures while scrubbing.
+// The page of one video with hls.js: menus of quality, sound and subtitles, and thumbnails while scrubbing.
 'use strict';
 
 const video = document.querySelector('video');
@@ -20,7 +20,7 @@ function play(hls) {
     if (data.fatal) menus.textContent = `${data.type}: ${data.details}`;
   });
   hls.once(Hls.Events.MANIFEST_PARSED, () => {
-    // A picture of one size may stand there once for each group of sound tracks: the first one is enough.
+    // hls.js may list a rendition once for each group of sound tracks; the menu shows only the first.
     const seen = new Set();
     const levels = hls.levels
       .map((level, id) => [id, `${level.height}p, ${Math.round(level.bitrate / 1000)} kbit/s, ${level.codecSet}`, level])
@@ -32,7 +32,7 @@ function play(hls) {
       });
     }
   });
-  // Tracks are known before hls.js has chosen one of them; and subtitles can be chosen in the video's own menu too.
+  // Tracks are known before hls.js has chosen one, and subtitles can also be chosen in the video's own menu.
   hls.once(Hls.Events.AUDIO_TRACKS_UPDATED, (_, {audioTracks}) => {
     const sound = menu('Sound', audioTracks.map((track, id) => [id, track.name]), Math.max(0, hls.audioTrack),
       id => { hls.audioTrack = id; });

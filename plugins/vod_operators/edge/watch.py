@@ -65,7 +65,7 @@ SCRIPTED = """<video controls playsinline poster="{poster}" data-playlist="{play
 def watch_page(video_id: str, metadata: Path | None, *, scripted: bool = False) -> str:
     """The HTML of a video's page.
 
-    :param metadata: path of ``video.json``; without it the page only lacks the list of renditions.
+    :param metadata: path of ``video.json``; without it the page has no poster, previews or renditions.
     :param scripted: whether the edge serves ``/hls.js`` and ``/watch.js``.
     """
     try:

@@ -76,7 +76,8 @@ def lock_segments(track: Track, key: ContentKey, folder: Path) -> Track:
 
 
 def _picture(track: Track, frame: KeyFrame, folder: Path) -> bytes:
-    """The bytes of a key frame; in MPEG-TS preceded by its segment's tables, which decoders need."""
+    """The bytes of a key frame, in MPEG-TS preceded by its segment's tables, because a player cannot read
+    those of the encrypted segment."""
     with (folder / track.segments[frame.segment].name).open("rb") as file:
         tables = b""
         if not track.init_bytes:

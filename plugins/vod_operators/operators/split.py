@@ -101,7 +101,7 @@ class VodSplitOperator(VodBaseOperator):
 
     :param plan: URI of ``plan.json``.
     :param source: URI of the original, as given to ``VodPrepareOperator``. It is not taken from the plan,
-        because the run may have been cleared with a newly signed URL.
+        because a later run that continues the plan may have a newly signed URL.
     """
 
     template_fields: Sequence[str] = ("plan", "source")

@@ -37,7 +37,7 @@ def is_media(uri: str) -> bool:
 
 
 def canonical(uri: str) -> str:
-    """A spelling that is equal for all URIs of the same object. Compare it only; it may not be readable.
+    """A spelling that is equal for all URIs of the same object. Use it for comparison, not for reading.
 
     Paths of files and web servers may be percent-encoded in several ways; keys of S3 are not encoded.
     """

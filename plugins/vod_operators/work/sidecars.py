@@ -39,7 +39,7 @@ def fetch_sidecars(
 
     :param storage: returns the store to read a file from, by the file's number.
     :param folder: scratch space.
-    :raises InvalidInputError: a file does not exist, is too large, or is invalid; the message names the line.
+    :raises InvalidInputError: a file does not exist, is too large, or is invalid (with the line's number).
     """
     found = []
     for number, file in enumerate(files):
