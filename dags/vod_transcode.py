@@ -117,6 +117,7 @@ def same(found: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def one_video(lane: Lane) -> None:
+    """Add the tasks of one video to the current DAG."""
     encoding = {"queue": SETTINGS.transcode_queue} | lane.encoding_args
 
     prepare = VodPrepareOperator(

@@ -125,6 +125,7 @@ def identities(made: dict[str, str]) -> list[dict[str, object]]:
 
 
 def init() -> None:
+    """Create what Airflow needs in the database and the store, unless it exists."""
     airflow("db", "migrate")
     key = json.loads((FOLDER / "s3_key").read_text())
     endpoint = os.environ["S3_ENDPOINT"]

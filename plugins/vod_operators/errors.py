@@ -129,6 +129,7 @@ class ToolError(VodError):
         return not isinstance(self, ToolKilledError) and not self.lacks_means
 
     def describe(self) -> str:
+        """Which tool failed and how, in one phrase without the tool's own messages."""
         return f"{self.argv[0].rsplit('/', 1)[-1]} failed with exit code {self.returncode}"
 
 

@@ -7,7 +7,7 @@ computes are equal.
 
 The weight counts down with the time at which the run was requested. A chunk counts as requested ``PACE``
 later than the chunk before it. So a clip behind a film gets the next free slot, and runs of equal age take
-turns. No stream of clips keeps a film waiting for ever: a clip that comes ``PACE`` later is behind the film's
+turns. No stream of clips keeps a film waiting forever: a clip that comes ``PACE`` later is behind the film's
 next chunk. All other steps come before any chunk of their lane, because they are short, and begin or finish a
 video.
 
@@ -107,7 +107,7 @@ class FirstCome(PriorityWeightStrategy):
 
 
 class TakingTurns(FirstCome):
-    """Puts each mapped instance ``PACE`` behind the one before, besides. Registered by the plugin."""
+    """As ``FirstCome``; each mapped instance counts ``PACE`` later than the last. The plugin registers it."""
 
     pace = PACE
 

@@ -184,7 +184,7 @@ class VodSplitOperator(VodBaseOperator):
             return self.temp.local_path(self.plan) is not None
         return self.source.startswith(S3) and all(chunk.byte_range for chunk in timeline.chunks)
 
-    # --- what is cut ------------------------------------------------------------------------
+    # --- reading and repairing the source ---------------------------------------------------
 
     def _read(self, job: Job, original: Original, folder: Path) -> tuple[_Media, list[str], list[str]]:
         """The file to cut (the source, unless it was rewritten), its repairs and its damage, in words."""

@@ -36,6 +36,7 @@ class Digest:
 
 
 def digest_of(blocks: Iterable[bytes]) -> Digest:
+    """Size and checksum of concatenated blocks."""
     size, digest = 0, hashlib.sha256()
     for block in blocks:
         digest.update(block)

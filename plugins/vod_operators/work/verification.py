@@ -158,7 +158,7 @@ def _stable(results: Storage, keys: ResultKeys, version: str) -> list[Damage]:
     return damage
 
 
-# --- before a run goes on -------------------------------------------------------------------
+# --- before a run continues -----------------------------------------------------------------
 
 
 def damage_of_version(results: Storage, temp: Storage, job: Job, *, read: bool) -> list[Damage]:
