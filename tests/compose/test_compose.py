@@ -21,7 +21,7 @@ import m3u8
 import pytest
 
 from compose.stack import AIRFLOW, EDGE, S3, Stack, docker, encodes, wait
-from operators.test_webhook import readme_snippet
+from operators.test_webhook import snippet_of_the_page
 from players.conftest import browser, new_session, node_modules, site, watch  # noqa: F401 (fixtures)
 from tools import generate
 
@@ -170,7 +170,7 @@ def test_all_five_are_published_though_a_transcoder_was_killed(
 def test_every_webhook_arrived_signed(
     stack: Stack, published: dict[str, dict[str, Any]], callbacks: Callbacks
 ) -> None:
-    secret, verified = stack.secret("callback_secret"), readme_snippet()
+    secret, verified = stack.secret("callback_secret"), snippet_of_the_page()
     for headers, body in callbacks.requests:
         # However long ago: it was in time when it came, and the test has taken a while since.
         assert verified(body, headers["X-Vod-Signature"], secret, 86_400)
@@ -340,7 +340,7 @@ def test_a_callback_that_is_sent_again_is_not_new(
     stack: Stack, published: dict[str, Any], callbacks: Callbacks
 ) -> None:
     """The same request to the byte, later: refused by its time, and known to a CMS by its event id."""
-    secret, verified = stack.secret("callback_secret"), readme_snippet()
+    secret, verified = stack.secret("callback_secret"), snippet_of_the_page()
     headers, body = callbacks.requests[0]
     assert verified(body, headers["X-Vod-Signature"], secret, 86_400)
     assert not verified(body, headers["X-Vod-Signature"], secret, -1)

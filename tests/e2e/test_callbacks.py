@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from conftest import Cms
-from operators.test_webhook import readme_snippet
+from operators.test_webhook import snippet_of_the_page
 from tools import CLIP, FFMPEG, configure
 from vod_operators.work.webhook import SIGNATURE_HEADER
 
@@ -31,7 +31,7 @@ def test_started_and_done(run_dag, signed: None, cms: Cms, capfd: pytest.Capture
     assert run.state == "success"
     assert cms.events() == ["started", "started", "done", "done"]
     for request in cms.requests:
-        assert readme_snippet()(request.body, request.headers[SIGNATURE_HEADER], SECRET)
+        assert snippet_of_the_page()(request.body, request.headers[SIGNATURE_HEADER], SECRET)
     again, started, _, done = (request.json() for request in cms.requests)
     assert again == started and started["event_id"] != done["event_id"]
     assert set(started) == {"event", "event_id", "video_id", "run_id", "run_url"}
