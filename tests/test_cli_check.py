@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from conftest import S3Bucket
-from presentations import X264, by_ffmpeg, picture
-from tools import configure
+from support.presentations import X264, by_ffmpeg, picture
+from support.s3_servers import S3Bucket
+from support.settings import configure
 from vod_operators.cli.main import main
 from vod_operators.media.check.rules import RULES
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from steps import prepared
-from tools import allow_sources
+from support.settings import allow_sources
+from support.steps import prepared
 from vod_operators.errors import InvalidInputError
 from vod_operators.storage.allow import AllowList
 from vod_operators.storage.requested import RequestedStorage, find_source

@@ -13,8 +13,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tools import ROOT
-from videos import a_result
+from support.results import a_result
+from support.tools import ROOT
 from vod_operators.work.failure import RETRIES, Failure
 from vod_operators.work.schemas import schemas
 from vod_operators.work.webhook import Event, sign

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from tools import ROOT, configure
+from support.settings import configure
+from support.tools import ROOT
 from vod_operators.settings import VodSettings
 from vod_operators.work.stable import PLAYLIST_TYPE
 

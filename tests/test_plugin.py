@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import ROOT
+from support.tools import ROOT
 from vod_operators import __version__
 
 # What Airflow finds, as seen from a process that has never heard of this checkout.

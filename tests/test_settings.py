@@ -5,7 +5,7 @@ from __future__ import annotations
 import jsonschema
 import pytest
 
-from tools import configure
+from support.settings import configure
 from vod_operators.errors import InvalidInputError
 from vod_operators.settings import get_settings
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from tools import ROOT
+from support.tools import ROOT
 from vod_operators.cli import submit
 from vod_operators.cli.main import main
 from vod_operators.cli.submit import Airflow, RunName, SubmitError

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from tools import ROOT
+from support.tools import ROOT
 
 PROJECT = "vod-test"
 PORTS = {"AIRFLOW_PORT": "18080", "EDGE_PORT": "18090", "S3_PORT": "18333"}

@@ -21,9 +21,8 @@ import m3u8
 import pytest
 
 from compose.stack import AIRFLOW, EDGE, S3, Stack, docker, encodes, wait
-from operators.test_webhook import snippet_of_the_page
-from players.conftest import browser, new_session, node_modules, site, watch  # noqa: F401 (fixtures)
-from tools import generate
+from support.cms import snippet_of_the_page
+from support.tools import generate
 
 pytestmark = pytest.mark.compose
 
@@ -217,7 +216,7 @@ def test_the_edge_is_a_cache(published: dict[str, dict[str, Any]]) -> None:
     assert gzip.decompress(raw) == master.content
 
 
-def test_it_plays_in_chromium_through_the_edge(published: dict[str, dict[str, Any]], watch: Any) -> None:  # noqa: F811
+def test_it_plays_in_chromium_through_the_edge(published: dict[str, dict[str, Any]], watch: Any) -> None:
     session = watch("hls.js", f"{EDGE}/clip-0/index.m3u8")
     session.play()
     state = session.play_to_the_end()

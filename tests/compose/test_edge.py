@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tools import ROOT
+from support.tools import ROOT
 from vod_operators.work.stable import IMMUTABLE, PLAYLIST_TYPE, SHORT_LIVED
 
 pytestmark = pytest.mark.compose

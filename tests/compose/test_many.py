@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from compose.stack import AIRFLOW, EDGE, Stack, docker, wait
-from tools import generate
+from support.tools import generate
 
 pytestmark = pytest.mark.compose
 

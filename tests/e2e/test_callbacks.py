@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from conftest import Cms
-from operators.test_webhook import snippet_of_the_page
-from tools import CLIP, FFMPEG, configure
+from support.cms import Cms, snippet_of_the_page
+from support.settings import configure
+from support.tools import CLIP, FFMPEG
 from vod_operators.work.webhook import SIGNATURE_HEADER
 
 SECRET = "the CMS knows it too"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from conftest import S3Bucket
-from steps import prepared as prepare
-from tools import generate
+from support.s3_servers import S3Bucket
+from support.steps import prepared as prepare
+from support.tools import generate
 from vod_operators.errors import InvalidInputError, ObjectChangedError, ToolError, VerificationError
 from vod_operators.operators import split
 from vod_operators.runners.local import LocalRunner

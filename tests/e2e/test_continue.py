@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tools import FFMPEG, Run, check_presentation, configure, generate, owner_of
+from e2e.presentation import check_presentation
+from support.dag_runs import Run
+from support.settings import configure
+from support.stores import owner_of
+from support.tools import FFMPEG, generate
 from vod_operators.operators.split import VodSplitOperator
 from vod_operators.settings import get_settings
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kinds import ENGINE, IMAGE, containers
-from tools import configure, generate
+from support.docker_engine import ENGINE, IMAGE, containers
+from support.settings import configure
+from support.tools import generate
 from vod_operators.settings import get_settings
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from conftest import S3Bucket
-from steps import Steps, prepared
-from tools import configure, generate
+from support.s3_servers import S3Bucket
+from support.settings import configure
+from support.steps import Steps, prepared
+from support.tools import generate
 from vod_operators.errors import InvalidInputError, StorageError
 from vod_operators.media import ffmpeg
 from vod_operators.media.models import Timeline

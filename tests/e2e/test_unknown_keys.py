@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from conftest import Cms
-from tools import CLIP, ROOT, configure
+from support.cms import Cms
+from support.settings import configure
+from support.tools import CLIP, ROOT
 
 DAY = datetime(2026, 11, 25, tzinfo=timezone.utc)
 ASKED = {"video_id": "typo", "source": CLIP.as_uri()}

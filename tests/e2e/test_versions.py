@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from tools import CLIP, ROOT, check_presentation, configure, owner_of
+from e2e.presentation import check_presentation
+from support.settings import configure
+from support.stores import owner_of
+from support.tools import CLIP, ROOT
 from vod_operators.cli.main import main
 from vod_operators.errors import ClaimedError
 from vod_operators.storage import claim

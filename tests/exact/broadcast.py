@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from exact.clips import luma
+from support.clips import luma
 
 # --- MPEG-TS --------------------------------------------------------------------------------
 

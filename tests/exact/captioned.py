@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from exact.clips import clip, media, run_ffmpeg, x264
+from support.clips import clip, media, run_ffmpeg, x264
 
 RATE = "30000/1001"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exact.published import Publisher
+from exact.publisher import Publisher
 
 QUICK = {
     "test_rates.py::test_rate_is_kept[30000/1001]",

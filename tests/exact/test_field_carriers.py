@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from exact.clips import SOUND, Sound, clip, media, one_pass_clicks, run_ffmpeg, write_wav, x264
 from exact.field import check_like_one_pass, check_undamaged, words
-from exact.published import LADDER, Publisher
+from exact.publisher import Publisher
+from support.clips import SOUND, Sound, clip, media, one_pass_clicks, run_ffmpeg, write_wav, x264
+from support.presets import LADDER
 from vod_operators.errors import InvalidInputError
 
 PCM = Sound(options=("-c:a", "pcm_s16le"))

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from exact.clips import (
+from exact.codecs import HEVC, MPEG2, X265
+from exact.field import appended, check_undamaged
+from exact.publisher import Publisher
+from support.clips import (
     SOUND,
     Sound,
     clip,
@@ -21,10 +24,8 @@ from exact.clips import (
     remuxed,
     x264,
 )
-from exact.field import appended, check_undamaged
-from exact.isobmff import joined, without_sync_table
-from exact.published import Published, Publisher
-from exact.test_codecs import HEVC, MPEG2, X265
+from support.isobmff import joined, without_sync_table
+from support.published import Published
 from vod_operators.errors import InvalidInputError
 
 MP2 = Sound(options=("-c:a", "mp2", "-b:a", "192k"))

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from exact.clips import Sound, clip, one_pass, one_pass_clicks, patched, remuxed, x264
+from exact.codecs import HEVC, MPEG2, X265
+from exact.colour import levels, mean_samples, rgb, tags
 from exact.field import check_undamaged
-from exact.published import Published, Publisher
-from exact.test_codecs import HEVC, MPEG2, X265
-from exact.test_colour import levels, mean_samples, rgb, tags
-from tools import FFMPEG
+from exact.publisher import Publisher
+from support.clips import Sound, clip, one_pass, one_pass_clicks, patched, remuxed, x264
+from support.published import Published
+from support.tools import FFMPEG
 from vod_operators.errors import InvalidInputError, VodError
 
 MP2 = Sound(options=("-c:a", "mp2", "-b:a", "192k"))

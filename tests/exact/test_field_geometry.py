@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from exact import ebml
-from exact.clips import clip, decoded, numbers_in, one_pass, patched, remuxed, x264
+from exact.codecs import MPEG2
 from exact.field import check_undamaged, words
-from exact.isobmff import with_clean_aperture
-from exact.published import Published, Publisher
-from exact.test_codecs import MPEG2
+from exact.publisher import Publisher
+from support import ebml
+from support.clips import clip, decoded, numbers_in, one_pass, patched, remuxed, x264
+from support.isobmff import with_clean_aperture
+from support.published import Published
 
 # Each of the eight ways in which a picture may lie: how it is stored, and what puts it right.
 ORIENTATIONS = [

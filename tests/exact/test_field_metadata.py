@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from exact.clips import SOUND, clip, media, remuxed, run_ffmpeg
 from exact.field import check_undamaged
-from exact.published import Published, Publisher
+from exact.publisher import Publisher
+from support.clips import SOUND, clip, media, remuxed, run_ffmpeg
+from support.published import Published
 
 Chapter = tuple[float, float, str]
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exact import ebml
-from exact.clips import PCM, SOUND, Sound, clip, one_pass, one_pass_clicks, patched, remuxed, x264
+from exact.codecs import MPEG2
 from exact.field import appended, check_undamaged, words
-from exact.published import Published, Publisher
-from exact.test_codecs import MPEG2
+from exact.publisher import Publisher
+from support import ebml
+from support.clips import PCM, SOUND, Sound, clip, one_pass, one_pass_clicks, patched, remuxed, x264
+from support.published import Published
 
 MP2 = Sound(options=("-c:a", "mp2", "-b:a", "192k"))
 INTERLACED_MPEG2 = (*MPEG2, "-flags", "+ilme+ildct")

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from exact.clips import SOUND, Sound, clip, patched, remuxed, x264
+from exact.codecs import VP9
 from exact.field import audio, check_undamaged, recoded, skipped, words
-from exact.isobmff import with_empty_track
-from exact.published import Published, Publisher
-from exact.test_codecs import VP9
+from exact.publisher import Publisher
+from support.clips import SOUND, Sound, clip, patched, remuxed, x264
+from support.isobmff import with_empty_track
+from support.published import Published
 from vod_operators.errors import InvalidInputError
 
 FRAMES, LENGTH_S = 60, 2.4

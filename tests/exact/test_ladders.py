@@ -9,13 +9,14 @@ from typing import Any
 import m3u8
 import pytest
 
-from exact.clips import clip
-from exact.published import LADDER, Published, Publisher
-from tools import FFMPEG, decode
+from exact.ladders import AV1, HEVC
+from exact.publisher import Publisher
+from support.clips import clip
+from support.presets import LADDER
+from support.published import Published
+from support.tools import FFMPEG, decode
 from vod_operators.errors import InvalidInputError
 
-HEVC: dict[str, Any] = LADDER | {"encoder": "libx265", "encoder_preset": "ultrafast"}
-AV1: dict[str, Any] = LADDER | {"encoder": "libsvtav1", "encoder_preset": "12"}
 NVENC: dict[str, Any] = LADDER | {"encoder": "h264_nvenc", "encoder_preset": "p1"}
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from exact.clips import PCM, clip, one_pass_clicks, x264
-from exact.published import Publisher
-from exact.test_codecs import MPEG4
+from exact.codecs import MPEG4
+from exact.publisher import Publisher
+from support.clips import PCM, clip, one_pass_clicks, x264
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from exact.clips import clip, media, run_ffmpeg, x264
-from exact.published import PRESET, Published, Publisher
-from tools import FFMPEG
+from exact.publisher import Publisher
+from support.clips import clip, media, run_ffmpeg, x264
+from support.presets import PRESET
+from support.published import Published
+from support.tools import FFMPEG
 
 
 def tone(name: str, sound: str, *options: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from exact.clips import SAMPLE_RATE, SOUND, clicks_in, luma, numbers_in
+from support.clips import SAMPLE_RATE, SOUND, clicks_in, luma, numbers_in
 
 
 @pytest.mark.parametrize("size", [(128, 72), (64, 36), (853, 479), (16, 8)])

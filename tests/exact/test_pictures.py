@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from exact.clips import SOUND, clip, media, one_pass, remuxed, run_ffmpeg, x264
-from exact.published import LADDER, Publisher
-from exact.test_codecs import MPEG2
+from exact.codecs import MPEG2
+from exact.publisher import Publisher
+from support.clips import SOUND, clip, media, one_pass, remuxed, run_ffmpeg, x264
+from support.presets import LADDER
 
 
 @pytest.mark.parametrize("size", [(128, 72), (72, 128)], ids=["landscape", "portrait"])

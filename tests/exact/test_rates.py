@@ -7,8 +7,9 @@ from itertools import accumulate
 
 import pytest
 
-from exact.clips import Sound, clip, one_pass, x264
-from exact.published import Publisher, difference
+from exact.publisher import Publisher
+from support.clips import Sound, clip, one_pass, x264
+from support.published import difference
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from exact import broadcast, matroska, reports
-from exact.clips import (
+from exact.codecs import MPEG2
+from exact.publisher import Publisher
+from support.clips import (
     PCM,
     SOUND,
     Sound,
@@ -24,8 +26,7 @@ from exact.clips import (
     write_wav,
     x264,
 )
-from exact.published import Published, Publisher
-from exact.test_codecs import MPEG2
+from support.published import Published
 from vod_operators.errors import InvalidInputError
 
 SEPARATE = x264(gop=20, b_frames=0, open_gop=False)

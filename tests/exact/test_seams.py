@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from exact.published import Publisher
+from exact.publisher import Publisher
 from exact.seams import CLIPS, FRAMES, RATE, SECONDS, Encode, Seams, hard, looped, report
-from tools import CLIP
+from support.tools import CLIP
 from vod_operators.media.presets.catalog import load_preset
 
 JOIN_VMAF = 1.0

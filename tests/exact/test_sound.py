@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from exact.clips import SOUND, Sound, clip, media, remuxed, run_ffmpeg, write_wav
-from exact.published import PRESET, Publisher
+from exact.publisher import Publisher
+from support.clips import SOUND, Sound, clip, media, remuxed, run_ffmpeg, write_wav
+from support.presets import PRESET
 
 AC3 = ("-c:a", "ac3", "-b:a", "448k")
 

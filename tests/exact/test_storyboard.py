@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from exact.clips import clip, media, numbers_in, run_ffmpeg, x264
-from exact.published import Published, Publisher
+from exact.publisher import Publisher
+from support.clips import clip, media, numbers_in, run_ffmpeg, x264
+from support.published import Published
 
 
 def image(path: Path) -> NDArray[np.uint8]:
     """RGB, as a browser shows it."""
-    from tools import ffprobe
+    from support.tools import ffprobe
 
     stream = ffprobe(path, "-show_streams")["streams"][0]
     raw = run_ffmpeg("-i", str(path), "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "rgb24", "-")

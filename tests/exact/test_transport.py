@@ -8,9 +8,10 @@ from pathlib import Path
 import m3u8
 import pytest
 
-from exact.clips import SOUND, clip, run_ffmpeg
-from exact.published import Published, Publisher
-from tools import decode, ffprobe
+from exact.publisher import Publisher
+from support.clips import SOUND, clip, run_ffmpeg
+from support.published import Published
+from support.tools import decode, ffprobe
 from vod_operators.media.check.rules import check, failed
 from vod_operators.storage.stores import storage_for
 from vod_operators.work.reader import StoreReader

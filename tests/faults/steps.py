@@ -17,8 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from steps import Steps
-from tools import ROOT
+from support.steps import Steps
+from support.tools import ROOT
 
 # --- as a process of its own ----------------------------------------------------------------
 

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from faults.stage import Diary, check_published, media_digests, numbered_clip
-from steps import Steps
+from faults.stage import media_digests
+from support.clips import numbered_clip
+from support.diary import Diary
+from support.published import check_published
+from support.steps import Steps
 from vod_operators.operators.split import VodSplitOperator
 
 CHUNKS = 3

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from faults.stage import check_published, media_digests, numbered_clip
+from faults.stage import media_digests
 from faults.steps import start
-from steps import Steps
-from tools import FFMPEG
+from support.clips import numbered_clip
+from support.published import check_published
+from support.steps import Steps
+from support.tools import FFMPEG
 
 CHUNKS = 3
 

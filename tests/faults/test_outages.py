@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from conftest import S3Bucket
-from faults.conftest import StartAirflow
 from faults.s3_proxy import S3Proxy
-from faults.stage import Diary, check_no_strays, check_published, download, numbered_clip
-from faults.test_steps_s3 import check_workspace
+from faults.stage import check_workspace, download
+from support.airflows import StartAirflow
+from support.clips import numbered_clip
+from support.diary import Diary
+from support.published import check_no_strays, check_published
+from support.s3_servers import S3Bucket
 
 pytestmark = pytest.mark.faults
 

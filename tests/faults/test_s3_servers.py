@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from conftest import S3Bucket
-from exact.published import Published
-from faults.stage import check_published, download, numbered_clip
-from faults.test_steps_s3 import check_workspace
-from odd_s3 import OddServer
-from steps import Steps
+from faults.stage import check_workspace, download
+from support.clips import numbered_clip
+from support.odd_s3 import OddServer
+from support.published import Published, check_published
+from support.s3_servers import S3Bucket
+from support.steps import Steps
 
 pytestmark = pytest.mark.faults
 

@@ -2,54 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conftest import S3Bucket
-from exact.clips import clip, x264
-from exact.published import Published
 from faults.s3_proxy import KINDS, S3Proxy
-from faults.stage import check_published, download, numbered_clip
+from faults.stage import check_workspace, download
 from faults.steps import start
-from steps import Steps
+from support.clips import clip, numbered_clip, x264
+from support.published import Published, check_published
+from support.s3_servers import S3Bucket
+from support.steps import Steps
 
 CHUNKS = 4
-
-
-def check_workspace(bucket: S3Bucket) -> int:
-    """Every object that a marker names is what the marker says. How many there are."""
-    checked = 0
-    pages = bucket.client.get_paginator("list_objects_v2").paginate(Bucket=bucket.name)
-    keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
-    for key in keys:
-        if not key.endswith(".done.json"):
-            continue
-        marker = json.loads(bucket.client.get_object(Bucket=bucket.name, Key=key)["Body"].read())
-        for stored in _stored_in(marker):
-            place = stored["uri"].removeprefix(f"{bucket.uri}/")
-            data = bucket.client.get_object(Bucket=bucket.name, Key=place)["Body"].read()
-            assert len(data) == stored["size_bytes"], f"{place}: {len(data)} bytes"
-            assert hashlib.sha256(data).hexdigest() == stored["sha256"], f"{place} is corrupt"
-            checked += 1
-    assert checked, "no marker names an object"
-    return checked
-
-
-def _stored_in(document: Any) -> Iterator[dict[str, Any]]:
-    """Every description of an object in a document, wherever it stands."""
-    if isinstance(document, dict) and {"uri", "size_bytes", "sha256"} <= document.keys():
-        yield document
-    elif isinstance(document, dict):
-        for item in document.values():
-            yield from _stored_in(item)
 
 
 @pytest.fixture

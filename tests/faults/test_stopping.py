@@ -9,10 +9,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from faults.conftest import StartAirflow
-from faults.real_airflow import DAG_ID, HEARTBEAT_TIMEOUT_S, RealAirflow, wait_until
-from faults.stage import Diary, check_published, media_digests, numbered_clip
-from tools import owner_of
+from faults.stage import media_digests
+from support.airflows import StartAirflow
+from support.clips import numbered_clip
+from support.diary import Diary
+from support.published import check_published
+from support.real_airflow import DAG_ID, HEARTBEAT_TIMEOUT_S, RealAirflow, wait_until
+from support.stores import owner_of
 
 pytestmark = pytest.mark.faults
 

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from faults.conftest import StartAirflow
-from faults.stage import Diary, check_published, numbered_clip
 from faults.steps import start
+from support.airflows import StartAirflow
+from support.clips import numbered_clip
+from support.diary import Diary
+from support.published import check_published
 
 CHUNKS = 6
 SAME, OTHERS, UNNAMED = 30, 10, 10

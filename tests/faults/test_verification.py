@@ -15,10 +15,13 @@ from typing import Any
 
 import pytest
 
-from conftest import S3Bucket
-from faults.stage import Diary, media_digests, write_preset
-from steps import Steps
-from tools import ROOT, allow_sources, configure, generate
+from faults.stage import media_digests
+from support.diary import Diary
+from support.presets import write_preset
+from support.s3_servers import S3Bucket
+from support.settings import allow_sources, configure
+from support.steps import Steps
+from support.tools import ROOT, generate
 from vod_operators.errors import InvalidInputError
 from vod_operators.settings import get_settings
 from vod_operators.storage.checksums import FILE

@@ -10,11 +10,11 @@ from typing import Any
 import m3u8
 import pytest
 
-from conftest import S3Bucket
-from exact.published import LADDER
-from faults.conftest import StartAirflow
-from faults.stage import numbered_clip, write_preset
-from steps import Steps
+from support.airflows import StartAirflow
+from support.clips import numbered_clip
+from support.presets import LADDER, write_preset
+from support.s3_servers import S3Bucket
+from support.steps import Steps
 
 CHUNKS = 2
 

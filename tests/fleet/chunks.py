@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from faults.real_airflow import RealAirflow
+from support.real_airflow import RealAirflow
 
 PAGE = 100
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from faults.conftest import StartAirflow, diary, home, migrated, report  # noqa: F401  (fixtures)
-from faults.conftest import airflow as impatient  # noqa: F401
-from faults.real_airflow import RealAirflow
+from support.airflows import StartAirflow
+from support.real_airflow import RealAirflow
 
 
 @pytest.fixture
-def airflow(impatient: StartAirflow) -> StartAirflow:  # noqa: F811
+def airflow(airflow: StartAirflow) -> StartAirflow:
     def start(*, parallelism: int, **settings: str) -> RealAirflow:
         patience = {"AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "300"}
-        return impatient(parallelism=parallelism, **(patience | settings))
+        return airflow(parallelism=parallelism, **(patience | settings))
 
     return start

@@ -14,9 +14,11 @@ from typing import Any
 import httpx
 import pytest
 
-from faults.conftest import StartAirflow
-from faults.real_airflow import RealAirflow, wait_until
-from faults.stage import Diary, check_published, numbered_clip
+from support.airflows import StartAirflow
+from support.clips import numbered_clip
+from support.diary import Diary
+from support.published import check_published
+from support.real_airflow import RealAirflow, wait_until
 from vod_operators.storage.originals import video_id_of
 
 pytestmark = pytest.mark.fleet

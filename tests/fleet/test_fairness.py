@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from faults.conftest import StartAirflow
-from faults.real_airflow import RealAirflow, wait_until
-from faults.stage import check_published, numbered_clip
 from fleet.chunks import instances, passed_over, turns
+from support.airflows import StartAirflow
+from support.clips import numbered_clip
+from support.published import check_published
+from support.real_airflow import RealAirflow, wait_until
 
 pytestmark = pytest.mark.fleet
 

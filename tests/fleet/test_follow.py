@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from faults.conftest import StartAirflow
-from faults.real_airflow import PASSWORD, USER, wait_until
-from faults.stage import numbered_clip
-from tools import ROOT
+from support.airflows import StartAirflow
+from support.clips import numbered_clip
+from support.real_airflow import PASSWORD, USER, wait_until
+from support.tools import ROOT
 
 pytestmark = pytest.mark.fleet
 

@@ -18,9 +18,11 @@ import httpx
 import psutil
 import pytest
 
-from faults.real_airflow import wait_until
-from faults.stage import check_published, numbered_clip, write_preset
-from tools import ROOT
+from support.clips import numbered_clip
+from support.presets import write_preset
+from support.published import check_published
+from support.real_airflow import wait_until
+from support.tools import ROOT
 
 pytestmark = pytest.mark.fleet
 

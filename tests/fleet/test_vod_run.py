@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from faults.stage import check_published, numbered_clip, write_preset
-from tools import ROOT
+from support.clips import numbered_clip
+from support.presets import write_preset
+from support.published import check_published
+from support.tools import ROOT
 
 pytestmark = pytest.mark.fleet
 

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools import generate
+from support.tools import generate
 
 MARKER = "INJECTED-7f3a"
 

@@ -21,10 +21,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from faults.stage import write_preset
 from hostile.files import GOOD, MARKER, hostile_files, hostile_subtitles
-from steps import Steps
-from tools import configure, generate
+from support.presets import write_preset
+from support.settings import configure
+from support.steps import Steps
+from support.tools import generate
 from vod_operators.errors import VodError
 from vod_operators.operators.retry import kind_of, reason_of
 

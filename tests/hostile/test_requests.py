@@ -27,9 +27,11 @@ from typing import Any
 
 import pytest
 
-from conftest import Cms
 from hostile.requests import MARKER, Conf, Places, hostile_requests
-from tools import CLIP, ROOT, Run, configure
+from support.cms import Cms
+from support.dag_runs import Run
+from support.settings import configure
+from support.tools import CLIP, ROOT
 
 pytestmark = pytest.mark.hostile
 

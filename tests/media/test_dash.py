@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from mpegdash.parser import MPEGDASHParser
 
-from presentations import X264, packaged, picture, tone
-from tools import decode
+from support.presentations import X264, packaged, picture, tone
+from support.tools import decode
 from vod_operators.media import dash
 from vod_operators.media.track import Encryption, Segment, Track
 

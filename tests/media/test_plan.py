@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from support.sources import a_source
 from vod_operators.errors import InvalidInputError
 from vod_operators.media import names
-from vod_operators.media.models import AudioStream, Colour, Plan, Sound, Source, VideoStream
+from vod_operators.media.models import AudioStream, Colour, Plan, Sound, Source
 from vod_operators.media.orientation import DisplayMatrix
 from vod_operators.media.packets import PacketTimes, layout_of, why_decode, why_rewrite
 from vod_operators.media.plan import (
@@ -36,33 +37,6 @@ CLOCKWISE = {
     270: DisplayMatrix(0, -65536, 65536, 0),
 }
 """Display matrices, by degrees."""
-
-
-def a_source(
-    width: int = 1920,
-    height: int = 1080,
-    *,
-    rate: str = "25",
-    bitrate_bps: int | None = None,
-    duration_ms: int | None = 60_000,
-    audio: tuple[AudioStream, ...] = (),
-    **video: Any,
-) -> Source:
-    return Source(
-        container="mov",
-        size_bytes=1,
-        duration_ms=duration_ms,
-        bitrate_bps=bitrate_bps,
-        video=VideoStream(
-            index=0,
-            codec="h264",
-            width=width,
-            height=height,
-            frame_rate=Fraction(rate),
-            **{"time_base": Fraction(1, 90_000), "pixel_format": "yuv420p", **video},
-        ),
-        audio=audio,
-    )
 
 
 def a_sound(**facts: Any) -> AudioStream:

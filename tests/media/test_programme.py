@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import FFPROBE, generate
+from support.tools import FFPROBE, generate
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.programme import PADDING, changes_of, under_first_pids
 

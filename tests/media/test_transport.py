@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import pytest
 
-from media.test_hls import a_plan
-from tools import generate
+from media.plans import a_plan
+from support.tools import generate
 from vod_operators.errors import VerificationError
 from vod_operators.media import ffmpeg, transport
 from vod_operators.runners.tools import Tools

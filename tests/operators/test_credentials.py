@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tools import configure
+from support.settings import configure
 from vod_operators.errors import InvalidInputError
 from vod_operators.operators.credentials import callback_of, credentials_of, secrets_in
 from vod_operators.settings import get_settings

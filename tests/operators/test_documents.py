@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from media.test_plan import a_source
-from steps import prepared
-from tools import FFMPEG, configure
+from support.settings import configure
+from support.sources import a_source
+from support.steps import prepared
+from support.tools import FFMPEG
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.check.facts import Key, SegmentFacts, Stream
 from vod_operators.media.plan import make_plan

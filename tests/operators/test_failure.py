@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout, ParamValidationError
 
-from tools import configure
+from support.settings import configure
 from vod_operators import errors
 from vod_operators.errors import (
     ClaimedError,

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
-from tools import configure
-from videos import Place, a_result
+from support.results import Place, a_result
+from support.settings import configure
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.plan import fingerprint
 from vod_operators.media.presets.catalog import load_preset

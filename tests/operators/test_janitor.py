@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from videos import Place, version
+from support.results import Place, version
 from vod_operators.errors import StorageError
 from vod_operators.operators.janitor import VodJanitorOperator
 from vod_operators.storage import claim

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tools import ROOT
+from support.tools import ROOT
 from vod_operators.operators import priority
 from vod_operators.operators.priority import BEGINNING, LAST, MAX_MAP_LENGTH, PACE, UNITS_PER_S, lanes
 from vod_operators.settings import get_settings

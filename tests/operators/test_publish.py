@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from mpegdash.parser import MPEGDASHParser
 
-from conftest import S3Bucket
-from faults.stage import write_preset
-from steps import Steps
-from tools import configure, generate
+from support.presets import write_preset
+from support.s3_servers import S3Bucket
+from support.settings import configure
+from support.steps import Steps
+from support.tools import generate
 from vod_operators.cli.main import main
 from vod_operators.errors import VerificationError
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from videos import Place, version
+from support.results import Place, version
 from vod_operators.cli.main import main
 from vod_operators.storage import claim
 from vod_operators.storage.keys import claim_key

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from videos import Place, a_result, version
+from support.results import Place, a_result, version
 from vod_operators.errors import ClaimedError, CorruptObjectError, ObjectNotFoundError
 from vod_operators.storage.base import Storage
 from vod_operators.storage.stores import get_bytes

@@ -5,16 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
-import re
 import socket
 import time
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from conftest import Cms
-from tools import ROOT
+from support.cms import Cms, snippet_of_the_page
 from vod_operators.storage.allow import AllowList
 from vod_operators.work import webhook
 from vod_operators.work.webhook import (
@@ -37,15 +33,6 @@ EVENT = Event(
     run_url="http://airflow/run",
     result={"title": "Ödland"},
 )
-
-
-def snippet_of_the_page() -> Callable[..., bool]:
-    """The function that CMS authors copy."""
-    page = (ROOT / "docs" / "cms.md").read_text("utf-8")
-    (code,) = re.findall(r"```python\n(import hashlib.*?)```", page, re.DOTALL)
-    scope: dict[str, Any] = {}
-    exec(code, scope)
-    return scope["verified"]  # type: ignore[no-any-return]
 
 
 @pytest.fixture(autouse=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from exact.clips import luma, media, run_ffmpeg, x264, yuv420p
+from support.clips import luma, media, run_ffmpeg, x264, yuv420p
+from support.session import RATE
 
-RATE = 25
 FRAMES = 350
 """14 s: with chunks of one segment (6 s) it has two joins, and a last segment that is short."""
 

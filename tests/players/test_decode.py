@@ -9,9 +9,10 @@ from typing import Any
 import m3u8
 import pytest
 
-from players.conftest import Film
-from players.film import FRAMES, RATE
-from tools import decode, ffprobe
+from players.film import FRAMES
+from players.published import Film
+from support.session import RATE
+from support.tools import decode, ffprobe
 
 AAC_FRAME_S = 1024 / 48_000
 

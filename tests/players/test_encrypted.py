@@ -16,10 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from exact.clips import clip
-from exact.published import PRESET
-from players.conftest import Film, Server
-from players.session import Session
+from players.published import Film
+from support.clips import clip
+from support.players import Server
+from support.presets import PRESET
+from support.session import Session
 
 KEY = "00a1b2c3d4e5f60718293a4b5c6d7e8f"
 KEY_ID = "0123456789abcdef0123456789abcdef"

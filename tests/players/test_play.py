@@ -7,24 +7,13 @@ from typing import Any
 
 import pytest
 
-from players.conftest import Film
-from players.film import CUES, FRAMES, JOINS, PITCHES, RATE
-from players.session import Session
+from players.film import CUES, FRAMES, JOINS, PITCHES
+from players.playing import DASH, HLS_JS, SHAKA, every_player, play_through
+from players.published import Film
+from support.session import RATE, Session
 
 SECONDS = FRAMES / RATE
-HLS_JS = pytest.param("hls.js", "index.m3u8", id="hls.js")
-SHAKA = pytest.param("shaka", "index.m3u8", id="shaka-hls")
-NATIVE = pytest.param("native", "index.m3u8", id="native")
-DASH = pytest.param("shaka", "manifest.mpd", id="shaka-dash")
-every_player = pytest.mark.parametrize(("player", "manifest"), [HLS_JS, SHAKA, DASH, NATIVE])
 every_script = pytest.mark.parametrize(("player", "manifest"), [HLS_JS, SHAKA, DASH])
-
-
-def play_through(session: Session) -> None:
-    session.play()
-    session.play_to(2)
-    session.screenshot()
-    session.play_to_the_end()
 
 
 @every_player

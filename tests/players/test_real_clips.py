@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from players.conftest import Film
-from players.session import Session
-from players.test_play import every_player, play_through
-from tools import CLIP
+from players.playing import every_player, play_through
+from players.published import Film
+from support.session import Session
+from support.tools import CLIP
 
 CLIPS = [CLIP, Path(os.environ.get("EXACT_CLIPS", "")) / "bikes-640x272-10s.mp4"]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from exact.clips import decoded, numbers_in
-from players.conftest import Film
-from players.film import FRAMES, RATE, film
-from players.session import Session, with_numbers
+from players.film import FRAMES, film
+from players.published import Film
+from support.clips import decoded, numbers_in
+from support.session import RATE, Session, with_numbers
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from players.film import FRAMES, RATE, film
-from players.session import Session
+from players.film import FRAMES, film
+from support.session import RATE, Session
 
 STATE = "(({ended, duration, error}) => ({ended, duration, error}))(document.querySelector('video'))"
 CHOSEN = "select => select.selectedOptions[0].text"

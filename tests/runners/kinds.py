@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
 from pathlib import Path
 
 import psutil
 
-from tools import FFMPEG
+from support.docker_engine import IMAGE, connect
+from support.tools import FFMPEG
 from vod_operators.runners.base import Runner
 from vod_operators.runners.containers import Container
 from vod_operators.runners.docker import DockerRunner
@@ -19,17 +19,6 @@ from vod_operators.runners.sandbox import Sandbox
 
 PATIENCE_S = 30
 """How long to wait for what must happen; nothing is measured by it."""
-
-IMAGE = os.environ.get("DOCKER_TEST_IMAGE") or "vod-media"
-"""Has the media tools and Python."""
-
-ENGINE = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
-
-
-def connect():  # type: ignore[no-untyped-def]
-    from airflow.providers.docker.hooks.docker import DockerHook
-
-    return DockerHook(docker_conn_id=None, base_url=ENGINE).api_client
 
 
 def make(kind: str, stall_timeout_s: float = 120, memory: str | None = None) -> Runner:
@@ -68,11 +57,6 @@ def gone(token: str) -> bool:
             return False
         time.sleep(0.05)
     return True
-
-
-def containers() -> list[str]:
-    """Ids of all containers that runners of this machine have made."""
-    return [found["Id"] for found in connect().containers(all=True, filters={"label": "vod-operators.host"})]
 
 
 def main() -> None:

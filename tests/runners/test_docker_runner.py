@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kinds import ffmpeg, make, python
 
-from kinds import IMAGE, connect, containers, ffmpeg, make, python
+from support.docker_engine import IMAGE, connect, containers
 from vod_operators.errors import EngineError, InvalidInputError, ToolKilledError
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.retry import kind_of

@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kinds import PATIENCE_S, ffmpeg, gone, make, processes, python
 
-from kinds import PATIENCE_S, containers, ffmpeg, gone, make, processes, python
+from support.docker_engine import containers
 from vod_operators.errors import (
     InvalidInputError,
     ToolError,

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from conftest import S3Bucket, s3_connection
-from odd_s3 import OddServer
+from support.odd_s3 import OddServer
+from support.s3_servers import S3Bucket, s3_connection
 from vod_operators.errors import CorruptObjectError, StorageError
 from vod_operators.storage.s3 import S3Storage
 from vod_operators.storage.s3_upload import PART_BYTES

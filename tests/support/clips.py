@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tools import FFMPEG, ROOT
+from support.tools import FFMPEG, ROOT
 
 CACHE = Path(os.environ.get("EXACT_MEDIA") or ROOT / "tests" / ".media-cache")
 """Not ``VOD_...``: the tests remove those variables from the environment."""
@@ -413,3 +413,13 @@ def one_pass_clicks(source: Path) -> list[float]:
     heard, shown = hear(source)
     start = float(shown) if shown is not None else heard.frames[0][0] / heard.sample_rate
     return [place - start for place in clicks_in(heard.on_the_clock(), heard.sample_rate)]
+
+
+FRAMES_A_CHUNK = 25
+"""Chunks of 1 s at 25 pictures a second."""
+
+
+def numbered_clip(chunks: int) -> Path:
+    """A clip that makes so many chunks of one second; its pictures carry their numbers."""
+    file = f"faults-{chunks}.mp4"
+    return clip(file, frames=chunks * FRAMES_A_CHUNK, video=x264(gop=25, open_gop=False))

@@ -1,52 +1,16 @@
-"""Small published videos in either store, and a source with much in it."""
+"""Small published videos in either store."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
-from tools import generate
 from vod_operators.storage.base import Storage
 from vod_operators.storage.keys import ResultKeys
 from vod_operators.work.result import RenditionResult, SourceFacts, Timings, VideoResult
 from vod_operators.work.stable import IMMUTABLE, point_to, read_result, shown_version
-
-SUBTITLES = {
-    "eng": "1\n00:00:00,500 --> 00:00:02,000\nGood <i>morning</i>\n\n"
-    "2\n00:00:05,250 --> 00:00:07,125\nAcross a segment\n\n3\n00:00:11,000 --> 00:00:12,000\nThe end\n",
-    "deu": "1\n00:00:00,500 --> 00:00:02,000\nGuten Morgen, schöne Grüße\n",
-}
-"""What is said in ``two_languages``."""
-
-
-def two_languages(path: Path, seconds: int = 13) -> Path:
-    """A source with English sound in 5.1, German stereo, and subtitles in both; English is the default.
-
-    :param path: ``.mp4`` has its subtitles as mov_text; ``.mkv`` as SubRip (English) and ASS (German).
-    """
-    texts = []
-    for language, text in SUBTITLES.items():
-        texts.append(path.with_name(f"{path.stem}-{language}.srt"))
-        texts[-1].write_text(text, "utf-8")
-    codecs = ("mov_text", "mov_text") if path.suffix == ".mp4" else ("subrip", "ass")
-    left = "|".join(f"0.1*sin({300 + 100 * channel}*2*PI*t)" for channel in range(6))
-    return generate(
-        path,
-        *("-f", "lavfi", "-i", f"testsrc2=s=640x360:r=25:d={seconds}"),
-        *("-f", "lavfi", "-i", f"aevalsrc={left}:c=5.1:s=48000:d={seconds}"),
-        *("-f", "lavfi", "-i", f"aevalsrc=0.1*sin(880*PI*t)|0.1*sin(660*PI*t):c=stereo:s=48000:d={seconds}"),
-        *("-i", str(texts[0]), "-i", str(texts[1])),
-        *("-map", "0:v", "-map", "1:a", "-map", "2:a", "-map", "3:s", "-map", "4:s"),
-        *("-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-c:a", "aac", "-b:a", "128k"),
-        *("-c:s:0", codecs[0], "-c:s:1", codecs[1]),
-        *("-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=deu"),
-        *("-metadata:s:s:0", "language=eng", "-metadata:s:s:1", "language=deu"),
-        *("-disposition:a:0", "default", "-disposition:a:1", "0", "-disposition:s:0", "default"),
-        *("-disposition:s:1", "0"),
-    )
 
 
 def a_result(version: str) -> VideoResult:

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from exact.clips import decoded, numbers_in
-from players.film import RATE
+from support.clips import decoded, numbers_in
+
+RATE = 25
+"""Pictures a second of what is played."""
 
 FRAME_S = 1 / RATE
 

@@ -1,8 +1,9 @@
-"""The real operators, run in this process in the DAG's order, and what a player gets of the result."""
+"""A published video as a player gets it, and what must be true of it."""
 
 from __future__ import annotations
 
 import json
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +18,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from exact.clips import SAMPLE_RATE, SOUND, Heard, Sound, clicks_in, decoded, hear, numbers_in
-from steps import Steps
-from tools import configure, ffprobe
+from support.clips import SAMPLE_RATE, SOUND, Heard, Sound, clicks_in, decoded, hear, numbers_in
+from support.tools import ffprobe
 
 START_S = Fraction(1, 10)
 """What the clock of MPEG-TS shows at the first picture."""
@@ -30,32 +30,6 @@ FIRST_SOUND_S = float(START_S) - 1024 / SAMPLE_RATE
 CLICK_TOLERANCE_S = 512 / SAMPLE_RATE
 """How far sound may be off against the picture. One AAC frame (1024 samples) is what is promised; half of it,
 so that a forgotten priming, which is just that frame, is seen."""
-
-
-def _rung(name: str, width: int, height: int, crf: int, bps: int) -> dict[str, Any]:
-    box = {"name": name, "width": width, "height": height}
-    return box | {"crf": crf, "max_bitrate_bps": bps, "buffer_bits": bps}
-
-
-LADDER: dict[str, Any] = {
-    "encoder": "libx264",
-    "encoder_preset": "veryfast",
-    "rungs": [
-        _rung("half", 64, 36, 20, 600_000),
-        _rung("full", 128, 72, 20, 900_000),
-        # Made only of sources that are larger, at the source's own size.
-        _rung("own", 7680, 4320, 23, 9_000_000),
-    ],
-}
-
-PRESET: dict[str, Any] = {
-    "title": "exact",
-    "description": "Chunks and segments of one second, so that a short clip has many joins.",
-    "gop_seconds": 1,
-    "segment_gops": 1,
-    "ladders": [LADDER],
-    "audio": {"channels": 2, "sample_rate": 48000, "bitrate_bps": 128_000},
-}
 
 
 @dataclass(frozen=True)
@@ -238,37 +212,44 @@ def difference(shown: Sequence[int], wanted: Sequence[int]) -> str:
     return f"{length}from picture {at} on {list(shown[at : at + 12])}, not {list(wanted[at : at + 12])}"
 
 
-class Publisher:
-    """Publishes sources with the settings and the preset of a test."""
+def named_files(folder: Path) -> set[str]:
+    """All that the stable playlist leads to, and the metadata; relative paths.
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.folder = folder
-        self.monkeypatch = monkeypatch
+    Fails if a playlist names what is not there.
+    """
+    stable = {"index.m3u8", "manifest.mpd", "video.json"}
+    video = json.loads((folder / "video.json").read_text("utf-8"))
+    version = video["version"]
+    names = stable | {f"{version}/{name}" for name in ("master.m3u8", "manifest.mpd", "video.json")}
+    if video["poster"]:
+        board = video["storyboard"]["uri"]
+        names |= {video["poster"], board}
+        sheets = re.findall(r"^(\S+)#xywh", (folder / board).read_text("utf-8"), re.MULTILINE)
+        names |= {f"{board.rpartition('/')[0]}/{sheet}" for sheet in sheets}
+    master = m3u8.load(str(folder / "index.m3u8"))
+    listed = [*master.playlists, *master.iframe_playlists, *(item for item in master.media if item.uri)]
+    for item in listed:
+        names.add(item.uri)
+        media = m3u8.load(str(folder / item.uri))
+        below = item.uri.rpartition("/")[0]
+        names |= {f"{below}/{segment.uri}" for segment in media.segments}
+        names |= {f"{below}/{part.uri}" for part in media.segment_map if part}
+    missing = sorted(name for name in names if not (folder / name).is_file())
+    assert not missing, f"named, but not there: {missing}"
+    assert {name.partition("/")[0] for name in names} == stable | {version}
+    return names
 
-    def __call__(
-        self,
-        source: Path,
-        *,
-        chunk_seconds: int = 1,
-        preset: dict[str, Any] | None = None,
-        subtitles: Sequence[dict[str, Any]] = (),
-        **settings: str,
-    ) -> Published:
-        """Publish a source.
 
-        :param preset: fields that differ from ``PRESET``.
-        :param subtitles: of the request.
-        :param settings: ``VOD_*`` settings, named in lower case.
-        """
-        presets = self.folder / "presets"
-        presets.mkdir(exist_ok=True)
-        (presets / "exact.json").write_text(json.dumps(PRESET | (preset or {})), "utf-8")
-        configure(self.monkeypatch, presets_dir=str(presets), **settings)
-        Steps(
-            video_id="clip",
-            source=source.as_uri(),
-            preset="exact",
-            chunk_seconds=chunk_seconds,
-            subtitles=subtitles,
-        ).run(until="publish")
-        return Published(self.folder / "results" / "clip")
+def check_no_strays(folder: Path) -> None:
+    """Results hold what the stable playlist leads to, and nothing else."""
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    # Copies of the stable objects in their version, for a rollback, are nobody's to name; nor are checksums.
+    kept = ("/stable.m3u8", "/stable.mpd", "/SHA256SUMS")
+    strays = sorted(name for name in found - named_files(folder) if not name.endswith(kept))
+    assert not strays, f"stray files in results: {strays}"
+
+
+def check_published(folder: Path, *, frames: int) -> None:
+    """Whole, in order, with nothing beside it."""
+    Published(folder).check_pictures(range(frames), "25")
+    check_no_strays(folder)

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from tools import FFMPEG, generate
+from support.tools import FFMPEG, generate
 from vod_operators.media import ffmpeg, hls, measure
 from vod_operators.media.track import KeyFrame, Segment, Track
 from vod_operators.runners.tools import Tools

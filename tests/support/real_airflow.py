@@ -23,7 +23,7 @@ import httpx
 import psutil
 
 import local_postgres
-from tools import ROOT
+from support.tools import ROOT
 
 DAG_ID = "vod_transcode"
 UNIT = Path(__file__).with_name("unit.py")
