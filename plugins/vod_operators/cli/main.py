@@ -97,7 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     check.add_argument("location", metavar="LOCATION", help="path or URI of a master or media playlist")
     check.add_argument(
-        "--key-file", metavar="FILE", type=Path, help="AES-128 key (16 bytes), used instead of what the playlist names"
+        "--key-file", metavar="FILE", type=Path, help="AES-128 key (16 bytes), instead of the playlist's"
     )
     check.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     check.set_defaults(handler="vod_operators.cli.check")
