@@ -73,7 +73,7 @@ class RealAirflow:
         self._parallelism = parallelism
         self.units: dict[str, subprocess.Popen[bytes]] = {}
         self.url = f"http://127.0.0.1:{_free_port()}"
-        self._http = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
+        self._http = httpx.Client(base_url=self.url, timeout=300, trust_env=False)
 
     # --- life -------------------------------------------------------------------------------
 
