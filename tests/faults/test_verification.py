@@ -337,6 +337,9 @@ def test_the_scrub(film: Film, scrub: Callable[..., tuple[str, dict[str, Any] | 
     assert report["items"] == [{"video_id": "film", "objects": 1, "became": "asked for again"}]
     (conf,) = asked_for()
     assert conf == film.asked | {"preset": "tiny", "chunk_seconds": 1, "verify": True}
+    write_preset(film.stores / "presets", gop_seconds=2)  # would make another video
+    assert scrub(repair=True)[0] == "failed" and len(asked_for()) == 1
+    write_preset(film.stores / "presets")
     shutil.rmtree(film.stores / "tmp")  # as the janitor does, when its days are over
     assert scrub(repair=True)[0] == "failed"
 

@@ -16,12 +16,10 @@ from vod_operators.cli.main import settings_of
 from vod_operators.cli.output import ProgressBar
 from vod_operators.cli.run import admit, private_airflow, run
 from vod_operators.errors import InvalidInputError
-from vod_operators.media.plan import fingerprint
-from vod_operators.media.presets.catalog import load_preset
 from vod_operators.settings import get_settings
 from vod_operators.storage.keys import ResultKeys, check_video_id
 from vod_operators.work.stores import Stores
-from vod_operators.work.verification import Verification, verify, version_job
+from vod_operators.work.verification import Verification, repair_request, verify
 
 
 def main(args: argparse.Namespace) -> int:
@@ -60,47 +58,22 @@ def _verify(video_id: str) -> Verification:
     results = Stores.of(settings).results
     # Airflow logs to stdout while it looks up a connection, and stdout is for the result.
     with contextlib.redirect_stdout(sys.stderr), closing(ProgressBar(sys.stderr)) as bar:
-        return verify(results, keys, told=lambda percent: bar.show(video_id, percent))
+        return verify(results, keys, progress=lambda percent: bar.show(video_id, percent))
 
 
 def _repair(video_id: str, found: Verification, home: Path) -> str:
     """Run the DAG with the video's original request; returns the new version.
 
-    :raises InvalidInputError: the request is not known any more, or the video is still damaged.
+    :raises InvalidInputError: as ``repair_request``; or the video is still damaged.
     """
-    request = _request(video_id, found) | {"verify": True}
+    settings = get_settings()
+    request = repair_request(Stores.of(settings).temp, settings, video_id, found)
     admit(request)
     version: str = run(request, home)["version"]
     again = _verify(video_id)
     if again.damage:
         raise InvalidInputError(f"video_id: {video_id} is still damaged: {again.damage[0]}")
     return version
-
-
-def _request(video_id: str, found: Verification) -> dict[str, Any]:
-    """The ``conf`` of the run that made the version.
-
-    :raises InvalidInputError: it is not known any more, or its preset has changed since.
-    """
-    settings = get_settings()
-    job = version_job(Stores.of(settings).temp, settings.temp_uri, video_id, found.version)
-    source = found.result.source.name if found.result else "its source"
-    again = f"ask for the whole video again, with {source}: vod submit SOURCE --video-id {video_id}"
-    if job is None:
-        raise InvalidInputError(
-            f"video_id: the workspace of {video_id} in {settings.temp_uri} is gone, so nothing can be copied "
-            f"from it; {again}"
-        )
-    if job.request is None:
-        raise InvalidInputError(
-            f"video_id: {video_id} was made of a URL with credentials, which is not kept; {again} --verify"
-        )
-    preset = load_preset(job.request["preset"], settings.presets_dir)
-    if fingerprint(preset) != fingerprint(job.plan.preset):
-        raise InvalidInputError(
-            f"video_id: the preset {preset.name} has changed since {video_id} was made; {again}"
-        )
-    return job.request
 
 
 def _described(video_id: str, found: Verification) -> dict[str, Any]:

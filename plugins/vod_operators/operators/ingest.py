@@ -23,6 +23,7 @@ from vod_operators.storage.base import ObjectInfo
 from vod_operators.storage.keys import ResultKeys
 from vod_operators.storage.originals import canonical, is_media, listed, prefixes_of, video_id_of
 from vod_operators.storage.redact import redact
+from vod_operators.work.conf import is_true
 from vod_operators.work.stable import read_result
 
 LATE = timedelta(hours=24)
@@ -64,7 +65,7 @@ class VodRequestVideosOperator(VodBaseOperator):
             exist, and runs were started for all others.
         """
         preset = load_preset(self.preset, self.settings.presets_dir)
-        is_dry_run = str(self.is_dry_run).lower() == "true"
+        is_dry_run = is_true(self.is_dry_run)
         report = Report(is_dry_run=is_dry_run)
         for video_id, found in self.originals(context, report):
             if self._is_published(video_id, found, preset):

@@ -18,6 +18,7 @@ from vod_operators.operators.runs import is_owner_dead
 from vod_operators.storage import claim
 from vod_operators.storage.base import Storage
 from vod_operators.storage.keys import ResultKeys, WorkKeys, claim_key, is_video_id, is_workspace
+from vod_operators.work.conf import is_true
 from vod_operators.work.retention import (
     Folder,
     Removal,
@@ -54,7 +55,7 @@ class VodJanitorOperator(VodBaseOperator):
         :raises StorageError: some videos could not be processed; all others were.
         """
         grace = timedelta(hours=self._grace_hours())
-        report = _Report(is_dry_run=str(self.is_dry_run).lower() == "true")
+        report = _Report(is_dry_run=is_true(self.is_dry_run))
         terms = _Terms(
             grace=grace,
             temp_now=self.temp.now(f"{self.settings.temp_uri}/_now"),

@@ -32,6 +32,7 @@ from vod_operators.storage.probe import require_conditional_writes
 from vod_operators.storage.redact import redact
 from vod_operators.storage.requested import RequestedStorage, find_source
 from vod_operators.work import allowance
+from vod_operators.work.conf import is_true
 from vod_operators.work.documents import check_documents
 from vod_operators.work.encoding import require_encoders
 from vod_operators.work.inspection import inspect
@@ -282,7 +283,7 @@ class VodPrepareOperator(VodBaseOperator):
 
     def _is_broken(self, job: Job) -> bool:
         """Whether the version of an earlier run is damaged. Deletes the markers of damaged work."""
-        read = str(self.verify).lower() == "true"
+        read = is_true(self.verify)
         damage = damage_of_version(self.results, self.temp, job, read=read)
         lost = discard_damaged_work(self.temp, job) if damage or read else []
         self._damage = [str(found) for found in (*damage, *lost)]

@@ -12,6 +12,7 @@ from airflow.sdk import Context
 from vod_operators.errors import CorruptObjectError, VerificationError
 from vod_operators.media import captions, dash, hls, measure, pictures
 from vod_operators.media.check.rules import check, failed
+from vod_operators.media.models import Timeline
 from vod_operators.media.plan import fingerprint
 from vod_operators.media.track import Track
 from vod_operators.operators import telemetry
@@ -62,11 +63,14 @@ class VodPublishOperator(VodBaseOperator):
         :raises ClaimedError: another run has taken the video over; nothing was published.
         """
         job = self.open_job(context, self.plan)
+        timeline = self.load_timeline(job)
         tracks, digests = self._load_tracks(job)
         target = measure.target_duration_s(job.plan)
         measure.check_presentation(tracks, target)
-        stills = self._stills(job, digests)
-        result = self._describe(job, tracks, target, stills, started_at=context["dag_run"].start_date)
+        stills = self._stills(job, timeline, digests)
+        result = self._describe(
+            job, timeline, tracks, target, stills, started_at=context["dag_run"].start_date
+        )
 
         keys = job.result_keys
         master = hls.master_playlist(tracks, target, prefix="")
@@ -179,9 +183,9 @@ class VodPublishOperator(VodBaseOperator):
             digests |= _digests(marker)
         return tracks, digests
 
-    def _stills(self, job: Job, digests: dict[str, str]) -> dict[str, Any]:
+    def _stills(self, job: Job, timeline: Timeline, digests: dict[str, str]) -> dict[str, Any]:
         """The facts of the poster and storyboard; their digests are added to ``digests``."""
-        if not pictures.stills(job.plan, self.load_timeline(job)):
+        if not pictures.stills(job.plan, timeline):
             return {}
         marker = self._written(job, PICTURES, "pictures")
         digests |= _digests(marker)
@@ -208,6 +212,7 @@ class VodPublishOperator(VodBaseOperator):
     def _describe(
         self,
         job: Job,
+        timeline: Timeline,
         tracks: list[Track],
         target_s: int,
         stills: dict[str, Any],
@@ -215,7 +220,7 @@ class VodPublishOperator(VodBaseOperator):
         started_at: datetime | None,
     ) -> VideoResult:
         now = datetime.now(timezone.utc)
-        plan, timeline = job.plan, self.load_timeline(job)
+        plan = job.plan
         steps = [chunk.name for chunk in timeline.chunks] + [audio.name for audio in plan.audio]
         markers = checkpoint.load_markers(self.temp, [job.work_keys.marker(step) for step in steps])
         encoded = [marker.facts for marker in markers if marker is not None]

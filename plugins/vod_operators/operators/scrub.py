@@ -15,8 +15,9 @@ from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.priority import BULK_DAG_ID
 from vod_operators.operators.runs import ask_for_run
 from vod_operators.storage.keys import ResultKeys, is_video_id
+from vod_operators.work.conf import is_true
 from vod_operators.work.stable import shown_version
-from vod_operators.work.verification import Verification, verify, version_job
+from vod_operators.work.verification import Verification, repair_request, verify
 
 ITEMS = 100
 """How many damaged videos the report lists; the log has all of them."""
@@ -41,7 +42,7 @@ class VodScrubOperator(VodBaseOperator):
 
         :raises AirflowFailException: damaged videos are not being repaired, or videos could not be read.
         """
-        is_repair = str(self.is_repair).lower() == "true"
+        is_repair = is_true(self.is_repair)
         counts = {"videos": 0, "objects": 0, "bytes": 0, "damaged": 0, "asked": 0, "unread": 0}
         items: list[dict[str, Any]] = []
         for video_id in self._videos(context):
@@ -90,10 +91,11 @@ class VodScrubOperator(VodBaseOperator):
 
     def _ask(self, context: Context, video_id: str, found: Verification) -> str:
         """Start a run with the video's original request; returns the outcome in words."""
-        job = version_job(self.temp, self.settings.temp_uri, video_id, found.version)
-        if job is None or job.request is None:
-            return "damaged; its workspace is gone: ask for the video again"
-        run_id = f"vod.{video_id}.verify.{found.version}"
-        ask_for_run(context, BULK_DAG_ID, run_id, job.request | {"verify": True})
+        try:
+            request = repair_request(self.temp, self.settings, video_id, found)
+        except InvalidInputError as error:
+            self.log.warning("%s: %s", video_id, error)
+            return str(error)
+        ask_for_run(context, BULK_DAG_ID, f"vod.{video_id}.verify.{found.version}", request)
         telemetry.count("vod.asked")
         return "asked for again"

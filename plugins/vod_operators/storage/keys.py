@@ -41,6 +41,9 @@ from vod_operators.storage import checksums
 VIDEO_ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}"
 """Matches a whole id that is safe as a folder, in a URL and in an Airflow run id."""
 
+MARKER = ".done.json"
+"""Ends the names of markers."""
+
 
 def is_video_id(name: str) -> bool:
     """Whether a name has the form of a video id."""
@@ -99,7 +102,7 @@ class SourceKeys:
 
     def marker(self, step: str) -> str:
         """The marker that says that a step's outputs are complete."""
-        return f"{self.folder}/{step}.done.json"
+        return f"{self.folder}/{step}{MARKER}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +152,7 @@ class WorkKeys:
 
     def marker(self, step: str) -> str:
         """The marker that says that a step's outputs are complete."""
-        return f"{self.folder}/{step}.done.json"
+        return f"{self.folder}/{step}{MARKER}"
 
     def segmented(self, track: str, version_uri: str) -> str:
         """The marker that says that a track's segments are complete in a version's folder.

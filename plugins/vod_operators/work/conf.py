@@ -1,4 +1,4 @@
-"""Checks the keys of a run's ``conf``: Airflow accepts any, so a misspelt one would be ignored silently."""
+"""Reads a run's ``conf``, and checks its keys: Airflow accepts any, and would ignore a misspelt one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ FROM_AIRFLOW = frozenset({"openlineage"})
 """Keys that Airflow adds itself: ``TriggerDagRunOperator`` records the parent run for lineage."""
 
 SHOWN_CHARS = 60
+
+
+def is_true(rendered: object) -> bool:
+    """Whether a boolean param is set: templates render it as the text ``True`` or ``False``."""
+    return str(rendered).lower() == "true"
 
 
 def check_conf(conf: Mapping[str, Any] | None, keys: Collection[str]) -> None:

@@ -8,20 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectNotFoundError
 from vod_operators.media.models import Timeline
-from vod_operators.settings import get_settings
+from vod_operators.media.plan import fingerprint
+from vod_operators.media.presets.catalog import load_preset
+from vod_operators.settings import VodSettings, get_settings
 from vod_operators.storage import checkpoint, checksums
 from vod_operators.storage.base import Storage
 from vod_operators.storage.checkpoint import Damage
-from vod_operators.storage.keys import ResultKeys, WorkKeys
+from vod_operators.storage.keys import MARKER, ResultKeys, WorkKeys
 from vod_operators.storage.stores import get_bytes
 from vod_operators.work.job import PICTURES, Job, track_names
 from vod_operators.work.result import VideoResult
 from vod_operators.work.stable import VERSION_NAME, read_result, shown_version
-
-MARKER = ".done.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +41,11 @@ class Verification:
 
 
 def verify(
-    results: Storage, keys: ResultKeys, *, told: Callable[[float], object] = lambda _: None
+    results: Storage, keys: ResultKeys, *, progress: Callable[[float], object] = lambda _: None
 ) -> Verification:
     """Compare the published version with its checksums, and the stable objects with their copies in it.
 
-    :param told: called with the percentage that has been read, after each object.
+    :param progress: called with the percentage that has been read, after each object.
     :raises InvalidInputError: there is no such video, or its version has no checksums.
     """
     try:
@@ -71,7 +72,7 @@ def verify(
     done, total = 0, max(1, sum(there.values()))
     for uri, found in _compared(results, digests):
         done += there.get(uri, 0)
-        told(100 * done / total)
+        progress(100 * done / total)
         damage += [found] if found else []
     result, broken = _metadata(results, keys, version)
     damage += broken
@@ -99,14 +100,14 @@ def no_such_video(keys: ResultKeys) -> InvalidInputError:
 
 def _unreadable(results: Storage, keys: ResultKeys, why: str) -> Verification:
     """The state of a video whose stable playlist is lost or damaged; ``video.json`` names its version."""
-    damage = [Damage(uri=keys.playlist, found=why.removeprefix(f"{keys.playlist} "))]
-    try:
-        result = read_result(results, keys.metadata)
-    except CorruptObjectError as error:
-        damage.append(Damage(uri=keys.metadata, found=str(error)))
-        result = None
-    version = result.version if result else ""
-    return Verification(version=version, result=result, objects=1, size_bytes=0, damage=tuple(damage))
+    result, damage = _read_metadata(results, keys.metadata)
+    return Verification(
+        version=result.version if result else "",
+        result=result,
+        objects=1,
+        size_bytes=0,
+        damage=(Damage(uri=keys.playlist, found=why.removeprefix(f"{keys.playlist} ")), *damage),
+    )
 
 
 def _sums(results: Storage, keys: ResultKeys, version: str) -> dict[str, str]:
@@ -122,21 +123,27 @@ def _compared(results: Storage, digests: Mapping[str, str]) -> Iterator[tuple[st
 
 def _metadata(results: Storage, keys: ResultKeys, version: str) -> tuple[VideoResult | None, list[Damage]]:
     """A version's own ``video.json``, and the damage of it and of the stable one."""
-    damage, own = [], None
+    own: VideoResult | None = None
+    damage: list[Damage] = []
     for uri in (keys.version_metadata(version), keys.metadata):
-        try:
-            result = read_result(results, uri)
-        except CorruptObjectError as error:
-            damage.append(Damage(uri=uri, found=str(error)))
-            continue
-        if result is None:
+        result, broken = _read_metadata(results, uri)
+        damage += broken
+        if result is None and not broken:
             damage.append(Damage(uri=uri, found="it is not there"))
-        elif result.version != version:
+        elif result is not None and result.version != version:
             # Also if a publisher was killed between two writes: another run of the video mends it.
             damage.append(Damage(uri=uri, found=f"it is of another version, {result.version}"))
         elif uri != keys.metadata:
             own = result
     return own, damage
+
+
+def _read_metadata(results: Storage, uri: str) -> tuple[VideoResult | None, list[Damage]]:
+    """A ``video.json``, None if it is missing or damaged; and its damage, if it is damaged."""
+    try:
+        return read_result(results, uri), []
+    except CorruptObjectError as error:
+        return None, [Damage(uri=uri, found=str(error))]
 
 
 def _stable(results: Storage, keys: ResultKeys, version: str) -> list[Damage]:
@@ -187,16 +194,7 @@ def damage_of_version(results: Storage, temp: Storage, job: Job, *, read: bool) 
         return [*damage, Damage(uri=keys.version_checksums(job.version), found=str(error))]
     small = {keys.version(job.version, path): sha256 for path, sha256 in digests.items() if "/" not in path}
     damage += [found for _, found in _compared(results, small) if found]
-    return damage + _metadata_damage(results, keys, job.version)
-
-
-def _metadata_damage(results: Storage, keys: ResultKeys, version: str) -> list[Damage]:
-    uri = keys.version_metadata(version)
-    try:
-        read_result(results, uri)
-    except CorruptObjectError as error:
-        return [Damage(uri=uri, found=str(error))]
-    return []
+    return damage + _read_metadata(results, keys.version_metadata(job.version))[1]
 
 
 def discard_damaged_work(temp: Storage, job: Job) -> list[Damage]:
@@ -237,7 +235,35 @@ def _timeline_damage(temp: Storage, job: Job) -> list[Damage]:
     return []
 
 
-def version_job(temp: Storage, temp_uri: str, video_id: str, version: str) -> Job | None:
+def repair_request(
+    temp: Storage, settings: VodSettings, video_id: str, damaged: Verification
+) -> dict[str, Any]:
+    """The ``conf`` of a run that repairs a video: what was asked for, and ``verify``.
+
+    :param temp: the temp store.
+    :raises InvalidInputError: the request is not known any more, or its preset has changed since.
+    """
+    job = _job_of(temp, settings.temp_uri, video_id, damaged.version)
+    source = damaged.result.source.name if damaged.result else "its source"
+    again = f"ask for the whole video again, with {source}: vod submit SOURCE --video-id {video_id}"
+    if job is None:
+        raise InvalidInputError(
+            f"video_id: the workspace of {video_id} in {settings.temp_uri} is gone, so nothing can be copied "
+            f"from it; {again}"
+        )
+    if job.request is None:
+        raise InvalidInputError(
+            f"video_id: {video_id} was made of a URL with credentials, which is not kept; {again} --verify"
+        )
+    preset = load_preset(job.request["preset"], settings.presets_dir)
+    if fingerprint(preset) != fingerprint(job.plan.preset):
+        raise InvalidInputError(
+            f"video_id: the preset {preset.name} has changed since {video_id} was made; {again}"
+        )
+    return job.request | {"verify": True}
+
+
+def _job_of(temp: Storage, temp_uri: str, video_id: str, version: str) -> Job | None:
     """The job whose workspace published a version; None if that is gone or has since got another version."""
     match = VERSION_NAME.fullmatch(version)
     if match is None:
