@@ -88,14 +88,18 @@ def test_what_the_killed_left_goes_when_the_next_one_starts(tmp_path: Path) -> N
 def test_a_process_that_the_task_started_does_not_keep_its_folder(tmp_path: Path) -> None:
     """A tool must not inherit the lock: it is gone in a moment, and so is who would remove the folder."""
     with scratch_folder(tmp_path):
-        tool = subprocess.Popen(["sleep", "60"], close_fds=False)
+        # It tells when it has begun: until then it opens and closes files of its own.
+        wait = ["sh", "-c", "echo; read _"]
+        tool = subprocess.Popen(wait, close_fds=False, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert tool.stdin and tool.stdout
         try:
+            assert tool.stdout.readline() == b"\n"
             assert str(tmp_path) not in " ".join(
                 os.readlink(entry) for entry in Path(f"/proc/{tool.pid}/fd").iterdir()
             )
         finally:
             tool.kill()
-            tool.wait()
+            tool.communicate()
 
 
 def test_what_a_removal_in_mid_work_left_is_removed(tmp_path: Path) -> None:
