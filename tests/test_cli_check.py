@@ -15,8 +15,8 @@ import pytest
 from support.presentations import X264, by_ffmpeg, picture
 from support.s3_servers import S3Bucket
 from support.settings import configure
+from vod_operators.check.rules import RULES
 from vod_operators.cli.main import main
-from vod_operators.media.check.rules import RULES
 
 
 @pytest.fixture(scope="module")

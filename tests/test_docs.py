@@ -13,8 +13,8 @@ import pytest
 import local_airflow
 import local_settings
 from support.tools import ROOT
+from vod_operators.check.rules import RULES
 from vod_operators.cli.main import build_parser
-from vod_operators.media.check.rules import RULES
 from vod_operators.media.presets.catalog import preset_names
 from vod_operators.settings import VodSettings
 

@@ -24,8 +24,8 @@ from support.published import Published
 from support.settings import configure
 from support.steps import Steps
 from support.tools import FFMPEG, decode
+from vod_operators.check.rules import check, failed
 from vod_operators.errors import InvalidInputError
-from vod_operators.media.check.rules import check, failed
 from vod_operators.storage.stores import storage_for
 from vod_operators.work.reader import StoreReader
 

@@ -12,7 +12,7 @@ from exact.publisher import Publisher
 from support.clips import SOUND, clip, run_ffmpeg
 from support.published import Published
 from support.tools import decode, ffprobe
-from vod_operators.media.check.rules import check, failed
+from vod_operators.check.rules import check, failed
 from vod_operators.storage.stores import storage_for
 from vod_operators.work.reader import StoreReader
 

@@ -13,8 +13,8 @@ import pytest
 
 from media.plans import a_plan, a_rendition
 from vod_operators.errors import VerificationError
+from vod_operators.formats.isobmff import read_fragments
 from vod_operators.media import ffmpeg, hls, measure
-from vod_operators.media.isobmff import read_fragments
 from vod_operators.media.models import (
     AudioRendition,
     AudioStream,

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from vod_operators.errors import VerificationError
+from vod_operators.formats.isobmff import Part, first_sample, join, read_fragments, starts_with_idr
 from vod_operators.media.ffmpeg import FRAGMENTED, package
-from vod_operators.media.isobmff import Part, first_sample, join, read_fragments, starts_with_idr
 from vod_operators.media.pieces import Piece, lasting, renumber, track_of
 from vod_operators.media.track import Segment
 from vod_operators.runners.tools import Tools

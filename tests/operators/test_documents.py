@@ -15,7 +15,7 @@ from support.sources import a_source
 from support.steps import prepared
 from support.tools import FFMPEG
 from vod_operators.errors import InvalidInputError
-from vod_operators.media.check.facts import Key, SegmentFacts, Stream
+from vod_operators.formats.facts import Key, SegmentFacts, Stream
 from vod_operators.media.plan import make_plan
 from vod_operators.media.presets.catalog import load_preset
 from vod_operators.media.presets.model import Preset

@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from vod_operators.check.presentation import Answer
+from vod_operators.check.rule import Verdict
+from vod_operators.check.rules import check
 from vod_operators.cli.main import as_uri
 from vod_operators.errors import InvalidInputError, StorageError
-from vod_operators.media.check.presentation import Answer
-from vod_operators.media.check.rule import Verdict
-from vod_operators.media.check.rules import check
 from vod_operators.settings import get_settings
 from vod_operators.storage.local import SCHEME, decoded_path
 from vod_operators.storage.stores import readable_for

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import Field
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.media.base import Model
+from vod_operators.formats.base import Model
 from vod_operators.media.models import clock
 from vod_operators.media.protection import encrypted
 from vod_operators.toolwords import tool_words

@@ -17,12 +17,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from vod_operators.formats.facts import Codec
+
 if TYPE_CHECKING:
     from vod_operators.media.models import Rendition
 
 EncoderName = Literal["libx264", "libx265", "libsvtav1", "h264_nvenc"]
-
-Codec = Literal["h264", "hevc", "av1"]
 
 
 @dataclass(frozen=True, kw_only=True)

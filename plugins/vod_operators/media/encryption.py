@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.media.base import Model
+from vod_operators.formats.base import Model
 
 KEY_BYTES = 16
 

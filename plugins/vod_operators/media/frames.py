@@ -11,7 +11,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Literal
 
-from vod_operators.media.base import Model
+from vod_operators.formats.base import Model
 from vod_operators.media.ffmpeg import DEMUXERS, Argv, transport_options
 from vod_operators.media.models import Scan
 from vod_operators.media.orientation import DisplayMatrix, parse_matrix

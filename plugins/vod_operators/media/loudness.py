@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from vod_operators.errors import VerificationError
-from vod_operators.media.base import Model
+from vod_operators.formats.base import Model
 
 MAX_TRUE_PEAK_DB = -1.0
 """dBTP (EBU R128). The headroom keeps peaks that a codec adds from clipping."""

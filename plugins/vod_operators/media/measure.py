@@ -7,9 +7,9 @@ from fractions import Fraction
 from typing import Any, BinaryIO
 
 from vod_operators.errors import VerificationError
-from vod_operators.media.check.mp4 import read_init
-from vod_operators.media.encoders import Codec
-from vod_operators.media.isobmff import first_sample, read_fragments, starts_with_idr
+from vod_operators.formats.facts import Codec
+from vod_operators.formats.isobmff import first_sample, read_fragments, starts_with_idr
+from vod_operators.formats.mp4 import read_init
 from vod_operators.media.models import AudioRendition, Plan, Rendition
 from vod_operators.media.track import KeyFrame, Segment, Track
 

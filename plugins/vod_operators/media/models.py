@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from vod_operators.media.base import Model, Name, Rate
-from vod_operators.media.encoders import ENCODERS, Codec, EncoderName
+from vod_operators.formats.base import Model, Name, Rate
+from vod_operators.formats.facts import Codec
+from vod_operators.media.encoders import ENCODERS, EncoderName
 from vod_operators.media.orientation import Crop, DisplayMatrix
 from vod_operators.media.presets.model import Preset
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from vod_operators.errors import VerificationError
-from vod_operators.media.base import Model
+from vod_operators.formats.base import Model
 from vod_operators.media.models import Chunk, Plan, Rendition, Timeline
 from vod_operators.media.webvtt import time_of
 

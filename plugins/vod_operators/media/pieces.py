@@ -17,9 +17,9 @@ from typing import Any
 from pydantic import Field
 
 from vod_operators.errors import VerificationError
-from vod_operators.media.base import Model
-from vod_operators.media.check.facts import SegmentFacts
-from vod_operators.media.isobmff import children, find, u32
+from vod_operators.formats.base import Model
+from vod_operators.formats.facts import SegmentFacts
+from vod_operators.formats.isobmff import children, find, u32
 from vod_operators.media.models import Plan
 from vod_operators.media.track import KeyFrame, Segment, Track
 

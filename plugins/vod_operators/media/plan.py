@@ -17,7 +17,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.media.base import Model
+from vod_operators.formats.base import Model
 from vod_operators.media.encoders import ENCODERS
 from vod_operators.media.models import (
     Chunk,

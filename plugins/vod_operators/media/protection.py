@@ -6,7 +6,7 @@ from collections import Counter
 from typing import BinaryIO
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.media.boxes import (
+from vod_operators.formats.boxes import (
     MAX_ENTRY_BYTES,
     SAMPLE_DESCRIPTIONS,
     boxes,

@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 from pydantic import Field
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.media.base import Model
+from vod_operators.formats.base import Model
 from vod_operators.media.webvtt import Cue
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.media.base import Model
+from vod_operators.formats.base import Model
 from vod_operators.media.models import TextRendition, TextStream
 from vod_operators.media.names import language_name, language_tag, unique_title
 

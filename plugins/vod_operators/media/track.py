@@ -5,15 +5,13 @@ Durations, sizes, codecs and bandwidths are measured on the written segments, ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from fractions import Fraction
-from math import lcm
 from typing import Literal
 
 from pydantic import Field
 
-from vod_operators.media.base import Model, Name, Rate
-from vod_operators.media.check.facts import SegmentFacts
+from vod_operators.formats.base import Model, Name, Rate
+from vod_operators.formats.facts import SegmentFacts
+from vod_operators.formats.rates import peak_bps, rate_bps
 
 DESCRIBES_VIDEO = "public.accessibility.describes-video"
 """CHARACTERISTICS of an audio description (RFC 8216bis 4.4.6.1)."""
@@ -138,33 +136,3 @@ class Track(Model):
         """Peak bitrate of the I-frame playlist."""
         pieces = [(key.size_bytes, key.ticks) for key in self.key_frames]
         return peak_bps(pieces, self.timescale, target_s, self.key_frame_average_bps())
-
-
-def rate_bps(size_bytes: int, ticks: int | Fraction, timescale: int) -> int:
-    """Bits a second, rounded up."""
-    return -(-8 * size_bytes * timescale // ticks)
-
-
-def peak_bps(
-    pieces: Sequence[tuple[int, int | Fraction]], timescale: int, target_s: int, at_least: int
-) -> int:
-    """Highest bitrate of contiguous pieces that last 0.5 to 1.5 target durations (RFC 8216bis 4.4.6.2).
-
-    :param pieces: bytes and ticks of each.
-    :param at_least: the least result, which stands if nothing lasts that long.
-    """
-    whole = lcm(*(ticks.denominator for _, ticks in pieces))
-    sizes = [size for size, _ in pieces]
-    lasts = [ticks.numerator * (whole // ticks.denominator) for _, ticks in pieces]
-    timescale *= whole
-    shortest, longest = target_s * timescale, 3 * target_s * timescale  # in halves of ticks
-    peak = at_least
-    for begin in range(len(pieces)):
-        size = ticks = 0
-        for at in range(begin, len(pieces)):
-            size, ticks = size + sizes[at], ticks + lasts[at]
-            if 2 * ticks > longest:
-                break
-            if 2 * ticks >= shortest:
-                peak = max(peak, rate_bps(size, ticks, timescale))
-    return peak

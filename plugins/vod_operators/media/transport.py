@@ -12,8 +12,8 @@ from itertools import pairwise
 from typing import Any
 
 from vod_operators.errors import VerificationError
-from vod_operators.media.check.facts import Format, SegmentFacts, Stream
-from vod_operators.media.check.ts import AAC_FRAME, read_packed_audio, read_segment
+from vod_operators.formats.facts import Format, SegmentFacts, Stream
+from vod_operators.formats.ts import AAC_FRAME, read_packed_audio, read_segment
 from vod_operators.media.ffmpeg import TRANSPORT_CLOCK, TRANSPORT_START
 from vod_operators.media.models import AudioRendition, Plan
 from vod_operators.media.track import KeyFrame, Segment

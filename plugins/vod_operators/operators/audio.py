@@ -12,10 +12,10 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.errors import ToolError, VerificationError
+from vod_operators.formats.isobmff import read_fragments
 from vod_operators.media import ffmpeg_sound, loudness
 from vod_operators.media.damage import complaints, in_words
 from vod_operators.media.ffmpeg import decode_first_frame, gave_a_frame
-from vod_operators.media.isobmff import read_fragments
 from vod_operators.media.loudness import Normalised
 from vod_operators.media.measure import AAC_FRAME, check_audio_length
 from vod_operators.media.models import AudioRendition, Timeline

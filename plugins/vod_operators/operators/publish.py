@@ -9,9 +9,9 @@ from typing import Any
 
 from airflow.sdk import Context
 
+from vod_operators.check.rules import check, failed
 from vod_operators.errors import CorruptObjectError, VerificationError
 from vod_operators.media import captions, dash, hls, measure, pictures
-from vod_operators.media.check.rules import check, failed
 from vod_operators.media.models import Timeline
 from vod_operators.media.plan import fingerprint
 from vod_operators.media.track import Track

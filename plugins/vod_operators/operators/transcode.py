@@ -11,10 +11,10 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.errors import ToolError, VerificationError
+from vod_operators.formats.isobmff import Part, first_sample, join, read_fragments, starts_with_idr
 from vod_operators.media import ffmpeg, pictures
 from vod_operators.media.captions import has_captions
 from vod_operators.media.damage import NOTHING_DECODED, complaints, in_words, nothing_decoded
-from vod_operators.media.isobmff import Part, first_sample, join, read_fragments, starts_with_idr
 from vod_operators.media.models import Chunk, Plan, Rendition, Timeline
 from vod_operators.media.pictures import Still
 from vod_operators.media.pieces import cut_when_encoded

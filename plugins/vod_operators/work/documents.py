@@ -12,8 +12,8 @@ from functools import lru_cache
 from pydantic import BaseModel
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.media.check.facts import Format, Key, SegmentFacts, Stream
-from vod_operators.media.check.load import MAX_SEGMENT_BYTES
+from vod_operators.formats.facts import Format, Key, SegmentFacts, Stream
+from vod_operators.formats.segment import MAX_SEGMENT_BYTES
 from vod_operators.media.models import Plan, clock
 from vod_operators.media.pieces import cut_when_encoded
 from vod_operators.media.presets.model import MAX_SEGMENT_GOPS

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError, ToolOverdueError
-from vod_operators.media import admission, boxes, ffmpeg, frames, probe, protection, streams
+from vod_operators.formats import boxes
+from vod_operators.media import admission, ffmpeg, frames, probe, protection, streams
 from vod_operators.media.damage import complaints
 from vod_operators.media.frames import FrameFacts
 from vod_operators.media.models import Source

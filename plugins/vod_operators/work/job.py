@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vod_operators.media.base import Model
+from vod_operators.formats.base import Model
 from vod_operators.media.encryption import KeyFacts
 from vod_operators.media.models import Plan
 from vod_operators.settings import get_settings

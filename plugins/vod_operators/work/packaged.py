@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from vod_operators.errors import VerificationError
+from vod_operators.formats.facts import Codec, SegmentFacts
+from vod_operators.formats.isobmff import Part, join
+from vod_operators.formats.mp4 import read_init
+from vod_operators.formats.segment import measure_segment
 from vod_operators.media import captions, ffmpeg, measure
-from vod_operators.media.check.facts import SegmentFacts
-from vod_operators.media.check.load import measure_segment
-from vod_operators.media.check.mp4 import read_init
-from vod_operators.media.encoders import Codec
-from vod_operators.media.isobmff import Part, join
 from vod_operators.media.models import Chunk, Plan, Rendition
 from vod_operators.media.pieces import Piece, renumber
 from vod_operators.media.track import KeyFrame, Segment

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
+from vod_operators.check.presentation import Answer
 from vod_operators.errors import InvalidInputError, ObjectNotFoundError
-from vod_operators.media.check.facts import SegmentFacts
-from vod_operators.media.check.load import MAX_SEGMENT_BYTES
-from vod_operators.media.check.presentation import Answer
+from vod_operators.formats.facts import SegmentFacts
+from vod_operators.formats.segment import MAX_SEGMENT_BYTES
 from vod_operators.storage.base import ReadableStorage
 
 WEB = ("http", "https")

@@ -7,7 +7,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Literal
 
-from vod_operators.media.base import Model, Rate
+from vod_operators.formats.base import Model, Rate
 from vod_operators.media.loudness import Normalised
 from vod_operators.media.models import Plan, Timeline
 from vod_operators.media.pictures import Storyboard

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from vod_operators.media.base import Model, Name
+from vod_operators.formats.base import Model, Name
 from vod_operators.media.encoders import ENCODERS, EncoderName
 
 MAX_SEGMENT_GOPS = 10

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from vod_operators.errors import VerificationError
-from vod_operators.media.check import av1, nal
-from vod_operators.media.check.facts import Format, Init, Key, SegmentFacts, Stream
-from vod_operators.media.check.mp4_formats import format_of
-from vod_operators.media.isobmff import NON_SYNC, children, find, u32
+from vod_operators.formats import av1, nal
+from vod_operators.formats.facts import Format, Init, Key, SegmentFacts, Stream
+from vod_operators.formats.isobmff import NON_SYNC, children, find, u32
+from vod_operators.formats.sample_entries import format_of
 
 TEXT = ("wvtt", "stpp", "tx3g")
 

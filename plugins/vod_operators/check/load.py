@@ -5,16 +5,13 @@ Memory holds one segment at a time; a few hundred bytes of facts are kept of eac
 
 from __future__ import annotations
 
-from typing import Any
-
+from vod_operators.check import crypto
+from vod_operators.check.playlist import ByteRange, Entry, Playlist, parse
+from vod_operators.check.presentation import Answer, Fault, Presentation, Reader, Track
 from vod_operators.errors import InvalidInputError, ObjectNotFoundError, VerificationError
-from vod_operators.media.check import crypto, mp4, ts, webvtt
-from vod_operators.media.check.facts import Init, SegmentFacts
-from vod_operators.media.check.playlist import ByteRange, Entry, Playlist, parse
-from vod_operators.media.check.presentation import Answer, Fault, Presentation, Reader, Track
-
-MAX_SEGMENT_BYTES = 512 << 20
-"""Largest segment that is read: more than a minute at the highest bitrate in use."""
+from vod_operators.formats import mp4
+from vod_operators.formats.facts import Init, SegmentFacts
+from vod_operators.formats.segment import measure_segment, unreadable
 
 
 class Loader:
@@ -127,12 +124,12 @@ class Loader:
             if entry.encryption and entry.encryption.method == "AES-128":
                 clear = self._keys.decrypted(data, entry.encryption, entry.number)
                 if clear is None:
-                    return _unreadable("no key to decrypt it", size_bytes=stored, needs_key=True)
+                    return unreadable("no key to decrypt it", size_bytes=stored, needs_key=True)
                 data = clear
             tracks = self._inits.get((entry.map_uri or "", entry.map_range), (None, {}))[1]
             return measure_segment(data, tracks, stored)
         except (VerificationError, ObjectNotFoundError) as error:
-            return _unreadable(str(error))
+            return unreadable(str(error))
 
     # --- I-frame playlists ------------------------------------------------------------------
 
@@ -187,33 +184,3 @@ class Loader:
         if stream is None or not stream.starts_with_idr:
             return Fault(entry=entry, found="its bytes hold no IDR picture at their beginning")
         return None
-
-
-def measure_segment(
-    data: bytes, tracks: dict[int, mp4.InitTrack], size_bytes: int, *, cut_off: bool = False
-) -> SegmentFacts:
-    """The facts of a segment in any container of HLS.
-
-    :param data: its bytes, decrypted.
-    :param tracks: tracks of its init segment; empty if it has none.
-    :param size_bytes: size of the stored segment.
-    :param cut_off: whether the data end after the first sample.
-    :raises VerificationError: it is damaged, or in no container that HLS allows.
-    """
-    if len(data) > MAX_SEGMENT_BYTES:
-        raise VerificationError(f"it has {len(data)} bytes, too many for a segment")
-    if tracks:
-        return mp4.read_segment(data, tracks, size_bytes, cut_off=cut_off)
-    if data[4:8] in (b"moof", b"styp", b"sidx"):
-        return _unreadable("it is fMP4, and has no init segment", size_bytes=size_bytes, container="fmp4")
-    if data[:1] == b"\x47":
-        return ts.read_segment(data, size_bytes)
-    if data.removeprefix(b"\xef\xbb\xbf")[:6] == b"WEBVTT":
-        return webvtt.read_segment(data)
-    if data[:3] == b"ID3" or data[:1] == b"\xff":
-        return ts.read_packed_audio(data, size_bytes)
-    raise VerificationError("it is neither fMP4 with an init segment, nor MPEG-TS, WebVTT or packed audio")
-
-
-def _unreadable(why: str, **facts: Any) -> SegmentFacts:
-    return SegmentFacts(**{"size_bytes": 0, "container": "unknown", "unreadable": why, **facts})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vod_operators.media.check import (
+from vod_operators.check import (
     rules_attributes,
     rules_bandwidth,
     rules_codecs,
@@ -14,9 +14,9 @@ from vod_operators.media.check import (
     rules_served,
     rules_time,
 )
-from vod_operators.media.check.load import Loader
-from vod_operators.media.check.presentation import Reader
-from vod_operators.media.check.rule import Rule, Verdict, judge
+from vod_operators.check.load import Loader
+from vod_operators.check.presentation import Reader
+from vod_operators.check.rule import Rule, Verdict, judge
 
 MODULES = (
     rules_form,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from vod_operators.media.check.playlist import Playlist
-from vod_operators.media.check.presentation import Presentation, Track
-from vod_operators.media.check.rule import (
+from vod_operators.check.playlist import Playlist
+from vod_operators.check.presentation import Presentation, Track
+from vod_operators.check.rule import (
     Finding,
     Rule,
     always,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from vod_operators.check.playlist import Encryption
 from vod_operators.errors import VerificationError, VodError
-from vod_operators.media.check.playlist import Encryption
 
 KEY_BYTES = 16
 

@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
-from vod_operators.media.check.presentation import Presentation, Track
-from vod_operators.media.check.rule import (
+from vod_operators.check.presentation import Presentation, Track
+from vod_operators.check.rule import (
     Finding,
     Rule,
     has_ladder,
     has_master,
 )
-from vod_operators.media.check.rules_bandwidth import variants
-from vod_operators.media.check.rules_time import RATE_TOLERANCE, measured_rate
+from vod_operators.check.rules_bandwidth import variants
+from vod_operators.check.rules_time import RATE_TOLERANCE, measured_rate
 
 Attributes = Mapping[str, str]
 

@@ -8,9 +8,9 @@ from fractions import Fraction
 from itertools import pairwise
 
 from vod_operators.errors import VerificationError
-from vod_operators.media.check import nal
-from vod_operators.media.check.facts import Format, Key, SegmentFacts, Stream
-from vod_operators.media.check.mp4_formats import AAC_CHANNELS, RATES
+from vod_operators.formats import nal
+from vod_operators.formats.facts import Format, Key, SegmentFacts, Stream
+from vod_operators.formats.sample_entries import AAC_CHANNELS, RATES
 
 PACKET = 188
 CLOCK = 90_000

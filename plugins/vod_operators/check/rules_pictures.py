@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
-from vod_operators.media.check.presentation import Presentation, Track, seconds
-from vod_operators.media.check.rule import (
+from vod_operators.check.presentation import Presentation, Track, seconds
+from vod_operators.check.rule import (
     Finding,
     Rule,
     has_i_frames,
     has_ladder,
     has_master,
 )
-from vod_operators.media.check.rules_bandwidth import TOLERANCE, number
+from vod_operators.check.rules_bandwidth import TOLERANCE, number
 
 PICTURE_S = Fraction(11, 10)
 """A second, plus a frame at rates that do not divide a second."""

@@ -11,13 +11,13 @@ import pytest
 
 from support.presentations import PQ, X264, by_ffmpeg, by_packager, good, picture, tone
 from support.tools import generate
+from vod_operators.check.playlist import resolved
+from vod_operators.check.presentation import Answer
+from vod_operators.check.rule import Verdict
+from vod_operators.check.rules import RULES, check, failed
 from vod_operators.errors import InvalidInputError
-from vod_operators.media.check.load import measure_segment
-from vod_operators.media.check.mp4 import read_init
-from vod_operators.media.check.playlist import resolved
-from vod_operators.media.check.presentation import Answer
-from vod_operators.media.check.rule import Verdict
-from vod_operators.media.check.rules import RULES, check, failed
+from vod_operators.formats.mp4 import read_init
+from vod_operators.formats.segment import measure_segment
 from vod_operators.storage.local import LocalStorage
 from vod_operators.work.reader import StoreReader
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from vod_operators.media.check.bits import Bits, signalled_transfer, unescaped
-from vod_operators.media.check.facts import RANGES, Format
+from vod_operators.formats.bits import Bits, signalled_transfer, unescaped
+from vod_operators.formats.facts import RANGES, Format
 
 AVC, HEVC = "avc1", "hvc1"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from vod_operators.media.check.presentation import Presentation
-from vod_operators.media.check.rule import (
+from vod_operators.check.presentation import Presentation
+from vod_operators.check.rule import (
     Finding,
     Rule,
     is_served,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 
 from vod_operators.errors import VerificationError
-from vod_operators.media.check import nal
-from vod_operators.media.check.av1 import av1_format
-from vod_operators.media.check.facts import RANGES, Format
-from vod_operators.media.isobmff import children, u32
+from vod_operators.formats import nal
+from vod_operators.formats.av1 import av1_format
+from vod_operators.formats.facts import RANGES, Format
+from vod_operators.formats.isobmff import children, u32
 
 AAC_CHANNELS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 8}
 """Channel configuration -> channels (ISO 14496-3, 1.6.3.5)."""

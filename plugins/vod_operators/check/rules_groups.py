@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
-from vod_operators.media.check.presentation import Presentation, Track, seconds
-from vod_operators.media.check.rule import (
+from vod_operators.check.presentation import Presentation, Track, seconds
+from vod_operators.check.rule import (
     Finding,
     Rule,
     has_sound,
@@ -15,8 +15,8 @@ from vod_operators.media.check.rule import (
     has_text,
     has_video,
 )
-from vod_operators.media.check.rules_bandwidth import TOLERANCE, variants
-from vod_operators.media.track import rate_bps
+from vod_operators.check.rules_bandwidth import TOLERANCE, variants
+from vod_operators.formats.rates import rate_bps
 
 STEREO_BPS = 160_000
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vod_operators.media.check.bits import Bits
-from vod_operators.media.check.facts import RANGES, Format
+from vod_operators.formats.bits import Bits
+from vod_operators.formats.facts import RANGES, Format
 
 AV1 = "av01"
 SEQUENCE_HEADER, FRAME_HEADER, METADATA, FRAME = 1, 3, 5, 6

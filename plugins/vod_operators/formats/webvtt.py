@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 
 from vod_operators.errors import VerificationError
-from vod_operators.media.check.facts import SegmentFacts
+from vod_operators.formats.facts import SegmentFacts
 
 _CUE = re.compile(r"^((?:\d+:)?\d\d:\d\d\.\d{3})[ \t]+-->[ \t]+((?:\d+:)?\d\d:\d\d\.\d{3})", re.M)
 _MAP = re.compile(

@@ -8,9 +8,9 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Protocol
 
-from vod_operators.media.check.facts import Format, Init, Kind, SegmentFacts, Stream
-from vod_operators.media.check.playlist import Entry, Playlist
-from vod_operators.media.track import peak_bps, rate_bps
+from vod_operators.check.playlist import Entry, Playlist
+from vod_operators.formats.facts import Format, Init, Kind, SegmentFacts, Stream
+from vod_operators.formats.rates import peak_bps, rate_bps
 
 
 @dataclass(frozen=True, kw_only=True)

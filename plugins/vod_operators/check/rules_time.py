@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
-from vod_operators.media.check.facts import Kind, Stream
-from vod_operators.media.check.presentation import Presentation, Track, seconds
-from vod_operators.media.check.rule import (
+from vod_operators.check.presentation import Presentation, Track, seconds
+from vod_operators.check.rule import (
     Finding,
     Rule,
     always,
     has_fmp4,
     has_ts,
 )
+from vod_operators.formats.facts import Kind, Stream
 
 ALIGNED_S = Fraction(1, 1000)
 """A 90 kHz clock and a track's own clock round differently, by less than anyone can see."""

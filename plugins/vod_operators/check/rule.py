@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from vod_operators.media.check.presentation import Presentation
+from vod_operators.check.presentation import Presentation
 
 Status = Literal["pass", "fail", "warn", "not applicable"]
 

@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from itertools import pairwise
 
-from vod_operators.media.check.presentation import Presentation, Track, seconds
-from vod_operators.media.check.rule import (
+from vod_operators.check.presentation import Presentation, Track, seconds
+from vod_operators.check.rule import (
     Finding,
     Rule,
     has_fmp4,
     has_ladder,
     has_video,
 )
-from vod_operators.media.check.rules_time import RATE_TOLERANCE, frame_s, measured_rate
+from vod_operators.check.rules_time import RATE_TOLERANCE, frame_s, measured_rate
 
 Attributes = Mapping[str, str]
 

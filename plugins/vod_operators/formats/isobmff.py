@@ -15,7 +15,7 @@ from mmap import mmap
 from typing import BinaryIO
 
 from vod_operators.errors import VerificationError
-from vod_operators.media.encoders import Codec
+from vod_operators.formats.facts import Codec
 
 MAX_HEADER_BYTES = 64 << 20
 """Largest box other than ``mdat``: such boxes are held in memory. Ours are far smaller."""

@@ -10,11 +10,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from vod_operators.media.base import Model
+from vod_operators.formats.base import Model
 
 Seconds = Annotated[Fraction, Field()]
 
 Kind = Literal["video", "audio", "text"]
+
+Codec = Literal["h264", "hevc", "av1"]
+"""Codecs of pictures that this project encodes."""
 
 VideoRange = Literal["SDR", "PQ", "HLG"]
 
