@@ -18,7 +18,7 @@ from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.segment import store_track
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
-from vod_operators.storage.stores import get_bytes
+from vod_operators.storage.stores import verified
 from vod_operators.work.job import Job
 from vod_operators.work.packaged import checked_facts
 
@@ -85,7 +85,8 @@ class VodSegmentTextOperator(VodBaseOperator):
         if text.sidecar_sha256:
             uri = job.work_keys.text(name)
             with checkpoint.relying_on(self.temp, uri, step="prepare"):
-                data = get_bytes(self.temp, uri)
+                blocks = verified(uri, self.temp.read(uri), sha256=text.sidecar_sha256)
+                data = b"".join(blocks)
             # ASS may draw shapes with outline commands, which no spoken text resembles, so they are dropped.
             return webvtt.parse(data.decode(), drawings=True)
         marker = job.source_keys.marker("split")
