@@ -373,11 +373,11 @@ def test_the_command_line(film: Film) -> None:
     link(film, SEGMENT)
     flip(film.version / SEGMENT, secretly=True)
     uri = (film.version / SEGMENT).as_uri()
-    words = f"damaged: {uri}: its content is another one (SHA-256)\n{count}: 1 damaged\n"
+    words = f"damaged: {uri}: its content has changed (SHA-256)\n{count}: 1 damaged\n"
     assert vod(film)[:2] == (1, words)
     status, out, _ = vod(film, "--json")
     assert status == 1 and json.loads(out)["damage"] == [
-        {"uri": uri, "found": "its content is another one (SHA-256)"}
+        {"uri": uri, "found": "its content has changed (SHA-256)"}
     ]
     film.diary.forget()
 
