@@ -369,7 +369,7 @@ def vod(film: Film, *options: str) -> tuple[int, str, str]:
 def test_the_command_line(film: Film) -> None:
     found = film.verify()
     count = f"film {film.version.name}: {found.objects} files, {found.size_bytes} bytes"
-    assert vod(film)[:2] == (0, f"{count}: all as they were made\n")
+    assert vod(film)[:2] == (0, f"{count}: all match their checksums\n")
     link(film, SEGMENT)
     flip(film.version / SEGMENT, secretly=True)
     uri = (film.version / SEGMENT).as_uri()
@@ -385,7 +385,7 @@ def test_the_command_line(film: Film) -> None:
 
     assert status == 0, err
     assert film.diary.total() == 1 and film.shown() != film.version
-    assert out == f"{words}film {film.shown().name}: repaired, and all as it was made\n"
+    assert out == f"{words}film {film.shown().name}: repaired; all files match their checksums\n"
     assert vod(film)[0] == 0 and media_digests(film.folder) == film.media
 
 

@@ -60,9 +60,8 @@ def _idr(presentation: Presentation) -> Iterator[Finding]:
     for track in presentation.of_kind("video"):
         for entry, stream in track.streams("video"):
             if not stream.starts_with_idr:
-                yield Finding(
-                    where=track.place(entry), found="its first picture is not an IDR picture", expected="an IDR picture"
-                )
+                found = "its first picture is not an IDR picture"
+                yield Finding(where=track.place(entry), found=found, expected="an IDR picture")
 
 
 def _idr_interval(presentation: Presentation) -> Iterator[Finding]:
@@ -107,9 +106,7 @@ def _hdr10(presentation: Presentation) -> Iterator[Finding]:
         format = track.format("video")
         in_header = format is not None and format.hdr_metadata
         if not in_header and not any(stream.hdr_metadata for _, stream in track.streams("video")):
-            yield Finding(
-                where=track.name, found="neither", expected="mastering display and light level"
-            )
+            yield Finding(where=track.name, found="neither", expected="mastering display and light level")
 
 
 def _pq(presentation: Presentation) -> list[Track]:

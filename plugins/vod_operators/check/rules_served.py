@@ -55,9 +55,7 @@ def _tls(presentation: Presentation) -> Iterator[Finding]:
 def _cors(presentation: Presentation) -> Iterator[Finding]:
     for _, response in presentation.answers:
         if response.status < 300 and not response.headers.get("access-control-allow-origin"):
-            yield Finding(
-                where=response.uri, found="no such header", expected="Access-Control-Allow-Origin"
-            )
+            yield Finding(where=response.uri, found="no such header", expected="Access-Control-Allow-Origin")
 
 
 # fmt: off
