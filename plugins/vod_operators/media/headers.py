@@ -101,8 +101,8 @@ def _check_movie(file: BinaryIO, begin: int, end: int, limits: Limits) -> list[i
     for kind, first, last in boxes(file, begin, end):
         if kind == b"cmov":
             raise InvalidInputError(
-                "source: its index is compressed (cmov), as QuickTime wrote it until 2010; save it anew with "
-                "an ordinary index"
+                "source: its index is compressed (cmov), as QuickTime wrote it until 2010; save it again "
+                "with an uncompressed index"
             )
         if kind == b"mvhd":
             _check_scale("its movie header", _timescale(file, first))
@@ -124,9 +124,9 @@ def _check_movie(file: BinaryIO, begin: int, end: int, limits: Limits) -> list[i
     return scales
 
 
-def _check_scale(what: str, scale: int) -> None:
+def _check_scale(header: str, scale: int) -> None:
     if scale == 0:
-        raise InvalidInputError(f"source: {what} has a timescale of 0, so that nothing in it has a time")
+        raise InvalidInputError(f"source: {header} has a timescale of 0, so that nothing in it has a time")
 
 
 def _check_fragment(file: BinaryIO, begin: int, end: int, timescale: int) -> None:
@@ -137,7 +137,7 @@ def _check_fragment(file: BinaryIO, begin: int, end: int, timescale: int) -> Non
             if ticks > FAR_S * timescale:
                 raise InvalidInputError(
                     f"source: a fragment says that it begins at tick {ticks} of {timescale} a second (tfdt), "
-                    "more than a hundred years on"
+                    "more than a hundred years in"
                 )
 
 

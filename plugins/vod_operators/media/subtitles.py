@@ -159,7 +159,7 @@ def decode(data: bytes, name: str) -> tuple[str, str]:
         encoding = "Windows-1252"
         if data.lstrip().startswith(b"WEBVTT"):
             raise InvalidInputError(
-                f"{name}, line {line}: it is not UTF-8, as WebVTT must be; save it so"
+                f"{name}, line {line}: it is not UTF-8, as WebVTT must be; save it as UTF-8"
             ) from None
         try:
             text = data.decode("cp1252")
@@ -185,7 +185,7 @@ def check(text: str, name: str) -> tuple[Format, int]:
     else:
         raise InvalidInputError(f"{name}, line 1: it is neither SubRip, WebVTT nor ASS")
     if not count:
-        raise InvalidInputError(f"{name}: it has no subtitle in it")
+        raise InvalidInputError(f"{name}: it has no subtitles")
     return kind, count
 
 
@@ -235,7 +235,7 @@ def _seconds(time: Sequence[str | None], name: str, line: int) -> float:
     hours, minutes, seconds, fraction = (part or "0" for part in time)
     if len(hours) > MAX_HOUR_DIGITS:
         raise InvalidInputError(
-            f"{name}, line {line}: an hour of {len(hours)} digits; it may have {MAX_HOUR_DIGITS}"
+            f"{name}, line {line}: its hours have {len(hours)} digits; the limit is {MAX_HOUR_DIGITS}"
         )
     whole_seconds = 3600 * int(hours) + 60 * int(minutes) + int(seconds)
     return whole_seconds + float(f"0.{fraction}")

@@ -38,28 +38,28 @@ def try_together(
     For the stream with index N it writes ``direct-N`` and ``cut-N``.
     """
     media = source_input(source, transport=transport, noautorotate=None, t=DECODED_S, **UNCROPPED)
-    made = [] if video is None else [
+    outputs = [] if video is None else [
         _hashes(media[str(video)], f"direct-{video}", PACKETS),
         media[str(video)].output(f"cut-{video}", codec="copy", **_FIRST_PICTURES, **_NUT),
     ]  # fmt: skip
     for index in sounds:
-        made += [
+        outputs += [
             _samples(media[str(index)], f"direct-{index}", SOUND_FRAMES),
             media[str(index)].output(f"cut-{index}", codec="copy", **{"frames:a": SOUND_PACKETS}, **_NUT),
         ]
-    return command(tool, ffmpeg.merge_outputs(*made))
+    return command(tool, ffmpeg.merge_outputs(*outputs))
 
 
 def decode_together(tool: str, *, video: VideoStream | None, sounds: Sequence[int]) -> Argv:
     """Decode what ``try_together`` has cut, into ``decoded-N``."""
-    made = []
+    outputs = []
     if video is not None:
-        media = _cut(f"cut-{video.index}", format="nut")
-        made.append(_hashes(media["v:0"], f"decoded-{video.index}", PACKETS))
+        media = _cut_input(f"cut-{video.index}", format="nut")
+        outputs.append(_hashes(media["v:0"], f"decoded-{video.index}", PACKETS))
     for index in sounds:
         media = ffmpeg.input(f"cut-{index}", format="nut", protocol_whitelist="file")
-        made.append(_samples(media["a:0"], f"decoded-{index}", SOUND_PACKETS))
-    return command(tool, ffmpeg.merge_outputs(*made))
+        outputs.append(_samples(media["a:0"], f"decoded-{index}", SOUND_PACKETS))
+    return command(tool, ffmpeg.merge_outputs(*outputs))
 
 
 _FIRST_PICTURES = {"frames:v": PACKETS, "copyinkf:v": None}
@@ -85,10 +85,10 @@ def cut_pictures(
 
 def decode_cut_pictures(tool: str, source: str, output: str) -> Argv:
     """Decode what ``cut_pictures`` has cut, and write a line with the hash of each picture."""
-    return command(tool, _hashes(_cut(source)["v:0"], output, PACKETS))
+    return command(tool, _hashes(_cut_input(source)["v:0"], output, PACKETS))
 
 
-def _cut(source: str, **options: str) -> ffmpeg.nodes.FilterableStream:
+def _cut_input(source: str, **options: str) -> ffmpeg.nodes.FilterableStream:
     return ffmpeg.input(source, noautorotate=None, protocol_whitelist="file", **UNCROPPED, **options)
 
 
@@ -96,9 +96,9 @@ def _hashes(stream: ffmpeg.nodes.FilterableStream, output: str, count: int) -> f
     return stream.output(output, format="framemd5", fps_mode="passthrough", **{"frames:v": count}, **BARE)
 
 
-def read_hashes(written: bytes) -> list[str]:
+def read_hashes(listing: bytes) -> list[str]:
     """The hash of each picture, from what these commands wrote."""
-    lines = written.decode("ascii", "replace").splitlines()
+    lines = listing.decode("ascii", "replace").splitlines()
     return [line.rpartition(",")[2].strip() for line in lines if not line.startswith("#")]
 
 
@@ -153,11 +153,11 @@ def filter_pictures(tool: str, source: str, *, plan: Plan) -> Argv:
         source, transport=plan.source.is_transport, noautorotate=None, t=DECODED_S, **UNCROPPED
     )
     picture = filters.upright(media[str(video.index)], plan)
-    made = [
+    outputs = [
         stream.output("pipe:1", format="framecrc", **{"frames:v": 1})
         for _, stream in filters.cascade(picture, plan, converted=False)
     ]
-    return command(tool, ffmpeg.merge_outputs(*made))
+    return command(tool, ffmpeg.merge_outputs(*outputs))
 
 
 def filter_sound(
