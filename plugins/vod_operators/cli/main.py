@@ -7,11 +7,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from vod_operators import __version__
 from vod_operators.cli.interrupt import Interrupted
 from vod_operators.errors import InvalidInputError, VodError
 from vod_operators.settings import VodSettings, get_settings
+from vod_operators.storage.keys import check_video_id
 from vod_operators.storage.originals import video_id_of
 
 DEFAULT_PRESET = "h264"
@@ -154,6 +156,18 @@ def as_uri(location: str) -> str:
     path = Path(location).expanduser().absolute()
     # ".." behind a symbolic link can only be resolved on the disk.
     return (path.resolve() if ".." in path.parts else path).as_uri()
+
+
+def request(args: argparse.Namespace) -> dict[str, Any]:
+    """The fields of a request that ``run`` and ``submit`` share; None for those that are not given."""
+    return {
+        "video_id": check_video_id(args.video_id),
+        "source": args.source,
+        "preset": args.preset,
+        "chunk_seconds": args.chunk_seconds,
+        "subtitles": subtitle_files(args.subtitles),
+        "verify": args.verify or None,
+    }
 
 
 def subtitle_files(arguments: Sequence[str] | None) -> list[dict[str, str]] | None:

@@ -17,7 +17,7 @@ from typing import Any, TextIO, cast
 
 from vod_operators import processes
 from vod_operators.cli.interrupt import Child, Interrupted, KilledError, ignore_signals, raise_on_signals
-from vod_operators.cli.main import settings_of, subtitle_files
+from vod_operators.cli.main import request, settings_of
 from vod_operators.cli.output import WEIGHTS, ProgressBar, print_result, step_label
 from vod_operators.errors import StorageError, VodError
 from vod_operators.runners.scratch import clear_up, scratch_folder
@@ -42,15 +42,7 @@ def main(args: argparse.Namespace) -> int:
     raise_on_signals()
     check_video_id(args.video_id)
     settings_of(args)
-    files = subtitle_files(args.subtitles)
-    conf = {
-        "video_id": args.video_id,
-        "source": args.source,
-        "preset": args.preset,
-        "chunk_seconds": args.chunk_seconds,
-        "subtitles": files,
-        "verify": args.verify or None,
-    }
+    conf = request(args)
     admit(conf)
     with private_airflow() as home:
         result = run(conf, home)

@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from vod_operators.cli.main import DEFAULT_PRESET, subtitle_files
+from vod_operators.cli.main import DEFAULT_PRESET, request
 from vod_operators.cli.output import WEIGHTS, ProgressBar, print_result, step_label
 from vod_operators.errors import InvalidInputError, StorageError, VodError
-from vod_operators.storage.keys import check_video_id
 from vod_operators.storage.originals import is_same_source
 from vod_operators.storage.redact import redact
 
@@ -45,19 +44,9 @@ class SubmitError(VodError):
 
 def main(args: argparse.Namespace) -> int:
     """Submit, and with ``--wait`` follow the run to its end. Returns 0."""
-    check_video_id(args.video_id)
-    conf = {
-        "video_id": args.video_id,
-        "source": args.source,
-        "preset": args.preset,
-        "chunk_seconds": args.chunk_seconds,
-        "subtitles": subtitle_files(args.subtitles),
-        "callback_url": args.callback_url,
-        "source_conn_id": args.source_conn_id,
-        "callback_conn_id": args.callback_conn_id,
-        "verify": args.verify or None,
-    }
-    conf = {key: value for key, value in conf.items() if value is not None}
+    fields = request(args)
+    fields |= {name: getattr(args, name) for name in ("callback_url", "source_conn_id", "callback_conn_id")}
+    conf = {name: value for name, value in fields.items() if value is not None}
     begin = time.monotonic()
     with Airflow(
         url=args.url or os.environ.get("VOD_AIRFLOW_URL", "http://localhost:8080"),
