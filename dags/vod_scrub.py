@@ -43,10 +43,7 @@ PARAMS = {
 )
 def vod_scrub() -> None:
     VodScrubOperator(
-        task_id="read",
-        conf_keys=tuple(PARAMS),
-        parts="{{ params.parts }}",
-        is_repair="{{ params.repair }}",
+        task_id="read", conf_keys=tuple(PARAMS), parts="{{ params.parts }}", is_repair="{{ params.repair }}"
     )
 
 

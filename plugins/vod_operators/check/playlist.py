@@ -93,6 +93,11 @@ class Playlist:
     """Attributes of each EXT-X-MEDIA; its URI is absolute."""
 
     @property
+    def name(self) -> str:
+        """The last two parts of its URI, by which a person finds it."""
+        return "/".join(self.uri.split("/")[-2:])
+
+    @property
     def target_s(self) -> int:
         """Target duration; 0 if there is none."""
         value = self.tags.get("EXT-X-TARGETDURATION", "")

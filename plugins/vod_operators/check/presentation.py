@@ -65,8 +65,8 @@ class Track:
 
     @property
     def name(self) -> str:
-        """The last two parts of its URI, by which a person finds it."""
-        return "/".join(self.playlist.uri.split("/")[-2:])
+        """As ``Playlist.name``."""
+        return self.playlist.name
 
     def place(self, entry: Entry) -> str:
         """Names one of its segments in messages."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from vod_operators.check.playlist import Playlist
 from vod_operators.check.presentation import Presentation
@@ -13,14 +13,10 @@ BRANDS = re.compile(r"iso[6-9abc]|cmf[a-z0-9]|dash")
 """Brands from ``iso6`` on (ISO 14496-12); those of CMAF and DASH are based on it."""
 
 
-def _name(playlist: Playlist) -> str:
-    return "/".join(playlist.uri.split("/")[-2:])
-
-
 def _syntax(presentation: Presentation) -> Iterator[Finding]:
     for playlist in presentation.playlists:
         for error in playlist.errors[:5]:
-            yield Finding(where=_name(playlist), found=error, expected="the form of RFC 8216bis 4")
+            yield Finding(where=playlist.name, found=error, expected="the form of RFC 8216bis 4")
 
 
 def _files(presentation: Presentation) -> Iterator[Finding]:
@@ -72,16 +68,15 @@ def _vod(presentation: Presentation) -> Iterator[Finding]:
             yield Finding(where=track.name, found=f"PLAYLIST-TYPE {kind or 'missing'}", expected="VOD")
 
 
-def _endlist(presentation: Presentation) -> Iterator[Finding]:
-    for track in presentation.media:
-        if "EXT-X-ENDLIST" not in track.playlist.tags and not track.playlist.unreadable:
-            yield Finding(where=track.name, found="no EXT-X-ENDLIST", expected="EXT-X-ENDLIST")
+def _without(playlists: Iterable[Playlist], tag: str) -> Iterator[Finding]:
+    """A finding for each playlist that could be read and has no such tag."""
+    for playlist in playlists:
+        if tag not in playlist.tags and not playlist.unreadable:
+            yield Finding(where=playlist.name, found=f"no {tag}", expected=tag)
 
 
 def _independent(presentation: Presentation) -> Iterator[Finding]:
-    if presentation.master and "EXT-X-INDEPENDENT-SEGMENTS" not in presentation.master.tags:
-        tag = "EXT-X-INDEPENDENT-SEGMENTS"
-        yield Finding(where=_name(presentation.master), found=f"no {tag}", expected=tag)
+    return _without(filter(None, [presentation.master]), "EXT-X-INDEPENDENT-SEGMENTS")
 
 
 # fmt: off
@@ -99,7 +94,7 @@ RULES = (
     Rule(id="12.vod", source="Apple 8.6", says="EXT-X-PLAYLIST-TYPE:VOD",
          applies=always, check=_vod),
     Rule(id="12.endlist", source="RFC 8216bis 4.4.3.4", says="EXT-X-ENDLIST",
-         applies=always, check=_endlist),
+         applies=always, check=lambda p: _without((track.playlist for track in p.media), "EXT-X-ENDLIST")),
     Rule(id="12.independent", source="Apple 9.11", says="EXT-X-INDEPENDENT-SEGMENTS in the master",
          applies=has_master, check=_independent),
 )

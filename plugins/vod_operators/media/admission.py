@@ -44,16 +44,17 @@ def check_size(size_bytes: int, limits: Limits) -> None:
     :raises InvalidInputError: the file is larger than allowed.
     """
     if size_bytes > limits.max_source_bytes:
-        raise _over("its size is", f"{size_bytes} bytes", limits, "max_source_bytes")
+        raise over_limit("its size is", f"{size_bytes} bytes", limits, "max_source_bytes")
 
 
 def check_duration(seconds: Fraction | float, limits: Limits) -> None:
     """:raises InvalidInputError: the source is longer than allowed."""
     if seconds > limits.max_duration_s:
-        raise _over("it lasts", f"{float(seconds):.0f} s ({clock(seconds)})", limits, "max_duration_s")
+        raise over_limit("it lasts", f"{float(seconds):.0f} s ({clock(seconds)})", limits, "max_duration_s")
 
 
-def _over(claim: str, value: str, limits: Limits, name: str) -> InvalidInputError:
+def over_limit(claim: str, value: str, limits: Limits, name: str) -> InvalidInputError:
+    """The error of a source that exceeds the limit of that name."""
     return InvalidInputError(
         f"source: {claim} {value}; the limit is {getattr(limits, name)} (VOD_{name.upper()})"
     )
@@ -188,7 +189,7 @@ def check_probe(
     name = str(container.get("format_name", ""))
     count = sum(stream.get("codec_type") != "attachment" for stream in streams)
     if count > limits.max_streams:
-        raise _over("it has", f"{count} streams", limits, "max_streams")
+        raise over_limit("it has", f"{count} streams", limits, "max_streams")
     if "ASF_Protection_Type" in container.get("tags", {}):
         raise encrypted("it", "Windows Media DRM")
     for stream in streams:
@@ -242,13 +243,13 @@ def _check_picture(stream: Mapping[str, Any], limits: Limits, decoders: Collecti
     _check_codec(stream, decoders)
     width, height = stream.get("width") or 0, stream.get("height") or 0
     if width * height > limits.max_pixels:
-        raise _over(f"{name} has", f"{width}x{height} = {width * height} pixels", limits, "max_pixels")
+        raise over_limit(f"{name} has", f"{width}x{height} = {width * height} pixels", limits, "max_pixels")
     # One of the two may be the clock's rate: the nominal one in Matroska, the average in AVI.
     rate = min(
         filter(None, map(positive, (stream.get("avg_frame_rate"), stream.get("r_frame_rate")))), default=0
     )
     if rate > limits.max_frame_rate:
-        raise _over(f"{name} has", f"{float(rate):g} frames a second", limits, "max_frame_rate")
+        raise over_limit(f"{name} has", f"{float(rate):g} frames a second", limits, "max_frame_rate")
     aspect = positive(str(stream.get("sample_aspect_ratio", "")).replace(":", "/")) or Fraction(1)
     if not Fraction(1, MAX_SAMPLE_ASPECT) <= aspect <= MAX_SAMPLE_ASPECT:
         raise InvalidInputError(

@@ -242,12 +242,7 @@ def cut_audio(tool: str, source: str, output: str, *, layout: Layout, track: str
     shift = timeline.origin_pts * timeline.time_base // time_base - guard_ticks(time_base)
     media = _layout_input(source, layout, **_derived_times(layout))
     out = _sound_of(media, layout, track).output(
-        output,
-        format="nut",
-        codec=codec,
-        avoid_negative_ts="disabled",
-        **{"bsf:a": _shifted(shift)},
-        **BARE,
+        output, format="nut", codec=codec, avoid_negative_ts="disabled", **{"bsf:a": _shifted(shift)}, **BARE
     )
     return command(tool, out, "-copyts")
 

@@ -63,9 +63,7 @@ def media_playlist(track: Track, target_s: int) -> str:
     for segment in track.segments:
         playlist.add_segment(
             m3u8.Segment(
-                uri=segment.name,
-                duration=segment.ticks / track.timescale,
-                init_section=_init_section(track),
+                uri=segment.name, duration=segment.ticks / track.timescale, init_section=_init_section(track)
             )
         )
     return _locked(_dump(playlist), track)

@@ -19,14 +19,7 @@ from itertools import pairwise
 from vod_operators.errors import InvalidInputError
 from vod_operators.formats.base import Model
 from vod_operators.media.encoders import ENCODERS
-from vod_operators.media.models import (
-    Chunk,
-    Colour,
-    Plan,
-    Sound,
-    Source,
-    Timeline,
-)
+from vod_operators.media.models import Chunk, Colour, Plan, Sound, Source, Timeline
 from vod_operators.media.presets.model import Preset
 from vod_operators.media.renditions import plan_audio, plan_renditions
 from vod_operators.media.subtitles import Sidecar, plan_texts
@@ -366,11 +359,7 @@ def is_still(pts: Sequence[int], time_base: Fraction) -> bool:
 
 
 def _timeline(
-    origin: int,
-    time_base: Fraction,
-    frames: int,
-    chunks: tuple[Chunk, ...],
-    sounds: Mapping[str, SoundSpan],
+    origin: int, time_base: Fraction, frames: int, chunks: tuple[Chunk, ...], sounds: Mapping[str, SoundSpan]
 ) -> Timeline:
     begin = origin * time_base
     return Timeline(
@@ -380,9 +369,7 @@ def _timeline(
         chunks=chunks,
         sounds={
             name: Sound(
-                time_base=span.time_base,
-                seconds=max(Fraction(0), span.end_s - begin),
-                decoded=span.decoded,
+                time_base=span.time_base, seconds=max(Fraction(0), span.end_s - begin), decoded=span.decoded
             )
             for name, span in sounds.items()
         },

@@ -154,11 +154,7 @@ def plan_audio(source: Source, preset: Preset) -> tuple[tuple[AudioRendition, ..
     if surround is not None:
         renditions += [
             stereo.model_copy(
-                update={
-                    "name": stereo.name + SURROUND_SUFFIX,
-                    "channels": SURROUND,
-                    "bitrate_bps": surround,
-                }
+                update={"name": stereo.name + SURROUND_SUFFIX, "channels": SURROUND, "bitrate_bps": surround}
             )
             for stereo in renditions
             if stereo.stream.channels >= SURROUND and not stereo.stream.is_ambisonic

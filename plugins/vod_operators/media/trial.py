@@ -30,6 +30,10 @@ SOUND_FRAMES, SOUND_PACKETS = 32, 48
 """The same for sound: a decoder may need some packets before it outputs the first frame."""
 
 
+def _beginning(source: str, transport: bool) -> ffmpeg.nodes.FilterableStream:
+    return source_input(source, transport=transport, noautorotate=None, t=DECODED_S, **UNCROPPED)
+
+
 def try_together(
     tool: str, source: str, *, video: int | None, sounds: Sequence[int], transport: bool
 ) -> Argv:
@@ -37,7 +41,7 @@ def try_together(
 
     For the stream with index N it writes ``direct-N`` and ``cut-N``.
     """
-    media = source_input(source, transport=transport, noautorotate=None, t=DECODED_S, **UNCROPPED)
+    media = _beginning(source, transport)
     outputs = [] if video is None else [
         _hashes(media[str(video)], f"direct-{video}", PACKETS),
         media[str(video)].output(f"cut-{video}", codec="copy", **_FIRST_PICTURES, **_NUT),
@@ -57,8 +61,7 @@ def decode_together(tool: str, *, video: VideoStream | None, sounds: Sequence[in
         media = _cut_input(f"cut-{video.index}", format="nut")
         outputs.append(_hashes(media["v:0"], f"decoded-{video.index}", PACKETS))
     for index in sounds:
-        media = ffmpeg.input(f"cut-{index}", format="nut", protocol_whitelist="file")
-        outputs.append(_samples(media["a:0"], f"decoded-{index}", SOUND_PACKETS))
+        outputs.append(_cut_samples(f"cut-{index}", f"decoded-{index}"))
     return command(tool, ffmpeg.merge_outputs(*outputs))
 
 
@@ -68,7 +71,7 @@ _NUT = {**CARRIER_OPTIONS["nut"], **BARE}
 
 def decode_pictures(tool: str, source: str, output: str, *, stream: int, transport: bool, count: int) -> Argv:
     """Decode pictures from the file itself, and write a line with the hash of each."""
-    media = source_input(source, transport=transport, noautorotate=None, t=DECODED_S, **UNCROPPED)
+    media = _beginning(source, transport)
     return command(tool, _hashes(media[str(stream)], output, count))
 
 
@@ -76,7 +79,7 @@ def cut_pictures(
     tool: str, source: str, output: str, *, stream: int, transport: bool, carrier: Carrier, count: int
 ) -> Argv:
     """Copy packets as ``ffmpeg.cut_video`` does."""
-    media = source_input(source, transport=transport, noautorotate=None, t=DECODED_S, **UNCROPPED)
+    media = _beginning(source, transport)
     out = media[str(stream)].output(
         output, codec="copy", **{"frames:v": count, "copyinkf:v": None}, **CARRIER_OPTIONS[carrier], **BARE
     )
@@ -132,12 +135,16 @@ def cut_sound(
 
 def decode_cut_sound(tool: str, source: str, output: str) -> Argv:
     """Decode what ``cut_sound`` has cut into raw samples."""
-    media = ffmpeg.input(source, format="nut", protocol_whitelist="file")
-    return command(tool, _samples(media["a:0"], output, SOUND_PACKETS))
+    return command(tool, _cut_samples(source, output))
 
 
 def _samples(stream: ffmpeg.nodes.FilterableStream, output: str, count: int) -> ffmpeg.nodes.OutputStream:
     return stream.output(output, format="f32le", **{"c:a": LOSSLESS_SOUND, "frames:a": count}, **BARE)
+
+
+def _cut_samples(source: str, output: str) -> ffmpeg.nodes.OutputStream:
+    media = ffmpeg.input(source, format="nut", protocol_whitelist="file")
+    return _samples(media["a:0"], output, SOUND_PACKETS)
 
 
 def same_sound(direct: bytes, cut: bytes) -> bool:
@@ -149,9 +156,7 @@ def filter_pictures(tool: str, source: str, *, plan: Plan) -> Argv:
     """Send the source's first picture through the filters of every rendition; prints a line for each."""
     video = plan.source.video
     assert video is not None
-    media = source_input(
-        source, transport=plan.source.is_transport, noautorotate=None, t=DECODED_S, **UNCROPPED
-    )
+    media = _beginning(source, plan.source.is_transport)
     picture = filters.upright(media[str(video.index)], plan)
     outputs = [
         stream.output("pipe:1", format="framecrc", **{"frames:v": 1})

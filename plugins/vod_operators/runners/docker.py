@@ -14,11 +14,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vod_operators.errors import (
-    EngineError,
-    InvalidInputError,
-    ToolKilledError,
-)
+from vod_operators.errors import EngineError, InvalidInputError, ToolKilledError
 from vod_operators.runners.base import (
     COMPLAINT_CHARS,
     MAX_PRINTED_CHARS,

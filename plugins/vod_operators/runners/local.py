@@ -84,10 +84,7 @@ class LocalRunner:
     """
 
     def __init__(
-        self,
-        stall_timeout_s: float = 120,
-        inherited: Collection[int] = (),
-        sandbox: Sandbox | None = None,
+        self, stall_timeout_s: float = 120, inherited: Collection[int] = (), sandbox: Sandbox | None = None
     ) -> None:
         self.limits = ToolLimits()
         self._stall_timeout_s = stall_timeout_s

@@ -54,8 +54,6 @@ class Endpoint:
     """In its canonical spelling."""
     addresses: tuple[Address, ...]
     """Checked addresses; connect to no others."""
-    is_named: bool
-    """Whether an entry names the host."""
 
 
 @dataclass(frozen=True)
@@ -140,13 +138,13 @@ class AllowList:
         """
         host = host_of(url)
         if any(web.covers(url) for web in self._web):
-            return Endpoint(host, tuple(resolve(host)), is_named=True)
+            return Endpoint(host, tuple(resolve(host)))
         addresses = tuple(resolve(host)) if self._public else ()
         # A host without an address gets the same message, or requests could probe a private network's names.
         if not addresses or not all(map(is_public, addresses)):
             no_public_address = ", and has no public address" if self._public else ""
             raise NotAllowedError(f"its host is not named in {self.setting}{no_public_address}")
-        return Endpoint(host, addresses, is_named=False)
+        return Endpoint(host, addresses)
 
     def _require_web(self, uri: str) -> None:
         import httpx  # here, because the DAG file is parsed again for every task

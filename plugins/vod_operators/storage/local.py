@@ -287,12 +287,7 @@ def _require_version(path: Path, file: io.FileIO, version: str | None) -> None:
 
 
 def _info(uri: str, status: os.stat_result) -> ObjectInfo:
-    return ObjectInfo(
-        uri=uri,
-        size=status.st_size,
-        version=_version(status),
-        modified=_time(status),
-    )
+    return ObjectInfo(uri=uri, size=status.st_size, version=_version(status), modified=_time(status))
 
 
 def _time(status: os.stat_result) -> datetime:

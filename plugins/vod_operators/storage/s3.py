@@ -126,11 +126,7 @@ class S3Storage:
         reader = BlockReader(blocks, is_hashed=not self._checksums.is_known(bucket))
         try:
             self._client.upload_fileobj(
-                reader,
-                bucket,
-                key,
-                ExtraArgs=_headers(**headers),
-                Config=transfer_config(),
+                reader, bucket, key, ExtraArgs=_headers(**headers), Config=transfer_config()
             )
         except Exception as error:
             if reader.failure is not None:
@@ -142,11 +138,7 @@ class S3Storage:
         bucket, key = _split(uri)
         try:
             self._client.upload_file(
-                str(path),
-                bucket,
-                key,
-                ExtraArgs=_headers(**headers),
-                Config=transfer_config(),
+                str(path), bucket, key, ExtraArgs=_headers(**headers), Config=transfer_config()
             )
         except OSError as error:
             raise StorageError(f"{path}: {error.strerror or error}, so {uri} was not written") from error
@@ -165,18 +157,15 @@ class S3Storage:
             "CopySource": {"Bucket": from_bucket, "Key": from_key},
             "MetadataDirective": "REPLACE",
         } | _headers(**headers)
-        checksum_option = {"ChecksumAlgorithm": "SHA256"}
-        if self._client.meta.config.request_checksum_calculation == "when_required":
-            checksum_option = {}
-        try:
+        has_checksums = self._client.meta.config.request_checksum_calculation != "when_required"
+        checksum_option = {"ChecksumAlgorithm": "SHA256"} if has_checksums else {}
+        with self._calls(source):
             try:
                 response = self._client.copy_object(**request, **checksum_option)
             except Exception as error:
                 if not checksum_option or status_and_code(error)[0] != 501:
                     raise
                 response = self._client.copy_object(**request)  # R2 refused the header in 2022
-        except Exception as error:
-            raise self._explained(error, source) from error
         checksum = response["CopyObjectResult"].get("ChecksumSHA256")
         if checksum is not None:
             return b64decode(checksum).hex()
