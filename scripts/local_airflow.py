@@ -152,11 +152,7 @@ def start_all() -> dict[str, Any]:
         launch("scheduler", [airflow, "scheduler", "--skip-serve-logs"])
         launch("dag-processor", [airflow, "dag-processor"])
         if results and state["edge_here"]:
-            results.mkdir(parents=True, exist_ok=True)
-            edge = [sys.executable, "-m", "vod_operators.edge.server", "--root", str(results)]
-            if HLS_JS.is_file():
-                edge += ["--hls-js", str(HLS_JS)]
-            launch("edge", [*edge, *loopback, str(ports["the edge"])])
+            launch("edge", [*_edge_command(results), *loopback, str(ports["the edge"])])
         api = Api(url)
         wait_for("starting Airflow", api.healthy, components, started)
         api.log_in()
@@ -173,6 +169,12 @@ def start_all() -> dict[str, Any]:
         raise
     say(f"Airflow is ready after {time.monotonic() - started:.0f} s")
     return state
+
+
+def _edge_command(results: Path) -> list[str]:
+    results.mkdir(parents=True, exist_ok=True)
+    player = ["--hls-js", str(HLS_JS)] if HLS_JS.is_file() else []
+    return [sys.executable, "-m", "vod_operators.edge.server", "--root", str(results), *player]
 
 
 def _require_settings() -> None:

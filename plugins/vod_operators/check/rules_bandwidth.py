@@ -71,7 +71,7 @@ def _largest_sum(presentation: Presentation) -> Iterator[Finding]:
             yield Finding(where=where, found=f"BANDWIDTH={bandwidth}", expected=f"at least {measured}")
 
 
-def _average_told(presentation: Presentation) -> Iterator[Finding]:
+def _average_declared(presentation: Presentation) -> Iterator[Finding]:
     for where, _, declared in variants(presentation):
         if "AVERAGE-BANDWIDTH" not in declared:
             yield Finding(where=where, found="no AVERAGE-BANDWIDTH", expected="AVERAGE-BANDWIDTH")
@@ -119,7 +119,7 @@ RULES = (
     Rule(id="5.bandwidth", source="Apple 9.13", says="BANDWIDTH is the largest sum with its sound",
          applies=has_master, check=_largest_sum),
     Rule(id="5.average", source="Apple 9.14", says="AVERAGE-BANDWIDTH is there",
-         applies=has_master, check=_average_told),
+         applies=has_master, check=_average_declared),
     Rule(id="7.bitrates", source="Apple 9.9", says="at least two video bitrates",
          applies=has_ladder, check=_several),
     Rule(id="7.first", source="Apple 9.10", says="the first variant is about 2000 kb/s", must=False,
