@@ -27,7 +27,9 @@ PARAMS = {
         description="The ladder of renditions to make.",
         enum=preset_names(SETTINGS.presets_dir),
     ),
-    "dry_run": Param(False, type="boolean", title="Dry run", description="Only tell what it would ask for."),
+    "dry_run": Param(
+        False, type="boolean", title="Dry run", description="Only list the videos; start no run."
+    ),
 }
 
 

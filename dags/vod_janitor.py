@@ -1,8 +1,8 @@
 """Once a day: removes files that are no longer needed from the temp and the results store.
 
-These are intermediate files of a video that has not been written to for the grace period, versions that
-players have not been given for the grace period, and unfinished uploads of killed writers. It never removes
-anything of a video that a run is working on, or the version that the stable playlist points to.
+These are intermediate files of videos to which nothing was written during the grace period, versions that
+were replaced before it, and unfinished uploads of killed writers. It never removes anything of a video that
+a run is working on, or the version that the stable playlist points to.
 
 Trigger it with *Dry run* to see what it would remove.
 """
@@ -18,12 +18,12 @@ from vod_operators.operators.retry import retry_args
 from vod_operators.settings import get_settings
 
 PARAMS = {
-    "dry_run": Param(False, type="boolean", title="Dry run", description="Only tell what would be removed."),
+    "dry_run": Param(False, type="boolean", title="Dry run", description="Only list what would be removed."),
     "grace_hours": Param(
         None,
         type=["null", "number"],
         title="Grace (h)",
-        description=f"How long everything is kept. Empty: {get_settings().grace_hours} h.",
+        description=f"Hours for which unneeded files are kept. Empty: {get_settings().grace_hours}.",
         minimum=0,
     ),
 }

@@ -1,8 +1,8 @@
 """Encodes a list or a folder of videos again, each by a run of ``vod_transcode_bulk``, with another preset.
 
 Viewers get the old version of a video until its new one is complete. ``VOD_BULK_RUNS`` videos are encoded at
-a time, behind all requests of people. Trigger it again to continue: videos that are published with that
-preset are left out, and failed ones are started again.
+a time, and requests of people take precedence. Trigger it again to continue: videos that are published with
+that preset are left out, and failed ones are started again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PARAMS = {
         None,
         type=["null", "string"],
         title="Folder",
-        description="All originals below it, s3://bucket/prefix or file:///path.",
+        description="All originals below this folder: s3://bucket/prefix or file:///path.",
         pattern=schema_pattern(FOLDER_PATTERN),
         maxLength=2048,
     ),
@@ -37,9 +37,11 @@ PARAMS = {
         type="array",
         items={"type": "string"},
         title="Videos",
-        description="Or these, one a line: the source's URI, or the video id and the URI.",
+        description="Single videos, one a line: the source's URI, or a video id and the URI.",
     ),
-    "dry_run": Param(False, type="boolean", title="Dry run", description="Only tell what it would ask for."),
+    "dry_run": Param(
+        False, type="boolean", title="Dry run", description="Only list the videos; start no run."
+    ),
 }
 
 

@@ -1,9 +1,9 @@
-"""Once a day, if you unpause it: reads a part of the published videos, and compares it with its checksums.
+"""Once a day, if you unpause it: reads some of the published videos, and compares them with their checksums.
 
-Disks and stores lose data, and people overwrite files. Each day's run reads one of *Parts* of all videos.
-With *Repair*, it starts a run of ``vod_transcode_bulk`` for each damaged video. That run copies what is
-undamaged in the workspace, encodes the rest again, and publishes a new version. Without *Repair*, or if the
-workspace is gone, the task fails, and its log names the damaged files.
+Disks and stores lose data, and people overwrite files. The videos are divided into *Parts* groups, of which
+each day's run reads one. With *Repair*, it starts a run of ``vod_transcode_bulk`` for each damaged video.
+That run copies what is undamaged in the workspace, encodes the rest again, and publishes a new version.
+Without *Repair*, or if the workspace is gone, the task fails, and its log names the damaged files.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ PARAMS = {
         30,
         type="integer",
         title="Parts",
-        description="One part of so many is read; which one, the run's day tells. 1: all videos.",
+        description="Videos are divided into this many groups; the run's date chooses the one to read. 1: "
+        "all.",
         minimum=1,
         maximum=10_000,
     ),
-    "repair": Param(
-        False, type="boolean", title="Repair", description="Ask again for each video that is damaged."
-    ),
+    "repair": Param(False, type="boolean", title="Repair", description="Start a run for each damaged video."),
 }
 
 
@@ -44,10 +43,7 @@ PARAMS = {
 )
 def vod_scrub() -> None:
     VodScrubOperator(
-        task_id="read",
-        conf_keys=tuple(PARAMS),
-        parts="{{ params.parts }}",
-        is_repair="{{ params.repair }}",
+        task_id="read", conf_keys=tuple(PARAMS), parts="{{ params.parts }}", is_repair="{{ params.repair }}"
     )
 
 

@@ -10,8 +10,9 @@
 Start it with the trigger form in the UI, over REST (``POST /api/v2/dags/vod_transcode/dagRuns``), or with
 ``vod submit``. The params are the fields of the form and of the request's ``conf`` alike.
 
-``vod_transcode_bulk`` is the same DAG for ``vod_ingest`` and ``vod_reencode``. It has a few runs at a time,
-and none of its tasks starts while one of ``vod_transcode`` waits for the slot. Pause it to hold its runs.
+``vod_transcode_bulk`` is the same DAG for ``vod_ingest`` and ``vod_reencode``. Few of its
+runs are active at a time, and none of its tasks starts while a task of ``vod_transcode`` waits for a slot.
+Pause it to stop it from starting tasks.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ PARAMS = {
     "video_id": Param(
         type="string",
         title="Video id",
-        description="Names the result: {results}/{video id}/index.m3u8. 128 letters, digits, _ - at most.",
+        description="Names the result, {results}/{video id}/index.m3u8. Up to 128 letters, digits, _ and -.",
         pattern=SETTINGS.video_id_schema,
         maxLength=128,
     ),
@@ -63,8 +64,8 @@ PARAMS = {
         None,
         type=["null", "integer"],
         title="Chunk length (s)",
-        description=f"In whole segments. Empty: {SETTINGS.chunk_seconds or 'about 120'} s, "
-        "more for very long videos.",
+        description="Target, rounded to whole segments. Empty: "
+        f"{SETTINGS.chunk_seconds or 'about 120'} s, longer for very long videos.",
         minimum=1,
         maximum=3600,
     ),
@@ -72,20 +73,20 @@ PARAMS = {
         [],
         type="array",
         title="Subtitle files",
-        description="SubRip, WebVTT or ASS, one object for each, beside the subtitles that the source has.",
+        description="SubRip, WebVTT or ASS files, one object each, in addition to the source's subtitles.",
         **files_schema(),
     ),
     "verify": Param(
         False,
         type="boolean",
         title="Verify",
-        description="Read back all that there is of the video, and make again what is damaged.",
+        description="Read all stored files of the video, and make damaged ones again.",
     ),
     "callback_url": Param(
         None,
         type=["null", "string"],
         title="Callback URL",
-        description="Told that the work began, and its outcome, by an HTTP POST of JSON.",
+        description="Gets an HTTP POST of JSON when the work begins, and one with its outcome.",
         pattern=schema_pattern(URL_PATTERN),
         maxLength=2048,
     ),
@@ -93,7 +94,7 @@ PARAMS = {
         None,
         type=["null", "string"],
         title="Connection of the source",
-        description="Airflow connection with the credentials of the web server that the source is on.",
+        description="Airflow connection with the credentials for the source's web server.",
         maxLength=250,
     ),
     "callback_conn_id": Param(
@@ -111,16 +112,14 @@ for param in PARAMS.values():
 
 
 @task(task_id="sounds")
-def same(found: list[dict[str, str]]) -> list[dict[str, str]]:
-    """The same list, returned by a task, because Airflow maps only over what a task returns."""
-    return found
+def sound_tracks(tracks: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The sound tracks, returned by a task, because Airflow maps only over what a task returns."""
+    return tracks
 
 
-def one_video(lane: Lane) -> None:
-    """Add the tasks of one video to the current DAG."""
-    encoding = {"queue": SETTINGS.transcode_queue} | lane.encoding_args
-
-    prepare = VodPrepareOperator(
+def prepare_operator() -> VodPrepareOperator:
+    """The first task, which takes the run's params."""
+    return VodPrepareOperator(
         task_id="prepare",
         conf_keys=tuple(PARAMS),
         video_id="{{ params.video_id }}",
@@ -133,8 +132,15 @@ def one_video(lane: Lane) -> None:
         callback_conn_id="{{ params.callback_conn_id or '' }}",
         verify="{{ params.verify }}",
     )
+
+
+def one_video(lane: Lane) -> None:
+    """Add the tasks of one video to the current DAG."""
+    encoding = {"queue": SETTINGS.transcode_queue} | lane.encoding_args
+
+    prepare = prepare_operator()
     plan = prepare.output["plan"]
-    sounds = same(prepare.output["sounds"])
+    sounds = sound_tracks(prepare.output["sounds"])
 
     source = "{{ params.source }}"
     split = VodSplitOperator(task_id="split", plan=plan, source=source)
@@ -171,23 +177,13 @@ def one_video(lane: Lane) -> None:
     [segment, text, pictures] >> publish
     # The teardown waits for all tasks and not only for ``publish``, because a failed chunk fails ``publish``
     # at once, while other chunks are still being encoded.
-    steps = [
-        prepare,
-        sounds,
-        split,
-        transcode,
-        audio,
-        text,
-        pictures,
-        segment,
-        publish,
-    ]
+    steps = [prepare, sounds, split, transcode, audio, text, pictures, segment, publish]
     steps >> release.as_teardown(on_failure_fail_dagrun=True)
 
 
-wanted = get_parsing_context().dag_id  # set in a task's process, which needs only its own DAG
+only_dag = get_parsing_context().dag_id  # set in a task's process, which needs only its own DAG
 for lane in lanes(SETTINGS):
-    if wanted not in (None, lane.dag_id):
+    if only_dag not in (None, lane.dag_id):
         continue
     with DAG(
         dag_id=lane.dag_id,

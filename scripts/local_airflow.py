@@ -62,7 +62,7 @@ HLS_JS = ROOT / "tests" / "players" / "node_modules" / "hls.js" / "dist" / "hls.
 """For the edge's page that plays a video; exists after `npm ci` in `tests/players`."""
 
 
-def wait_for(what: str, ready: Callable[[], bool], components: list[Component], started: float) -> None:
+def wait_for(step: str, ready: Callable[[], bool], components: list[Component], started: float) -> None:
     """Poll until ``ready`` returns true; on a terminal, show the elapsed time.
 
     :param started: monotonic time from which ``START_TIMEOUT_S`` counts.
@@ -76,9 +76,9 @@ def wait_for(what: str, ready: Callable[[], bool], components: list[Component], 
                 say("\n".join(f"  {line}" for line in tail))
                 raise Trouble(f"{component.name} ended while starting; its log: {component.log}")
         if time.monotonic() - started > START_TIMEOUT_S:
-            raise Trouble(f"{what}: not ready after {START_TIMEOUT_S} s; the logs: {HOME / 'logs'}")
+            raise Trouble(f"{step}: not ready after {START_TIMEOUT_S} s; the logs: {HOME / 'logs'}")
         if moving:
-            sys.stderr.write(f"\r\033[K{what} ... {time.monotonic() - started:.0f} s")
+            sys.stderr.write(f"\r\033[K{step} ... {time.monotonic() - started:.0f} s")
             sys.stderr.flush()
         time.sleep(0.25)
     if moving:
@@ -87,9 +87,9 @@ def wait_for(what: str, ready: Callable[[], bool], components: list[Component], 
 
 def migrate(env: dict[str, str]) -> None:
     """Create or upgrade the database, once for each Airflow version."""
-    done = DATABASE / "migrated"
+    record = DATABASE / "migrated"
     version = importlib.metadata.version("apache-airflow")
-    if done.exists() and done.read_text() == version:
+    if record.exists() and record.read_text() == version:
         return
     say("preparing Airflow's database (once, about 10 s)")
     log = HOME / "logs" / "migrate.log"
@@ -100,7 +100,7 @@ def migrate(env: dict[str, str]) -> None:
     if status:
         say(log.read_text(errors="replace")[-2000:])
         raise Trouble(f"airflow db migrate failed; its log: {log}")
-    done.write_text(version)
+    record.write_text(version)
 
 
 def up() -> dict[str, Any]:
@@ -112,37 +112,26 @@ def up() -> dict[str, Any]:
             say(f"already running: {state['url']}")
             return state
         if family(components):
-            gone = [c.name for c in components if not c.alive()]
-            say(f"Airflow runs only in part ({', '.join(gone) or 'not healthy'}); starting it anew")
+            ended = [c.name for c in components if not c.alive()]
+            say(f"Airflow runs only in part ({', '.join(ended) or 'not healthy'}); starting it anew")
             stop(components)
             STATE.unlink(missing_ok=True)
         return start_all()
 
 
 def start_all() -> dict[str, Any]:
-    if not DAGS.is_dir():
-        raise Trouble(f"no DAGs folder: {DAGS}")
-    try:
-        get_settings()
-    except (VodError, ValueError) as error:
-        raise Trouble(str(error)) from None
+    """Start every component; returns the state, as written to ``running.json``.
+
+    :raises Trouble: a component cannot be started. Those that were started are stopped again.
+    """
+    _require_settings()
     started, started_at = time.monotonic(), datetime.now(timezone.utc)
     (HOME / "logs").mkdir(exist_ok=True)
     ports = free_ports({"Airflow": 8080, "the edge": 8090, "the log server": 8793})
     url, edge_url, _ = (f"http://127.0.0.1:{port}" for port in ports.values())
     env = environment(url, local_postgres.url(DATABASE), edge_url, ports["the log server"])
     results = local_folder(env["VOD_RESULTS_URI"])
-    # With another edge, or with results that are not on this machine, our edge has nothing to serve.
-    edge_here = results is not None and json.loads(env["VOD_EDGES"]) == [edge_url]
-    state: dict[str, Any] = {
-        "booted": psutil.boot_time(),
-        "url": url,
-        "edges": json.loads(env["VOD_EDGES"]),
-        "edge_here": edge_here,
-        "results": env["VOD_RESULTS_URI"],
-        "settings": {name: value for name, value in env.items() if name.startswith("VOD_")},
-        "components": [],
-    }
+    state = _state(url, edge_url, env)
     password()
     components: list[Component] = []
 
@@ -157,17 +146,13 @@ def start_all() -> dict[str, Any]:
         wait_for("starting PostgreSQL", lambda: local_postgres.accepts(DATABASE), components, started)
         migrate(env)
         say("starting Airflow")
-        airflow, here = str(BIN / "airflow"), ["--host", "127.0.0.1", "--port"]
-        launch("api-server", [airflow, "api-server", "--workers", "1", *here, str(ports["Airflow"])])
+        airflow, loopback = str(BIN / "airflow"), ["--host", "127.0.0.1", "--port"]
+        launch("api-server", [airflow, "api-server", "--workers", "1", *loopback, str(ports["Airflow"])])
         # The scheduler's log server would listen on all interfaces; the one below listens on loopback only.
         launch("scheduler", [airflow, "scheduler", "--skip-serve-logs"])
         launch("dag-processor", [airflow, "dag-processor"])
-        if results and edge_here:
-            results.mkdir(parents=True, exist_ok=True)
-            edge = [sys.executable, "-m", "vod_operators.edge.server", "--root", str(results)]
-            if HLS_JS.is_file():
-                edge += ["--hls-js", str(HLS_JS)]
-            launch("edge", [*edge, *here, str(ports["the edge"])])
+        if results and state["edge_here"]:
+            launch("edge", [*_edge_command(results), *loopback, str(ports["the edge"])])
         api = Api(url)
         wait_for("starting Airflow", api.healthy, components, started)
         api.log_in()
@@ -175,7 +160,7 @@ def start_all() -> dict[str, Any]:
         api.ensure_pool(env["VOD_TRANSCODE_POOL"], max(2, cpus() // 2))
         # Started late, because nobody reads logs yet and it would slow down the other components.
         logs = [sys.executable, "-m", "uvicorn", "--factory", "airflow.utils.serve_logs.log_server:get_app"]
-        launch("log-server", [*logs, "--log-level", "warning", *here, str(ports["the log server"])])
+        launch("log-server", [*logs, "--log-level", "warning", *loopback, str(ports["the log server"])])
         wait_for(f"reading the DAG {DAG_ID}", lambda: api.dag_ready(started_at), components, started)
         launch("supervisor", [sys.executable, str(script("local_supervisor.py"))])
     except BaseException:
@@ -184,6 +169,36 @@ def start_all() -> dict[str, Any]:
         raise
     say(f"Airflow is ready after {time.monotonic() - started:.0f} s")
     return state
+
+
+def _edge_command(results: Path) -> list[str]:
+    results.mkdir(parents=True, exist_ok=True)
+    player = ["--hls-js", str(HLS_JS)] if HLS_JS.is_file() else []
+    return [sys.executable, "-m", "vod_operators.edge.server", "--root", str(results), *player]
+
+
+def _require_settings() -> None:
+    if not DAGS.is_dir():
+        raise Trouble(f"no DAGs folder: {DAGS}")
+    try:
+        get_settings()
+    except (VodError, ValueError) as error:
+        raise Trouble(str(error)) from None
+
+
+def _state(url: str, edge_url: str, env: dict[str, str]) -> dict[str, Any]:
+    """The state before any component is started."""
+    edges = json.loads(env["VOD_EDGES"])
+    return {
+        "booted": psutil.boot_time(),
+        "url": url,
+        "edges": edges,
+        # With another edge, or with results that are not on this machine, our edge has nothing to serve.
+        "edge_here": local_folder(env["VOD_RESULTS_URI"]) is not None and edges == [edge_url],
+        "results": env["VOD_RESULTS_URI"],
+        "settings": {name: value for name, value in env.items() if name.startswith("VOD_")},
+        "components": [],
+    }
 
 
 def down() -> None:
@@ -230,14 +245,14 @@ def main() -> int:
     for name in ("up", "down", "status"):
         actions.add_parser(name)
     ask = actions.add_parser("demo")
-    asked = os.environ.get
+    variable = os.environ.get
     ask.add_argument(
-        "--video", default=asked("VIDEO") or CLIP, help="file or URI (default: $VIDEO or a clip)"
+        "--video", default=variable("VIDEO") or CLIP, help="file or URI (default: $VIDEO or a clip)"
     )
     ask.add_argument(
-        "--preset", default=asked("PRESET") or "h264_small", help="(default: $PRESET or h264_small)"
+        "--preset", default=variable("PRESET") or "h264_small", help="(default: $PRESET or h264_small)"
     )
-    ask.add_argument("--out", default=asked("OUT") or "", help="folder for a copy (default: $OUT or none)")
+    ask.add_argument("--out", default=variable("OUT") or "", help="folder for a copy (default: $OUT or none)")
     options = parser.parse_args()
     # SIGTERM is handled like Ctrl-C, so that a start that is under way is undone.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

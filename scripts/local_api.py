@@ -30,16 +30,16 @@ class Api:
         )
 
     def log_in(self) -> None:
-        answer = self._http.post("/auth/token", json={"username": "admin", "password": password()})
-        self._http.headers["Authorization"] = f"Bearer {answer.raise_for_status().json()['access_token']}"
+        response = self._http.post("/auth/token", json={"username": "admin", "password": password()})
+        self._http.headers["Authorization"] = f"Bearer {response.raise_for_status().json()['access_token']}"
 
     def ensure_pool(self, name: str, slots: int) -> None:
         """Create a pool; an existing one keeps its slots, which the user may have changed."""
         description = "Encoding tasks of this host"
         body = {"name": name, "slots": slots, "description": description, "include_deferred": False}
-        answer = self._http.post("/api/v2/pools", json=body)
-        if answer.status_code != httpx.codes.CONFLICT:
-            answer.raise_for_status()
+        response = self._http.post("/api/v2/pools", json=body)
+        if response.status_code != httpx.codes.CONFLICT:
+            response.raise_for_status()
 
     def dag_ready(self, since: datetime) -> bool:
         """Whether the DAG can be triggered.

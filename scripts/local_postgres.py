@@ -63,9 +63,9 @@ def sockets(folder: Path) -> Path:
     mark = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
     private = Path(tempfile.gettempdir()) / f"vod-{os.geteuid()}-{mark}"
     private.mkdir(mode=0o700, exist_ok=True)
-    found = private.lstat()
-    if found.st_uid != os.geteuid() or found.st_mode & 0o077 or not stat.S_ISDIR(found.st_mode):
-        raise Trouble(f"another user may enter {private}, where the database's socket is to lie")
+    status = private.lstat()
+    if status.st_uid != os.geteuid() or status.st_mode & 0o077 or not stat.S_ISDIR(status.st_mode):
+        raise Trouble(f"another user may enter {private}, the folder for the database's socket")
     return private
 
 
@@ -84,15 +84,15 @@ def create(folder: Path) -> None:
         os.chown(part, pwd.getpwnam("nobody").pw_uid, -1)
     # No password, because only users who may enter the folder can connect. No sync, because it is empty yet.
     options = ["--username=airflow", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]
-    made = subprocess.run(
+    process = subprocess.run(
         [*_as_user(), _program("initdb"), "--pgdata", str(part), *options],
         cwd=part,
         capture_output=True,
         text=True,
     )
-    if made.returncode:
+    if process.returncode:
         shutil.rmtree(part, ignore_errors=True)
-        raise Trouble(f"initdb failed: {made.stderr.strip()}")
+        raise Trouble(f"initdb failed: {process.stderr.strip()}")
     part.rename(folder)
 
 

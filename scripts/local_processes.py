@@ -109,7 +109,7 @@ def family(components: list[Component], mark: str | None = str(HOME)) -> list[ps
     """
     earliest = min((component.created for component in components), default=float("inf"))
     sessions = {component.pid for component in components}
-    found: dict[int, psutil.Process] = {}
+    processes: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
@@ -117,8 +117,8 @@ def family(components: list[Component], mark: str | None = str(HOME)) -> list[ps
             in_session = process.create_time() > earliest - 1 and os.getsid(process.pid) in sessions
             if in_session or (mark and process.environ().get(MARKER) == mark):
                 for member in [process, *process.children(recursive=True)]:
-                    found[member.pid] = member
-    return list(found.values())
+                    processes[member.pid] = member
+    return list(processes.values())
 
 
 def stop(components: list[Component]) -> None:
@@ -146,13 +146,13 @@ def kill(members: Callable[[], list[psutil.Process]]) -> list[psutil.Process]:
     """Kill processes with SIGKILL; returns those that survived."""
     for _ in range(5):
         # Searched again each time, because a dying process may have started another one.
-        found = members()
-        if not found:
+        processes = members()
+        if not processes:
             break
-        for member in found:
+        for member in processes:
             with suppress(psutil.Error):
                 member.kill()
-        psutil.wait_procs(found, timeout=2)
+        psutil.wait_procs(processes, timeout=2)
     return members()
 
 

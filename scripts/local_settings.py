@@ -36,22 +36,22 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def free_ports(wanted: dict[str, int]) -> dict[str, int]:
-    """A port for each name: the wanted one, or the next free one, which is then printed.
+def free_ports(preferred: dict[str, int]) -> dict[str, int]:
+    """A port for each name: the preferred one, or the next free one, which is then printed.
 
     :raises Trouble: none of 200 ports is free.
     """
-    found: dict[str, int] = {}
-    for name, first in wanted.items():
-        for port in range(first, first + 200):
-            if port not in found.values() and _is_free(port):
+    ports: dict[str, int] = {}
+    for name, preferred_port in preferred.items():
+        for port in range(preferred_port, preferred_port + 200):
+            if port not in ports.values() and _is_free(port):
                 break
         else:
-            raise Trouble(f"no free port for {name} from {first} on")
-        if port != first:
-            say(f"port {first} is taken; {name} uses {port}")
-        found[name] = port
-    return found
+            raise Trouble(f"no free port for {name} from {preferred_port} on")
+        if port != preferred_port:
+            say(f"port {preferred_port} is taken; {name} uses {port}")
+        ports[name] = port
+    return ports
 
 
 def _is_free(port: int) -> bool:
@@ -86,6 +86,31 @@ def make_keys() -> str:
 def local_folder(uri: str) -> Path | None:
     parts = urlsplit(uri)
     return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+
+AIRFLOW_SETTINGS = {
+    "AIRFLOW_HOME": str(HOME),
+    "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+    "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+    # Operators are imported before tasks are forked, not in each of them.
+    "AIRFLOW__CORE__LAZY_LOAD_PLUGINS": "False",
+    "AIRFLOW__CORE__HOSTNAME_CALLABLE": "local_settings.hostname",
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(HOME / "passwords.json"),
+    # A step starts about one idle loop of the scheduler after the step before. Each loop takes 20 to 40 ms
+    # from the CPUs that also encode: 6 % of one CPU at 0.5 s, 11 % at 0.25 s.
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.35",
+    # If a task's last socket closes before its process ends, the supervisor waits for the next heartbeat.
+    # That happens after a quarter of all tasks, and takes 5 s by default.
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
+    # Parsing all files takes half a CPU second. New and changed files are parsed without this delay.
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+}
+"""Settings that are the same for each start."""
 
 
 def environment(api_url: str, database_url: str, edge_url: str, log_port: int) -> dict[str, str]:
@@ -123,34 +148,15 @@ def environment(api_url: str, database_url: str, edge_url: str, log_port: int) -
         "PYTHONUNBUFFERED": "1",
         "NO_PROXY": no_proxy,
         "no_proxy": no_proxy,
-        "AIRFLOW_HOME": str(HOME),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        # Operators are imported before tasks are forked, not in each of them.
-        "AIRFLOW__CORE__LAZY_LOAD_PLUGINS": "False",
+        **AIRFLOW_SETTINGS,
         "AIRFLOW__CORE__PARALLELISM": str(max(4, 2 * cpus())),
-        "AIRFLOW__CORE__HOSTNAME_CALLABLE": "local_settings.hostname",
         "AIRFLOW__CORE__FERNET_KEY": keys["fernet"],
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{api_url}/execution/",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(HOME / "passwords.json"),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database_url,
         "AIRFLOW__API__BASE_URL": api_url,
         "AIRFLOW__API__SECRET_KEY": keys["api"],
         "AIRFLOW__API_AUTH__JWT_SECRET": keys["jwt"],
-        # A step starts about one idle loop of the scheduler after the step before. Each loop takes 20 to
-        # 40 ms from the CPUs that also encode: 6 % of one CPU at 0.5 s, 11 % at 0.25 s.
-        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.35",
-        # If a task's last socket closes before its process ends, the supervisor waits for the next heartbeat.
-        # That happens after a quarter of all tasks, and takes 5 s by default.
-        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
-        # Parsing all files takes half a CPU second. New and changed files are parsed without this delay.
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(log_port),
-        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }
 
 

@@ -95,7 +95,7 @@ def test_what_cannot_be_read_is_another_exit_code(
     for arguments, words in (
         ([str(tmp_path / "nothing.m3u8")], "does not exist"),
         ([f"{url}/0.m3u8.txt"], "404"),
-        ([str(tmp_path / "key")], "is no HLS playlist"),
+        ([str(tmp_path / "key")], "is not an HLS playlist"),
         ([str(tmp_path / "x.m3u8"), "--key-file", str(tmp_path / "key")], "an AES-128 key has 16"),
     ):
         assert main(["check", *arguments]) == 2

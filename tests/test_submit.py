@@ -106,7 +106,7 @@ def test_a_failed_run_is_told_as_a_cms_is_told_it(
 ) -> None:
     monkeypatch.setattr(submit, "Airflow", lambda **_: airflow)
     run, _ = airflow.ask("vod.film.h264", conf())
-    assert airflow.reason(run) == "run vod.film.h264 failed; Airflow's logs of its tasks tell why"
+    assert airflow.reason(run) == "run vod.film.h264 failed; see the logs of its tasks in Airflow"
 
     failure = Failure.of(
         "source_unusable", step="prepare", reason="source: it does not exist", log_url="http://airflow/log"

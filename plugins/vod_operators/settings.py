@@ -45,14 +45,15 @@ class VodSettings(BaseSettings):
     )
     source_allow: tuple[str, ...] = Field(
         (PUBLIC,),
-        description="What requests may have read, JSON list: `public` (web servers with public addresses), "
-        "`file:///folder`, `s3://bucket/prefix`, `https://host/path`, `host`, `host:port`; a named host "
-        "may be private. `VOD_INGEST_URI` counts as named ([entries](security.md#what-requests-may-reach))",
+        description="Places from which requests may read, JSON list: `public` (web servers with public "
+        "addresses), `file:///folder`, `s3://bucket/prefix`, `https://host/path`, `host`, `host:port`; a "
+        "host that is listed may be private. `VOD_INGEST_URI` is always allowed "
+        "([entries](security.md#what-requests-may-reach))",
     )
     callback_allow: tuple[str, ...] = Field(
         (PUBLIC,),
-        description="Where callbacks of requests may go, JSON list: `public`, `https://host/path`, `host`, "
-        "`host:port`",
+        description="Servers to which callbacks may be sent, JSON list: `public`, `https://host/path`, "
+        "`host`, `host:port`",
     )
     request_conn_ids: tuple[str, ...] = Field(
         (),
@@ -62,22 +63,22 @@ class VodSettings(BaseSettings):
     video_id_pattern: str | None = Field(
         None,
         min_length=1,
-        description="Regular expression that a video id must match as a whole, besides its form, e.g. "
-        "`teama-.+`",
+        description="Regular expression that the whole video id must match, in addition to its usual form, "
+        "e.g. `teama-.+`",
     )
     edges: tuple[str, ...] = Field(
         (), description='Base URLs that serve the results, JSON list, e.g. `["https://cdn.example.com"]`'
     )
     playlist_url_template: str = Field(
-        "{edge}/{video_id}/index.m3u8", description="How an edge's playlist URL is made"
+        "{edge}/{video_id}/index.m3u8", description="URL of a video's playlist at an edge"
     )
     chunk_seconds: Annotated[int, Field(ge=1, le=3600)] | None = Field(
         None,
         description="Target length of a chunk, rounded to whole segments; a request may override it. "
-        "Default: about 120 s, above 1080p30 fewer, down to about 60",
+        "Default: about 120 s; shorter above 1080p30, down to about 60 s",
     )
     presets_dir: Path | None = Field(
-        None, description="Folder with presets of your own (`NAME.json`), beside the built-in ones"
+        None, description="Folder with presets of your own (`NAME.json`), in addition to the built-in ones"
     )
     work_dir: Path = Field(
         default_factory=lambda: Path(tempfile.gettempdir()) / "vod" / "work",
@@ -108,15 +109,17 @@ class VodSettings(BaseSettings):
         "unix:///var/run/docker.sock", min_length=1, description="The Docker engine, on the worker's own host"
     )
     docker_cpus: float | None = Field(
-        None, gt=0, description="CPUs that such a container may use, e.g. `3.5`. Default: all"
+        None, gt=0, description="CPUs that a tool's container may use, e.g. `3.5`. Default: all"
     )
     docker_memory: str | None = Field(
         None,
         pattern="^[1-9][0-9]*[bkmg]?$",
-        description="Memory that such a container may use, e.g. `4g`. Default: all",
+        description="Memory that a tool's container may use, e.g. `4g`. Default: all",
     )
     docker_gpus: str | None = Field(
-        None, pattern="^(all|[1-9][0-9]*)$", description="GPUs that it gets: `all` or a number. Default: none"
+        None,
+        pattern="^(all|[1-9][0-9]*)$",
+        description="GPUs of a tool's container: `all` or a number. Default: none",
     )
     transcode_pool: str = Field(
         "default_pool",
@@ -127,23 +130,25 @@ class VodSettings(BaseSettings):
     bulk_pool: str | None = Field(
         None,
         min_length=1,
-        description="Airflow pool of the encoding tasks of ingest and re-encoding, if they are to have fewer "
-        "slots than those that people ask for; else the same, behind them",
+        description="Airflow pool of the encoding tasks of ingest and re-encoding, to give them fewer slots "
+        "than requests of people. Default: the same pool, where requests of people come first",
     )
     bulk_runs: int = Field(
-        4, ge=1, le=1000, description="Videos of ingest and re-encoding that are worked on at the same time"
+        4, ge=1, le=1000, description="Runs of ingest and re-encoding that are active at the same time"
     )
     ingest_uri: str | None = Field(
         None,
-        description="Folder of the sources that `vod_ingest` takes by itself, `s3://bucket/prefix` or "
-        "`file:///path`; none: it does nothing",
+        description="Folder whose new sources `vod_ingest` transcodes, `s3://bucket/prefix` or "
+        "`file:///path`. Default: none, and `vod_ingest` does nothing",
     )
     ingest_pattern: str | None = Field(
         None,
-        description="Where the sources of a day (or hour) are: `{prefix}` is the folder above, the rest as "
-        "in `strftime`, e.g. `{prefix}/%Y/%m/%d/`; none: the modification time tells",
+        description="Prefix of the sources of a day (or hour): `{prefix}` is `VOD_INGEST_URI`, the rest as "
+        "in `strftime`, e.g. `{prefix}/%Y/%m/%d/`. Default: sources are chosen by modification time",
     )
-    ingest_preset: str = Field("h264", min_length=1, description="Preset of what `vod_ingest` takes")
+    ingest_preset: str = Field(
+        "h264", min_length=1, description="Preset of the videos that `vod_ingest` transcodes"
+    )
     ingest_schedule: str = Field(
         "@daily", min_length=1, description="When `vod_ingest` runs, a cron expression in UTC"
     )
@@ -156,36 +161,37 @@ class VodSettings(BaseSettings):
         21_600,
         ge=60,
         le=86400,
-        description="Seconds after which a run that shows no sign of life loses its video; must be longer "
-        "than its tasks may wait for a free worker",
+        description="Seconds without a sign of life after which another run may take over a run's video; "
+        "must be longer than tasks wait for a free worker",
     )
     accept_unsafe_store: bool = Field(
         False,
-        description="`true`: work with a store that ignores or refuses conditional writes; nothing but you "
-        "keeps two runs from one video then",
+        description="`true`: use a store that ignores or refuses conditional writes. You must then make sure "
+        "that no two runs work on one video",
     )
     grace_hours: int = Field(
         72,
         ge=1,
         le=24 * 365,
-        description="How long the janitor keeps what is not needed any more: intermediate files since they "
-        "were last written, versions since players saw them last",
+        description="Hours for which the janitor keeps files that are no longer needed: intermediate files "
+        "since the last write, versions since they were replaced",
     )
     callback_conn_id: str | None = Field(
         None,
         min_length=1,
-        description="Airflow connection whose password signs the callbacks; without it they are not signed",
+        description="Airflow connection whose password signs the callbacks. Default: they are not signed",
     )
     callback_limit_s: float = Field(
         60,
         gt=0,
         le=3600,
-        description="Seconds for which a CMS that answers `not now` (5xx, 429) to an outcome is told again; "
-        "one that does not answer is given up after 6 s",
+        description="Seconds for which the callback with the outcome is repeated while the CMS answers 5xx "
+        "or 429. If it does not answer at all, the callback is given up after 6 s",
     )
     key_conn_id: str | None = Field(
         None,
-        description="Airflow connection with the key of presets that encrypt; may contain `{video_id}`",
+        description="Airflow connection with the content key, for presets that encrypt; the name may contain "
+        "`{video_id}`",
     )
     stall_timeout_s: float = Field(
         120,
@@ -195,55 +201,55 @@ class VodSettings(BaseSettings):
     tool_time_factor: float = Field(
         60,
         gt=0,
-        description="Seconds that a media tool may take for each second of media that it works on, "
-        "beyond 10 minutes",
+        description="Seconds that a media tool may run for each second of media, in addition to 10 minutes",
     )
     tool_output_factor: float = Field(
         100,
         gt=0,
-        description="Bytes that a media tool may write for each byte of the source, beyond 256 MB and what "
-        "the preset's bitrates come to; also what the decode repair may take on the work disk",
+        description="Bytes that a media tool may write for each byte of the source, in addition to 256 MB "
+        "and the output at the preset's bitrates; also limits the work disk that the decode repair may use",
     )
     tool_memory_factor: float = Field(
         1,
         gt=0,
-        description="Memory that a media tool may take, times what pictures and renditions of that size need",
+        description="Memory that a media tool may use, as a multiple of what pictures and renditions of that "
+        "size need",
     )
     sandbox: Literal["auto", "require", "off"] = Field(
         "auto",
-        description="Walls around media tools on the worker (Landlock, seccomp): no files but their own, no "
-        "network. `auto`: those that the host has; `require`: refuse to work without; `off`: none",
+        description="Sandbox of media tools on the worker (Landlock, seccomp): no network, and no files but "
+        "their own. `auto`: as far as the host supports it; `require`: fail without it; `off`: none",
     )
     sandbox_paths: tuple[Path, ...] = Field(
         (),
-        description="Files and folders that media tools may read besides, JSON list: where `VOD_FFMPEG` is a "
-        "wrapper or has its libraries in an unusual place",
+        description="Further files and folders that media tools may read, JSON list, e.g. if `VOD_FFMPEG` is "
+        "a wrapper script, or its libraries are in an unusual place",
     )
     task_timeout_s: int = Field(
         43_200,
         ge=60,
-        description="Seconds after which a try of any task is stopped, whatever it waits for "
-        "(Airflow's `execution_timeout`)",
+        description="Seconds after which any try of a task is stopped (Airflow's `execution_timeout`)",
     )
 
-    max_source_bytes: int = Field(10**12, ge=1, description="Largest source that is taken, bytes")
-    max_duration_s: int = Field(43_200, ge=1, description="Longest source that is taken, seconds")
+    max_source_bytes: int = Field(10**12, ge=1, description="Largest source that is accepted, in bytes")
+    max_duration_s: int = Field(43_200, ge=1, description="Longest source that is accepted, in seconds")
     max_pixels: int = Field(
-        8192 * 4320, ge=1, description="Largest picture that is taken, width times height"
+        8192 * 4320, ge=1, description="Largest picture that is accepted, in pixels (width times height)"
     )
-    max_frame_rate: int = Field(300, ge=1, description="Highest frame rate that is taken")
-    max_streams: int = Field(64, ge=1, description="Most streams of a source that is taken")
+    max_frame_rate: int = Field(300, ge=1, description="Highest frame rate that is accepted")
+    max_streams: int = Field(64, ge=1, description="Most streams that a source may have")
     max_cues: int = Field(
         50_000,
         ge=1,
-        description="Most cues of a subtitle track; four times as many tags, and a fiftieth of them at once",
+        description="Most cues of a subtitle track. It may have four times as many tags, and show a fiftieth "
+        "of its cues at once",
     )
     max_cue_chars: int = Field(65_536, ge=1, description="Most characters of a cue, with its tags")
     max_segment_cues: int = Field(
         200_000,
         ge=1,
-        description="Most cues in all segments of a subtitle track (one counts in each that shows it), "
-        "of 500 bytes on average",
+        description="Most cues in all segments of a subtitle track; a cue counts in each segment that shows "
+        "it. They may have 500 bytes on average",
     )
 
     @property
@@ -273,8 +279,8 @@ class VodSettings(BaseSettings):
     def video_id_schema(self) -> str:
         """The pattern of a video id for a JSON schema; it means the same to ECMAScript and to Python."""
         # Python's "$" also matches before a final newline, and ECMAScript has no "\\Z".
-        own = f"(?=(?:{self.video_id_pattern})$(?!\\n))" if self.video_id_pattern else ""
-        return f"^{own}{VIDEO_ID_PATTERN}$(?!\\n)"
+        lookahead = f"(?=(?:{self.video_id_pattern})$(?!\\n))" if self.video_id_pattern else ""
+        return f"^{lookahead}{VIDEO_ID_PATTERN}$(?!\\n)"
 
     def check_video_id(self, video_id: str) -> str:
         """Check a video id; returns it.
@@ -284,7 +290,7 @@ class VodSettings(BaseSettings):
         keys.check_video_id(video_id)
         if self.video_id_pattern and not re.fullmatch(self.video_id_pattern, video_id):
             raise InvalidInputError(
-                f"video_id: {video_id!r} is not one of this deployment's; they match {self.video_id_pattern} "
+                f"video_id: {video_id!r} is not allowed here; ids must match {self.video_id_pattern} "
                 "(VOD_VIDEO_ID_PATTERN)"
             )
         return video_id

@@ -398,7 +398,7 @@ def test_no_playlist_is_unusable(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="does not exist"):
         judged(tmp_path / "nothing.m3u8")
     (tmp_path / "film.mp4").write_bytes(b"\0\0\0\x18ftypisom")
-    with pytest.raises(InvalidInputError, match="is no HLS playlist"):
+    with pytest.raises(InvalidInputError, match="is not an HLS playlist"):
         judged(tmp_path / "film.mp4")
 
 

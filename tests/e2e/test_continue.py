@@ -96,7 +96,7 @@ def test_damaged_work_is_found_and_only_that_is_redone(
     asked = {"video_id": "film", "source": clip.as_uri(), "preset": "h264_small", "chunk_seconds": 6}
     run = run_dag(**asked)
     if run.state == "failed":  # noticed where it is read, by one step or by two; the run is cleared
-        damage_found = "clear the run, and only that is done again"
+        damage_found = "clear the run, and only that step is repeated"
         assert any(damage_found in str(error) for error in run.errors.values())
         assert all("clear the run" in str(error) for error in run.errors.values())
         run = run_dag(**asked)

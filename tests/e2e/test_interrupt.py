@@ -113,7 +113,7 @@ def test_one_signal_ends_the_run_and_all_of_it(bench: Bench, number: signal.Sign
 
     assert (running.returncode, out) == (code, "")
     assert err.splitlines()[-1].startswith(f"vod: ended by {number.name}; ")
-    assert "give the same command again to go on" in err
+    assert "run the same command again to continue" in err
     assert [process for process in family if process.is_running()] == []
     assert bench.tries() == 1
     assert bench.left() == set()

@@ -65,7 +65,7 @@ def test_a_playlist_with_the_name_of_a_video(run_dag, stores: Path) -> None:
     )
     uri = (stores / "list.mp4").as_uri()
     assert refused(run_dag, stores, source=uri) == (
-        "source: it is an HLS or M3U playlist, which only names media; give the media file itself: a media "
+        "source: it is an HLS or M3U playlist, which only lists media; give the media file itself: a media "
         f"file such as MP4, MOV, Matroska, WebM, MPEG-TS, AVI or MXF ({uri})"
     )
 
@@ -194,7 +194,7 @@ def test_a_playlist_in_a_bucket(stores: Path, s3_bucket: S3Bucket, monkeypatch: 
     s3_bucket.client.put_object(
         Bucket=s3_bucket.name, Key="film.mp4", Body=b"ffconcat version 1.0\nfile a.mp4\n"
     )
-    assert "it is an ffconcat list, which only names media" in why(f"{s3_bucket.uri}/film.mp4")
+    assert "it is an ffconcat list, which only lists media" in why(f"{s3_bucket.uri}/film.mp4")
 
 
 def test_only_subtitles(stores: Path) -> None:

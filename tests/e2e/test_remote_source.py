@@ -148,7 +148,7 @@ def test_a_playlist_from_a_web_server(stores: Path, folder: Path, origin: str) -
     task = VodPrepareOperator(
         task_id="prepare", video_id="web", source=f"{origin}/film.mp4?signature=secret", preset="h264_small"
     )
-    with pytest.raises(InvalidInputError, match="an HLS or M3U playlist, which only names media") as refused:
+    with pytest.raises(InvalidInputError, match="an HLS or M3U playlist, which only lists media") as refused:
         task.execute({"dag_run": SimpleNamespace(dag_id="vod", run_id="run")})
     assert "secret" not in str(refused.value)
 

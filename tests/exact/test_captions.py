@@ -47,7 +47,7 @@ def test_other_encoders(publish: Publisher, tmp_path: Path) -> None:
     written, kept = captions_of(source, tmp_path), captions_of(video.playlist("half-1"), tmp_path)
     assert line_21(kept) == line_21(written) and cea_708(kept) == cea_708(written)
     assert [track["captions"] for track in video.tracks("video")] == [["CC1", "SERVICE1"], []]
-    assert video.video["source"]["skipped"] == ["closed captions: av01 was made without them"]
+    assert video.video["source"]["skipped"] == ["closed captions: the av01 renditions have lost them"]
     declared = {item.uri.split("/")[-2]: item.stream_info.closed_captions for item in video.master.playlists}
     assert declared == {"half-1": "cc", "half-2": None}
 

@@ -155,7 +155,7 @@ def test_vob_files_laid_end_to_end(publish: Publisher) -> None:
 
     shown = video.numbers("full")
     assert list(dict.fromkeys(shown)) == list(range(120)), "a picture is lost"
-    assert any("its clock is set anew" in words for words in video.normalised)
+    assert any("its clock is reset" in words for words in video.normalised)
 
 
 # --- browsers -------------------------------------------------------------------------------
@@ -421,7 +421,7 @@ def test_recording_that_was_continued(publish: Publisher) -> None:
     def append(path: Path) -> None:
         path.write_bytes(parts[0].read_bytes() + parts[1].read_bytes()[13:])
 
-    with pytest.raises(InvalidInputError, match="its clock runs back 2 times in mid-file"):
+    with pytest.raises(InvalidInputError, match="its clock jumps back 2 times in mid-file"):
         publish(media("clip.flv", append, *map(str, parts)))
 
 

@@ -369,15 +369,15 @@ def vod(film: Film, *options: str) -> tuple[int, str, str]:
 def test_the_command_line(film: Film) -> None:
     found = film.verify()
     count = f"film {film.version.name}: {found.objects} files, {found.size_bytes} bytes"
-    assert vod(film)[:2] == (0, f"{count}: all as they were made\n")
+    assert vod(film)[:2] == (0, f"{count}: all match their checksums\n")
     link(film, SEGMENT)
     flip(film.version / SEGMENT, secretly=True)
     uri = (film.version / SEGMENT).as_uri()
-    words = f"damaged: {uri}: its content is another one (SHA-256)\n{count}: 1 damaged\n"
+    words = f"damaged: {uri}: its content has changed (SHA-256)\n{count}: 1 damaged\n"
     assert vod(film)[:2] == (1, words)
     status, out, _ = vod(film, "--json")
     assert status == 1 and json.loads(out)["damage"] == [
-        {"uri": uri, "found": "its content is another one (SHA-256)"}
+        {"uri": uri, "found": "its content has changed (SHA-256)"}
     ]
     film.diary.forget()
 
@@ -385,7 +385,7 @@ def test_the_command_line(film: Film) -> None:
 
     assert status == 0, err
     assert film.diary.total() == 1 and film.shown() != film.version
-    assert out == f"{words}film {film.shown().name}: repaired, and all as it was made\n"
+    assert out == f"{words}film {film.shown().name}: repaired; all files match their checksums\n"
     assert vod(film)[0] == 0 and media_digests(film.folder) == film.media
 
 

@@ -73,7 +73,7 @@ def refusal(*streams: dict[str, Any], **options: Any) -> str:
 def test_a_playlist_is_known_by_its_beginning(head: bytes, what: str) -> None:
     with pytest.raises(InvalidInputError) as refused:
         check_beginning(head)
-    assert str(refused.value).startswith(f"source: it is {what}, which only names media; give the media file")
+    assert str(refused.value).startswith(f"source: it is {what}, which only lists media; give the media file")
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_a_playlist_opens_nothing(tmp_path: Path, kind: str, name: str) -> None:
             assert done.returncode != 0
         with pytest.raises(BlockingIOError):
             server.accept()
-    with pytest.raises(InvalidInputError, match="which only names media"):
+    with pytest.raises(InvalidInputError, match="which only lists media"):
         check_beginning(text.encode())
 
 
@@ -238,7 +238,7 @@ def test_pixels_that_no_display_has() -> None:
 def test_a_stream_without_a_decoder() -> None:
     assert refusal(H264 | {"codec_name": "jpegxs"}) == (
         "source: its video stream 0 (jpegxs) cannot be decoded: ffmpeg has no decoder for it; remove the "
-        "stream or encode it anew"
+        "stream or re-encode it"
     )
     unknown = {
         "index": 1,
@@ -263,7 +263,7 @@ def test_a_stream_without_a_decoder() -> None:
             "its format (mp3) is not one",
         ),
         ("source: End of file", "nothing that can be shown or heard"),
-        ("[aac @ 0x7f] root:x:0:0 is no number", "it makes no sense to ffprobe"),
+        ("[aac @ 0x7f] root:x:0:0 is no number", "ffprobe does not recognise it"),
         ("[mov @ 0x7f] root:x:0:0\nsource: Invalid argument", "Invalid argument"),
         ("", "no message"),
     ],
@@ -290,10 +290,10 @@ def test_a_sound_that_was_announced_but_never_came() -> None:
     assert check(H264, silent, present={1}) == {
         1: "audio stream 1 (aac): it is announced, but holds no packets"
     }
-    assert "audio stream 1 (aac) cannot be decoded: neither its channels" in refusal(
+    assert "audio stream 1 (aac) cannot be decoded: its channels and sample rate" in refusal(
         H264, silent, present={1, 2}
     )
-    assert "audio stream 1 (aac) cannot be decoded: neither its channels" in refusal(H264, silent)
+    assert "audio stream 1 (aac) cannot be decoded: its channels and sample rate" in refusal(H264, silent)
 
 
 def test_the_spatial_sound_of_a_phone_is_left_out() -> None:

@@ -82,4 +82,4 @@ def test_what_no_encoder_kept_is_told() -> None:
 
     kept, without = track("avc1.64001f", "CC1"), track("av01.0.04M.08")
     assert captions.lost([kept]) == []
-    assert captions.lost([kept, without]) == ["closed captions: av01 was made without them"]
+    assert captions.lost([kept, without]) == ["closed captions: the av01 renditions have lost them"]

@@ -84,17 +84,20 @@ def test_a_name_is_not_a_path(tmp_path: Path) -> None:
         ),
         (
             mine({**RUNG, "crf": 22.5}, encoder="libsvtav1", encoder_preset="8"),
-            "540p: crf: libsvtav1 knows whole",
+            "540p: crf: libsvtav1 takes whole",
         ),
-        (mine({**RUNG, "profile": "high"}, encoder="libx265"), "540p: profile: only H.264 has a choice"),
+        (
+            mine({**RUNG, "profile": "high"}, encoder="libx265"),
+            "540p: profile: only H.264 has a choice of them",
+        ),
         (
             mine(encoder_preset="quick"),
             "ladders.0: Value error, encoder_preset: 'quick' is not one of libx264's: ultrafast, superfast, ",
         ),
-        (mine(bit_depth=10), "ladders.0: Value error, bit_depth: libx264 makes 8 bits only"),
+        (mine(bit_depth=10), "ladders.0: Value error, bit_depth: libx264 only makes 8 bits"),
         (
             {**MINE, "ladders": [LADDER, {**LADDER, "rungs": [{**RUNG, "name": "again"}]}]},
-            "ladders: each must be of another codec, not h264, h264",
+            "ladders: each must have a codec of its own, not h264, h264",
         ),
         ({**MINE, "colour": "red"}, "colour: Extra inputs are not permitted"),
         ({**MINE, "audio": {}}, "audio.bitrate_bps: Field required"),

@@ -188,7 +188,7 @@ def test_a_playlist_is_not_opened(tmp_path: Path) -> None:
         (
             '{"index": 3, "codec_type": "video", "codec_name": "h264", "width": 2, "height": 2,'
             ' "r_frame_rate": "0/0", "avg_frame_rate": "0/0"}',
-            r"stream 3 \(h264\): its frame rate cannot be told",
+            r"stream 3 \(h264\): its frame rate is unknown",
         ),
     ],
 )

@@ -126,7 +126,7 @@ def test_a_picture_that_goes_on_in_another_coding_is_refused(tmp_path: Path, pid
     later = recording(tmp_path / "b.ts", *options)
 
     with pytest.raises(
-        InvalidInputError, match=r"its picture \(PID 0x100, stream type 0x02\) goes on in another"
+        InvalidInputError, match=r"its picture \(PID 0x100, stream type 0x02\) continues in another"
     ):
         changes_of(first + later, {VIDEO, SOUND})
 

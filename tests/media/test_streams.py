@@ -27,8 +27,8 @@ def broadcast(*programmes: tuple[str, list[int]]) -> dict[str, Any]:
 def test_the_programme_is_that_of_the_picture() -> None:
     left_out = of_other_programmes(broadcast(("Radio", [0, 3]), ("TV", [1, 2])))
     assert left_out == {
-        0: "audio stream 0 (x): it is of another programme (Radio)",
-        3: "audio stream 3 (x): it is of another programme (Radio)",
+        0: "audio stream 0 (x): it belongs to another programme (Radio)",
+        3: "audio stream 3 (x): it belongs to another programme (Radio)",
     }
 
 

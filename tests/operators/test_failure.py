@@ -53,7 +53,7 @@ CODES: list[tuple[BaseException, str]] = [
     (InvalidInputError("VOD_DOCKER_IMAGE must name the image"), "deployment_invalid"),
     (InvalidInputError("s3://results: bucket 'results' does not exist"), "deployment_invalid"),
     (InvalidInputError("Airflow connection 'k' (VOD_KEY_CONN_ID): no key"), "deployment_invalid"),
-    (NotAllowedError("source: it lies in no folder that VOD_SOURCE_ALLOW names"), "not_allowed"),
+    (NotAllowedError("source: it is not in a folder that VOD_SOURCE_ALLOW names"), "not_allowed"),
     (SourceChangedError("source: x has changed since the run began"), "source_changed"),
     (UnsafeStoreError("s3://bucket/tmp", "ignores If-Match"), "deployment_invalid"),
     (ClaimedError("video film is being worked on by run r"), "busy"),

@@ -46,7 +46,7 @@ def version_of(stores: Path, shown: bool) -> Path:
     [
         ("*/index.m3u8", "#EXT-X-ENDLIST", "#EXT-X-ENDLISX", "12.endlist: .*no EXT-X-ENDLIST"),
         ("*/index.m3u8", "EXTINF:1.000000", "EXTINF:1.900000", "8.extinf: .*found EXTINF 1.9 s"),
-        ("*/iframes.m3u8", "BYTERANGE:", "BYTERANGE:1", "13.picture: .*one picture ends"),
+        ("*/iframes.m3u8", "BYTERANGE:", "BYTERANGE:1", "13.picture: .*the picture ends"),
     ],
 )
 def test_nothing_that_breaks_a_rule_is_shown(

@@ -40,7 +40,7 @@ from vod_operators.settings import get_settings
 def test_lines_are_found_in_blocks(blocks: list[bytes], lines: list[str]) -> None:
     reader = _Lines()
     found = [line for block in blocks for line in reader.feed(block)]
-    assert found + reader.feed(b"", last=True) == lines
+    assert found + reader.feed(b"", is_last=True) == lines
 
 
 @pytest.mark.parametrize(("said", "means"), [(0, 0), (1, 1), (69, 69), (137, -9), (139, -11), (244, 244)])

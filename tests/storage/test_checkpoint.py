@@ -49,7 +49,7 @@ def test_any_flipped_bit_and_any_cut_is_seen(uri: str) -> None:
 def test_a_step_whose_marker_is_damaged_must_be_done_again(uri: str) -> None:
     STORE.write(uri, [b"{}"])
     assert checkpoint.load(STORE, uri) is None
-    with pytest.raises(LostWorkError, match="transcode was not done, or lost its work"):
+    with pytest.raises(LostWorkError, match="transcode has not run, or its result was lost"):
         checkpoint.require(STORE, uri, step="transcode")
 
 
@@ -57,7 +57,7 @@ def test_what_relies_on_a_lost_document_has_it_made_anew(uri: str) -> None:
     STORE.write(uri, [b"{}"])
     for _ in range(2):  # damaged, then gone
         with (
-            pytest.raises(LostWorkError, match="clear the run, and only that is done again"),
+            pytest.raises(LostWorkError, match="clear the run, and only that step is repeated"),
             checkpoint.relying_on(STORE, uri, step="prepare"),
         ):
             checkpoint.read_document(STORE, uri, Marker)

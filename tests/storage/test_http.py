@@ -304,7 +304,7 @@ def test_a_server_in_trouble_is_asked_again(site: Site, url: str, status: int) -
     site.status = [status] * 3
     assert read(url) == DATA
     site.status = [status] * 4
-    with pytest.raises(StorageError, match=f"no success in 4 tries \\({status}"):
+    with pytest.raises(StorageError, match=f"failed 4 times \\({status}"):
         read(url)
 
 

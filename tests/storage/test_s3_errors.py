@@ -308,7 +308,7 @@ def test_conflicts_are_tried_again_and_then_told(
     assert store.create(uri, b"ours") is None
     assert len(proxy.puts()) == 3
     proxy.change = lambda answer: answer.replace(b" 412 ", b" 409 ")
-    with pytest.raises(StorageError, match="in the way of 5 conditional writes"):
+    with pytest.raises(StorageError, match="5 conditional writes conflicted"):
         store.create(uri, b"ours")
 
 

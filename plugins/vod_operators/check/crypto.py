@@ -17,9 +17,9 @@ class Keys:
     :param given: key for all segments, used in place of the URIs.
     """
 
-    def __init__(self, read: Callable[[str], bytes], given: bytes | None) -> None:
-        self._read, self._given = read, given
-        self._found: dict[str, bytes | None] = {}
+    def __init__(self, read: Callable[[str], bytes], override: bytes | None) -> None:
+        self._read, self._override = read, override
+        self._by_uri: dict[str, bytes | None] = {}
 
     def decrypted(self, data: bytes, encryption: Encryption, number: int) -> bytes | None:
         """The decrypted bytes of a segment; None if there is no key.
@@ -34,7 +34,7 @@ class Keys:
             return None
         vector = encryption.iv or number.to_bytes(16, "big")
         if len(data) % 16 or not data:
-            raise VerificationError("AES-128: its size is no multiple of 16 bytes")
+            raise VerificationError("AES-128: its size is not a multiple of 16 bytes")
         decryptor = Cipher(algorithms.AES(key), modes.CBC(vector)).decryptor()
         clear = decryptor.update(data) + decryptor.finalize()
         padding = clear[-1]
@@ -43,15 +43,15 @@ class Keys:
         return clear[:-padding]
 
     def _key(self, encryption: Encryption) -> bytes | None:
-        if self._given is not None:
-            return self._given
+        if self._override is not None:
+            return self._override
         uri = encryption.uri
         if uri is None or encryption.key_format != "identity":
             return None
-        if uri not in self._found:
+        if uri not in self._by_uri:
             try:
                 key = self._read(uri)
             except VodError:
                 key = b""
-            self._found[uri] = key if len(key) == KEY_BYTES else None
-        return self._found[uri]
+            self._by_uri[uri] = key if len(key) == KEY_BYTES else None
+        return self._by_uri[uri]

@@ -32,58 +32,60 @@ class Loader:
         :param location: URI of a master playlist, or of one media playlist.
         :raises InvalidInputError: there is no playlist.
         """
-        first = self._playlist(location)
-        if first.lost or not first.text.removeprefix("\ufeff").startswith("#EXTM3U"):
-            raise InvalidInputError(first.lost or f"{location} is no HLS playlist: it has no #EXTM3U")
-        found = Presentation(location=location)
-        found.answers += self._answers("playlist", location)
-        if not first.is_master:
-            track = self._track(first)
-            (found.i_frames if first.is_i_frames_only else found.tracks)[location] = track
-            self._sample_answers(found, track)
-            return found
-        found.master = first
-        uris = [uri for uri, _ in first.variants] + [m["URI"] for m in first.media if "URI" in m]
+        playlist = self._playlist(location)
+        if playlist.unreadable or not playlist.text.removeprefix("\ufeff").startswith("#EXTM3U"):
+            raise InvalidInputError(
+                playlist.unreadable or f"{location} is not an HLS playlist: it has no #EXTM3U"
+            )
+        presentation = Presentation(location=location)
+        presentation.answers += self._answers("playlist", location)
+        if not playlist.is_master:
+            track = self._track(playlist)
+            (presentation.i_frames if playlist.is_i_frames_only else presentation.tracks)[location] = track
+            self._sample_answers(presentation, track)
+            return presentation
+        presentation.master = playlist
+        uris = [uri for uri, _ in playlist.variants] + [m["URI"] for m in playlist.media if "URI" in m]
         for uri in dict.fromkeys(uris):
-            found.tracks[uri] = self._track(self._playlist(uri))
-            found.answers += self._answers("playlist", uri)
-            self._sample_answers(found, found.tracks[uri])
-        for uri in dict.fromkeys(uri for uri, _ in first.i_frames):
-            found.i_frames[uri] = self._i_frame_track(self._playlist(uri))
-            found.answers += self._answers("playlist", uri)
-        return found
+            presentation.tracks[uri] = self._track(self._playlist(uri))
+            presentation.answers += self._answers("playlist", uri)
+            self._sample_answers(presentation, presentation.tracks[uri])
+        for uri in dict.fromkeys(uri for uri, _ in playlist.i_frames):
+            presentation.i_frames[uri] = self._i_frame_track(self._playlist(uri))
+            presentation.answers += self._answers("playlist", uri)
+        return presentation
 
     def _playlist(self, uri: str) -> Playlist:
         try:
             data = self._reader.read(uri)
         except ObjectNotFoundError as error:
-            return Playlist(uri=uri, text="", lost=str(error))
+            return Playlist(uri=uri, text="", unreadable=str(error))
         return parse(uri, data.decode("utf-8", "replace"))
 
     def _answers(self, kind: str, uri: str) -> list[tuple[str, Answer]]:
-        answer = self._reader.answer(uri)
-        return [] if answer is None else [(kind, answer)]
+        response = self._reader.answer(uri)
+        return [] if response is None else [(kind, response)]
 
-    def _sample_answers(self, found: Presentation, track: Track) -> None:
+    def _sample_answers(self, presentation: Presentation, track: Track) -> None:
         """Ask the server for one init segment and one segment of a track; they stand for the others."""
         if track.playlist.entries:
             entry, facts = track.playlist.entries[0], track.segments[0]
             if entry.map_uri:
-                found.answers += self._answers("init", entry.map_uri)
-            found.answers += self._answers(facts.container, entry.uri)
+                presentation.answers += self._answers("init", entry.map_uri)
+            presentation.answers += self._answers(facts.container, entry.uri)
 
     # --- tracks -----------------------------------------------------------------------------
 
     def _track(self, playlist: Playlist) -> Track:
         if playlist.is_i_frames_only:
             return self._i_frame_track(playlist)
-        track = Track(playlist=playlist, lost=[playlist.lost] if playlist.lost else [])
+        track = Track(playlist=playlist, unreadable=[playlist.unreadable] if playlist.unreadable else [])
         for entry in playlist.entries:
             self._take_init(track, entry)
             facts = self._segment(track, entry)
             track.segments.append(facts)
             if facts.unreadable and not facts.needs_key:
-                track.lost.append(f"{entry.uri}: {facts.unreadable}")
+                track.unreadable.append(f"{entry.uri}: {facts.unreadable}")
         return track
 
     def _take_init(self, track: Track, entry: Entry) -> None:
@@ -95,7 +97,7 @@ class Loader:
                 data = self._bytes(*place)
                 self._inits[place] = mp4.read_init(data)
             except (VerificationError, ObjectNotFoundError) as error:
-                track.lost.append(f"{entry.map_uri}: {error}")
+                track.unreadable.append(f"{entry.map_uri}: {error}")
                 empty = Init(size_bytes=0, brands=(), has_samples=False, has_mvex=False, formats=())
                 self._inits[place] = (empty, {})
         init = self._inits[place][0]
@@ -113,28 +115,33 @@ class Loader:
     def _segment(self, track: Track, entry: Entry) -> SegmentFacts:
         place = (entry.uri, entry.byte_range)
         if place not in self._facts:
-            known = self._reader.known(entry.uri) if entry.byte_range is None else None
-            self._facts[place] = known or self._measure(entry)
+            facts = self._reader.known(entry.uri) if entry.byte_range is None else None
+            self._facts[place] = facts or self._measure(entry)
         return self._facts[place]
 
     def _measure(self, entry: Entry) -> SegmentFacts:
         try:
             data = self._bytes(entry.uri, entry.byte_range)
-            stored = len(data)
-            if entry.encryption and entry.encryption.method == "AES-128":
-                clear = self._keys.decrypted(data, entry.encryption, entry.number)
-                if clear is None:
-                    return unreadable("no key to decrypt it", size_bytes=stored, needs_key=True)
-                data = clear
-            tracks = self._inits.get((entry.map_uri or "", entry.map_range), (None, {}))[1]
-            return measure_segment(data, tracks, stored)
+            clear = self._decrypted(data, entry)
+            if clear is None:
+                return unreadable("no key to decrypt it", size_bytes=len(data), needs_key=True)
+            return measure_segment(clear, self._init_tracks(entry), len(data))
         except (VerificationError, ObjectNotFoundError) as error:
             return unreadable(str(error))
+
+    def _decrypted(self, data: bytes, entry: Entry) -> bytes | None:
+        """The clear bytes of a segment or a part of one; None if there is no key."""
+        if entry.encryption is None or entry.encryption.method != "AES-128":
+            return data
+        return self._keys.decrypted(data, entry.encryption, entry.number)
+
+    def _init_tracks(self, entry: Entry) -> dict[int, mp4.InitTrack]:
+        return self._inits.get((entry.map_uri or "", entry.map_range), (None, {}))[1]
 
     # --- I-frame playlists ------------------------------------------------------------------
 
     def _i_frame_track(self, playlist: Playlist) -> Track:
-        track = Track(playlist=playlist, lost=[playlist.lost] if playlist.lost else [])
+        track = Track(playlist=playlist, unreadable=[playlist.unreadable] if playlist.unreadable else [])
         for entry in playlist.entries:
             self._take_init(track, entry)
             if fault := self._picture(track, entry):
@@ -145,41 +152,38 @@ class Loader:
 
     def _picture(self, track: Track, entry: Entry) -> Fault | None:
         """The fault of an I-frame playlist's entry; None if its bytes are one I-frame."""
-        part, whole = entry.byte_range, self._facts.get((entry.uri, None))
-        stream = whole.stream("video") if whole else None
-        if whole is None or stream is None or part is None:
+        part, segment = entry.byte_range, self._facts.get((entry.uri, None))
+        stream = segment.stream("video") if segment else None
+        if segment is None or stream is None or part is None:
             return self._lone_picture(track, entry)
         end = part.start + part.length
-        if whole.container == "ts":  # tables may precede it, and packets of sound may lie between its own
+        if segment.container == "ts":  # tables may precede it, and packets of sound may lie between its own
             key = next((key for key in stream.keys if part.start <= key.begin < end), None)
         else:
             key = next((key for key in stream.keys if key.begin == part.start), None)
         words = f"bytes {part.start} to {end}"
         if key is None:
-            what = "a moof" if whole.container == "fmp4" else "an IDR picture"
-            return Fault(entry=entry, found=f"{words} do not begin with {what}", at_begin=True)
+            unit = "a moof" if segment.container == "fmp4" else "an IDR picture"
+            return Fault(entry=entry, found=f"{words} do not begin with {unit}", at_begin=True)
         if not key.is_idr:
-            return Fault(entry=entry, found=f"{words} are no IDR picture")
-        too_much = whole.container == "fmp4" and end > key.end
+            return Fault(entry=entry, found=f"{words} are not an IDR picture")
+        too_much = segment.container == "fmp4" and end > key.end
         if end < key.end or too_much or sum(part.start <= k.begin and k.end <= end for k in stream.keys) > 1:
-            return Fault(entry=entry, found=f"{words}, and one picture ends at {key.end}")
+            return Fault(entry=entry, found=f"{words}, but the picture ends at {key.end}")
         return None
 
     def _lone_picture(self, track: Track, entry: Entry) -> Fault | None:
         """As ``_picture``, for a file that is no segment of a variant, or that could not be read as one."""
         try:
-            data = self._bytes(entry.uri, entry.byte_range)
-            if entry.encryption and entry.encryption.method == "AES-128":
-                clear = self._keys.decrypted(data, entry.encryption, entry.number)
-                if clear is None:
-                    return None
-                data = clear
-            tracks = self._inits.get((entry.map_uri or "", entry.map_range), (None, {}))[1]
+            data = self._decrypted(self._bytes(entry.uri, entry.byte_range), entry)
+            if data is None:
+                return None
+            tracks = self._init_tracks(entry)
             if tracks and data[4:8] not in (b"moof", b"styp", b"emsg", b"prft", b"sidx"):
                 return Fault(entry=entry, found="its bytes do not begin with a moof", at_begin=True)
             stream = measure_segment(data, tracks, len(data), cut_off=True).stream("video")
         except (VerificationError, ObjectNotFoundError) as error:
-            track.lost.append(f"{entry.uri}: {error}")
+            track.unreadable.append(f"{entry.uri}: {error}")
             return Fault(entry=entry, found=str(error))
         if stream is None or not stream.starts_with_idr:
             return Fault(entry=entry, found="its bytes hold no IDR picture at their beginning")

@@ -1,7 +1,7 @@
 """Playlist text -> its content, parsed strictly (RFC 8216bis 4).
 
 A library for players would not do: it accepts whatever can be understood. This parser reports what differs
-from the RFC: a missing quote, a duration without its comma, an attribute that stands twice.
+from the RFC: a missing quote, a duration without its comma, an attribute that appears twice.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from urllib.parse import urljoin
+
+Attributes = Mapping[str, str]
+"""An attribute list, values without quotes."""
 
 _ATTRIBUTE = re.compile(r'\s*([A-Z0-9-]+)=("[^"\r\n]*"|[^",\s][^,\r\n]*)(,|$)')
 _DECIMAL = re.compile(r"\d+(\.\d+)?")
@@ -73,7 +76,7 @@ class Playlist:
 
     uri: str
     text: str
-    lost: str = ""
+    unreadable: str = ""
     """Why it could not be read; empty if it could."""
     is_master: bool = False
     version: int = 1
@@ -82,12 +85,17 @@ class Playlist:
     errors: list[str] = field(default_factory=list)
     """Violations of the RFC's syntax, in words."""
     entries: list[Entry] = field(default_factory=list)
-    variants: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    variants: list[tuple[str, Attributes]] = field(default_factory=list)
     """URI and attributes of each EXT-X-STREAM-INF."""
-    i_frames: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    i_frames: list[tuple[str, Attributes]] = field(default_factory=list)
     """URI and attributes of each EXT-X-I-FRAME-STREAM-INF."""
-    media: list[Mapping[str, str]] = field(default_factory=list)
+    media: list[Attributes] = field(default_factory=list)
     """Attributes of each EXT-X-MEDIA; its URI is absolute."""
+
+    @property
+    def name(self) -> str:
+        """The last two parts of its URI, by which a person finds it."""
+        return "/".join(self.uri.split("/")[-2:])
 
     @property
     def target_s(self) -> int:
@@ -115,28 +123,28 @@ def resolved(base: str, uri: str) -> str:
     return scheme + urljoin(f"http://{place}", uri).removeprefix("http")
 
 
-def attributes(text: str, errors: list[str], where: str) -> dict[str, str]:
+def attributes(text: str, errors: list[str], place: str) -> dict[str, str]:
     """An attribute list (RFC 8216bis 4.2), values without quotes.
 
     :param errors: violations are added here.
-    :param where: place in the playlist, for messages.
+    :param place: in the playlist, for messages.
     """
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     at = 0
     while at < len(text):
         match = _ATTRIBUTE.match(text, at)
         if match is None:
-            errors.append(f"{where}: not an attribute list from {text[at : at + 30]!r} on")
+            errors.append(f"{place}: not an attribute list from {text[at : at + 30]!r} on")
             break
         name, value = match[1], match[2]
         quoted = value.startswith('"')
-        if name in found:
-            errors.append(f"{where}: {name} stands twice")
+        if name in values:
+            errors.append(f"{place}: {name} appears twice")
         if quoted != (name in QUOTED) and name != "CLOSED-CAPTIONS" and not name.startswith("X-"):
-            errors.append(f"{where}: {name} must{' not' if quoted else ''} be quoted")
-        found[name] = value.strip('"')
+            errors.append(f"{place}: {name} must{' not' if quoted else ''} be quoted")
+        values[name] = value.strip('"')
         at = match.end()
-    return found
+    return values
 
 
 def parse(uri: str, text: str) -> Playlist:
@@ -150,14 +158,14 @@ def parse(uri: str, text: str) -> Playlist:
         errors.append("its first line is not #EXTM3U")
     state = _State()
     for number, raw in enumerate(lines, start=1):
-        line, where = raw.rstrip(), f"line {number}"
+        line, place = raw.rstrip(), f"line {number}"
         if line.startswith("#EXT"):
-            _tag(playlist, state, *_split(line), where)
+            _tag(playlist, state, *_split(line), place)
         elif line and not line.startswith("#"):
-            _uri(playlist, state, line, where)
+            _uri(playlist, state, line, place)
     playlist.is_master = bool(playlist.variants or playlist.media or playlist.i_frames)
     if playlist.is_master and playlist.entries:
-        errors.append("it lists variants and segments")
+        errors.append("it lists both variants and segments")
     if not playlist.is_master and not playlist.target_s:
         errors.append("EXT-X-TARGETDURATION is missing or not a whole number above 0")
     return playlist
@@ -186,28 +194,28 @@ def _split(line: str) -> tuple[str, str]:
     return name, value
 
 
-def _tag(playlist: Playlist, state: _State, name: str, value: str, where: str) -> None:
+def _tag(playlist: Playlist, state: _State, name: str, value: str, place: str) -> None:
     errors = playlist.errors
     if name in REQUIRED:
-        found = attributes(value, errors, where)
-        for wanted in REQUIRED[name]:
-            if wanted not in found:
-                errors.append(f"{where}: {name} has no {wanted}")
+        values = attributes(value, errors, place)
+        for required in REQUIRED[name]:
+            if required not in values:
+                errors.append(f"{place}: {name} has no {required}")
         for numeric in ("BANDWIDTH", "AVERAGE-BANDWIDTH"):
-            if numeric in found and not _INTEGER.fullmatch(found[numeric]):
-                errors.append(f"{where}: {numeric} is no whole number: {found[numeric]!r}")
-        if "URI" in found:
-            found["URI"] = resolved(playlist.uri, found["URI"])
-        _attributed(playlist, state, name, found, where)
+            if numeric in values and not _INTEGER.fullmatch(values[numeric]):
+                errors.append(f"{place}: {numeric} is not a whole number: {values[numeric]!r}")
+        if "URI" in values:
+            values["URI"] = resolved(playlist.uri, values["URI"])
+        _attributed(playlist, state, name, values, place)
     elif name == "EXTINF":
         duration = value.partition(",")[0]
         if not _DECIMAL.fullmatch(duration) or "," not in value:
-            errors.append(f"{where}: EXTINF:{value} is not a duration and a comma")
+            errors.append(f"{place}: EXTINF:{value} is not a duration and a comma")
         state.extinf = _seconds(duration) if _DECIMAL.fullmatch(duration) else None
     elif name == "EXT-X-BYTERANGE":
         length, _, start = value.partition("@")
         if not _INTEGER.fullmatch(length) or (start and not _INTEGER.fullmatch(start)):
-            errors.append(f"{where}: EXT-X-BYTERANGE:{value} is not a length and a position")
+            errors.append(f"{place}: EXT-X-BYTERANGE:{value} is not a length and a position")
         elif start:
             state.byte_range = ByteRange(start=int(start), length=int(length))
         else:
@@ -215,39 +223,39 @@ def _tag(playlist: Playlist, state: _State, name: str, value: str, where: str) -
     elif name == "EXT-X-DISCONTINUITY":
         state.discontinuity = True
     elif name in playlist.tags:
-        errors.append(f"{where}: {name} stands twice")
+        errors.append(f"{place}: {name} appears twice")
     else:
         playlist.tags[name] = value
         if name == "EXT-X-VERSION":
             playlist.version = int(value) if _INTEGER.fullmatch(value) else 0
 
 
-def _attributed(playlist: Playlist, state: _State, name: str, found: dict[str, str], where: str) -> None:
+def _attributed(playlist: Playlist, state: _State, name: str, values: dict[str, str], place: str) -> None:
     if name == "EXT-X-STREAM-INF":
-        state.variant = found
+        state.variant = values
     elif name == "EXT-X-I-FRAME-STREAM-INF":
-        playlist.i_frames.append((found.get("URI", ""), found))
+        playlist.i_frames.append((values.get("URI", ""), values))
     elif name == "EXT-X-MEDIA":
-        playlist.media.append(found)
+        playlist.media.append(values)
     elif name == "EXT-X-MAP":
-        state.map_uri, state.map_range = found.get("URI"), _range(found.get("BYTERANGE"))
+        state.map_uri, state.map_range = values.get("URI"), _range(values.get("BYTERANGE"))
     else:
-        method = found.get("METHOD", "")
-        iv = found.get("IV", "")
+        method = values.get("METHOD", "")
+        iv = values.get("IV", "")
         if iv and not re.fullmatch(r"0[xX][0-9A-Fa-f]{32}", iv):
-            playlist.errors.append(f"{where}: IV is not 0x and 32 hexadecimal digits")
+            playlist.errors.append(f"{place}: IV is not 0x and 32 hexadecimal digits")
             iv = ""
         if method not in ("NONE", "AES-128", "SAMPLE-AES", "SAMPLE-AES-CTR"):
-            playlist.errors.append(f"{where}: METHOD={method} is no method")
-        if method != "NONE" and "URI" not in found:
-            playlist.errors.append(f"{where}: EXT-X-KEY has no URI")
+            playlist.errors.append(f"{place}: METHOD={method} is not a known method")
+        if method != "NONE" and "URI" not in values:
+            playlist.errors.append(f"{place}: EXT-X-KEY has no URI")
         state.encryption = None
         if method not in ("NONE", ""):
             state.encryption = Encryption(
                 method=method,
-                uri=found.get("URI"),
+                uri=values.get("URI"),
                 iv=bytes.fromhex(iv[2:]) if iv else None,
-                key_format=found.get("KEYFORMAT", "identity"),
+                key_format=values.get("KEYFORMAT", "identity"),
             )
 
 
@@ -256,14 +264,14 @@ def _range(text: str | None) -> ByteRange | None:
     return ByteRange(start=int(match[2]), length=int(match[1])) if match else None
 
 
-def _uri(playlist: Playlist, state: _State, line: str, where: str) -> None:
+def _uri(playlist: Playlist, state: _State, line: str, place: str) -> None:
     uri = resolved(playlist.uri, line)
     if state.variant is not None:
         playlist.variants.append((uri, state.variant))
         state.variant = None
         return
     if state.extinf is None:
-        playlist.errors.append(f"{where}: {line} has no EXTINF")
+        playlist.errors.append(f"{place}: {line} has no EXTINF")
     if state.open_range is not None:
         state.byte_range = ByteRange(start=state.range_end.get(uri, 0), length=state.open_range)
     if state.byte_range:

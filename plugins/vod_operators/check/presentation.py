@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Protocol
 
-from vod_operators.check.playlist import Entry, Playlist
+from vod_operators.check.playlist import Attributes, Entry, Playlist
 from vod_operators.formats.facts import Format, Init, Kind, SegmentFacts, Stream
 from vod_operators.formats.rates import peak_bps, rate_bps
 
@@ -58,31 +58,37 @@ class Track:
     """All init segments that its segments refer to, in order."""
     segments: list[SegmentFacts] = field(default_factory=list)
     """Facts of each entry's segment."""
-    lost: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
     """Files that it names and that cannot be read, each with the reason."""
     faults: list[Fault] = field(default_factory=list)
     """I-frame playlist: faults of entries that are not one picture."""
 
     @property
     def name(self) -> str:
-        """The last two parts of its URI, by which a person finds it."""
-        return "/".join(self.playlist.uri.split("/")[-2:])
+        """As ``Playlist.name``."""
+        return self.playlist.name
+
+    def place(self, entry: Entry) -> str:
+        """Names one of its segments in messages."""
+        return f"{self.name}: {entry.uri.rsplit('/', 1)[-1]}"
+
+    def pairs(self) -> Iterator[tuple[Entry, SegmentFacts]]:
+        """Entry and facts of each segment."""
+        return zip(self.playlist.entries, self.segments, strict=True)
 
     @cached_property
     def formats(self) -> list[Format]:
         """Formats of its elementary streams, without duplicates."""
-        found = [f for init in self.inits for f in init.formats] + [
-            f for segment in self.segments for f in segment.formats
-        ]
-        return list(dict.fromkeys(found))
+        parts: tuple[Init | SegmentFacts, ...] = (*self.inits, *self.segments)
+        return list(dict.fromkeys(format for part in parts for format in part.formats))
 
     def format(self, kind: Kind) -> Format | None:
         """The first format of that kind; None if there is none."""
-        return next((found for found in self.formats if found.kind == kind), None)
+        return next((format for format in self.formats if format.kind == kind), None)
 
     def streams(self, kind: Kind) -> Iterator[tuple[Entry, Stream]]:
         """Entry and stream of each segment that has a stream of that kind."""
-        for entry, segment in zip(self.playlist.entries, self.segments, strict=True):
+        for entry, segment in self.pairs():
             if stream := segment.stream(kind):
                 yield entry, stream
 
@@ -108,8 +114,7 @@ class Track:
 
     def _pieces(self) -> list[tuple[int, Fraction]]:
         """Bytes and seconds of its segments."""
-        pairs = zip(self.playlist.entries, self.segments, strict=True)
-        return [(segment.size_bytes, entry.extinf) for entry, segment in pairs if entry.extinf]
+        return [(segment.size_bytes, entry.extinf) for entry, segment in self.pairs() if entry.extinf]
 
 
 @dataclass(kw_only=True)
@@ -127,24 +132,39 @@ class Presentation:
     """Web server's answers, each with its kind: ``playlist``, ``init``, or the container of a segment."""
 
     @property
+    def media(self) -> list[Track]:
+        """All media playlists."""
+        return [*self.tracks.values(), *self.i_frames.values()]
+
+    @property
     def playlists(self) -> list[Playlist]:
         """The master playlist, if any, and all media playlists."""
-        tracks = [*self.tracks.values(), *self.i_frames.values()]
-        return [*([self.master] if self.master else []), *(track.playlist for track in tracks)]
+        return [*([self.master] if self.master else []), *(track.playlist for track in self.media)]
 
-    def variants(self) -> list[tuple[Track, Mapping[str, str]]]:
+    @property
+    def renditions(self) -> list[Attributes]:
+        """Attributes of each EXT-X-MEDIA."""
+        return self.master.media if self.master else []
+
+    @property
+    def i_frame_streams(self) -> list[tuple[str, Attributes]]:
+        """URI and attributes of each EXT-X-I-FRAME-STREAM-INF."""
+        return self.master.i_frames if self.master else []
+
+    def variants(self) -> list[tuple[Track, Attributes]]:
         """Track and attributes of each variant, in order."""
-        return [(self.tracks[uri], found) for uri, found in self.master.variants] if self.master else []
+        return [(self.tracks[uri], item) for uri, item in self.master.variants] if self.master else []
 
-    def members(self, kind: str, group: str | None) -> list[Mapping[str, str]]:
+    def members(self, kind: str, group: str | None) -> list[Attributes]:
         """Attributes of each EXT-X-MEDIA in a group.
 
         :param kind: its TYPE, such as ``AUDIO``.
         """
-        listed = self.master.media if self.master else []
-        return [item for item in listed if item.get("TYPE") == kind and item.get("GROUP-ID") == group]
+        return [
+            item for item in self.renditions if item.get("TYPE") == kind and item.get("GROUP-ID") == group
+        ]
 
-    def sounds(self, variant: Mapping[str, str]) -> list[Track]:
+    def sounds(self, variant: Attributes) -> list[Track]:
         """Sound tracks with playlists of their own that play with a variant."""
         group = self.members("AUDIO", variant.get("AUDIO"))
         return [self.tracks[item["URI"]] for item in group if "URI" in item]
@@ -152,6 +172,11 @@ class Presentation:
     def of_kind(self, kind: Kind) -> list[Track]:
         """Tracks whose main kind it is."""
         return [track for track in self.tracks.values() if track.kind == kind]
+
+    def videos(self) -> list[tuple[Track, Format]]:
+        """Each track of pictures, with their first format."""
+        formats = ((track, track.format("video")) for track in self.of_kind("video"))
+        return [(track, format) for track, format in formats if format]
 
 
 def seconds(value: Fraction) -> str:

@@ -42,13 +42,13 @@ class Verdict:
     findings: tuple[Finding, ...] = ()
 
 
-def judge(found: Presentation, rules: Iterable[Rule]) -> Iterator[Verdict]:
+def judge(presentation: Presentation, rules: Iterable[Rule]) -> Iterator[Verdict]:
     """One verdict for each rule."""
     for rule in rules:
-        if not rule.applies(found):
+        if not rule.applies(presentation):
             yield Verdict(rule=rule, status="not applicable")
             continue
-        findings = tuple(rule.check(found))
+        findings = tuple(rule.check(presentation))
         broken: Status = "fail" if rule.must else "warn"
         yield Verdict(rule=rule, status=broken if findings else "pass", findings=findings)
 
@@ -56,56 +56,56 @@ def judge(found: Presentation, rules: Iterable[Rule]) -> Iterator[Verdict]:
 # --- what rules apply to --------------------------------------------------------------------
 
 
-def always(found: Presentation) -> bool:
+def always(presentation: Presentation) -> bool:
     """It is any presentation."""
     return True
 
 
-def has_master(found: Presentation) -> bool:
+def has_master(presentation: Presentation) -> bool:
     """It has a master playlist."""
-    return found.master is not None
+    return presentation.master is not None
 
 
-def has_video(found: Presentation) -> bool:
+def has_video(presentation: Presentation) -> bool:
     """It has pictures that could be read."""
-    return bool(found.of_kind("video"))
+    return bool(presentation.of_kind("video"))
 
 
-def has_ladder(found: Presentation) -> bool:
+def has_ladder(presentation: Presentation) -> bool:
     """It has variants with pictures."""
-    return has_master(found) and has_video(found)
+    return has_master(presentation) and has_video(presentation)
 
 
-def has_sound(found: Presentation) -> bool:
+def has_sound(presentation: Presentation) -> bool:
     """It has sound, alone or with the pictures."""
-    return any(track.format("audio") for track in found.tracks.values())
+    return any(track.format("audio") for track in presentation.tracks.values())
 
 
-def has_sound_renditions(found: Presentation) -> bool:
+def has_sound_renditions(presentation: Presentation) -> bool:
     """It has sound in EXT-X-MEDIA groups."""
-    return found.master is not None and any(item.get("TYPE") == "AUDIO" for item in found.master.media)
+    return any(item.get("TYPE") == "AUDIO" for item in presentation.renditions)
 
 
-def has_text(found: Presentation) -> bool:
+def has_text(presentation: Presentation) -> bool:
     """It has subtitles that could be read."""
-    return bool(found.of_kind("text"))
+    return bool(presentation.of_kind("text"))
 
 
-def has_fmp4(found: Presentation) -> bool:
+def has_fmp4(presentation: Presentation) -> bool:
     """Some segments are fragmented MP4."""
-    return any(s.container == "fmp4" for track in found.tracks.values() for s in track.segments)
+    return any(s.container == "fmp4" for track in presentation.tracks.values() for s in track.segments)
 
 
-def has_ts(found: Presentation) -> bool:
+def has_ts(presentation: Presentation) -> bool:
     """Some segments are MPEG-TS."""
-    return any(s.container == "ts" for track in found.tracks.values() for s in track.segments)
+    return any(s.container == "ts" for track in presentation.tracks.values() for s in track.segments)
 
 
-def has_i_frames(found: Presentation) -> bool:
+def has_i_frames(presentation: Presentation) -> bool:
     """It has I-frame playlists."""
-    return bool(found.i_frames)
+    return bool(presentation.i_frames)
 
 
-def is_served(found: Presentation) -> bool:
+def is_served(presentation: Presentation) -> bool:
     """It came from a web server."""
-    return bool(found.answers)
+    return bool(presentation.answers)

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fractions import Fraction
 
+from vod_operators.check.playlist import Attributes
 from vod_operators.check.presentation import Presentation, Track
-from vod_operators.check.rule import (
-    Finding,
-    Rule,
-    has_ladder,
-    has_master,
-)
+from vod_operators.check.rule import Finding, Rule, has_ladder, has_master
 from vod_operators.check.rules_bandwidth import variants
 from vod_operators.check.rules_time import RATE_TOLERANCE, measured_rate
 
-Attributes = Mapping[str, str]
 
-
-def _played_with(found: Presentation, track: Track, declared: Attributes) -> list[Track]:
-    texts = found.members("SUBTITLES", declared.get("SUBTITLES"))
-    named = [found.tracks[item["URI"]] for item in texts if "URI" in item]
-    return [track, *found.sounds(declared), *named]
+def _played_with(presentation: Presentation, track: Track, declared: Attributes) -> list[Track]:
+    texts = presentation.members("SUBTITLES", declared.get("SUBTITLES"))
+    subtitles = [presentation.tracks[item["URI"]] for item in texts if "URI" in item]
+    return [track, *presentation.sounds(declared), *subtitles]
 
 
 def _same_codec(a: str, b: str) -> bool:
@@ -31,48 +25,48 @@ def _same_codec(a: str, b: str) -> bool:
     return a.lower().split(".")[:parts] == b.lower().split(".")[:parts]
 
 
-def _codecs(found: Presentation) -> Iterator[Finding]:
-    for where, track, declared in variants(found):
-        told = [part.strip() for part in declared.get("CODECS", "").split(",") if part.strip()]
-        formats = [f for t in _played_with(found, track, declared) for f in t.formats]
-        there = sorted({f.codecs for f in formats if f.codecs != "wvtt"})
+def _codecs(presentation: Presentation) -> Iterator[Finding]:
+    for where, track, declared in variants(presentation):
+        listed = [part.strip() for part in declared.get("CODECS", "").split(",") if part.strip()]
+        formats = [f for t in _played_with(presentation, track, declared) for f in t.formats]
+        actual = sorted({f.codecs for f in formats if f.codecs != "wvtt"})
         if not formats:
             continue
-        missing = [codec for codec in there if not any(_same_codec(codec, other) for other in told)]
-        extra = [codec for codec in told if not any(_same_codec(codec, other) for other in there)]
+        missing = [codec for codec in actual if not any(_same_codec(codec, other) for other in listed)]
+        extra = [codec for codec in listed if not any(_same_codec(codec, other) for other in actual)]
         if missing or extra:
-            yield Finding(where=where, found=f'CODECS="{",".join(told)}"', expected=",".join(there))
+            yield Finding(where=where, found=f'CODECS="{",".join(listed)}"', expected=",".join(actual))
 
 
-def _resolution(found: Presentation) -> Iterator[Finding]:
-    for where, track, declared in variants(found):
-        known = track.format("video")
-        if known and declared.get("RESOLUTION") != (size := f"{known.width}x{known.height}"):
+def _resolution(presentation: Presentation) -> Iterator[Finding]:
+    for where, track, declared in variants(presentation):
+        format = track.format("video")
+        if format and declared.get("RESOLUTION") != (size := f"{format.width}x{format.height}"):
             words = f"RESOLUTION={declared.get('RESOLUTION', 'missing')}"
             yield Finding(where=where, found=words, expected=size)
 
 
-def _frame_rate(found: Presentation) -> Iterator[Finding]:
-    for where, track, declared in variants(found):
-        told, rate = declared.get("FRAME-RATE", ""), measured_rate(track)
+def _frame_rate(presentation: Presentation) -> Iterator[Finding]:
+    for where, track, declared in variants(presentation):
+        text, rate = declared.get("FRAME-RATE", ""), measured_rate(track)
         if not rate:
             continue
-        if not re.fullmatch(r"\d+\.\d{3}", told):
-            words = f"FRAME-RATE={told or 'missing'}"
+        if not re.fullmatch(r"\d+\.\d{3}", text):
+            words = f"FRAME-RATE={text or 'missing'}"
             yield Finding(where=where, found=words, expected=f"{float(rate):.3f}, with three decimals")
             continue
         rates = [rate, *(stream.rate for _, stream in track.streams("video"))]
-        if all(abs(Fraction(told) - one) > RATE_TOLERANCE for one in rates):
-            yield Finding(where=where, found=f"FRAME-RATE={told}", expected=f"{float(rate):.3f}")
+        if all(abs(Fraction(text) - candidate) > RATE_TOLERANCE for candidate in rates):
+            yield Finding(where=where, found=f"FRAME-RATE={text}", expected=f"{float(rate):.3f}")
 
 
-def _range(found: Presentation) -> Iterator[Finding]:
-    listed = [(w, t.format("video"), a) for w, t, a in variants(found)]
-    all_sdr = all(known is None or known.video_range == "SDR" for _, known, _ in listed)
-    for where, known, declared in listed:
-        told = declared.get("VIDEO-RANGE", "SDR" if all_sdr else "missing")
-        if known and told != known.video_range:
-            yield Finding(where=where, found=f"VIDEO-RANGE={told}", expected=known.video_range)
+def _range(presentation: Presentation) -> Iterator[Finding]:
+    formats = [(w, t.format("video"), a) for w, t, a in variants(presentation)]
+    all_sdr = all(format is None or format.video_range == "SDR" for _, format, _ in formats)
+    for where, format, declared in formats:
+        value = declared.get("VIDEO-RANGE", "SDR" if all_sdr else "missing")
+        if format and value != format.video_range:
+            yield Finding(where=where, found=f"VIDEO-RANGE={value}", expected=format.video_range)
 
 
 # fmt: off

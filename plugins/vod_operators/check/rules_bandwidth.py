@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fractions import Fraction
 
+from vod_operators.check.playlist import Attributes
 from vod_operators.check.presentation import Presentation, Track
-from vod_operators.check.rule import (
-    Finding,
-    Rule,
-    has_ladder,
-    has_master,
-    has_video,
-)
+from vod_operators.check.rule import Finding, Rule, has_ladder, has_master, has_video
 
 TOLERANCE = Fraction(1, 10)
 
@@ -21,12 +16,10 @@ ROUNDING = Fraction(1, 1000)
 
 FIRST_BPS = 2_000_000
 
-Attributes = Mapping[str, str]
 
-
-def _with_sound(found: Presentation, track: Track, declared: Attributes) -> tuple[int, int]:
+def _with_sound(presentation: Presentation, track: Track, declared: Attributes) -> tuple[int, int]:
     """Average and peak bitrate of a variant with the largest sound that plays with it."""
-    sounds = [sound for sound in found.sounds(declared) if sound is not track]
+    sounds = [sound for sound in presentation.sounds(declared) if sound is not track]
     average = track.average_bps + max((sound.average_bps for sound in sounds), default=0)
     return average, track.peak_bps + max((sound.peak_bps for sound in sounds), default=0)
 
@@ -37,56 +30,61 @@ def number(declared: Attributes, name: str) -> int | None:
     return int(value) if value.isdecimal() else None
 
 
-def variants(found: Presentation) -> Iterator[tuple[str, Track, Attributes]]:
+def variants(presentation: Presentation) -> Iterator[tuple[str, Track, Attributes]]:
     """Place (for messages), track and attributes of each variant that could be read."""
-    for number, (track, declared) in enumerate(found.variants(), start=1):
+    for number, (track, declared) in enumerate(presentation.variants(), start=1):
         if track.segments:
             yield f"variant {number}, {track.name}", track, declared
 
 
-def _average(found: Presentation) -> Iterator[Finding]:
-    for where, track, declared in variants(found):
-        told, (measured, _) = number(declared, "AVERAGE-BANDWIDTH"), _with_sound(found, track, declared)
-        if told is not None and abs(measured - told) > TOLERANCE * told:
-            yield Finding(where=where, found=f"AVERAGE-BANDWIDTH={told}", expected=f"{measured} within 10 %")
+def _average(presentation: Presentation) -> Iterator[Finding]:
+    for where, track, declared in variants(presentation):
+        average, (measured, _) = (
+            number(declared, "AVERAGE-BANDWIDTH"),
+            _with_sound(presentation, track, declared),
+        )
+        if average is not None and abs(measured - average) > TOLERANCE * average:
+            yield Finding(
+                where=where, found=f"AVERAGE-BANDWIDTH={average}", expected=f"{measured} within 10 %"
+            )
 
 
-def _peak(found: Presentation) -> Iterator[Finding]:
-    for where, track, declared in variants(found):
-        told, (_, measured) = number(declared, "BANDWIDTH"), _with_sound(found, track, declared)
-        if told is not None and abs(measured - told) > TOLERANCE * told:
-            yield Finding(where=where, found=f"BANDWIDTH={told}", expected=f"{measured} within 10 %")
+def _peak(presentation: Presentation) -> Iterator[Finding]:
+    for where, track, declared in variants(presentation):
+        bandwidth, (_, measured) = number(declared, "BANDWIDTH"), _with_sound(presentation, track, declared)
+        if bandwidth is not None and abs(measured - bandwidth) > TOLERANCE * bandwidth:
+            yield Finding(where=where, found=f"BANDWIDTH={bandwidth}", expected=f"{measured} within 10 %")
 
 
-def _peak_ratio(found: Presentation) -> Iterator[Finding]:
-    for track in found.of_kind("video"):
+def _peak_ratio(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.of_kind("video"):
         average, peak = track.average_bps, track.peak_bps
         if peak > 2 * average:
             words = f"peak {peak} b/s, average {average} b/s"
             yield Finding(where=track.name, found=words, expected="at most twice the average")
 
 
-def _largest_sum(found: Presentation) -> Iterator[Finding]:
-    for where, track, declared in variants(found):
-        told, (_, measured) = number(declared, "BANDWIDTH"), _with_sound(found, track, declared)
-        if told is not None and told < measured * (1 - ROUNDING):
-            yield Finding(where=where, found=f"BANDWIDTH={told}", expected=f"at least {measured}")
+def _largest_sum(presentation: Presentation) -> Iterator[Finding]:
+    for where, track, declared in variants(presentation):
+        bandwidth, (_, measured) = number(declared, "BANDWIDTH"), _with_sound(presentation, track, declared)
+        if bandwidth is not None and bandwidth < measured * (1 - ROUNDING):
+            yield Finding(where=where, found=f"BANDWIDTH={bandwidth}", expected=f"at least {measured}")
 
 
-def _average_told(found: Presentation) -> Iterator[Finding]:
-    for where, _, declared in variants(found):
+def _average_declared(presentation: Presentation) -> Iterator[Finding]:
+    for where, _, declared in variants(presentation):
         if "AVERAGE-BANDWIDTH" not in declared:
             yield Finding(where=where, found="no AVERAGE-BANDWIDTH", expected="AVERAGE-BANDWIDTH")
 
 
-def _several(found: Presentation) -> Iterator[Finding]:
-    rates = {track.average_bps for track in found.of_kind("video")}
+def _several(presentation: Presentation) -> Iterator[Finding]:
+    rates = {track.average_bps for track in presentation.of_kind("video")}
     if len(rates) < 2:
         yield Finding(where="variants", found="one video bitrate", expected="at least two")
 
 
-def _first(found: Presentation) -> Iterator[Finding]:
-    variants = [(t, a) for t, a in found.variants() if t.kind == "video"]
+def _first(presentation: Presentation) -> Iterator[Finding]:
+    variants = [(t, a) for t, a in presentation.variants() if t.kind == "video"]
     family = [(t, a) for t, a in variants if _entry(t) == _entry(variants[0][0])]
     rates = [number(a, "AVERAGE-BANDWIDTH") or number(a, "BANDWIDTH") or 0 for _, a in family]
     nearest = min(rates, key=lambda rate: abs(rate - FIRST_BPS))
@@ -96,12 +94,12 @@ def _first(found: Presentation) -> Iterator[Finding]:
 
 
 def _entry(track: Track) -> str:
-    known = track.format("video")
-    return known.entry if known else ""
+    format = track.format("video")
+    return format.entry if format else ""
 
 
-def _aspect(found: Presentation) -> Iterator[Finding]:
-    sizes = [(t, f.width, f.height) for t in found.of_kind("video") if (f := t.format("video")) and f.height]
+def _aspect(presentation: Presentation) -> Iterator[Finding]:
+    sizes = [(track, f.width, f.height) for track, f in presentation.videos() if f.height]
     largest = max(sizes, key=lambda size: size[1], default=None)
     for track, width, height in sizes:
         assert largest is not None
@@ -121,7 +119,7 @@ RULES = (
     Rule(id="5.bandwidth", source="Apple 9.13", says="BANDWIDTH is the largest sum with its sound",
          applies=has_master, check=_largest_sum),
     Rule(id="5.average", source="Apple 9.14", says="AVERAGE-BANDWIDTH is there",
-         applies=has_master, check=_average_told),
+         applies=has_master, check=_average_declared),
     Rule(id="7.bitrates", source="Apple 9.9", says="at least two video bitrates",
          applies=has_ladder, check=_several),
     Rule(id="7.first", source="Apple 9.10", says="the first variant is about 2000 kb/s", must=False,

@@ -2,78 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 
 from vod_operators.check.presentation import Presentation, Track, seconds
-from vod_operators.check.rule import (
-    Finding,
-    Rule,
-    has_fmp4,
-    has_ladder,
-    has_video,
-)
+from vod_operators.check.rule import Finding, Rule, has_fmp4, has_ladder, has_video
 from vod_operators.check.rules_time import RATE_TOLERANCE, frame_s, measured_rate
 
-Attributes = Mapping[str, str]
+
+def _avc(presentation: Presentation) -> list[Track]:
+    return [track for track, format in presentation.videos() if format.entry.startswith("avc")]
 
 
-def _avc(found: Presentation) -> list[Track]:
-    return [t for t in found.of_kind("video") if (f := t.format("video")) and f.entry.startswith("avc")]
+def _hevc(presentation: Presentation) -> list[Track]:
+    return [track for track, format in presentation.videos() if format.entry[:3] in ("hvc", "hev")]
 
 
-def _hevc(found: Presentation) -> list[Track]:
-    return [t for t in found.of_kind("video") if (f := t.format("video")) and f.entry[:3] in ("hvc", "hev")]
-
-
-def _avc_level(found: Presentation) -> Iterator[Finding]:
-    for track in _avc(found):
-        for known in (f for f in track.formats if f.kind == "video"):
-            if known.profile not in (66, 77, 88, 100) or known.level > 52:
-                words = f"profile_idc {known.profile}, level {known.level / 10:g}"
+def _avc_level(presentation: Presentation) -> Iterator[Finding]:
+    for track in _avc(presentation):
+        for format in (f for f in track.formats if f.kind == "video"):
+            if format.profile not in (66, 77, 88, 100) or format.level > 52:
+                words = f"profile_idc {format.profile}, level {format.level / 10:g}"
                 yield Finding(where=track.name, found=words, expected="at most High profile, level 5.2")
 
 
-def _some_avc_41(found: Presentation) -> Iterator[Finding]:
-    levels = [known.level for track in _avc(found) if (known := track.format("video"))]
+def _some_avc_41(presentation: Presentation) -> Iterator[Finding]:
+    levels = [format.level for track in _avc(presentation) if (format := track.format("video"))]
     if min(levels) > 41:
         yield Finding(
             where="variants", found=f"the lowest level is {min(levels) / 10:g}", expected="one of at most 4.1"
         )
 
 
-def _hevc_container(found: Presentation) -> Iterator[Finding]:
-    for track in _hevc(found):
+def _hevc_container(presentation: Presentation) -> Iterator[Finding]:
+    for track in _hevc(presentation):
         if any(segment.container != "fmp4" for segment in track.segments):
             yield Finding(where=track.name, found="HEVC in MPEG-TS", expected="fragmented MP4")
 
 
-def _hevc_level(found: Presentation) -> Iterator[Finding]:
-    for track in _hevc(found):
-        known = track.format("video")
-        if known and (known.profile not in (1, 2) or known.level > 153):
-            words = f"general_profile_idc {known.profile}, level {known.level / 30:g}"
+def _hevc_level(presentation: Presentation) -> Iterator[Finding]:
+    for track in _hevc(presentation):
+        format = track.format("video")
+        if format and (format.profile not in (1, 2) or format.level > 153):
+            words = f"general_profile_idc {format.profile}, level {format.level / 30:g}"
             yield Finding(where=track.name, found=words, expected="at most Main10, level 5.1")
 
 
-def _entries(found: Presentation) -> Iterator[Finding]:
-    for track in found.of_kind("video"):
+def _entries(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.of_kind("video"):
         for entry in {f.entry for f in track.formats if f.kind == "video"} & {"avc3", "avc2", "hev1", "dvhe"}:
-            right = "hvc1" if entry == "hev1" else "dvh1" if entry == "dvhe" else "avc1"
-            yield Finding(where=track.name, found=f"sample entry {entry}", expected=right)
+            expected = "hvc1" if entry == "hev1" else "dvh1" if entry == "dvhe" else "avc1"
+            yield Finding(where=track.name, found=f"sample entry {entry}", expected=expected)
 
 
-def _idr(found: Presentation) -> Iterator[Finding]:
-    for track in found.of_kind("video"):
+def _idr(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.of_kind("video"):
         for entry, stream in track.streams("video"):
             if not stream.starts_with_idr:
-                where = f"{track.name}: {entry.uri.rsplit('/', 1)[-1]}"
-                yield Finding(where=where, found="its first picture is no IDR", expected="an IDR picture")
+                found = "its first picture is not an IDR picture"
+                yield Finding(where=track.place(entry), found=found, expected="an IDR picture")
 
 
-def _idr_interval(found: Presentation) -> Iterator[Finding]:
-    for track in found.of_kind("video"):
+def _idr_interval(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.of_kind("video"):
         streams = [stream for _, stream in track.streams("video")]
         if not streams:
             continue
@@ -85,42 +77,40 @@ def _idr_interval(found: Presentation) -> Iterator[Finding]:
             yield Finding(where=track.name, found=f"{seconds(longest)} without one", expected="one every 2 s")
 
 
-def _progressive(found: Presentation) -> Iterator[Finding]:
-    for track in found.of_kind("video"):
-        if any(known.interlaced for known in track.formats):
+def _progressive(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.of_kind("video"):
+        if any(format.interlaced for format in track.formats):
             yield Finding(where=track.name, found="coded as fields", expected="whole frames (deinterlaced)")
 
 
-def _frame_rate(found: Presentation) -> Iterator[Finding]:
-    for track in found.of_kind("video"):
+def _frame_rate(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.of_kind("video"):
         if (rate := measured_rate(track)) > 60 + RATE_TOLERANCE:
             yield Finding(where=track.name, found=f"{float(rate):.3f} a second", expected="at most 60")
 
 
-def _some_avc(found: Presentation) -> Iterator[Finding]:
-    if not _avc(found):
-        families = sorted({f.entry for t in found.of_kind("video") if (f := t.format("video"))})
+def _some_avc(presentation: Presentation) -> Iterator[Finding]:
+    if not _avc(presentation):
+        families = sorted({format.entry for _, format in presentation.videos()})
         yield Finding(where="variants", found=", ".join(families), expected="some H.264 variant")
 
 
-def _some_sdr(found: Presentation) -> Iterator[Finding]:
-    ranges = {f.video_range for t in found.of_kind("video") if (f := t.format("video"))}
+def _some_sdr(presentation: Presentation) -> Iterator[Finding]:
+    ranges = {format.video_range for _, format in presentation.videos()}
     if "SDR" not in ranges:
         yield Finding(where="variants", found=", ".join(sorted(ranges)), expected="some SDR variant")
 
 
-def _hdr10(found: Presentation) -> Iterator[Finding]:
-    for track in _pq(found):
-        known = track.format("video")
-        told = known is not None and known.hdr_metadata
-        if not told and not any(stream.hdr_metadata for _, stream in track.streams("video")):
-            yield Finding(
-                where=track.name, found="neither of the two", expected="mastering display and light level"
-            )
+def _hdr10(presentation: Presentation) -> Iterator[Finding]:
+    for track in _pq(presentation):
+        format = track.format("video")
+        in_header = format is not None and format.hdr_metadata
+        if not in_header and not any(stream.hdr_metadata for _, stream in track.streams("video")):
+            yield Finding(where=track.name, found="neither", expected="mastering display and light level")
 
 
-def _pq(found: Presentation) -> list[Track]:
-    return [t for t in found.of_kind("video") if (f := t.format("video")) and f.video_range == "PQ"]
+def _pq(presentation: Presentation) -> list[Track]:
+    return [track for track, format in presentation.videos() if format.video_range == "PQ"]
 
 
 # fmt: off

@@ -3,67 +3,52 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from vod_operators.check.playlist import Playlist
-from vod_operators.check.presentation import Presentation, Track
-from vod_operators.check.rule import (
-    Finding,
-    Rule,
-    always,
-    has_fmp4,
-    has_master,
-)
+from vod_operators.check.presentation import Presentation
+from vod_operators.check.rule import Finding, Rule, always, has_fmp4, has_master
 
 BRANDS = re.compile(r"iso[6-9abc]|cmf[a-z0-9]|dash")
 """Brands from ``iso6`` on (ISO 14496-12); those of CMAF and DASH are based on it."""
 
 
-def _name(playlist: Playlist) -> str:
-    return "/".join(playlist.uri.split("/")[-2:])
-
-
-def _media(found: Presentation) -> list[Track]:
-    return [*found.tracks.values(), *found.i_frames.values()]
-
-
-def _syntax(found: Presentation) -> Iterator[Finding]:
-    for playlist in found.playlists:
+def _syntax(presentation: Presentation) -> Iterator[Finding]:
+    for playlist in presentation.playlists:
         for error in playlist.errors[:5]:
-            yield Finding(where=_name(playlist), found=error, expected="the form of RFC 8216bis 4")
+            yield Finding(where=playlist.name, found=error, expected="the form of RFC 8216bis 4")
 
 
-def _files(found: Presentation) -> Iterator[Finding]:
-    for track in _media(found):
-        for lost in track.lost[:5]:
-            yield Finding(where=track.name, found=lost, expected="a file that can be read")
+def _files(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.media:
+        for reason in track.unreadable[:5]:
+            yield Finding(where=track.name, found=reason, expected="a file that can be read")
 
 
-def _map(found: Presentation) -> Iterator[Finding]:
-    for track in found.tracks.values():
-        for entry, segment in zip(track.playlist.entries, track.segments, strict=True):
+def _map(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.tracks.values():
+        for entry, segment in track.pairs():
             if segment.container == "fmp4" and entry.map_uri is None:
-                where = f"{track.name}: {entry.uri.rsplit('/', 1)[-1]}"
-                yield Finding(where=where, found="no EXT-X-MAP before it", expected="EXT-X-MAP")
+                yield Finding(where=track.place(entry), found="no EXT-X-MAP before it", expected="EXT-X-MAP")
                 break
 
 
-def _version(found: Presentation) -> Iterator[Finding]:
-    for track in _media(found):
-        playlist, needed, because = track.playlist, 1, ""
+def _version(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.media:
+        playlist, least, feature = track.playlist, 1, ""
         if re.search(r"^#EXTINF:\d+\.", playlist.text, re.M):
-            needed, because = 3, "EXTINF with decimals"
+            least, feature = 3, "EXTINF with decimals"
         if playlist.is_i_frames_only or any(entry.byte_range for entry in playlist.entries):
-            needed, because = 4, "byte ranges or I-frames only"
+            least, feature = 4, "byte ranges or I-frames only"
         if any(entry.map_uri for entry in playlist.entries):
-            needed, because = (5, "EXT-X-MAP of I-frames") if playlist.is_i_frames_only else (6, "EXT-X-MAP")
-        if playlist.version < needed:
+            least, feature = (5, "EXT-X-MAP of I-frames") if playlist.is_i_frames_only else (6, "EXT-X-MAP")
+        if playlist.version < least:
             words = f"version {playlist.version}"
-            yield Finding(where=track.name, found=words, expected=f"at least {needed}, for {because}")
+            yield Finding(where=track.name, found=words, expected=f"at least {least}, for {feature}")
 
 
-def _init(found: Presentation) -> Iterator[Finding]:
-    for track in _media(found):
+def _init(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.media:
         for init in track.inits:
             if not init.size_bytes:
                 continue
@@ -76,22 +61,22 @@ def _init(found: Presentation) -> Iterator[Finding]:
                 yield Finding(where=track.name, found="no mvex in the moov", expected="mvex")
 
 
-def _vod(found: Presentation) -> Iterator[Finding]:
-    for track in _media(found):
-        if (kind := track.playlist.tags.get("EXT-X-PLAYLIST-TYPE")) != "VOD" and not track.playlist.lost:
+def _vod(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.media:
+        kind = track.playlist.tags.get("EXT-X-PLAYLIST-TYPE")
+        if kind != "VOD" and not track.playlist.unreadable:
             yield Finding(where=track.name, found=f"PLAYLIST-TYPE {kind or 'missing'}", expected="VOD")
 
 
-def _endlist(found: Presentation) -> Iterator[Finding]:
-    for track in _media(found):
-        if "EXT-X-ENDLIST" not in track.playlist.tags and not track.playlist.lost:
-            yield Finding(where=track.name, found="no EXT-X-ENDLIST", expected="EXT-X-ENDLIST")
+def _without(playlists: Iterable[Playlist], tag: str) -> Iterator[Finding]:
+    """A finding for each playlist that could be read and has no such tag."""
+    for playlist in playlists:
+        if tag not in playlist.tags and not playlist.unreadable:
+            yield Finding(where=playlist.name, found=f"no {tag}", expected=tag)
 
 
-def _independent(found: Presentation) -> Iterator[Finding]:
-    if found.master and "EXT-X-INDEPENDENT-SEGMENTS" not in found.master.tags:
-        tag = "EXT-X-INDEPENDENT-SEGMENTS"
-        yield Finding(where=_name(found.master), found=f"no {tag}", expected=tag)
+def _independent(presentation: Presentation) -> Iterator[Finding]:
+    return _without(filter(None, [presentation.master]), "EXT-X-INDEPENDENT-SEGMENTS")
 
 
 # fmt: off
@@ -109,7 +94,7 @@ RULES = (
     Rule(id="12.vod", source="Apple 8.6", says="EXT-X-PLAYLIST-TYPE:VOD",
          applies=always, check=_vod),
     Rule(id="12.endlist", source="RFC 8216bis 4.4.3.4", says="EXT-X-ENDLIST",
-         applies=always, check=_endlist),
+         applies=always, check=lambda p: _without((track.playlist for track in p.media), "EXT-X-ENDLIST")),
     Rule(id="12.independent", source="Apple 9.11", says="EXT-X-INDEPENDENT-SEGMENTS in the master",
          applies=has_master, check=_independent),
 )

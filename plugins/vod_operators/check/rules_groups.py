@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
+from vod_operators.check.playlist import Attributes
 from vod_operators.check.presentation import Presentation, Track, seconds
-from vod_operators.check.rule import (
-    Finding,
-    Rule,
-    has_sound,
-    has_sound_renditions,
-    has_text,
-    has_video,
-)
+from vod_operators.check.rule import Finding, Rule, has_sound, has_sound_renditions, has_text, has_video
 from vod_operators.check.rules_bandwidth import TOLERANCE, variants
 from vod_operators.formats.rates import rate_bps
 
@@ -25,24 +19,22 @@ LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 
 SPAN_S = Fraction(1, 2)
 
-Attributes = Mapping[str, str]
+
+def _stereo_tracks(presentation: Presentation) -> list[Track]:
+    formats = ((t, t.format("audio")) for t in presentation.tracks.values())
+    return [t for t, f in formats if f and f.codecs.startswith("mp4a.40") and 1 <= f.channels <= 2]
 
 
-def _stereo_tracks(found: Presentation) -> list[Track]:
-    known = ((t, t.format("audio")) for t in found.tracks.values())
-    return [t for t, f in known if f and f.codecs.startswith("mp4a.40") and 1 <= f.channels <= 2]
-
-
-def _stereo(found: Presentation) -> Iterator[Finding]:
-    if not _stereo_tracks(found):
-        there = sorted(
-            {f"{f.codecs} of {f.channels}" for t in found.tracks.values() if (f := t.format("audio"))}
+def _stereo(presentation: Presentation) -> Iterator[Finding]:
+    if not _stereo_tracks(presentation):
+        formats = sorted(
+            {f"{f.codecs} of {f.channels}" for t in presentation.tracks.values() if (f := t.format("audio"))}
         )
-        yield Finding(where="sound", found=", ".join(there), expected="AAC with two channels")
+        yield Finding(where="sound", found=", ".join(formats), expected="AAC with two channels")
 
 
-def _stereo_rate(found: Presentation) -> Iterator[Finding]:
-    for track in _stereo_tracks(found):
+def _stereo_rate(presentation: Presentation) -> Iterator[Finding]:
+    for track in _stereo_tracks(presentation):
         # Only the upper bound is checked: silence takes next to no bits.
         streams = [stream for _, stream in track.streams("audio")]
         rate = rate_bps(sum(s.size_bytes for s in streams), sum(s.duration for s in streams) or 1, 1)
@@ -50,64 +42,64 @@ def _stereo_rate(found: Presentation) -> Iterator[Finding]:
             yield Finding(where=track.name, found=f"{rate} b/s", expected="32 to 160 kb/s")
 
 
-def _separate(found: Presentation) -> Iterator[Finding]:
-    for track in found.of_kind("video"):
+def _separate(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.of_kind("video"):
         if track.inits and track.format("audio"):
-            yield Finding(where=track.name, found="sound too", expected="a rendition of its own")
+            yield Finding(where=track.name, found="pictures and sound", expected="a rendition of its own")
 
 
-def _audio(found: Presentation) -> list[Attributes]:
-    return [item for item in found.master.media if item.get("TYPE") == "AUDIO"] if found.master else []
+def _audio(presentation: Presentation) -> list[Attributes]:
+    return [item for item in presentation.renditions if item.get("TYPE") == "AUDIO"]
 
 
 def _member(item: Attributes) -> str:
     return f"{item.get('TYPE', '')} {item.get('GROUP-ID', '')}/{item.get('NAME', '')}"
 
 
-def _language(found: Presentation) -> Iterator[Finding]:
-    for item in found.master.media if found.master else []:
+def _language(presentation: Presentation) -> Iterator[Finding]:
+    for item in presentation.renditions:
         if item.get("TYPE") in ("AUDIO", "SUBTITLES") and not LANGUAGE.fullmatch(item.get("LANGUAGE", "")):
             words = f"LANGUAGE={item.get('LANGUAGE', 'missing')}"
             yield Finding(where=_member(item), found=words, expected="a BCP 47 tag")
 
 
-def _groups(found: Presentation) -> dict[tuple[str, str], list[Attributes]]:
+def _groups(presentation: Presentation) -> dict[tuple[str, str], list[Attributes]]:
     groups: dict[tuple[str, str], list[Attributes]] = {}
-    for item in found.master.media if found.master else []:
+    for item in presentation.renditions:
         groups.setdefault((item.get("TYPE", ""), item.get("GROUP-ID", "")), []).append(item)
     return groups
 
 
-def _names(found: Presentation) -> Iterator[Finding]:
-    for (kind, group), items in _groups(found).items():
+def _names(presentation: Presentation) -> Iterator[Finding]:
+    for (kind, group), items in _groups(presentation).items():
         names = [item.get("NAME", "") for item in items]
         for name in sorted({name for name in names if names.count(name) > 1}):
             words = f"NAME={name!r} {names.count(name)} times"
             yield Finding(where=f"{kind} {group}", found=words, expected="once")
 
 
-def _defaults(found: Presentation) -> Iterator[Finding]:
-    for (kind, group), items in _groups(found).items():
+def _defaults(presentation: Presentation) -> Iterator[Finding]:
+    for (kind, group), items in _groups(presentation).items():
         if (count := sum(item.get("DEFAULT") == "YES" for item in items)) > 1:
             yield Finding(where=f"{kind} {group}", found=f"{count} with DEFAULT=YES", expected="at most one")
 
 
-def _channels(found: Presentation) -> Iterator[Finding]:
-    for item in _audio(found):
-        track = found.tracks.get(item.get("URI", ""))
-        known = track.format("audio") if track else None
-        told = item.get("CHANNELS", "missing")
-        if known and known.channels and told.split("/")[0] != str(known.channels):
-            yield Finding(where=_member(item), found=f"CHANNELS={told}", expected=str(known.channels))
+def _channels(presentation: Presentation) -> Iterator[Finding]:
+    for item in _audio(presentation):
+        track = presentation.tracks.get(item.get("URI", ""))
+        format = track.format("audio") if track else None
+        channels = item.get("CHANNELS", "missing")
+        if format and format.channels and channels.split("/")[0] != str(format.channels):
+            yield Finding(where=_member(item), found=f"CHANNELS={channels}", expected=str(format.channels))
 
 
-def _same_members(found: Presentation) -> Iterator[Finding]:
+def _same_members(presentation: Presentation) -> Iterator[Finding]:
     for kind in ("AUDIO", "SUBTITLES"):
-        groups = [(g, _membership(items)) for (k, g), items in _groups(found).items() if k == kind]
+        groups = [(g, _membership(items)) for (k, g), items in _groups(presentation).items() if k == kind]
         for group, members in groups[1:]:
             if members != groups[0][1]:
-                odd = sorted(name for name, _ in members ^ groups[0][1])
-                words = f"{', '.join(odd)} in one of them only"
+                differing = sorted(name for name, _ in members ^ groups[0][1])
+                words = f"{', '.join(differing)} in one of them only"
                 yield Finding(where=f"{kind} {group}", found=words, expected=f"the members of {groups[0][0]}")
 
 
@@ -115,19 +107,19 @@ def _membership(items: Sequence[Attributes]) -> set[tuple[str, str]]:
     return {(item.get("NAME", ""), item.get("LANGUAGE", "")) for item in items}
 
 
-def _timestamp_map(found: Presentation) -> Iterator[Finding]:
-    for track in found.of_kind("text"):
-        for entry, segment in zip(track.playlist.entries, track.segments, strict=True):
+def _timestamp_map(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.of_kind("text"):
+        for entry, segment in track.pairs():
             if segment.container == "vtt" and not segment.timestamp_map:
-                where = f"{track.name}: {entry.uri.rsplit('/', 1)[-1]}"
+                where = track.place(entry)
                 expected = "X-TIMESTAMP-MAP=MPEGTS:n,LOCAL:hh:mm:ss.ttt"
-                yield Finding(where=where, found="no whole X-TIMESTAMP-MAP", expected=expected)
+                yield Finding(where=where, found="no complete X-TIMESTAMP-MAP", expected=expected)
                 break
 
 
-def _span(found: Presentation) -> Iterator[Finding]:
-    longest = max(found.of_kind("video"), key=lambda track: track.playlist.duration)
-    for track in found.of_kind("text"):
+def _span(presentation: Presentation) -> Iterator[Finding]:
+    longest = max(presentation.of_kind("video"), key=lambda track: track.playlist.duration)
+    for track in presentation.of_kind("text"):
         if abs(track.playlist.duration - longest.playlist.duration) > SPAN_S:
             yield Finding(
                 where=track.name,
@@ -136,22 +128,22 @@ def _span(found: Presentation) -> Iterator[Finding]:
             )
 
 
-def _has_captions(found: Presentation) -> bool:
-    declared = any(a.get("CLOSED-CAPTIONS", "NONE") != "NONE" for _, a in found.variants())
+def _has_captions(presentation: Presentation) -> bool:
+    declared = any(a.get("CLOSED-CAPTIONS", "NONE") != "NONE" for _, a in presentation.variants())
     return declared or any(
-        stream.captions for t in found.of_kind("video") for _, stream in t.streams("video")
+        stream.captions for t in presentation.of_kind("video") for _, stream in t.streams("video")
     )
 
 
-def _captions(found: Presentation) -> Iterator[Finding]:
-    for where, track, declared in variants(found):
+def _captions(presentation: Presentation) -> Iterator[Finding]:
+    for where, track, declared in variants(presentation):
         group = declared.get("CLOSED-CAPTIONS", "NONE")
-        there = any(stream.captions for _, stream in track.streams("video"))
-        if there and group == "NONE":
+        has_captions = any(stream.captions for _, stream in track.streams("video"))
+        if has_captions and group == "NONE":
             yield Finding(where=where, found="captions", expected="CLOSED-CAPTIONS=group")
-        if not there and group != "NONE":
+        if not has_captions and group != "NONE":
             yield Finding(where=where, found=f"CLOSED-CAPTIONS={group}", expected="captions in the pictures")
-        if group != "NONE" and not found.members("CLOSED-CAPTIONS", group):
+        if group != "NONE" and not presentation.members("CLOSED-CAPTIONS", group):
             yield Finding(where=where, found=f"no group {group}", expected="EXT-X-MEDIA of CLOSED-CAPTIONS")
 
 
@@ -163,15 +155,15 @@ RULES = (
     Rule(id="14.separate", source="RFC 8216bis 3.1.2", says="sound apart from pictures in fragmented MP4",
          applies=lambda p: has_video(p) and has_sound(p), check=_separate),
     Rule(id="14.language", source="Apple 9.5", says="LANGUAGE of sound and subtitles",
-         applies=lambda p: bool(p.master and p.master.media), check=_language),
+         applies=lambda p: bool(p.renditions), check=_language),
     Rule(id="14.name", source="RFC 8216bis 4.4.6.1.1", says="NAME is unique in its group",
-         applies=lambda p: bool(p.master and p.master.media), check=_names),
+         applies=lambda p: bool(p.renditions), check=_names),
     Rule(id="14.default", source="RFC 8216bis 4.4.6.1.1", says="at most one DEFAULT in a group",
-         applies=lambda p: bool(p.master and p.master.media), check=_defaults),
+         applies=lambda p: bool(p.renditions), check=_defaults),
     Rule(id="14.channels", source="Apple 9.7", says="CHANNELS is that of the sound",
          applies=has_sound_renditions, check=_channels),
     Rule(id="14.members", source="Apple 8.10", says="groups of a kind hold the same members",
-         applies=lambda p: bool(p.master and p.master.media), check=_same_members),
+         applies=lambda p: bool(p.renditions), check=_same_members),
     Rule(id="15.timestamp-map", source="Apple 5.3", says="X-TIMESTAMP-MAP in each WebVTT segment",
          applies=has_text, check=_timestamp_map),
     Rule(id="15.span", source="Apple 5.5", says="subtitles span the whole presentation",

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fractions import Fraction
 
 from vod_operators.check.presentation import Presentation, Track, seconds
-from vod_operators.check.rule import (
-    Finding,
-    Rule,
-    has_i_frames,
-    has_ladder,
-    has_master,
-)
+from vod_operators.check.rule import Finding, Rule, has_i_frames, has_ladder, has_master
 from vod_operators.check.rules_bandwidth import TOLERANCE, number
 
 PICTURE_S = Fraction(11, 10)
 """A second, plus a frame at rates that do not divide a second."""
-
-Attributes = Mapping[str, str]
 
 
 def family(codecs: str) -> str:
@@ -26,78 +18,80 @@ def family(codecs: str) -> str:
     return codecs.split(".")[0]
 
 
-def _families(found: Presentation) -> set[str]:
-    return {family(f.codecs) for t in found.of_kind("video") if (f := t.format("video"))}
+def _families(presentation: Presentation) -> set[str]:
+    return {family(format.codecs) for _, format in presentation.videos()}
 
 
-def _pictures(found: Presentation) -> dict[str, list[Track]]:
+def _pictures(presentation: Presentation) -> dict[str, list[Track]]:
     """Family -> its I-frame playlists."""
-    listed: dict[str, list[Track]] = {}
-    for track in found.i_frames.values():
-        known = track.format("video")
-        declared = found.master.i_frames if found.master else []
-        codecs = next((a.get("CODECS", "") for uri, a in declared if uri == track.playlist.uri), "")
-        listed.setdefault(family(known.codecs if known else codecs), []).append(track)
-    return listed
+    playlists: dict[str, list[Track]] = {}
+    for track in presentation.i_frames.values():
+        format = track.format("video")
+        codecs = next(
+            (a.get("CODECS", "") for uri, a in presentation.i_frame_streams if uri == track.playlist.uri), ""
+        )
+        playlists.setdefault(family(format.codecs if format else codecs), []).append(track)
+    return playlists
 
 
-def _has_pictures(found: Presentation) -> Iterator[Finding]:
-    for name in sorted(_families(found) - _pictures(found).keys()):
+def _has_pictures(presentation: Presentation) -> Iterator[Finding]:
+    for name in sorted(_families(presentation) - _pictures(presentation).keys()):
         yield Finding(where=f"{name} variants", found="no EXT-X-I-FRAME-STREAM-INF", expected="at least one")
 
 
-def _pictures_declared(found: Presentation) -> Iterator[Finding]:
-    for uri, declared in found.master.i_frames if found.master else []:
-        track = found.i_frames[uri]
-        known = track.format("video")
+def _pictures_declared(presentation: Presentation) -> Iterator[Finding]:
+    for uri, declared in presentation.i_frame_streams:
+        track = presentation.i_frames[uri]
+        format = track.format("video")
         for name in ("CODECS", "RESOLUTION"):
             if name not in declared:
                 yield Finding(where=track.name, found=f"no {name}", expected=name)
-        if known is None:
+        if format is None:
             continue
-        size = f"{known.width}x{known.height}"
+        size = f"{format.width}x{format.height}"
         if declared.get("RESOLUTION", size) != size:
             yield Finding(where=track.name, found=f"RESOLUTION={declared['RESOLUTION']}", expected=size)
-        if declared.get("CODECS", known.codecs).lower() != known.codecs.lower():
-            yield Finding(where=track.name, found=f"CODECS={declared['CODECS']}", expected=known.codecs)
+        if declared.get("CODECS", format.codecs).lower() != format.codecs.lower():
+            yield Finding(where=track.name, found=f"CODECS={declared['CODECS']}", expected=format.codecs)
 
 
-def _only(found: Presentation) -> Iterator[Finding]:
-    for track in found.i_frames.values():
+def _only(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.i_frames.values():
         if not track.playlist.is_i_frames_only:
             tag = "EXT-X-I-FRAMES-ONLY"
             yield Finding(where=track.name, found=f"no {tag}", expected=tag)
 
 
-def _faults(found: Presentation, at_begin: bool, expected: str) -> Iterator[Finding]:
-    for track in found.i_frames.values():
+def _faults(presentation: Presentation, at_begin: bool, expected: str) -> Iterator[Finding]:
+    for track in presentation.i_frames.values():
         for fault in [fault for fault in track.faults if fault.at_begin == at_begin][:5]:
-            where = f"{track.name}: {fault.entry.uri.rsplit('/', 1)[-1]}"
-            yield Finding(where=where, found=fault.found, expected=expected)
+            yield Finding(where=track.place(fault.entry), found=fault.found, expected=expected)
 
 
-def _dense(found: Presentation) -> Iterator[Finding]:
-    for name, tracks in _pictures(found).items():
+def _dense(presentation: Presentation) -> Iterator[Finding]:
+    for name, tracks in _pictures(presentation).items():
         steps = {
             track.name: max(
                 (entry.extinf or Fraction(0) for entry in track.playlist.entries), default=Fraction(9)
             )
             for track in tracks
         }
-        best = min(steps, key=lambda track: steps[track])
-        if steps[best] > PICTURE_S:
-            words = f"{seconds(steps[best])} between pictures of {best}"
+        densest = min(steps, key=lambda track: steps[track])
+        if steps[densest] > PICTURE_S:
+            words = f"{seconds(steps[densest])} between pictures of {densest}"
             yield Finding(
                 where=f"{name} I-frame playlists", found=words, expected="one a second in one of them"
             )
 
 
-def _i_frame_rates(found: Presentation) -> Iterator[Finding]:
-    for uri, declared in found.master.i_frames if found.master else []:
-        track, told = found.i_frames[uri], number(declared, "BANDWIDTH")
+def _i_frame_rates(presentation: Presentation) -> Iterator[Finding]:
+    for uri, declared in presentation.i_frame_streams:
+        track, bandwidth = presentation.i_frames[uri], number(declared, "BANDWIDTH")
         measured = track.peak_bps
-        if told is not None and measured and abs(measured - told) > TOLERANCE * told:
-            yield Finding(where=track.name, found=f"BANDWIDTH={told}", expected=f"{measured} within 10 %")
+        if bandwidth is not None and measured and abs(measured - bandwidth) > TOLERANCE * bandwidth:
+            yield Finding(
+                where=track.name, found=f"BANDWIDTH={bandwidth}", expected=f"{measured} within 10 %"
+            )
 
 
 # fmt: off

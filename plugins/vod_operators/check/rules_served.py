@@ -6,11 +6,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from vod_operators.check.presentation import Presentation
-from vod_operators.check.rule import (
-    Finding,
-    Rule,
-    is_served,
-)
+from vod_operators.check.rule import Finding, Rule, is_served
 
 TYPES = {
     "playlist": ("application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl"),
@@ -24,42 +20,42 @@ TYPES = {
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
-def _types(found: Presentation) -> Iterator[Finding]:
-    for kind, answer in found.answers:
-        told = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind in TYPES and answer.status < 300 and told not in TYPES[kind]:
-            words = f"Content-Type {told or 'missing'}"
-            yield Finding(where=answer.uri, found=words, expected=" or ".join(TYPES[kind][:2]))
+def _types(presentation: Presentation) -> Iterator[Finding]:
+    for kind, response in presentation.answers:
+        media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind in TYPES and response.status < 300 and media_type not in TYPES[kind]:
+            words = f"Content-Type {media_type or 'missing'}"
+            yield Finding(where=response.uri, found=words, expected=" or ".join(TYPES[kind][:2]))
 
 
-def _gzip(found: Presentation) -> Iterator[Finding]:
-    for kind, answer in found.answers:
-        if kind == "playlist" and answer.status < 300 and "content-encoding" not in answer.headers:
-            yield Finding(where=answer.uri, found="not compressed", expected="Content-Encoding: gzip")
+def _gzip(presentation: Presentation) -> Iterator[Finding]:
+    for kind, response in presentation.answers:
+        if kind == "playlist" and response.status < 300 and "content-encoding" not in response.headers:
+            yield Finding(where=response.uri, found="not compressed", expected="Content-Encoding: gzip")
 
 
-def _redirects(found: Presentation) -> Iterator[Finding]:
-    for _, answer in found.answers:
-        if 300 <= answer.status < 400:
-            words = f"{answer.status} to {answer.headers.get('location', 'nowhere')}"
-            yield Finding(where=answer.uri, found=words, expected="the file itself")
+def _redirects(presentation: Presentation) -> Iterator[Finding]:
+    for _, response in presentation.answers:
+        if 300 <= response.status < 400:
+            words = f"{response.status} to {response.headers.get('location', 'nowhere')}"
+            yield Finding(where=response.uri, found=words, expected="the file itself")
 
 
-def _remote(found: Presentation) -> bool:
-    return any(urlsplit(answer.uri).hostname not in LOCAL_HOSTS for _, answer in found.answers)
+def _remote(presentation: Presentation) -> bool:
+    return any(urlsplit(response.uri).hostname not in LOCAL_HOSTS for _, response in presentation.answers)
 
 
-def _tls(found: Presentation) -> Iterator[Finding]:
-    for _, answer in found.answers:
-        if urlsplit(answer.uri).scheme != "https":
-            yield Finding(where=answer.uri, found="http", expected="https")
+def _tls(presentation: Presentation) -> Iterator[Finding]:
+    for _, response in presentation.answers:
+        if urlsplit(response.uri).scheme != "https":
+            yield Finding(where=response.uri, found="http", expected="https")
             return
 
 
-def _cors(found: Presentation) -> Iterator[Finding]:
-    for _, answer in found.answers:
-        if answer.status < 300 and not answer.headers.get("access-control-allow-origin"):
-            yield Finding(where=answer.uri, found="no header for it", expected="Access-Control-Allow-Origin")
+def _cors(presentation: Presentation) -> Iterator[Finding]:
+    for _, response in presentation.answers:
+        if response.status < 300 and not response.headers.get("access-control-allow-origin"):
+            yield Finding(where=response.uri, found="no such header", expected="Access-Control-Allow-Origin")
 
 
 # fmt: off

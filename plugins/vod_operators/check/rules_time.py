@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fractions import Fraction
 
 from vod_operators.check.presentation import Presentation, Track, seconds
-from vod_operators.check.rule import (
-    Finding,
-    Rule,
-    always,
-    has_fmp4,
-    has_ts,
-)
+from vod_operators.check.rule import Finding, Rule, always, has_fmp4, has_ts
 from vod_operators.formats.facts import Kind, Stream
 
 ALIGNED_S = Fraction(1, 1000)
@@ -28,8 +22,6 @@ BEST_TARGET_S = 6
 SAME_TOTAL_S = Fraction(1, 10)
 """Two AAC frames (priming and padding) plus a frame of slow video."""
 
-Attributes = Mapping[str, str]
-
 
 def measured_rate(track: Track) -> Fraction:
     """Average frame rate of a track; 0 if unknown."""
@@ -44,35 +36,37 @@ def frame_s(track: Track, kind: Kind) -> Fraction:
     return 1 / min(rates) if rates else Fraction(1, 1000)
 
 
-def _extinf(found: Presentation) -> Iterator[Finding]:
-    for track in found.tracks.values():
+def _extinf(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.tracks.values():
         kind = track.kind
         if kind is None or kind == "text":
             continue
-        off, least, most, worst = Fraction(0), Fraction(0), Fraction(0), ""
+        drift, lowest, highest, place = Fraction(0), Fraction(0), Fraction(0), track.name
         for entry, stream in track.streams(kind):
-            off += (entry.extinf or 0) - stream.duration
-            if off < least or off > most:
-                least, most, worst = min(off, least), max(off, most), entry.uri.rsplit("/", 1)[-1]
+            drift += (entry.extinf or 0) - stream.duration
+            if drift < lowest or drift > highest:
+                lowest, highest, place = min(drift, lowest), max(drift, highest), track.place(entry)
         frame = frame_s(track, kind)
-        if most - least > frame:
+        if highest - lowest > frame:
             yield Finding(
-                where=f"{track.name}: {worst}",
-                found=f"EXTINF and media part by {seconds(most - least)}",
+                where=place,
+                found=f"EXTINF and media differ by {seconds(highest - lowest)}",
                 expected=f"at most one frame, {seconds(frame)}",
             )
 
 
-def _aligned(found: Presentation) -> Iterator[Finding]:
-    videos = found.of_kind("video")
-    first = [stream.shown for _, stream in videos[0].streams("video")]
+def _aligned(presentation: Presentation) -> Iterator[Finding]:
+    videos = presentation.of_kind("video")
+    reference = [stream.shown for _, stream in videos[0].streams("video")]
     for track in videos[1:]:
-        mine = [stream.shown for _, stream in track.streams("video")]
-        if len(mine) != len(first):
-            words = f"{len(mine)} segments"
-            yield Finding(where=track.name, found=words, expected=f"{len(first)}, as {videos[0].name} has")
+        times = [stream.shown for _, stream in track.streams("video")]
+        if len(times) != len(reference):
+            words = f"{len(times)} segments"
+            yield Finding(
+                where=track.name, found=words, expected=f"{len(reference)}, as {videos[0].name} has"
+            )
             continue
-        for number, (a, b) in enumerate(zip(mine, first, strict=True)):
+        for number, (a, b) in enumerate(zip(times, reference, strict=True)):
             if abs(a - b) > ALIGNED_S:
                 yield Finding(
                     where=f"{track.name}: segment {number + 1}",
@@ -82,13 +76,13 @@ def _aligned(found: Presentation) -> Iterator[Finding]:
                 break
 
 
-def _decode_times(found: Presentation) -> Iterator[Finding]:
-    for track in found.tracks.values():
+def _decode_times(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.tracks.values():
         for kind in KINDS:
             end = None
-            for entry, segment in zip(track.playlist.entries, track.segments, strict=True):
+            for entry, segment in track.pairs():
                 stream = segment.stream(kind)
-                where = f"{track.name}: {entry.uri.rsplit('/', 1)[-1]}"
+                where = track.place(entry)
                 if segment.container != "fmp4" or stream is None:
                     continue
                 if stream.gap:
@@ -98,97 +92,96 @@ def _decode_times(found: Presentation) -> Iterator[Finding]:
                 end = stream.begin + stream.duration
 
 
-def _counters(found: Presentation) -> Iterator[Finding]:
-    for track in found.tracks.values():
-        for entry, segment in zip(track.playlist.entries, track.segments, strict=True):
+def _counters(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.tracks.values():
+        for entry, segment in track.pairs():
             if segment.counter_error:
-                where = f"{track.name}: {entry.uri.rsplit('/', 1)[-1]}"
-                yield Finding(where=where, found=segment.counter_error, expected="each counter one more")
+                yield Finding(
+                    where=track.place(entry), found=segment.counter_error, expected="each counter one more"
+                )
 
 
-def _undeclared(found: Presentation) -> Iterator[Finding]:
-    for track in found.tracks.values():
-        last, before = None, None
-        least = max(frame_s(track, track.kind or "video"), Fraction(1, 20))
-        for entry, segment in zip(track.playlist.entries, track.segments, strict=True):
-            where = f"{track.name}: {entry.uri.rsplit('/', 1)[-1]}"
-            coded = (entry.map_uri, entry.map_range, segment.formats)
-            if not entry.discontinuity and before is not None and not segment.unreadable:
-                if coded != before:
+def _undeclared(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.tracks.values():
+        last_stream, last_coding = None, None
+        tolerance = max(frame_s(track, track.kind or "video"), Fraction(1, 20))
+        for entry, segment in track.pairs():
+            where = track.place(entry)
+            stream = segment.stream(track.kind or "video")
+            coding = (entry.map_uri, entry.map_range, segment.formats)
+            if not entry.discontinuity and last_coding is not None and not segment.unreadable:
+                if coding != last_coding:
                     yield Finding(where=where, found="other parameters", expected="EXT-X-DISCONTINUITY")
-                elif last and (jump := _jump(last, segment.stream(track.kind or "video"), least)):
+                elif last_stream and (jump := _jump(last_stream, stream, tolerance)):
                     yield Finding(
                         where=where, found=f"times jump by {seconds(jump)}", expected="EXT-X-DISCONTINUITY"
                     )
             if not segment.unreadable:
-                before, last = coded, segment.stream(track.kind or "video")
+                last_coding, last_stream = coding, stream
 
 
-def _jump(last: Stream, stream: Stream | None, least: Fraction) -> Fraction:
+def _jump(previous: Stream, stream: Stream | None, tolerance: Fraction) -> Fraction:
     if stream is None:
         return Fraction(0)
-    off = stream.begin - last.begin - last.duration
-    return off if abs(off) > least else Fraction(0)
+    jump = stream.begin - previous.begin - previous.duration
+    return jump if abs(jump) > tolerance else Fraction(0)
 
 
-def _same_discontinuities(found: Presentation) -> Iterator[Finding]:
-    tracks = [track for track in found.tracks.values() if track.kind in ("video", "audio")]
-    first = _discontinuities(tracks[0]) if tracks else []
+def _same_discontinuities(presentation: Presentation) -> Iterator[Finding]:
+    tracks = [track for track in presentation.tracks.values() if track.kind in ("video", "audio")]
+    reference = _discontinuities(tracks[0]) if tracks else []
     for track in tracks[1:]:
-        mine = _discontinuities(track)
+        times = _discontinuities(track)
         half = Fraction(max(track.playlist.target_s, 1), 2)
-        if len(mine) != len(first) or any(abs(a - b) > half for a, b in zip(mine, first, strict=True)):
+        differ = len(times) != len(reference)
+        if differ or any(abs(a - b) > half for a, b in zip(times, reference, strict=True)):
             yield Finding(
                 where=track.name,
-                found=f"{len(mine)} discontinuities" if len(mine) != len(first) else "at other times",
-                expected=f"those of {tracks[0].name} ({len(first)})",
+                found=f"{len(times)} discontinuities" if differ else "at other times",
+                expected=f"those of {tracks[0].name} ({len(reference)})",
             )
 
 
 def _discontinuities(track: Track) -> list[Fraction]:
-    times, at = [], Fraction(0)
+    times, time = [], Fraction(0)
     for entry in track.playlist.entries:
-        if entry.discontinuity and at:
-            times.append(at)
-        at += entry.extinf or 0
+        if entry.discontinuity and time:
+            times.append(time)
+        time += entry.extinf or 0
     return times
 
 
-def _media(found: Presentation) -> list[Track]:
-    return [*found.tracks.values(), *found.i_frames.values()]
-
-
-def _target(found: Presentation) -> Iterator[Finding]:
-    for track in found.tracks.values():
+def _target(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.tracks.values():
         if track.playlist.target_s != BEST_TARGET_S:
             words = f"target duration {track.playlist.target_s} s"
             yield Finding(where=track.name, found=words, expected=f"{BEST_TARGET_S} s")
 
 
-def _segment_length(found: Presentation) -> Iterator[Finding]:
-    for track in found.tracks.values():
+def _segment_length(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.tracks.values():
         limit = track.playlist.target_s + Fraction(1, 2)
         kind = track.kind or "video"
         for entry, stream in track.streams(kind):
             if stream.duration > limit:
-                where = f"{track.name}: {entry.uri.rsplit('/', 1)[-1]}"
+                where = track.place(entry)
                 yield Finding(
                     where=where, found=seconds(stream.duration), expected=f"at most {seconds(limit)}"
                 )
 
 
-def _rounded(found: Presentation) -> Iterator[Finding]:
-    for track in _media(found):
+def _rounded(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.media:
         for entry in track.playlist.entries:
             if entry.extinf is not None and int(entry.extinf + Fraction(1, 2)) > track.playlist.target_s:
-                where = f"{track.name}: {entry.uri.rsplit('/', 1)[-1]}"
+                where = track.place(entry)
                 expected = f"at most TARGETDURATION:{track.playlist.target_s} when rounded"
                 yield Finding(where=where, found=f"EXTINF {seconds(entry.extinf)}", expected=expected)
                 break
 
 
-def _same_target(found: Presentation) -> Iterator[Finding]:
-    tracks = [track for track in found.tracks.values() if track.playlist.entries]
+def _same_target(presentation: Presentation) -> Iterator[Finding]:
+    tracks = [track for track in presentation.tracks.values() if track.playlist.entries]
     for track in tracks[1:]:
         if track.playlist.target_s != tracks[0].playlist.target_s:
             yield Finding(
@@ -198,8 +191,8 @@ def _same_target(found: Presentation) -> Iterator[Finding]:
             )
 
 
-def _same_total(found: Presentation) -> Iterator[Finding]:
-    tracks = [track for track in found.tracks.values() if track.kind in ("video", "audio")]
+def _same_total(presentation: Presentation) -> Iterator[Finding]:
+    tracks = [track for track in presentation.tracks.values() if track.kind in ("video", "audio")]
     for track in tracks[1:]:
         if abs(track.playlist.duration - tracks[0].playlist.duration) > SAME_TOTAL_S:
             yield Finding(

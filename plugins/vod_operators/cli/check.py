@@ -60,8 +60,8 @@ def _require_file(location: str) -> None:
     if folder is None or not folder.is_dir():
         return
     playlists = {path.name: path for path in sorted(folder.glob("*.m3u8"))}
-    there = next((playlists[name] for name in (*USUAL, *playlists) if name in playlists), None)
-    advice = f"did you mean {there}?" if there else "give the playlist itself"
+    candidate = next((playlists[name] for name in (*USUAL, *playlists) if name in playlists), None)
+    advice = f"did you mean {candidate}?" if candidate else "give the playlist itself"
     raise InvalidInputError(f"{folder} is a folder; {advice}")
 
 

@@ -86,7 +86,7 @@ class Child:
         processes.adopt_orphans()
         context = multiprocessing.get_context("fork")
         self._answers, answer = context.Pipe(duplex=False)
-        self._process = context.Process(target=_do, args=(work, answer, os.getpid()))
+        self._process = context.Process(target=_run_child, args=(work, answer, os.getpid()))
         self._process.start()
         answer.close()
         assert self._process.pid is not None
@@ -123,7 +123,7 @@ class Child:
         processes.await_children(END_S)
 
 
-def _do(work: Callable[[], Any], answer: Connection, parent: int) -> None:
+def _run_child(work: Callable[[], Any], answer: Connection, parent: int) -> None:
     processes.end_with(parent)
     os.setsid()
     for number in SIGNALS:

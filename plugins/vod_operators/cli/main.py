@@ -7,11 +7,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from vod_operators import __version__
 from vod_operators.cli.interrupt import Interrupted
 from vod_operators.errors import InvalidInputError, VodError
 from vod_operators.settings import VodSettings, get_settings
+from vod_operators.storage.keys import check_video_id
 from vod_operators.storage.originals import video_id_of
 
 DEFAULT_PRESET = "h264"
@@ -24,84 +26,90 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"vod {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    run = commands.add_parser("run", help="run the vod_transcode DAG in this process, without a server")
-    submit = commands.add_parser("submit", help="ask a running Airflow for a video")
-    for command in (run, submit):
-        command.add_argument(
-            "source", metavar="SOURCE", help="path, file://, s3:// or http(s):// of the original"
-        )
-        command.add_argument(
-            "--video-id",
-            metavar="ID",
-            help="names the result (default: the source's name, and a digest of where it is)",
-        )
-        command.add_argument("--preset", metavar="NAME", default=DEFAULT_PRESET, help="default: %(default)s")
-        command.add_argument("--chunk-seconds", metavar="N", type=int, help="target length of a chunk")
-        command.add_argument(
-            "--subtitles",
-            metavar="LANG=FILE",
-            action="append",
-            help="path or URI of a .srt, .vtt or .ass file, and its language; may be repeated",
-        )
-        command.add_argument(
-            "--verify",
-            action="store_true",
-            help="read back all that there is of the video, and make again what is damaged",
-        )
-        command.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    run.add_argument("--tmp", metavar="URI", help="where intermediate files live (default: VOD_TEMP_URI)")
-    run.add_argument("--results", metavar="URI", help="where to publish (default: VOD_RESULTS_URI)")
-    run.set_defaults(handler="vod_operators.cli.run")
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text)
+        command.set_defaults(handler=f"vod_operators.cli.{name}")
+        return command
 
-    submit.add_argument("--callback-url", metavar="URL", help="told the outcome by HTTP POST")
-    for whose in ("source", "callback"):
-        submit.add_argument(
-            f"--{whose}-conn-id", metavar="ID", help=f"Airflow connection with the credentials of the {whose}"
-        )
-    submit.add_argument("--wait", action="store_true", help="show progress until the run ends")
-    submit.add_argument(
-        "--url", metavar="URL", help="of Airflow (default: VOD_AIRFLOW_URL, http://localhost:8080)"
-    )
-    submit.add_argument("--user", metavar="NAME", help="default: VOD_AIRFLOW_USER")
-    submit.add_argument(
-        "--password", metavar="TEXT", help="default: VOD_AIRFLOW_PASSWORD (better: not on a command line)"
-    )
-    submit.add_argument(
-        "--token", metavar="JWT", help="instead of user and password (default: VOD_AIRFLOW_TOKEN)"
-    )
-    submit.set_defaults(handler="vod_operators.cli.submit")
+    run = add("run", "run the vod_transcode DAG in this process, without a server")
+    submit = add("submit", "start a video's run in a running Airflow")
+    rollback = add("rollback", "point players to an earlier version of a video")
+    verify = add("verify", "compare each published file of a video with its checksum")
+    check = add("check", "check any HLS presentation and its segments against Apple's rules and the RFC")
 
-    rollback = commands.add_parser("rollback", help="let players see an earlier version of a video again")
-    rollback.add_argument("video_id", metavar="VIDEO_ID")
+    _add_request(run)
+    _add_request(submit)
+    _add_airflow(submit)
+    for command in (rollback, verify):
+        command.add_argument("video_id", metavar="VIDEO_ID")
+    for command in (run, rollback, verify):
+        command.add_argument("--tmp", metavar="URI", help="the temp store (default: VOD_TEMP_URI)")
+        command.add_argument("--results", metavar="URI", help="the results store (default: VOD_RESULTS_URI)")
     rollback.add_argument("--to", metavar="VERSION", help="default: the one that players had before")
-    rollback.add_argument("--list", action="store_true", help="show what there is, and change nothing")
-    rollback.add_argument("--tmp", metavar="URI", help="where the video's claim is (default: VOD_TEMP_URI)")
-    rollback.add_argument("--results", metavar="URI", help="where it is published (default: VOD_RESULTS_URI)")
-    rollback.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    rollback.set_defaults(handler="vod_operators.cli.rollback")
-
-    verify = commands.add_parser(
-        "verify", help="compare each file that players are given with what it was when it was made"
-    )
-    verify.add_argument("video_id", metavar="VIDEO_ID")
+    rollback.add_argument("--list", action="store_true", help="only list the versions")
     verify.add_argument(
-        "--repair", action="store_true", help="make again what is damaged, as a new version, in this process"
-    )
-    verify.add_argument("--tmp", metavar="URI", help="where its workspace is (default: VOD_TEMP_URI)")
-    verify.add_argument("--results", metavar="URI", help="where it is published (default: VOD_RESULTS_URI)")
-    verify.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    verify.set_defaults(handler="vod_operators.cli.verify")
-
-    check = commands.add_parser(
-        "check", help="hold any HLS presentation against Apple's rules and the RFC's, segments and all"
+        "--repair",
+        action="store_true",
+        help="make damaged files again, and publish a new version, in this process",
     )
     check.add_argument("location", metavar="LOCATION", help="path or URI of a master or media playlist")
     check.add_argument(
         "--key-file", metavar="FILE", type=Path, help="AES-128 key (16 bytes), instead of the playlist's"
     )
-    check.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    check.set_defaults(handler="vod_operators.cli.check")
+    for command in (run, submit, rollback, verify, check):
+        command.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     return parser
+
+
+def _add_request(command: argparse.ArgumentParser) -> None:
+    """The options of ``run`` and ``submit``: the request for a video."""
+    command.add_argument(
+        "source", metavar="SOURCE", help="the original: a path, or a file://, s3:// or http(s):// URI"
+    )
+    command.add_argument(
+        "--video-id",
+        metavar="ID",
+        help="names the result (default: the source's file name and a hash of its URI)",
+    )
+    command.add_argument("--preset", metavar="NAME", default=DEFAULT_PRESET, help="default: %(default)s")
+    command.add_argument(
+        "--chunk-seconds", metavar="N", type=int, help="target length of a chunk, in seconds"
+    )
+    command.add_argument(
+        "--subtitles",
+        metavar="LANG=FILE",
+        action="append",
+        help="a .srt, .vtt or .ass file (path or URI) and its language; may be repeated",
+    )
+    command.add_argument(
+        "--verify",
+        action="store_true",
+        help="read all stored files of the video, and make damaged ones again",
+    )
+
+
+def _add_airflow(submit: argparse.ArgumentParser) -> None:
+    """The options of ``submit``: the callback, and how Airflow is reached."""
+    submit.add_argument("--callback-url", metavar="URL", help="URL that gets the outcome by HTTP POST")
+    for server in ("source", "callback"):
+        submit.add_argument(
+            f"--{server}-conn-id",
+            metavar="ID",
+            help=f"Airflow connection with the credentials of the {server}",
+        )
+    submit.add_argument("--wait", action="store_true", help="show progress until the run ends")
+    submit.add_argument(
+        "--url", metavar="URL", help="URL of Airflow (default: VOD_AIRFLOW_URL, http://localhost:8080)"
+    )
+    submit.add_argument("--user", metavar="NAME", help="default: VOD_AIRFLOW_USER")
+    submit.add_argument(
+        "--password",
+        metavar="TEXT",
+        help="default: VOD_AIRFLOW_PASSWORD, which is safer: other users can see command lines",
+    )
+    submit.add_argument(
+        "--token", metavar="JWT", help="instead of user and password (default: VOD_AIRFLOW_TOKEN)"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -123,8 +131,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"vod: {str(error).splitlines()[0]}", file=sys.stderr)
         return 1
     except Interrupted as error:
-        what = "what is finished is kept: give the same command again to go on from there"
-        print(f"vod: ended by {error}; {what}", file=sys.stderr, flush=True)
+        advice = "finished work is kept: run the same command again to continue"
+        print(f"vod: ended by {error}; {advice}", file=sys.stderr, flush=True)
         # Exit at once: nothing is left to do, and Python would take a second or more to tear Airflow down.
         os._exit(error.exit_code)
     except KeyboardInterrupt:
@@ -150,13 +158,25 @@ def as_uri(location: str) -> str:
     return (path.resolve() if ".." in path.parts else path).as_uri()
 
 
-def subtitle_files(asked: Sequence[str] | None) -> list[dict[str, str]] | None:
+def request(args: argparse.Namespace) -> dict[str, Any]:
+    """The fields of a request that ``run`` and ``submit`` share; None for those that are not given."""
+    return {
+        "video_id": check_video_id(args.video_id),
+        "source": args.source,
+        "preset": args.preset,
+        "chunk_seconds": args.chunk_seconds,
+        "subtitles": subtitle_files(args.subtitles),
+        "verify": args.verify or None,
+    }
+
+
+def subtitle_files(arguments: Sequence[str] | None) -> list[dict[str, str]] | None:
     """The request's ``subtitles``, from arguments of the form ``LANG=FILE``; None if there are none.
 
     :raises InvalidInputError: an argument has another form.
     """
     files = []
-    for text in asked or ():
+    for text in arguments or ():
         language, equals, file = text.partition("=")
         if not (language and equals and file):
             raise InvalidInputError(f"--subtitles: {text!r} is not LANG=FILE, for instance en=film.en.srt")

@@ -39,7 +39,7 @@ class ProgressBar:
     def __init__(self, stream: TextIO) -> None:
         self.is_moving = stream.isatty()
         self._stream = stream
-        self._told = 0
+        self._printed_percent = 0
         self._bar = tqdm(
             total=100,
             file=stream,
@@ -53,8 +53,8 @@ class ProgressBar:
             self._bar.set_description_str(label, refresh=False)
             self._bar.n = percent
             self._bar.refresh()
-        elif percent >= self._told + LINE_EVERY_PERCENT:
-            self._told = int(percent // LINE_EVERY_PERCENT * LINE_EVERY_PERCENT)
+        elif percent >= self._printed_percent + LINE_EVERY_PERCENT:
+            self._printed_percent = int(percent // LINE_EVERY_PERCENT * LINE_EVERY_PERCENT)
             print(f"{percent:3.0f}% {label}", file=self._stream, flush=True)
 
     def close(self) -> None:

@@ -26,33 +26,33 @@ def main(args: argparse.Namespace) -> int:
     """Roll back, or only list; print the versions and mark the current one. Returns 0."""
     # Airflow logs to stdout while it looks up a connection, and stdout is for the result.
     with contextlib.redirect_stdout(sys.stderr):
-        keys, there = _work(args)
+        keys, history = _roll_back_or_list(args)
     if args.json:
-        described = [_described(version) for version in there]
+        described = [_described(version) for version in history]
         print(json.dumps({"video_id": args.video_id, "playlist": keys.playlist, "versions": described}))
     else:
-        for version in there:
+        for version in history:
             print(_line(version))
     return 0
 
 
-def _work(args: argparse.Namespace) -> tuple[ResultKeys, list[Version]]:
+def _roll_back_or_list(args: argparse.Namespace) -> tuple[ResultKeys, list[Version]]:
     check_video_id(args.video_id)
     settings = settings_of(args)
     stores = Stores.of(settings)
     keys = ResultKeys(results_uri=settings.results_uri, video_id=args.video_id)
     temp, results = stores.temp, stores.results
-    there = versions(results, keys)
-    if not there:  # checked first, so that no claim is written for a video that does not exist
+    present = versions(results, keys)
+    if not present:  # checked first, so that no claim is written for a video that does not exist
         raise no_such_video(keys)
     if args.list:
-        return keys, there
+        return keys, present
     uri = claim_key(settings.temp_uri, args.video_id)
     owner = f"vod rollback, process {os.getpid()} on {socket.gethostname()}"
     holder = claim.process_holder(processes.number(os.getpid()))
-    mine = claim.hold(temp, uri, owner=owner, ttl_s=CLAIM_S, brief=True, holder=holder)
+    held = claim.hold(temp, uri, owner=owner, ttl_s=CLAIM_S, brief=True, holder=holder)
     try:
-        roll_back(results, keys, args.to, still_owner=lambda: claim.check(temp, uri, mine))
+        roll_back(results, keys, args.to, still_owner=lambda: claim.check(temp, uri, held))
     finally:
         claim.release(temp, uri, owner=owner)
     return keys, versions(results, keys)

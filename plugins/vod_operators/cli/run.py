@@ -17,7 +17,7 @@ from typing import Any, TextIO, cast
 
 from vod_operators import processes
 from vod_operators.cli.interrupt import Child, Interrupted, KilledError, ignore_signals, raise_on_signals
-from vod_operators.cli.main import settings_of, subtitle_files
+from vod_operators.cli.main import request, settings_of
 from vod_operators.cli.output import WEIGHTS, ProgressBar, print_result, step_label
 from vod_operators.errors import StorageError, VodError
 from vod_operators.runners.scratch import clear_up, scratch_folder
@@ -42,15 +42,7 @@ def main(args: argparse.Namespace) -> int:
     raise_on_signals()
     check_video_id(args.video_id)
     settings_of(args)
-    files = subtitle_files(args.subtitles)
-    conf = {
-        "video_id": args.video_id,
-        "source": args.source,
-        "preset": args.preset,
-        "chunk_seconds": args.chunk_seconds,
-        "subtitles": files,
-        "verify": args.verify or None,
-    }
+    conf = request(args)
     admit(conf)
     with private_airflow() as home:
         result = run(conf, home)
@@ -81,11 +73,11 @@ def run(conf: dict[str, Any], home: Path) -> dict[str, Any]:
 
 def _allow(*uris: str) -> None:
     """Allow this run to read the URIs on the command line, because it only has that user's own rights."""
-    named = json.loads(os.environ.get("VOD_SOURCE_ALLOW") or '["public"]')
+    allowed = json.loads(os.environ.get("VOD_SOURCE_ALLOW") or '["public"]')
     # Entries have no user and no query. What is no URI is refused when it is read.
     entries = [redact(uri).removesuffix("?...") for uri in uris]
     usable = [entry for entry in entries if _is_entry(entry)]
-    os.environ["VOD_SOURCE_ALLOW"] = json.dumps([*named, *usable])
+    os.environ["VOD_SOURCE_ALLOW"] = json.dumps([*allowed, *usable])
 
 
 def _require_source(uri: str) -> None:
@@ -138,9 +130,9 @@ def _release(settings: VodSettings, video_id: str, process: str) -> None:
     uri = claim_key(settings.temp_uri, video_id)
     with contextlib.suppress(VodError):
         storage = Stores.of(settings).temp
-        held = claim.read_claim(storage, uri)
-        if held is not None and held.holder == claim.process_holder(process):
-            claim.release(storage, uri, owner=held.owner)
+        present = claim.read_claim(storage, uri)
+        if present is not None and present.holder == claim.process_holder(process):
+            claim.release(storage, uri, owner=present.owner)
 
 
 def _run_dag(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
@@ -179,7 +171,7 @@ class _Follower:
         self.published: dict[str, Any] | None = None
         self.error: BaseException | None = None
         self._counts = {"transcode": 1, "audio": 1, "segment": 1}
-        self._done: dict[tuple[str, int], float] = {}
+        self._fractions: dict[tuple[str, int], float] = {}
 
     def started(self, context: Any) -> None:
         """Airflow's callback at the start of a try."""
@@ -209,9 +201,10 @@ class _Follower:
 
     def _show(self, context: Any, percent: float) -> None:
         instance = context["ti"]
-        self._done[instance.task_id, instance.map_index or 0] = percent / 100
+        self._fractions[instance.task_id, instance.map_index or 0] = percent / 100
         total = sum(
-            part * WEIGHTS.get(task, 0) / self._counts.get(task, 1) for (task, _), part in self._done.items()
+            part * WEIGHTS.get(task, 0) / self._counts.get(task, 1)
+            for (task, _), part in self._fractions.items()
         )
         label = step_label(instance.task_id, instance.rendered_map_index)
         self.bar.show(label, 100 if self.published is not None else min(99, total))
@@ -268,14 +261,14 @@ def _empty_database(home: Path) -> Path:
     with (cache / "airflow.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not database.is_file():
-            made = subprocess.run(
+            migration = subprocess.run(
                 [sys.executable, "-m", "airflow", "db", "migrate"],
                 capture_output=True,
                 text=True,
                 check=False,
             )
-            if made.returncode:
-                raise VodError(f"airflow db migrate failed: {made.stderr.strip()[-500:]}")
+            if migration.returncode:
+                raise VodError(f"airflow db migrate failed: {migration.stderr.strip()[-500:]}")
             (home / "airflow.db").replace(home / "empty.db")
             shutil.copyfile(home / "empty.db", database.with_suffix(".part"))
             database.with_suffix(".part").replace(database)
@@ -306,9 +299,9 @@ def quiet(log: Path) -> Iterator[TextIO]:
         except VodError:
             raise
         except Exception as error:
-            kept = Path(tempfile.gettempdir()) / f"vod-run-{os.getpid()}.log"
-            shutil.copyfile(log, kept)
-            raise VodError(f"{type(error).__name__}: {error} (log: {kept})") from error
+            copy = Path(tempfile.gettempdir()) / f"vod-run-{os.getpid()}.log"
+            shutil.copyfile(log, copy)
+            raise VodError(f"{type(error).__name__}: {error} (log: {copy})") from error
         finally:
             sys.stdout.flush()
             sys.stderr.flush()

@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from vod_operators.cli.main import DEFAULT_PRESET, subtitle_files
+from vod_operators.cli.main import DEFAULT_PRESET, request
 from vod_operators.cli.output import WEIGHTS, ProgressBar, print_result, step_label
 from vod_operators.errors import InvalidInputError, StorageError, VodError
-from vod_operators.storage.keys import check_video_id
 from vod_operators.storage.originals import is_same_source
 from vod_operators.storage.redact import redact
 
@@ -45,19 +44,9 @@ class SubmitError(VodError):
 
 def main(args: argparse.Namespace) -> int:
     """Submit, and with ``--wait`` follow the run to its end. Returns 0."""
-    check_video_id(args.video_id)
-    conf = {
-        "video_id": args.video_id,
-        "source": args.source,
-        "preset": args.preset,
-        "chunk_seconds": args.chunk_seconds,
-        "subtitles": subtitle_files(args.subtitles),
-        "callback_url": args.callback_url,
-        "source_conn_id": args.source_conn_id,
-        "callback_conn_id": args.callback_conn_id,
-        "verify": args.verify or None,
-    }
-    conf = {key: value for key, value in conf.items() if value is not None}
+    fields = request(args)
+    fields |= {name: getattr(args, name) for name in ("callback_url", "source_conn_id", "callback_conn_id")}
+    conf = {name: value for name, value in fields.items() if value is not None}
     begin = time.monotonic()
     with Airflow(
         url=args.url or os.environ.get("VOD_AIRFLOW_URL", "http://localhost:8080"),
@@ -65,10 +54,10 @@ def main(args: argparse.Namespace) -> int:
         password=args.password or os.environ.get("VOD_AIRFLOW_PASSWORD"),
         token=args.token or os.environ.get("VOD_AIRFLOW_TOKEN"),
     ) as airflow:
-        run, what = airflow.ask(f"vod.{args.video_id}.{args.preset}{'.verify' * args.verify}", conf)
+        run, state = airflow.ask(f"vod.{args.video_id}.{args.preset}{'.verify' * args.verify}", conf)
         if not args.wait:
-            told = {"dag_id": run.dag_id, "dag_run_id": run.run_id, "state": what}
-            print(json.dumps(told) if args.json else f"{run.run_id}: {what}")
+            report = {"dag_id": run.dag_id, "dag_run_id": run.run_id, "state": state}
+            print(json.dumps(report) if args.json else f"{run.run_id}: {state}")
             return 0
         result = _follow(airflow, run)
     print_result(result, wall_s=time.monotonic() - begin, as_json=args.json)
@@ -116,60 +105,59 @@ class Airflow:
         """
         run = RunName(DAG_ID, run_id)
         if at_work := self._at_work(conf["video_id"]):
-            for name, theirs in at_work:
-                preset = theirs.get("preset", DEFAULT_PRESET)
-                if not is_same_source(str(theirs.get("source")), conf["source"]) or preset != conf["preset"]:
+            for name, other in at_work:
+                source, preset = str(other.get("source")), other.get("preset", DEFAULT_PRESET)
+                if not is_same_source(source, conf["source"]) or preset != conf["preset"]:
                     raise SubmitError(
                         f"video_id: run {name.run_id} of {name.dag_id} works on this video, with the preset "
-                        f"{preset} and the source {redact(str(theirs.get('source')))}; wait for it, or use "
-                        "another video id"
+                        f"{preset} and the source {redact(source)}; wait for it, or use another video id"
                     )
             return at_work[0][0], "running"
-        answer = self._call(
+        response = self._call(
             "POST",
             f"/dags/{DAG_ID}/dagRuns",
             {"dag_run_id": run_id, "logical_date": None, "conf": conf},
             ok=(200, 409),
         )
-        if answer.status_code == 200:
+        if response.status_code == 200:
             return run, "started"
-        found = self.run(run)
-        if not is_same_source(str(found["conf"].get("source")), conf["source"]):
+        present = self.run(run)
+        if not is_same_source(str(present["conf"].get("source")), conf["source"]):
             raise SubmitError(
                 f"video_id: run {run_id} exists for this video and preset, but of the source "
-                f"{redact(str(found['conf'].get('source')))}; use another video id, "
-                "or delete that run in Airflow to ask anew"
+                f"{redact(str(present['conf'].get('source')))}; use another video id, "
+                "or delete that run in Airflow and submit again"
             )
-        if found["state"] not in OVER:
+        if present["state"] not in OVER:
             return run, "running"
         # All tasks are cleared: finished work is found again, and the teardown must run once more.
         self._call("POST", f"{_path(run)}/clear", {"dry_run": False, "only_failed": False})
-        return run, OVER[found["state"]]
+        return run, OVER[present["state"]]
 
     def _at_work(self, video_id: str) -> list[tuple[RunName, dict[str, Any]]]:
         """Queued and running runs of a video, in both lanes, each with its ``conf``."""
-        found = []
+        runs = []
         for dag_id in LANES:
             # Airflow searches the text anywhere in conf, so the video id is compared below.
             query = f"state=queued&state=running&order_by=run_after&conf_contains=%22{video_id}%22"
             # A deployment may have only one of the lanes, or show only one to this user.
             for run in self._pages(f"/dags/{dag_id}/dagRuns?{query}&", "dag_runs", ok=(200, 403, 404)):
-                asked = run["conf"] or {}
-                if asked.get("video_id") == video_id:
-                    found.append((RunName(dag_id, run["dag_run_id"]), asked))
-        return found
+                conf = run["conf"] or {}
+                if conf.get("video_id") == video_id:
+                    runs.append((RunName(dag_id, run["dag_run_id"]), conf))
+        return runs
 
     def run(self, run: RunName) -> dict[str, Any]:
         """Airflow's description of the run."""
-        found: dict[str, Any] = self._call("GET", _path(run)).json()
-        return found
+        description: dict[str, Any] = self._call("GET", _path(run)).json()
+        return description
 
     def progress(self, run: RunName) -> tuple[str, float]:
         """A label of the current step, and the whole run's progress in percent, 0 to 99."""
         tasks: dict[str, list[dict[str, Any]]] = {}
         for instance in self._instances(run):
             tasks.setdefault(instance["task_id"], []).append(instance)
-        done, label = 0.0, "queued"
+        percent, label = 0.0, "queued"
         for task, weight in WEIGHTS.items():
             instances = tasks.get(task, [])
             for instance in instances:
@@ -179,28 +167,28 @@ class Airflow:
                 elif state == "running":
                     label = step_label(task, instance["rendered_map_index"])
                     part = self._percent(run, instance) / 100 if task in ("transcode", "audio") else 0.0
-                done += weight * part / len(instances)
-        return label, min(99.0, done)
+                percent += weight * part / len(instances)
+        return label, min(99.0, percent)
 
     def result(self, run: RunName) -> dict[str, Any]:
         """What ``publish`` returned: the content of ``video.json``, and ``playlist``.
 
         :raises SubmitError: Airflow no longer has it.
         """
-        found = self._xcom(run, "publish", "return_value")
-        if found is None:
-            raise SubmitError(f"run {run.run_id} is done, but Airflow has not kept what it published")
-        return found
+        published = self._xcom(run, "publish", "return_value")
+        if published is None:
+            raise SubmitError(f"run {run.run_id} is done, but Airflow no longer has its result")
+        return published
 
     def reason(self, run: RunName) -> str:
         """Why the run failed, as in a callback: step, reason, code and retry advice."""
         failure = self._xcom(run, "release", "failure")
         if failure is None:  # the run was just marked as failed, or the worker of ``release`` was lost
-            return f"run {run.run_id} failed; Airflow's logs of its tasks tell why"
-        where = failure.get("item") or failure["step"]
+            return f"run {run.run_id} failed; see the logs of its tasks in Airflow"
+        step = failure.get("item") or failure["step"]
         log = f"; log: {failure['log_url']}" if "log_url" in failure else ""
         return (
-            f"{where} failed: {failure['reason']} (code {failure['code']}, retry {failure['retry']}; "
+            f"{step} failed: {failure['reason']} (code {failure['code']}, retry {failure['retry']}; "
             f"run {run.run_id}{log})"
         )
 
@@ -209,12 +197,12 @@ class Airflow:
     def _xcom(self, run: RunName, task: str, key: str) -> dict[str, Any] | None:
         """The JSON value of a task's XCom; None if there is none."""
         path = f"{_path(run)}/taskInstances/{task}/xcomEntries/{key}?deserialize=false"
-        answer = self._call("GET", path, ok=(200, 404))
-        if answer.status_code == 404:
+        response = self._call("GET", path, ok=(200, 404))
+        if response.status_code == 404:
             return None
-        value = answer.json()["value"]
-        found: dict[str, Any] = json.loads(value) if isinstance(value, str) else value
-        return found
+        value = response.json()["value"]
+        content: dict[str, Any] = json.loads(value) if isinstance(value, str) else value
+        return content
 
     def _instances(self, run: RunName) -> Iterator[dict[str, Any]]:
         return self._pages(f"{_path(run)}/taskInstances?", "task_instances")
@@ -223,10 +211,10 @@ class Airflow:
         """All items of a paged list; none if the answer is another status of ``ok`` than 200."""
         offset = 0
         while True:
-            answer = self._call("GET", f"{path}limit={PAGE}&offset={offset}", ok=ok)
-            if answer.status_code != 200:
+            response = self._call("GET", f"{path}limit={PAGE}&offset={offset}", ok=ok)
+            if response.status_code != 200:
                 return
-            page = answer.json()
+            page = response.json()
             yield from page[name]
             offset += PAGE
             if offset >= page["total_entries"]:
@@ -234,10 +222,10 @@ class Airflow:
 
     def _percent(self, run: RunName, instance: dict[str, Any]) -> float:
         path = f"{_path(run)}/taskInstances/{instance['task_id']}/state-store/progress"
-        answer = self._call("GET", f"{path}?map_index={instance['map_index']}", ok=(200, 404))
-        if answer.status_code != 200:
+        response = self._call("GET", f"{path}?map_index={instance['map_index']}", ok=(200, 404))
+        if response.status_code != 200:
             return 0.0
-        value = answer.json()["value"]
+        value = response.json()["value"]
         return float((json.loads(value) if isinstance(value, str) else value)["percent"])
 
     def _call(self, method: str, path: str, body: Any = None, ok: tuple[int, ...] = (200,)) -> httpx.Response:
@@ -251,7 +239,9 @@ class Airflow:
         while True:
             try:
                 headers = {"Authorization": f"Bearer {self._bearer()}"}
-                answer = self._client.request(method, f"{self._url}/api/v2{path}", json=body, headers=headers)
+                response = self._client.request(
+                    method, f"{self._url}/api/v2{path}", json=body, headers=headers
+                )
             except httpx.InvalidURL as error:
                 raise InvalidInputError(f"url: {self._url!r} is not a URL ({error})") from None
             except httpx.HTTPError as error:
@@ -260,13 +250,13 @@ class Airflow:
                     raise StorageError(f"no Airflow answers at {self._url}: {error}") from None
             else:
                 self._reached = True
-                if answer.status_code in ok:
-                    return answer
-                if answer.status_code == 401 and self._user and time.monotonic() < deadline:
+                if response.status_code in ok:
+                    return response
+                if response.status_code == 401 and self._user and time.monotonic() < deadline:
                     self._token = None  # expired, so log in again
                     continue
-                if answer.status_code < 500 or time.monotonic() > deadline:
-                    raise SubmitError(f"Airflow answers {answer.status_code}: {_detail(answer)}")
+                if response.status_code < 500 or time.monotonic() > deadline:
+                    raise SubmitError(f"Airflow answers {response.status_code}: {_detail(response)}")
             time.sleep(POLL_S)
 
     def _bearer(self) -> str:
@@ -276,12 +266,14 @@ class Airflow:
                     "user: give --user and --password (VOD_AIRFLOW_USER, VOD_AIRFLOW_PASSWORD) "
                     "or --token (VOD_AIRFLOW_TOKEN)"
                 )
-            answer = self._client.post(
+            response = self._client.post(
                 f"{self._url}/auth/token", json={"username": self._user, "password": self._password}
             )
-            if answer.status_code != 201:
-                raise SubmitError(f"Airflow at {self._url} does not let {self._user!r} in: {_detail(answer)}")
-            self._token = answer.json()["access_token"]
+            if response.status_code != 201:
+                raise SubmitError(
+                    f"Airflow at {self._url} refuses the login of {self._user!r}: {_detail(response)}"
+                )
+            self._token = response.json()["access_token"]
         return self._token
 
 
@@ -289,10 +281,10 @@ def _path(run: RunName) -> str:
     return f"/dags/{run.dag_id}/dagRuns/{run.run_id}"
 
 
-def _detail(answer: httpx.Response) -> str:
+def _detail(response: httpx.Response) -> str:
     try:
-        detail = answer.json()["detail"]
+        detail = response.json()["detail"]
     except (ValueError, KeyError, TypeError):
-        return answer.text[:300] or answer.reason_phrase
+        return response.text[:300] or response.reason_phrase
     # The message about a refused param has the param's whole schema behind an empty line.
     return detail.split("\n\n")[0] if isinstance(detail, str) else json.dumps(detail)

@@ -31,25 +31,25 @@ def main(args: argparse.Namespace) -> int:
         raise_on_signals()
         # Before anything is read, because a store's connection is looked up in Airflow.
         with private_airflow() as home:
-            found = _shown(args)
-            repaired = _repair(args.video_id, found, home) if found.damage else None
+            verification = _verify_and_print(args)
+            repaired = _repair(args.video_id, verification, home) if verification.damage else None
     else:
-        found, repaired = _shown(args), None
-    told = _described(args.video_id, found)
+        verification, repaired = _verify_and_print(args), None
+    report = _described(args.video_id, verification)
     if repaired:
-        told["repaired"] = repaired
+        report["repaired"] = repaired
         if not args.json:
-            print(f"{args.video_id} {repaired}: repaired, and all as it was made")
+            print(f"{args.video_id} {repaired}: repaired; all files match their checksums")
     if args.json:
-        print(json.dumps(told | {"wall_s": round(time.monotonic() - begin, 3)}))
-    return int(bool(found.damage) and not args.repair)
+        print(json.dumps(report | {"wall_s": round(time.monotonic() - begin, 3)}))
+    return int(bool(verification.damage) and not args.repair)
 
 
-def _shown(args: argparse.Namespace) -> Verification:
-    found = _verify(args.video_id)
+def _verify_and_print(args: argparse.Namespace) -> Verification:
+    verification = _verify(args.video_id)
     if not args.json:
-        _print(args.video_id, found)
-    return found
+        _print(args.video_id, verification)
+    return verification
 
 
 def _verify(video_id: str) -> Verification:
@@ -61,34 +61,34 @@ def _verify(video_id: str) -> Verification:
         return verify(results, keys, progress=lambda percent: bar.show(video_id, percent))
 
 
-def _repair(video_id: str, found: Verification, home: Path) -> str:
+def _repair(video_id: str, verification: Verification, home: Path) -> str:
     """Run the DAG with the video's original request; returns the new version.
 
     :raises InvalidInputError: as ``repair_request``; or the video is still damaged.
     """
     settings = get_settings()
-    request = repair_request(Stores.of(settings).temp, settings, video_id, found)
+    request = repair_request(Stores.of(settings).temp, settings, video_id, verification)
     admit(request)
     version: str = run(request, home)["version"]
-    again = _verify(video_id)
-    if again.damage:
-        raise InvalidInputError(f"video_id: {video_id} is still damaged: {again.damage[0]}")
+    second = _verify(video_id)
+    if second.damage:
+        raise InvalidInputError(f"video_id: {video_id} is still damaged: {second.damage[0]}")
     return version
 
 
-def _described(video_id: str, found: Verification) -> dict[str, Any]:
+def _described(video_id: str, verification: Verification) -> dict[str, Any]:
     return {
         "video_id": video_id,
-        "version": found.version,
-        "objects": found.objects,
-        "size_bytes": found.size_bytes,
-        "damage": [{"uri": item.uri, "found": item.found} for item in found.damage],
+        "version": verification.version,
+        "objects": verification.objects,
+        "size_bytes": verification.size_bytes,
+        "damage": [{"uri": item.uri, "found": item.found} for item in verification.damage],
     }
 
 
-def _print(video_id: str, found: Verification) -> None:
-    for item in found.damage:
+def _print(video_id: str, verification: Verification) -> None:
+    for item in verification.damage:
         print(f"damaged: {item}")
-    count = f"{found.objects} files, {found.size_bytes} bytes"
-    what = f"{len(found.damage)} damaged" if found.damage else "all as they were made"
-    print(f"{video_id} {found.version}: {count}: {what}")
+    count = f"{verification.objects} files, {verification.size_bytes} bytes"
+    outcome = f"{len(verification.damage)} damaged" if verification.damage else "all match their checksums"
+    print(f"{video_id} {verification.version}: {count}: {outcome}")

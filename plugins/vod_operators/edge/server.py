@@ -101,12 +101,12 @@ def _accepts_gzip(request: Headers) -> bool:
 def _compressed(plain: FileResponse, path: Path) -> Response:
     # A playlist of a day of video is about half a megabyte: small enough for memory.
     response = Response(gzip.compress(path.read_bytes(), compresslevel=6, mtime=0), plain.status_code)
-    kept = {
+    headers = {
         name: value
         for name, value in plain.headers.items()
         if name not in ("content-length", "accept-ranges")
     }
-    response.headers.update(kept)
+    response.headers.update(headers)
     response.headers["Content-Encoding"] = "gzip"
     return response
 

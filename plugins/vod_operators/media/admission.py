@@ -44,18 +44,19 @@ def check_size(size_bytes: int, limits: Limits) -> None:
     :raises InvalidInputError: the file is larger than allowed.
     """
     if size_bytes > limits.max_source_bytes:
-        raise _over("its size is", f"{size_bytes} bytes", limits, "max_source_bytes")
+        raise over_limit("its size is", f"{size_bytes} bytes", limits, "max_source_bytes")
 
 
 def check_duration(seconds: Fraction | float, limits: Limits) -> None:
     """:raises InvalidInputError: the source is longer than allowed."""
     if seconds > limits.max_duration_s:
-        raise _over("it lasts", f"{float(seconds):.0f} s ({clock(seconds)})", limits, "max_duration_s")
+        raise over_limit("it lasts", f"{float(seconds):.0f} s ({clock(seconds)})", limits, "max_duration_s")
 
 
-def _over(what: str, found: str, limits: Limits, name: str) -> InvalidInputError:
+def over_limit(claim: str, value: str, limits: Limits, name: str) -> InvalidInputError:
+    """The error of a source that exceeds the limit of that name."""
     return InvalidInputError(
-        f"source: {what} {found}; the limit is {getattr(limits, name)} (VOD_{name.upper()})"
+        f"source: {claim} {value}; the limit is {getattr(limits, name)} (VOD_{name.upper()})"
     )
 
 
@@ -102,7 +103,7 @@ def check_beginning(head: bytes) -> None:
     if names or _is_list_of_files(text):
         name = names[0] if names else "a playlist"
         raise InvalidInputError(
-            f"source: it is {name}, which only names media; give the media file itself: {MEDIA}"
+            f"source: it is {name}, which only lists media; give the media file itself: {MEDIA}"
         )
     kind = "a web page (HTML)" if re.match(r"<!doctype html|<html", text, re.IGNORECASE) else "a text"
     raise InvalidInputError(f"source: it is {kind}, not a video; expected {MEDIA}")
@@ -111,8 +112,8 @@ def check_beginning(head: bytes) -> None:
 def _is_list_of_files(text: str) -> bool:
     """Whether each line is a path or a URL: an M3U playlist without its header."""
     lines = [line.partition("?")[0].rstrip() for line in text.splitlines() if line.strip()]
-    whole = lines[:-1] if len(text) >= HEAD_BYTES - 3 else lines  # the last one may be cut
-    return bool(whole) and all(re.search(r"^[^<{].*\.\w{2,4}$", line) for line in whole)
+    complete_lines = lines[:-1] if len(text) >= HEAD_BYTES - 3 else lines  # the last one may be cut
+    return bool(complete_lines) and all(re.search(r"^[^<{].*\.\w{2,4}$", line) for line in complete_lines)
 
 
 def _text(head: bytes) -> str | None:
@@ -134,19 +135,22 @@ def _text(head: bytes) -> str | None:
 
 _REASONS = (
     ("moov atom not found", "the index (moov) is missing: the upload is incomplete"),
-    ("Function not implemented", "it is compressed (zlib), which cannot be read; write it anew without"),
+    (
+        "Function not implemented",
+        "it is compressed (zlib), which cannot be read; rewrite it without compression",
+    ),
     ("End of file", "nothing that can be shown or heard was found in it"),
 )
 
 
 def why_unreadable(stderr: str) -> str:
     """Why ffprobe could not read a file, in one phrase for a person."""
-    if refused := re.search(r"\[(\S+) @ \S+\] Format not on whitelist", stderr):
-        return f"its format ({refused[1]}) is not one that is accepted"
+    if refusal := re.search(r"\[(\S+) @ \S+\] Format not on whitelist", stderr):
+        return f"its format ({refusal[1]}) is not one that is accepted"
     for words, reason in _REASONS:
         if words in stderr:
             return reason
-    return tool_words(stderr) or ("it makes no sense to ffprobe" if stderr.strip() else "no message")
+    return tool_words(stderr) or ("ffprobe does not recognise it" if stderr.strip() else "no message")
 
 
 def decoders_of(listing: str) -> frozenset[str]:
@@ -185,7 +189,7 @@ def check_probe(
     name = str(container.get("format_name", ""))
     count = sum(stream.get("codec_type") != "attachment" for stream in streams)
     if count > limits.max_streams:
-        raise _over("it has", f"{count} streams", limits, "max_streams")
+        raise over_limit("it has", f"{count} streams", limits, "max_streams")
     if "ASF_Protection_Type" in container.get("tags", {}):
         raise encrypted("it", "Windows Media DRM")
     for stream in streams:
@@ -235,21 +239,21 @@ def _check_protection(stream: Mapping[str, Any], container: str) -> None:
 
 
 def _check_picture(stream: Mapping[str, Any], limits: Limits, decoders: Collection[str]) -> None:
-    which = f"its {where(stream)}"
+    name = f"its {where(stream)}"
     _check_codec(stream, decoders)
     width, height = stream.get("width") or 0, stream.get("height") or 0
     if width * height > limits.max_pixels:
-        raise _over(f"{which} has", f"{width}x{height} = {width * height} pixels", limits, "max_pixels")
+        raise over_limit(f"{name} has", f"{width}x{height} = {width * height} pixels", limits, "max_pixels")
     # One of the two may be the clock's rate: the nominal one in Matroska, the average in AVI.
     rate = min(
         filter(None, map(positive, (stream.get("avg_frame_rate"), stream.get("r_frame_rate")))), default=0
     )
     if rate > limits.max_frame_rate:
-        raise _over(f"{which} has", f"{float(rate):g} frames a second", limits, "max_frame_rate")
+        raise over_limit(f"{name} has", f"{float(rate):g} frames a second", limits, "max_frame_rate")
     aspect = positive(str(stream.get("sample_aspect_ratio", "")).replace(":", "/")) or Fraction(1)
     if not Fraction(1, MAX_SAMPLE_ASPECT) <= aspect <= MAX_SAMPLE_ASPECT:
         raise InvalidInputError(
-            f"source: {which} has pixels of {aspect.numerator}:{aspect.denominator}; expected an "
+            f"source: {name} has pixels of {aspect.numerator}:{aspect.denominator}; expected an "
             f"aspect from 1:{MAX_SAMPLE_ASPECT} to {MAX_SAMPLE_ASPECT}:1"
         )
 
@@ -261,7 +265,7 @@ def _check_sound(
     if not stream.get("channels") or not positive(stream.get("sample_rate")):
         if present is not None and stream_id(stream) not in present:
             return False
-        raise undecodable(stream, "neither its channels nor its sample rate can be told")
+        raise undecodable(stream, "its channels and sample rate are unknown")
     _check_codec(stream, decoders)
     return True
 
@@ -271,10 +275,10 @@ def _check_codec(stream: Mapping[str, Any], decoders: Collection[str]) -> None:
         raise undecodable(stream, "ffmpeg has no decoder for it")
 
 
-def undecodable(stream: Mapping[str, Any], why: str) -> InvalidInputError:
+def undecodable(stream: Mapping[str, Any], reason: str) -> InvalidInputError:
     """The error of a probed stream that cannot be decoded."""
     return InvalidInputError(
-        f"source: its {where(stream)} cannot be decoded: {why}; remove the stream or encode it anew"
+        f"source: its {where(stream)} cannot be decoded: {reason}; remove the stream or re-encode it"
     )
 
 
@@ -299,7 +303,7 @@ def stream_id(stream: Mapping[str, Any]) -> int:
 def positive(value: Any) -> Fraction | None:
     """The number that ``"1.5"`` or ``"30000/1001"`` stands for; None if it is not above 0 or no number."""
     try:
-        found = Fraction(str(value))
+        number = Fraction(str(value))
     except (ValueError, ZeroDivisionError):
         return None
-    return found if found > 0 else None
+    return number if number > 0 else None

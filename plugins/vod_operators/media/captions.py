@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vod_operators.media.track import Track
 
-_KEPT = re.compile(rb"\xb5\x00\x31GA94\x03")
+_USER_DATA = re.compile(rb"\xb5\x00\x31GA94\x03")
 """Country, provider and type code of user data that holds captions."""
 
 _IN_A_SOURCE = re.compile(rb"GA94\x03[\x40-\x7f\xc0-\xff].[\xf8-\xff]", re.DOTALL)
@@ -37,9 +37,9 @@ def has_captions(path: Path) -> bool:
 
 def lost(videos: Sequence[Track]) -> list[str]:
     """For a source with captions: a sentence for each codec whose tracks have none."""
-    kept = {track.family for track in videos if track.captions}
-    without = dict.fromkeys(track.family for track in videos if track.family not in kept)
-    return [f"closed captions: {family} was made without them" for family in without]
+    captioned = {track.family for track in videos if track.captions}
+    without = dict.fromkeys(track.family for track in videos if track.family not in captioned)
+    return [f"closed captions: the {family} renditions have lost them" for family in without]
 
 
 def channels_of(path: Path) -> tuple[str, ...]:
@@ -50,32 +50,32 @@ def channels_of(path: Path) -> tuple[str, ...]:
 
 def channels_in(data: bytes | mmap.mmap) -> set[str]:
     """Caption channels in encoded video, as INSTREAM-ID names them: ``CC1``, ``SERVICE1``."""
-    found: set[str] = set()
-    for mark in _KEPT.finditer(data):
+    channels: set[str] = set()
+    for mark in _USER_DATA.finditer(data):
         # A NAL unit has emulation prevention bytes, at most one after every two.
         escaped = data[mark.end() : mark.end() + _LARGEST * 3 // 2]
-        found |= _channels(escaped.replace(b"\0\0\x03", b"\0\0"))
-    return found
+        channels |= _channels(escaped.replace(b"\0\0\x03", b"\0\0"))
+    return channels
 
 
 def _channels(user_data: bytes) -> set[str]:
     if len(user_data) < 2 or not user_data[0] & 0x40:
         return set()
     end = 2 + 3 * (user_data[0] & 0x1F)
-    found: set[str] = set()
+    channels: set[str] = set()
     packet = b""
     for header, first, second in _triplets(user_data[2:end]):
         kind = header & 3
         if not header & 4:  # padding
             continue
         if kind < 2:
-            found |= _line_21(kind, first & 0x7F, second & 0x7F)
+            channels |= _line_21(kind, first & 0x7F, second & 0x7F)
         elif kind == 3:
-            found |= _services(packet)
+            channels |= _services(packet)
             packet = bytes([first, second])
         elif packet:
             packet += bytes([first, second])
-    return found | _services(packet)
+    return channels | _services(packet)
 
 
 def _triplets(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -92,7 +92,7 @@ def _line_21(field: int, first: int, second: int) -> set[str]:
 
 def _services(packet: bytes) -> set[str]:
     """The CEA-708 services that have blocks in a packet, which may continue in the next picture."""
-    found: set[str] = set()
+    services: set[str] = set()
     at = 1
     while at < len(packet):
         number, size = packet[at] >> 5, packet[at] & 0x1F
@@ -102,6 +102,6 @@ def _services(packet: bytes) -> set[str]:
             at += 1
             number = packet[at] & 0x3F if at < len(packet) else 0
         if number:
-            found.add(f"SERVICE{number}")
+            services.add(f"SERVICE{number}")
         at += 1 + size
-    return found
+    return services

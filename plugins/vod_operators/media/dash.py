@@ -65,8 +65,8 @@ def manifest(tracks: Sequence[Track], target_s: int, *, prefix: str) -> str:
     period = ElementTree.SubElement(root, "Period", {"id": "0", "start": "PT0S"})
     codecs = families([track for track in tracks if track.kind == "video"])
     for number, members in enumerate(codecs):
-        others = [str(other) for other in range(len(codecs)) if other != number]
-        _add_video(period, number, members, others, target_s, prefix)
+        other_sets = [str(other_number) for other_number in range(len(codecs)) if other_number != number]
+        _add_video(period, number, members, other_sets, target_s, prefix)
     for number, track in enumerate((t for t in tracks if t.kind == "audio"), start=len(codecs)):
         _add_audio(period, number, track, target_s, prefix)
     for number, track in enumerate((t for t in tracks if t.kind == "text"), start=len(tracks)):
@@ -76,11 +76,11 @@ def manifest(tracks: Sequence[Track], target_s: int, *, prefix: str) -> str:
 
 
 def _add_video(
-    period: Element, number: int, tracks: Sequence[Track], others: list[str], target_s: int, prefix: str
+    period: Element, number: int, tracks: Sequence[Track], other_sets: list[str], target_s: int, prefix: str
 ) -> None:
     adaptation = _adaptation(period, number, "video")
-    if others:  # players may switch between codecs as between bitrates, because all segments are aligned
-        _describe(adaptation, "SupplementalProperty", SWITCHING, ",".join(others))
+    if other_sets:  # players may switch between codecs as between bitrates, because all segments are aligned
+        _describe(adaptation, "SupplementalProperty", SWITCHING, ",".join(other_sets))
     if transfer := TRANSFERS.get(tracks[0].video_range):
         _describe(adaptation, "SupplementalProperty", TRANSFER, transfer)
     for track in tracks:

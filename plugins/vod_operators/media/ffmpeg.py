@@ -30,9 +30,19 @@ LOCAL_ONLY: Mapping[str, str] = {"protocol_whitelist": "file", "format_whitelist
 """Input options: a playlist disguised as a video can open neither another file nor a connection."""
 
 
-def transport_options(transport: bool) -> Argv:
-    """The options that ``source_input`` sets for MPEG-TS, as arguments of ffprobe."""
-    return [part for name, value in _TRANSPORT[transport].items() for part in (f"-{name}", str(value))]
+def ffprobe(tool: str, *options: str, transport: bool = False, formats: str = DEMUXERS) -> Argv:
+    """A command of ffprobe that opens local files only.
+
+    :param transport: whether the file is MPEG-TS.
+    :param formats: demuxers that may be used.
+    """
+    pids = [part for name, value in _TRANSPORT[transport].items() for part in (f"-{name}", str(value))]
+    # fmt: off
+    return [
+        tool, "-hide_banner", "-loglevel", "error",
+        "-protocol_whitelist", "file", "-format_whitelist", formats, *pids, *options,
+    ]
+    # fmt: on
 
 
 SEEK_MARGIN_S, INDEXED_MARGIN_S = 10, 2
@@ -106,6 +116,10 @@ def source_input(
     return ffmpeg.input(source, **options, **search, **_TRANSPORT[transport], **LOCAL_ONLY)
 
 
+def _layout_input(source: str, layout: Layout, **options: Any) -> ffmpeg.nodes.FilterableStream:
+    return source_input(source, transport=layout.transport, begins_late=layout.begins_late, **options)
+
+
 SEARCHED = 1 << 50
 """Bytes, and microseconds, to probe: the whole file, until each announced stream is known."""
 
@@ -134,14 +148,7 @@ def repair(
     """
     # Decoded pictures get their times from the decoder, which knows their order better than the packets do.
     derived = {} if decode else _derived_times(layout)
-    media = source_input(
-        source,
-        transport=layout.transport,
-        begins_late=layout.begins_late,
-        noautorotate=None,
-        **UNCROPPED,
-        **derived,
-    )
+    media = _layout_input(source, layout, noautorotate=None, **UNCROPPED, **derived)
     streams = [media[str(layout.video[0])]] if layout.video else []
     codecs: dict[str, Any] = {"c": "copy"}
     if decode:
@@ -153,10 +160,10 @@ def repair(
             codecs[f"c:a:{number}"] = LOSSLESS_SOUND
     # With several outputs no time may be negative: ffmpeg would shift each file by a different amount.
     offset = {"output_ts_offset": GUARD_S} if layout.texts else {}
-    made = [ffmpeg.output(*streams, output, format="nut", **offset, **codecs, **BARE)]
+    outputs = [ffmpeg.output(*streams, output, format="nut", **offset, **codecs, **BARE)]
     if layout.texts:
-        made += _texts(media, layout, Fraction(GUARD_S))
-    return command(tool, ffmpeg.merge_outputs(*made))
+        outputs += _texts(media, layout, Fraction(GUARD_S))
+    return command(tool, ffmpeg.merge_outputs(*outputs))
 
 
 def _lossless(video: VideoStream | None) -> dict[str, Any]:
@@ -208,14 +215,7 @@ def cut_video(
     if (begin := chunk.key_pts * timeline.time_base - margin) > timeline.origin_pts * timeline.time_base:
         # Do not seek near the start: some demuxers refuse a time before their first packet.
         seek = {"ss": _decimal(begin), "seek_timestamp": 1}
-    media = source_input(
-        source,
-        transport=layout.transport,
-        begins_late=layout.begins_late,
-        noautorotate=None,
-        **seek,
-        **_derived_times(layout),
-    )
+    media = _layout_input(source, layout, noautorotate=None, **seek, **_derived_times(layout))
     out = media[str(layout.video[0])].output(
         output,
         codec="copy",
@@ -240,27 +240,18 @@ def cut_audio(tool: str, source: str, output: str, *, layout: Layout, track: str
     if track in layout.decoded_sounds:
         codec, time_base = LOSSLESS_SOUND, layout.sample_bases[track]
     shift = timeline.origin_pts * timeline.time_base // time_base - guard_ticks(time_base)
-    media = source_input(
-        source, transport=layout.transport, begins_late=layout.begins_late, **_derived_times(layout)
-    )
+    media = _layout_input(source, layout, **_derived_times(layout))
     out = _sound_of(media, layout, track).output(
-        output,
-        format="nut",
-        codec=codec,
-        avoid_negative_ts="disabled",
-        **{"bsf:a": _shifted(shift)},
-        **BARE,
+        output, format="nut", codec=codec, avoid_negative_ts="disabled", **{"bsf:a": _shifted(shift)}, **BARE
     )
     return command(tool, out, "-copyts")
 
 
 def cut_texts(tool: str, source: str, *, layout: Layout, timeline: Timeline) -> Argv:
     """Write all subtitle tracks as WebVTT, ``text-0.vtt`` ...; timestamps as in ``cut_video``."""
-    media = source_input(
-        source, transport=layout.transport, begins_late=layout.begins_late, **_derived_times(layout)
-    )
-    made = _texts(media, layout, GUARD_S - timeline.origin_pts * timeline.time_base)
-    return command(tool, ffmpeg.merge_outputs(*made), "-copyts")
+    media = _layout_input(source, layout, **_derived_times(layout))
+    outputs = _texts(media, layout, GUARD_S - timeline.origin_pts * timeline.time_base)
+    return command(tool, ffmpeg.merge_outputs(*outputs), "-copyts")
 
 
 def _texts(
@@ -325,11 +316,11 @@ def transcode_chunk(
     else:
         # ffmpeg would guess how long the last picture is shown, which may be for several chunks. So every
         # packet gets the whole video's length: the next picture ends it, and the last one is trimmed.
-        rest = timeline.frames / plan.frame_rate
-        lasts = f"setts=pts=PTS:dts=DTS:duration={rest.numerator}/{rest.denominator}/TB"
+        length = timeline.frames / plan.frame_rate
+        lasts = f"setts=pts=PTS:dts=DTS:duration={length.numerator}/{length.denominator}/TB"
         # Keep the filters where the picture size changes: new ones would start the frame grid anew.
         keep_filters = {"reinit_filter": 0}
-        cut = ffmpeg.input(
+        media = ffmpeg.input(
             source,
             format=timeline.carrier,
             **UNCROPPED,
@@ -340,18 +331,18 @@ def transcode_chunk(
         )
         # From NUT's finer time base back to the source's: exact, and integers from here on.
         base = timeline.time_base
-        picture = cut["v:0"].filter("settb", f"{base.numerator}/{base.denominator}")
+        picture = media["v:0"].filter("settb", f"{base.numerator}/{base.denominator}")
         picture = picture.filter("setpts", f"PTS-{guard_ticks(base)}")
         picture = filters.on_grid(filters.upright(picture, plan), plan, begin, end)
-    made = []
+    streams = []
     sizes = list(filters.cascade(picture, plan, converted=source is None))
     for rendition, stream in sizes:
         largest, smallest = rendition is sizes[0][0], rendition is sizes[-1][0]
-        taken = [still for still in stills if (largest if still.name == "posters" else smallest)]
-        mine, *branches = filters.branches(stream, 1 + len(taken))
-        made.append(_encode(mine, outputs[rendition.name], plan, rendition))
-        made += [_take(*pair, chunk, begin) for pair in zip(branches, taken, strict=True)]
-    return command(tool, ffmpeg.merge_outputs(*made), *ENCODING)
+        own_stills = [still for still in stills if (largest if still.name == "posters" else smallest)]
+        picture_stream, *branches = filters.branches(stream, 1 + len(own_stills))
+        streams.append(_encode(picture_stream, outputs[rendition.name], plan, rendition))
+        streams += [_take(*pair, chunk, begin) for pair in zip(branches, own_stills, strict=True)]
+    return command(tool, ffmpeg.merge_outputs(*streams), *ENCODING)
 
 
 def _take(
@@ -432,16 +423,16 @@ def package(
     shorter = Fraction(1, 1_000_000)
     options: Argv = []
     if transport:
-        made = f"segment_template=seg-$Number%05d$.{'aac' if kind == 'audio' else 'ts'}"
+        templates = f"segment_template=seg-$Number%05d$.{'aac' if kind == 'audio' else 'ts'}"
         start_ms = TRANSPORT_START * 1000 // TRANSPORT_CLOCK
         options += ["--transport_stream_timestamp_offset_ms", str(start_ms)]
     else:
-        made = "init_segment=init.mp4,segment_template=seg-$Number%05d$.m4s"
+        templates = "init_segment=init.mp4,segment_template=seg-$Number%05d$.m4s"
     if flags is not None:
         options.append(f"--flagfile={flags}")
     return [
         tool,
-        f"in={track},stream={kind},{made}",
+        f"in={track},stream={kind},{templates}",
         "--segment_duration",
         _decimal(segment - shorter),
         "--fragment_duration",

@@ -42,10 +42,10 @@ def upright(stream: Stream, plan: Plan) -> Stream:
     if video.interlaced:
         if video.field_order:
             stream = stream.filter("setfield", video.field_order)
-        each = "field" if plan.frame_rate > video.frame_rate else "frame"
+        unit = "field" if plan.frame_rate > video.frame_rate else "frame"
         # In a mixed source only the pictures that are flagged as interlaced are deinterlaced.
-        only = {"deint": "interlaced"} if video.scan == "mixed" else {}
-        stream = stream.filter("bwdif", mode=f"send_{each}", **only)
+        options = {"deint": "interlaced"} if video.scan == "mixed" else {}
+        stream = stream.filter("bwdif", mode=f"send_{unit}", **options)
     stream = cropped(stream, video)
     for name, *arguments in turns:
         stream = stream.filter(name, *arguments)
@@ -73,8 +73,8 @@ def on_grid(stream: Stream, plan: Plan, begin: int, end: int) -> Stream:
     if begin:
         # ``fps`` passes the captions of dropped pictures on to later ones. Without this, the pictures dropped
         # before ``begin`` would delay all captions of the chunk.
-        early = f"lt(t,{float((begin - Fraction(1, 2)) / rate):.9f})"
-        stream = stream.filter("sidedata", mode="delete", type="A53_CC", enable=early)
+        before_begin = f"lt(t,{float((begin - Fraction(1, 2)) / rate):.9f})"
+        stream = stream.filter("sidedata", mode="delete", type="A53_CC", enable=before_begin)
     stream = stream.filter("fps", fps=f"{rate.numerator}/{rate.denominator}", round="near", start_time=start)
     stream = stream.filter("tpad", stop_mode="clone", stop=-1)
     return stream.filter("trim", end_pts=end).filter("setpts", f"PTS-{begin}")
@@ -105,9 +105,9 @@ def cascade(picture: Stream, plan: Plan, *, converted: bool) -> Iterator[tuple[R
             picture = _to_sdr(picture, plan)
         picture = picture.filter("setsar", 1)  # rounding to even sizes would leave 1001:1000
         picture = picture.filter("format", PIXEL_FORMATS[depth])
-        each = branches(picture, len(renditions) + (number < len(sizes) - 1))
-        picture = each[-1]
-        for rendition, branch in zip(renditions, each, strict=False):
+        copies = branches(picture, len(renditions) + (number < len(sizes) - 1))
+        picture = copies[-1]
+        for rendition, branch in zip(renditions, copies, strict=False):
             if rendition.bit_depth != depth:
                 branch = branch.filter("format", PIXEL_FORMATS[rendition.bit_depth])
             yield rendition, branch

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Literal
 
 from vod_operators.formats.base import Model
-from vod_operators.media.ffmpeg import DEMUXERS, Argv, transport_options
+from vod_operators.media.ffmpeg import Argv, ffprobe
 from vod_operators.media.models import Scan
 from vod_operators.media.orientation import DisplayMatrix, parse_matrix
 
@@ -58,20 +58,17 @@ def _intervals(
     # Do not seek at the beginning: pictures before the first key frame may be shown.
     later = [f"{float(time):.6f}%+#{count}" for time in times[1:]]
     intervals = ",".join([f"%+#{max(count, FIRST_PICTURES)}", *later])
-    # fmt: off
-    return [
-        tool, "-hide_banner", "-loglevel", "error",
-        "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, *transport_options(transport),
-        "-select_streams", str(stream), "-read_intervals", intervals, "-of", "compact=p=0:nk=0",
-    ]
-    # fmt: on
+    return ffprobe(
+        tool, "-select_streams", str(stream), "-read_intervals", intervals, "-of", "compact=p=0:nk=0",
+        transport=transport,
+    )  # fmt: skip
 
 
 def byte_ranges(lines: Iterable[str]) -> Iterator[tuple[int, int]]:
     """``(begin, end)`` of each packet in bytes, half-open, from what ``list_packets`` printed."""
     for line in lines:
-        found = dict(field.partition("=")[::2] for field in line.split("|"))
-        begin, size = found.get("pos", ""), found.get("size", "")
+        fields = dict(field.partition("=")[::2] for field in line.split("|"))
+        begin, size = fields.get("pos", ""), fields.get("size", "")
         if begin.isdecimal() and size.isdecimal():
             yield int(begin), int(begin) + int(size)
 
@@ -99,7 +96,7 @@ LEAST_FIELDS = 4
 
 def _alternate(fields: Sequence[str]) -> bool:
     """Whether top and bottom fields alternate. Between two places the same field may come twice."""
-    changes = [one != other for one, other in pairwise(fields)]
+    changes = [earlier != later for earlier, later in pairwise(fields)]
     return len(changes) >= LEAST_FIELDS and changes.count(False) <= PLACES
 
 

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.formats.boxes import boxes, read_at
-from vod_operators.media.admission import Limits
+from vod_operators.media.admission import Limits, over_limit
 from vod_operators.media.models import AudioStream
 
 MAX_CHANNELS = 24
@@ -66,10 +66,8 @@ def _check_y4m(head: bytes, limits: Limits) -> None:
     if width < 1 or height < 1:
         raise InvalidInputError(f"source: its pictures have {width}x{height} pixels; expected at least 1x1")
     if width * height > limits.max_pixels:
-        raise InvalidInputError(
-            f"source: its video stream 0 (rawvideo) has {width}x{height} = {width * height} pixels; the "
-            f"limit is {limits.max_pixels} (VOD_MAX_PIXELS)"
-        )
+        pixels = f"{width}x{height} = {width * height} pixels"
+        raise over_limit("its video stream 0 (rawvideo) has", pixels, limits, "max_pixels")
 
 
 def _check_wav(head: bytes) -> None:
@@ -101,8 +99,8 @@ def _check_movie(file: BinaryIO, begin: int, end: int, limits: Limits) -> list[i
     for kind, first, last in boxes(file, begin, end):
         if kind == b"cmov":
             raise InvalidInputError(
-                "source: its index is compressed (cmov), as QuickTime wrote it until 2010; save it anew with "
-                "an ordinary index"
+                "source: its index is compressed (cmov), as QuickTime wrote it until 2010; save it again "
+                "with an uncompressed index"
             )
         if kind == b"mvhd":
             _check_scale("its movie header", _timescale(file, first))
@@ -118,15 +116,13 @@ def _check_movie(file: BinaryIO, begin: int, end: int, limits: Limits) -> list[i
                     _check_scale(f"its track {tracks}", scale)
                     scales.append(scale)
     if tracks > limits.max_streams:
-        raise InvalidInputError(
-            f"source: it has {tracks} streams; the limit is {limits.max_streams} (VOD_MAX_STREAMS)"
-        )
+        raise over_limit("it has", f"{tracks} streams", limits, "max_streams")
     return scales
 
 
-def _check_scale(what: str, scale: int) -> None:
+def _check_scale(header: str, scale: int) -> None:
     if scale == 0:
-        raise InvalidInputError(f"source: {what} has a timescale of 0, so that nothing in it has a time")
+        raise InvalidInputError(f"source: {header} has a timescale of 0, so that nothing in it has a time")
 
 
 def _check_fragment(file: BinaryIO, begin: int, end: int, timescale: int) -> None:
@@ -137,7 +133,7 @@ def _check_fragment(file: BinaryIO, begin: int, end: int, timescale: int) -> Non
             if ticks > FAR_S * timescale:
                 raise InvalidInputError(
                     f"source: a fragment says that it begins at tick {ticks} of {timescale} a second (tfdt), "
-                    "more than a hundred years on"
+                    "more than a hundred years in"
                 )
 
 

@@ -6,7 +6,7 @@ Rules are cited by number: "Apple n.n" is Apple's HLS Authoring Specification.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import groupby
 from typing import Any
 
@@ -63,9 +63,7 @@ def media_playlist(track: Track, target_s: int) -> str:
     for segment in track.segments:
         playlist.add_segment(
             m3u8.Segment(
-                uri=segment.name,
-                duration=segment.ticks / track.timescale,
-                init_section=_init_section(track),
+                uri=segment.name, duration=segment.ticks / track.timescale, init_section=_init_section(track)
             )
         )
     return _locked(_dump(playlist), track)
@@ -129,29 +127,16 @@ def master_playlist(tracks: Sequence[Track], target_s: int, *, prefix: str) -> s
     """
     videos = families([track for track in tracks if track.kind == "video"])
     groups = audio_groups(tracks)
+    texts = [track for track in tracks if track.kind == "text"]
+    captions = sorted({channel for family in videos for track in family for channel in track.captions})
     ranges = {track.video_range for family in videos for track in family}
     master = m3u8.M3U8()
     master.version = version_of(tracks[0], i_frames_only=True)
     master.is_variant = True
     master.is_independent_segments = True
-    for group, members in groups.items():
-        for track in members:
-            master.add_media(_audio_member(track, group, prefix))
-    texts = [track for track in tracks if track.kind == "text"]
-    chosen: dict[object, Track] = {}
-    for track in sorted(texts, key=lambda text: not text.default):
-        # Of tracks with the same attributes, a player may autoselect only one (RFC 8216bis 4.4.6.1.1).
-        chosen.setdefault((track.language, track.forced, track.hearing_impaired), track)
-    for track in texts:
-        master.add_media(_text_member(track, prefix, autoselect=track in chosen.values()))
-    captions = sorted({channel for family in videos for track in family for channel in track.captions})
-    for channel in captions:
-        master.add_media(_captions_member(channel, autoselect=channel == captions[0]))
-    names = [*groups] or [""]
-    variants = [(t, name) for family in videos for name in names for t in first_variant_first(family)]
-    if not videos:  # sound only: the default track stands for its group
-        variants = [(next((t for t in ts if t.default), ts[0]), name) for name, ts in groups.items()]
-    for track, group in variants:
+    for member in _members(groups, texts, captions, prefix):
+        master.add_media(member)
+    for track, group in _variants(videos, groups):
         info = _variant(track, groups.get(group, []), target_s) | _range(track, ranges)
         if videos and not captions:
             info["closed_captions"] = "NONE"  # on all variants or on none (RFC 8216bis 4.4.6.2)
@@ -168,6 +153,33 @@ def master_playlist(tracks: Sequence[Track], target_s: int, *, prefix: str) -> s
         master.add_iframe_playlist(m3u8.IFramePlaylist(None, f"{prefix}{track.name}/iframes.m3u8", info))
     # m3u8 drops trailing zeros, but players and validators expect three decimals (Apple 9.15).
     return re.sub(r"FRAME-RATE=([0-9.]+)", lambda rate: f"FRAME-RATE={float(rate[1]):.3f}", _dump(master))
+
+
+def _members(
+    groups: Mapping[str, Sequence[Track]], texts: Sequence[Track], captions: Sequence[str], prefix: str
+) -> Iterator[m3u8.Media]:
+    """EXT-X-MEDIA of all sound, subtitles and captions."""
+    for group, tracks in groups.items():
+        for track in tracks:
+            yield _audio_member(track, group, prefix)
+    autoselected: dict[object, Track] = {}
+    for track in sorted(texts, key=lambda text: not text.default):
+        # Of tracks with the same attributes, a player may autoselect only one (RFC 8216bis 4.4.6.1.1).
+        autoselected.setdefault((track.language, track.forced, track.hearing_impaired), track)
+    for track in texts:
+        yield _text_member(track, prefix, autoselect=track in autoselected.values())
+    for channel in captions:
+        yield _captions_member(channel, autoselect=channel == captions[0])
+
+
+def _variants(
+    videos: Sequence[Sequence[Track]], groups: Mapping[str, Sequence[Track]]
+) -> list[tuple[Track, str]]:
+    """Track and sound group of each variant, in order; the group is empty if there is no sound."""
+    if not videos:  # sound only: the default track stands for its group
+        return [(next((t for t in tracks if t.default), tracks[0]), name) for name, tracks in groups.items()]
+    names = [*groups] or [""]
+    return [(track, name) for family in videos for name in names for track in first_variant_first(family)]
 
 
 def _audio_member(track: Track, group: str, prefix: str) -> m3u8.Media:
@@ -200,16 +212,16 @@ def _captions_member(channel: str, *, autoselect: bool) -> m3u8.Media:
 
 def _variant(track: Track, group: Sequence[Track], target_s: int) -> dict[str, Any]:
     """Attributes of one variant: its track plus the largest track of its group (Apple 9.1, 9.13, 9.14)."""
-    others = [other for other in group if other is not track]
-    codecs = dict.fromkeys(t.codecs for t in (track, *others))
+    sounds = [sound for sound in group if sound is not track]
+    codecs = dict.fromkeys(t.codecs for t in (track, *sounds))
     info: dict[str, Any] = {
         "bandwidth": track.peak_bps(target_s),
         "average_bandwidth": track.average_bps,
         "codecs": ",".join(codecs),
     }
     if track.kind == "video":
-        info["bandwidth"] += max((t.peak_bps(target_s) for t in others), default=0)
-        info["average_bandwidth"] += max((t.average_bps for t in others), default=0)
+        info["bandwidth"] += max((t.peak_bps(target_s) for t in sounds), default=0)
+        info["average_bandwidth"] += max((t.average_bps for t in sounds), default=0)
         info["resolution"] = f"{track.width}x{track.height}"
         info["frame_rate"] = float(track.frame_rate or 0)
     return info

@@ -17,9 +17,9 @@ def language_tag(language: str | None) -> str | None:
 
     if not language or not _LANGUAGE.fullmatch(language):
         return None
-    primary, *rest = language.split("-")
+    primary, *subtags = language.split("-")
     shortest: str = get_global("language_aliases").get(primary.lower(), primary.lower())
-    return "-".join([shortest.replace("_", "-"), *rest])
+    return "-".join([shortest.replace("_", "-"), *subtags])
 
 
 def language_name(tag: str | None) -> str | None:
@@ -54,17 +54,17 @@ def clean_name(text: str) -> str:
     return " ".join(_UNPRINTABLE.sub(" ", text[: 10 * MAX_NAME]).split())[:MAX_NAME].strip()
 
 
-def unique_title(wanted: str | None, number: int, kind: str, taken: set[str]) -> str:
+def unique_title(preferred: str | None, number: int, kind: str, used: set[str]) -> str:
     """A track's NAME, which must be unique in its group (RFC 8216bis 4.4.6.1.1).
 
-    :param wanted: the track's title, or the name of its language.
+    :param preferred: the track's title, or the name of its language.
     :param number: number of the track, from 1.
-    :param kind: makes the name if nothing is wanted: ``Audio 2``.
-    :param taken: names in use; the new one is added.
+    :param kind: makes the name if there is no preferred one: ``Audio 2``.
+    :param used: names in use; the new one is added.
     """
     # A quote would end the attribute in the playlist.
-    title = clean_name((wanted or "").replace('"', "")) or f"{kind} {number}"
-    while title in taken:
+    title = clean_name((preferred or "").replace('"', "")) or f"{kind} {number}"
+    while title in used:
         title = f"{title} ({number})"
-    taken.add(title)
+    used.add(title)
     return title

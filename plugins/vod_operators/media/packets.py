@@ -16,7 +16,7 @@ from functools import cached_property
 from itertools import islice
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.media.ffmpeg import DEMUXERS, Argv, transport_options
+from vod_operators.media.ffmpeg import Argv, ffprobe
 from vod_operators.media.models import Chunk, Layout, Plan, Timeline
 from vod_operators.media.plan import SoundSpan
 from vod_operators.media.probe import CLOCKED_CONTAINERS
@@ -24,9 +24,8 @@ from vod_operators.media.probe import CLOCKED_CONTAINERS
 
 def read_packets(tool: str, source: str, layout: Layout) -> Argv:
     """List every packet of a local file, a line each, in file order."""
-    options = transport_options(layout.transport)
-    options += ["-fflags", "+genpts"] if layout.derived_times else []
-    return _list(tool, source, "stream_index,pts,dts,duration,flags", options)
+    options = ["-fflags", "+genpts"] if layout.derived_times else []
+    return _list(tool, source, "stream_index,pts,dts,duration,flags", options, layout.transport)
 
 
 def read_times(tool: str, source: str, layout: Layout) -> Iterator[Argv]:
@@ -59,16 +58,13 @@ PAST_EVERY_END_S = 10**9
 """A seek target past any end: ffprobe then yields the stream's last packet."""
 
 
-def _list(tool: str, source: str, entries: str, options: Sequence[str]) -> Argv:
-    # fmt: off
-    return [
-        tool, "-hide_banner", "-loglevel", "error",
-        "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, *options,
+def _list(tool: str, source: str, entries: str, options: Sequence[str], transport: bool = False) -> Argv:
+    return ffprobe(
+        tool, *options,
         "-show_entries", f"packet={entries}:packet_side_data=side_data_type", "-of", "compact=p=0:nk=0",
         "-o", "pipe:1",  # written in blocks; by default ffprobe flushes stdout after every line
-        source,
-    ]
-    # fmt: on
+        source, transport=transport,
+    )  # fmt: skip
 
 
 EXACT_CONTAINERS = {"mp4", "matroska"}
@@ -97,21 +93,21 @@ class PacketBytes:
     """Byte ranges of one stream's packets, from the lines of ``read_index``. Takes 16 bytes a packet."""
 
     def __init__(self) -> None:
-        self._found = array("q")
+        self._places = array("q")
 
     def read_line(self, line: str) -> None:
         """Take in one line."""
         packet = _PACKET.match(line)
         if packet and (place := _byte_range(packet[5], packet[6])):
-            self._found.extend(place)
+            self._places.extend(place)
 
     def ranges(self) -> Iterator[tuple[int, int]]:
         """``(begin, end)`` of each packet in bytes, half-open, ascending."""
-        found = self._found
-        order = range(0, len(found), 2)
-        if any(found[n] > found[n + 2] for n in order[:-1]):
-            order = sorted(order, key=found.__getitem__)  # type: ignore[assignment]
-        return ((found[n], found[n + 1]) for n in order)
+        places = self._places
+        order = range(0, len(places), 2)
+        if any(places[n] > places[n + 2] for n in order[:-1]):
+            order = sorted(order, key=places.__getitem__)  # type: ignore[assignment]
+        return ((places[n], places[n + 1]) for n in order)
 
 
 _PACKET = re.compile(
@@ -134,13 +130,10 @@ CODECS_WITH_GRADUAL_KEYS = ("h264", "hevc")
 
 def first_frame(tool: str, chunk: str) -> Argv:
     """Decode the first picture of a cut chunk. Prints its packet, and the picture if there is one."""
-    # fmt: off
-    return [
-        tool, "-hide_banner", "-loglevel", "error",
-        "-protocol_whitelist", "file", "-format_whitelist", "nut,mov", "-read_intervals", "%+#2",
-        "-show_entries", "packet=pts:frame=pts", "-of", "compact", chunk,
-    ]
-    # fmt: on
+    return ffprobe(
+        tool, "-read_intervals", "%+#2", "-show_entries", "packet=pts:frame=pts", "-of", "compact", chunk,
+        formats="nut,mov",
+    )  # fmt: skip
 
 
 def shows_its_key_frame(lines: Sequence[str]) -> bool:
@@ -157,9 +150,9 @@ def layout_of(plan: Plan, timeline: Timeline | None = None) -> Layout:
     """
     video = plan.source.video
     streams = {audio.track: audio.stream for audio in plan.audio}
-    right = {audio.track: audio.right.index for audio in plan.audio if audio.right}
+    right_sounds = {audio.track: audio.right.index for audio in plan.audio if audio.right}
     decoded = {track for track, stream in streams.items() if stream.carrier == "decoded"}
-    decoded |= {*right}
+    decoded |= {*right_sounds}
     if timeline is not None:
         decoded |= {track for track, sound in timeline.sounds.items() if sound.decoded}
     return Layout(
@@ -168,7 +161,7 @@ def layout_of(plan: Plan, timeline: Timeline | None = None) -> Layout:
         video_carrier="mov" if video and video.carrier == "mov" else "nut",
         sample_bases={track: Fraction(1, stream.sample_rate) for track, stream in streams.items()},
         decoded_sounds=tuple(sorted(decoded)),
-        right_sounds=right,
+        right_sounds=right_sounds,
         transport=plan.source.is_transport,
         begins_late=plan.source.begins_late,
         texts={f"text-{n}": text.index for n, text in enumerate(plan.source.texts)},
@@ -199,7 +192,7 @@ def why_rewrite(plan: Plan, packets: PacketTimes) -> str | None:
     """Why a file must be rewritten with new timestamps before it is cut, in words; None if it need not."""
     if packets.jumps and plan.source.container in CLOCKED_CONTAINERS:
         times = "once" if packets.jumps == 1 else f"{packets.jumps} times"
-        return f"its clock is set anew {times} in mid-file"
+        return f"its clock is reset {times} in mid-file"
     return None
 
 
@@ -209,8 +202,8 @@ def refuse_clock(plan: Plan, packets: PacketTimes) -> None:
     ordered = plan.source.container in CLOCKED_CONTAINERS or "mp4" in plan.source.container.split(",")
     if packets.jumps_back and not ordered:
         raise InvalidInputError(
-            f"source: its clock runs back {packets.jumps_back} times in mid-file: it is several recordings, "
-            "one behind the other; give each, or join them with a tool that writes their times anew"
+            f"source: its clock jumps back {packets.jumps_back} times in mid-file: it consists of several "
+            "recordings; give each by itself, or join them with a tool that rewrites timestamps"
         )
 
 
@@ -226,7 +219,7 @@ def why_decode(plan: Plan, packets: PacketTimes) -> str | None:
     if packets.hides_inside:
         return "its edit list hides pictures between others"
     if packets.new_settings:
-        return "its pictures are coded in several ways, one after the other"
+        return "the coding of its pictures changes in mid-file"
     if video.carrier == "decoded":
         return f"its {video.codec} pictures cannot be cut as they are"
     if packets.key_pts and _decoded_twice(plan, packets) > DECODED_TWICE * len(packets.pts):
@@ -307,18 +300,18 @@ class PacketTimes:
         index = int(packet[1])
         if index != self._video and index not in self._sounds:
             return
-        _, shown, decoded, lasts, size, begin, flags = packet.groups()
+        _, pts_text, dts_text, duration_text, size, begin, flags = packet.groups()
         # Damage before the first key frame does not matter: those pictures are not shown.
         self.corrupt += "C" in flags and (self._video is None or bool(self._keys))
         if len(line) > packet.end() and index in self._last_dts and _SETTINGS.search(line, packet.end()):
             self._note_change(index)
-        pts, dts = _ticks(shown), _ticks(decoded)
+        pts, dts = _ticks(pts_text), _ticks(dts_text)
         self._watch_clock(index, dts)
         pts = dts if pts is None else pts
         if pts is None:
             self.untimed += index == self._video
             return
-        duration = _ticks(lasts) or 0
+        duration = _ticks(duration_text) or 0
         if index == self._video:
             self._add_frame(pts, duration, flags)
             self._add_range(pts, dts, _byte_range(size, begin))
@@ -372,8 +365,8 @@ class PacketTimes:
             return None
         begin = bisect_left(dts, chunk.key_pts - self._most_ahead)
         # ``cut_video`` ends by decoding time, a millisecond late.
-        late = 1 - (-1 // (1000 * self.video_time_base))
-        end = len(dts) if chunk.end_pts is None else bisect_right(dts, chunk.end_pts + late)
+        margin = 1 - (-1 // (1000 * self.video_time_base))
+        end = len(dts) if chunk.end_pts is None else bisect_right(dts, chunk.end_pts + margin)
         inside = [n for n in range(begin, end) if pts[n] >= chunk.key_pts]
         if not inside:
             return None
@@ -392,17 +385,17 @@ class PacketTimes:
     @property
     def sounds(self) -> dict[str, SoundSpan]:
         """Track -> begin and end of its sound."""
-        found = {}
+        spans = {}
         for track, (first, last) in self._heard.items():
             base = self.layout.sounds[track][1]
             decoded = track in self.layout.decoded_sounds
-            found[track] = SoundSpan(
+            spans[track] = SoundSpan(
                 time_base=self.layout.sample_bases[track] if decoded else base,
                 begin_s=first * base,
                 end_s=last * base,
                 decoded=decoded,
             )
-        return found
+        return spans
 
     @cached_property
     def pts(self) -> array[int]:

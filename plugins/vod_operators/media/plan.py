@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -19,14 +19,7 @@ from itertools import pairwise
 from vod_operators.errors import InvalidInputError
 from vod_operators.formats.base import Model
 from vod_operators.media.encoders import ENCODERS
-from vod_operators.media.models import (
-    Chunk,
-    Colour,
-    Plan,
-    Sound,
-    Source,
-    Timeline,
-)
+from vod_operators.media.models import Chunk, Colour, Plan, Sound, Source, Timeline
 from vod_operators.media.presets.model import Preset
 from vod_operators.media.renditions import plan_audio, plan_renditions
 from vod_operators.media.subtitles import Sidecar, plan_texts
@@ -111,16 +104,7 @@ def make_plan(
         timescale *= 2
     gop = max(1, round(preset.gop_seconds * rate))
     segment = preset.segment_gops * gop
-    if chunk_seconds is None:
-        chunk = chunk_length(source, rate, segment)
-    else:
-        chunk = max(1, round(chunk_seconds * rate / segment)) * segment
-    frames = source.frames_at(rate)
-    if video is not None and frames is not None:
-        if chunk_seconds_is_asked:
-            refuse_too_many_chunks(frames, chunk, segment, rate)
-        else:
-            chunk = max(chunk, -(-frames // MAX_CHUNKS // segment) * segment)
+    chunk = _chunk_frames(source, rate, segment, chunk_seconds, is_requested=chunk_seconds_is_asked)
     lookaheads = [ENCODERS[ladder.encoder].lookahead[ladder.encoder_preset] for ladder in preset.ladders]
     audio, skipped = plan_audio(source, preset)
     return Plan(
@@ -138,6 +122,22 @@ def make_plan(
         texts=plan_texts(source.texts, sidecars),
         skipped=skipped,
     )
+
+
+def _chunk_frames(
+    source: Source, rate: Fraction, segment: int, chunk_seconds: int | None, *, is_requested: bool
+) -> int:
+    if chunk_seconds is None:
+        chunk = chunk_length(source, rate, segment)
+    else:
+        chunk = max(1, round(chunk_seconds * rate / segment)) * segment
+    frames = source.frames_at(rate)
+    if source.video is None or frames is None:
+        return chunk
+    if is_requested:
+        refuse_too_many_chunks(frames, chunk, segment, rate)
+        return chunk
+    return max(chunk, -(-frames // MAX_CHUNKS // segment) * segment)
 
 
 CHUNK_S, LEAST_CHUNK_S = 120, 60
@@ -161,10 +161,10 @@ def chunk_length(source: Source, rate: Fraction, segment_frames: int) -> int:
         seconds = max(LEAST_CHUNK_S, round(CHUNK_S * FULL_PIXEL_RATE / pixel_rate))
     frames = seconds * rate
     if source.duration_ms:
-        whole = Fraction(source.duration_ms, 1000) * rate
-        count = round(whole / frames)
+        total = Fraction(source.duration_ms, 1000) * rate
+        count = round(total / frames)
         # A single chunk may be longer than the video: the video may be longer than declared.
-        frames = whole / count if count > 1 else max(whole, frames)
+        frames = total / count if count > 1 else max(total, frames)
     return max(1, -(-frames // segment_frames)) * segment_frames
 
 
@@ -198,11 +198,11 @@ def refuse_too_many_chunks(
     count = -(-frames // chunk_frames)
     if count > limit:
         # Suggest whole segments, because a request is rounded to them.
-        least = -(-frames // MAX_CHUNKS // segment_frames) * segment_frames / rate
+        least_seconds = -(-frames // MAX_CHUNKS // segment_frames) * segment_frames / rate
         raise InvalidInputError(
             f"chunk_seconds: {float(chunk_frames / rate):.0f} s makes {count} chunks "
             f"of {float(frames / rate):.0f} s of video, and Airflow can map at most {limit}; "
-            f"ask for {-(-least // 1)} s or more"
+            f"ask for {-(-least_seconds // 1)} s or more"
         )
 
 
@@ -248,17 +248,10 @@ def plan_timeline(
     :param first_pts: timestamp of the first frame that a decoder outputs; None: the first key frame.
     :raises InvalidInputError: no frame is shown, a track is empty, or there are too many chunks.
     """
-    for audio in plan.audio:
-        if audio.track not in sounds:
-            raise InvalidInputError(
-                f"source: its audio stream {audio.stream.index} holds no packets with a time"
-            )
+    _require_sounds(plan, sounds)
     video = plan.source.video
     if video is None:
-        heard = [audio.stream.start_s for audio in plan.audio if audio.stream.start_s is not None]
-        time_base = min(sound.time_base for sound in sounds.values())
-        first = min(heard, default=min(sound.begin_s for sound in sounds.values()))
-        return _timeline(round(first / time_base), time_base, 0, (), sounds)
+        return _sound_timeline(plan, sounds)
     begins_with_key = first_pts is None or bool(key_pts and key_pts[0] <= first_pts)
     if first_pts is not None and not begins_with_key and pts and first_pts >= pts[0]:
         key_pts = [first_pts, *key_pts]
@@ -267,11 +260,7 @@ def plan_timeline(
         raise InvalidInputError("source: its video stream has no key frame to start decoding from")
     origin = pts[0]
     frames_a_tick = time_base * plan.frame_rate
-    # A last frame without a duration lasts as long as a usual one; with 0 it would be lost.
-    usual = max(1, round(1 / (video.frame_rate * time_base)))
-    least = min((later - earlier for earlier, later in pairwise(pts)), default=0)
-    # Where the declared rate is wrong, the last duration may be far too short: then it is not believed.
-    lasts = last_duration if last_duration and 2 * last_duration >= least else usual
+    lasts = _last_duration(pts, last_duration, usual=max(1, round(1 / (video.frame_rate * time_base))))
     frames = max(1, grid_frame(pts[-1] + lasts, origin, frames_a_tick))
     heard_s = max((sound.end_s for sound in sounds.values()), default=Fraction(0)) - origin * time_base
     heard_frames = int(-(-heard_s * plan.frame_rate // 1))
@@ -282,13 +271,65 @@ def plan_timeline(
     refuse_too_many_chunks(
         frames, plan.chunk_frames, plan.segment_frames, plan.frame_rate, limit=AIRFLOW_MAP_LIMIT
     )
+    chunks = _chunks(plan, frames, frames_a_tick, pts, key_pts, begins_with_key=begins_with_key)
+    timeline = _timeline(origin, time_base, frames, chunks, sounds)
+    places = [grid_frame(tick, origin, time_base * video.natural_rate) for tick in pts]
+    varies = not still and _varies(places, interlaced=video.interlaced)
+    # Lost at the source's own rate. Frames dropped for a preset's lower rate do not count.
+    lost = len(places) - len(set(places))
+    return timeline.model_copy(update={"variable_rate": varies, "still": still, "lost_frames": lost})
+
+
+def _require_sounds(plan: Plan, sounds: Mapping[str, SoundSpan]) -> None:
+    for audio in plan.audio:
+        if audio.track not in sounds:
+            raise InvalidInputError(
+                f"source: its audio stream {audio.stream.index} holds no packets with a time"
+            )
+
+
+def _varies(places: Sequence[int], *, interlaced: bool) -> bool:
+    """Whether pictures at these places of the source's own grid have a variable rate."""
+    # In an interlaced source a packet is either a field or a frame of two.
+    strides = (1, 2) if interlaced else (1,)
+    return all(any(place != stride * n for n, place in enumerate(places)) for stride in strides)
+
+
+def _sound_timeline(plan: Plan, sounds: Mapping[str, SoundSpan]) -> Timeline:
+    """The timeline of a source without a picture. It begins with its first sound."""
+    starts = [audio.stream.start_s for audio in plan.audio if audio.stream.start_s is not None]
+    time_base = min(sound.time_base for sound in sounds.values())
+    begin = min(starts, default=min(sound.begin_s for sound in sounds.values()))
+    return _timeline(round(begin / time_base), time_base, 0, (), sounds)
+
+
+def _last_duration(pts: Sequence[int], declared: int, *, usual: int) -> int:
+    """Ticks for which the last frame is shown. With 0 it would be lost."""
+    # Where the declared rate is wrong, the last duration may be far too short: then it is not believed.
+    least = min((later - earlier for earlier, later in pairwise(pts)), default=0)
+    return declared if declared and 2 * declared >= least else usual
+
+
+def _chunks(
+    plan: Plan,
+    frames: int,
+    frames_a_tick: Fraction,
+    pts: Sequence[int],
+    key_pts: Sequence[int],
+    *,
+    begins_with_key: bool,
+) -> tuple[Chunk, ...]:
+    """The chunks of a video.
+
+    :param begins_with_key: whether the first entry of ``key_pts`` is a key frame.
+    """
 
     def on_grid(tick: int) -> int:
-        return grid_frame(tick, origin, frames_a_tick)
+        return grid_frame(tick, pts[0], frames_a_tick)
 
     chunks = []
     # A deinterlacer also needs the frame before, which is two pictures.
-    pre_roll = 2 if video.interlaced else 0
+    pre_roll = 2 if plan.source.video and plan.source.video.interlaced else 0
     for index, (begin, end) in enumerate(plan_chunk_ranges(frames, plan.chunk_frames, plan.gop_frames)):
         lead_in, lead_out = min(begin, LEAD_IN_GOPS * plan.gop_frames), min(frames - end, plan.gop_frames)
         key = bisect_right(key_pts, begin - lead_in - pre_roll, key=on_grid) - 1
@@ -305,17 +346,7 @@ def plan_timeline(
                 end_pts=pts[after] if after < len(pts) else None,
             )
         )
-    # In an interlaced source a packet is either a field or a frame of two.
-    steady = time_base * video.natural_rate
-    places = [grid_frame(tick, origin, steady) for tick in pts]
-    strides = (1, 2) if video.interlaced else (1,)
-    varies = not still and all(
-        any(place != stride * n for n, place in enumerate(places)) for stride in strides
-    )
-    timeline = _timeline(origin, time_base, frames, tuple(chunks), sounds)
-    # Lost at the source's own rate. Frames dropped for a preset's lower rate do not count.
-    lost = len(places) - len(set(places))
-    return timeline.model_copy(update={"variable_rate": varies, "still": still, "lost_frames": lost})
+    return tuple(chunks)
 
 
 STILL_S = 1
@@ -328,11 +359,7 @@ def is_still(pts: Sequence[int], time_base: Fraction) -> bool:
 
 
 def _timeline(
-    origin: int,
-    time_base: Fraction,
-    frames: int,
-    chunks: tuple[Chunk, ...],
-    sounds: Mapping[str, SoundSpan],
+    origin: int, time_base: Fraction, frames: int, chunks: tuple[Chunk, ...], sounds: Mapping[str, SoundSpan]
 ) -> Timeline:
     begin = origin * time_base
     return Timeline(
@@ -342,9 +369,7 @@ def _timeline(
         chunks=chunks,
         sounds={
             name: Sound(
-                time_base=span.time_base,
-                seconds=max(Fraction(0), span.end_s - begin),
-                decoded=span.decoded,
+                time_base=span.time_base, seconds=max(Fraction(0), span.end_s - begin), decoded=span.decoded
             )
             for name, span in sounds.items()
         },
@@ -353,57 +378,64 @@ def _timeline(
 
 def normalisations(plan: Plan, timeline: Timeline) -> list[str]:
     """Changes from the source to the output other than size, in words for a person."""
-    video = plan.source.video
-    found = []
-    if timeline.carrier != "nut" and video is not None:
-        found.append(f"{video.codec} pictures cannot be cut into NUT: cut into {timeline.carrier.upper()}")
+    video, carrier = plan.source.video, timeline.carrier
+    changes = []
+    if carrier != "nut" and video is not None:
+        changes.append(f"{video.codec} pictures cannot be cut into NUT: cut into {carrier.upper()}")
+    return [*changes, *_sound_changes(plan, timeline), *_picture_changes(plan, timeline)]
+
+
+def _sound_changes(plan: Plan, timeline: Timeline) -> Iterator[str]:
     length = timeline.seconds(plan.frame_rate)
     for audio in plan.audio:
         stream, sound = audio.stream, timeline.sounds[audio.track]
         if audio.right is not None:
-            found.append(
-                f"sound {audio.title!r} of two mono tracks: {stream.index} left, {audio.right.index} right"
-            )
+            yield f"sound {audio.title!r} of two mono tracks: {stream.index} left, {audio.right.index} right"
         elif audio.name == audio.track and sound.decoded:
-            found.append(f"sound {audio.title!r}: {stream.codec} cannot be cut as it is: decoded first")
-        more = sound.seconds - length
-        if audio.name == audio.track and more > NOTABLE_S:
-            found.append(f"sound {audio.title!r} cut: {float(more):.1f} s longer than the picture")
+            yield f"sound {audio.title!r}: {stream.codec} cannot be cut as it is: decoded first"
+        excess = sound.seconds - length
+        if audio.name == audio.track and excess > NOTABLE_S:
+            yield f"sound {audio.title!r} cut: {float(excess):.1f} s longer than the picture"
+
+
+def _picture_changes(plan: Plan, timeline: Timeline) -> list[str]:
+    video = plan.source.video
     if video is None:
-        return found
+        return []
+    changes = []
     width, height = video.display_size
     if timeline.variable_rate:
-        found.append("variable frame rate")
+        changes.append("variable frame rate")
     if timeline.lost_frames > NOTABLE_LOSS * timeline.frames:
-        found.append(
+        changes.append(
             f"{timeline.lost_frames} pictures left out: they come faster than {_number(video.frame_rate)} fps"
         )
     if timeline.still:
-        found.append("still picture held for the length of the sound")
+        changes.append("still picture held for the length of the sound")
     if plan.frame_rate != video.natural_rate:
-        found.append(f"{_number(video.natural_rate)} fps reduced to {_number(plan.frame_rate)}")
+        changes.append(f"{_number(video.natural_rate)} fps reduced to {_number(plan.frame_rate)}")
     if any(video.crop):
         matrix = video.display_matrix
         upright = video.shown_size[:: -1 if matrix and matrix.swaps_sides else 1]
-        found.append("cropped to {}x{}".format(*upright))
+        changes.append("cropped to {}x{}".format(*upright))
     if video.display_matrix:
-        found += video.display_matrix.words
+        changes += video.display_matrix.words
     if video.interlaced:
-        found.append("interlaced" if video.scan == "interlaced" else "partly interlaced")
+        changes.append("interlaced" if video.scan == "interlaced" else "partly interlaced")
     if video.sample_aspect != 1:
         shape = f"{video.sample_aspect.numerator}:{video.sample_aspect.denominator}"
-        found.append(f"anamorphic pixels ({shape})")
+        changes.append(f"anamorphic pixels ({shape})")
     if width % 2 or height % 2:
-        found.append(f"odd dimensions ({width}x{height})")
+        changes.append(f"odd dimensions ({width}x{height})")
     if video.colour.hdr:
-        found.append(f"HDR ({video.colour.hdr}), tone-mapped to SDR")
+        changes.append(f"HDR ({video.colour.hdr}), tone-mapped to SDR")
     elif needs_conversion(video.colour):
-        found.append(f"colours of {video.colour.primaries} converted to BT.709")
+        changes.append(f"colours of {video.colour.primaries} converted to BT.709")
     if video.colour.full_range and video.colour.matrix != "gbr":
-        found.append("full range, made limited")
+        changes.append("full range, made limited")
     if video.pixel_format not in ("yuv420p", "yuvj420p", "nv12"):
-        found.append(f"pixel format {video.pixel_format}")
-    return found
+        changes.append(f"pixel format {video.pixel_format}")
+    return changes
 
 
 def _number(rate: Fraction) -> str:

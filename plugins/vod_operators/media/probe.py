@@ -9,7 +9,7 @@ from typing import Any
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.admission import length_of, positive, stream_id, where
-from vod_operators.media.ffmpeg import DEMUXERS, SEARCHED, Argv, transport_options
+from vod_operators.media.ffmpeg import SEARCHED, Argv, ffprobe
 from vod_operators.media.frames import FrameFacts
 from vod_operators.media.models import AudioStream, Chapter, Colour, Scan, Source, TextStream, VideoStream
 from vod_operators.media.names import clean_name
@@ -65,14 +65,10 @@ def probe(tool: str, source: str, *, transport: bool = False, thorough: bool = F
     :param thorough: read on until each announced stream is found, to the end of the file if need be.
     """
     size, time = (SEARCHED, SEARCHED) if thorough else (PROBE_BYTES, 20_000_000)
-    # fmt: off
-    return [
-        tool, "-hide_banner", "-loglevel", "error",
-        "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, *transport_options(transport),
-        "-probesize", str(size), "-analyzeduration", str(time),
-        "-show_format", "-show_streams", "-show_programs", "-show_chapters", "-of", "json", source,
-    ]
-    # fmt: on
+    return ffprobe(
+        tool, "-probesize", str(size), "-analyzeduration", str(time), "-show_format", "-show_streams",
+        "-show_programs", "-show_chapters", "-of", "json", source, transport=transport,
+    )  # fmt: skip
 
 
 FIRST_PACKETS = 400
@@ -86,15 +82,11 @@ def first_packets(
 
     :param stream: index of the only stream to list; None: all.
     """
-    which = [] if stream is None else ["-select_streams", str(stream)]
-    # fmt: off
-    return [
-        tool, "-hide_banner", "-loglevel", "error",
-        "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, *transport_options(transport),
-        "-fflags", "+genpts", *which, "-read_intervals", f"%+#{count}",
-        "-show_entries", "packet=stream_index,pts,dts,pos,size,flags", "-of", "compact=p=0:nk=0", source,
-    ]
-    # fmt: on
+    selection = [] if stream is None else ["-select_streams", str(stream)]
+    return ffprobe(
+        tool, "-fflags", "+genpts", *selection, "-read_intervals", f"%+#{count}", "-show_entries",
+        "packet=stream_index,pts,dts,pos,size,flags", "-of", "compact=p=0:nk=0", source, transport=transport,
+    )  # fmt: skip
 
 
 # --- probe ----------------------------------------------------------------------------------
@@ -117,49 +109,50 @@ def parse_probe(
     streams = data.get("streams", [])
     container = data.get("format", {})
     pictures = pictures_of(streams)
-    sounds = tuple(_audio(stream) for stream in streams if _is_sound(stream))
+    sounds = [stream for stream in streams if _is_sound(stream)]
     if not pictures and not sounds:
-        kinds = (
-            ", ".join(f"{s.get('codec_type', 'unknown')} ({s.get('codec_name', '?')})" for s in streams)
-            or "none"
+        kinds = [f"{s.get('codec_type', 'unknown')} ({s.get('codec_name', '?')})" for s in streams]
+        raise InvalidInputError(
+            f"source: it has neither picture nor sound; its streams: {', '.join(kinds) or 'none'}"
         )
-        raise InvalidInputError(f"source: it has neither picture nor sound; its streams: {kinds}")
     best = pictures[0] if pictures else None
-    declared = [
-        str(float(length_of(container)) or ""),
-        *(stream.get("duration") for stream in (best or {}, *streams)),
-    ]
-    if container.get("format_name") in CLOCKED_CONTAINERS:
-        declared = []  # ffprobe subtracts the first time from the last, which a clock reset makes wrong
     return Source(
         container=container.get("format_name", "unknown"),
         size_bytes=size_bytes,
-        duration_ms=next((found for text in declared if (found := _milliseconds(text))), None),
+        duration_ms=_duration_ms(container, [*pictures[:1], *streams]),
         bitrate_bps=_int(container.get("bit_rate")),
         video=_video(best, seen, (packet_times or {}).get(best["index"], ())) if best else None,
-        audio=sounds,
+        audio=tuple(map(_audio, sounds)),
         texts=tuple(_text(stream) for stream in streams if _why_no_text(stream) is None),
         chapters=_chapters(data),
-        container_ids=frozenset(map(stream_id, (*pictures[:1], *filter(_is_sound, streams)))),
+        container_ids=frozenset(map(stream_id, (*pictures[:1], *sounds))),
         skipped=(
             *(f"{where(stream)}: another picture; the first one is published" for stream in pictures[1:]),
-            *(why for stream in streams if (why := _why_no_text(stream))),
+            *(reason for stream in streams if (reason := _why_no_text(stream))),
         ),
     )
+
+
+def _duration_ms(container: Mapping[str, Any], streams: Sequence[Mapping[str, Any]]) -> int | None:
+    """The declared duration of a file, or else of the first stream that has one; None if it is not known."""
+    if container.get("format_name") in CLOCKED_CONTAINERS:
+        return None  # ffprobe subtracts the first time from the last, which a clock reset makes wrong
+    declared = (str(float(length_of(container)) or ""), *(stream.get("duration") for stream in streams))
+    return next((duration for text in declared if (duration := _milliseconds(text))), None)
 
 
 MAX_CHAPTERS = 1000
 
 
 def _chapters(data: Mapping[str, Any]) -> tuple[Chapter, ...]:
-    found = []
+    chapters = []
     for chapter in data.get("chapters", [])[:MAX_CHAPTERS]:
         base = positive(chapter.get("time_base"))
         begin, end = chapter.get("start"), chapter.get("end")
         if base and isinstance(begin, int) and isinstance(end, int) and begin <= end:
             title = clean_name(chapter.get("tags", {}).get("title", "")) or None
-            found.append(Chapter(start_s=begin * base, end_s=end * base, title=title))
-    return tuple(found)
+            chapters.append(Chapter(start_s=begin * base, end_s=end * base, title=title))
+    return tuple(chapters)
 
 
 def _is_sound(stream: dict[str, Any]) -> bool:
@@ -172,45 +165,24 @@ def _is_sound(stream: dict[str, Any]) -> bool:
 
 
 def _video(stream: Mapping[str, Any], seen: FrameFacts | None, packet_times: Sequence[int]) -> VideoStream:
-    which = f"source: video stream {stream['index']}"
+    name = f"source: video stream {stream['index']}"
     if not stream.get("codec_name"):
         raise InvalidInputError(
-            f"{which}: its codec ({stream.get('codec_tag_string', '?')}) is not one ffmpeg can decode"
+            f"{name}: its codec ({stream.get('codec_tag_string', '?')}) is not one ffmpeg can decode"
         )
     if not stream.get("width") or not stream.get("height"):
         raise InvalidInputError(
-            f"{which} ({stream['codec_name']}): it has no picture size, so it cannot be decoded"
+            f"{name} ({stream['codec_name']}): it has no picture size, so it cannot be decoded"
         )
-    nominal, average = positive(stream.get("r_frame_rate")), positive(stream.get("avg_frame_rate"))
-    is_timed = 2 * len(packet_times) > stream.get("nb_read_packets", 0) or not packet_times
-    if nominal and average and is_timed:
-        average = min(average, nominal)  # the nominal rate is that of the smallest steps
-    elif average and not is_timed:
-        nominal = average  # few packets have times, so the rate is that which the pictures declare
     declared: Scan = (
         "interlaced"
         if stream.get("field_order", "progressive") in ("tt", "bb", "tb", "bt")
         else "progressive"
     )
     scan = seen.scan if seen and seen.count else declared
-    interlaced = scan != "progressive"
-    base = Fraction(stream["time_base"]) if "time_base" in stream else Fraction(0)
-    measured = steady_rate(packet_times, base)
-    if interlaced and seen and seen.least_step:
-        step = seen.least_step * base
-        # A rate of twice as many as there are pictures counts fields.
-        if nominal and 1.9 < step * nominal < 2.1:
-            nominal /= 2
-            average = min(average, nominal) if average else None
-        if measured and 1.9 < step * measured < 2.1:
-            measured /= 2
-    if interlaced and nominal and average and abs(nominal - 2 * average) <= RATE_TOLERANCE * nominal:
-        nominal = average  # the nominal rate counted fields
-    rate = frame_rate(nominal, average)
+    rate = _rate(stream, seen, packet_times, interlaced=scan != "progressive")
     if rate is None:
-        raise InvalidInputError(f"{which} ({stream['codec_name']}): its frame rate cannot be told")
-    if measured and _is_wrong(rate, measured, stream, seen):
-        rate = _snap(measured)
+        raise InvalidInputError(f"{name} ({stream['codec_name']}): its frame rate is unknown")
     height = stream["height"]
     if seen and seen.fields_apart and stream["codec_name"] == "hevc":
         height, rate = 2 * height, rate / 2
@@ -235,6 +207,34 @@ def _video(stream: Mapping[str, Any], seen: FrameFacts | None, packet_times: Seq
         peak_nits=_peak_nits(stream),
         bitrate_bps=_int(stream.get("bit_rate")),
     )
+
+
+def _rate(
+    stream: Mapping[str, Any], seen: FrameFacts | None, packet_times: Sequence[int], *, interlaced: bool
+) -> Fraction | None:
+    """The frame rate by header, examined pictures and packet times; None if it is unknown."""
+    nominal, average = positive(stream.get("r_frame_rate")), positive(stream.get("avg_frame_rate"))
+    is_timed = 2 * len(packet_times) > stream.get("nb_read_packets", 0) or not packet_times
+    if nominal and average and is_timed:
+        average = min(average, nominal)  # the nominal rate is that of the smallest steps
+    elif average and not is_timed:
+        nominal = average  # few packets have times, so the rate is that which the pictures declare
+    base = Fraction(stream["time_base"]) if "time_base" in stream else Fraction(0)
+    measured = steady_rate(packet_times, base)
+    if interlaced and seen and seen.least_step:
+        step = seen.least_step * base
+        # A rate of twice as many as there are pictures counts fields.
+        if nominal and 1.9 < step * nominal < 2.1:
+            nominal /= 2
+            average = min(average, nominal) if average else None
+        if measured and 1.9 < step * measured < 2.1:
+            measured /= 2
+    if interlaced and nominal and average and abs(nominal - 2 * average) <= RATE_TOLERANCE * nominal:
+        nominal = average  # the nominal rate counted fields
+    rate = frame_rate(nominal, average)
+    if rate is not None and measured and _is_wrong(rate, measured, stream, seen):
+        return _snap(measured)
+    return rate
 
 
 def _audio(stream: dict[str, Any]) -> AudioStream:
@@ -273,10 +273,10 @@ def _why_no_text(stream: dict[str, Any]) -> str | None:
     if codec in TEXT_CODECS and stream.get("codec_tag_string") != "wvtt":
         return None
     language = clean_name(stream.get("tags", {}).get("language", "und"))
-    which = f"subtitle stream {stream['index']}" + (f" ({language})" if language != "und" else "")
+    name = f"subtitle stream {stream['index']}" + (f" ({language})" if language != "und" else "")
     if codec in BITMAP_CODECS:
-        return f"{which}: {BITMAP_CODECS[codec]} subtitles are pictures, not text"
-    return f"{which}: {codec} cannot be read as text"
+        return f"{name}: {BITMAP_CODECS[codec]} subtitles are pictures, not text"
+    return f"{name}: {codec} cannot be read as text"
 
 
 def _text(stream: dict[str, Any]) -> TextStream:
@@ -306,8 +306,8 @@ def frame_rate(nominal: Fraction | None, average: Fraction | None) -> Fraction |
     that is one, so that no frame is dropped; otherwise the next standard rate above its average.
     """
     if nominal is None or average is None:
-        known = nominal or average
-        return _snap(known) if known else None
+        single = nominal or average
+        return _snap(single) if single else None
     if abs(nominal - average) <= RATE_TOLERANCE * nominal:
         return _snap(nominal)
     if average <= nominal <= average * NEARLY_ALL_FRAMES and _snap(nominal) in STANDARD_RATES:
@@ -333,14 +333,14 @@ def steady_rate(times: Sequence[int], time_base: Fraction) -> Fraction | None:
 
     :param times: timestamps in ticks, in file order.
     """
-    shown = sorted(times)[: -HELD_BACK or None]
-    steps = [later - earlier for earlier, later in pairwise(shown)]
+    ordered = sorted(times)[: -HELD_BACK or None]
+    steps = [later - earlier for earlier, later in pairwise(ordered)]
     if len(steps) < LEAST_STEPS or min(steps) <= 0:
         return None
     mean = Fraction(sum(steps), len(steps))
     if _all_near(steps, mean):
         return 1 / (mean * time_base)
-    pairs = [one + other for one, other in zip(steps[::2], steps[1::2], strict=False)]
+    pairs = [first + second for first, second in zip(steps[::2], steps[1::2], strict=False)]
     mean = Fraction(sum(pairs), 2 * len(pairs))
     # Each time may be off by a tick, so ticks must be short against the steps.
     is_pulldown = min(steps) > 60 and abs(2 * max(steps) - 3 * min(steps)) <= 6
@@ -410,28 +410,13 @@ def _colour(stream: Mapping[str, Any]) -> Colour:
 
     :raises InvalidInputError: the colours cannot be converted.
     """
+    _refuse_unconvertible(stream)
     pixels = stream.get("pix_fmt") or ""
     rgb = pixels.startswith(RGB_PIXELS)
-
-    def declared(name: str) -> str | None:
-        value: str | None = stream.get(name)
-        return None if value in (None, "unknown", "reserved") else value
-
-    named = (declared("color_space"), declared("color_transfer"))
-    unknown = {name for name in named if name in UNCONVERTIBLE}
-    for side_data in stream.get("side_data_list", []):
-        if side_data.get("dv_profile") and side_data.get("dv_bl_signal_compatibility_id") == 0:
-            unknown.add(f"Dolby Vision profile {side_data['dv_profile']} without another layer")
-    if unknown:
-        raise InvalidInputError(
-            f"source: video stream {stream['index']}: its colours ({', '.join(sorted(unknown))}) cannot be "
-            "converted; export it as SDR, HDR10 or HLG"
-        )
-
-    matrix = "gbr" if rgb else declared("color_space")
+    matrix = "gbr" if rgb else _declared(stream, "color_space")
     if not rgb and matrix == "gbr":  # a wrong tag: these pixels are not RGB
         matrix = None
-    primaries, transfer = declared("color_primaries"), declared("color_transfer")
+    primaries, transfer = _declared(stream, "color_primaries"), _declared(stream, "color_transfer")
     if rgb or primaries == "bt709" or matrix == "bt709":
         guess = ("bt709", "bt709", "bt709")
     elif (primaries or matrix or "").startswith("bt2020") or transfer in ("smpte2084", "arib-std-b67"):
@@ -450,14 +435,32 @@ def _colour(stream: Mapping[str, Any]) -> Colour:
     )
 
 
+def _declared(stream: Mapping[str, Any], name: str) -> str | None:
+    value: str | None = stream.get(name)
+    return None if value in (None, "unknown", "reserved") else value
+
+
+def _refuse_unconvertible(stream: Mapping[str, Any]) -> None:
+    """:raises InvalidInputError: no filter of ffmpeg converts the stream's colours."""
+    unknown = UNCONVERTIBLE & {_declared(stream, name) for name in ("color_space", "color_transfer")}
+    for side_data in stream.get("side_data_list", []):
+        if side_data.get("dv_profile") and side_data.get("dv_bl_signal_compatibility_id") == 0:
+            unknown.add(f"Dolby Vision profile {side_data['dv_profile']} without another layer")
+    if unknown:
+        raise InvalidInputError(
+            f"source: video stream {stream['index']}: its colours ({', '.join(sorted(unknown))}) cannot be "
+            "converted; export it as SDR, HDR10 or HLG"
+        )
+
+
 def _peak_nits(stream: Mapping[str, Any]) -> int | None:
-    found = [
+    peaks = [
         Fraction(value)
         for side_data in stream.get("side_data_list", [])
         for name in ("max_content", "max_luminance")
         if (value := side_data.get(name))
     ]
-    return int(found[0]) if found and found[0] >= 1 else None
+    return int(peaks[0]) if peaks and peaks[0] >= 1 else None
 
 
 def _int(value: str | None) -> int | None:

@@ -103,18 +103,18 @@ def changes_of(data: mmap | bytes, programme_pids: Set[int]) -> list[Change]:
     if not versions:
         return []
     tables = {0: PADDING} | {table.pid: PADDING for table in versions}
-    known = {stream.pid: stream for stream in versions[0].streams}
+    streams = {stream.pid: stream for stream in versions[0].streams}
     changes: list[Change] = []
     for table in versions[1 : MAX_CHANGES + 1]:
-        following = _followed(known, table)
+        first_pids = _followed(streams, table)
         for stream in table.streams:
-            if stream.pid not in following:
-                _refuse_other_coding(known, programme_pids - set(following.values()), stream, table.at)
-                following[stream.pid] = PADDING if stream.pid in known else stream.pid
-        known |= {following[stream.pid]: stream for stream in table.streams}
-        known.pop(PADDING, None)
-        following.setdefault(table.clock_pid, versions[0].clock_pid)
-        moved = {pid: first for pid, first in following.items() if pid != first}
+            if stream.pid not in first_pids:
+                _refuse_other_coding(streams, programme_pids - set(first_pids.values()), stream, table.at)
+                first_pids[stream.pid] = PADDING if stream.pid in streams else stream.pid
+        streams |= {first_pids[stream.pid]: stream for stream in table.streams}
+        streams.pop(PADDING, None)
+        first_pids.setdefault(table.clock_pid, versions[0].clock_pid)
+        moved = {pid: first for pid, first in first_pids.items() if pid != first}
         changes.append(Change(table.at, tables | moved))
     return changes if any(programme_pids & set(change.pids.values()) for change in changes) else []
 
@@ -142,10 +142,10 @@ def _versions(data: mmap | bytes, programme_pids: Set[int], first: int, length: 
     return []
 
 
-def _followed(known: Mapping[int, _Stream], table: _Table) -> dict[int, int]:
+def _followed(streams: Mapping[int, _Stream], table: _Table) -> dict[int, int]:
     """PID in the table -> first PID, for the streams that continue.
 
-    :param known: first PID -> the latest description of the stream.
+    :param streams: first PID -> the latest description of the stream.
     """
     firsts: dict[int, int] = {}
     alike: tuple[Callable[[_Stream], Hashable], ...] = (
@@ -156,24 +156,24 @@ def _followed(known: Mapping[int, _Stream], table: _Table) -> dict[int, int]:
     )
     for likeness in alike:
         for stream in table.streams:
-            free = (first for first in known if first not in firsts.values())
-            same = next((first for first in free if likeness(known[first]) == likeness(stream)), None)
-            if stream.pid not in firsts and same is not None:
-                firsts[stream.pid] = same
+            free = (first for first in streams if first not in firsts.values())
+            first_pid = next((first for first in free if likeness(streams[first]) == likeness(stream)), None)
+            if stream.pid not in firsts and first_pid is not None:
+                firsts[stream.pid] = first_pid
     return firsts
 
 
-def _refuse_other_coding(known: Mapping[int, _Stream], ended: Set[int], new: _Stream, at: int) -> None:
+def _refuse_other_coding(streams: Mapping[int, _Stream], ended: Set[int], new: _Stream, at: int) -> None:
     """Refuse a new stream that replaces a used one in another coding.
 
     :param ended: first PIDs of used streams that the map no longer lists.
     :raises InvalidInputError: the new stream is of the same medium as one of them.
     """
-    for pid in ended & known.keys():
-        old = known[pid]
+    for pid in ended & streams.keys():
+        old = streams[pid]
         if new.medium is not None and old.medium == new.medium:
             raise InvalidInputError(
-                f"source: its {old.medium} (PID {old.pid:#x}, stream type {old.coding[0]:#04x}) goes on in "
+                f"source: its {old.medium} (PID {old.pid:#x}, stream type {old.coding[0]:#04x}) continues in "
                 f"another coding (PID {new.pid:#x}, stream type {new.coding[0]:#04x}) from byte {at}; "
                 "cut the file there, or transcode it into one coding"
             )
@@ -199,7 +199,7 @@ def count_scrambled(data: mmap | bytes, pids: Set[int]) -> int:
 
 def _programmes(data: mmap | bytes, first: int, length: int) -> Iterator[tuple[int, dict[int, int]]]:
     """Each list of programmes that differs from the one before: its byte, and number -> PID of the map."""
-    known: dict[int, int] = {}
+    programmes: dict[int, int] = {}
     for section, at in _sections(data, 0, first, length, 0, len(data)):
         if section[0] or not section[5] & 1:  # not yet in force
             continue
@@ -209,22 +209,22 @@ def _programmes(data: mmap | bytes, first: int, length: int) -> Iterator[tuple[i
             for at in range(0, len(entries) - 3, 4)
             if entries[at] or entries[at + 1]  # programme 0 names the network's table
         }
-        if listed and listed != known:
-            known = listed
+        if listed and listed != programmes:
+            programmes = listed
             yield at, listed
 
 
 def _tables(data: mmap | bytes, pid: int, first: int, length: int, begin: int, end: int) -> Iterator[_Table]:
     """Each version of the map of that PID whose streams differ from the one before, in ``[begin, end)``."""
-    known = b""
+    last_section = b""
     for section, at in _sections(data, pid, first, length, begin, end):
-        if section[0] != 2 or section == known or not section[5] & 1:  # repeated, or not yet in force
+        if section[0] != 2 or section == last_section or not section[5] & 1:  # repeated, or not yet in force
             continue
         table = _parse_map(section, pid, at)
-        if known and table.streams == _parse_map(known, pid, at).streams:
-            known = section
+        if last_section and table.streams == _parse_map(last_section, pid, at).streams:
+            last_section = section
             continue
-        known = section
+        last_section = section
         yield table
 
 
@@ -266,8 +266,8 @@ def _sections(
     """Each section that fits in one packet, and the byte where the packet begins, in ``[begin, end)``."""
     # Packets that start a section. Programmes with a map longer than a packet are not transcoded.
     start = re.compile(re.escape(bytes([SYNC, 0x40 | pid >> 8, pid & 0xFF])))
-    for found in start.finditer(data, begin, end):
-        at = found.start()
+    for match in start.finditer(data, begin, end):
+        at = match.start()
         if (at - first) % length:
             continue
         packet = data[at : at + PACKET_BYTES]

@@ -25,21 +25,21 @@ MIN_PACKETS = 10
 """Least packets of a stream to believe their headers: a damaged packet may claim anything."""
 
 
-def check(found: dict[str, str]) -> None:
+def check(schemes: dict[str, str]) -> None:
     """:raises InvalidInputError: a part of the source is encrypted.
 
-    :param found: encrypted part -> scheme; empty if there is none.
+    :param schemes: encrypted part -> scheme; empty if there is none.
     """
-    for what, scheme in found.items():
-        raise encrypted(f"its {what}", scheme)
+    for part, scheme in schemes.items():
+        raise encrypted(f"its {part}", scheme)
 
 
-def encrypted(what: str, scheme: str) -> InvalidInputError:
+def encrypted(part: str, scheme: str) -> InvalidInputError:
     """The error of an encrypted source.
 
-    :param what: the encrypted part.
+    :param part: the encrypted one.
     """
-    return InvalidInputError(f"source: {what} is encrypted ({scheme}); give a file without DRM")
+    return InvalidInputError(f"source: {part} is encrypted ({scheme}); give a file without DRM")
 
 
 # --- MP4 ------------------------------------------------------------------------------------
@@ -47,12 +47,12 @@ def encrypted(what: str, scheme: str) -> InvalidInputError:
 
 def protected_tracks(file: BinaryIO) -> dict[str, str]:
     """Encrypted tracks of an MP4 or MOV -> scheme. Reads headers only."""
-    found: dict[str, str] = {}
+    schemes: dict[str, str] = {}
     for track, trak in track_ids(file):
         for stsd in find_boxes(file, *trak, *SAMPLE_DESCRIPTIONS):
             if scheme := _scheme(file, *stsd):
-                found[f"track {track}"] = scheme
-    return found
+                schemes[f"track {track}"] = scheme
+    return schemes
 
 
 def _scheme(file: BinaryIO, begin: int, end: int) -> str:
@@ -82,17 +82,17 @@ def transport_packets(head: bytes) -> dict[int, tuple[int, int]] | None:
 
 
 def _count_packets(head: bytes, sync: int, length: int) -> dict[int, tuple[int, int]] | None:
-    seen: Counter[int] = Counter()
+    payloads: Counter[int] = Counter()
     scrambled: Counter[int] = Counter()
     rows = (head[sync + offset :: length] for offset in range(4))
     for start, upper, lower, flags in zip(*rows, strict=False):  # the last packet may be cut
         pid = (upper & 0x1F) << 8 | lower
         if start == SYNC and flags & 0x10 and not upper & 0x80 and pid != PADDING:
-            seen[pid] += 1
+            payloads[pid] += 1
             scrambled[pid] += bool(flags & 0xC0)
-    if TS_TABLE not in seen:
+    if TS_TABLE not in payloads:
         return None  # not MPEG-TS: a raw grey picture, say, may repeat the sync byte
-    return {pid: (count, scrambled[pid]) for pid, count in seen.items()}
+    return {pid: (count, scrambled[pid]) for pid, count in payloads.items()}
 
 
 def scrambled(packets: dict[int, tuple[int, int]]) -> dict[str, str]:

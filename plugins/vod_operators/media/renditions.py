@@ -79,8 +79,10 @@ def plan_renditions(source: Source, preset: Preset) -> tuple[Rendition, ...]:
     """The video renditions of all ladders, smallest first. They keep the aspect ratio and never upscale."""
     if source.video is None:
         return ()
-    made = [rendition for ladder in preset.ladders for rendition in _climb(ladder, source, source.video)]
-    return tuple(sorted(made, key=lambda rendition: rendition.width * rendition.height))
+    renditions = [
+        rendition for ladder in preset.ladders for rendition in _climb(ladder, source, source.video)
+    ]
+    return tuple(sorted(renditions, key=lambda rendition: rendition.width * rendition.height))
 
 
 def _climb(ladder: Ladder, source: Source, video: VideoStream) -> list[Rendition]:
@@ -91,22 +93,27 @@ def _climb(ladder: Ladder, source: Source, video: VideoStream) -> list[Rendition
 
     :raises InvalidInputError: all of them are smaller than the encoder's least size.
     """
-    wanted = [rung for rung in ladder.rungs if meets(rung.when, source)] or [ladder.rungs[0]]
-    filled = [rung for rung in wanted if _scale(video, rung) <= NEARLY_FULL]
-    larger = [rung for rung in wanted if _scale(video, rung) > NEARLY_FULL]
-    made = [_rendition(video, ladder, rung) for rung in filled]
+    rungs = [rung for rung in ladder.rungs if meets(rung.when, source)] or [ladder.rungs[0]]
+    filled = [rung for rung in rungs if _scale(video, rung) <= NEARLY_FULL]
+    larger = [rung for rung in rungs if _scale(video, rung) > NEARLY_FULL]
+    renditions = [_rendition(video, ladder, rung) for rung in filled]
     for rung in larger:
         own_size = _rendition(video, ladder, rung)
         pixels = own_size.width * own_size.height
-        if len(made) >= LEAST_BITRATES and pixels < SOURCE_SIZE_GAIN * made[-1].width * made[-1].height:
+        if (
+            len(renditions) >= LEAST_BITRATES
+            and pixels < SOURCE_SIZE_GAIN * renditions[-1].width * renditions[-1].height
+        ):
             break
-        made.append(own_size)
-    least = ENCODERS[ladder.encoder].min_side
-    large_enough = [rendition for rendition in made if min(rendition.width, rendition.height) >= least]
+        renditions.append(own_size)
+    min_side = ENCODERS[ladder.encoder].min_side
+    large_enough = [
+        rendition for rendition in renditions if min(rendition.width, rendition.height) >= min_side
+    ]
     if not large_enough:
         raise InvalidInputError(
-            f"source: its picture of {made[-1].width}x{made[-1].height} is too small for {ladder.encoder}, "
-            f"which needs {least} on each side; ask for a preset with another encoder"
+            f"source: its picture of {renditions[-1].width}x{renditions[-1].height} is too small for "
+            f"{ladder.encoder}, which needs {min_side} on each side; ask for a preset with another encoder"
         )
     return large_enough
 
@@ -124,11 +131,11 @@ def plan_audio(source: Source, preset: Preset) -> tuple[tuple[AudioRendition, ..
     # An audio description is the default only if there is nothing else.
     plain = [number for number, (stream, _) in enumerate(streams) if not stream.describes_video]
     default = next((n for n in plain if streams[n][0].default), plain[0] if plain else 0)
-    made, titles = [], set[str]()
+    renditions, titles = [], set[str]()
     for i, (stream, right) in enumerate(streams):
         language = language_tag(stream.language)
         title = unique_title(stream.title or language_name(language), i + 1, "Audio", titles)
-        made.append(
+        renditions.append(
             AudioRendition(
                 name=f"audio-{i}",
                 track=f"audio-{i}",
@@ -145,18 +152,14 @@ def plan_audio(source: Source, preset: Preset) -> tuple[tuple[AudioRendition, ..
         )
     surround = preset.audio.surround_bitrate_bps
     if surround is not None:
-        made += [
+        renditions += [
             stereo.model_copy(
-                update={
-                    "name": stereo.name + SURROUND_SUFFIX,
-                    "channels": SURROUND,
-                    "bitrate_bps": surround,
-                }
+                update={"name": stereo.name + SURROUND_SUFFIX, "channels": SURROUND, "bitrate_bps": surround}
             )
-            for stereo in made
+            for stereo in renditions
             if stereo.stream.channels >= SURROUND and not stereo.stream.is_ambisonic
         ]
-    return tuple(made), skipped
+    return tuple(renditions), skipped
 
 
 MASTERS = ("mxf", "mov", "gxf")

@@ -73,15 +73,17 @@ def of_other_programmes(data: Mapping[str, Any]) -> dict[int, str]:
     streams = {stream["index"]: stream for stream in data.get("streams", [])}
     sounds = [stream for stream in streams.values() if stream.get("codec_type") == "audio"]
     candidates = [stream["index"] for stream in (*pictures_of(list(streams.values())), *sounds)]
-    chosen = next((own for index in candidates for own in members if index in own), None)
-    if chosen is None:
+    programme_streams = next(
+        (indexes for index in candidates for indexes in members if index in indexes), None
+    )
+    if programme_streams is None:
         return {}
     left_out: dict[int, str] = {}
-    for programme, own in zip(programmes, members, strict=True):
+    for programme, indexes in zip(programmes, members, strict=True):
         name = programme.get("tags", {}).get("service_name") or programme.get("program_num", "?")
-        for index in sorted(own - chosen - left_out.keys()):
+        for index in sorted(indexes - programme_streams - left_out.keys()):
             if streams.get(index, {}).get("codec_type") in ("video", "audio", "subtitle"):
-                left_out[index] = f"{where(streams[index])}: it is of another programme ({name})"
+                left_out[index] = f"{where(streams[index])}: it belongs to another programme ({name})"
     return left_out
 
 

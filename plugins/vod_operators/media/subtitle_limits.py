@@ -63,8 +63,8 @@ def check_file(text: str, kind: str, name: str, limits: SubtitleLimits) -> None:
     for block in text.split("\n") if kind == "ass" else _BLANK.split(text):
         if len(block) > limits.max_cue_chars:
             line = text.count("\n", 0, text.index(block, at)) + 1
-            what = f"a cue has {len(block)} characters"
-            raise _over(f"{name}, line {line}", what, limits.max_cue_chars, "max_cue_chars")
+            excess = f"a cue has {len(block)} characters"
+            raise _over(f"{name}, line {line}", excess, limits.max_cue_chars, "max_cue_chars")
         at += len(block)
 
 
@@ -106,12 +106,12 @@ class SegmentBudget:
         self._cues += cues
         self._bytes += size_bytes
         if self._cues > limits.max_segment_cues:
-            what = f"its cues last so long that its segments hold {self._cues} of them"
-            raise _over(self._name, what, limits.max_segment_cues, "max_segment_cues")
+            excess = f"its cues last so long that its segments hold {self._cues} of them"
+            raise _over(self._name, excess, limits.max_segment_cues, "max_segment_cues")
         if self._bytes > limits.segment_bytes:
-            what = f"its segments have {self._bytes} bytes"
-            raise _over(self._name, what, limits.segment_bytes, "max_segment_cues")
+            excess = f"its segments have {self._bytes} bytes"
+            raise _over(self._name, excess, limits.segment_bytes, "max_segment_cues")
 
 
-def _over(name: str, what: str, most: int, limit: str) -> InvalidInputError:
-    return InvalidInputError(f"{name}: {what}; the limit is {most} (VOD_{limit.upper()})")
+def _over(name: str, excess: str, limit: int, setting: str) -> InvalidInputError:
+    return InvalidInputError(f"{name}: {excess}; the limit is {limit} (VOD_{setting.upper()})")

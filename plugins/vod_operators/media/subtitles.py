@@ -37,19 +37,22 @@ class SubtitleFile(Model):
     """One subtitle file of a request."""
 
     uri: Annotated[str, StringConstraints(pattern=URI_PATTERN, max_length=2048)] = Field(
-        description="Of the .srt, .vtt or .ass file: s3://, https:// or file://."
+        description="URI of the .srt, .vtt or .ass file: s3://, https:// or file://."
     )
     language: Annotated[str, StringConstraints(pattern=LANGUAGE_PATTERN, max_length=35)] = Field(
         description="Language tag, for instance en or pt-BR (RFC 5646)."
     )
     name: Annotated[str, StringConstraints(max_length=100)] = Field(
-        "", description="What viewers choose by; the language if empty."
+        "", description="Name in the player's menu. Empty: the name of the language."
     )
-    default: bool = Field(False, description="Shown if the viewer has chosen nothing.")
+    default: bool = Field(False, description="Whether it is shown to viewers who have not chosen a track.")
     conn_id: Annotated[str, StringConstraints(max_length=250)] = Field(
-        "", description="Airflow connection with the credentials of the web server that it is on."
+        "", description="Airflow connection with the credentials for the file's web server."
     )
-    forced: bool = Field(False, description="Only what one needs who understands the sound: signs, names.")
+    forced: bool = Field(
+        False,
+        description="For viewers who understand the sound: only what they miss, such as signs and names.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,13 +102,13 @@ def plan_texts(streams: Sequence[TextStream], sidecars: Sequence[Sidecar]) -> tu
 
     At most one is the default; the request takes precedence over the source.
     """
-    asked = [n for n, sidecar in enumerate(sidecars, start=len(streams)) if sidecar.file.default]
+    requested = [n for n, sidecar in enumerate(sidecars, start=len(streams)) if sidecar.file.default]
     declared = [n for n, stream in enumerate(streams) if stream.default]
-    default = next(iter(asked + declared), None)
-    made, titles = [], set[str]()
+    default = next(iter(requested + declared), None)
+    renditions, titles = [], set[str]()
     for n, stream in enumerate(streams):
         language = language_tag(stream.language)
-        made.append(
+        renditions.append(
             TextRendition(
                 name=f"text-{n}",
                 language=language,
@@ -118,7 +121,7 @@ def plan_texts(streams: Sequence[TextStream], sidecars: Sequence[Sidecar]) -> tu
     for n, sidecar in enumerate(sidecars, start=len(streams)):
         file = sidecar.file
         language = language_tag(file.language)
-        made.append(
+        renditions.append(
             TextRendition(
                 name=f"text-{n}",
                 language=language,
@@ -129,7 +132,7 @@ def plan_texts(streams: Sequence[TextStream], sidecars: Sequence[Sidecar]) -> tu
                 sidecar_encoding=sidecar.encoding,
             )
         )
-    return tuple(made)
+    return tuple(renditions)
 
 
 # --- what is in a file ----------------------------------------------------------------------
@@ -157,7 +160,7 @@ def decode(data: bytes, name: str) -> tuple[str, str]:
         encoding = "Windows-1252"
         if data.lstrip().startswith(b"WEBVTT"):
             raise InvalidInputError(
-                f"{name}, line {line}: it is not UTF-8, as WebVTT must be; save it so"
+                f"{name}, line {line}: it is not UTF-8, as WebVTT must be; save it as UTF-8"
             ) from None
         try:
             text = data.decode("cp1252")
@@ -183,7 +186,7 @@ def check(text: str, name: str) -> tuple[Format, int]:
     else:
         raise InvalidInputError(f"{name}, line 1: it is neither SubRip, WebVTT nor ASS")
     if not count:
-        raise InvalidInputError(f"{name}: it has no subtitle in it")
+        raise InvalidInputError(f"{name}: it has no subtitles")
     return kind, count
 
 
@@ -209,13 +212,13 @@ def _timings(text: str, name: str, kind: Literal["srt", "vtt"]) -> Iterator[None
     for number, line in enumerate(text.split("\n"), start=1):
         if "-->" not in line or (kind == "vtt" and line.startswith("NOTE")):
             continue
-        found = pattern.fullmatch(line)
-        if found is None:
+        match = pattern.fullmatch(line)
+        if match is None:
             raise InvalidInputError(
                 f"{name}, line {number}: its times cannot be read (column {_column(line)}); "
                 f"expected {example}"
             )
-        begin, end = (_seconds(found.groups()[at : at + 4], name, number) for at in (0, 4))
+        begin, end = (_seconds(match.groups()[at : at + 4], name, number) for at in (0, 4))
         if end < begin:
             raise InvalidInputError(f"{name}, line {number}: it ends before it begins")
         yield
@@ -233,10 +236,10 @@ def _seconds(time: Sequence[str | None], name: str, line: int) -> float:
     hours, minutes, seconds, fraction = (part or "0" for part in time)
     if len(hours) > MAX_HOUR_DIGITS:
         raise InvalidInputError(
-            f"{name}, line {line}: an hour of {len(hours)} digits; it may have {MAX_HOUR_DIGITS}"
+            f"{name}, line {line}: its hours have {len(hours)} digits; the limit is {MAX_HOUR_DIGITS}"
         )
-    whole = 3600 * int(hours) + 60 * int(minutes) + int(seconds)
-    return whole + float(f"0.{fraction}")
+    whole_seconds = 3600 * int(hours) + 60 * int(minutes) + int(seconds)
+    return whole_seconds + float(f"0.{fraction}")
 
 
 _ASS_COLUMNS = ("Start", "End", "Style", "Name", "MarginL", "MarginR", "MarginV", "Effect", "Text")

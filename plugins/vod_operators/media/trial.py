@@ -30,6 +30,10 @@ SOUND_FRAMES, SOUND_PACKETS = 32, 48
 """The same for sound: a decoder may need some packets before it outputs the first frame."""
 
 
+def _beginning(source: str, transport: bool) -> ffmpeg.nodes.FilterableStream:
+    return source_input(source, transport=transport, noautorotate=None, t=DECODED_S, **UNCROPPED)
+
+
 def try_together(
     tool: str, source: str, *, video: int | None, sounds: Sequence[int], transport: bool
 ) -> Argv:
@@ -37,29 +41,28 @@ def try_together(
 
     For the stream with index N it writes ``direct-N`` and ``cut-N``.
     """
-    media = source_input(source, transport=transport, noautorotate=None, t=DECODED_S, **UNCROPPED)
-    made = [] if video is None else [
+    media = _beginning(source, transport)
+    outputs = [] if video is None else [
         _hashes(media[str(video)], f"direct-{video}", PACKETS),
         media[str(video)].output(f"cut-{video}", codec="copy", **_FIRST_PICTURES, **_NUT),
     ]  # fmt: skip
     for index in sounds:
-        made += [
+        outputs += [
             _samples(media[str(index)], f"direct-{index}", SOUND_FRAMES),
             media[str(index)].output(f"cut-{index}", codec="copy", **{"frames:a": SOUND_PACKETS}, **_NUT),
         ]
-    return command(tool, ffmpeg.merge_outputs(*made))
+    return command(tool, ffmpeg.merge_outputs(*outputs))
 
 
 def decode_together(tool: str, *, video: VideoStream | None, sounds: Sequence[int]) -> Argv:
     """Decode what ``try_together`` has cut, into ``decoded-N``."""
-    made = []
+    outputs = []
     if video is not None:
-        media = _cut(f"cut-{video.index}", format="nut")
-        made.append(_hashes(media["v:0"], f"decoded-{video.index}", PACKETS))
+        media = _cut_input(f"cut-{video.index}", format="nut")
+        outputs.append(_hashes(media["v:0"], f"decoded-{video.index}", PACKETS))
     for index in sounds:
-        media = ffmpeg.input(f"cut-{index}", format="nut", protocol_whitelist="file")
-        made.append(_samples(media["a:0"], f"decoded-{index}", SOUND_PACKETS))
-    return command(tool, ffmpeg.merge_outputs(*made))
+        outputs.append(_cut_samples(f"cut-{index}", f"decoded-{index}"))
+    return command(tool, ffmpeg.merge_outputs(*outputs))
 
 
 _FIRST_PICTURES = {"frames:v": PACKETS, "copyinkf:v": None}
@@ -68,7 +71,7 @@ _NUT = {**CARRIER_OPTIONS["nut"], **BARE}
 
 def decode_pictures(tool: str, source: str, output: str, *, stream: int, transport: bool, count: int) -> Argv:
     """Decode pictures from the file itself, and write a line with the hash of each."""
-    media = source_input(source, transport=transport, noautorotate=None, t=DECODED_S, **UNCROPPED)
+    media = _beginning(source, transport)
     return command(tool, _hashes(media[str(stream)], output, count))
 
 
@@ -76,7 +79,7 @@ def cut_pictures(
     tool: str, source: str, output: str, *, stream: int, transport: bool, carrier: Carrier, count: int
 ) -> Argv:
     """Copy packets as ``ffmpeg.cut_video`` does."""
-    media = source_input(source, transport=transport, noautorotate=None, t=DECODED_S, **UNCROPPED)
+    media = _beginning(source, transport)
     out = media[str(stream)].output(
         output, codec="copy", **{"frames:v": count, "copyinkf:v": None}, **CARRIER_OPTIONS[carrier], **BARE
     )
@@ -85,10 +88,10 @@ def cut_pictures(
 
 def decode_cut_pictures(tool: str, source: str, output: str) -> Argv:
     """Decode what ``cut_pictures`` has cut, and write a line with the hash of each picture."""
-    return command(tool, _hashes(_cut(source)["v:0"], output, PACKETS))
+    return command(tool, _hashes(_cut_input(source)["v:0"], output, PACKETS))
 
 
-def _cut(source: str, **options: str) -> ffmpeg.nodes.FilterableStream:
+def _cut_input(source: str, **options: str) -> ffmpeg.nodes.FilterableStream:
     return ffmpeg.input(source, noautorotate=None, protocol_whitelist="file", **UNCROPPED, **options)
 
 
@@ -96,9 +99,9 @@ def _hashes(stream: ffmpeg.nodes.FilterableStream, output: str, count: int) -> f
     return stream.output(output, format="framemd5", fps_mode="passthrough", **{"frames:v": count}, **BARE)
 
 
-def read_hashes(written: bytes) -> list[str]:
+def read_hashes(listing: bytes) -> list[str]:
     """The hash of each picture, from what these commands wrote."""
-    lines = written.decode("ascii", "replace").splitlines()
+    lines = listing.decode("ascii", "replace").splitlines()
     return [line.rpartition(",")[2].strip() for line in lines if not line.startswith("#")]
 
 
@@ -132,12 +135,16 @@ def cut_sound(
 
 def decode_cut_sound(tool: str, source: str, output: str) -> Argv:
     """Decode what ``cut_sound`` has cut into raw samples."""
-    media = ffmpeg.input(source, format="nut", protocol_whitelist="file")
-    return command(tool, _samples(media["a:0"], output, SOUND_PACKETS))
+    return command(tool, _cut_samples(source, output))
 
 
 def _samples(stream: ffmpeg.nodes.FilterableStream, output: str, count: int) -> ffmpeg.nodes.OutputStream:
     return stream.output(output, format="f32le", **{"c:a": LOSSLESS_SOUND, "frames:a": count}, **BARE)
+
+
+def _cut_samples(source: str, output: str) -> ffmpeg.nodes.OutputStream:
+    media = ffmpeg.input(source, format="nut", protocol_whitelist="file")
+    return _samples(media["a:0"], output, SOUND_PACKETS)
 
 
 def same_sound(direct: bytes, cut: bytes) -> bool:
@@ -149,15 +156,13 @@ def filter_pictures(tool: str, source: str, *, plan: Plan) -> Argv:
     """Send the source's first picture through the filters of every rendition; prints a line for each."""
     video = plan.source.video
     assert video is not None
-    media = source_input(
-        source, transport=plan.source.is_transport, noautorotate=None, t=DECODED_S, **UNCROPPED
-    )
+    media = _beginning(source, plan.source.is_transport)
     picture = filters.upright(media[str(video.index)], plan)
-    made = [
+    outputs = [
         stream.output("pipe:1", format="framecrc", **{"frames:v": 1})
         for _, stream in filters.cascade(picture, plan, converted=False)
     ]
-    return command(tool, ffmpeg.merge_outputs(*made))
+    return command(tool, ffmpeg.merge_outputs(*outputs))
 
 
 def filter_sound(

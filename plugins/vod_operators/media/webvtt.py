@@ -53,18 +53,18 @@ def parse(document: str, *, shift_ms: int = 0, drawings: bool = False) -> list[C
     :param shift_ms: subtracted from all times.
     :param drawings: whether to remove outlines of shapes from the text (ASS).
     """
-    found: list[tuple[re.Match[str], list[str]]] = []
+    blocks: list[tuple[re.Match[str], list[str]]] = []
     for block in re.split(r"\n\s*\n", document.replace("\r\n", "\n").replace("\r", "\n")):
         lines = block.strip("\n").split("\n")
         # A cue's identifier may precede its times; players need none.
         timings = [(n, timing) for n, line in enumerate(lines[:2]) if (timing := _TIMING.match(line))]
         if timings:
             at, timing = timings[0]
-            found.append((timing, lines[at + 1 :]))
-        elif found:  # not a new cue: ffmpeg leaves empty lines of ASS in the text
-            found[-1][1].extend(lines)
+            blocks.append((timing, lines[at + 1 :]))
+        elif blocks:  # not a new cue: ffmpeg leaves empty lines of ASS in the text
+            blocks[-1][1].extend(lines)
     cues = []
-    for timing, lines in found:
+    for timing, lines in blocks:
         text = "\n".join(lines)
         text = clean(_DRAWING.sub("", text) if drawings else text)
         begin, end = (milliseconds(timing[name]) - shift_ms for name in ("begin", "end"))
@@ -85,13 +85,13 @@ def milliseconds(time: str) -> int:
 
 def clean(text: str) -> str:
     """The text as valid WebVTT: tags of WebVTT stay, others are removed, stray characters are escaped."""
-    made, at = [], 0
+    parts, at = [], 0
     for tag in _TAG.finditer(text):
-        made.append(_escaped(text[at : tag.start()]))
-        made.append(tag[0] if _KEPT_TAG.fullmatch(tag[0]) else "")
+        parts.append(_escaped(text[at : tag.start()]))
+        parts.append(tag[0] if _KEPT_TAG.fullmatch(tag[0]) else "")
         at = tag.end()
-    made.append(_escaped(text[at:]))
-    lines = "".join(made).split("\n")
+    parts.append(_escaped(text[at:]))
+    lines = "".join(parts).split("\n")
     return "\n".join(line.strip() for line in lines if line.strip())
 
 
@@ -120,9 +120,9 @@ def segment_lengths(plan: Plan, timeline: Timeline) -> list[int]:
     spans the whole presentation (Apple 5.5) with the same target duration.
     """
     ticks = timeline.seconds(plan.frame_rate) * plan.timescale
-    whole = max(1, round(ticks))
+    total = max(1, round(ticks))
     step = plan.segment_frames * plan.frame_ticks
-    return [min(step, whole - begin) for begin in range(0, whole, step)]
+    return [min(step, total - begin) for begin in range(0, total, step)]
 
 
 def cut(cues: Sequence[Cue], lengths: Sequence[int], timescale: int) -> Iterator[list[Cue]]:
@@ -131,16 +131,16 @@ def cut(cues: Sequence[Cue], lengths: Sequence[int], timescale: int) -> Iterator
     :param cues: sorted by time.
     :param lengths: ticks of each segment.
     """
-    begin, following, shown = Fraction(0), 0, list[Cue]()
+    begin, following, visible = Fraction(0), 0, list[Cue]()
     for length in lengths:
         end = begin + Fraction(1000 * length, timescale)
         # In linear time: a hundred thousand short cues may follow one that spans the film.
-        shown = [cue for cue in shown if cue.end_ms > begin]
+        visible = [cue for cue in visible if cue.end_ms > begin]
         while following < len(cues) and cues[following].begin_ms < end:
             if cues[following].end_ms > begin:
-                shown.append(cues[following])
+                visible.append(cues[following])
             following += 1
-        yield list(shown)
+        yield list(visible)
         begin = end
 
 
@@ -176,18 +176,18 @@ def check(
     :param cues: the cues of the whole track.
     :raises VerificationError: the segments do not show these cues, each for all of its time.
     """
-    wanted = {replace(cue, begin_ms=max(0, cue.begin_ms)) for cue in cues}
+    expected = {replace(cue, begin_ms=max(0, cue.begin_ms)) for cue in cues}
     ends = [Fraction(1000 * ticks, timescale) for ticks in accumulate(lengths)]
-    shown: dict[Cue, list[int]] = {}
+    segments_of: dict[Cue, list[int]] = {}
     for number, text in enumerate(files):
         for cue in parse(text):
-            shown.setdefault(cue, []).append(number)
-    if set(shown) != wanted or len(files) != len(lengths):
+            segments_of.setdefault(cue, []).append(number)
+    if set(segments_of) != expected or len(files) != len(lengths):
         raise VerificationError(
-            f"{name}: its {len(files)} segments show {len(shown)} cues, the subtitles have {len(wanted)}; "
-            f"{len(wanted - set(shown))} are missing"
+            f"{name}: its {len(files)} segments show {len(segments_of)} cues, the subtitles have "
+            f"{len(expected)}; {len(expected - set(segments_of))} are missing"
         )
-    for cue, numbers in shown.items():
+    for cue, numbers in segments_of.items():
         first = bisect_right(ends, cue.begin_ms)
         last = min(bisect_left(ends, cue.end_ms), len(ends) - 1)
         if numbers != list(range(first, last + 1)):

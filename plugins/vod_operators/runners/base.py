@@ -7,7 +7,7 @@ import re
 import resource
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -45,12 +45,20 @@ class ToolLimits:
 
     def rlimits(self) -> tuple[tuple[int, int], ...]:
         """``(RLIMIT_..., value)`` of each kernel limit to set. Core dumps are always off."""
-        found = [(resource.RLIMIT_CORE, 0)]
+        limits = [(resource.RLIMIT_CORE, 0)]
         if self.output_bytes is not None:
-            found.append((resource.RLIMIT_FSIZE, self.output_bytes))
+            limits.append((resource.RLIMIT_FSIZE, self.output_bytes))
         if self.memory_bytes is not None:
-            found.append((resource.RLIMIT_DATA, self.memory_bytes))
-        return tuple(found)
+            limits.append((resource.RLIMIT_DATA, self.memory_bytes))
+        return tuple(limits)
+
+    def of_run(self, seconds: float | None, output_bytes: int | None) -> ToolLimits:
+        """The limits of one run: these, except where the run names its own."""
+        return replace(
+            self,
+            seconds=self.seconds if seconds is None else seconds,
+            output_bytes=self.output_bytes if output_bytes is None else output_bytes,
+        )
 
 
 class Runner(Protocol):
@@ -129,8 +137,13 @@ def failed(argv: Sequence[str], returncode: int, stderr_tail: str, limits: ToolL
         returncode in (-signal.SIGXFSZ, 256 - errno.EFBIG) or "File too large" in stderr_tail
     ):
         return ToolOutputError(argv, returncode, stderr_tail, limit_bytes=limits.output_bytes)
-    asked = returncode == 256 - errno.ENOMEM or _NO_MEMORY.search(stderr_tail)
-    is_ours = resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY
-    if limits.memory_bytes is not None and asked and is_ours and not _NO_THREAD.search(stderr_tail):
+    is_out_of_memory = returncode == 256 - errno.ENOMEM or _NO_MEMORY.search(stderr_tail)
+    is_task_unlimited = resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY
+    if (
+        limits.memory_bytes is not None
+        and is_out_of_memory
+        and is_task_unlimited
+        and not _NO_THREAD.search(stderr_tail)
+    ):
         return ToolMemoryError(argv, returncode, stderr_tail, limit_bytes=limits.memory_bytes)
     return (ToolKilledError if returncode < 0 else ToolError)(argv, returncode, stderr_tail)

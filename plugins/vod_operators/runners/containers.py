@@ -59,12 +59,14 @@ class Container:
     """The task that it runs for; keys without ``LABEL``."""
 
 
-def create(api: APIClient, wanted: Container, argv: Sequence[str], folder: Path, limits: ToolLimits) -> str:
+def create(
+    api: APIClient, container: Container, argv: Sequence[str], folder: Path, limits: ToolLimits
+) -> str:
     """Create a container that will run the command in the folder and nothing else; returns its id."""
     from docker.types import LogConfig
 
     created = api.create_container(
-        image=wanted.image,
+        image=container.image,
         entrypoint=["/bin/sh", "-c", GUARD, "sh"],
         command=list(argv),
         user=f"{os.getuid()}:{os.getgid()}",
@@ -73,7 +75,7 @@ def create(api: APIClient, wanted: Container, argv: Sequence[str], folder: Path,
         network_disabled=True,
         # The worker's variables hold secrets. Besides these, only the image's own are set.
         environment={**ENVIRONMENT, "TMPDIR": str(folder)},
-        labels={LABEL + key: value for key, value in {**wanted.labels, **_me()}.items()},
+        labels={LABEL + key: value for key, value in {**container.labels, **_me()}.items()},
         # Nobody reads the image's health check, and each probe starts a process.
         healthcheck={"test": ["NONE"]},
         host_config=api.create_host_config(
@@ -85,10 +87,10 @@ def create(api: APIClient, wanted: Container, argv: Sequence[str], folder: Path,
             group_add=[str(group) for group in os.getgroups()],
             pids_limit=PIDS,
             ulimits=_ulimits(limits),
-            nano_cpus=round(wanted.cpus * 1e9) if wanted.cpus else None,
-            mem_limit=wanted.memory,
-            memswap_limit=wanted.memory,  # memory and swap together, so no swap
-            device_requests=_gpus(wanted.gpus),
+            nano_cpus=round(container.cpus * 1e9) if container.cpus else None,
+            mem_limit=container.memory,
+            memswap_limit=container.memory,  # memory and swap together, so no swap
+            device_requests=_gpus(container.gpus),
             # A list of packets has a million lines: the engine must not log them.
             log_config=LogConfig(type="none"),
         ),
@@ -99,8 +101,8 @@ def create(api: APIClient, wanted: Container, argv: Sequence[str], folder: Path,
 def reap(api: APIClient) -> None:
     """Remove the containers that dead tasks of this host left behind."""
     me = _me()
-    mine = [f"{LABEL}host={me['host']}"]
-    for container in api.containers(all=True, filters={"label": mine}):
+    labels = [f"{LABEL}host={me['host']}"]
+    for container in api.containers(all=True, filters={"label": labels}):
         if processes.is_dead(container["Labels"].get(f"{LABEL}process", "")):
             with suppress(Exception):  # another task was quicker
                 api.remove_container(container["Id"], v=True, force=True)
@@ -130,7 +132,7 @@ def _ulimits(limits: ToolLimits) -> list[Any]:
     from docker.types import Ulimit
 
     names = {resource.RLIMIT_CORE: "core", resource.RLIMIT_FSIZE: "fsize", resource.RLIMIT_DATA: "data"}
-    return [Ulimit(name=names[number], soft=most, hard=most) for number, most in limits.rlimits()]
+    return [Ulimit(name=names[number], soft=limit, hard=limit) for number, limit in limits.rlimits()]
 
 
 def _gpus(gpus: str | None) -> list[Any] | None:
@@ -169,7 +171,7 @@ def in_words(container: Container, folder: Path) -> Iterator[None]:
             ) from error
         if "could not select device driver" in reason:
             raise InvalidInputError(
-                f"VOD_DOCKER_GPUS={container.gpus}: this Docker engine has no GPU to give: {reason}"
+                f"VOD_DOCKER_GPUS={container.gpus}: this Docker engine offers no GPU: {reason}"
             ) from error
         if error.response is not None and error.response.status_code == 400:
             raise InvalidInputError(f"the Docker engine refuses the container: {reason}") from error

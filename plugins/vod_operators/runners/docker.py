@@ -11,18 +11,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vod_operators.errors import (
-    EngineError,
-    InvalidInputError,
-    ToolKilledError,
-    ToolOutputError,
-    ToolOverdueError,
-    ToolStalledError,
-)
+from vod_operators.errors import EngineError, InvalidInputError, ToolKilledError
 from vod_operators.runners.base import (
     COMPLAINT_CHARS,
     MAX_PRINTED_CHARS,
@@ -30,7 +22,6 @@ from vod_operators.runners.base import (
     Line,
     Position,
     ToolLimits,
-    failed,
 )
 from vod_operators.runners.containers import Container, create, in_words, reap
 from vod_operators.runners.watch import Moved, Watch
@@ -79,11 +70,7 @@ class DockerRunner:
         :raises EngineError: the engine cannot be reached, or fails.
         :raises InvalidInputError: also if the image is missing, or the engine does not see the folder.
         """
-        limits = replace(
-            self.limits,
-            seconds=self.limits.seconds if limit_s is None else limit_s,
-            output_bytes=self.limits.output_bytes if output_bytes is None else output_bytes,
-        )
+        limits = self.limits.of_run(limit_s, output_bytes)
         api = self._engine()
         with in_words(self._container, folder):
             name = create(api, self._container, argv, folder, limits)
@@ -119,8 +106,7 @@ class DockerRunner:
             moved=lambda: self._moved(name),
             position=position,
             stall_timeout_s=self._stall_timeout_s,
-            limit_s=limits.seconds,
-            output_bytes=limits.output_bytes,
+            limits=limits,
             look_every_s=LOOK_EVERY_S,
         )
         try:
@@ -140,26 +126,27 @@ class DockerRunner:
             attached.end()
             if watch.ident is not None:
                 watch.end()
-        code = _returncode(state["ExitCode"])
-        if state["OOMKilled"] and code:
-            allowed = self._container.memory or "of the host"
-            tail.append(f"the container used up its memory: {allowed} (VOD_DOCKER_MEMORY)")
+        if code := _returncode(state["ExitCode"]):
+            self._raise_own(argv, code, list(tail), out_of_memory=state["OOMKilled"])
+            raise watch.failure(argv, code, "\n".join(tail))
+        return list(tail)
+
+    def _raise_own(self, argv: Sequence[str], code: int, tail: list[str], *, out_of_memory: bool) -> None:
+        """Raise the errors that only a container has.
+
+        :raises ToolKilledError: the container exceeded its memory.
+        :raises InvalidInputError: the image does not have the tool.
+        """
+        if out_of_memory:
+            memory = self._container.memory or "of the host"
+            tail.append(f"the container used up its memory: {memory} (VOD_DOCKER_MEMORY)")
             raise ToolKilledError(argv, -signal.SIGKILL, "\n".join(tail))
-        if code and watch.stalled_s is not None:
-            raise ToolStalledError(argv, code, "\n".join(tail), idle_s=watch.stalled_s)
-        if code and watch.overdue_s is not None:
-            raise ToolOverdueError(argv, code, "\n".join(tail), limit_s=watch.overdue_s)
-        if code and watch.overfull:
-            raise ToolOutputError(argv, code, "\n".join(tail), limit_bytes=limits.output_bytes or 0)
         if code in (126, 127):  # from ``sh``: it cannot run the command
             raise InvalidInputError(
                 f"{argv[0]} cannot be run in the image {self._container.image} (VOD_DOCKER_IMAGE): "
                 f"{tail[-1] if tail else 'not found'}; VOD_FFMPEG, VOD_FFPROBE and VOD_PACKAGER are paths "
                 "in that image"
             )
-        if code:
-            raise failed(argv, code, "\n".join(tail), limits)
-        return list(tail)
 
     # --- the engine ---------------------------------------------------------------------------
 
@@ -180,7 +167,7 @@ class DockerRunner:
             ) from error
 
     def _insist(self, attached: _Attached) -> None:
-        if not attached.ended.wait(INSIST_AFTER_S):
+        if not attached.closed.wait(INSIST_AFTER_S):
             # An error means that the container has ended by now, or that the engine is gone.
             with suppress(Exception), closing(self._connect()) as api:
                 api.kill(attached.container)
@@ -188,8 +175,8 @@ class DockerRunner:
     def _moved(self, container: str) -> Moved | None:
         try:
             with closing(self._connect()) as api:  # a client must not be shared between threads
-                look = api.exec_create(container, ["/bin/sh", "-c", _COUNTS], stderr=False)
-                return _sum_of_counts(api.exec_start(look["Id"]).decode("utf-8", "replace"))
+                poll = api.exec_create(container, ["/bin/sh", "-c", _COUNTS], stderr=False)
+                return _sum_of_counts(api.exec_start(poll["Id"]).decode("utf-8", "replace"))
         except Exception:  # the container has just ended, or the engine is busy
             return None
 
@@ -199,11 +186,11 @@ class _Attached:
 
     def __init__(self, api: APIClient, container: str) -> None:
         self.container = container
-        self.ended = threading.Event()
-        wanted = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-        self._stream: Any = api.attach_socket(container, params=wanted)
+        self.closed = threading.Event()
+        streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+        self._stream: Any = api.attach_socket(container, params=streams)
         # A second descriptor of the same connection: the client's own can only be read and closed.
-        self._line = socket.socket(fileno=os.dup(self._stream.fileno()))
+        self._socket = socket.socket(fileno=os.dup(self._stream.fileno()))
 
     def lines(self) -> Iterator[tuple[bool, str]]:
         """``(is_stderr, line)`` of each line, without its end."""
@@ -214,18 +201,18 @@ class _Attached:
             for line in streams[number == STDERR].feed(data):
                 yield number == STDERR, line
         for is_error, stream in streams.items():
-            for line in stream.feed(b"", last=True):
+            for line in stream.feed(b"", is_last=True):
                 yield is_error, line
 
     def let_go(self) -> None:
         """Close the container's stdin: its guard then kills the command."""
         with suppress(OSError):
-            self._line.shutdown(socket.SHUT_WR)
+            self._socket.shutdown(socket.SHUT_WR)
 
     def end(self) -> None:
         self.let_go()
-        self.ended.set()
-        self._line.close()
+        self.closed.set()
+        self._socket.close()
         self._stream.close()
 
 
@@ -236,13 +223,13 @@ class _Lines:
         self._most_chars = most_chars
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
-        self._rest = ""
+        self._remainder = ""
 
-    def feed(self, data: bytes, *, last: bool = False) -> list[str]:
-        *lines, self._rest = (self._rest + self._decoder.decode(data, final=last)).split("\n")
-        if (last and self._rest) or len(self._rest) > self._most_chars:
-            lines.append(self._rest)
-            self._rest = ""
+    def feed(self, data: bytes, *, is_last: bool = False) -> list[str]:
+        *lines, self._remainder = (self._remainder + self._decoder.decode(data, final=is_last)).split("\n")
+        if (is_last and self._remainder) or len(self._remainder) > self._most_chars:
+            lines.append(self._remainder)
+            self._remainder = ""
         return lines
 
 
@@ -264,7 +251,11 @@ def _sum_of_counts(text: str) -> Moved | None:
         elif kind == "io":
             key, _, number = content.partition(": ")
             counts.setdefault(process, {})[key] = number
-    found = [counts[process] for process, session in sessions.items() if session == "1" and process in counts]
-    if not found:
+    session_counts = [
+        counts[process] for process, session in sessions.items() if session == "1" and process in counts
+    ]
+    if not session_counts:
         return None
-    return sum(int(count["rchar"]) for count in found), sum(int(count["wchar"]) for count in found)
+    return sum(int(count["rchar"]) for count in session_counts), sum(
+        int(count["wchar"]) for count in session_counts
+    )

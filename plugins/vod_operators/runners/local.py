@@ -11,15 +11,9 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from vod_operators.errors import (
-    InvalidInputError,
-    ToolOutputError,
-    ToolOverdueError,
-    ToolStalledError,
-)
+from vod_operators.errors import InvalidInputError
 from vod_operators.processes import end_with
 from vod_operators.runners.base import (
     COMPLAINT_CHARS,
@@ -29,7 +23,6 @@ from vod_operators.runners.base import (
     Line,
     Position,
     ToolLimits,
-    failed,
     lines_of,
 )
 from vod_operators.runners.sandbox import Enclosure, Sandbox
@@ -47,8 +40,10 @@ _INHERITED = ("PATH", "LANG", "LANGUAGE")
 
 def environment(folder: Path) -> dict[str, str]:
     """Environment variables of a tool that runs in ``folder``."""
-    told = {name: os.environ[name] for name in os.environ if name in _INHERITED or name.startswith("LC_")}
-    return {**told, "TMPDIR": str(folder), **ENVIRONMENT}
+    inherited = {
+        name: os.environ[name] for name in os.environ if name in _INHERITED or name.startswith("LC_")
+    }
+    return {**inherited, "TMPDIR": str(folder), **ENVIRONMENT}
 
 
 def _begin(parent: int, enclosure: Enclosure, rlimits: Sequence[tuple[int, int]]) -> None:
@@ -56,17 +51,17 @@ def _begin(parent: int, enclosure: Enclosure, rlimits: Sequence[tuple[int, int]]
     end_with(parent)
     enclosure.enter()
     # Limits are set last: this process is a copy of its parent and may already exceed them.
-    for number, most in rlimits:
-        resource.setrlimit(number, (most, most))
+    for number, limit in rlimits:
+        resource.setrlimit(number, (limit, limit))
 
 
 def _narrowed(limits: ToolLimits) -> list[tuple[int, int]]:
     """The kernel limits to set, none above this process's own hard limit."""
-    found = []
-    for number, most in limits.rlimits():
+    narrowed = []
+    for number, limit in limits.rlimits():
         hard = resource.getrlimit(number)[1]
-        found.append((number, most if hard == resource.RLIM_INFINITY else min(most, hard)))
-    return found
+        narrowed.append((number, limit if hard == resource.RLIM_INFINITY else min(limit, hard)))
+    return narrowed
 
 
 _GUARD = 'read -r done || kill -s KILL -- "-$0"'
@@ -89,10 +84,7 @@ class LocalRunner:
     """
 
     def __init__(
-        self,
-        stall_timeout_s: float = 120,
-        inherited: Collection[int] = (),
-        sandbox: Sandbox | None = None,
+        self, stall_timeout_s: float = 120, inherited: Collection[int] = (), sandbox: Sandbox | None = None
     ) -> None:
         self.limits = ToolLimits()
         self._stall_timeout_s = stall_timeout_s
@@ -111,26 +103,10 @@ class LocalRunner:
         output_bytes: int | None = None,
     ) -> list[str]:
         """See ``Runner.run``."""
-        limits = replace(
-            self.limits,
-            seconds=self.limits.seconds if limit_s is None else limit_s,
-            output_bytes=self.limits.output_bytes if output_bytes is None else output_bytes,
-        )
+        limits = self.limits.of_run(limit_s, output_bytes)
         process = self._start(argv, folder, limits)
         self._process = process
-        try:
-            guard = subprocess.Popen(
-                ["/bin/sh", "-c", _GUARD, str(process.pid)],
-                env={},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        except OSError:
-            self.kill()
-            process.communicate()
-            raise
+        guard = self._start_guard(process)
         tail: deque[str] = deque(maxlen=STDERR_LINES)
         assert process.stdout is not None and process.stderr is not None
         # Read in a thread: a tool that fills one pipe while we read the other would block for ever.
@@ -143,8 +119,7 @@ class LocalRunner:
             moved=lambda: _bytes_moved(process.pid),
             position=position,
             stall_timeout_s=self._stall_timeout_s,
-            limit_s=limits.seconds,
-            output_bytes=limits.output_bytes,
+            limits=limits,
             look_every_s=LOOK_EVERY_S,
         )
         watch.start()
@@ -162,14 +137,8 @@ class LocalRunner:
             process.stdout.close()
             process.stderr.close()
             self._process = None
-        if returncode and watch.stalled_s is not None:
-            raise ToolStalledError(argv, returncode, "\n".join(tail), idle_s=watch.stalled_s)
-        if returncode and watch.overdue_s is not None:
-            raise ToolOverdueError(argv, returncode, "\n".join(tail), limit_s=watch.overdue_s)
-        if returncode and watch.overfull:
-            raise ToolOutputError(argv, returncode, "\n".join(tail), limit_bytes=limits.output_bytes or 0)
         if returncode:
-            raise failed(argv, returncode, "\n".join(tail), limits)
+            raise watch.failure(argv, returncode, "\n".join(tail))
         return list(tail)
 
     def _start(self, argv: Sequence[str], folder: Path, limits: ToolLimits) -> subprocess.Popen[str]:
@@ -192,7 +161,7 @@ class LocalRunner:
                 )
         except subprocess.SubprocessError as error:
             raise InvalidInputError(
-                f"the kernel refuses the walls around {argv[0]} (VOD_SANDBOX): {error}"
+                f"the kernel refuses to sandbox {argv[0]} (VOD_SANDBOX): {error}"
             ) from error
         except OSError as error:
             if error.errno in _PASSING:
@@ -201,6 +170,21 @@ class LocalRunner:
                 f"{argv[0]} cannot be run: {error.strerror}; check VOD_FFMPEG, VOD_FFPROBE, "
                 "VOD_PACKAGER or reinstall the package"
             ) from error
+
+    def _start_guard(self, process: subprocess.Popen[str]) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
+                ["/bin/sh", "-c", _GUARD, str(process.pid)],
+                env={},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError:
+            self.kill()
+            process.communicate()
+            raise
 
     def kill(self) -> None:
         """See ``Runner.kill``."""
@@ -213,8 +197,8 @@ class LocalRunner:
 
 def _bytes_moved(session: int) -> Moved | None:
     """Bytes read and written by the processes of a session; None if the host does not tell."""
-    read = written = 0
-    found = False
+    read_bytes = written_bytes = 0
+    is_visible = False
     for process in Path("/proc").glob("[0-9]*"):
         try:
             # After the name, which may contain anything: state, parent, group, session.
@@ -223,5 +207,9 @@ def _bytes_moved(session: int) -> Moved | None:
             counts = dict(line.split(": ") for line in (process / "io").read_text().splitlines())
         except (OSError, IndexError, ValueError):
             continue  # it has just ended, or is another user's
-        read, written, found = read + int(counts["rchar"]), written + int(counts["wchar"]), True
-    return (read, written) if found else None
+        read_bytes, written_bytes, is_visible = (
+            read_bytes + int(counts["rchar"]),
+            written_bytes + int(counts["wchar"]),
+            True,
+        )
+    return (read_bytes, written_bytes) if is_visible else None

@@ -260,10 +260,8 @@ def _rights(tool: str, folder: Path, paths: Iterable[Path]) -> Iterator[tuple[Pa
         yield path, _READ
     for device in (*DEVICES, *_gpus()):
         yield device, _DEVICE | _READ_DIR
-    for program in _programs(tool):
+    for program in (*_programs(tool), *paths):
         yield program, _RUN
-    for allowed in paths:
-        yield allowed, _RUN
     if folder != Path("/"):
         yield folder, _WORK
         with contextlib.suppress(OSError):
@@ -281,11 +279,11 @@ def _gpus() -> list[str]:
 
 def _programs(tool: str) -> Iterator[Path]:
     """A tool's own files: the program, a script's interpreter, the libraries beside each one's ``bin``."""
-    found = shutil.which(tool)
-    if found is None:
+    executable = shutil.which(tool)
+    if executable is None:
         return
-    programs = [Path(found)]
-    with contextlib.suppress(OSError), open(found, "rb") as file:
+    programs = [Path(executable)]
+    with contextlib.suppress(OSError), open(executable, "rb") as file:
         line = file.readline(256)
         if line.startswith(b"#!") and line[2:].split():
             programs.append(Path(os.fsdecode(line[2:].split()[0])))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from vod_operators.runners.base import Position
+from vod_operators.errors import ToolError, ToolOutputError, ToolOverdueError, ToolStalledError
+from vod_operators.runners.base import Position, ToolLimits, failed
 
 Moved = tuple[int, int]
 """Bytes read and written by the command and all that it started."""
@@ -20,8 +21,7 @@ class Watch(threading.Thread):
     :param stall_timeout_s: longest time without progress. Progress is bytes read, and bytes written or, with
         a position, its change. Reading counts, because a chunk may begin with minutes of pictures that are
         decoded only as references of later ones.
-    :param limit_s: longest time that it may run.
-    :param output_bytes: most bytes that it may write, to files and pipes together.
+    :param limits: of the run: its time, and the bytes that it may write to files and pipes together.
     :param look_every_s: longest poll interval; short timeouts are polled more often.
     """
 
@@ -32,17 +32,16 @@ class Watch(threading.Thread):
         moved: Callable[[], Moved | None],
         position: Position | None,
         stall_timeout_s: float,
-        limit_s: float | None,
-        output_bytes: int | None,
+        limits: ToolLimits,
         look_every_s: float,
     ) -> None:
         super().__init__(name="watch", daemon=True)
-        self.stalled_s: float | None = None
-        self.overdue_s: float | None = None
-        self.overfull = False
+        self._stalled_s: float | None = None
+        self._overdue_s: float | None = None
+        self._overfull = False
         self._kill, self._moved, self._position = kill, moved, position
-        self._stall_timeout_s, self._limit_s, self._output_bytes = stall_timeout_s, limit_s, output_bytes
-        self._every_s = min(look_every_s, stall_timeout_s / 4, (limit_s or float("inf")) / 4)
+        self._stall_timeout_s, self._limits = stall_timeout_s, limits
+        self._every_s = min(look_every_s, stall_timeout_s / 4, (limits.seconds or float("inf")) / 4)
         self._ended = threading.Event()
 
     def end(self) -> None:
@@ -50,22 +49,34 @@ class Watch(threading.Thread):
         self._ended.set()
         self.join()
 
+    def failure(self, argv: Sequence[str], returncode: int, stderr_tail: str) -> ToolError:
+        """The error of the command, which has failed or was killed."""
+        if self._stalled_s is not None:
+            return ToolStalledError(argv, returncode, stderr_tail, idle_s=self._stalled_s)
+        if self._overdue_s is not None:
+            return ToolOverdueError(argv, returncode, stderr_tail, limit_s=self._overdue_s)
+        if self._overfull:
+            limit_bytes = self._limits.output_bytes or 0
+            return ToolOutputError(argv, returncode, stderr_tail, limit_bytes=limit_bytes)
+        return failed(argv, returncode, stderr_tail, self._limits)
+
     def run(self) -> None:
-        seen: object = None
+        last_signs: object = None
         idle_s = spent_s = 0.0
         # Count polls instead of reading a clock: time while this process was stopped itself must not count.
         while not self._ended.wait(self._every_s):
             moved = self._moved()
-            now = self._signs(moved)
-            idle_s = idle_s + self._every_s if now == seen is not None else 0.0
+            signs = self._signs(moved)
+            idle_s = idle_s + self._every_s if signs == last_signs is not None else 0.0
             spent_s += self._every_s
-            seen = now
+            last_signs = signs
+            seconds, output_bytes = self._limits.seconds, self._limits.output_bytes
             if idle_s >= self._stall_timeout_s:
-                self.stalled_s = idle_s
-            elif self._limit_s is not None and spent_s >= self._limit_s:
-                self.overdue_s = spent_s
-            elif moved and self._output_bytes is not None and moved[1] > self._output_bytes:
-                self.overfull = True
+                self._stalled_s = idle_s
+            elif seconds is not None and spent_s >= seconds:
+                self._overdue_s = spent_s
+            elif moved and output_bytes is not None and moved[1] > output_bytes:
+                self._overfull = True
             else:
                 continue
             self._kill()

@@ -87,14 +87,14 @@ def resolve(host: str) -> list[Address]:
     if address is not None:
         return [address]
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        records = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
             raise StorageError("the name servers do not answer") from None
         return []
     except (UnicodeError, ValueError):  # a label that is too long, a zero byte
         return []
-    return list(dict.fromkeys(ip_address(str(place[0])) for _, _, _, _, place in found))
+    return list(dict.fromkeys(ip_address(str(socket_address[0])) for _, _, _, _, socket_address in records))
 
 
 def is_public(address: Address) -> bool:

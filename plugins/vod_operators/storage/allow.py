@@ -54,8 +54,6 @@ class Endpoint:
     """In its canonical spelling."""
     addresses: tuple[Address, ...]
     """Checked addresses; connect to no others."""
-    is_named: bool
-    """Whether an entry names the host."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,7 @@ class AllowList:
         if len(uri) > MAX_URI:
             raise InvalidInputError(f"{field}: it has {len(uri)} characters; a URI may have {MAX_URI}")
         if _CONTROLS.search(uri):
-            raise InvalidInputError(f"{field}: it has control characters in it; encode them (%0A)")
+            raise InvalidInputError(f"{field}: it contains control characters; encode them (%0A)")
         scheme = uri.partition("://")[0].lower() if "://" in uri else ""
         try:
             if scheme == "file" and uri.startswith("file://"):
@@ -140,13 +138,13 @@ class AllowList:
         """
         host = host_of(url)
         if any(web.covers(url) for web in self._web):
-            return Endpoint(host, tuple(resolve(host)), is_named=True)
+            return Endpoint(host, tuple(resolve(host)))
         addresses = tuple(resolve(host)) if self._public else ()
         # A host without an address gets the same message, or requests could probe a private network's names.
         if not addresses or not all(map(is_public, addresses)):
-            also = ", and has no public address" if self._public else ""
-            raise NotAllowedError(f"its host is not named in {self.setting}{also}")
-        return Endpoint(host, addresses, is_named=False)
+            no_public_address = ", and has no public address" if self._public else ""
+            raise NotAllowedError(f"its host is not named in {self.setting}{no_public_address}")
+        return Endpoint(host, addresses)
 
     def _require_web(self, uri: str) -> None:
         import httpx  # here, because the DAG file is parsed again for every task
@@ -164,17 +162,17 @@ class AllowList:
         # An S3 gateway in front of folders may resolve "." and ".." as in a path.
         is_plain = not {".", ".."} & set(uri.split("/"))
         if not is_plain or not any(_is_below(uri, bucket) for bucket in self._buckets):
-            raise NotAllowedError(f"it lies in no bucket or prefix that {self.setting} names")
+            raise NotAllowedError(f"it is not in a bucket or prefix that {self.setting} names")
 
     def _require_file(self, uri: str) -> str:
         path = decoded_path(uri)
-        named = [(folder, os.path.realpath(folder)) for folder in self._folders]
+        folders = [(folder, os.path.realpath(folder)) for folder in self._folders]
         # The literal path is checked first, so that paths elsewhere are not even looked up.
-        if any(_is_inside(path, spelling) for both in named for spelling in both):
+        if any(_is_inside(path, spelling) for spellings in folders for spelling in spellings):
             real = os.path.realpath(path)
-            if any(_is_inside(real, folder) for _, folder in named):
+            if any(_is_inside(real, folder) for _, folder in folders):
                 return uri_of_path(real + ("/" if path.endswith("/") else ""))
-        raise NotAllowedError(f"it lies in no folder that {self.setting} names")
+        raise NotAllowedError(f"it is not in a folder that {self.setting} names")
 
 
 def check_entries(entries: Sequence[str]) -> tuple[str, ...]:
@@ -185,14 +183,14 @@ def check_entries(entries: Sequence[str]) -> tuple[str, ...]:
     for entry in entries:
         if entry == PUBLIC:
             continue
-        scheme, is_uri, rest = entry.partition("://")
+        scheme, is_uri, path = entry.partition("://")
         if scheme == "file" and is_uri:
             try:
                 decoded_path(entry)
             except InvalidInputError as error:
                 raise ValueError(str(error)) from None
         elif scheme == "s3" and is_uri:
-            if not rest.partition("/")[0]:
+            if not path.partition("/")[0]:
                 raise ValueError(f"{entry!r} names no bucket; use s3://bucket or s3://bucket/prefix")
         elif _web_of(entry) is None:
             raise ValueError(
@@ -241,8 +239,8 @@ def _is_below(place: str, base: str) -> bool:
         return True
     if place != base and not place.startswith(f"{base}/"):
         return False
-    rest = unquote(place[len(base) :])
-    return "\\" not in rest and not {".", ".."} & set(rest.split("/"))
+    segments = unquote(place[len(base) :])
+    return "\\" not in segments and not {".", ".."} & set(segments.split("/"))
 
 
 def _is_inside(path: str, folder: str) -> bool:

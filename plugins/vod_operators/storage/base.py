@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypedDict
+
+from vod_operators.errors import StorageError
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 BLOCK_BYTES = 1 << 20
 """Block size of streaming reads: large enough to amortise system calls, negligible in memory."""
@@ -23,6 +28,15 @@ class ObjectInfo:
     """Changes whenever the content does: ETag on S3 and HTTP, size and mtime on a file system."""
     modified: datetime
     """Last change, timezone-aware UTC, by the store's clock."""
+
+
+class Headers(TypedDict, total=False):
+    """What a web server in front of the store sends with an object."""
+
+    content_type: str
+    """Default: ``application/octet-stream``."""
+    cache_control: str | None
+    """Default: no such header."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,58 +87,22 @@ class Storage(ReadableStorage, Protocol):
     Every write is atomic: readers get the whole old or the whole new object, even if the writer is killed.
     """
 
-    def write(
-        self,
-        uri: str,
-        blocks: Iterable[bytes],
-        *,
-        content_type: str = "application/octet-stream",
-        cache_control: str | None = None,
-    ) -> None:
+    def write(self, uri: str, blocks: Iterable[bytes], **headers: Unpack[Headers]) -> None:
         """Write the concatenated blocks as the object, which becomes visible when all are written."""
 
-    def store(
-        self,
-        path: Path,
-        uri: str,
-        *,
-        content_type: str = "application/octet-stream",
-        cache_control: str | None = None,
-    ) -> None:
+    def store(self, path: Path, uri: str, **headers: Unpack[Headers]) -> None:
         """Move a local file into the store; ``path`` no longer exists afterwards."""
 
-    def copy(
-        self,
-        source: str,
-        uri: str,
-        *,
-        content_type: str = "application/octet-stream",
-        cache_control: str | None = None,
-    ) -> str | None:
+    def copy(self, source: str, uri: str, **headers: Unpack[Headers]) -> str | None:
         """Copy the object ``source`` of this store to ``uri`` within the store.
 
         :returns: SHA-256 of the copy in lower-case hex; None if the store does not compute it.
         """
 
-    def create(
-        self,
-        uri: str,
-        data: bytes,
-        *,
-        content_type: str = "application/octet-stream",
-        cache_control: str | None = None,
-    ) -> str | None:
+    def create(self, uri: str, data: bytes, **headers: Unpack[Headers]) -> str | None:
         """Write a small object only if none exists; returns its version, or None if one existed."""
 
-    def replace(
-        self,
-        uri: str,
-        data: bytes,
-        version: str,
-        *,
-        content_type: str = "application/octet-stream",
-        cache_control: str | None = None,
-    ) -> str | None:
+    def replace(self, uri: str, data: bytes, version: str, **headers: Unpack[Headers]) -> str | None:
         """Write a small object only if it still has ``version``; returns the new version, or None."""
 
     def now(self, uri: str) -> datetime:
@@ -144,3 +122,35 @@ class Storage(ReadableStorage, Protocol):
 
     def discard(self, unfinished: Unfinished) -> None:
         """Abort an unfinished write; no error if it has ended meanwhile."""
+
+
+class Interruptions:
+    """Counts the broken connections of one read, since the last whole block that came.
+
+    :param name: the object, for messages.
+    :param position: first byte of the read.
+    :param limit: how many end the read.
+    :param pause: waits before the next connection, given the number of broken ones.
+    """
+
+    def __init__(self, name: str, position: int, limit: int, pause: Callable[[int], None]) -> None:
+        self._name, self._limit, self._pause = name, limit, pause
+        self._count, self._since = 0, position
+
+    def add(self, position: int, failure: str, end: int | None = None) -> None:
+        """Count one, and wait.
+
+        :param position: first byte that has not come.
+        :param failure: why the connection broke.
+        :param end: where the read ends, if that is known.
+        :raises StorageError: there were too many.
+        """
+        if position - self._since >= BLOCK_BYTES:  # a few bytes per connection are no progress
+            self._count, self._since = 0, position
+        self._count += 1
+        if self._count >= self._limit:
+            raise StorageError(
+                f"{self._name}: reading stopped at byte {position}{f' of {end}' if end else ''}; "
+                f"{self._limit} connections broke since byte {self._since} ({failure})"
+            )
+        self._pause(self._count)

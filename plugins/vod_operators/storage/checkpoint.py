@@ -9,13 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vod_operators.errors import CorruptObjectError, LostWorkError, ObjectNotFoundError
-from vod_operators.storage.base import ObjectInfo, Storage
+from vod_operators.storage.base import Headers, ObjectInfo, Storage
 from vod_operators.storage.stores import fetch, get_bytes, sha256_of, verified
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Document = TypeVar("Document", bound=BaseModel)
 
@@ -70,10 +73,10 @@ def read_document(storage: Storage, uri: str, kind: type[Document]) -> Document:
     try:
         document = kind.model_validate_json(content)
     except ValidationError as error:
-        raise CorruptObjectError(f"{uri} cannot be understood: {error}") from error
+        raise CorruptObjectError(f"{uri} cannot be parsed: {error}") from error
     if data != _sealed(content):
         digest = hashlib.sha256(content).hexdigest()
-        raise CorruptObjectError(f"{uri}: its content has SHA-256 {digest}, which is not what it says")
+        raise CorruptObjectError(f"{uri}: its content has SHA-256 {digest}, not the one that it records")
     return document
 
 
@@ -100,12 +103,12 @@ def load(storage: Storage, uri: str, *, objects_in: Storage | None = None) -> Ma
     return marker if marker and not missing(look_at(objects_in or storage, marker), marker) else None
 
 
-def missing(there: Mapping[str, ObjectInfo], marker: Marker) -> list[Stored]:
+def missing(objects: Mapping[str, ObjectInfo], marker: Marker) -> list[Stored]:
     """The objects of a marker that are missing or have another size.
 
-    :param there: what ``look_at`` returned.
+    :param objects: what ``look_at`` returned.
     """
-    return [stored for stored in marker.objects.values() if _size(there, stored) != stored.size_bytes]
+    return [stored for stored in marker.objects.values() if _size(objects, stored) != stored.size_bytes]
 
 
 def look_at(storage: Storage, marker: Marker) -> dict[str, ObjectInfo]:
@@ -117,8 +120,8 @@ def look_at(storage: Storage, marker: Marker) -> dict[str, ObjectInfo]:
     return {uri: info for uri in uris if (info := storage.stat(uri)) is not None}
 
 
-def _size(there: Mapping[str, ObjectInfo], stored: Stored) -> int | None:
-    return there[stored.uri].size if stored.uri in there else None
+def _size(objects: Mapping[str, ObjectInfo], record: Stored) -> int | None:
+    return objects[record.uri].size if record.uri in objects else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,22 +136,24 @@ class Damage:
         return f"{self.uri}: {self.found}"
 
 
-def damaged(storage: Storage, marker: Marker, there: Mapping[str, ObjectInfo], *, read: bool) -> list[Damage]:
+def damaged(
+    storage: Storage, marker: Marker, objects: Mapping[str, ObjectInfo], *, read: bool
+) -> list[Damage]:
     """The objects of a marker that are missing or differ from what was stored.
 
-    :param there: what ``look_at`` returned.
+    :param objects: what ``look_at`` returned.
     :param read: whether to read all objects. Otherwise only those are read whose version in the store has
         changed since they were published; the content may still be the same, for instance after a restore.
     """
 
-    def judge(stored: Stored) -> Damage | None:
-        size = _size(there, stored)
+    def judge(record: Stored) -> Damage | None:
+        size = _size(objects, record)
         if size is None:
-            return Damage(uri=stored.uri, found="it is not there")
-        if size != stored.size_bytes:
-            return Damage(uri=stored.uri, found=f"it has {size} bytes instead of {stored.size_bytes}")
-        if read or stored.version not in (None, there[stored.uri].version):
-            return compare(storage, stored.uri, stored.sha256)
+            return Damage(uri=record.uri, found="it is not there")
+        if size != record.size_bytes:
+            return Damage(uri=record.uri, found=f"it has {size} bytes instead of {record.size_bytes}")
+        if read or record.version not in (None, objects[record.uri].version):
+            return compare(storage, record.uri, record.sha256)
         return None
 
     with ThreadPoolExecutor(READS) as pool:
@@ -164,23 +169,23 @@ def compare(storage: Storage, uri: str, sha256: str) -> Damage | None:
     except ObjectNotFoundError:
         return Damage(uri=uri, found="it is not there")
     except CorruptObjectError:  # from a store that keeps checksums of its own
-        return Damage(uri=uri, found="the store says that it is damaged")
+        return Damage(uri=uri, found="the store reports a wrong checksum")
     if digest.hexdigest() != sha256:
-        return Damage(uri=uri, found="its content is another one (SHA-256)")
+        return Damage(uri=uri, found="its content has changed (SHA-256)")
     return None
 
 
-def note_versions(storage: Storage, uri: str, marker: Marker, there: Mapping[str, ObjectInfo]) -> None:
+def note_versions(storage: Storage, uri: str, marker: Marker, objects: Mapping[str, ObjectInfo]) -> None:
     """Record the objects' versions in their marker. Call this when all objects are known to be undamaged.
 
-    :param there: what ``look_at`` returned.
+    :param objects: what ``look_at`` returned.
     """
-    noted = {
-        name: stored.model_copy(update={"version": there[stored.uri].version})
-        for name, stored in marker.objects.items()
+    records = {
+        name: record.model_copy(update={"version": objects[record.uri].version})
+        for name, record in marker.objects.items()
     }
-    if noted != marker.objects:
-        save(storage, uri, marker.model_copy(update={"objects": noted}))
+    if records != marker.objects:
+        save(storage, uri, marker.model_copy(update={"objects": records}))
 
 
 @contextmanager
@@ -197,7 +202,7 @@ def relying_on(storage: Storage, *markers: str, step: str) -> Iterator[None]:
         for uri in markers:
             storage.delete(uri)
         raise LostWorkError(
-            f"{error}; it was made by {step}: clear the run, and only that is done again"
+            f"{error}; {step} made it: clear the run, and only that step is repeated"
         ) from error
 
 
@@ -208,7 +213,7 @@ def require(storage: Storage, uri: str, *, step: str) -> Marker:
     """
     marker = load_marker(storage, uri)
     if marker is None:
-        raise LostWorkError(f"{uri} is not there: {step} was not done, or lost its work; clear the run")
+        raise LostWorkError(f"{uri} is missing: {step} has not run, or its result was lost; clear the run")
     return marker
 
 
@@ -224,67 +229,68 @@ def save(storage: Storage, uri: str, marker: Marker) -> Marker:
     return marker
 
 
-def put(storage: Storage, path: Path, uri: str, *, sha256: str | None = None, **headers: str) -> Stored:
+def put(
+    storage: Storage, path: Path, uri: str, *, sha256: str | None = None, **headers: Unpack[Headers]
+) -> Stored:
     """Move a local file into the store; returns its record.
 
     :param sha256: of the file, if it is known already.
-    :param headers: ``content_type`` and ``cache_control``.
     """
     stored = Stored(uri=uri, size_bytes=path.stat().st_size, sha256=sha256 or sha256_of(path))
     storage.store(path, uri, **headers)
     return stored
 
 
-def copy(source: Storage, stored: Stored, target: Storage, uri: str, **headers: str) -> Stored:
+def copy(source: Storage, record: Stored, target: Storage, uri: str, **headers: Unpack[Headers]) -> Stored:
     """Copy an object to another URI; returns the copy's record. Stores of one kind copy without this host.
 
     :raises CorruptObjectError: the object differs from its record.
     """
-    if stored.uri.partition("://")[0] == uri.partition("://")[0]:
-        found = target.copy(stored.uri, uri, **headers)
-        if found not in (None, stored.sha256):
-            raise CorruptObjectError(f"{stored.uri}: expected SHA-256 {stored.sha256}, found {found}")
+    if record.uri.partition("://")[0] == uri.partition("://")[0]:
+        digest = target.copy(record.uri, uri, **headers)
+        if digest not in (None, record.sha256):
+            raise CorruptObjectError(f"{record.uri}: expected SHA-256 {record.sha256}, found {digest}")
     else:
-        target.write(uri, read_checked(source, stored), **headers)
-    return Stored(uri=uri, size_bytes=stored.size_bytes, sha256=stored.sha256)
+        target.write(uri, read_checked(source, record), **headers)
+    return Stored(uri=uri, size_bytes=record.size_bytes, sha256=record.sha256)
 
 
-def obtain(storage: Storage, stored: Stored, path: Path) -> None:
+def obtain(storage: Storage, record: Stored, path: Path) -> None:
     """Make a stored object readable at ``path``: a link if it is on this host's disk, else a copy.
 
     :raises CorruptObjectError: the object differs from its record.
     :raises ObjectNotFoundError: it does not exist.
     """
-    local = storage.local_path(stored.uri)
+    local = storage.local_path(record.uri)
     if local is None:
-        fetch(storage, stored.uri, path, sha256=stored.sha256, size=stored.size_bytes)
+        fetch(storage, record.uri, path, sha256=record.sha256, size=record.size_bytes)
         return
     if not local.is_file():
-        raise ObjectNotFoundError(f"{stored.uri} does not exist")
-    found = sha256_of(local)
-    if found != stored.sha256:
-        raise CorruptObjectError(f"{stored.uri}: expected SHA-256 {stored.sha256}, found {found}")
+        raise ObjectNotFoundError(f"{record.uri} does not exist")
+    digest = sha256_of(local)
+    if digest != record.sha256:
+        raise CorruptObjectError(f"{record.uri}: expected SHA-256 {record.sha256}, found {digest}")
     path.symlink_to(local)
 
 
-def read_checked(storage: Storage, stored: Stored) -> Iterator[bytes]:
+def read_checked(storage: Storage, record: Stored) -> Iterator[bytes]:
     """The object's bytes in blocks.
 
     :raises CorruptObjectError: the bytes differ from the object's record; raised at the end at the latest.
     """
-    return verified(stored.uri, storage.read(stored.uri), sha256=stored.sha256, size=stored.size_bytes)
+    return verified(record.uri, storage.read(record.uri), sha256=record.sha256, size=record.size_bytes)
 
 
 def write_hashed(storage: Storage, uri: str, blocks: Iterable[bytes]) -> Stored:
     """Stream blocks into an object; returns its record."""
     digest, size = hashlib.sha256(), 0
 
-    def counted() -> Iterator[bytes]:
+    def hashed() -> Iterator[bytes]:
         nonlocal size
         for block in blocks:
             digest.update(block)
             size += len(block)
             yield block
 
-    storage.write(uri, counted())
+    storage.write(uri, hashed())
     return Stored(uri=uri, size_bytes=size, sha256=digest.hexdigest())

@@ -31,16 +31,16 @@ def read(storage: Storage, uri: str) -> dict[str, str]:
     :raises CorruptObjectError: the file is malformed.
     :raises ObjectNotFoundError: it does not exist.
     """
-    found: dict[str, str] = {}
-    rest = b""
+    digests: dict[str, str] = {}
+    remainder = b""
     for block in storage.read(uri):
-        *whole, rest = (rest + block).split(b"\n")
-        found.update(_parsed(uri, line) for line in whole)
-        if len(rest) > 4096:
+        *complete_lines, remainder = (remainder + block).split(b"\n")
+        digests.update(_parsed(uri, line) for line in complete_lines)
+        if len(remainder) > 4096:
             break
-    if rest:
-        raise CorruptObjectError(f"{uri}: its last line has no end")
-    return found
+    if remainder:
+        raise CorruptObjectError(f"{uri}: its last line is incomplete")
+    return digests
 
 
 def _parsed(uri: str, line: bytes) -> tuple[str, str]:

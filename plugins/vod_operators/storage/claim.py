@@ -64,14 +64,14 @@ def is_process_dead(claim: Claim) -> bool:
 
 def read_claim(storage: Storage, uri: str) -> Claim | None:
     """The claim, expired or not; None if there is none, it was released, or it is damaged."""
-    found, _ = _read(storage, uri)
-    return found if found is not None and found.owner != NOBODY else None
+    claim, _ = _read(storage, uri)
+    return claim if claim is not None and claim.owner != NOBODY else None
 
 
 def is_held(storage: Storage, uri: str) -> bool:
     """Whether there is a claim that has not expired."""
-    found = read_claim(storage, uri)
-    return found is not None and found.expires_at > storage.now(uri)
+    claim = read_claim(storage, uri)
+    return claim is not None and claim.expires_at > storage.now(uri)
 
 
 def hold(
@@ -98,21 +98,21 @@ def hold(
     """
     for _ in range(ATTEMPTS):
         now = storage.now(uri)
-        found, version = _read(storage, uri)
-        mine = found is not None and found.owner == owner
-        left_s = (found.expires_at - now).total_seconds() if found else 0
-        if found and mine and found.holder == holder and left_s > 2 / 3 * ttl_s:
-            return found  # still fresh, so the tasks of one run do not compete to renew it
+        present, version = _read(storage, uri)
+        is_owner = present is not None and present.owner == owner
+        remaining_s = (present.expires_at - now).total_seconds() if present else 0
+        if present and is_owner and present.holder == holder and remaining_s > 2 / 3 * ttl_s:
+            return present  # still fresh, so the tasks of one run do not compete to renew it
         # An ended run may be cleared and continue. It has another holder then, so it writes the claim before
         # it works. Its write and ours depend on the same version, so the store accepts only one.
-        taken = found and not mine and found.owner != NOBODY and found.expires_at > now
-        if found and taken and not is_dead(found):
-            raise _refusal(found)
+        is_of_another = present and not is_owner and present.owner != NOBODY and present.expires_at > now
+        if present and is_of_another and not is_dead(present):
+            raise _refusal(present)
         claim = Claim(
             owner=owner,
-            since=found.since if found and mine else now,
+            since=present.since if present and is_owner else now,
             expires_at=now + timedelta(seconds=ttl_s),
-            token=found.token if found and mine else _next_token(found, version, now),
+            token=present.token if present and is_owner else _next_token(present, version, now),
             brief=brief,
             holder=holder,
         )
@@ -121,17 +121,17 @@ def hold(
     raise _restless(uri)
 
 
-def check(storage: Storage, uri: str, mine: Claim) -> None:
+def check(storage: Storage, uri: str, claim: Claim) -> None:
     """Check that a claim is still held.
 
-    :param mine: what ``hold`` returned.
+    :param claim: what ``hold`` returned.
     :raises ClaimedError: the claim was lost, even if the same owner took it again meanwhile.
     """
-    found = read_claim(storage, uri)
-    if found is None or (found.owner, found.token) != (mine.owner, mine.token):
+    present = read_claim(storage, uri)
+    if present is None or (present.owner, present.token) != (claim.owner, claim.token):
         raise ClaimedError(
-            f"video_id: this video is no longer held by {mine.owner!r} (token {mine.token}), but by "
-            + (f"{found.owner!r} (token {found.token})" if found else "nobody")
+            f"video_id: {claim.owner!r} (token {claim.token}) no longer holds the claim on this video; "
+            + (f"{present.owner!r} (token {present.token}) does" if present else "nobody does")
             + "; nothing was published"
         )
 
@@ -143,11 +143,11 @@ def release(storage: Storage, uri: str, *, owner: str) -> bool:
     deletes, and an unconditional delete could remove the claim of a new owner.
     """
     for _ in range(ATTEMPTS):
-        found, version = _read(storage, uri)
-        if found is None or found.owner != owner:
+        claim, version = _read(storage, uri)
+        if claim is None or claim.owner != owner:
             return False
-        given_back = found.model_copy(update={"owner": NOBODY, "brief": False, "holder": ""})
-        if _write(storage, uri, given_back, version):
+        released = claim.model_copy(update={"owner": NOBODY, "brief": False, "holder": ""})
+        if _write(storage, uri, released, version):
             return True
     raise _restless(uri)
 
@@ -165,10 +165,10 @@ def _read(storage: Storage, uri: str) -> tuple[Claim | None, str | None]:
         return None, info.version
 
 
-def _next_token(found: Claim | None, version: str | None, now: datetime) -> int:
-    if found is None and version is not None:
+def _next_token(claim: Claim | None, version: str | None, now: datetime) -> int:
+    if claim is None and version is not None:
         return int(now.timestamp())  # the claim is damaged; seconds since 1970 exceed any number of owners
-    return 1 + (found.token if found else 0)
+    return 1 + (claim.token if claim else 0)
 
 
 def _write(storage: Storage, uri: str, claim: Claim, version: str | None) -> bool:
@@ -178,15 +178,17 @@ def _write(storage: Storage, uri: str, claim: Claim, version: str | None) -> boo
     return storage.replace(uri, data, version, content_type="application/json") is not None
 
 
-def _refusal(found: Claim) -> Exception:
-    who = f"{found.owner!r} since {found.since:%Y-%m-%d %H:%M:%S} UTC"
-    if found.brief:
-        return StorageError(f"video_id: this video's files are being changed by {who}; it takes a moment")
+def _refusal(claim: Claim) -> Exception:
+    owner = f"{claim.owner!r} since {claim.since:%Y-%m-%d %H:%M:%S} UTC"
+    if claim.brief:
+        return StorageError(
+            f"video_id: this video's files are being changed by {owner}; try again in a moment"
+        )
     return ClaimedError(
-        f"video_id: this video is being worked on by run {who}; wait for it, or stop it "
-        f"(a run that shows no life loses the video at {found.expires_at:%H:%M:%S} UTC)"
+        f"video_id: this video is being worked on by run {owner}; wait for it, or stop it "
+        f"(if the run shows no sign of life, its claim expires at {claim.expires_at:%H:%M:%S} UTC)"
     )
 
 
 def _restless(uri: str) -> StorageError:
-    return StorageError(f"{uri}: could not be written, because it changed {ATTEMPTS} times in between")
+    return StorageError(f"{uri}: could not be written: others changed it {ATTEMPTS} times meanwhile")

@@ -107,10 +107,10 @@ def locked(path: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             # The previous holder may have removed this file while we waited; others then lock a new file.
             try:
-                ours = os.path.samestat(os.fstat(descriptor), lock.stat())
+                is_current = os.path.samestat(os.fstat(descriptor), lock.stat())
             except FileNotFoundError:
-                ours = False
-            if ours:
+                is_current = False
+            if is_current:
                 try:
                     yield
                 finally:

@@ -97,16 +97,16 @@ class GuardedTransport(httpx.BaseTransport):
         # One for each host, so that a TLS connection that was verified for one name is not reused for another
         # name with the same address.
         with self._making:
-            found = self._transports.get((scheme, host, proxy))
-            if found is None:
+            transport = self._transports.get((scheme, host, proxy))
+            if transport is None:
                 while len(self._transports) >= MAX_HOSTS:
                     self._transports.pop(next(iter(self._transports))).close()
                 # Plain HTTP goes without: loading the CA certificates takes longer than a whole callback.
                 plain = scheme == "http"
                 trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else self._certificates
-                found = httpx.HTTPTransport(verify=trusted, proxy=proxy)
-                self._transports[scheme, host, proxy] = found
-            return found
+                transport = httpx.HTTPTransport(verify=trusted, proxy=proxy)
+                self._transports[scheme, host, proxy] = transport
+            return transport
 
 
 def _copy(
@@ -120,7 +120,7 @@ def _copy(
 
 def _proxy_for(url: httpx.URL) -> str | None:
     proxies = getproxies()
-    found = proxies.get(url.scheme) or proxies.get("all")
-    if not found or proxy_bypass(f"{url.host}:{url.port}" if url.port else url.host):
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(f"{url.host}:{url.port}" if url.port else url.host):
         return None
-    return found if "://" in found else f"http://{found}"
+    return proxy if "://" in proxy else f"http://{proxy}"

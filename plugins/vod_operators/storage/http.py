@@ -24,7 +24,7 @@ from vod_operators.errors import (
     StorageError,
 )
 from vod_operators.storage.allow import AllowList
-from vod_operators.storage.base import BLOCK_BYTES, ObjectInfo
+from vod_operators.storage.base import Interruptions, ObjectInfo
 from vod_operators.storage.guard import Credentials, GuardedTransport
 from vod_operators.storage.redact import RedactedUrls, redact
 
@@ -63,7 +63,7 @@ class HttpSource:
         self._allow = allow
         self._credentials = credentials
         self._backoff_s = backoff_s
-        self._made_client: httpx.Client | None = None
+        self._cached_client: httpx.Client | None = None
         self._making = threading.Lock()
 
     def stat(self, uri: str) -> ObjectInfo | None:
@@ -87,7 +87,7 @@ class HttpSource:
             size = _content_length(response) if response.status_code == 200 else _content_range(response)[1]
             if size is None:
                 raise InvalidInputError(
-                    f"{redact(uri)}: the server does not tell the size; it must send Content-Length"
+                    f"{redact(uri)}: the server does not send the size; it must send Content-Length"
                 )
             return _info(uri, response, size)
 
@@ -104,39 +104,31 @@ class HttpSource:
         """
         position, end = start, None if length is None else start + length
         pin: _Pin | None = None
-        tries, mark = 0, position
+        interruptions = Interruptions(redact(uri), position, TRIES, self._pause)
         while True:
             headers = pin.headers() if pin else {}
             if position or end is not None:
                 headers["Range"] = f"bytes={position}-{'' if end is None else max(end - 1, position)}"
             failure = "the connection was closed early"
             with closing(self._open("GET", uri, headers)) as response:
-                if response.status_code in _MISSING:
-                    if pin:
-                        raise ObjectChangedError(f"{redact(uri)} was deleted while it was read")
-                    raise ObjectNotFoundError(f"{redact(uri)} does not exist ({response.status_code})")
+                _require_found(response, uri, pin)
                 if response.status_code == 416 and pin is None:
                     return  # starts at or behind the end
                 offset, total = _body_range(response, uri, position)
-                if pin is None:
-                    pin = _Pin.of(response, total)
-                    if version is not None and not pin.is_of(version):
-                        raise ObjectChangedError(f"{redact(uri)} has changed since it was looked at")
-                elif not pin.holds_for(response, total):
-                    raise ObjectChangedError(f"{redact(uri)} was changed while it was read")
+                pin = _pinned(pin, response, uri, total, version)
                 total = pin.total if total is None else total
                 stop = min((value for value in (end, total) if value is not None), default=None)
                 if stop is not None and position >= stop:
                     return
                 try:
                     for block in response.iter_raw():
-                        wanted = block[max(position - offset, 0) :]
+                        data = block[max(position - offset, 0) :]
                         offset += len(block)
                         if stop is not None:
-                            wanted = wanted[: stop - position]
-                        if wanted:
-                            position += len(wanted)
-                            yield wanted
+                            data = data[: stop - position]
+                        if data:
+                            position += len(data)
+                            yield data
                         if position == stop:
                             return
                     if total is None:
@@ -148,15 +140,7 @@ class HttpSource:
                     f"{redact(uri)} broke off at byte {position} ({failure}) and cannot be resumed: the "
                     "server gives neither ETag nor Last-Modified"
                 )
-            if position - mark >= BLOCK_BYTES:  # a few bytes per connection are no progress
-                tries, mark = 0, position
-            tries += 1
-            if tries >= TRIES:
-                raise StorageError(
-                    f"{redact(uri)}: reading stopped at byte {position}; {TRIES} connections broke since "
-                    f"byte {mark} ({failure})"
-                )
-            self._pause(tries)
+            interruptions.add(position, failure)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Web servers have no listings.
@@ -168,9 +152,9 @@ class HttpSource:
     @property
     def _client(self) -> httpx.Client:
         with self._making:
-            if self._made_client is None:
+            if self._cached_client is None:
                 allow, credentials = self._allow, self._credentials
-                self._made_client = httpx.Client(
+                self._cached_client = httpx.Client(
                     transport=GuardedTransport(allow, credentials) if allow is not None else None,
                     follow_redirects=True,
                     max_redirects=MAX_REDIRECTS,
@@ -178,7 +162,7 @@ class HttpSource:
                     # Bytes and ranges of a compressed body are not those of the file.
                     headers={"Accept-Encoding": "identity", "User-Agent": "vod_operators"},
                 )
-            return self._made_client
+            return self._cached_client
 
     def _open(self, method: str, uri: str, headers: dict[str, str], *, tries: int = TRIES) -> httpx.Response:
         """An answer with status 200, 206, 404, 410 or 416, its body unread; the caller closes it."""
@@ -199,7 +183,7 @@ class HttpSource:
                 # The redirect's target stays out of the message: the server chose it, and it may be internal.
                 setting = self._allow.setting if self._allow else ""
                 raise NotAllowedError(
-                    f"it leads to a server that {setting} does not open ({redact(uri)})"
+                    f"it redirects to a server that {setting} does not allow ({redact(uri)})"
                 ) from None
             except httpx.RequestError as error:
                 failure = _reason(error)
@@ -207,11 +191,11 @@ class HttpSource:
             status = response.status_code
             if status in (200, 206, 416, *_MISSING):
                 encoding = response.headers.get("Content-Encoding", "").lower()
-                found = re.search("gzip|deflate|br|zstd|compress", encoding)
-                if found is not None and method == "GET":
+                coding = re.search("gzip|deflate|br|zstd|compress", encoding)
+                if coding is not None and method == "GET":
                     response.close()
                     raise InvalidInputError(
-                        f"{redact(uri)}: the server compresses it ({found[0]}) though it was asked not to; "
+                        f"{redact(uri)}: the server compresses it ({coding[0]}) though it was asked not to; "
                         "serve the file as it is"
                     )
                 return response
@@ -227,7 +211,7 @@ class HttpSource:
                     "give a URL that answers 200"
                 )
             failure = f"{_status(status)}"
-        raise StorageError(f"{redact(uri)}: no success in {tries} tries ({failure})")
+        raise StorageError(f"{redact(uri)}: failed {tries} times ({failure})")
 
     def _pause(self, tries: int) -> None:
         time.sleep(self._backoff_s * 2 ** (tries - 1))
@@ -271,9 +255,33 @@ class _Pin:
         etag, modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
         if self.etag:
             # A 206 answer to If-Range implies that the ETag is unchanged.
-            asked = response.status_code == 206 and bool(self.headers())
-            return etag == self.etag or (etag is None and asked)
+            is_conditional = response.status_code == 206 and bool(self.headers())
+            return etag == self.etag or (etag is None and is_conditional)
         return modified == self.modified or (modified is None and response.status_code == 206)
+
+
+def _require_found(response: httpx.Response, uri: str, pin: _Pin | None) -> None:
+    if response.status_code not in _MISSING:
+        return
+    if pin:
+        raise ObjectChangedError(f"{redact(uri)} was deleted while it was read")
+    raise ObjectNotFoundError(f"{redact(uri)} does not exist ({response.status_code})")
+
+
+def _pinned(
+    pin: _Pin | None, response: httpx.Response, uri: str, total: int | None, version: str | None
+) -> _Pin:
+    """The pin of a read, made from its first response.
+
+    :raises ObjectChangedError: the response is of another version than the pin, or than ``version``.
+    """
+    if pin is None:
+        pin = _Pin.of(response, total)
+        if version is not None and not pin.is_of(version):
+            raise ObjectChangedError(f"{redact(uri)} has changed since it was looked at")
+    elif not pin.holds_for(response, total):
+        raise ObjectChangedError(f"{redact(uri)} was changed while it was read")
+    return pin
 
 
 logging.getLogger("httpx").addFilter(RedactedUrls())
@@ -305,8 +313,8 @@ def _content_range(response: httpx.Response) -> tuple[int | None, int | None]:
     )
     if not match:
         return None, None
-    first, total = match.groups()
-    return int(first) if first else None, int(total) if total != "*" else None
+    start, total = match.groups()
+    return int(start) if start else None, int(total) if total != "*" else None
 
 
 def _body_range(response: httpx.Response, uri: str, position: int) -> tuple[int, int | None]:
@@ -319,21 +327,21 @@ def _body_range(response: httpx.Response, uri: str, position: int) -> tuple[int,
         total = _content_length(response)
         if total is None and "Transfer-Encoding" not in response.headers:
             raise InvalidInputError(
-                f"{redact(uri)}: the server tells neither a length nor sends chunks, so a cut could not be "
-                "seen; it must send Content-Length"
+                f"{redact(uri)}: the server sends neither Content-Length nor chunks, so a truncated file "
+                "would go unnoticed; it must send Content-Length"
             )
         return 0, total
-    first, total = _content_range(response)
-    if response.status_code == 206 and first != position:
-        raise StorageError(f"{redact(uri)}: asked for bytes from {position}, got them from {first}")
+    start, total = _content_range(response)
+    if response.status_code == 206 and start != position:
+        raise StorageError(f"{redact(uri)}: requested bytes from {position}, got bytes from {start}")
     return position, total
 
 
 def _info(uri: str, response: httpx.Response, size: int) -> ObjectInfo:
     modified = response.headers.get("Last-Modified")
     try:
-        when = parsedate_to_datetime(modified).astimezone(timezone.utc) if modified else _NEVER
+        last_modified = parsedate_to_datetime(modified).astimezone(timezone.utc) if modified else _NEVER
     except ValueError:
-        when = _NEVER
+        last_modified = _NEVER
     version = response.headers.get("ETag") or f"{modified or 'unknown'}/{size}"
-    return ObjectInfo(uri=uri, size=size, version=version, modified=when)
+    return ObjectInfo(uri=uri, size=size, version=version, modified=last_modified)

@@ -18,14 +18,11 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
+from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from vod_operators.errors import (
-    InvalidInputError,
-    ObjectChangedError,
-    ObjectNotFoundError,
-)
-from vod_operators.storage.base import BLOCK_BYTES, ObjectInfo, Unfinished
+from vod_operators.errors import InvalidInputError, ObjectChangedError, ObjectNotFoundError
+from vod_operators.storage.base import BLOCK_BYTES, Headers, ObjectInfo, Unfinished
 from vod_operators.storage.files import (
     OWN_NAME,
     PERMANENT,
@@ -36,6 +33,9 @@ from vod_operators.storage.files import (
     renamed,
     temporary_beside,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 SCHEME = "file://"
 
@@ -76,25 +76,18 @@ class LocalStorage:
         with file:
             _require_version(path, file, version)
             file.seek(start)
-            left = length
-            while left is None or left > 0:
+            remaining = length
+            while remaining is None or remaining > 0:
                 with explained(path):
-                    block = file.read(BLOCK_BYTES if left is None else min(BLOCK_BYTES, left))
+                    block = file.read(BLOCK_BYTES if remaining is None else min(BLOCK_BYTES, remaining))
                 if not block:
                     break
-                if left is not None:
-                    left -= len(block)
+                if remaining is not None:
+                    remaining -= len(block)
                 yield block
             _require_version(path, file, version)  # another program may have written into it during the read
 
-    def write(
-        self,
-        uri: str,
-        blocks: Iterable[bytes],
-        *,
-        content_type: str = "application/octet-stream",
-        cache_control: str | None = None,
-    ) -> None:
+    def write(self, uri: str, blocks: Iterable[bytes], **headers: Unpack[Headers]) -> None:
         path = _path_of(uri)
         with temporary_beside(path) as (temporary, file):
             for block in blocks:  # outside of ``explained``: the iterator's errors are the caller's
@@ -105,14 +98,7 @@ class LocalStorage:
                 with locked(path):
                     temporary.replace(path)
 
-    def store(
-        self,
-        path: Path,
-        uri: str,
-        *,
-        content_type: str = "application/octet-stream",
-        cache_control: str | None = None,
-    ) -> None:
+    def store(self, path: Path, uri: str, **headers: Unpack[Headers]) -> None:
         target = _path_of(uri)
         if not path.is_symlink() and renamed(path, target):
             return
@@ -126,14 +112,7 @@ class LocalStorage:
         with explained(path):
             path.unlink(missing_ok=True)
 
-    def copy(
-        self,
-        source: str,
-        uri: str,
-        *,
-        content_type: str = "application/octet-stream",
-        cache_control: str | None = None,
-    ) -> str | None:
+    def copy(self, source: str, uri: str, **headers: Unpack[Headers]) -> str | None:
         """Hard-link the file, or copy it where that is impossible; read once for its digest."""
         digest = hashlib.sha256()
 
@@ -149,14 +128,7 @@ class LocalStorage:
             self.write(uri, hashed())
         return digest.hexdigest()
 
-    def create(
-        self,
-        uri: str,
-        data: bytes,
-        *,
-        content_type: str = "application/octet-stream",
-        cache_control: str | None = None,
-    ) -> str | None:
+    def create(self, uri: str, data: bytes, **headers: Unpack[Headers]) -> str | None:
         path = _path_of(uri)
         with temporary_beside(path) as (temporary, file), explained(path):
             file.write(data)
@@ -176,15 +148,7 @@ class LocalStorage:
                 raise
         return version
 
-    def replace(
-        self,
-        uri: str,
-        data: bytes,
-        version: str,
-        *,
-        content_type: str = "application/octet-stream",
-        cache_control: str | None = None,
-    ) -> str | None:
+    def replace(self, uri: str, data: bytes, version: str, **headers: Unpack[Headers]) -> str | None:
         path = _path_of(uri)
         if self.stat(uri) is None:
             return None  # before folders are created for an object that does not exist
@@ -263,10 +227,10 @@ def decoded_path(uri: str) -> str:
 
     :raises InvalidInputError: it is not the URI of a local file, or has ``.``, ``..`` or NUL in its path.
     """
-    host, slash, rest = uri.removeprefix(SCHEME).partition("/")
+    host, slash, encoded_path = uri.removeprefix(SCHEME).partition("/")
     if not uri.startswith(SCHEME) or host not in ("", "localhost") or not slash:
         raise InvalidInputError(f"{uri!r} is not the URI of a local file; use file:///absolute/path")
-    path = re.sub("/+", "/", "/" + os.fsdecode(unquote_to_bytes(rest)))
+    path = re.sub("/+", "/", "/" + os.fsdecode(unquote_to_bytes(encoded_path)))
     if "\0" in path or not {".", ".."}.isdisjoint(path.split("/")):
         raise InvalidInputError(f"{uri!r} has a '.', '..' or NUL in its path; use file:///absolute/path")
     return path
@@ -277,7 +241,9 @@ def _path_of(uri: str) -> Path:
     if path.endswith("/"):
         raise InvalidInputError(f"{uri!r} is a folder; give the URI of one file")
     if OWN_NAME.fullmatch(path.rpartition("/")[2]):
-        raise InvalidInputError(f"{uri!r} is a name that this store keeps for itself; use another")
+        raise InvalidInputError(
+            f"{uri!r} is a name that this store reserves for temporary files; use another"
+        )
     return Path(path)
 
 
@@ -289,7 +255,7 @@ def uri_of_path(path: str) -> str:
 def _listed(folder: str, name_prefix: str) -> Iterator[ObjectInfo]:
     try:
         with explained(Path(folder)), os.scandir(folder) as entries:
-            found = [
+            names = [
                 (entry.name, entry.is_dir(follow_symlinks=False))
                 for entry in entries
                 if entry.name.startswith(name_prefix) and not OWN_NAME.fullmatch(entry.name)
@@ -297,7 +263,7 @@ def _listed(folder: str, name_prefix: str) -> Iterator[ObjectInfo]:
     except ObjectNotFoundError:
         return
     # A folder sorts with its slash, as in the order of URIs: "a-b" comes before "a/b".
-    for name, is_folder in sorted(found, key=lambda item: uri_of_path(item[0]) + "/" * item[1]):
+    for name, is_folder in sorted(names, key=lambda item: uri_of_path(item[0]) + "/" * item[1]):
         path = os.path.join(folder, name)
         if is_folder:
             yield from _listed(path, "")
@@ -321,12 +287,7 @@ def _require_version(path: Path, file: io.FileIO, version: str | None) -> None:
 
 
 def _info(uri: str, status: os.stat_result) -> ObjectInfo:
-    return ObjectInfo(
-        uri=uri,
-        size=status.st_size,
-        version=_version(status),
-        modified=_time(status),
-    )
+    return ObjectInfo(uri=uri, size=status.st_size, version=_version(status), modified=_time(status))
 
 
 def _time(status: os.stat_result) -> datetime:

@@ -41,10 +41,10 @@ def canonical(uri: str) -> str:
 
     Paths of files and web servers may be percent-encoded in several ways; keys of S3 are not encoded.
     """
-    scheme, _, rest = uri.partition("://")
+    scheme, _, path_only = uri.partition("://")
     scheme = scheme.lower()
     if scheme == "file":
-        return f"file://{unquote(rest, errors='surrogateescape')}"
+        return f"file://{unquote(path_only, errors='surrogateescape')}"
     if scheme not in ("http", "https"):
         return uri
     try:
@@ -61,9 +61,9 @@ def canonical(uri: str) -> str:
     return f"{scheme}://{user}{at}{host}{port}{path or '/'}{query}"
 
 
-def is_same_source(uri: str, other: str) -> bool:
+def is_same_source(uri: str, other_uri: str) -> bool:
     """Whether two URIs name the same object. Queries are ignored, because they may be signatures."""
-    return canonical(redact(uri)) == canonical(redact(other))
+    return canonical(redact(uri)) == canonical(redact(other_uri))
 
 
 def video_id_of(uri: str) -> str:
@@ -73,10 +73,10 @@ def video_id_of(uri: str) -> str:
     ids are equal with a probability of 3e-8. A URL's signature counts too, so give the video of a signed URL
     an id of its own.
     """
-    whole = canonical(uri)
+    spelling = canonical(uri)
     stem = PurePosixPath(_file_name(uri)).stem
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:100]
-    return f"{name or 'video'}-{hashlib.sha256(whole.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
+    return f"{name or 'video'}-{hashlib.sha256(spelling.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
 
 
 def _file_name(uri: str) -> str:
@@ -91,13 +91,13 @@ def listed(line: str) -> tuple[str, str]:
 
     :raises InvalidInputError: the line is neither.
     """
-    found = _LISTED.fullmatch(line.strip())
-    if found is None or (found[1] and not is_video_id(found[1])):
+    match = _LISTED.fullmatch(line.strip())
+    if match is None or (match[1] and not is_video_id(match[1])):
         raise InvalidInputError(
             f"videos: {redact(line.strip())[:100]!r} is neither a URI (s3://, https:// or file://) "
             "nor a video id and a URI"
         )
-    return found[1] or video_id_of(found[2]), found[2]
+    return match[1] or video_id_of(match[2]), match[2]
 
 
 def check_pattern(pattern: str) -> str:
@@ -105,9 +105,9 @@ def check_pattern(pattern: str) -> str:
 
     :raises ValueError: it is not ``{prefix}/`` followed by directives of ``strftime``.
     """
-    rest = pattern.removeprefix(PLACEHOLDER)
-    directives = _DIRECTIVE.findall(rest)
-    if rest == pattern or not rest.startswith("/") or not set(directives) - {"%"}:
+    date_part = pattern.removeprefix(PLACEHOLDER)
+    directives = _DIRECTIVE.findall(date_part)
+    if date_part == pattern or not date_part.startswith("/") or not set(directives) - {"%"}:
         raise ValueError(f"{pattern!r} is not usable; write {{prefix}}/ and a date, as {{prefix}}/%Y/%m/%d/")
     if unknown := [f"%{letter}" for letter in directives if not letter or letter not in _DIRECTIVES]:
         usable = " ".join(f"%{letter}" for letter in _DIRECTIVES)
@@ -120,10 +120,10 @@ def prefixes_of(pattern: str, prefix: str, begin: datetime, end: datetime) -> li
 
     :param prefix: the folder, without a final slash.
     """
-    rest = pattern.removeprefix(PLACEHOLDER)
+    date_part = pattern.removeprefix(PLACEHOLDER)
     hour = begin.astimezone(timezone.utc).replace(minute=0, second=0, microsecond=0)
-    found: dict[str, None] = {}
+    prefixes: dict[str, None] = {}
     while hour < end:
-        found[prefix + hour.strftime(rest)] = None
+        prefixes[prefix + hour.strftime(date_part)] = None
         hour += timedelta(hours=1)
-    return list(found)
+    return list(prefixes)

@@ -25,22 +25,22 @@ def require_conditional_writes(root_uri: str, aws_conn_id: str) -> None:
 @lru_cache(maxsize=8)
 def _require(root_uri: str, aws_conn_id: str, process: int) -> None:
     uri = probe_key(root_uri, uuid.uuid4().hex)
-    seen = _fault(storage_for(uri, aws_conn_id), uri)
-    if seen:
-        raise UnsafeStoreError(root_uri, seen)
+    fault = _fault(storage_for(uri, aws_conn_id), uri)
+    if fault:
+        raise UnsafeStoreError(root_uri, fault)
 
 
 def _fault(storage: Storage, uri: str) -> str:
     """What the store does wrong with conditions, in words; empty if nothing."""
     try:
-        first = storage.create(uri, b"first")
-        if first is None:
+        version = storage.create(uri, b"first")
+        if version is None:
             return "refuses If-None-Match for a key that is free"
         if storage.create(uri, b"second") is not None:
             return "ignores If-None-Match"
-        if storage.replace(uri, b"third", first) is None:
+        if storage.replace(uri, b"third", version) is None:
             return "refuses If-Match for the ETag that the object has"
-        if storage.replace(uri, b"fourth", first) is not None:
+        if storage.replace(uri, b"fourth", version) is not None:
             return "ignores If-Match"
     finally:
         storage.delete(uri)

@@ -10,11 +10,11 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]*\]|[^:\[\]]*)(:\d*)?")
 
 def redact(uri: str) -> str:
     """The URI without user, password, query and fragment; ``file://`` and ``s3://`` URIs unchanged."""
-    scheme, separator, rest = uri.partition("://")
+    scheme, separator, location = uri.partition("://")
     if scheme.lower() in ("file", "s3") or not separator:
         return uri
-    shown, *hidden = re.split(r"[?#]", rest, maxsplit=1)
-    authority, slash, path = shown.partition("/")
+    public, *hidden = re.split(r"[?#]", location, maxsplit=1)
+    authority, slash, path = public.partition("/")
     host = authority.rpartition("@")[2]
     if not _HOST.fullmatch(host):
         # The password has an unencoded "/", "?" or "#", so what looks like a port is a part of it.

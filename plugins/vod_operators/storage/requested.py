@@ -47,38 +47,38 @@ class RequestedStorage:
         self._open(uri)
 
     def stat(self, uri: str) -> ObjectInfo | None:
-        with self._named():
+        with self._naming_field():
             storage, real = self._open(uri)
-            found = storage.stat(real)
-            return None if found is None else replace(found, uri=uri)
+            info = storage.stat(real)
+            return None if info is None else replace(info, uri=uri)
 
     def local_path(self, uri: str) -> Path | None:
-        with self._named():
+        with self._naming_field():
             storage, real = self._open(uri)
             return storage.local_path(real)
 
     def read(
         self, uri: str, *, start: int = 0, length: int | None = None, version: str | None = None
     ) -> Iterator[bytes]:
-        with self._named():
+        with self._naming_field():
             storage, real = self._open(uri)
             yield from storage.read(real, start=start, length=length, version=version)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        with self._named():
+        with self._naming_field():
             storage, real = self._open(prefix)
-            for found in storage.list(real):
-                yield replace(found, uri=prefix + found.uri.removeprefix(real))
+            for info in storage.list(real):
+                yield replace(info, uri=prefix + info.uri.removeprefix(real))
 
     def _open(self, uri: str) -> tuple[ReadableStorage, str]:
         real = self._allow.require(uri, self._field)
         if uri.lower().startswith(HTTP_SCHEMES):
             return _web(self._allow, self._credentials, os.getpid()), real
-        with self._named():
+        with self._naming_field():
             return storage_for(real, self._aws_conn_id), real
 
     @contextmanager
-    def _named(self) -> Iterator[None]:
+    def _naming_field(self) -> Iterator[None]:
         try:
             yield
         except InvalidInputError as error:
@@ -93,16 +93,16 @@ def find_source(store: ReadableStorage, uri: str) -> ObjectInfo:
     :param store: reads the source; its messages name the field ``source``.
     :raises InvalidInputError: the source does not exist, is empty, or cannot be read.
     """
-    found = store.stat(uri)
-    if found is None:
+    info = store.stat(uri)
+    if info is None:
         raise InvalidInputError(f"source: {redact(uri)} does not exist")
-    if found.size == 0:
+    if info.size == 0:
         raise InvalidInputError(f"source: {redact(uri)} is empty (0 bytes)")
     if uri.startswith(LOCAL_SCHEME):
         # Read a byte, because ``stat`` also succeeds for a file that may not be read. Servers deny both.
         for _ in store.read(uri, length=1):
             pass
-    return found
+    return info
 
 
 # The process is part of the key because executors fork: a child must not share its parent's sockets.

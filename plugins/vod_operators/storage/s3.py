@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vod_operators.errors import (
     CorruptObjectError,
@@ -24,11 +24,14 @@ from vod_operators.errors import (
     ObjectNotFoundError,
     StorageError,
 )
-from vod_operators.storage.base import BLOCK_BYTES, ObjectInfo, Unfinished
+from vod_operators.storage.base import BLOCK_BYTES, Headers, Interruptions, ObjectInfo, Unfinished
 from vod_operators.storage.s3_checksums import ChecksumProbe, Digest, digest_of
 from vod_operators.storage.s3_client import explain, make_client, status_and_code
 from vod_operators.storage.s3_conditions import ConditionalWrites
 from vod_operators.storage.s3_upload import BlockReader, transfer_config
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 SCHEME = "s3://"
 
@@ -48,7 +51,7 @@ class S3Storage:
     def __init__(self, aws_conn_id: str, *, backoff_s: float = 0.25, accept_unsafe: bool = False) -> None:
         self.aws_conn_id = aws_conn_id
         self._backoff_s = backoff_s
-        self._made_client: Any = None
+        self._cached_client: Any = None
         self._making = threading.Lock()  # making a boto3 client is not thread-safe, using it is
         self._known_buckets: set[str] = set()
         self._checksums = ChecksumProbe()
@@ -59,21 +62,24 @@ class S3Storage:
     @property
     def _client(self) -> Any:
         with self._making:
-            if self._made_client is None:
-                self._made_client = make_client(self.aws_conn_id)
-            return self._made_client
+            if self._cached_client is None:
+                self._cached_client = make_client(self.aws_conn_id)
+            return self._cached_client
 
     def stat(self, uri: str) -> ObjectInfo | None:
         bucket, key = _split(uri)
         try:
-            found = self._client.head_object(Bucket=bucket, Key=key)
+            response = self._client.head_object(Bucket=bucket, Key=key)
         except Exception as error:
             if status_and_code(error)[0] == 404:
                 self._require_bucket(bucket, uri)
                 return None
             raise self._explained(error, uri) from error
         return ObjectInfo(
-            uri=uri, size=found["ContentLength"], version=found["ETag"], modified=found["LastModified"]
+            uri=uri,
+            size=response["ContentLength"],
+            version=response["ETag"],
+            modified=response["LastModified"],
         )
 
     def local_path(self, uri: str) -> Path | None:
@@ -82,37 +88,25 @@ class S3Storage:
     def read(
         self, uri: str, *, start: int = 0, length: int | None = None, version: str | None = None
     ) -> Iterator[bytes]:
-        bucket, key = _split(uri)
         if length == 0:
             if self.stat(uri) is None:
                 raise ObjectNotFoundError(f"{uri} does not exist")
             return
         position, end = start, None if length is None else start + length
-        tries, mark, answered = 0, position, False
+        is_whole, is_first = not position and end is None, True
+        interruptions = Interruptions(uri, position, TRIES, self._pause)
         while True:
-            request: dict[str, Any] = {"Bucket": bucket, "Key": key}
-            if position or end is not None:
-                # Only if need be: without a range, botocore also verifies the object's checksum.
-                request["Range"] = f"bytes={position}-{'' if end is None else end - 1}"
-            if version is not None:
-                request["IfMatch"] = version
-            try:
-                response = self._client.get_object(**request)
-            except Exception as error:
-                status, _ = status_and_code(error)
-                if version is not None and (status in (404, 412) or (status == 416 and answered)):
-                    raise ObjectChangedError(f"{uri} was changed or deleted while it was read") from error
-                if status == 416:
-                    return  # ``start`` is at or behind the end
-                raise self._explained(error, uri) from error
-            version, answered = response["ETag"], True
+            response = self._get(uri, position, end, version, is_first=is_first)
+            if response is None:
+                return
+            version, is_first = response["ETag"], False
             stop = position + response["ContentLength"]
             failure = "the connection was closed early"
             with closing(response["Body"]) as body:
                 while position < stop:
                     try:
                         block = body.read(min(BLOCK_BYTES, stop - position))
-                        if position + len(block) == stop and "Range" not in request:
+                        if position + len(block) == stop and is_whole:
                             body.read(1)  # botocore verifies the checksum when it reads the end
                     except Exception as error:
                         failure = self._dropped(error, uri)
@@ -123,34 +117,16 @@ class S3Storage:
                     yield block
             if position >= stop:
                 return
-            if position - mark >= BLOCK_BYTES:  # a few bytes per connection are no progress
-                tries, mark = 0, position
-            tries += 1
-            if tries >= TRIES:
-                raise StorageError(
-                    f"{uri}: reading stopped at byte {position} of {stop}; {TRIES} connections broke since "
-                    f"byte {mark} ({failure})"
-                )
-            self._pause(tries)
+            interruptions.add(position, failure, stop)
+            is_whole = is_whole and not position
 
-    def write(
-        self,
-        uri: str,
-        blocks: Iterable[bytes],
-        *,
-        content_type: str = "application/octet-stream",
-        cache_control: str | None = None,
-    ) -> None:
+    def write(self, uri: str, blocks: Iterable[bytes], **headers: Unpack[Headers]) -> None:
         """As the protocol says; at most about 78 GiB (see ``s3_upload.py``)."""
         bucket, key = _split(uri)
         reader = BlockReader(blocks, is_hashed=not self._checksums.is_known(bucket))
         try:
             self._client.upload_fileobj(
-                reader,
-                bucket,
-                key,
-                ExtraArgs=_headers(content_type, cache_control),
-                Config=transfer_config(),
+                reader, bucket, key, ExtraArgs=_headers(**headers), Config=transfer_config()
             )
         except Exception as error:
             if reader.failure is not None:
@@ -158,22 +134,11 @@ class S3Storage:
             raise self._explained(error, uri) from error
         self._require_written(uri, reader.digest)
 
-    def store(
-        self,
-        path: Path,
-        uri: str,
-        *,
-        content_type: str = "application/octet-stream",
-        cache_control: str | None = None,
-    ) -> None:
+    def store(self, path: Path, uri: str, **headers: Unpack[Headers]) -> None:
         bucket, key = _split(uri)
         try:
             self._client.upload_file(
-                str(path),
-                bucket,
-                key,
-                ExtraArgs=_headers(content_type, cache_control),
-                Config=transfer_config(),
+                str(path), bucket, key, ExtraArgs=_headers(**headers), Config=transfer_config()
             )
         except OSError as error:
             raise StorageError(f"{path}: {error.strerror or error}, so {uri} was not written") from error
@@ -182,14 +147,7 @@ class S3Storage:
         self._require_written(uri, lambda: _digest_of_file(path))
         path.unlink()
 
-    def copy(
-        self,
-        source: str,
-        uri: str,
-        *,
-        content_type: str = "application/octet-stream",
-        cache_control: str | None = None,
-    ) -> str | None:
+    def copy(self, source: str, uri: str, **headers: Unpack[Headers]) -> str | None:
         """Copy within S3, at most 5 GB. The copy is read by this host only if the server neither computes its
         checksum nor verifies those of uploads."""
         (from_bucket, from_key), (bucket, key) = _split(source), _split(uri)
@@ -198,57 +156,39 @@ class S3Storage:
             "Key": key,
             "CopySource": {"Bucket": from_bucket, "Key": from_key},
             "MetadataDirective": "REPLACE",
-        } | _headers(content_type, cache_control)
-        asked = {"ChecksumAlgorithm": "SHA256"}
-        if self._client.meta.config.request_checksum_calculation == "when_required":
-            asked = {}
-        try:
+        } | _headers(**headers)
+        has_checksums = self._client.meta.config.request_checksum_calculation != "when_required"
+        checksum_option = {"ChecksumAlgorithm": "SHA256"} if has_checksums else {}
+        with self._calls(source):
             try:
-                answer = self._client.copy_object(**request, **asked)
+                response = self._client.copy_object(**request, **checksum_option)
             except Exception as error:
-                if not asked or status_and_code(error)[0] != 501:
+                if not checksum_option or status_and_code(error)[0] != 501:
                     raise
-                answer = self._client.copy_object(**request)  # R2 refused the header in 2022
-        except Exception as error:
-            raise self._explained(error, source) from error
-        checksum = answer["CopyObjectResult"].get("ChecksumSHA256")
+                response = self._client.copy_object(**request)  # R2 refused the header in 2022
+        checksum = response["CopyObjectResult"].get("ChecksumSHA256")
         if checksum is not None:
             return b64decode(checksum).hex()
         if self._checksums.verifies(self._client, bucket, key):
             return None
         return digest_of(self.read(uri)).sha256
 
-    def create(
-        self,
-        uri: str,
-        data: bytes,
-        *,
-        content_type: str = "application/octet-stream",
-        cache_control: str | None = None,
-    ) -> str | None:
-        return self._put_if(uri, data, _headers(content_type, cache_control), None)
+    def create(self, uri: str, data: bytes, **headers: Unpack[Headers]) -> str | None:
+        return self._put_if(uri, data, _headers(**headers), None)
 
-    def replace(
-        self,
-        uri: str,
-        data: bytes,
-        version: str,
-        *,
-        content_type: str = "application/octet-stream",
-        cache_control: str | None = None,
-    ) -> str | None:
-        return self._put_if(uri, data, _headers(content_type, cache_control), version)
+    def replace(self, uri: str, data: bytes, version: str, **headers: Unpack[Headers]) -> str | None:
+        return self._put_if(uri, data, _headers(**headers), version)
 
     def now(self, uri: str) -> datetime:
         """The ``Date`` header of an answer, in whole seconds."""
         bucket, key = _split(uri)
         with self._calls(uri):
-            answer = self._client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
-        date = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+            response = self._client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+        date = response["ResponseMetadata"]["HTTPHeaders"].get("date", "")
         try:
             return parsedate_to_datetime(date).astimezone(timezone.utc)
         except ValueError as error:
-            raise StorageError(f"{uri}: the server's answers have no date") from error
+            raise StorageError(f"{uri}: the server's responses have no Date header") from error
 
     def delete(self, uri: str) -> None:
         bucket, key = _split(uri)
@@ -265,8 +205,8 @@ class S3Storage:
             if not keys:
                 continue
             with self._calls(folder):
-                answer = self._client.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
-            for failed in answer.get("Errors", ()):
+                response = self._client.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+            for failed in response.get("Errors", ()):
                 raise StorageError(
                     f"{SCHEME}{bucket}/{failed['Key']} could not be deleted: {failed.get('Message')}"
                 )
@@ -298,8 +238,8 @@ class S3Storage:
                 parts = {"Bucket": bucket, "Key": upload["Key"], "UploadId": handle}
                 size = sum(
                     part["Size"]
-                    for found in self._pages("list_parts", uri, **parts)
-                    for part in found.get("Parts", ())
+                    for listing in self._pages("list_parts", uri, **parts)
+                    for part in listing.get("Parts", ())
                 )
                 yield Unfinished(uri=uri, handle=handle, size=size, started=upload["Initiated"])
 
@@ -310,6 +250,32 @@ class S3Storage:
         except Exception as error:
             if status_and_code(error) != (404, "NoSuchUpload"):
                 raise self._explained(error, unfinished.uri) from error
+
+    def _get(
+        self, uri: str, position: int, end: int | None, version: str | None, *, is_first: bool
+    ) -> dict[str, Any] | None:
+        """The response to a GET of the bytes ``[position, end)``; None if the object ends before them.
+
+        :param is_first: whether this is the first GET of a read.
+        :raises ObjectChangedError: the object no longer has that version.
+        """
+        bucket, key = _split(uri)
+        request: dict[str, Any] = {"Bucket": bucket, "Key": key}
+        if position or end is not None:
+            # Only if need be: without a range, botocore also verifies the object's checksum.
+            request["Range"] = f"bytes={position}-{'' if end is None else end - 1}"
+        if version is not None:
+            request["IfMatch"] = version
+        try:
+            response: dict[str, Any] = self._client.get_object(**request)
+        except Exception as error:
+            status, _ = status_and_code(error)
+            if version is not None and (status in (404, 412) or (status == 416 and not is_first)):
+                raise ObjectChangedError(f"{uri} was changed or deleted while it was read") from error
+            if status == 416:
+                return None
+            raise self._explained(error, uri) from error
+        return response
 
     def _pages(self, operation: str, uri: str, **request: str) -> Iterator[dict[str, Any]]:
         with self._calls(uri):
@@ -324,11 +290,11 @@ class S3Storage:
     def _put_if(self, uri: str, data: bytes, headers: dict[str, str], version: str | None) -> str | None:
         """Write conditionally; returns the new version, or None if the condition is false."""
         bucket, key = _split(uri)
-        written = self._conditional.put(bucket, key, data, headers, etag=version)
-        if written is not None:
+        new_version = self._conditional.put(bucket, key, data, headers, etag=version)
+        if new_version is not None:
             with suppress(ObjectChangedError):  # another writer has replaced it since
-                self._require_written(uri, lambda: digest_of([data]), written)
-        return written
+                self._require_written(uri, lambda: digest_of([data]), new_version)
+        return new_version
 
     def _require_written(self, uri: str, sent: Callable[[], Digest], version: str | None = None) -> None:
         """Read back what was written, unless the server verifies checksums.
@@ -339,10 +305,10 @@ class S3Storage:
         bucket, key = _split(uri)
         if self._checksums.verifies(self._client, bucket, key):
             return
-        expected, found = sent(), digest_of(self.read(uri, version=version))
-        if found != expected:
+        expected, stored = sent(), digest_of(self.read(uri, version=version))
+        if stored != expected:
             raise CorruptObjectError(
-                f"{uri}: {expected} were sent, but {found} are there; this server did not verify the checksum"
+                f"{uri}: {expected} were sent, but {stored} are stored; this server does not verify checksums"
             )
 
     def _require_bucket(self, bucket: str, uri: str) -> None:
@@ -377,7 +343,7 @@ class S3Storage:
         time.sleep(self._backoff_s * 2 ** (tries - 1))
 
     def _explained(self, error: Exception, uri: str) -> Exception:
-        return explain(error, uri, self.aws_conn_id, self._made_client)
+        return explain(error, uri, self.aws_conn_id, self._cached_client)
 
     @contextmanager
     def _calls(self, uri: str) -> Iterator[None]:
@@ -403,7 +369,9 @@ def _digest_of_file(path: Path) -> Digest:
         raise StorageError(f"{path}: {error.strerror or error}, so it could not be verified") from error
 
 
-def _headers(content_type: str, cache_control: str | None) -> dict[str, str]:
+def _headers(
+    content_type: str = "application/octet-stream", cache_control: str | None = None
+) -> dict[str, str]:
     # Without ChecksumAlgorithm, because botocore adds CRC32 itself, unless the connection's config_kwargs
     # (request_checksum_calculation) say that this server does not support it.
     headers = {"ContentType": content_type}

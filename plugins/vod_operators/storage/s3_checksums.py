@@ -48,12 +48,12 @@ class ChecksumProbe:
     """Finds out, once for each bucket, whether its server refuses a body that does not match its checksum."""
 
     def __init__(self) -> None:
-        self._known: dict[str, bool] = {}
+        self._verifies: dict[str, bool] = {}
         self._asking = threading.Lock()
 
     def is_known(self, bucket: str) -> bool:
         """Whether the bucket's server is known to verify."""
-        return self._known.get(bucket, False)
+        return self._verifies.get(bucket, False)
 
     def verifies(self, client: Any, bucket: str, key: str) -> bool:
         """Whether the server verifies checksums; tried with a key beside ``key``.
@@ -61,15 +61,15 @@ class ChecksumProbe:
         Also false, and tried again next time, if the trial fails for another reason.
         """
         with self._asking:
-            if bucket not in self._known:
+            if bucket not in self._verifies:
                 if client.meta.config.request_checksum_calculation == "when_required":
-                    self._known[bucket] = False  # boto3 sends no checksums then
+                    self._verifies[bucket] = False  # boto3 sends no checksums then
                 else:
-                    answer = _refuses_wrong_checksum(client, bucket, beside(key))
-                    if answer is None:
+                    refuses = _refuses_wrong_checksum(client, bucket, beside(key))
+                    if refuses is None:
                         return False
-                    self._known[bucket] = answer
-            return self._known[bucket]
+                    self._verifies[bucket] = refuses
+            return self._verifies[bucket]
 
 
 def _refuses_wrong_checksum(client: Any, bucket: str, key: str) -> bool | None:

@@ -100,31 +100,31 @@ def explain(
 
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     endpoint = client.meta.endpoint_url if client is not None else "its default endpoint"
-    where = f"{endpoint} with the Airflow connection {aws_conn_id!r} ({SETTING})"
+    place = f"{endpoint} with the Airflow connection {aws_conn_id!r} ({SETTING})"
     status, code = status_and_code(error)
     code = missing or code
 
     if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
         return InvalidInputError(
-            f"{uri}: no credentials for bucket {bucket!r}, key {key!r} at {where}: create that connection, "
+            f"{uri}: no credentials for bucket {bucket!r}, key {key!r} at {place}: create that connection, "
             f"or set {SETTING} to one with an access key, or give the worker a role ({error})"
         )
     if isinstance(error, ParamValidationError) or code == "InvalidBucketName":
         return InvalidInputError(f"{uri}: bucket {bucket!r} or key {key!r} is not valid on S3: {error}")
     if code == "NoSuchBucket":
         return InvalidInputError(
-            f"{uri}: bucket {bucket!r} of key {key!r} does not exist at {where}: create the bucket, or "
+            f"{uri}: bucket {bucket!r} of key {key!r} does not exist at {place}: create the bucket, or "
             "correct the URI or the connection"
         )
     if status == 404:
-        return ObjectNotFoundError(f"{uri} does not exist at {where}")
+        return ObjectNotFoundError(f"{uri} does not exist at {place}")
     if status in (401, 403) and code != "RequestTimeTooSkewed":
         return InvalidInputError(
-            f"{uri}: access to bucket {bucket!r}, key {key!r} was denied ({code}) at {where}: the account "
+            f"{uri}: access to bucket {bucket!r}, key {key!r} was denied ({code}) at {place}: the account "
             "needs s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload on the keys and "
             "s3:ListBucket on the bucket (without which a missing key also looks denied)"
         )
-    return StorageError(f"{uri}: bucket {bucket!r} at {where} failed: {_words(error)}")
+    return StorageError(f"{uri}: bucket {bucket!r} at {place} failed: {_words(error)}")
 
 
 def _words(error: Exception) -> str:

@@ -42,13 +42,13 @@ class Conditions:
     """Whether ``If-None-Match: *`` works."""
     form: str | None = "quoted"
     """The form of an ETag with which ``If-Match`` works; None if there is none."""
-    seen: str = ""
+    faults: str = ""
     """What the server does wrong, in words for people."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Answer:
-    """The answer to a PUT: the new object's ETag, or the error of a refusal."""
+class _Outcome:
+    """The outcome of a PUT: the new object's ETag, or the error of a refusal."""
 
     etag: str | None = None
     status: int = 200
@@ -76,7 +76,7 @@ class ConditionalWrites:
     ) -> None:
         self._client, self._explained, self._pause = client, explained, pause
         self._accept_unsafe = accept_unsafe
-        self._known: dict[str, Conditions] = {}
+        self._by_bucket: dict[str, Conditions] = {}
         self._trying = threading.Lock()
 
     def put(
@@ -90,25 +90,25 @@ class ConditionalWrites:
         if self._accept_unsafe:  # a server's answer does not show that it ignores conditions
             conditions = self._conditions(bucket, key)
         else:
-            conditions = self._known.get(bucket, Conditions())
+            conditions = self._by_bucket.get(bucket, Conditions())
         while True:
-            is_known = bucket in self._known
+            is_known = bucket in self._by_bucket
             if conditions.form is None if etag is not None else not conditions.creates:
                 return self._look_and_put(bucket, key, data, headers, etag, conditions)
             condition = {"IfNoneMatch": "*"} if etag is None else _if_match(conditions, etag)
-            answer = self._put(bucket, key, data, headers, condition)
-            if answer.error is None:
-                return answer.etag
-            if not is_known and _is_odd(answer, etag):
+            outcome = self._put(bucket, key, data, headers, condition)
+            if outcome.error is None:
+                return outcome.etag
+            if not is_known and _is_odd(outcome, etag):
                 conditions = self._conditions(bucket, key)
                 continue
-            if answer.status == 412 or (answer.status == 404 and etag is not None):
+            if outcome.status == 412 or (outcome.status == 404 and etag is not None):
                 return None
-            raise self._explained(answer.error, _uri(bucket, key)) from answer.error
+            raise self._explained(outcome.error, _uri(bucket, key)) from outcome.error
 
     def _put(
         self, bucket: str, key: str, data: bytes, headers: dict[str, str], condition: dict[str, str]
-    ) -> _Answer:
+    ) -> _Outcome:
         # If an answer is lost, botocore repeats the request, which then finds the object that the first one
         # wrote. The id distinguishes that from another writer's object.
         write_id = uuid.uuid4().hex
@@ -117,33 +117,31 @@ class ConditionalWrites:
                 response = self._client().put_object(
                     Bucket=bucket, Key=key, Body=data, Metadata={_WRITE_ID: write_id}, **headers, **condition
                 )
-                return _Answer(etag=str(response["ETag"]))
+                return _Outcome(etag=str(response["ETag"]))
             except Exception as error:
                 status, code = status_and_code(error)
                 current, its_write = self._look(bucket, key) if status == 412 else (None, "")
                 if its_write == write_id:
-                    return _Answer(etag=current)
+                    return _Outcome(etag=current)
                 is_missing = status == 404 and code != "NoSuchBucket"
                 if condition and (status in _REFUSALS or is_missing):
-                    return _Answer(status=status, error=error, current=current)
+                    return _Outcome(status=status, error=error, current=current)
                 if status != 409:
                     raise self._explained(error, _uri(bucket, key)) from error
             # 409 ConditionalRequestConflict: another write was in progress, and S3 asks to send again.
             self._pause(tries)
-        raise StorageError(
-            f"{_uri(bucket, key)}: other writers were in the way of {TRIES} conditional writes"
-        )
+        raise StorageError(f"{_uri(bucket, key)}: {TRIES} conditional writes conflicted with other writers")
 
     def _look(self, bucket: str, key: str) -> tuple[str | None, str]:
         """The object's ETag, None if there is no object, and the id of the write that created it."""
         with self._calls(bucket, key):
             try:
-                found = self._client().head_object(Bucket=bucket, Key=key)
+                response = self._client().head_object(Bucket=bucket, Key=key)
             except Exception as error:
                 if status_and_code(error)[0] == 404:
                     return None, ""
                 raise
-        return found["ETag"], found["Metadata"].get(_WRITE_ID, "")
+        return response["ETag"], response["Metadata"].get(_WRITE_ID, "")
 
     def _look_and_put(
         self,
@@ -159,7 +157,7 @@ class ConditionalWrites:
         :raises UnsafeStoreError: this is not accepted.
         """
         if not self._accept_unsafe:
-            raise UnsafeStoreError(f"s3://{bucket}", conditions.seen)
+            raise UnsafeStoreError(f"s3://{bucket}", conditions.faults)
         if self._look(bucket, key)[0] != etag:
             return None
         return self._put(bucket, key, data, headers, {}).etag
@@ -169,35 +167,37 @@ class ConditionalWrites:
     def _conditions(self, bucket: str, key: str) -> Conditions:
         """How the bucket's server treats conditions; tried once, with a key beside ``key``."""
         with self._trying:
-            if bucket not in self._known:
-                self._known[bucket] = self._try(bucket, beside(key))
-            return self._known[bucket]
+            if bucket not in self._by_bucket:
+                self._by_bucket[bucket] = self._try(bucket, beside(key))
+            return self._by_bucket[bucket]
 
     def _try(self, bucket: str, key: str) -> Conditions:
         try:
             self._put(bucket, key, b"a", {}, {})  # a server that fails without a condition must raise here
-            second = self._put(bucket, key, b"b", {}, {"IfNoneMatch": "*"})
+            negative = self._put(bucket, key, b"b", {}, {"IfNoneMatch": "*"})
             self._delete(bucket, key)
-            first = self._put(bucket, key, b"a", {}, {"IfNoneMatch": "*"})
-            seen = [_fault(f"{CREATE}: *", "a key that is free", first, second)]
+            positive = self._put(bucket, key, b"a", {}, {"IfNoneMatch": "*"})
+            faults = [_fault(f"{CREATE}: *", "a key that is free", positive, negative)]
             forms: list[str] = []
-            for name, write in FORMS.items():
+            for name, form in FORMS.items():
                 stale = self._put(bucket, key, f"{name} 1".encode(), {}, {}).etag or ""
                 etag = self._put(bucket, key, f"{name} 2".encode(), {}, {}).etag or ""
                 data = f"{name} 3".encode()
-                first = self._put(bucket, key, data, {}, {"IfMatch": write(etag)})
-                second = self._put(bucket, key, data, {}, {"IfMatch": write(stale)})
-                fault = _fault(f"{REPLACE} with a {name} ETag", "the ETag that the object has", first, second)
+                positive = self._put(bucket, key, data, {}, {"IfMatch": form(etag)})
+                negative = self._put(bucket, key, data, {}, {"IfMatch": form(stale)})
+                fault = _fault(
+                    f"{REPLACE} with a {name} ETag", "the ETag that the object has", positive, negative
+                )
                 if not fault:
                     forms.append(name)
                     break
-                seen.append(fault)
+                faults.append(fault)
         finally:
             self._delete(bucket, key)
         return Conditions(
-            creates=not seen[0],
+            creates=not faults[0],
             form=forms[0] if forms else None,
-            seen=", and ".join(fault for fault in seen if fault),
+            faults=", and ".join(fault for fault in faults if fault),
         )
 
     def _delete(self, bucket: str, key: str) -> None:
@@ -212,16 +212,16 @@ class ConditionalWrites:
             raise self._explained(error, _uri(bucket, key)) from error
 
 
-def _is_odd(answer: _Answer, etag: str | None) -> bool:
+def _is_odd(outcome: _Outcome, etag: str | None) -> bool:
     """Whether a write was refused although its condition is true, or because conditions are not supported."""
-    return answer.current == etag if answer.status == 412 else answer.status in _REFUSALS
+    return outcome.current == etag if outcome.status == 412 else outcome.status in _REFUSALS
 
 
-def _fault(what: str, given: str, true: _Answer, false: _Answer) -> str:
+def _fault(condition: str, example: str, true: _Outcome, false: _Outcome) -> str:
     """What is wrong with the answers to a true and to a false condition, in words; empty if nothing."""
     if true.error is not None:
-        return f"refuses {what} (HTTP {true.status} for {given})"
-    return "" if false.error is not None else f"ignores {what}"
+        return f"refuses {condition} (HTTP {true.status} for {example})"
+    return "" if false.error is not None else f"ignores {condition}"
 
 
 def _if_match(conditions: Conditions, etag: str) -> dict[str, str]:

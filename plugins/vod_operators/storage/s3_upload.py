@@ -24,7 +24,7 @@ class BlockReader:
 
     def __init__(self, blocks: Iterable[bytes], *, is_hashed: bool = False) -> None:
         self._blocks = iter(blocks)
-        self._rest = memoryview(b"")
+        self._remainder = memoryview(b"")
         self._sha256 = hashlib.sha256() if is_hashed else None
         self._size = 0
         self.failure: BaseException | None = None
@@ -44,9 +44,9 @@ class BlockReader:
         if self.failure is not None:
             raise self.failure  # a generator that has raised only looks finished when it is asked again
         parts: list[memoryview] = []
-        wanted = size
-        while size < 0 or wanted > 0:
-            if not self._rest:
+        remaining = size
+        while size < 0 or remaining > 0:
+            if not self._remainder:
                 try:
                     block = next(self._blocks, None)
                 except BaseException as error:
@@ -54,15 +54,15 @@ class BlockReader:
                     raise
                 if block is None:
                     break
-                self._rest = memoryview(block)
+                self._remainder = memoryview(block)
                 self._size += len(block)
                 if self._sha256 is not None:
                     self._sha256.update(block)
                 continue
-            taken = self._rest if size < 0 else self._rest[:wanted]
-            self._rest = self._rest[len(taken) :]
-            wanted -= len(taken)
-            parts.append(taken)
+            part = self._remainder if size < 0 else self._remainder[:remaining]
+            self._remainder = self._remainder[len(part) :]
+            remaining -= len(part)
+            parts.append(part)
         return b"".join(parts)
 
 

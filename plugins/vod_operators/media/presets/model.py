@@ -94,14 +94,14 @@ class Ladder(Model):
                 f"{', '.join(encoder.lookahead)}"
             )
         if self.bit_depth not in encoder.bit_depths:
-            raise ValueError(f"bit_depth: {self.encoder} makes {encoder.bit_depths[0]} bits only")
+            raise ValueError(f"bit_depth: {self.encoder} only makes {encoder.bit_depths[0]} bits")
         for rung in self.rungs:
             if rung.crf > encoder.max_crf:
                 raise ValueError(f"{rung.name}: crf: {self.encoder} goes to {encoder.max_crf}")
             if encoder.whole_crf and rung.crf % 1:
-                raise ValueError(f"{rung.name}: crf: {self.encoder} knows whole numbers only")
+                raise ValueError(f"{rung.name}: crf: {self.encoder} takes whole numbers only")
             if rung.profile is not None and encoder.codec != "h264":
-                raise ValueError(f"{rung.name}: profile: only H.264 has a choice")
+                raise ValueError(f"{rung.name}: profile: only H.264 has a choice of them")
         sizes = [rung.width * rung.height for rung in self.rungs]
         if sizes != sorted(sizes):
             raise ValueError("rungs must be listed from the smallest picture to the largest")
@@ -133,13 +133,13 @@ class Preset(Model):
         names = [rung.name for ladder in self.ladders for rung in ladder.rungs]
         if len(set(names)) != len(names):
             raise ValueError(f"rungs have the same name: {sorted(n for n in names if names.count(n) > 1)}")
-        if taken := [name for name in names if name.startswith(("audio-", "text-")) or name == "pictures"]:
-            raise ValueError(f"rungs must not be named as other tracks are: {taken}")
+        if reserved := [name for name in names if name.startswith(("audio-", "text-")) or name == "pictures"]:
+            raise ValueError(f"rungs must not have names of other tracks: {reserved}")
         codecs = [ENCODERS[ladder.encoder].codec for ladder in self.ladders]
         if self.container == "ts" and self.encryption == "cbcs":
             raise ValueError("encryption: cbcs is a scheme of fMP4; container ts can have aes-128")
         if self.container == "ts" and codecs != ["h264"]:
             raise ValueError(f"container: ts holds H.264 only (Apple 1.5), not {', '.join(codecs)}")
         if len(set(codecs)) != len(codecs):
-            raise ValueError(f"ladders: each must be of another codec, not {', '.join(codecs)}")
+            raise ValueError(f"ladders: each must have a codec of its own, not {', '.join(codecs)}")
         return self
