@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from vod_operators.errors import VerificationError
 from vod_operators.formats import nal
-from vod_operators.formats.facts import Format, Key, SegmentFacts, Stream
+from vod_operators.formats.facts import Codec, Format, Key, SegmentFacts, Stream
 from vod_operators.formats.sample_entries import AAC_CHANNELS, RATES
 
 PACKET = 188
@@ -20,6 +20,7 @@ AVC, HEVC, AAC = 0x1B, 0x24, 0x0F
 SAMPLE_AES = {0xDB: AVC, 0xCF: AAC}
 OTHER_SOUND = {0x03: "mp4a.40.34", 0x04: "mp4a.40.34", 0x81: "ac-3", 0x87: "ec-3"}
 AAC_FRAME = 1024
+"""Samples a frame."""
 
 
 @dataclass(kw_only=True)
@@ -158,18 +159,18 @@ def _time(data: bytearray, at: int) -> int:
 
 
 def _take_picture(stream: _Elementary, payload: bytes, pes: _Pes, decoded: int, first: bool) -> None:
-    entry = nal.AVC if stream.kind == AVC else nal.HEVC
+    codec: Codec = "h264" if stream.kind == AVC else "hevc"
     units = [unit for unit in nal.in_byte_stream(payload) if unit]
     stream.captions = stream.captions or nal.CAPTIONS in payload
-    idr = nal.is_idr(units, entry)
+    idr = nal.is_idr(units, codec)
     if first:
         stream.starts_with_idr = idr
     if idr:
         stream.keys.append(Key(begin=pes.begin, end=pes.end, at=Fraction(decoded, CLOCK), is_idr=True))
     if stream.format is None:
-        wanted, read = (7, nal.avc_format) if entry == nal.AVC else (33, nal.hevc_format)
+        wanted, read = (7, nal.avc_format) if codec == "h264" else (33, nal.hevc_format)
         for unit in units:
-            if nal.kind_of(unit, entry) == wanted:
+            if nal.kind_of(unit, codec) == wanted:
                 described = read(unit)
                 stream.format = described.model_copy(update={"encrypted": stream.encrypted})
                 return

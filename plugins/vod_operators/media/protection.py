@@ -11,9 +11,9 @@ from vod_operators.formats.boxes import (
     SAMPLE_DESCRIPTIONS,
     boxes,
     find_boxes,
-    read_at,
     track_ids,
 )
+from vod_operators.formats.isobmff import read_at
 from vod_operators.media.programme import PADDING, SYNC, grid_of
 
 _PROTECTED = (b"encv", b"enca", b"enct", b"encs", b"drms", b"drmi")
