@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import chain, count, repeat
+from itertools import accumulate, count
 from mmap import mmap
 from typing import BinaryIO, NamedTuple, TypeAlias
 
@@ -151,6 +151,8 @@ class Fragment:
     decode_time: int
     """Of the first sample, in ticks."""
     samples: tuple[Sample, ...]
+    extent: tuple[int, int]
+    """First byte of all samples, and the byte after the last one."""
 
     @property
     def duration(self) -> int:
@@ -168,39 +170,22 @@ def read_fragments(
         only the first sample of each fragment is returned.
     :raises VerificationError: a box is damaged, or a sample is not in the data.
     """
-    end = len(data) if isinstance(data, (bytes, bytearray, mmap)) else data.seek(0, os.SEEK_END)
+    size = len(data) if isinstance(data, (bytes, bytearray, mmap)) else data.seek(0, os.SEEK_END)
     offset = 0
-    for kind, first, last in children(data, 0, end, tolerant=cut_off):
+    for kind, first, last in children(data, 0, size, tolerant=cut_off):
         if kind == b"moof":
             if last - offset > MAX_HEADER_BYTES:
                 raise VerificationError(f"MP4: a 'moof' box of {last - offset} bytes")
             moof = read_at(data, offset, last - offset)
-            for fragment in parse_moof(moof, first - offset, offset, defaults or {}):
+            for fragment in parse_moof(moof, first - offset, offset, defaults):
+                begin, end = fragment.extent
                 if cut_off:
                     fragment = replace(fragment, samples=fragment.samples[:1])
-                if any(sample.position < 0 or sample.end > end for sample in fragment.samples):
+                    end = fragment.samples[0].end if fragment.samples else begin
+                if begin < 0 or end > size:
                     raise VerificationError("MP4: a sample lies outside of its segment")
                 yield fragment
         offset = last
-
-
-def parse_moof(moof: bytes, payload: int, offset: int, defaults: Mapping[int, Defaults]) -> list[Fragment]:
-    """The fragments of a ``moof`` box.
-
-    :param payload: where the box's payload begins.
-    :param offset: position of the box in the data.
-    :param defaults: by the track's id.
-    :raises VerificationError: it is damaged.
-    """
-    fragments: list[Fragment] = []
-    base, left = offset, MAX_SAMPLES
-    with whole_headers("MP4"):
-        for kind, begin, end in children(moof, payload, len(moof)):
-            if kind == b"traf":
-                fragment, base = _parse_traf(moof, begin, end, offset, base, defaults, left)
-                fragments.append(fragment)
-                left -= len(fragment.samples)
-    return fragments
 
 
 def first_sample(data: Data, fragment: Fragment) -> bytes:
@@ -214,10 +199,34 @@ def decode_time_field(data: Memory, begin: int, end: int) -> tuple[int, str]:
     return at + 4, ">Q" if data[at] == 1 else ">I"
 
 
+def parse_moof(
+    moof: bytes, payload: int, offset: int, defaults: Mapping[int, Defaults] | None = None
+) -> list[Fragment]:
+    """The fragments of a ``moof`` box.
+
+    :param payload: where the box's payload begins.
+    :param offset: position of the box in the data.
+    :param defaults: by the track's id.
+    :raises VerificationError: it is damaged.
+    """
+    fragments: list[Fragment] = []
+    base, left = offset, MAX_SAMPLES
+    with whole_headers("MP4"):
+        for kind, begin, end in children(moof, payload, len(moof)):
+            if kind == b"traf":
+                fragment = _parse_traf(moof, begin, end, offset, base, defaults or {}, left)
+                fragments.append(fragment)
+                base, left = fragment.extent[1], left - len(fragment.samples)
+    return fragments
+
+
 def _parse_traf(
     moof: bytes, begin: int, end: int, offset: int, base: int, defaults: Mapping[int, Defaults], most: int
-) -> tuple[Fragment, int]:
-    """A fragment, and the end of its data, from which the positions of the next one may count (8.8.7)."""
+) -> Fragment:
+    """A fragment of at most so many samples.
+
+    :param base: where positions count from if the box does not say: the end of the fragment before (8.8.7).
+    """
     at, _ = find(moof, begin, end, b"tfhd")
     flags, track, at = u32(moof, at) & 0xFFFFFF, u32(moof, at + 4), at + 8
     if flags & DEFAULT_BASE_IS_MOOF:
@@ -233,19 +242,26 @@ def _parse_traf(
     decode_time = time = struct.unpack_from(form, moof, field_at)[0]
     samples: list[Sample] = []
     position = base
+    bounds = []
     for kind, first, last in children(moof, begin, end):
         if kind == b"trun":
-            run = list(_parse_trun(moof, first, last, own, base, position, time, most - len(samples)))
-            samples += run
+            run = _parse_trun(moof, first, last, own, base, position, time, most - len(samples))
             if run:
+                samples += run
                 position, time = run[-1].end, run[-1].time + run[-1].duration
-    fragment = Fragment(offset=offset, track=track, decode_time=decode_time, samples=tuple(samples))
-    return fragment, position
+                bounds += [run[0].position, position]
+    return Fragment(
+        offset=offset,
+        track=track,
+        decode_time=decode_time,
+        samples=tuple(samples),
+        extent=(min(bounds, default=base), max(bounds, default=base)),
+    )
 
 
 def _parse_trun(
     moof: bytes, at: int, end: int, defaults: Defaults, base: int, position: int, time: int, most: int
-) -> Iterator[Sample]:
+) -> list[Sample]:
     """The samples of a ``trun`` box (8.8.8).
 
     :param base: where its data offset counts from.
@@ -265,13 +281,12 @@ def _parse_trun(
     if number > most:
         raise VerificationError(f"MP4: a 'moof' box with more than {MAX_SAMPLES} samples")
     if not number:
-        return
-    columns = iter(zip(*struct.iter_unpack(form, moof[at:table_end]), strict=True) if table_end > at else ())
-    durations = next(columns) if flags & 0x100 else repeat(defaults.duration, number)
-    sizes = next(columns) if flags & 0x200 else repeat(defaults.size, number)
-    all_flags = next(columns) if flags & 0x400 else chain([first_flags], repeat(defaults.flags, number - 1))
-    compositions = next(columns) if flags & 0x800 else repeat(0, number)
-    for row in zip(durations, sizes, all_flags, compositions, strict=True):
-        duration, size, sample_flags, composition = row
-        yield Sample(time, duration, composition, position, size, sample_flags)
-        time, position = time + duration, position + size
+        return []
+    columns = zip(*struct.iter_unpack(form, moof[at:table_end]), strict=True) if table_end > at else iter(())
+    durations = next(columns) if flags & 0x100 else (defaults.duration,) * number
+    sizes = next(columns) if flags & 0x200 else (defaults.size,) * number
+    all_flags = next(columns) if flags & 0x400 else (first_flags, *(defaults.flags,) * (number - 1))
+    compositions = next(columns) if flags & 0x800 else (0,) * number
+    times, positions = accumulate(durations, initial=time), accumulate(sizes, initial=position)
+    rows = zip(times, durations, compositions, positions, sizes, all_flags, strict=False)
+    return list(map(Sample._make, rows))

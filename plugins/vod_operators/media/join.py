@@ -103,7 +103,7 @@ class _Joined:
 
 
 def _only_fragment(moof: bytearray, payload: int) -> Fragment:
-    fragments = parse_moof(bytes(moof), payload, 0, {})
+    fragments = parse_moof(bytes(moof), payload, 0)
     if len(fragments) != 1:
         raise VerificationError(f"a 'moof' box has {len(fragments)} 'traf' boxes, not one")
     return fragments[0]
