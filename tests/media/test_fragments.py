@@ -346,3 +346,22 @@ def test_an_av1_sample_may_end_with_an_obu_without_a_size(tmp_path: Path) -> Non
         )
     assert segment.samples == 4
     assert [key.offset + key.size_bytes for key in keys] == [key.end for key in by_validator(data).keys]
+
+
+# --- MPEG-TS --------------------------------------------------------------------------------
+
+
+def test_a_damaged_transport_stream_raises_no_other_error(tmp_path: Path) -> None:
+    picture = ("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=0.2", "-c:v", "libx264", "-pix_fmt", "yuv420p")
+    data = generate(tmp_path / "clip.ts", *picture, "-f", "mpegts").read_bytes()
+    assert measure_segment(data, {}, len(data)).streams[0].samples == 5
+    refused = 0
+    for at in range(4 * 188):  # the tables and the first picture
+        for value in (0, 1, 0x7F, 0xFF):
+            damaged = bytearray(data)
+            damaged[at] = value
+            try:
+                measure_segment(bytes(damaged), {}, len(data))
+            except VerificationError:
+                refused += 1
+    assert refused
