@@ -162,7 +162,7 @@ def test_a_segment_must_start_with_an_idr(folder: Path, track: Track, tmp_path: 
     data = bytearray((folder / "seg-00002.m4s").read_bytes())
     # The first slice of the picture as one that is no IDR: NAL type 5 -> 1.
     with (folder / "seg-00002.m4s").open("rb") as file:
-        at = next(iter(read_fragments(file))).first_sample_offset
+        at = next(iter(read_fragments(file))).samples[0].position
     while data[at + 4] & 0x1F != 5:
         at += 4 + int.from_bytes(data[at : at + 4], "big")
     data[at + 4] -= 4

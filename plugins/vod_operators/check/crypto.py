@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 from vod_operators.check.playlist import Encryption
 from vod_operators.errors import VerificationError, VodError
-
-KEY_BYTES = 16
+from vod_operators.formats.facts import KEY_BYTES
 
 
 class Keys:

@@ -1,16 +1,19 @@
-"""Reads the boxes of a source's MP4 or MOV (ISO 14496-12): headers only, no media."""
+"""What is read of a source's MP4 or MOV before a tool reads it: headers only, no media."""
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-MAX_BOXES = 100_000
-"""Most boxes that are read of one file or box: only a hostile file has more."""
+from vod_operators.formats.isobmff import children, read_at
 
 MAX_ENTRY_BYTES = 1 << 20
 """Most bytes that are read of a sample description: it has about 100 and the codec's configuration."""
+
+
+def boxes(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """``children`` of a file that may be damaged."""
+    return children(file, begin, end, tolerant=True)
 
 
 def track_ids(file: BinaryIO) -> Iterator[tuple[int, tuple[int, int]]]:
@@ -49,27 +52,3 @@ def find_boxes(file: BinaryIO, begin: int, end: int, kind: bytes, *below: bytes)
                 yield from find_boxes(file, first, last, *below)
             else:
                 yield first, last
-
-
-def boxes(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Type, begin of the payload and end of each box; stops where no further box is recognised."""
-    for _ in range(MAX_BOXES):
-        header = read_at(file, begin, 16) if begin + 8 <= end else b""
-        if len(header) < 8:
-            return
-        size, kind = struct.unpack_from(">I4s", header)
-        first = begin + 8
-        if size == 1 and len(header) == 16:
-            size, first = struct.unpack_from(">Q", header, 8)[0], begin + 16
-        elif size == 0:
-            size = end - begin  # 0 means: to the end
-        if begin + size < first:
-            return
-        yield kind, first, min(begin + size, end)
-        begin += size
-
-
-def read_at(file: BinaryIO, at: int, length: int) -> bytes:
-    """``length`` bytes from ``at``, or fewer at the end of the file."""
-    file.seek(at)
-    return file.read(length)

@@ -14,6 +14,9 @@ from vod_operators.formats.base import Model
 
 Seconds = Annotated[Fraction, Field()]
 
+KEY_BYTES = 16
+"""Size of an AES-128 key."""
+
 Kind = Literal["video", "audio", "text"]
 
 Codec = Literal["h264", "hevc", "av1"]

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from vod_operators.errors import VerificationError
 from vod_operators.formats import av1, nal
-from vod_operators.formats.facts import Format, Init, Key, SegmentFacts, Stream
-from vod_operators.formats.isobmff import NON_SYNC, children, find, u32
-from vod_operators.formats.sample_entries import format_of
-
-TEXT = ("wvtt", "stpp", "tx3g")
+from vod_operators.formats.facts import Codec, Format, Init, Key, SegmentFacts, Stream
+from vod_operators.formats.isobmff import (
+    Defaults,
+    Fragment,
+    Sample,
+    children,
+    find,
+    read_fragments,
+    u32,
+    whole_headers,
+)
+from vod_operators.formats.sample_entries import codec_of, format_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +33,7 @@ class InitTrack:
     """Ticks that the edit list subtracts from presentation times."""
     length_size: int
     """Bytes of a NAL unit's length."""
-    defaults: tuple[int, int, int]
-    """Duration, size and flags of samples whose fragments tell none."""
+    defaults: Defaults
 
 
 @dataclass(kw_only=True)
@@ -49,6 +54,7 @@ class _Samples:
     hdr: bool = False
 
 
+@whole_headers("MP4")
 def read_init(data: bytes) -> tuple[Init, dict[int, InitTrack]]:
     """An init segment's facts, and its tracks by id.
 
@@ -60,7 +66,7 @@ def read_init(data: bytes) -> tuple[Init, dict[int, InitTrack]]:
             names = [data[begin : begin + 4], *(data[at : at + 4] for at in range(begin + 8, end, 4))]
             brands = [name.decode("ascii", "replace") for name in names]
     begin, end = find(data, 0, len(data), b"moov")
-    extends = {}
+    extends: dict[int, Defaults] = {}
     tracks: dict[int, InitTrack] = {}
     has_mvex = has_samples = False
     for kind, first, last in children(data, begin, end):
@@ -68,7 +74,7 @@ def read_init(data: bytes) -> tuple[Init, dict[int, InitTrack]]:
             has_mvex = True
             for inner, at, _ in children(data, first, last):
                 if inner == b"trex":
-                    extends[u32(data, at + 4)] = (u32(data, at + 12), u32(data, at + 16), u32(data, at + 20))
+                    extends[u32(data, at + 4)] = Defaults(*struct.unpack_from(">3I", data, at + 12))
     movie, _ = find(data, begin, end, b"mvhd")
     movie_scale = u32(data, movie + (20 if data[movie] == 1 else 12))
     for kind, first, last in children(data, begin, end):
@@ -87,7 +93,7 @@ def read_init(data: bytes) -> tuple[Init, dict[int, InitTrack]]:
 
 
 def _read_track(
-    data: bytes, begin: int, end: int, extends: dict[int, tuple[int, int, int]], movie_scale: int
+    data: bytes, begin: int, end: int, extends: dict[int, Defaults], movie_scale: int
 ) -> tuple[InitTrack, bool]:
     header, _ = find(data, begin, end, b"tkhd")
     number = u32(data, header + (20 if data[header] == 1 else 12))
@@ -102,7 +108,7 @@ def _read_track(
         timescale=timescale or 1,
         delay=_delay(data, begin, end, Fraction(timescale, movie_scale or 1)),
         length_size=length_size,
-        defaults=extends.get(number, (0, 0, 0)),
+        defaults=extends.get(number, Defaults()),
     )
     return track, bool(sizes and u32(data, sizes + 8))
 
@@ -141,165 +147,78 @@ def read_segment(
     :raises VerificationError: it is damaged.
     """
     found: dict[int, _Samples] = {}
-    try:
-        at = 0
-        while at < len(data):
-            size, kind = _box(data, at, cut_off)
-            if kind == b"moof":
-                _read_fragment(data, at, at + size, tracks, found, cut_off)
-            at += size
-    except (struct.error, IndexError) as error:
-        raise VerificationError(f"MP4: a header ends early ({error})") from None
+    defaults = {number: track.defaults for number, track in tracks.items()}
+    for fragment in read_fragments(data, defaults, cut_off=cut_off):
+        track = tracks.get(fragment.track)
+        if track is None:
+            raise VerificationError(
+                f"MP4: a fragment is of track {fragment.track}, which the init segment has not"
+            )
+        _take_fragment(data, fragment, found.setdefault(fragment.track, _Samples(track=track)))
     streams = tuple(_stream(samples) for samples in found.values() if samples.begin is not None)
     if not streams:
         raise VerificationError("MP4: no 'moof' box with samples of a track of the init segment")
     return SegmentFacts(size_bytes=size_bytes, container="fmp4", streams=streams)
 
 
-def _box(data: bytes, at: int, cut_off: bool) -> tuple[int, bytes]:
-    size, kind = struct.unpack_from(">I4s", data, at)
-    if size == 1:
-        size = struct.unpack_from(">Q", data, at + 8)[0]
-    elif size == 0:
-        size = len(data) - at
-    if cut_off and kind == b"mdat":
-        size = min(size, len(data) - at)
-    if size < 8 or at + size > len(data):
-        raise VerificationError(f"MP4: box {kind!r} of {size} bytes does not fit where it stands")
-    return size, kind
-
-
-def _read_fragment(
-    data: bytes, begin: int, end: int, tracks: dict[int, InitTrack], found: dict[int, _Samples], cut_off: bool
-) -> None:
-    for kind, first, last in children(data, begin + 8, end):
-        if kind == b"traf":
-            _read_track_fragment(data, begin, end, (first, last), tracks, found, cut_off)
-
-
-def _read_track_fragment(
-    data: bytes,
-    moof: int,
-    moof_end: int,
-    box: tuple[int, int],
-    tracks: dict[int, InitTrack],
-    found: dict[int, _Samples],
-    cut_off: bool,
-) -> None:
-    at, _ = find(data, *box, b"tfhd")
-    flags, number, at = u32(data, at) & 0xFFFFFF, u32(data, at + 4), at + 8
-    track = tracks.get(number)
-    if track is None:
-        raise VerificationError(f"MP4: a fragment is of track {number}, which the init segment has not")
-    base = moof
-    if flags & 0x1:
-        base, at = struct.unpack_from(">Q", data, at)[0], at + 8
-    at += 4 * bool(flags & 0x2)
-    defaults = list(track.defaults)
-    for index, bit in enumerate((0x8, 0x10, 0x20)):
-        if flags & bit:
-            defaults[index], at = u32(data, at), at + 4
-    at, _ = find(data, *box, b"tfdt")
-    time = struct.unpack_from(">Q" if data[at] == 1 else ">I", data, at + 4)[0]
-    samples = found.setdefault(number, _Samples(track=track))
-    if samples.begin is not None and time != samples.end:
-        off = Fraction(time - samples.end, track.timescale)
+def _take_fragment(data: bytes, fragment: Fragment, samples: _Samples) -> None:
+    track = samples.track
+    if samples.begin is not None and fragment.decode_time != samples.end:
+        off = Fraction(fragment.decode_time - samples.end, track.timescale)
         samples.gap = samples.gap or f"a fragment decodes {float(off):+.6f} s off the end of the one before"
-    offset = moof_end - moof + 8
-    for kind, first, last in children(data, *box):
-        if kind == b"trun":
-            for run in _runs(data, first, last, defaults, base, offset):
-                _take(data, samples, moof, time, *run)
-                time, offset = time + run[0], run[2] + run[1] - base
-                if cut_off:
-                    return
+    for sample in fragment.samples:
+        first = samples.begin is None
+        if first:
+            samples.begin = sample.time
+        shown = sample.time + sample.composition - track.delay
+        samples.shown = shown if samples.shown is None else min(samples.shown, shown)
+        samples.end = sample.time + sample.duration
+        samples.count += 1
+        samples.size += sample.size
+        if sample.duration:
+            samples.shortest = min(samples.shortest or sample.duration, sample.duration)
+        if track.format.kind == "video":
+            _take_picture(data, fragment.offset, sample, samples, first)
 
 
-def _runs(
-    data: bytes, at: int, end: int, defaults: list[int], base: int, offset: int
-) -> Iterator[tuple[int, int, int, int, int]]:
-    """Duration, size, position, flags and composition offset of each sample of a ``trun``."""
-    version, flags, count, at = data[at], u32(data, at) & 0xFFFFFF, u32(data, at + 4), at + 8
-    if flags & 0x1:
-        offset, at = struct.unpack_from(">i", data, at)[0], at + 4
-    first_flags = defaults[2]
-    if flags & 0x4:
-        first_flags, at = u32(data, at), at + 4
-    position = base + offset
-    for number in range(count):
-        duration, size, sample_flags = defaults
-        if number == 0:
-            sample_flags = first_flags
-        composition = 0
-        if flags & 0x100:
-            duration, at = u32(data, at), at + 4
-        if flags & 0x200:
-            size, at = u32(data, at), at + 4
-        if flags & 0x400:
-            sample_flags, at = u32(data, at), at + 4
-        if flags & 0x800:
-            composition, at = struct.unpack_from(">i" if version else ">I", data, at)[0], at + 4
-        if at > end or position + size > len(data):
-            raise VerificationError("MP4: a sample lies outside of its segment")
-        yield duration, size, position, sample_flags, composition
-        position += size
-
-
-def _take(
-    data: bytes,
-    samples: _Samples,
-    moof: int,
-    time: int,
-    duration: int,
-    size: int,
-    position: int,
-    flags: int,
-    composition: int,
-) -> None:
-    track, first = samples.track, samples.begin is None
-    if first:
-        samples.begin = time
-    shown = time + composition - track.delay
-    samples.shown = shown if samples.shown is None else min(samples.shown, shown)
-    samples.end = time + duration
-    samples.count += 1
-    samples.size += size
-    if duration:
-        samples.shortest = min(samples.shortest or duration, duration)
-    if track.format.kind != "video":
+def _take_picture(data: bytes, moof: int, sample: Sample, samples: _Samples, first: bool) -> None:
+    track = samples.track
+    samples.captions = samples.captions or data.find(nal.CAPTIONS, sample.position, sample.end) >= 0
+    if not (first or sample.is_sync):
         return
-    sample = data[position : position + size]
-    samples.captions = samples.captions or nal.CAPTIONS in sample
-    is_sync = not flags & NON_SYNC
-    if not (first or is_sync):
-        return
-    idr = _is_idr(sample, track)
+    content = data[sample.position : sample.end]
+    codec = codec_of(track.format.entry)
+    idr = starts_with_idr(content, codec, track.length_size)
     if first:
-        samples.first_is_idr = idr and is_sync
-    samples.hdr = samples.hdr or _tells_hdr(sample, track)
-    if is_sync:
-        at = Fraction(time, track.timescale)
-        samples.keys.append(Key(begin=moof, end=position + size, at=at, is_idr=idr))
+        samples.first_is_idr = idr and sample.is_sync
+    samples.hdr = samples.hdr or _tells_hdr(content, codec, track.length_size)
+    if sample.is_sync:
+        at = Fraction(sample.time, track.timescale)
+        samples.keys.append(Key(begin=moof, end=sample.end, at=at, is_idr=idr))
 
 
-def _is_idr(sample: bytes, track: InitTrack) -> bool:
-    entry = track.format.entry
+def starts_with_idr(sample: bytes, codec: Codec | None, length_size: int = 4) -> bool:
+    """Whether decoding can begin at a sample, and no later picture refers to one before it.
+
+    H.264 and HEVC: the first slice is of an IDR picture. AV1: the first frame is a shown key frame, after a
+    sequence header.
+
+    :param codec: None for any other, of which it is not known.
+    :param length_size: bytes of a NAL unit's length.
+    """
     try:
-        if entry.startswith("av01"):
+        if codec == "av1":
             return av1.is_key_frame(sample)
-        family = nal.AVC if entry.startswith("avc") else nal.HEVC
-        return nal.is_idr(nal.in_sample(sample, track.length_size), family)
+        return codec is not None and nal.is_idr(nal.in_sample(sample, length_size), codec)
     except IndexError:
         return False
 
 
-def _tells_hdr(sample: bytes, track: InitTrack) -> bool:
-    entry = track.format.entry
+def _tells_hdr(sample: bytes, codec: Codec | None, length_size: int) -> bool:
     try:
-        if entry.startswith("av01"):
+        if codec == "av1":
             return av1.has_hdr_metadata(sample)
-        is_hevc = entry.startswith("h")
-        return is_hevc and nal.has_hdr_metadata(nal.in_sample(sample, track.length_size))
+        return codec == "hevc" and nal.has_hdr_metadata(nal.in_sample(sample, length_size))
     except IndexError:
         return False
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from vod_operators.formats.bits import Bits, signalled_transfer, unescaped
-from vod_operators.formats.facts import RANGES, Format
+from vod_operators.formats.facts import RANGES, Codec, Format
 
 AVC, HEVC = "avc1", "hvc1"
 
+AVC_SLICES, AVC_IDR = range(1, 6), (5,)
+HEVC_SLICES, HEVC_IDR = range(32), (19, 20)
+"""``IDR_W_RADL`` and ``IDR_N_LP``. Not ``CRA``: its leading pictures may refer to pictures before it."""
+
 CAPTIONS = b"\xb5\x00\x31GA94\x03"
-"""Beginning of user data (ITU-T T.35, ATSC A/53) with CEA-608 and CEA-708 captions."""
+"""Beginning of user data (ITU-T T.35, ATSC A/53) with CEA-608 and CEA-708 captions, whose channels follow."""
 
 _CHROMA_PROFILES = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
 
@@ -31,28 +35,24 @@ def in_byte_stream(data: bytes) -> Iterator[bytes]:
         yield unit.rstrip(b"\x00")
 
 
-def kind_of(nal: bytes, entry: str) -> int:
+def kind_of(nal: bytes, codec: Codec) -> int:
     """``nal_unit_type`` of a NAL unit.
 
-    :param entry: ``AVC`` or ``HEVC``.
+    :param codec: ``h264`` or ``hevc``.
     """
-    return nal[0] & 0x1F if entry == AVC else nal[0] >> 1 & 0x3F
+    return nal[0] & 0x1F if codec == "h264" else nal[0] >> 1 & 0x3F
 
 
-def is_idr(nals: Iterable[bytes], entry: str) -> bool:
+def is_idr(nals: Iterable[bytes], codec: Codec) -> bool:
     """Whether the first slice of a picture is of an IDR picture."""
-    for nal in nals:
-        kind = kind_of(nal, entry) if nal else -1
-        if entry == AVC and 1 <= kind <= 5:
-            return kind == 5
-        if entry == HEVC and 0 <= kind < 32:
-            return kind in (19, 20)
-    return False
+    slices, idr = (AVC_SLICES, AVC_IDR) if codec == "h264" else (HEVC_SLICES, HEVC_IDR)
+    kinds = (kind_of(nal, codec) for nal in nals if nal)
+    return next((kind for kind in kinds if kind in slices), None) in idr
 
 
 def has_hdr_metadata(nals: Iterable[bytes]) -> bool:
     """Whether H.265 prefix SEIs hold the mastering display (137) or the light level (144)."""
-    return any(nal[0] >> 1 & 0x3F == 39 and nal[2] in (137, 144) for nal in nals if len(nal) > 3)
+    return any(kind_of(nal, "hevc") == 39 and nal[2] in (137, 144) for nal in nals if len(nal) > 3)
 
 
 # --- H.264 ----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import struct
 from vod_operators.errors import VerificationError
 from vod_operators.formats import nal
 from vod_operators.formats.av1 import av1_format
-from vod_operators.formats.facts import RANGES, Format
+from vod_operators.formats.facts import RANGES, Codec, Format
 from vod_operators.formats.isobmff import children, u32
 
 AAC_CHANNELS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 8}
@@ -17,6 +17,14 @@ RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 1
 """Sample rates in Hz, by sampling frequency index."""
 
 TEXT = {"wvtt": "wvtt", "stpp": "stpp.ttml.im1t"}
+
+CODECS: dict[str, Codec] = {"avc": "h264", "hvc": "hevc", "hev": "hevc", "dvh": "hevc", "av0": "av1"}
+"""By the first three letters of the sample entry."""
+
+
+def codec_of(entry: str) -> Codec | None:
+    """The codec of a video's sample entry; None for any other."""
+    return CODECS.get(entry[:3])
 
 
 def format_of(data: bytes, begin: int, end: int) -> tuple[Format, int]:
@@ -41,7 +49,7 @@ def _entry(data: bytes, name: str, begin: int, end: int) -> tuple[Format, int]:
         name = original.decode("ascii", "replace")
     if name in TEXT:
         return Format(kind="text", codecs=TEXT[name], entry=name), 4
-    if name[:3] in ("avc", "hvc", "hev", "dvh", "av0", "vp0"):
+    if name[:3] in (*CODECS, "vp0"):
         described, length_size = _video(data, name, begin, end)
     else:
         described, length_size = _audio(data, name, begin, end), 4

@@ -7,11 +7,13 @@ from typing import Any
 from vod_operators.errors import VerificationError
 from vod_operators.formats import mp4, ts, webvtt
 from vod_operators.formats.facts import SegmentFacts
+from vod_operators.formats.isobmff import whole_headers
 
 MAX_SEGMENT_BYTES = 512 << 20
 """Largest segment that is read: more than a minute at the highest bitrate in use."""
 
 
+@whole_headers("segment")
 def measure_segment(
     data: bytes, tracks: dict[int, mp4.InitTrack], size_bytes: int, *, cut_off: bool = False
 ) -> SegmentFacts:

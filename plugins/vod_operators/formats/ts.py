@@ -9,17 +9,29 @@ from itertools import pairwise
 
 from vod_operators.errors import VerificationError
 from vod_operators.formats import nal
-from vod_operators.formats.facts import Format, Key, SegmentFacts, Stream
+from vod_operators.formats.facts import Codec, Format, Key, SegmentFacts, Stream
+from vod_operators.formats.psi import (
+    PACKET,
+    PADDING,
+    SYNC,
+    payload_of,
+    pid_at,
+    programmes_in,
+    section_in,
+    streams_in,
+)
 from vod_operators.formats.sample_entries import AAC_CHANNELS, RATES
 
-PACKET = 188
 CLOCK = 90_000
 WRAP = 1 << 33
 
 AVC, HEVC, AAC = 0x1B, 0x24, 0x0F
 SAMPLE_AES = {0xDB: AVC, 0xCF: AAC}
 OTHER_SOUND = {0x03: "mp4a.40.34", 0x04: "mp4a.40.34", 0x81: "ac-3", 0x87: "ec-3"}
+STREAM_TYPES = (AVC, HEVC, AAC, *SAMPLE_AES, *OTHER_SOUND)
+
 AAC_FRAME = 1024
+"""Samples a frame."""
 
 
 @dataclass(kw_only=True)
@@ -53,7 +65,7 @@ def read_segment(data: bytes, size_bytes: int) -> SegmentFacts:
     :param size_bytes: size of the stored segment.
     :raises VerificationError: it is not whole packets, or has neither picture nor sound.
     """
-    if len(data) % PACKET or not data or any(data[at] != 0x47 for at in range(0, len(data), PACKET)):
+    if len(data) % PACKET or not data or any(data[at] != SYNC for at in range(0, len(data), PACKET)):
         raise VerificationError("MPEG-TS: it is not whole packets of 188 bytes that begin with 0x47")
     counters: dict[int, tuple[int, int]] = {}
     wrong: str | None = None
@@ -62,30 +74,27 @@ def read_segment(data: bytes, size_bytes: int) -> SegmentFacts:
     streams: dict[int, _Elementary] = {}
     open_pes: dict[int, _Pes] = {}
     for at in range(0, len(data), PACKET):
-        pid = int.from_bytes(data[at + 1 : at + 3], "big") & 0x1FFF
-        control, counter = data[at + 3] >> 4 & 3, data[at + 3] & 15
-        if pid == 0x1FFF or not control & 1:
+        pid, counter = pid_at(data, at), data[at + 3] & 15
+        if pid == PADDING or not data[at + 3] & 0x10:
             continue
-        payload = at + 4
-        if control & 2:
-            payload += 1 + data[at + 4]
         first, last = counters.get(pid, (counter, counter - 1 & 15))
         if counter != last + 1 & 15 and wrong is None:
             wrong = f"PID {pid}: counter {counter} after {last} in packet {at // PACKET}"
         counters[pid] = (first, counter)
         starts = bool(data[at + 1] & 0x40)
-        body = data[payload : at + PACKET]
+        packet = data[at : at + PACKET]
         if pid in tables:
-            if starts and pid == 0:
-                tables |= _programs(body)
-            elif starts:
-                kinds |= _elementary(body)
+            section = section_in(packet) if starts else b""
+            if section and pid == 0:
+                tables.update(programmes_in(section).values())
+            elif section:
+                kinds |= {pid: kind for pid, kind, _ in streams_in(section) if kind in STREAM_TYPES}
         elif pid in kinds:
             if starts:
                 _close(streams, kinds, pid, open_pes.pop(pid, None))
                 open_pes[pid] = _Pes(begin=at)
             if pes := open_pes.get(pid):
-                pes.data += body
+                pes.data += packet[payload_of(packet) :]
                 pes.end = at + PACKET
     for pid, pes in open_pes.items():
         _close(streams, kinds, pid, pes)
@@ -100,24 +109,6 @@ def read_segment(data: bytes, size_bytes: int) -> SegmentFacts:
         counters=counters,
         counter_error=wrong,
     )
-
-
-def _programs(section: bytes) -> set[int]:
-    table = section[1 + section[0] :]
-    end = 3 + (int.from_bytes(table[1:3], "big") & 0xFFF) - 4
-    return {int.from_bytes(table[at + 2 : at + 4], "big") & 0x1FFF for at in range(8, end, 4)}
-
-
-def _elementary(section: bytes) -> dict[int, int]:
-    """PID -> stream type."""
-    table = section[1 + section[0] :]
-    end = 3 + (int.from_bytes(table[1:3], "big") & 0xFFF) - 4
-    at = 12 + (int.from_bytes(table[10:12], "big") & 0xFFF)
-    kinds = {}
-    while at < end:
-        kinds[int.from_bytes(table[at + 1 : at + 3], "big") & 0x1FFF] = table[at]
-        at += 5 + (int.from_bytes(table[at + 3 : at + 5], "big") & 0xFFF)
-    return {pid: kind for pid, kind in kinds.items() if kind in (AVC, HEVC, AAC, *SAMPLE_AES, *OTHER_SOUND)}
 
 
 def _close(streams: dict[int, _Elementary], kinds: dict[int, int], pid: int, pes: _Pes | None) -> None:
@@ -158,18 +149,18 @@ def _time(data: bytearray, at: int) -> int:
 
 
 def _take_picture(stream: _Elementary, payload: bytes, pes: _Pes, decoded: int, first: bool) -> None:
-    entry = nal.AVC if stream.kind == AVC else nal.HEVC
+    codec: Codec = "h264" if stream.kind == AVC else "hevc"
     units = [unit for unit in nal.in_byte_stream(payload) if unit]
     stream.captions = stream.captions or nal.CAPTIONS in payload
-    idr = nal.is_idr(units, entry)
+    idr = nal.is_idr(units, codec)
     if first:
         stream.starts_with_idr = idr
     if idr:
         stream.keys.append(Key(begin=pes.begin, end=pes.end, at=Fraction(decoded, CLOCK), is_idr=True))
     if stream.format is None:
-        wanted, read = (7, nal.avc_format) if entry == nal.AVC else (33, nal.hevc_format)
+        wanted, read = (7, nal.avc_format) if codec == "h264" else (33, nal.hevc_format)
         for unit in units:
-            if nal.kind_of(unit, entry) == wanted:
+            if nal.kind_of(unit, codec) == wanted:
                 described = read(unit)
                 stream.format = described.model_copy(update={"encrypted": stream.encrypted})
                 return

@@ -11,10 +11,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from vod_operators.formats.nal import CAPTIONS
 from vod_operators.media.track import Track
-
-_USER_DATA = re.compile(rb"\xb5\x00\x31GA94\x03")
-"""Country, provider and type code of user data that holds captions."""
 
 _IN_A_SOURCE = re.compile(rb"GA94\x03[\x40-\x7f\xc0-\xff].[\xf8-\xff]", re.DOTALL)
 """MPEG-2 has no country code before it. A whole source is searched, so the pattern is longer to avoid false
@@ -51,7 +49,7 @@ def channels_of(path: Path) -> tuple[str, ...]:
 def channels_in(data: bytes | mmap.mmap) -> set[str]:
     """Caption channels in encoded video, as INSTREAM-ID names them: ``CC1``, ``SERVICE1``."""
     channels: set[str] = set()
-    for mark in _USER_DATA.finditer(data):
+    for mark in re.finditer(re.escape(CAPTIONS), data):
         # A NAL unit has emulation prevention bytes, at most one after every two.
         escaped = data[mark.end() : mark.end() + _LARGEST * 3 // 2]
         channels |= _channels(escaped.replace(b"\0\0\x03", b"\0\0"))

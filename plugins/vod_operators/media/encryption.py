@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.formats.base import Model
-
-KEY_BYTES = 16
+from vod_operators.formats.facts import KEY_BYTES
 
 
 class KeyFacts(Model):

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import BinaryIO
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.formats.boxes import boxes, read_at
+from vod_operators.formats.boxes import boxes
+from vod_operators.formats.isobmff import read_at
 from vod_operators.media.admission import Limits, over_limit
 from vod_operators.media.models import AudioStream
 

@@ -8,13 +8,11 @@ from typing import Any, BinaryIO
 
 from vod_operators.errors import VerificationError
 from vod_operators.formats.facts import Codec
-from vod_operators.formats.isobmff import first_sample, read_fragments, starts_with_idr
-from vod_operators.formats.mp4 import read_init
+from vod_operators.formats.isobmff import first_sample, read_fragments
+from vod_operators.formats.mp4 import read_init, starts_with_idr
+from vod_operators.formats.ts import AAC_FRAME
 from vod_operators.media.models import AudioRendition, Plan, Rendition
 from vod_operators.media.track import KeyFrame, Segment, Track
-
-AAC_FRAME = 1024
-"""Samples a frame."""
 
 
 def target_duration_s(plan: Plan) -> int:
@@ -54,19 +52,19 @@ def measure_segment(
                 f"not at {start + ticks}: a gap or an overlap"
             )
         if codec:
-            if not fragment.starts_with_sync or not starts_with_idr(first_sample(file, fragment), codec):
+            first = fragment.samples[0] if fragment.samples else None
+            if not (first and first.is_sync and starts_with_idr(first_sample(file, fragment), codec)):
                 raise VerificationError(f"{name}: a fragment does not start with an IDR picture (Apple 7.4)")
-            end = fragment.first_sample_offset + fragment.first_sample_size
             keys.append(
                 KeyFrame(
                     segment=index,
                     offset=fragment.offset,
-                    size_bytes=end - fragment.offset,
+                    size_bytes=first.end - fragment.offset,
                     ticks=fragment.duration,
                 )
             )
         ticks += fragment.duration
-        samples += len(fragment.durations)
+        samples += len(fragment.samples)
     if not ticks:
         raise VerificationError(f"{name}: holds no media")
     return Segment(name=name, ticks=ticks, samples=samples, size_bytes=size_bytes), keys

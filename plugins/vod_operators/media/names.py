@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
+LANGUAGE_PATTERN = r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$"
 """A language tag that a playlist can hold (the form of RFC 5646)."""
 
 
@@ -15,7 +15,7 @@ def language_tag(language: str | None) -> str | None:
     """
     from babel.core import get_global  # imported here, because every task parses the DAG file anew
 
-    if not language or not _LANGUAGE.fullmatch(language):
+    if not language or not re.fullmatch(LANGUAGE_PATTERN, language):
         return None
     primary, *subtags = language.split("-")
     shortest: str = get_global("language_aliases").get(primary.lower(), primary.lower())

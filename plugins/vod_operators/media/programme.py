@@ -13,10 +13,8 @@ from dataclasses import dataclass, replace
 from mmap import mmap
 
 from vod_operators.errors import InvalidInputError
+from vod_operators.formats.psi import PACKET, PADDING, SYNC, pid_at, programmes_in, section_in, streams_in
 
-SYNC = 0x47
-PADDING = 0x1FFF
-PACKET_BYTES = 188
 LENGTHS = (188, 192, 204)
 """Bytes from one packet to the next: plain, with a clock before it (M2TS), with error correction after it."""
 
@@ -203,12 +201,7 @@ def _programmes(data: mmap | bytes, first: int, length: int) -> Iterator[tuple[i
     for section, at in _sections(data, 0, first, length, 0, len(data)):
         if section[0] or not section[5] & 1:  # not yet in force
             continue
-        entries = section[8:-4]
-        listed = {
-            entries[at] << 8 | entries[at + 1]: (entries[at + 2] & 0x1F) << 8 | entries[at + 3]
-            for at in range(0, len(entries) - 3, 4)
-            if entries[at] or entries[at + 1]  # programme 0 names the network's table
-        }
+        listed = programmes_in(section)
         if listed and listed != programmes:
             programmes = listed
             yield at, listed
@@ -229,16 +222,12 @@ def _tables(data: mmap | bytes, pid: int, first: int, length: int, begin: int, e
 
 
 def _parse_map(section: bytes, pid: int, at: int) -> _Table:
-    streams, end = [], len(section) - 4
-    place = 12 + ((section[10] & 0x0F) << 8 | section[11])
-    while place + 5 <= end:
-        kind, high, low = section[place : place + 3]
-        length = (section[place + 3] & 0x0F) << 8 | section[place + 4]
-        descriptors = list(_descriptors(section[place + 5 : min(end, place + 5 + length)]))
+    streams = []
+    for stream, kind, described in streams_in(section):
+        descriptors = list(_descriptors(described))
         naming = frozenset(_coding_of(tag, body) for tag, body in descriptors) - {b""}
         languages = b",".join(body[:3] for tag, body in descriptors if tag == LANGUAGE)
-        streams.append(_Stream((high & 0x1F) << 8 | low, (kind, naming), languages))
-        place += 5 + length
+        streams.append(_Stream(stream, (kind, naming), languages))
     return _Table(pid, at, (section[8] & 0x1F) << 8 | section[9], tuple(streams))
 
 
@@ -270,15 +259,9 @@ def _sections(
         at = match.start()
         if (at - first) % length:
             continue
-        packet = data[at : at + PACKET_BYTES]
-        control = packet[3] >> 4 & 3
-        body = 4 + (1 + packet[4] if control & 2 else 0)
-        if not control & 1 or body + 4 > len(packet):
-            continue
-        body += 1 + packet[body]
-        size = 3 + ((packet[body + 1] & 0x0F) << 8 | packet[body + 2]) if body + 3 <= len(packet) else 0
-        if 16 <= size <= len(packet) - body:
-            yield bytes(packet[body : body + size]), at
+        section = section_in(data[at : at + PACKET])
+        if section:
+            yield section, at
 
 
 def under_first_pids(data: mmap | bytes, changes: Sequence[Change]) -> Iterator[bytes]:
@@ -319,7 +302,7 @@ class _Counters:
         self._shift = {}
         missing = pids - self._last.keys()
         for place in range(at - length, max(-1, at - BLOCK_PACKETS * length), -length):
-            pid = _pid_at(data, place)
+            pid = pid_at(data, place)
             if pid in missing and data[place + 3] & 0x10:
                 self._last[pid] = data[place + 3] & 0x0F
                 missing.discard(pid)
@@ -333,7 +316,3 @@ class _Counters:
         if control & 0x10:  # packets without a payload do not advance the counter
             self._last[pid] = counter
         return control & 0xF0 | counter
-
-
-def _pid_at(data: mmap | bytes, at: int) -> int:
-    return (data[at + 1] & 0x1F) << 8 | data[at + 2]

@@ -11,10 +11,11 @@ from vod_operators.formats.boxes import (
     SAMPLE_DESCRIPTIONS,
     boxes,
     find_boxes,
-    read_at,
     track_ids,
 )
-from vod_operators.media.programme import PADDING, SYNC, grid_of
+from vod_operators.formats.isobmff import read_at
+from vod_operators.formats.psi import PADDING, SYNC
+from vod_operators.media.programme import grid_of
 
 _PROTECTED = (b"encv", b"enca", b"enct", b"encs", b"drms", b"drmi")
 """Sample entries (ISO 14496-12, 8.12; the last two are iTunes') that stand for an encrypted codec."""

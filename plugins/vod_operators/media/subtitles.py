@@ -16,7 +16,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 from vod_operators.errors import InvalidInputError
 from vod_operators.formats.base import Model
 from vod_operators.media.models import TextRendition, TextStream
-from vod_operators.media.names import language_name, language_tag, unique_title
+from vod_operators.media.names import LANGUAGE_PATTERN, language_name, language_tag, unique_title
 
 MAX_FILES = 32
 
@@ -26,9 +26,6 @@ MAX_FILE_BYTES = 8_000_000
 URI_PATTERN = r"^(s3|https?|file)://[^\x00-\x1f\x7f]+$"
 
 URL_PATTERN = r"^https?://[^\x00-\x20\x7f]+$"
-
-LANGUAGE_PATTERN = r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$"
-"""A language tag (the form of RFC 5646)."""
 
 Format = Literal["srt", "vtt", "ass"]
 

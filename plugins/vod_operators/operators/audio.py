@@ -13,11 +13,12 @@ from airflow.sdk import Context
 
 from vod_operators.errors import ToolError, VerificationError
 from vod_operators.formats.isobmff import read_fragments
+from vod_operators.formats.ts import AAC_FRAME
 from vod_operators.media import ffmpeg_sound, loudness
 from vod_operators.media.damage import complaints, in_words
 from vod_operators.media.ffmpeg import decode_first_frame, gave_a_frame
 from vod_operators.media.loudness import Normalised
-from vod_operators.media.measure import AAC_FRAME, check_audio_length
+from vod_operators.media.measure import check_audio_length
 from vod_operators.media.models import AudioRendition, Timeline
 from vod_operators.media.pieces import cut_when_encoded
 from vod_operators.operators.base import VodBaseOperator
@@ -189,5 +190,5 @@ class VodEncodeAudioOperator(VodBaseOperator):
 def _measure(path: Path) -> tuple[int, bool]:
     """Samples of an encoded track, and whether all frames but the last have ``AAC_FRAME`` samples."""
     with path.open("rb") as file:
-        durations = [ticks for fragment in read_fragments(file) for ticks in fragment.durations]
+        durations = [sample.duration for fragment in read_fragments(file) for sample in fragment.samples]
     return sum(durations), all(ticks == AAC_FRAME for ticks in durations[:-1])

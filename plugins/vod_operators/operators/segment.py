@@ -12,9 +12,9 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.formats.isobmff import Part, join
 from vod_operators.media import captions, hls, measure, transport
 from vod_operators.media.encryption import ContentKey
+from vod_operators.media.join import Part, join
 from vod_operators.media.models import AudioRendition, Plan, Timeline
 from vod_operators.media.pieces import Piece, cut_when_encoded, lasting, track_of
 from vod_operators.media.track import Encryption, Track

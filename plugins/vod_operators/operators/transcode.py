@@ -11,10 +11,12 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.errors import ToolError, VerificationError
-from vod_operators.formats.isobmff import Part, first_sample, join, read_fragments, starts_with_idr
+from vod_operators.formats.isobmff import first_sample, read_fragments
+from vod_operators.formats.mp4 import starts_with_idr
 from vod_operators.media import ffmpeg, pictures
 from vod_operators.media.captions import has_captions
 from vod_operators.media.damage import NOTHING_DECODED, complaints, in_words, nothing_decoded
+from vod_operators.media.join import Part, join
 from vod_operators.media.models import Chunk, Plan, Rendition, Timeline
 from vod_operators.media.pictures import Still
 from vod_operators.media.pieces import cut_when_encoded
@@ -198,7 +200,7 @@ def encoded_part(path: Path, name: str, plan: Plan, chunk: Chunk, rendition: Ren
                 raise VerificationError(f"{name}: a GOP begins at frame {frames}")
             if not starts_with_idr(first_sample(file, fragment), rendition.codec):
                 raise VerificationError(f"{name}: frame {frames} is not an IDR picture")
-            frames += len(fragment.durations)
+            frames += len(fragment.samples)
     return Part(
         name=name,
         blocks=blocks_of(path),

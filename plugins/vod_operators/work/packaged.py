@@ -11,10 +11,10 @@ from typing import Any
 
 from vod_operators.errors import VerificationError
 from vod_operators.formats.facts import Codec, SegmentFacts
-from vod_operators.formats.isobmff import Part, join
 from vod_operators.formats.mp4 import read_init
 from vod_operators.formats.segment import measure_segment
 from vod_operators.media import captions, ffmpeg, measure
+from vod_operators.media.join import Part, join
 from vod_operators.media.models import Chunk, Plan, Rendition
 from vod_operators.media.pieces import Piece, renumber
 from vod_operators.media.track import KeyFrame, Segment

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,6 +10,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from vod_operators.errors import InvalidInputError, SourceChangedError, StorageError, VodError
+from vod_operators.formats.isobmff import children
 from vod_operators.media.probe import PROBE_BYTES
 from vod_operators.runners.scratch import check_room
 from vod_operators.storage.base import ObjectInfo, ReadableStorage
@@ -270,19 +270,20 @@ def _mp4_index(storage: ReadableStorage, source: ObjectInfo) -> _Index | None:
     """Position of the index of an MP4 or MOV; None if there is none in the top level, or it is too large."""
     offset, moov, media = 0, None, False
     headers: list[tuple[int, int]] = []
-    while offset + HEADER_BYTES <= source.size and len(headers) < MAX_BOXES:
-        header = b"".join(_read(storage, source, offset, HEADER_BYTES))
-        size, kind, large = struct.unpack(">I4sQ", header)
+
+    def header(at: int, length: int) -> bytes:
+        return b"".join(_read(storage, source, at, length))
+
+    for kind, _, end in children(header, 0, source.size, tolerant=True):
         if offset == 0 and kind not in (b"ftyp", b"mdat", b"wide", b"free", b"skip", b"pnot"):
             return None
         headers.append((offset, offset + HEADER_BYTES))
-        size = large if size == 1 else size
         if kind == b"moov":
-            moov = (offset, offset + size)
-        media |= kind in (b"mdat", b"moof") and size > HEADER_BYTES
-        if size < 8 or (moov and media):
+            moov = (offset, end)
+        media |= kind in (b"mdat", b"moof") and end - offset > HEADER_BYTES
+        if len(headers) == MAX_BOXES or (moov and media):
             break
-        offset += size
+        offset = end
     if moov is None or moov[1] - moov[0] > MAX_INDEX_BYTES:
         return None
     return _Index(moov, tuple(headers))
