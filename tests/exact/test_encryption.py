@@ -183,6 +183,10 @@ def test_cbcs(
     argv = (seen / "argv").read_text()
     assert "--flagfile=packager.flags" in argv and KEY not in argv.lower()
     assert set((seen / "modes").read_text().split()) == {"600"}
+    # The temp store's segments are those that are published: none is clear.
+    stored = {path.read_bytes() for path in (stores / "tmp").rglob("seg-*.m4s")}
+    assert stored == {path.read_bytes() for path in (stores / "results").rglob("seg-*.m4s")}
+    assert list((stores / "work").iterdir()) == []
     check_the_key_is_nowhere(stores / "results", stores / "tmp", stores / "presets")
     assert KEY not in caplog.text.lower()
     tag = f'#EXT-X-KEY:METHOD=SAMPLE-AES,URI="{server.url}/key/clip",KEYFORMAT="identity"'
@@ -222,15 +226,17 @@ def test_our_validator_agrees(publish: Publisher, server: KeyServer, monkeypatch
     assert failed(check(reader, location, key=bytes.fromhex(KEY))) == []
 
 
+@pytest.mark.parametrize("encryption", ["aes-128", "cbcs"])
 def test_another_key_is_another_version_and_the_same_one_is_not(
-    publish: Publisher, server: KeyServer, monkeypatch: pytest.MonkeyPatch
+    publish: Publisher, server: KeyServer, monkeypatch: pytest.MonkeyPatch, stores: Path, encryption: str
 ) -> None:
-    source, preset = clip("clip.mp4", frames=30), {"encryption": "aes-128"}
+    source, preset = clip("clip.mp4", frames=30), {"encryption": encryption}
     versions = []
     for key in (KEY, KEY.upper(), OTHER):
         set_key(monkeypatch, server, key)
         versions.append(publish(source, preset=preset, key_conn_id="vod_key").video["version"])
     assert versions[0] == versions[1] != versions[2]
+    assert len(list((stores / "tmp" / "clip").glob("work-*"))) == 2
 
 
 @pytest.mark.parametrize(
@@ -256,8 +262,9 @@ def test_no_connection_is_refused(publish: Publisher) -> None:
         publish(clip("clip.mp4", frames=30), preset={"encryption": "cbcs"})
 
 
+@pytest.mark.parametrize("step", ["transcode", "audio", "segment", "publish"])
 def test_a_key_that_changes_on_the_way_is_refused(
-    publish: Publisher, server: KeyServer, monkeypatch: pytest.MonkeyPatch, stores: Path
+    server: KeyServer, monkeypatch: pytest.MonkeyPatch, stores: Path, step: str
 ) -> None:
     set_key(monkeypatch, server)
     source = clip("clip.mp4", frames=30)
@@ -266,11 +273,11 @@ def test_a_key_that_changes_on_the_way_is_refused(
     (presets / "exact.json").write_text(json.dumps(PRESET | {"encryption": "cbcs"}), "utf-8")
     configure(monkeypatch, presets_dir=str(presets), key_conn_id="vod_key")
     steps = Steps(video_id="clip", source=source.as_uri(), preset="exact")
-    steps.before["segment"] = lambda: set_key(monkeypatch, server, OTHER)
+    steps.before[step] = lambda: set_key(monkeypatch, server, OTHER)
 
     with pytest.raises(InvalidInputError, match="another key than when the run began"):
         steps.run()
-    assert not list((stores / "results").rglob("index.m3u8"))
+    assert not (stores / "results" / "clip" / "index.m3u8").exists()
 
 
 def test_the_key_is_in_no_log_and_no_xcom(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+from support.tracks import made_up_track
 from vod_operators.media import captions
-from vod_operators.media.track import Segment, Track
+from vod_operators.media.track import Track
 
 MARK = b"\xb5\x00\x31GA94\x03"
 
@@ -74,11 +76,7 @@ def test_a_source_is_searched(tmp_path: Path) -> None:
 
 def test_what_no_encoder_kept_is_told() -> None:
     def track(codecs: str, *channels: str) -> Track:
-        segment = Segment(name="s", ticks=1, samples=1, size_bytes=1)
-        return Track(
-            name="t", kind="video", codecs=codecs, timescale=1, init_bytes=1, segments=(segment,),
-            captions=channels,
-        )  # fmt: skip
+        return made_up_track("t", [(1, Fraction(1))], codecs=codecs, captions=channels)
 
     kept, without = track("avc1.64001f", "CC1"), track("av01.0.04M.08")
     assert captions.lost([kept]) == []

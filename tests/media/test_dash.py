@@ -10,18 +10,15 @@ from mpegdash.parser import MPEGDASHParser
 
 from support.presentations import X264, packaged, picture, tone
 from support.tools import decode
+from support.tracks import made_up_track
 from vod_operators.media import dash
-from vod_operators.media.track import Encryption, Segment, Track
+from vod_operators.media.track import Encryption, Track
 
 
 def a_track(name: str, ticks: list[int], size: int = 90_000, **facts: object) -> Track:
-    segments = tuple(
-        Segment(name=f"seg-{n:05d}.m4s", ticks=t, samples=1, size_bytes=size) for n, t in enumerate(ticks, 1)
-    )
-    plain = {"kind": "video", "codecs": "avc1.64001f", "timescale": 1000, "init_bytes": 800}
-    if facts.get("kind") != "audio":
-        plain |= {"width": 640, "height": 360, "frame_rate": Fraction(30_000, 1001)}
-    return Track(**{"name": name, "segments": segments, **plain, **facts})
+    """A track of segments of so many milliseconds."""
+    rate = {} if facts.get("kind") else {"frame_rate": Fraction(30_000, 1001)}
+    return made_up_track(name, [(size, Fraction(lasts, 1000)) for lasts in ticks], **rate, **facts)
 
 
 def a_sound(name: str, **facts: object) -> Track:

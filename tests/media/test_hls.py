@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
+import struct
 import subprocess
 from fractions import Fraction
 from pathlib import Path
@@ -12,15 +15,20 @@ import m3u8
 import pytest
 
 from media.plans import a_plan, a_rendition
+from support.tracks import made_up_track
 from vod_operators.errors import VerificationError
+from vod_operators.formats.facts import SegmentFacts
 from vod_operators.formats.isobmff import read_fragments
+from vod_operators.formats.mp4 import read_init
+from vod_operators.formats.segment import measure_segment
 from vod_operators.media import ffmpeg, hls, measure
 from vod_operators.media.models import (
     AudioRendition,
     AudioStream,
 )
-from vod_operators.media.track import KeyFrame, Segment, Track
+from vod_operators.media.track import Track
 from vod_operators.runners.tools import Tools
+from vod_operators.work.packaged import measured
 
 TOOLS = Tools()
 SOUND = AudioStream(index=1, codec="aac", channels=2, sample_rate=48_000, time_base=Fraction(1, 48_000))
@@ -28,33 +36,13 @@ SOUND = AudioStream(index=1, codec="aac", channels=2, sample_rate=48_000, time_b
 
 def a_track(name: str, sizes: list[int], *, seconds: float = 6, **facts: Any) -> Track:
     """A video track of segments of so many bytes, with a key frame of a tenth of each."""
-    ticks = round(seconds * 1000)
-    return Track(
-        **{
-            "name": name,
-            "kind": "video",
-            "codecs": "avc1.64001f",
-            "timescale": 1000,
-            "init_bytes": 800,
-            "segments": tuple(
-                Segment(name=f"seg-{n:05d}.m4s", ticks=ticks, samples=150, size_bytes=size)
-                for n, size in enumerate(sizes, start=1)
-            ),
-            "key_frames": tuple(
-                KeyFrame(segment=n, offset=0, size_bytes=size // 10, ticks=ticks)
-                for n, size in enumerate(sizes)
-            ),
-            "width": 640,
-            "height": 360,
-            "frame_rate": Fraction(25),
-            **facts,
-        }
-    )
+    lasts = Fraction(round(seconds * 1000), 1000)
+    return made_up_track(name, [(size, lasts) for size in sizes], **facts)
 
 
 def a_sound(name: str, sizes: list[int], **facts: Any) -> Track:
-    plain = {"width": None, "height": None, "frame_rate": None, "key_frames": (), "channels": 2}
-    return a_track(name, sizes, **{"kind": "audio", "codecs": "mp4a.40.2", "title": name, **plain, **facts})
+    plain = {"kind": "audio", "codecs": "mp4a.40.2", "title": name, "channels": 2}
+    return a_track(name, sizes, **{**plain, **facts})
 
 
 # --- a track that was really packaged -------------------------------------------------------
@@ -83,42 +71,36 @@ def ffprobe(path: Path, *options: str) -> Any:
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
-def second_segment(folder: Path, **changes: Any) -> tuple[Segment, list[KeyFrame]]:
-    path = folder / "seg-00002.m4s"
-    with path.open("rb") as file:
-        facts = {"index": 1, "name": path.name, "size_bytes": path.stat().st_size, "start": 25_600}
-        return measure.measure_segment(file, **{**facts, "codec": "h264", **changes})
+def facts_of(folder: Path, *names: str) -> list[SegmentFacts]:
+    """Facts of segments beside their init segment; of all of them if none is named."""
+    files = [folder / name for name in names] or sorted(folder.glob("seg-*.m4s"))
+    return list(measured(files))
+
+
+PLAN = a_plan(gop=25, gops=2)
 
 
 @pytest.fixture(scope="module")
 def track(folder: Path) -> Track:
-    segments, keys, start = [], [], 0
-    for index, path in enumerate(sorted(folder.glob("seg-*.m4s"))):
-        with path.open("rb") as file:
-            segment, found = measure.measure_segment(
-                file, index=index, name=path.name, size_bytes=path.stat().st_size, start=start, codec="h264"
-            )
-        segments.append(segment)
-        keys += found
-        start += segment.ticks
     return Track(
         name="360p",
         kind="video",
-        segments=tuple(segments),
-        key_frames=tuple(keys),
+        facts=tuple(facts_of(folder)),
         frame_rate=Fraction(25),
         **measure.init_facts((folder / "init.mp4").read_bytes()),
     )
 
 
 def test_a_packaged_track_is_measured(track: Track, folder: Path) -> None:
-    assert [segment.samples for segment in track.segments] == [50, 50, 10]
+    assert [facts.streams[0].samples for facts in track.facts] == [50, 50, 10]
     assert [segment.ticks for segment in track.segments] == [25_600, 25_600, 5120]
-    assert [key.segment for key in track.key_frames] == [0, 0, 1, 1, 2]
+    names = ["seg-00001.m4s", "seg-00001.m4s", "seg-00002.m4s", "seg-00002.m4s", "seg-00003.m4s"]
+    assert [key.file for key in track.key_frames] == names
     assert [key.ticks for key in track.key_frames] == [12_800, 12_800, 12_800, 12_800, 5120]
     assert (track.width, track.height, track.timescale) == (128, 96, 12_800)
     assert track.codecs.startswith("avc1.")
-    measure.check_video_track(track, a_plan(gop=25, gops=2), a_rendition(), 110)
+    measure.check_video_track(track, PLAN, a_rendition(), 110)
+    measure.check_pictures(track.facts, PLAN, a_rendition())
 
 
 def test_i_frame_ranges_decode_to_one_idr_picture_each(track: Track, folder: Path) -> None:
@@ -151,14 +133,30 @@ def test_the_media_playlist_adds_up(track: Track) -> None:
     assert int(playlist.version) >= 6
 
 
-def test_a_gap_between_segments_is_refused(folder: Path, track: Track) -> None:
-    with pytest.raises(
-        VerificationError, match=r"seg-00002.m4s: a fragment decodes at tick 25600, not at 25599"
-    ):
-        second_segment(folder, start=25_599)
+def test_a_segment_begins_where_the_one_before_ends(folder: Path) -> None:
+    second = facts_of(folder, "seg-00002.m4s")
+    measure.check_pictures(second, PLAN, a_rendition(), 50)
+    with pytest.raises(VerificationError, match=r"seg-00003.m4s: begins at 2.00000 s, not at 4.00000 s"):
+        measure.check_pictures(second, PLAN, a_rendition(), 100)
 
 
-def test_a_segment_must_start_with_an_idr(folder: Path, track: Track, tmp_path: Path) -> None:
+def test_a_frame_that_lasts_longer_is_seen(folder: Path) -> None:
+    data = bytearray((folder / "seg-00003.m4s").read_bytes())
+    for moof in read_fragments(io.BytesIO(data)):
+        assert {sample.duration for sample in moof.samples} == {512}
+    data = data.replace(struct.pack(">I", 512), struct.pack(">I", 513), 1)
+    changed = measure_segment(bytes(data), read_init((folder / "init.mp4").read_bytes())[1], len(data))
+    with pytest.raises(VerificationError, match=r"seg-00003.m4s: 10 frames last 0.40\d+ s"):
+        measure.check_pictures([changed], PLAN, a_rendition(), 100)
+
+
+def test_an_idr_picture_elsewhere_than_planned_is_seen(folder: Path) -> None:
+    told = r"seg-00001.m4s: IDR pictures at \[0, 25\] \(2 in all\), planned \[0, 10, 20, 30, ...\]"
+    with pytest.raises(VerificationError, match=told):
+        measure.check_pictures(facts_of(folder), a_plan(gop=10, gops=5), a_rendition())
+
+
+def test_a_segment_must_start_with_an_idr(folder: Path, tmp_path: Path) -> None:
     data = bytearray((folder / "seg-00002.m4s").read_bytes())
     # The first slice of the picture as one that is no IDR: NAL type 5 -> 1.
     with (folder / "seg-00002.m4s").open("rb") as file:
@@ -167,8 +165,9 @@ def test_a_segment_must_start_with_an_idr(folder: Path, track: Track, tmp_path: 
         at += 4 + int.from_bytes(data[at : at + 4], "big")
     data[at + 4] -= 4
     (tmp_path / "seg-00002.m4s").write_bytes(data)
+    shutil.copy(folder / "init.mp4", tmp_path)
     with pytest.raises(VerificationError, match="does not start with an IDR picture"):
-        second_segment(tmp_path)
+        measure.check_pictures(facts_of(tmp_path), PLAN, a_rendition(), 50)
 
 
 # --- what is planned ------------------------------------------------------------------------
@@ -199,7 +198,7 @@ def test_sound_may_have_priming_and_a_full_last_frame(samples: int, good: bool) 
         name="audio-0", track="audio-0", stream=SOUND, channels=2, sample_rate=48_000, bitrate_bps=1,
         language=None, title="t", default=True,
     )  # fmt: skip
-    sound = a_sound("audio-0", [1], seconds=288, timescale=48_000)  # 288,000 ticks
+    sound = a_sound("audio-0", [1], seconds=6, timescale=48_000)  # 288,000 ticks
     if good:
         measure.check_audio_track(sound, rendition, samples)
     else:
@@ -213,7 +212,7 @@ def test_sound_in_other_channels_is_refused() -> None:
         language=None, title="t", default=True,
     )  # fmt: skip
     with pytest.raises(VerificationError, match="2 channels at 48000 Hz, planned 1 at 48000"):
-        measure.check_audio_track(a_sound("audio-0", [1], seconds=288, timescale=48_000), rendition, 288_000)
+        measure.check_audio_track(a_sound("audio-0", [1], seconds=6, timescale=48_000), rendition, 288_000)
 
 
 def test_segments_that_are_not_aligned_are_refused() -> None:
@@ -259,9 +258,8 @@ def test_peak_is_of_contiguous_segments_of_half_to_one_and_a_half_targets() -> N
 
 
 def test_a_short_last_segment_is_not_judged_alone() -> None:
-    long = a_track("v", [6000, 6000]).segments
-    stub = Segment(name="seg-00003.m4s", ticks=1000, samples=25, size_bytes=5000)
-    track = a_track("v", [6000], segments=(*long, stub))
+    long = (6000, Fraction(6))
+    track = made_up_track("v", [long, long, (5000, Fraction(1))])
     # Alone it has 40 kb/s; with the one before it 88,000 bits in 7 s.
     assert track.peak_bps(6) == 12_572
 

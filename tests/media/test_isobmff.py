@@ -7,7 +7,6 @@ import struct
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -15,10 +14,8 @@ import pytest
 from vod_operators.errors import VerificationError
 from vod_operators.formats.isobmff import first_sample, read_fragments
 from vod_operators.formats.mp4 import starts_with_idr
-from vod_operators.media.ffmpeg import FRAGMENTED, package
+from vod_operators.media.ffmpeg import FRAGMENTED
 from vod_operators.media.join import Part, join
-from vod_operators.media.pieces import Piece, lasting, renumber, track_of
-from vod_operators.media.track import Segment
 from vod_operators.runners.tools import Tools
 
 TOOLS = Tools()
@@ -245,65 +242,3 @@ def test_impossible_sizes_are_refused() -> None:
     assert "box b'mdat' of 7 bytes does not fit" in refused(a_part(small, 0, 1))
     huge = struct.pack(">I4sQ", 1, b"moov", 1 << 40)
     assert f"box b'moov' of {1 << 40} bytes" in refused(a_part(huge, 0, 1))
-
-
-# --- in segments, chunk by chunk ------------------------------------------------------------
-
-
-def segments(folder: Path, *joined: Part, first: int = 0) -> dict[str, bytes]:
-    """What the packager makes of a track: segments of 10 frames."""
-    folder.mkdir()
-    (folder / "track.mp4").write_bytes(b"".join(join(joined)))
-    gop = Fraction(10, 25)
-    argv = package(TOOLS.packager, "track.mp4", kind="video", segment=gop, fragment=gop, first=first)
-    subprocess.run(argv, cwd=folder, check=True)
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "track.mp4"}
-
-
-def without_times(init: bytes) -> bytes:
-    """The same however late it was written: ``mvhd``, ``tkhd`` and ``mdhd`` tell when they were made."""
-    data = bytearray(init)
-    for box in (b"mvhd", b"tkhd", b"mdhd"):
-        at = init.index(box) + 8
-        data[at : at + (16 if init[at - 4] else 8)] = bytes(16 if init[at - 4] else 8)
-    return bytes(data)
-
-
-def test_chunks_make_the_segments_of_the_whole_track(tmp_path: Path, chunks: list[bytes]) -> None:
-    whole = segments(tmp_path / "whole", *parts(chunks))
-    made, number = {}, 1
-    for n, part in enumerate(parts(chunks)):
-        pieces = segments(tmp_path / str(n), part, first=number - 1)
-        for name in sorted(pieces.keys() - {"init.mp4"}):
-            segment = bytearray(pieces[name])
-            number = renumber(segment, number)
-            made[name] = bytes(segment)
-        made.setdefault("init.mp4", lasting(pieces["init.mp4"], Fraction(75, 25)))
-    assert without_times(made.pop("init.mp4")) == without_times(whole.pop("init.mp4"))
-    assert made == whole and len(made) == 8 == number - 1
-
-
-def a_piece(**differs: object) -> Piece:
-    described = {"codecs": "avc1.64000a", "timescale": 12800, "init_bytes": 856, "width": 64, "height": 48}
-    segment = Segment(name="seg-00001.m4s", ticks=5120, samples=10, size_bytes=900)
-    whole = {
-        "encoder_init": "a",
-        "init": "00",
-        "described": described,
-        "segments": [segment],
-        "digests": ["d"],
-    }
-    return Piece.model_validate(whole | {"key_frames": [], "checked": [], "captions": []} | differs)
-
-
-def test_a_track_is_its_pieces_in_order() -> None:
-    later = Segment(name="seg-00002.m4s", ticks=2560, samples=5, size_bytes=400)
-    pieces = [a_piece(captions=["CC3"]), a_piece(segments=[later], captions=["CC1", "CC3"])]
-    track = track_of("540p", pieces, kind="video", frame_rate=Fraction(25))
-    assert [segment.name for segment in track.segments] == ["seg-00001.m4s", "seg-00002.m4s"]
-    assert (track.ticks, track.captions) == (7680, ("CC1", "CC3"))
-
-
-def test_a_piece_with_other_codec_parameters_is_refused() -> None:
-    with pytest.raises(VerificationError, match="chunk 2/540p: its codec parameters differ from the first"):
-        track_of("540p", [a_piece(), a_piece(encoder_init="b")], kind="video")

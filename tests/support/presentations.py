@@ -9,8 +9,9 @@ from typing import Any
 
 from support.tools import FFMPEG, generate
 from vod_operators.media import ffmpeg, hls, measure
-from vod_operators.media.track import KeyFrame, Segment, Track
+from vod_operators.media.track import Track
 from vod_operators.runners.tools import Tools
+from vod_operators.work.packaged import measured
 
 SECONDS = 13
 TARGET_S = 6
@@ -39,32 +40,16 @@ def packaged(folder: Path, name: str, *args: str, gop_s: int = 2, **facts: Any) 
     )
     subprocess.run(argv, cwd=place, check=True, capture_output=True)
     (place / "track.mp4").unlink()
-    segments: list[Segment] = []
-    keys: list[KeyFrame] = []
-    for index, path in enumerate(sorted(place.glob("seg-*.m4s"))):
-        start, size = sum(segment.ticks for segment in segments), path.stat().st_size
-        with path.open("rb") as file:
-            segment, found = measure.measure_segment(
-                file,
-                index=index,
-                name=path.name,
-                size_bytes=size,
-                start=start,
-                codec="h264" if kind == "video" else None,
-            )
-        segments.append(segment)
-        keys += found
     track = Track(
         name=name,
         kind=kind,
-        segments=tuple(segments),
-        key_frames=tuple(keys),
+        facts=tuple(measured(sorted(place.glob("seg-*.m4s")))),
         frame_rate=Fraction(25) if kind == "video" else None,
         **measure.init_facts((place / "init.mp4").read_bytes()),
         **facts,
     )
     (place / "index.m3u8").write_text(hls.media_playlist(track, TARGET_S), "utf-8")
-    if keys:
+    if track.key_frames:
         (place / "iframes.m3u8").write_text(hls.i_frame_playlist(track, TARGET_S), "utf-8")
     return track
 

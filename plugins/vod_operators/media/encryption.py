@@ -55,7 +55,7 @@ class ContentKey:
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
         encryptor = Cipher(algorithms.AES(self.key), modes.CBC(number.to_bytes(16, "big"))).encryptor()
-        padding = 16 - len(segment) % 16
+        padding = encrypted_bytes(len(segment)) - len(segment)
         return encryptor.update(segment + bytes([padding]) * padding) + encryptor.finalize()
 
     def packager_flags(self, track: str) -> str:
@@ -71,6 +71,11 @@ class ContentKey:
             f"--keys=label=:key_id={self.facts.key_id}:key={self.key.hex()}\n"
             f"--iv={vector}\n"
         )
+
+
+def encrypted_bytes(size: int) -> int:
+    """Size of ``size`` bytes after ``ContentKey.encrypted``, which adds 1 to 16 bytes of padding."""
+    return size + 16 - size % 16
 
 
 def _from_hex(digits: str | None, field: str, what: str) -> bytes:

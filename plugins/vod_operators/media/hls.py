@@ -75,7 +75,7 @@ def i_frame_playlist(track: Track, target_s: int) -> str:
     for key in track.key_frames:
         playlist.add_segment(
             m3u8.Segment(
-                uri=track.key_frames_in or track.segments[key.segment].name,
+                uri=key.file,
                 duration=key.ticks / track.timescale,
                 byterange=f"{key.size_bytes}@{key.offset}",
                 init_section=_init_section(track),

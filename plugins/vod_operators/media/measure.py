@@ -1,18 +1,26 @@
-"""Measures what was written, and checks it against the plan."""
+"""Checks what was written against the plan.
+
+The clock of MPEG-TS and packed audio has 90,000 ticks a second, and a picture or an audio frame need not last
+a whole number of them. So their times are compared to within a tick. Lengths are exact, because pictures and
+AAC frames are counted.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, BinaryIO
+from typing import Any
 
 from vod_operators.errors import VerificationError
-from vod_operators.formats.facts import Codec
-from vod_operators.formats.isobmff import first_sample, read_fragments
-from vod_operators.formats.mp4 import read_init, starts_with_idr
+from vod_operators.formats.facts import Format, SegmentFacts, Stream
+from vod_operators.formats.mp4 import read_init
 from vod_operators.formats.ts import AAC_FRAME
+from vod_operators.media.ffmpeg import TRANSPORT_CLOCK, TRANSPORT_START
 from vod_operators.media.models import AudioRendition, Plan, Rendition
-from vod_operators.media.track import KeyFrame, Segment, Track
+from vod_operators.media.track import Track, segment_name
+
+START_S = Fraction(TRANSPORT_START, TRANSPORT_CLOCK)
+TICK_S = Fraction(1, TRANSPORT_CLOCK)
 
 
 def target_duration_s(plan: Plan) -> int:
@@ -25,55 +33,98 @@ def init_facts(data: bytes) -> dict[str, Any]:
     """Facts of an init segment's only track, as fields of ``Track``."""
     _, tracks = read_init(data)
     (track,) = tracks.values()
-    told = track.format
-    facts: dict[str, Any] = {"codecs": told.codecs, "timescale": track.timescale, "init_bytes": len(data)}
-    if told.kind == "video":
-        return facts | {"width": told.width, "height": told.height}
-    return facts | {"channels": told.channels, "sample_rate": told.sample_rate}
+    return {"timescale": track.timescale, "init_bytes": len(data)} | format_facts(track.format)
 
 
-def measure_segment(
-    file: BinaryIO, *, index: int, name: str, size_bytes: int, start: int, codec: Codec | None
-) -> tuple[Segment, list[KeyFrame]]:
-    """Facts of one written segment, and its key frames.
+def format_facts(coded: Format) -> dict[str, Any]:
+    """Facts of a stream's format, as fields of ``Track``."""
+    if coded.kind == "video":
+        return {"codecs": coded.codecs, "width": coded.width, "height": coded.height}
+    return {"codecs": coded.codecs, "channels": coded.channels, "sample_rate": coded.sample_rate}
 
-    :param index: number of the segment in its track, from 0.
-    :param start: tick at which it must begin: the end of the segment before.
-    :param codec: codec of the pictures; None for sound.
-    :raises VerificationError: it begins elsewhere, has a gap inside, or (video) has a fragment that does not
-        start with an IDR picture.
+
+def check_pictures(
+    segments: Sequence[SegmentFacts], plan: Plan, rendition: Rendition, first: int = 0
+) -> None:
+    """Check contiguous segments of a video track.
+
+    :param first: number of their first frame in the whole video.
+    :raises VerificationError: a segment does not begin at its planned time, has a gap, or has IDR pictures
+        elsewhere than planned; or continuity counters do not run on (RFC 8216bis 3.1.1, 6.2.4).
     """
-    ticks = samples = 0
-    keys = []
-    for fragment in read_fragments(file):
-        if fragment.decode_time != start + ticks:
-            raise VerificationError(
-                f"{name}: a fragment decodes at tick {fragment.decode_time}, "
-                f"not at {start + ticks}: a gap or an overlap"
-            )
-        if codec:
-            first = fragment.samples[0] if fragment.samples else None
-            if not (first and first.is_sync and starts_with_idr(first_sample(file, fragment), codec)):
-                raise VerificationError(f"{name}: a fragment does not start with an IDR picture (Apple 7.4)")
-            keys.append(
-                KeyFrame(
-                    segment=index,
-                    offset=fragment.offset,
-                    size_bytes=first.end - fragment.offset,
-                    ticks=fragment.duration,
+    counters: dict[int, int] = {}
+    for number, facts in enumerate(segments, start=first // plan.segment_frames + 1):
+        name = segment_name(number, facts.container)
+        stream, begin = _only_stream(name, facts), first / plan.frame_rate
+        if facts.container == "ts":
+            _check_counters(name, facts, counters)
+            _check_time(name, stream.shown, START_S + begin, TICK_S)
+        else:
+            _check_time(name, stream.begin, begin)
+            if stream.duration != stream.samples / plan.frame_rate:
+                raise VerificationError(
+                    f"{name}: {stream.samples} frames last {float(stream.duration):.5f} s"
                 )
-            )
-        ticks += fragment.duration
-        samples += len(fragment.samples)
-    if not ticks:
-        raise VerificationError(f"{name}: holds no media")
-    return Segment(name=name, ticks=ticks, samples=samples, size_bytes=size_bytes), keys
+        _check_key_frames(name, stream, plan.frame_rate, plan.gop_of(rendition))
+        first += stream.samples
+
+
+def check_sound(segments: Sequence[SegmentFacts], audio: AudioRendition) -> None:
+    """Check all segments of a sound track.
+
+    :raises VerificationError: a segment does not begin where the one before ends, or has a gap.
+    """
+    end = Fraction(0)
+    for number, facts in enumerate(segments, start=1):
+        name = segment_name(number, facts.container)
+        stream = _only_stream(name, facts)
+        if facts.container == "aac":  # one frame of priming comes before the first picture
+            begin = START_S + end - Fraction(AAC_FRAME, audio.sample_rate)
+            _check_time(name, stream.begin, begin, TICK_S)
+        else:
+            _check_time(name, stream.begin, end)
+        end += stream.duration
+
+
+def _only_stream(name: str, facts: SegmentFacts) -> Stream:
+    if len(facts.streams) != 1 or facts.streams[0].gap:
+        raise VerificationError(f"{name}: is not one stream without a gap")
+    return facts.streams[0]
+
+
+def _check_time(name: str, found: Fraction, planned: Fraction, tolerance: Fraction = Fraction(0)) -> None:
+    if abs(found - planned) > tolerance:
+        raise VerificationError(f"{name}: begins at {float(found):.5f} s, not at {float(planned):.5f} s")
+
+
+def _check_key_frames(name: str, stream: Stream, rate: Fraction, gop_frames: int) -> None:
+    if not stream.starts_with_idr:
+        raise VerificationError(f"{name}: does not start with an IDR picture (Apple 7.4)")
+    found = [round((key.at - stream.begin) * rate) for key in stream.keys if key.is_idr]
+    planned = list(range(0, stream.samples, gop_frames))
+    # In fMP4, those of one fragment begin at the same byte.
+    if found != planned or len({key.begin for key in stream.keys}) != len(planned):
+        raise VerificationError(f"{name}: IDR pictures at {_short(found)}, planned {_short(planned)}")
+
+
+def _check_counters(name: str, facts: SegmentFacts, last: dict[int, int]) -> None:
+    """Check that continuity counters run on from segment to segment.
+
+    :param last: PID -> last counter so far; updated.
+    :raises VerificationError: one does not.
+    """
+    if facts.counter_error:
+        raise VerificationError(f"{name}: {facts.counter_error}")
+    for pid, (begin, end) in facts.counters.items():
+        if pid in last and begin != (last[pid] + 1) % 16:
+            raise VerificationError(f"{name}: PID {pid}: counter {begin} after {last[pid]}")
+        last[pid] = end
 
 
 def check_video_track(track: Track, plan: Plan, rendition: Rendition, frames: int) -> None:
     """:raises VerificationError: frames of a segment, the length or the picture size differ from the plan."""
     wanted = [min(plan.segment_frames, frames - first) for first in range(0, frames, plan.segment_frames)]
-    found = [segment.samples for segment in track.segments]
+    found = [stream.samples for facts in track.facts for stream in facts.streams]
     if found != wanted:
         raise VerificationError(f"{track.name}: segments of {_short(found)} frames, planned {_short(wanted)}")
     if track.ticks != frames * plan.frame_ticks:

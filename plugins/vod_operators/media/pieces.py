@@ -1,15 +1,15 @@
-"""One rendition of one chunk, already segmented: building a track only copies segments.
+"""One rendition of one chunk in segments; a track consists of those of all chunks.
 
 A chunk is whole segments. Given the chunk's decode time, the packager makes the same bytes of a chunk as of
-the whole track; only the fragments' sequence numbers and the duration in the init segment differ. So all
-workers make segments where they encode chunks. After the last chunk, no step has to pass the whole track
-through the packager or through one host.
+the whole track, except for numbers that run through the track: of MP4, the fragments' sequence numbers and
+the duration in the init segment; of MPEG-TS, the continuity counters. So all workers make segments where they
+encode chunks, and no step has to pass the whole track through the packager.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from mmap import mmap
 from typing import Any
@@ -20,34 +20,29 @@ from vod_operators.errors import VerificationError
 from vod_operators.formats.base import Model
 from vod_operators.formats.facts import SegmentFacts
 from vod_operators.formats.isobmff import children, find, u32
-from vod_operators.media.models import Plan
-from vod_operators.media.track import KeyFrame, Segment, Track
+from vod_operators.formats.psi import PACKET
+from vod_operators.media.measure import format_facts, init_facts
+from vod_operators.media.track import Track
 
 
 class Piece(Model):
     """Facts of the segments of one chunk, or of a whole sound track. The segments are stored as objects."""
 
-    encoder_init: str
+    encoder_init: str = ""
     """SHA-256 of the init segment that the encoder wrote, the same in all chunks; empty for sound."""
-    init: str
-    """The packager's init segment in hex. A chunk's holds the chunk's duration, not the track's."""
-    described: dict[str, Any]
-    """Facts of the init segment, as fields of ``Track``."""
-    segments: tuple[Segment, ...] = Field(min_length=1)
-    digests: tuple[str, ...]
-    """SHA-256 of each segment."""
-    key_frames: tuple[KeyFrame, ...]
-    checked: tuple[SegmentFacts, ...]
-    captions: tuple[str, ...]
+    init: str = ""
+    """The packager's init segment in hex, with the chunk's duration. MPEG-TS and packed audio have none."""
+    segments: tuple[SegmentFacts, ...] = Field(min_length=1)
+    captions: tuple[str, ...] = ()
 
+    def described(self, timescale: int) -> dict[str, Any]:
+        """How the track is coded, as fields of ``Track``.
 
-def cut_when_encoded(plan: Plan) -> bool:
-    """Whether the task that encodes a chunk also cuts it into segments.
-
-    Not for MPEG-TS, whose counters run through the whole track. Not for ``cbcs``, for which the packager
-    needs the key: few tasks should have it.
-    """
-    return plan.preset.container == "fmp4" and plan.preset.encryption != "cbcs"
+        :param timescale: of the track, if there is no init segment.
+        """
+        if self.init:
+            return init_facts(bytes.fromhex(self.init))
+        return {"timescale": timescale, "init_bytes": 0} | format_facts(self.segments[0].formats[0])
 
 
 def renumber(segment: bytearray | mmap, number: int) -> int:
@@ -71,25 +66,65 @@ def lasting(init: bytes, seconds: Fraction) -> bytes:
     return bytes(data)
 
 
-def track_of(name: str, pieces: Sequence[Piece], **facts: Any) -> Track:
+def counter_shifts(pieces: Sequence[Piece]) -> list[dict[int, int]]:
+    """What the continuity counters of each chunk lack to those of the whole track, by PID.
+
+    Empty for MP4 and packed audio, which have none.
+    """
+    shifts: list[dict[int, int]] = []
+    last: dict[int, int] = {}
+    for piece in pieces:
+        shift: dict[int, int] = {}
+        for segment in piece.segments:
+            for pid, (begin, end) in segment.counters.items():
+                step = shift.setdefault(pid, (last[pid] + 1 - begin) % 16 if pid in last else 0)
+                last[pid] = (end + step) % 16
+        shifts.append(shift)
+    return shifts
+
+
+def shift_counters(segment: bytearray | mmap, shift: Mapping[int, int]) -> None:
+    """Add to the continuity counters of an MPEG-TS segment, in place.
+
+    :param shift: by PID.
+    """
+    heads = zip(segment[1::PACKET], segment[2::PACKET], segment[3::PACKET], strict=True)
+    segment[3::PACKET] = bytes(
+        last & 0xF0 | last + shift.get((first & 0x1F) << 8 | second, 0) & 0xF for first, second, last in heads
+    )
+
+
+def shifted(facts: SegmentFacts, shift: Mapping[int, int]) -> SegmentFacts:
+    """The facts of a segment after ``shift_counters``."""
+    counters = {
+        pid: ((begin + shift[pid]) % 16, (end + shift[pid]) % 16)
+        for pid, (begin, end) in facts.counters.items()
+    }
+    return facts.model_copy(update={"counters": counters})
+
+
+def track_of(name: str, pieces: Sequence[Piece], timescale: int, **facts: Any) -> Track:
     """The track that the pieces make up.
 
     :param pieces: all pieces, in order.
+    :param timescale: of the track, if it has no init segment.
     :param facts: fields of ``Track`` that the segments do not tell.
     :raises VerificationError: a chunk was encoded with other parameters than the first one.
     """
-    first = pieces[0]
-    for number, piece in enumerate(pieces):
-        if (piece.encoder_init, piece.described) != (first.encoder_init, first.described):
+    coded = pieces[0].described(timescale)
+    for number, piece in enumerate(pieces, start=1):
+        if (piece.encoder_init, piece.described(timescale)) != (pieces[0].encoder_init, coded):
             raise VerificationError(
-                f"chunk {number + 1}/{name}: its codec parameters differ from the first chunk's"
+                f"chunk {number}/{name}: its codec parameters differ from the first chunk's"
             )
     return Track(
         name=name,
         captions=tuple(sorted({channel for piece in pieces for channel in piece.captions})),
-        segments=tuple(segment for piece in pieces for segment in piece.segments),
-        key_frames=tuple(key for piece in pieces for key in piece.key_frames),
-        checked=tuple(facts for piece in pieces for facts in piece.checked),
-        **first.described,
+        facts=tuple(
+            shifted(segment, shift)
+            for piece, shift in zip(pieces, counter_shifts(pieces), strict=True)
+            for segment in piece.segments
+        ),
+        **coded,
         **facts,
     )

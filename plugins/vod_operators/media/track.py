@@ -5,6 +5,9 @@ Durations, sizes, codecs and bandwidths are measured on the written segments, ne
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
 from typing import Literal
 
 from pydantic import Field
@@ -12,6 +15,7 @@ from pydantic import Field
 from vod_operators.formats.base import Model, Name, Rate
 from vod_operators.formats.facts import SegmentFacts
 from vod_operators.formats.rates import peak_bps, rate_bps
+from vod_operators.media.encryption import encrypted_bytes
 
 DESCRIBES_VIDEO = "public.accessibility.describes-video"
 """CHARACTERISTICS of an audio description (RFC 8216bis 4.4.6.1)."""
@@ -23,22 +27,31 @@ FOR_DEAF = (
 """CHARACTERISTICS of subtitles for the deaf and hard of hearing."""
 
 
-class Segment(Model):
-    """One media segment, from its own headers."""
+SUFFIXES = {"fmp4": ".m4s", "ts": ".ts", "aac": ".aac", "vtt": ".vtt"}
+"""Container -> end of the file names of its segments."""
+
+
+def segment_name(number: int, container: str) -> str:
+    """File name of a track's segment; numbers count from 1."""
+    return f"seg-{number:05d}{SUFFIXES[container]}"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One media segment, as a playlist lists it."""
 
     name: str
-    ticks: int = Field(gt=0)
-    samples: int = Field(ge=0)
-    """Number of video frames, audio frames of 1024 samples, or cues that it shows."""
-    size_bytes: int = Field(gt=0)
+    ticks: int
+    size_bytes: int
 
 
-class KeyFrame(Model):
+@dataclass(frozen=True)
+class KeyFrame:
     """Place of one IDR picture: what an entry of an I-frame playlist points to."""
 
-    segment: int
+    file: str
     offset: int
-    """First byte of its ``moof`` (Apple 6.10) or MPEG-TS packet, in the segment's file."""
+    """First byte of its ``moof`` (Apple 6.10) or MPEG-TS packet."""
     size_bytes: int
     """From there to the end of the picture."""
     ticks: int
@@ -64,10 +77,10 @@ class Track(Model):
     init_bytes: int
     """0: MPEG-TS and packed audio have no init segment."""
     encryption: Encryption | None = None
-    segments: tuple[Segment, ...] = Field(min_length=1)
-    key_frames: tuple[KeyFrame, ...] = ()
-    key_frames_in: str | None = None
-    """File with copies of the key frames, if segments are encrypted whole: byte ranges would not decrypt."""
+    facts: tuple[SegmentFacts, ...] = Field(min_length=1)
+    """The validator's facts of each segment, measured before it was stored."""
+    text_ticks: tuple[int, ...] = ()
+    """Length of each segment of a subtitle track, which its cues do not tell."""
     width: int | None = None
     height: int | None = None
     frame_rate: Rate | None = None
@@ -84,8 +97,6 @@ class Track(Model):
     describes_video: bool = False
     cues: int | None = None
     """Cues of a subtitle track; one that crosses a segment's end counts once."""
-    checked: tuple[SegmentFacts, ...] = ()
-    """The validator's facts of each segment, measured before it was stored."""
 
     @property
     def family(self) -> str:
@@ -98,19 +109,69 @@ class Track(Model):
         return (DESCRIBES_VIDEO,) if self.describes_video else FOR_DEAF if self.hearing_impaired else ()
 
     @property
+    def segments(self) -> list[Segment]:
+        """The segments in order."""
+        lengths = self.text_ticks or map(self._segment_ticks, self.facts)
+        return [
+            Segment(segment_name(number, facts.container), ticks, facts.size_bytes)
+            for number, (facts, ticks) in enumerate(zip(self.facts, lengths, strict=True), start=1)
+        ]
+
+    @property
+    def iframes_file(self) -> str | None:
+        """File with copies of the key frames, each encrypted on its own, of a track whose segments are
+        encrypted whole: byte ranges of those do not decrypt. None for other tracks."""
+        is_whole = self.encryption is not None and self.encryption.method == "AES-128"
+        return f"iframes{SUFFIXES[self.facts[0].container]}" if is_whole else None
+
+    @property
+    def key_frames(self) -> list[KeyFrame]:
+        """The key frames of a video track in order."""
+        frames: list[KeyFrame] = []
+        copied = 0
+        for segment, facts in zip(self.segments, self.facts, strict=True):
+            stream = facts.stream("video")
+            if stream is None:
+                continue
+            begins = [self._ticks(facts, key.at - stream.begin) for key in stream.keys]
+            for key, (begin, end) in zip(stream.keys, pairwise([*begins, segment.ticks]), strict=True):
+                file, offset, size = segment.name, key.begin, key.end - key.begin
+                if self.iframes_file is not None:
+                    file, offset, size = (
+                        self.iframes_file,
+                        copied,
+                        encrypted_bytes(size + tables_bytes(facts)),
+                    )
+                    copied += size
+                frames.append(KeyFrame(file, offset, size, end - begin))
+        return frames
+
+    def _segment_ticks(self, facts: SegmentFacts) -> int:
+        (stream,) = facts.streams
+        if facts.container == "ts" and self.frame_rate:
+            return self._ticks(facts, stream.samples / self.frame_rate)
+        return self._ticks(facts, stream.duration)
+
+    def _ticks(self, facts: SegmentFacts, seconds: Fraction) -> int:
+        """A time inside a segment. MPEG-TS rounds times to 90 kHz; there, the nearest frame's is exact."""
+        if facts.container == "ts" and self.frame_rate:
+            seconds = round(seconds * self.frame_rate) / self.frame_rate
+        return int(seconds * self.timescale)
+
+    @property
     def ticks(self) -> int:
         """Length of the track in ticks."""
         return sum(segment.ticks for segment in self.segments)
 
     @property
     def samples(self) -> int:
-        """Sum of the segments' samples; a cue counts in each segment that shows it."""
-        return sum(segment.samples for segment in self.segments)
+        """Number of video frames, or of audio frames of 1024 samples."""
+        return sum(stream.samples for facts in self.facts for stream in facts.streams)
 
     @property
     def size_bytes(self) -> int:
         """Bytes of all segments and the init segment."""
-        return self.init_bytes + sum(segment.size_bytes for segment in self.segments)
+        return self.init_bytes + sum(facts.size_bytes for facts in self.facts)
 
     @property
     def duration_s(self) -> float:
@@ -120,7 +181,7 @@ class Track(Model):
     @property
     def average_bps(self) -> int:
         """Bits of all segments divided by their duration (Apple 9.14)."""
-        return rate_bps(sum(segment.size_bytes for segment in self.segments), self.ticks, self.timescale)
+        return rate_bps(self.size_bytes - self.init_bytes, self.ticks, self.timescale)
 
     def peak_bps(self, target_s: int) -> int:
         """Peak bitrate (RFC 8216bis 4.4.6.2): see ``peak_bps``."""
@@ -136,3 +197,8 @@ class Track(Model):
         """Peak bitrate of the I-frame playlist."""
         pieces = [(key.size_bytes, key.ticks) for key in self.key_frames]
         return peak_bps(pieces, self.timescale, target_s, self.key_frame_average_bps())
+
+
+def tables_bytes(facts: SegmentFacts) -> int:
+    """Bytes of the tables at the beginning of an MPEG-TS segment, which players need before a key frame."""
+    return facts.streams[0].keys[0].begin if facts.container == "ts" else 0

@@ -20,8 +20,8 @@ from vod_operators.media.ffmpeg import decode_first_frame, gave_a_frame
 from vod_operators.media.loudness import Normalised
 from vod_operators.media.measure import check_audio_length
 from vod_operators.media.models import AudioRendition, Timeline
-from vod_operators.media.pieces import cut_when_encoded
 from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.content_key import packager_key
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
 from vod_operators.work.cutting import Cutter
@@ -54,7 +54,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
         ``seconds`` is the worker's time.
 
         :raises VerificationError: the encoded track is not as long as the source's sound.
-        :raises InvalidInputError: the source changed since the run began.
+        :raises InvalidInputError: the source changed since the run began, or the key that the packager needs.
         """
         job = self.open_job(context, self.plan)
         timeline = self.load_timeline(job)
@@ -64,6 +64,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
         if done is not None:
             self.log.info("%s is encoded already", audio.name)
             return done.facts
+        key = packager_key(self.settings, job)
         samples = timeline.audio_samples(audio, job.plan.frame_rate)
         begin, media_s = time.monotonic(), samples / audio.sample_rate
         stream = audio.stream
@@ -74,13 +75,9 @@ class VodEncodeAudioOperator(VodBaseOperator):
             damage = in_words(f"sound {audio.title}", found)
             self.report_damage(damage)
             check_audio_length(audio.name, encoded, samples)
-            if cut_when_encoded(job.plan):
-                (folder / "audio.mp4").rename(folder / TRACK)
-                piece = package_sound(self.runner, self.tools.packager, job.plan, folder)
-                stored = store_piece(self.temp, keys, SOUND, audio.name, piece, folder)
-            else:
-                whole = checkpoint.put(self.temp, folder / "audio.mp4", keys.audio(audio.name))
-                stored = {audio.name: whole}
+            (folder / "audio.mp4").rename(folder / TRACK)
+            piece = package_sound(self.runner, self.tools.packager, job.plan, audio, folder, key)
+            stored = store_piece(self.temp, keys, SOUND, audio.name, piece, folder)
             facts = {
                 "rendition": audio.name,
                 "samples": samples,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.encryption import ContentKey
-from vod_operators.media.track import Encryption, KeyFrame, Segment, Track
+from vod_operators.media.track import Encryption, Track, tables_bytes
 from vod_operators.settings import VodSettings
+from vod_operators.work.job import Job
 
 
 def content_key(settings: VodSettings, video_id: str) -> ContentKey:
@@ -40,48 +40,44 @@ def content_key(settings: VodSettings, video_id: str) -> ContentKey:
         raise InvalidInputError(f"Airflow connection {conn_id!r} (VOD_KEY_CONN_ID): {error}") from None
 
 
-def write_secret(path: Path, text: str) -> None:
-    """Write a file that is created with mode 0600, so that no other user can ever read it."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
+def job_key(settings: VodSettings, job: Job) -> ContentKey | None:
+    """The key of a job; None if its preset does not encrypt.
+
+    :raises InvalidInputError: the connection has another key than when the run began.
+    """
+    if job.key is None:
+        return None
+    key = content_key(settings, job.plan.video_id)
+    if key.facts != job.key:
+        raise InvalidInputError(
+            "VOD_KEY_CONN_ID: its connection has another key than when the run began; ask for the video again"
+        )
+    return key
+
+
+def packager_key(settings: VodSettings, job: Job) -> ContentKey | None:
+    """As ``job_key`` for a preset whose samples the packager encrypts (``cbcs``); None for all others."""
+    return job_key(settings, job) if job.plan.preset.encryption == "cbcs" else None
 
 
 def lock_segments(track: Track, key: ContentKey, folder: Path) -> Track:
     """Encrypt the segment files of a measured track in place; returns the track with its new facts.
 
-    A byte range of a segment that is encrypted whole cannot be decrypted. So the key frames are copied into a
-    file of their own, each encrypted as the media segment that it is in the I-frame playlist.
+    A byte range of a segment that is encrypted whole cannot be decrypted. So the key frames are copied into
+    ``iframes_file``, each encrypted as the media segment that it is in the I-frame playlist. In MPEG-TS its
+    segment's tables precede it, because a player cannot read those of the encrypted segment.
     """
-    segments: list[Segment] = []
-    keys: list[KeyFrame] = []
-    if track.key_frames:
-        pictures = f"iframes{Path(track.segments[0].name).suffix}"
-        with (folder / pictures).open("wb") as file:
-            for number, frame in enumerate(track.key_frames):
-                locked = key.encrypted(_picture(track, frame, folder), number)
-                keys.append(frame.model_copy(update={"offset": file.tell(), "size_bytes": len(locked)}))
-                file.write(locked)
-    for number, segment in enumerate(track.segments):
-        locked = key.encrypted((folder / segment.name).read_bytes(), number)
-        (folder / segment.name).write_bytes(locked)
-        segments.append(segment.model_copy(update={"size_bytes": len(locked)}))
-    return track.model_copy(
-        update={
-            "encryption": Encryption(method="AES-128", uri=key.facts.uri),
-            "segments": tuple(segments),
-            "key_frames": tuple(keys),
-            "key_frames_in": pictures if keys else None,
-        }
-    )
-
-
-def _picture(track: Track, frame: KeyFrame, folder: Path) -> bytes:
-    """The bytes of a key frame, in MPEG-TS preceded by its segment's tables, because a player cannot read
-    those of the encrypted segment."""
-    with (folder / track.segments[frame.segment].name).open("rb") as file:
-        tables = b""
-        if not track.init_bytes:
-            first = next(key for key in track.key_frames if key.segment == frame.segment)
-            tables = file.read(first.offset)
-        file.seek(frame.offset)
-        return tables + file.read(frame.size_bytes)
+    locked = track.model_copy(update={"encryption": Encryption(method="AES-128", uri=key.facts.uri)})
+    facts, pictures = [], 0
+    for number, (segment, clear) in enumerate(zip(track.segments, track.facts, strict=True)):
+        path = folder / segment.name
+        data = path.read_bytes()
+        stream = clear.stream("video")
+        for frame in stream.keys if stream else ():
+            picture = data[: tables_bytes(clear)] + data[frame.begin : frame.end]
+            with (folder / (locked.iframes_file or "")).open("ab") as file:
+                file.write(key.encrypted(picture, pictures))
+            pictures += 1
+        size = path.write_bytes(key.encrypted(data, number))
+        facts.append(clear.model_copy(update={"size_bytes": size}))
+    return locked.model_copy(update={"facts": tuple(facts)})

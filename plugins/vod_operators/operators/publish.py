@@ -17,7 +17,7 @@ from vod_operators.media.plan import fingerprint
 from vod_operators.media.track import Track
 from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
-from vod_operators.operators.content_key import content_key
+from vod_operators.operators.content_key import job_key
 from vod_operators.operators.published import PUBLISHED, event_facts
 from vod_operators.storage import checkpoint, checksums, claim
 from vod_operators.storage.checkpoint import Marker
@@ -156,16 +156,14 @@ class VodPublishOperator(VodBaseOperator):
         keys = job.result_keys
         location = keys.version(job.version, "master.m3u8")
         facts = {
-            keys.version(job.version, f"{track.name}/{segment.name}"): checked.model_copy(
-                update={"size_bytes": segment.size_bytes}  # of the stored file, which may be encrypted
-            )
+            keys.version(job.version, f"{track.name}/{segment.name}"): measured
             for track in tracks
-            for segment, checked in zip(track.segments, track.checked, strict=True)
+            for segment, measured in zip(track.segments, track.facts, strict=True)
         }
         reader = StoreReader(location, lambda _: self.results, facts, {location: master.encode()})
         # Not fetched from the URL that players use, which workers may not reach, or which may not exist yet.
-        key = content_key(self.settings, job.plan.video_id).key if job.key else None
-        verdicts = check(reader, location, key=key)
+        key = job_key(self.settings, job)
+        verdicts = check(reader, location, key=key.key if key else None)
         for verdict in verdicts:
             for finding in verdict.findings if verdict.status == "warn" else ():
                 self.log.warning("%s: %s: found %s", verdict.rule.says, finding.where, finding.found)

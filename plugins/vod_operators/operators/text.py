@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from vod_operators.media import dash, ffmpeg, hls, subtitle_limits, webvtt
 from vod_operators.media.measure import target_duration_s
 from vod_operators.media.models import Timeline
-from vod_operators.media.track import Segment, Track
+from vod_operators.media.track import Track, segment_name
 from vod_operators.media.webvtt import Cue
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.segment import store_track
@@ -20,7 +20,7 @@ from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
 from vod_operators.storage.stores import verified
 from vod_operators.work.job import Job
-from vod_operators.work.packaged import checked_facts
+from vod_operators.work.packaged import measured
 
 
 class VodSegmentTextOperator(VodBaseOperator):
@@ -68,16 +68,15 @@ class VodSegmentTextOperator(VodBaseOperator):
         subtitle_limits.check_track(cues, name, self.settings.subtitle_limits)
         budget = subtitle_limits.SegmentBudget(name, self.settings.subtitle_limits)
         with self.scratch() as folder:
-            segments: list[Segment] = []
-            for shown, ticks in zip(webvtt.cut(cues, lengths, plan.timescale), lengths, strict=True):
-                file = f"seg-{len(segments) + 1:05d}.vtt"
+            files: list[Path] = []
+            for shown in webvtt.cut(cues, lengths, plan.timescale):
+                files.append(folder / segment_name(len(files) + 1, "vtt"))
                 data = webvtt.segment(shown, clock_start).encode()
                 budget.spend(len(shown), len(data))
-                size = (folder / file).write_bytes(data)
-                segments.append(Segment(name=file, ticks=ticks, samples=len(shown), size_bytes=size))
-            files = [(folder / segment.name).read_text("utf-8") for segment in segments]
-            webvtt.check(name, files, lengths, plan.timescale, cues)
-            return self._store(job, name, segments, cues, folder)
+                files[-1].write_bytes(data)
+            texts = [path.read_text("utf-8") for path in files]
+            webvtt.check(name, texts, lengths, plan.timescale, cues)
+            return self._store(job, name, files, lengths, cues, folder)
 
     def _cues(self, job: Job, name: str, timeline: Timeline) -> list[Cue]:
         """All cues of the track; their times count from the start of the presentation."""
@@ -95,7 +94,9 @@ class VodSegmentTextOperator(VodBaseOperator):
             data = b"".join(checkpoint.read_checked(self.temp, source.objects[name]))
         return webvtt.parse(data.decode("utf-8", "replace"), shift_ms=timeline.text_shift_ms, drawings=True)
 
-    def _store(self, job: Job, name: str, segments: list[Segment], cues: list[Cue], folder: Path) -> Track:
+    def _store(
+        self, job: Job, name: str, files: list[Path], lengths: list[int], cues: list[Cue], folder: Path
+    ) -> Track:
         text = job.plan.text_rendition(name)
         track = Track(
             name=name,
@@ -103,8 +104,8 @@ class VodSegmentTextOperator(VodBaseOperator):
             codecs="wvtt",
             timescale=job.plan.timescale,
             init_bytes=0,
-            segments=tuple(segments),
-            checked=tuple(checked_facts([folder / segment.name for segment in segments])),
+            facts=tuple(measured(files)),
+            text_ticks=tuple(lengths),
             cues=len(cues),
             language=text.language,
             title=text.title,

@@ -16,12 +16,13 @@ from vod_operators.formats.mp4 import starts_with_idr
 from vod_operators.media import ffmpeg, pictures
 from vod_operators.media.captions import has_captions
 from vod_operators.media.damage import NOTHING_DECODED, complaints, in_words, nothing_decoded
-from vod_operators.media.join import Part, join
+from vod_operators.media.encryption import ContentKey
+from vod_operators.media.join import Part
 from vod_operators.media.models import Chunk, Plan, Rendition, Timeline
 from vod_operators.media.pictures import Still
-from vod_operators.media.pieces import cut_when_encoded
 from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.content_key import packager_key
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.storage.stores import blocks_of
@@ -57,7 +58,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
         ``seconds`` is the worker's time, and ``speed`` is in times real time.
 
         :raises VerificationError: an output does not hold exactly the planned frames.
-        :raises InvalidInputError: the source changed since the run began.
+        :raises InvalidInputError: the source changed since the run began, or the key that the packager needs.
         """
         job = self.open_job(context, self.plan)
         timeline = self.load_timeline(job)
@@ -67,6 +68,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
         if done is not None:
             self.log.info("%s is encoded already", chunk.name)
             return done.facts
+        key = packager_key(self.settings, job)
         require_encoders(self.runner, self.tools.ffmpeg, job.plan.renditions, hardware=True)
         begin = time.monotonic()
         with self.scratch(self._needed_bytes(job, timeline, chunk)) as folder:
@@ -82,11 +84,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
                 part = encoded_part(
                     folder / file, f"{chunk.name}/{name}", job.plan, chunk, job.plan.rendition(name)
                 )
-                if cut_when_encoded(job.plan):
-                    stored |= self._store_segments(job, chunk, name, part, folder)
-                else:
-                    whole = keys.chunk(chunk.name, name)
-                    stored[name] = checkpoint.write_hashed(self.temp, whole, join([part]))
+                stored |= self._store_segments(job, chunk, name, part, folder, key)
                 (folder / file).unlink()
             for still in stills:
                 taken = pictures.split_jpegs((folder / still.file).read_bytes())
@@ -116,12 +114,12 @@ class VodTranscodeChunkOperator(VodBaseOperator):
             self.obtain_cut(job, chunk.name, folder / CHUNK)
 
     def _store_segments(
-        self, job: Job, chunk: Chunk, name: str, part: Part, folder: Path
+        self, job: Job, chunk: Chunk, name: str, part: Part, folder: Path, key: ContentKey | None
     ) -> dict[str, Stored]:
         """Cut one rendition of the chunk into segments, and store them."""
         part = replace(part, decode_time=chunk.first * job.plan.frame_ticks)
         piece = package_chunk(
-            self.runner, self.tools.packager, job.plan, chunk, job.plan.rendition(name), part, folder
+            self.runner, self.tools.packager, job.plan, chunk, job.plan.rendition(name), part, folder, key
         )
         return store_piece(self.temp, job.work_keys, chunk.name, name, piece, folder)
 

@@ -9,10 +9,8 @@
     {temp}/{video_id}/work-{fp}/                          one plan, one ffmpeg, one key
         plan.json
         chunk-00000/{rendition}/seg-00001.m4s, piece.json
-        chunk-00000/{rendition}.mp4                       of presets with MPEG-TS or ``cbcs``
         chunk-00000/thumbnails.mjpeg, posters.mjpeg
-        audio/{rendition}/seg-00001.m4s, piece.json       the same two of sound
-        audio/{rendition}.mp4
+        audio/{rendition}/seg-00001.m4s, piece.json       the same of sound
         text/{rendition}.vtt                              subtitle files of the request
     {results}/{video_id}/index.m3u8                       the stable playlist, whose URL players are given
     {results}/{video_id}/manifest.mpd                     the same for DASH players
@@ -126,10 +124,6 @@ class WorkKeys:
         """The plan of the first task; a workspace without it is not used."""
         return f"{self.folder}/{self.PLAN}"
 
-    def chunk(self, chunk: str, rendition: str) -> str:
-        """One rendition of one chunk, whole."""
-        return f"{self.folder}/{chunk}/{rendition}.mp4"
-
     def piece(self, chunk: str, rendition: str) -> str:
         """Facts of the segments of one rendition of one chunk."""
         return self.segment(chunk, rendition, "piece.json")
@@ -141,10 +135,6 @@ class WorkKeys:
     def still(self, chunk: str, file: str) -> str:
         """Still pictures of one chunk."""
         return f"{self.folder}/{chunk}/{file}"
-
-    def audio(self, rendition: str) -> str:
-        """One encoded sound track, whole."""
-        return f"{self.folder}/audio/{rendition}.mp4"
 
     def text(self, rendition: str) -> str:
         """A subtitle file of the request, as WebVTT."""

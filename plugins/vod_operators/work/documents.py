@@ -1,7 +1,8 @@
 """Computes how large the markers of a request will be, and refuses a request before the work begins.
 
-The record of a track has a line for each segment and each key frame. That of a chunk has a line for each
-segment of each rendition. Later steps read both whole, so both have a limit (``MAX_DOCUMENT_BYTES``).
+The marker of a track has an object and facts for each segment, and the facts have a line for each key frame.
+That of a chunk has an object for each segment of each rendition. Later steps read both whole, so both have a
+limit (``MAX_DOCUMENT_BYTES``).
 """
 
 from __future__ import annotations
@@ -15,9 +16,7 @@ from vod_operators.errors import InvalidInputError
 from vod_operators.formats.facts import Format, Key, SegmentFacts, Stream
 from vod_operators.formats.segment import MAX_SEGMENT_BYTES
 from vod_operators.media.models import Plan, clock
-from vod_operators.media.pieces import cut_when_encoded
 from vod_operators.media.presets.model import MAX_SEGMENT_GOPS
-from vod_operators.media.track import KeyFrame, Segment
 from vod_operators.storage.checkpoint import Stored
 from vod_operators.storage.stores import MAX_DOCUMENT_BYTES
 from vod_operators.work.job import Job
@@ -25,9 +24,8 @@ from vod_operators.work.job import Job
 BASE_BYTES = 4096
 """The part of a document that does not grow: a track's names, an init segment in hex, playlists, pictures."""
 
-# Numbers as long as any that are recorded. Ticks: a segment lasts at most 100 s of 60,000 ticks. Bytes: as
-# many digits as MAX_SEGMENT_BYTES has.
-_TICKS, _BYTES, _COUNT = 10**6, 10**8, 10**5
+# Numbers as long as any that are recorded. Bytes: as many digits as MAX_SEGMENT_BYTES has.
+_BYTES, _COUNT = 10**8, 10**5
 _SECONDS = Fraction(10**10 + 1, 10**5)
 """A time within a week of video, in such ticks."""
 _SHORT = Fraction(10**6 + 1, 10**4)
@@ -56,7 +54,7 @@ def check_documents(job: Job, frames: int, chunk_frames: int, *, limit: int = MA
             f"{float(plan.seconds(plan.segment_frames)):g} s, {count} in {clock(plan.seconds(frames))} of "
             f"video; at most {most} can be recorded; {_advice(plan, frames, uri_bytes, limit)}"
         )
-    if not plan.renditions or not cut_when_encoded(plan):
+    if not plan.renditions:
         return
     line = _stored_bytes(len(job.work_keys.segment("chunk-00000", name, _FILE)), f"{name}/{_FILE}")
     most = (limit - BASE_BYTES) // (line * len(plan.renditions)) - 1  # with the facts of each rendition
@@ -110,12 +108,10 @@ def _stored_bytes(uri_bytes: int, name: str) -> int:
 
 @lru_cache(maxsize=32)
 def _measured_bytes(keys: int, *, is_transport: bool) -> int:
-    """Bytes of a segment's lines among a marker's facts.
+    """Bytes of a segment's line among a marker's facts.
 
     :param keys: key frames of the segment.
     """
-    segment = Segment(name=_FILE, ticks=_TICKS, samples=_COUNT, size_bytes=_BYTES)
-    frame = KeyFrame(segment=_COUNT, offset=_BYTES, size_bytes=_BYTES, ticks=_TICKS)
     key = Key(begin=_BYTES, end=_BYTES, at=_SECONDS, is_idr=False)
     stream = Stream(
         kind="video",
@@ -136,7 +132,7 @@ def _measured_bytes(keys: int, *, is_transport: bool) -> int:
         counters={8191: (15, 15), 8190: (15, 15), 8189: (15, 15)} if is_transport else {},
         text_end=_SECONDS,
     )
-    return _bytes(segment) + keys * (_bytes(frame) + 1) + _bytes(facts) + 2
+    return _bytes(facts) + 1
 
 
 def _bytes(model: BaseModel) -> int:

@@ -1,32 +1,34 @@
-"""Runs the packager on a track or on one chunk of it, and measures the segments it writes."""
+"""Runs the packager on one chunk or on a sound track, and measures and stores the segments it writes."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from mmap import mmap
 from pathlib import Path
-from typing import Any
 
 from vod_operators.errors import VerificationError
-from vod_operators.formats.facts import Codec, SegmentFacts
+from vod_operators.formats.facts import SegmentFacts
 from vod_operators.formats.mp4 import read_init
 from vod_operators.formats.segment import measure_segment
 from vod_operators.media import captions, ffmpeg, measure
+from vod_operators.media.encryption import ContentKey
 from vod_operators.media.join import Part, join
-from vod_operators.media.models import Chunk, Plan, Rendition
+from vod_operators.media.models import AudioRendition, Chunk, Plan, Rendition
 from vod_operators.media.pieces import Piece, renumber
-from vod_operators.media.track import KeyFrame, Segment
 from vod_operators.runners.base import Runner
 from vod_operators.storage import checkpoint
 from vod_operators.storage.base import Storage
 from vod_operators.storage.checkpoint import Stored
 from vod_operators.storage.keys import WorkKeys
-from vod_operators.storage.stores import sha256_of
 
 TRACK = "track.mp4"
 INIT = "init.mp4"
+
+FLAGS = "packager.flags"
+"""File with the content key for the packager. It exists only while the packager runs."""
 
 SOUND = "audio"
 """Folder of the sound tracks' segments, in place of a chunk's."""
@@ -39,42 +41,65 @@ def package(
     runner: Runner,
     tool: str,
     plan: Plan,
-    rendition: Rendition | None,
+    rendition: Rendition | AudioRendition,
     folder: Path,
     *,
     first: int = 0,
-    flags: str | None = None,
+    key: ContentKey | None = None,
 ) -> list[Path]:
-    """Cut the folder's ``track.mp4`` into segments beside it; returns their paths in order.
+    """Cut the folder's ``track.mp4`` into segments beside it, and delete it; returns their paths in order.
 
-    :param rendition: None for sound.
-    :param first: number of the first segment in the whole track.
-    :param flags: file with more options for the packager.
+    :param first: number of the segments of the whole track that come before.
+    :param key: with which the packager encrypts; None if it does not.
     :raises VerificationError: the packager wrote no segment.
     """
+    is_video, flags = isinstance(rendition, Rendition), folder / FLAGS
     argv = ffmpeg.package(
         tool,
         TRACK,
-        kind="video" if rendition else "audio",
+        kind="video" if is_video else "audio",
         segment=plan.seconds(plan.segment_frames),
-        fragment=plan.seconds(plan.gop_of(rendition) if rendition else plan.segment_frames),
+        fragment=plan.seconds(
+            plan.gop_of(rendition) if isinstance(rendition, Rendition) else plan.segment_frames
+        ),
         first=first,
         transport=plan.preset.container == "ts",
-        flags=flags,
+        flags=FLAGS if key else None,
     )
-    runner.run(argv, folder=folder)
+    try:
+        if key is not None:
+            _write_secret(flags, key.packager_flags(rendition.name))
+        runner.run(argv, folder=folder)
+    finally:
+        flags.unlink(missing_ok=True)
+    (folder / TRACK).unlink()
     files = sorted(folder.glob("seg-*"))
     if not files:
-        raise VerificationError(f"{rendition.name if rendition else 'sound'}: the packager wrote no segment")
+        raise VerificationError(f"{rendition.name}: the packager wrote no segment")
     return files
 
 
+def _write_secret(path: Path, text: str) -> None:
+    """Write a file that is created with mode 0600, so that no other user can ever read it."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+
+
 def package_chunk(
-    runner: Runner, tool: str, plan: Plan, chunk: Chunk, rendition: Rendition, part: Part, folder: Path
+    runner: Runner,
+    tool: str,
+    plan: Plan,
+    chunk: Chunk,
+    rendition: Rendition,
+    part: Part,
+    folder: Path,
+    key: ContentKey | None,
 ) -> Piece:
     """Write a chunk's segments into the folder, numbered as in the whole track; returns their facts.
 
     :param part: the chunk's encoded fragments, beginning at the chunk's decode time.
+    :param key: as for ``package``.
+    :raises VerificationError: the segments are not as planned.
     """
     digest = hashlib.sha256()
     with (folder / TRACK).open("wb") as file:
@@ -82,50 +107,42 @@ def package_chunk(
             if number == 0:
                 digest.update(block)
             file.write(block)
-    first = chunk.first // plan.segment_frames
-    files = package(runner, tool, plan, rendition, folder, first=first)
-    number, digests = chunk.first // plan.gop_of(rendition) + 1, []
-    for path in files:
-        with path.open("r+b") as made, mmap(made.fileno(), 0) as segment:
-            number = renumber(segment, number)
-            digests.append(hashlib.sha256(segment).hexdigest())
+    # Read before packaging, because MPEG-TS splits the caption data across packets.
     channels = captions.channels_of(folder / TRACK)
-    (folder / TRACK).unlink()
-    facts = fragments_facts(files, rendition.codec, start=chunk.first * plan.frame_ticks, first=first)
-    return _piece(files, digests, facts, encoder_init=digest.hexdigest(), captions=channels)
+    files = package(runner, tool, plan, rendition, folder, first=chunk.first // plan.segment_frames, key=key)
+    if plan.preset.container == "fmp4":
+        number = chunk.first // plan.gop_of(rendition) + 1
+        for path in files:
+            with path.open("r+b") as made, mmap(made.fileno(), 0) as segment:
+                number = renumber(segment, number)
+    piece = _piece(files, encoder_init=digest.hexdigest(), captions=channels)
+    measure.check_pictures(piece.segments, plan, rendition, chunk.first)
+    return piece
 
 
-def package_sound(runner: Runner, tool: str, plan: Plan, folder: Path) -> Piece:
-    """Cut a whole sound track, the folder's ``track.mp4``, into segments; returns their facts."""
-    files = package(runner, tool, plan, None, folder)
-    (folder / TRACK).unlink()
-    return _piece(files, [sha256_of(path) for path in files], fragments_facts(files, None))
-
-
-def _piece(
-    files: Sequence[Path],
-    digests: Sequence[str],
-    facts: dict[str, Any],
-    *,
-    encoder_init: str = "",
-    captions: tuple[str, ...] = (),
+def package_sound(
+    runner: Runner, tool: str, plan: Plan, audio: AudioRendition, folder: Path, key: ContentKey | None
 ) -> Piece:
-    """All facts of a folder's segments. Deletes the init segment, whose bytes the facts hold.
+    """Cut a whole sound track, the folder's ``track.mp4``, into segments; returns their facts.
 
-    :param facts: what ``fragments_facts`` returned; emptied of segments and key frames.
+    :param key: as for ``package``.
+    :raises VerificationError: the segments are not as planned.
     """
+    piece = _piece(package(runner, tool, plan, audio, folder, key=key))
+    measure.check_sound(piece.segments, audio)
+    return piece
+
+
+def _piece(files: Sequence[Path], *, encoder_init: str = "", captions: tuple[str, ...] = ()) -> Piece:
+    """All facts of a folder's segments. Deletes the init segment, whose bytes the facts hold."""
     init = files[0].with_name(INIT)
     piece = Piece(
         encoder_init=encoder_init,
-        init=init.read_bytes().hex(),
-        segments=facts.pop("segments"),
-        digests=tuple(digests),
-        key_frames=facts.pop("key_frames"),
-        described=facts,
-        checked=tuple(checked_facts(files)),
+        init=init.read_bytes().hex() if init.exists() else "",
+        segments=tuple(measured(files)),
         captions=captions,
     )
-    init.unlink()
+    init.unlink(missing_ok=True)
     return piece
 
 
@@ -135,65 +152,23 @@ def store_piece(
     """Store the segments in the temp store, and then their facts.
 
     :param chunk: the chunk's name; ``SOUND`` for a sound track.
-    :returns: the objects for a marker, by names such as ``1080p/seg-3.m4s`` and ``1080p/facts``.
+    :returns: the objects for a marker, by names such as ``1080p/seg-00003.m4s`` and ``1080p/facts``.
     """
 
-    def store(segment: Stored) -> tuple[str, Stored]:
-        file = Path(segment.uri).name
-        stored = checkpoint.put(temp, folder / file, segment.uri, sha256=segment.sha256)
-        return f"{rendition}/{file}", stored
+    def store(path: Path) -> tuple[str, Stored]:
+        uri = keys.segment(chunk, rendition, path.name)
+        return f"{rendition}/{path.name}", checkpoint.put(temp, path, uri)
 
     with ThreadPoolExecutor(TRANSFERS) as pool:
-        stored = dict(pool.map(store, segments_of(piece, keys, chunk, rendition)))
+        stored = dict(pool.map(store, sorted(folder.glob("seg-*"))))
     facts = checkpoint.write_hashed(temp, keys.piece(chunk, rendition), [checkpoint.seal(piece)])
     return stored | {f"{rendition}/facts": facts}
 
 
-def segments_of(piece: Piece, keys: WorkKeys, chunk: str, rendition: str) -> list[Stored]:
-    """The stored objects of a chunk's segments, in order."""
-    return [
-        Stored(uri=keys.segment(chunk, rendition, segment.name), size_bytes=segment.size_bytes, sha256=digest)
-        for segment, digest in zip(piece.segments, piece.digests, strict=True)
-    ]
-
-
-def fragments_facts(
-    files: Sequence[Path], codec: Codec | None, *, start: int = 0, first: int = 0
-) -> dict[str, Any]:
-    """Facts of fragmented MP4 segments beside their ``init.mp4``, as fields of ``Track``.
-
-    :param codec: of the video; None for sound.
-    :param start: decode time of the first segment, in ticks.
-    :param first: number of the first segment in the whole track.
-    """
-    segments: list[Segment] = []
-    key_frames: list[KeyFrame] = []
-    for index, path in enumerate(files, start=first):
-        with path.open("rb") as file:
-            segment, keys = measure.measure_segment(
-                file,
-                index=index,
-                name=path.name,
-                size_bytes=path.stat().st_size,
-                start=start,
-                codec=codec,
-            )
-        segments.append(segment)
-        key_frames += keys
-        start += segment.ticks
-    described = measure.init_facts(files[0].with_name(INIT).read_bytes())
-    return described | {"segments": tuple(segments), "key_frames": tuple(key_frames)}
-
-
-def checked_facts(files: Sequence[Path]) -> Iterator[SegmentFacts]:
-    """What the validator reads in each segment; ``publish`` judges it."""
+def measured(files: Sequence[Path]) -> Iterator[SegmentFacts]:
+    """The validator's facts of segments beside their ``init.mp4``; ``publish`` judges them."""
     init = files[0].with_name(INIT)
     tracks = read_init(init.read_bytes())[1] if init.exists() else {}
-    for _, data in contents(files):
-        yield measure_segment(data, tracks, len(data))
-
-
-def contents(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of each file."""
     for path in files:
-        yield path.name, path.read_bytes()
+        data = path.read_bytes()
+        yield measure_segment(data, tracks, len(data))
