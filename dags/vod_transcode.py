@@ -20,6 +20,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param, TriggerRule, get_parsing_context, task
 
+from vod_operators import pipeline
 from vod_operators.media.presets.catalog import preset_names
 from vod_operators.media.subtitles import URI_PATTERN, URL_PATTERN, files_schema, schema_pattern
 from vod_operators.operators.audio import VodEncodeAudioOperator
@@ -121,7 +122,7 @@ def one_video(lane: Lane) -> None:
     encoding = {"queue": SETTINGS.transcode_queue} | lane.encoding_args
 
     prepare = VodPrepareOperator(
-        task_id="prepare",
+        task_id=pipeline.PREPARE,
         conf_keys=tuple(PARAMS),
         video_id="{{ params.video_id }}",
         source="{{ params.source }}",
@@ -137,28 +138,36 @@ def one_video(lane: Lane) -> None:
     sounds = same(prepare.output["sounds"])
 
     source = "{{ params.source }}"
-    split = VodSplitOperator(task_id="split", plan=plan, source=source)
+    split = VodSplitOperator(task_id=pipeline.SPLIT, plan=plan, source=source)
     transcode = VodTranscodeChunkOperator.partial(
-        task_id="transcode", plan=plan, source=source, map_index_template="{{ task.chunk.label }}", **encoding
+        task_id=pipeline.TRANSCODE,
+        plan=plan,
+        source=source,
+        map_index_template="{{ task.chunk.label }}",
+        **encoding,
     ).expand(chunk=split.output)
     audio = VodEncodeAudioOperator.partial(
-        task_id="audio", plan=plan, source=source, map_index_template="{{ task.track.label }}", **encoding
+        task_id=pipeline.AUDIO,
+        plan=plan,
+        source=source,
+        map_index_template="{{ task.track.label }}",
+        **encoding,
     ).expand(track=sounds)
     segment = VodSegmentHlsOperator.partial(
-        task_id="segment",
+        task_id=pipeline.SEGMENT,
         plan=plan,
         map_index_template="{{ task.track.label }}",
         trigger_rule=TriggerRule.NONE_FAILED,  # a silent video skips ``audio``
     ).expand(track=prepare.output)
-    text = VodSegmentTextOperator(task_id="text", plan=plan)
-    pictures = VodPicturesOperator(task_id="pictures", plan=plan)
+    text = VodSegmentTextOperator(task_id=pipeline.TEXT, plan=plan)
+    pictures = VodPicturesOperator(task_id=pipeline.PICTURES, plan=plan)
     publish = VodPublishOperator(
-        task_id="publish",
+        task_id=pipeline.PUBLISH,
         plan=plan,
         trigger_rule=TriggerRule.NONE_FAILED,  # no subtitles skip ``text``, no video skips ``pictures``
     )
     release = VodReleaseOperator(
-        task_id="release",
+        task_id=pipeline.RELEASE,
         video_id="{{ params.video_id }}",
         callback_url="{{ params.callback_url or '' }}",
         callback_conn_id="{{ params.callback_conn_id or '' }}",

@@ -25,7 +25,7 @@ import httpx
 import psutil
 
 import local_postgres
-from local_api import DAG_ID, Api
+from local_api import Api
 from local_demo import CLIP, check_order, demo
 from local_processes import (
     POSTGRES,
@@ -54,6 +54,7 @@ from local_settings import (
     say,
 )
 from vod_operators.errors import VodError
+from vod_operators.pipeline import DAG_ID
 from vod_operators.settings import get_settings
 
 START_TIMEOUT_S = 180

@@ -20,6 +20,7 @@ from vod_operators.cli.interrupt import Child, Interrupted, KilledError, ignore_
 from vod_operators.cli.main import settings_of, subtitle_files
 from vod_operators.cli.output import WEIGHTS, ProgressBar, print_result, step_label
 from vod_operators.errors import StorageError, VodError
+from vod_operators.pipeline import AUDIO, DAG_ID, PREPARE, PUBLISH, SEGMENT, SPLIT, TRANSCODE
 from vod_operators.runners.scratch import clear_up, scratch_folder
 from vod_operators.settings import VodSettings, get_settings
 from vod_operators.storage import claim
@@ -29,8 +30,6 @@ from vod_operators.storage.redact import redact
 from vod_operators.storage.requested import RequestedStorage, find_source
 from vod_operators.storage.s3 import SCHEME as S3_SCHEME
 from vod_operators.work.stores import Stores
-
-DAG_ID = "vod_transcode"
 
 RELEASE_S = 2.0
 """How long the store may take to release the claim."""
@@ -178,7 +177,7 @@ class _Follower:
         self.bar = bar
         self.published: dict[str, Any] | None = None
         self.error: BaseException | None = None
-        self._counts = {"transcode": 1, "audio": 1, "segment": 1}
+        self._counts = {TRANSCODE: 1, AUDIO: 1, SEGMENT: 1}
         self._done: dict[tuple[str, int], float] = {}
 
     def started(self, context: Any) -> None:
@@ -192,13 +191,13 @@ class _Follower:
     def done(self, context: Any) -> None:
         """Airflow's callback after success."""
         instance = context["ti"]
-        if instance.task_id in ("prepare", "split", "publish"):
+        if instance.task_id in (PREPARE, SPLIT, PUBLISH):
             result = instance.xcom_pull(task_ids=instance.task_id)
-            if instance.task_id == "split":
-                self._counts["transcode"] = len(result)
-            elif instance.task_id == "prepare":
-                sounds = instance.xcom_pull(task_ids="prepare", key="sounds")
-                self._counts |= {"audio": max(1, len(sounds)), "segment": len(result)}
+            if instance.task_id == SPLIT:
+                self._counts[TRANSCODE] = len(result)
+            elif instance.task_id == PREPARE:
+                sounds = instance.xcom_pull(task_ids=PREPARE, key="sounds")
+                self._counts |= {AUDIO: max(1, len(sounds)), SEGMENT: len(result)}
             else:
                 self.published = result
         self._show(context, 100)
@@ -286,7 +285,7 @@ def dags_folder() -> Path:
     """The folder of the DAG files: beside ``plugins/`` in a checkout, inside the package if installed."""
     package = Path(__file__).resolve().parents[1]
     checkout = package.parents[1] / "dags"
-    return checkout if (checkout / "vod_transcode.py").is_file() else package / "dags"
+    return checkout if (checkout / f"{DAG_ID}.py").is_file() else package / "dags"
 
 
 @contextlib.contextmanager

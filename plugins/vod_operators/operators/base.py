@@ -20,6 +20,7 @@ from vod_operators.media.models import Timeline
 from vod_operators.operators import telemetry
 from vod_operators.operators.credentials import callback_of, credentials_of, hide_secrets, is_empty
 from vod_operators.operators.runs import holder_of, is_owner_dead
+from vod_operators.pipeline import PREPARE, SPLIT
 from vod_operators.runners.base import Runner, ToolLimits, output
 from vod_operators.runners.containers import Container
 from vod_operators.runners.docker import DockerRunner
@@ -305,7 +306,7 @@ class VodBaseOperator(BaseOperator):
         :raises LostWorkError: the plan is gone or damaged.
         :raises ClaimedError: another run has the video.
         """
-        with checkpoint.relying_on(self.temp, plan_uri, step="prepare"):
+        with checkpoint.relying_on(self.temp, plan_uri, step=PREPARE):
             job = checkpoint.read_document(self.temp, plan_uri, Job)
         self.facts["video_id"] = job.plan.video_id
         self.limit_tools(allowance.of_plan(self.settings, job.plan))
@@ -318,7 +319,7 @@ class VodBaseOperator(BaseOperator):
         :raises LostWorkError: it is gone or damaged.
         """
         keys = job.source_keys
-        with checkpoint.relying_on(self.temp, keys.marker("split"), step="split"):
+        with checkpoint.relying_on(self.temp, keys.marker(SPLIT), step=SPLIT):
             return checkpoint.read_document(self.temp, keys.timeline, Timeline)
 
     def original(self, uri: str, job: Job) -> Original:
@@ -331,12 +332,12 @@ class VodBaseOperator(BaseOperator):
         :raises LostWorkError: it is gone or damaged; clearing the run repeats the split.
         """
         keys = job.source_keys
-        split = keys.marker("split")
+        split = keys.marker(SPLIT)
         # From the whole split's marker, because a cleared split does not write a lost chunk marker again.
-        stored = checkpoint.require(self.temp, split, step="split").objects[name]
+        stored = checkpoint.require(self.temp, split, step=SPLIT).objects[name]
         if self.temp.local_path(stored.uri) is None:  # a local object is only linked
             check_room(self.settings.work_dir, stored.size_bytes)
-        with checkpoint.relying_on(self.temp, keys.marker(name), split, step="split"):
+        with checkpoint.relying_on(self.temp, keys.marker(name), split, step=SPLIT):
             checkpoint.obtain(self.temp, stored, path)
 
     def scratch(self, needed_bytes: float = 0) -> AbstractContextManager[Path]:

@@ -17,8 +17,8 @@ from vod_operators.media.presets.catalog import load_preset
 from vod_operators.media.presets.model import Preset
 from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
-from vod_operators.operators.priority import BULK_DAG_ID
 from vod_operators.operators.runs import ask_for_run
+from vod_operators.pipeline import BULK_DAG_ID
 from vod_operators.storage.base import ObjectInfo
 from vod_operators.storage.keys import ResultKeys
 from vod_operators.storage.originals import canonical, is_media, listed, prefixes_of, video_id_of

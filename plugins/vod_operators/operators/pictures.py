@@ -14,6 +14,7 @@ from vod_operators.media.models import Timeline
 from vod_operators.media.pictures import Still, Storyboard
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.segment import store_track
+from vod_operators.pipeline import TRANSCODE
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
 from vod_operators.work.job import PICTURES, Job
@@ -64,8 +65,8 @@ class VodPicturesOperator(VodBaseOperator):
             if not frames:
                 continue
             uri = job.work_keys.marker(chunk.name)
-            stored = checkpoint.require(self.temp, uri, step="transcode").objects[still.file]
-            with checkpoint.relying_on(self.temp, uri, step="transcode"):
+            stored = checkpoint.require(self.temp, uri, step=TRANSCODE).objects[still.file]
+            with checkpoint.relying_on(self.temp, uri, step=TRANSCODE):
                 data = b"".join(checkpoint.read_checked(self.temp, stored))
             found = pictures.split_jpegs(data)
             pictures.check_count(f"{chunk.name}/{still.file}", found, frames)

@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.sdk import Context
 
+from vod_operators import pipeline
 from vod_operators.check.rules import check, failed
 from vod_operators.errors import CorruptObjectError, VerificationError
 from vod_operators.media import captions, dash, hls, measure, pictures
@@ -187,11 +188,11 @@ class VodPublishOperator(VodBaseOperator):
         """The facts of the poster and storyboard; their digests are added to ``digests``."""
         if not pictures.stills(job.plan, timeline):
             return {}
-        marker = self._written(job, PICTURES, "pictures")
+        marker = self._written(job, PICTURES, pipeline.PICTURES)
         digests |= _digests(marker)
         return marker.facts
 
-    def _written(self, job: Job, name: str, step: str = "segment") -> Marker:
+    def _written(self, job: Job, name: str, step: str = pipeline.SEGMENT) -> Marker:
         """The marker of what a step wrote into the version's folder.
 
         :raises LostWorkError: an object is missing or has another size.

@@ -12,8 +12,8 @@ from airflow.sdk.exceptions import AirflowFailException
 from vod_operators.errors import InvalidInputError, VodError
 from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
-from vod_operators.operators.priority import BULK_DAG_ID
 from vod_operators.operators.runs import ask_for_run
+from vod_operators.pipeline import BULK_DAG_ID
 from vod_operators.storage.keys import ResultKeys, is_video_id
 from vod_operators.work.conf import is_true
 from vod_operators.work.stable import shown_version

@@ -24,6 +24,7 @@ from vod_operators.media.models import Chunk, Layout, Plan, Timeline, clock
 from vod_operators.media.packets import PacketTimes
 from vod_operators.media.plan import plan_timeline
 from vod_operators.operators.base import VodBaseOperator
+from vod_operators.pipeline import MAX_MAP_LENGTH, SPLIT
 from vod_operators.runners.base import Runner, output
 from vod_operators.runners.scratch import check_room, in_memory
 from vod_operators.storage import checkpoint
@@ -77,6 +78,7 @@ class _Media:
             key_pts=times.key_pts,
             last_duration=times.last_duration,
             sounds=times.sounds,
+            most_chunks=MAX_MAP_LENGTH,
             # A rewritten file has another clock, and begins with its first picture.
             first_pts=self.plan.source.video.first_pts if self.is_source and self.plan.source.video else None,
         )
@@ -124,7 +126,7 @@ class VodSplitOperator(VodBaseOperator):
         ]
 
     def _done(self, job: Job) -> Timeline | None:
-        if checkpoint.load(self.temp, job.source_keys.marker("split")) is None:
+        if checkpoint.load(self.temp, job.source_keys.marker(SPLIT)) is None:
             return None
         try:
             timeline = self.load_timeline(job)
@@ -167,7 +169,7 @@ class VodSplitOperator(VodBaseOperator):
         for track in packets.layout_of(job.plan).texts:
             objects[track] = checkpoint.put(self.temp, folder / f"{track}.vtt", keys.text(track))
         original.check()
-        checkpoint.save(self.temp, keys.marker("split"), Marker(objects=objects))
+        checkpoint.save(self.temp, keys.marker(SPLIT), Marker(objects=objects))
         return timeline
 
     def _in_place(self, original: Original, media: _Media, timeline: Timeline) -> bool:

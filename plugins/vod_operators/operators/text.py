@@ -16,6 +16,7 @@ from vod_operators.media.track import Segment, Track
 from vod_operators.media.webvtt import Cue
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.segment import store_track
+from vod_operators.pipeline import PREPARE, SPLIT
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
 from vod_operators.storage.stores import get_bytes
@@ -84,13 +85,13 @@ class VodSegmentTextOperator(VodBaseOperator):
         text = job.plan.text_rendition(name)
         if text.sidecar_sha256:
             uri = job.work_keys.text(name)
-            with checkpoint.relying_on(self.temp, uri, step="prepare"):
+            with checkpoint.relying_on(self.temp, uri, step=PREPARE):
                 data = get_bytes(self.temp, uri)
             # ASS may draw shapes with outline commands, which no spoken text resembles, so they are dropped.
             return webvtt.parse(data.decode(), drawings=True)
-        marker = job.source_keys.marker("split")
-        source = checkpoint.require(self.temp, marker, step="split")
-        with checkpoint.relying_on(self.temp, marker, step="split"):
+        marker = job.source_keys.marker(SPLIT)
+        source = checkpoint.require(self.temp, marker, step=SPLIT)
+        with checkpoint.relying_on(self.temp, marker, step=SPLIT):
             data = b"".join(checkpoint.read_checked(self.temp, source.objects[name]))
         return webvtt.parse(data.decode("utf-8", "replace"), shift_ms=timeline.text_shift_ms, drawings=True)
 

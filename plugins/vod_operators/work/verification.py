@@ -14,6 +14,7 @@ from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectNo
 from vod_operators.media.models import Timeline
 from vod_operators.media.plan import fingerprint
 from vod_operators.media.presets.catalog import load_preset
+from vod_operators.pipeline import SPLIT
 from vod_operators.settings import VodSettings, get_settings
 from vod_operators.storage import checkpoint, checksums
 from vod_operators.storage.base import Storage
@@ -230,7 +231,7 @@ def _timeline_damage(temp: Storage, job: Job) -> list[Damage]:
     except ObjectNotFoundError:
         pass
     except CorruptObjectError as error:
-        temp.delete(keys.marker("split"))
+        temp.delete(keys.marker(SPLIT))
         return [Damage(uri=keys.timeline, found=str(error))]
     return []
 
