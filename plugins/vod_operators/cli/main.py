@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vod_operators import __version__
 from vod_operators.cli.interrupt import Interrupted
-from vod_operators.errors import InvalidInputError, VodError
+from vod_operators.errors import InvalidInputError, NoSuchVideoError, VodError
 from vod_operators.settings import VodSettings, get_settings
 from vod_operators.storage.originals import video_id_of
 
@@ -120,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(import_module(args.handler).main(args))
     except VodError as error:
-        print(f"vod: {str(error).splitlines()[0]}", file=sys.stderr)
+        print(f"vod: {str(error).splitlines()[0]}{_advice(error)}", file=sys.stderr)
         return 1
     except Interrupted as error:
         what = "what is finished is kept: give the same command again to go on from there"
@@ -130,6 +130,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("vod: interrupted", file=sys.stderr)
         return 130
+
+
+def _advice(error: VodError) -> str:
+    if isinstance(error, NoSuchVideoError) and "results_uri" not in get_settings().model_fields_set:
+        return ", the default: set VOD_RESULTS_URI, or give --results"
+    return ""
 
 
 def settings_of(args: argparse.Namespace) -> VodSettings:

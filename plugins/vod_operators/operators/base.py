@@ -37,7 +37,7 @@ from vod_operators.storage.keys import claim_key
 from vod_operators.storage.requested import RequestedStorage
 from vod_operators.work import allowance
 from vod_operators.work.conf import check_conf
-from vod_operators.work.job import Job
+from vod_operators.work.job import Job, read_job
 from vod_operators.work.source import Original
 from vod_operators.work.stores import Stores
 from vod_operators.work.webhook import Event, EventKind, deliver, event_id
@@ -307,7 +307,7 @@ class VodBaseOperator(BaseOperator):
         :raises ClaimedError: another run has the video.
         """
         with checkpoint.relying_on(self.temp, plan_uri, step=PREPARE):
-            job = checkpoint.read_document(self.temp, plan_uri, Job)
+            job = read_job(self.temp, plan_uri, self.settings)
         self.facts["video_id"] = job.plan.video_id
         self.limit_tools(allowance.of_plan(self.settings, job.plan))
         self.hold_claim(context, job.plan.video_id)

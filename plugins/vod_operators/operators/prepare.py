@@ -36,7 +36,7 @@ from vod_operators.work.conf import is_true
 from vod_operators.work.documents import check_documents
 from vod_operators.work.encoding import require_encoders
 from vod_operators.work.inspection import inspect
-from vod_operators.work.job import Job
+from vod_operators.work.job import Job, JobRecord, read_job
 from vod_operators.work.sidecars import fetch_sidecars
 from vod_operators.work.source import place_for_probing
 from vod_operators.work.stable import version_name
@@ -250,7 +250,7 @@ class VodPrepareOperator(VodBaseOperator):
         )
         key = None if plan.preset.encryption == "none" else content_key(self.settings, self.video_id).facts
         work = fingerprint(source, plan, versions["packager"], *([key] if key else []))
-        job = Job(
+        record = JobRecord(
             plan=plan,
             source_name=clean_name(PurePosixPath(unquote(urlsplit(found.uri).path)).name),
             source_conn_id="" if is_empty(self.source_conn_id) else self.source_conn_id,
@@ -263,13 +263,14 @@ class VodPrepareOperator(VodBaseOperator):
             made_by=versions,
             request=self._request(),
         )
+        job = Job.of(record, self.settings)
         frames = plan.source.frames_at(plan.frame_rate)
         if frames is not None:
             check_documents(job, frames, plan.chunk_frames)
         keys = job.work_keys
-        if self.temp.create(keys.plan, checkpoint.seal(job), content_type="application/json") is None:
+        if self.temp.create(keys.plan, checkpoint.seal(record), content_type="application/json") is None:
             try:
-                earlier = checkpoint.read_document(self.temp, keys.plan, Job)
+                earlier = read_job(self.temp, keys.plan, self.settings)
                 self.log.info("continuing in %s", keys.folder)
                 broken = self._is_broken(earlier)
             except CorruptObjectError as error:
@@ -278,7 +279,7 @@ class VodPrepareOperator(VodBaseOperator):
             if broken:
                 # A new version, because players and caches may hold parts of the damaged one.
                 self.log.warning("a new version is made, %s", job.version)
-                self.temp.write(keys.plan, [checkpoint.seal(job)], content_type="application/json")
+                self.temp.write(keys.plan, [checkpoint.seal(record)], content_type="application/json")
         return keys
 
     def _is_broken(self, job: Job) -> bool:
