@@ -194,10 +194,8 @@ def one_video(lane: Lane) -> None:
     steps >> release.as_teardown(on_failure_fail_dagrun=True)
 
 
-wanted = get_parsing_context().dag_id  # set in a task's process, which needs only its own DAG
-for lane in lanes(SETTINGS):
-    if wanted not in (None, lane.dag_id):
-        continue
+def dag_of(lane: Lane) -> DAG:
+    """The DAG of one lane."""
     with DAG(
         dag_id=lane.dag_id,
         description=lane.name,
@@ -210,5 +208,10 @@ for lane in lanes(SETTINGS):
         default_args=retry_args()
         | lane.task_args
         | {"execution_timeout": timedelta(seconds=SETTINGS.task_timeout_s)},
-    ):
+    ) as dag:
         one_video(lane)
+    return dag
+
+
+wanted = get_parsing_context().dag_id  # set in a task's process, which needs only its own DAG
+DAGS = [dag_of(lane) for lane in lanes(SETTINGS) if wanted in (None, lane.dag_id)]

@@ -24,6 +24,7 @@ from vod_operators.storage.s3 import S3Storage
 from vod_operators.storage.stores import storage_for
 from vod_operators.work import source
 from vod_operators.work.cutting import Cutter
+from vod_operators.work.job import read_timeline
 
 CONTEXT: Any = {"dag_run": SimpleNamespace(dag_id="vod", run_id="run")}
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=20,noise=alls=20:allf=t")
@@ -65,11 +66,11 @@ def parts(uri: str, folder: Path) -> tuple[Timeline, dict[str, bytes]]:
     task = VodSplitOperator(task_id="split", plan=plan, source=uri)
     task.execute(CONTEXT)
     job = task.open_job(CONTEXT, plan)
-    timeline, original = task.load_timeline(job), task.original(uri, job)
+    timeline, original = read_timeline(task.worker.temp, job), task.original(uri, job)
     names = [chunk.name for chunk in timeline.chunks] + [audio.track for audio in job.plan.audio]
     if not timeline.in_place:
         keys = job.source_keys
-        return timeline, {name: b"".join(task.temp.read(keys.chunk(name))) for name in names}
+        return timeline, {name: b"".join(task.worker.temp.read(keys.chunk(name))) for name in names}
     folder.mkdir()
     cutter = Cutter(LocalRunner(), Tools(), timeline, folder)
     for chunk in timeline.chunks:
@@ -218,7 +219,7 @@ def test_sound_that_lies_everywhere_takes_few_requests(
 
     monkeypatch.setattr(source.Original, "add_scattered", add_and_look)
     (tmp_path / "sound").mkdir()
-    cutter = Cutter(LocalRunner(), Tools(), task.load_timeline(job), tmp_path / "sound")
+    cutter = Cutter(LocalRunner(), Tools(), read_timeline(task.worker.temp, job), tmp_path / "sound")
     cutter.sound_in_place(task.original(uri, job), "sound.nut", plan=job.plan, track="audio-0")
     assert len(asked) < 30
     assert kept[0] < clips["index-behind.mp4"].stat().st_size * 0.7

@@ -146,15 +146,11 @@ def _run_dag(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
     from airflow.dag_processing.dagbag import DagBag
     from airflow.sdk.exceptions import AirflowException
 
-    from vod_operators.operators import base
-
     bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
     if DAG_ID not in bag.dags:
         raise VodError(f"the DAG cannot be loaded: {'; '.join(bag.import_errors.values())}")
     dag = bag.dags[DAG_ID]
-    follower = _Follower(ProgressBar(terminal))
-    base.WATCHERS.append(follower.progress)
-    base.HOLDERS.append(claim.process_holder(processes.number(os.getpid())))
+    follower = _Follower(ProgressBar(terminal), claim.process_holder(processes.number(os.getpid())))
     for task in dag.tasks:
         task.on_execute_callback = [follower.started]
         task.on_success_callback = [follower.done]
@@ -171,10 +167,14 @@ def _run_dag(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
 
 
 class _Follower:
-    """Shows the tasks' progress in one bar, and keeps the result of ``publish`` or the first error."""
+    """Shows the tasks' progress in one bar, and keeps the result of ``publish`` or the first error.
 
-    def __init__(self, bar: ProgressBar) -> None:
+    :param claim_holder: of the tasks' claims, instead of Airflow's run.
+    """
+
+    def __init__(self, bar: ProgressBar, claim_holder: str) -> None:
         self.bar = bar
+        self._claim_holder = claim_holder
         self.published: dict[str, Any] | None = None
         self.error: BaseException | None = None
         self._counts = {TRANSCODE: 1, AUDIO: 1, SEGMENT: 1}
@@ -182,6 +182,8 @@ class _Follower:
 
     def started(self, context: Any) -> None:
         """Airflow's callback at the start of a try."""
+        task = context["ti"].task
+        task.watch, task.claim_holder = self.progress, self._claim_holder
         self._show(context, 0)
 
     def progress(self, context: Any, progress: Any) -> None:

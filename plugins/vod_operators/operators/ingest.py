@@ -116,7 +116,7 @@ class VodRequestVideosOperator(VodBaseOperator):
     def _is_published(self, video_id: str, found: ObjectInfo, preset: Preset) -> bool:
         keys = ResultKeys(results_uri=self.settings.results_uri, video_id=video_id)
         try:
-            result = read_result(self.results, keys.metadata)
+            result = read_result(self.worker.results, keys.metadata)
         except CorruptObjectError as error:
             self.log.warning("it is made again, because %s", error)
             return False

@@ -14,7 +14,7 @@ from airflow.sdk import Context
 
 from vod_operators.errors import ClaimedError, InvalidInputError, StorageError, VodError
 from vod_operators.operators.base import VodBaseOperator
-from vod_operators.operators.runs import is_owner_dead
+from vod_operators.operators.runs import run_name
 from vod_operators.storage import claim
 from vod_operators.storage.base import Storage
 from vod_operators.storage.keys import ResultKeys, WorkKeys, claim_key, is_video_id, is_workspace
@@ -58,8 +58,8 @@ class VodJanitorOperator(VodBaseOperator):
         report = _Report(is_dry_run=is_true(self.is_dry_run))
         terms = _Terms(
             grace=grace,
-            temp_now=self.temp.now(f"{self.settings.temp_uri}/_now"),
-            results_now=self.results.now(f"{self.settings.results_uri}/_now"),
+            temp_now=self.worker.temp.now(f"{self.settings.temp_uri}/_now"),
+            results_now=self.worker.results.now(f"{self.settings.results_uri}/_now"),
         )
         for video_id in self._videos():
             report.videos += 1
@@ -70,8 +70,10 @@ class VodJanitorOperator(VodBaseOperator):
             except VodError as error:
                 self.log.error("%s: nothing more of it is removed: %s", video_id, error)
                 report.failed.append(video_id)
-        self._discard_unfinished(self.temp, self.settings.temp_uri, terms.temp_now - grace, report)
-        self._discard_unfinished(self.results, self.settings.results_uri, terms.results_now - grace, report)
+        self._discard_unfinished(self.worker.temp, self.settings.temp_uri, terms.temp_now - grace, report)
+        self._discard_unfinished(
+            self.worker.results, self.settings.results_uri, terms.results_now - grace, report
+        )
         found = report.as_dict()
         self.log.info("%s", found)
         if report.failed:
@@ -95,8 +97,8 @@ class VodJanitorOperator(VodBaseOperator):
     def _videos(self) -> Iterator[str]:
         """Ids of all videos that have objects in either store, in order."""
         names = heapq.merge(
-            self.temp.folders(f"{self.settings.temp_uri}/"),
-            self.results.folders(f"{self.settings.results_uri}/"),
+            self.worker.temp.folders(f"{self.settings.temp_uri}/"),
+            self.worker.results.folders(f"{self.settings.results_uri}/"),
             key=lambda name: name + "/",  # stores list folders in the order of their keys, which end in "/"
         )
         return (name for name, _ in groupby(names) if is_video_id(name))
@@ -104,8 +106,8 @@ class VodJanitorOperator(VodBaseOperator):
     # --- one video --------------------------------------------------------------------------
 
     def _clean(self, context: Context, video_id: str, terms: _Terms, report: _Report) -> None:
-        uri, owner = claim_key(self.settings.temp_uri, video_id), self.run_name(context)
-        if claim.is_held(self.temp, uri):
+        uri, owner = claim_key(self.settings.temp_uri, video_id), run_name(context)
+        if claim.is_held(self.worker.temp, uri):
             return
         removals = self._decide(video_id, terms)
         if not removals:
@@ -114,16 +116,7 @@ class VodJanitorOperator(VodBaseOperator):
             for removal in removals:
                 self._report(report, video_id, removal)
             return
-        hold = partial(
-            claim.hold,
-            self.temp,
-            uri,
-            owner=owner,
-            ttl_s=CLAIM_S,
-            brief=True,
-            holder=self.holder(context),
-            is_dead=is_owner_dead,
-        )
+        hold = partial(self.hold_claim, context, video_id, ttl_s=CLAIM_S, brief=True)
         hold()
         try:
             # With the claim held no run can begin. One may have begun and ended before, so decide again.
@@ -132,7 +125,7 @@ class VodJanitorOperator(VodBaseOperator):
                 self._remove(video_id, removal.folder.name)
                 self._report(report, video_id, removal)
         finally:
-            claim.release(self.temp, uri, owner=owner)
+            claim.release(self.worker.temp, uri, owner=owner)
 
     def _decide(self, video_id: str, terms: _Terms) -> list[Removal]:
         facts = self._facts(video_id)
@@ -143,23 +136,25 @@ class VodJanitorOperator(VodBaseOperator):
         # First the file without which the rest is not used: if this dies half-way, no run continues with it.
         if is_workspace(name):
             folder = f"{self.settings.temp_uri}/{video_id}/{name}/"
-            self.temp.delete(folder + WorkKeys.PLAN)
-            self.temp.delete_folder(folder)
+            self.worker.temp.delete(folder + WorkKeys.PLAN)
+            self.worker.temp.delete_folder(folder)
         else:
             keys = ResultKeys(results_uri=self.settings.results_uri, video_id=video_id)
-            self.results.delete(keys.version_metadata(name))
-            self.results.delete_folder(keys.version(name, ""))
+            self.worker.results.delete(keys.version_metadata(name))
+            self.worker.results.delete_folder(keys.version(name, ""))
 
     def _facts(self, video_id: str) -> VideoFacts:
         temp = f"{self.settings.temp_uri}/{video_id}/"
         keys = ResultKeys(results_uri=self.settings.results_uri, video_id=video_id)
-        names = [name for name in self.results.folders(f"{keys.folder}/") if VERSION_NAME.fullmatch(name)]
+        names = [
+            name for name in self.worker.results.folders(f"{keys.folder}/") if VERSION_NAME.fullmatch(name)
+        ]
         shown: set[str] = set()
         superseded: dict[str, datetime] = {}
         if names:
-            if version := shown_version(self.results, keys):
+            if version := shown_version(self.worker.results, keys):
                 shown.add(version)
-            if result := read_result(self.results, keys.metadata):
+            if result := read_result(self.worker.results, keys.metadata):
                 history = publications(result)
                 shown.add(history[0].version)
                 for later, earlier in pairwise(history):
@@ -167,13 +162,13 @@ class VodJanitorOperator(VodBaseOperator):
         return VideoFacts(
             workspaces=[
                 found
-                for name in self.temp.folders(temp)
-                if is_workspace(name) and (found := _measured(self.temp, temp, name))
+                for name in self.worker.temp.folders(temp)
+                if is_workspace(name) and (found := _measured(self.worker.temp, temp, name))
             ],
             versions=[
                 found
                 for name in names
-                if name not in shown and (found := _measured(self.results, f"{keys.folder}/", name))
+                if name not in shown and (found := _measured(self.worker.results, f"{keys.folder}/", name))
             ],
             shown=frozenset(shown),
             superseded=superseded,
@@ -199,7 +194,7 @@ class VodJanitorOperator(VodBaseOperator):
                 continue
             video_id = found.uri[len(root) + 1 :].partition("/")[0]
             if is_video_id(video_id) and claim.is_held(
-                self.temp, claim_key(self.settings.temp_uri, video_id)
+                self.worker.temp, claim_key(self.settings.temp_uri, video_id)
             ):
                 continue
             if not report.is_dry_run:

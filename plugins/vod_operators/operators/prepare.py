@@ -22,6 +22,7 @@ from vod_operators.media.presets.catalog import load_preset
 from vod_operators.media.subtitles import SubtitleFile, parse_request
 from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.callbacks import tell_cms
 from vod_operators.operators.content_key import content_key
 from vod_operators.operators.credentials import callback_of, is_empty
 from vod_operators.runners.base import output
@@ -119,12 +120,12 @@ class VodPrepareOperator(VodBaseOperator):
         found = find_source(self._source_store, self.source)
         self._require_safe_stores()
         self.hold_claim(context, self.video_id)
-        with self.scratch() as folder:
+        with self.worker.scratch() as folder:
             sidecars = fetch_sidecars(
                 files,
                 storage=self._subtitles_store,
-                runner=self.runner,
-                tools=self.tools,
+                runner=self.worker.runner,
+                tools=self.worker.tools,
                 limits=self.settings.subtitle_limits,
                 folder=folder,
             )
@@ -140,15 +141,16 @@ class VodPrepareOperator(VodBaseOperator):
             )
 
         plan = self._plan(found, plan_for)
-        self.limit_tools(allowance.of_plan(self.settings, plan))
+        self.worker.limit_tools(allowance.of_plan(self.settings, plan))
         self._require_encoders(plan)
         keys = self._store(plan, found)
         # Written in every try: if a later task finds a file lost, clearing the run restores it.
         for text, (_, converted) in zip(plan.texts[len(plan.source.texts) :], sidecars, strict=True):
-            self.temp.write(keys.text(text.name), [converted], content_type="text/vtt")
+            self.worker.temp.write(keys.text(text.name), [converted], content_type="text/vtt")
         self.log.info("%s: %s", self.video_id, ", ".join(r.label for r in plan.renditions) or "no renditions")
-        self.tell_cms(
+        tell_cms(
             context,
+            self.settings,
             self.callback_url,
             "started",
             self.video_id,
@@ -207,9 +209,9 @@ class VodPrepareOperator(VodBaseOperator):
 
         :raises InvalidInputError: an encoder does not work.
         """
-        require_encoders(self.runner, self.tools.ffmpeg, plan.renditions, hardware=False)
+        require_encoders(self.worker.runner, self.worker.tools.ffmpeg, plan.renditions, hardware=False)
         if self.queue == self.settings.transcode_queue:
-            require_encoders(self.runner, self.tools.ffmpeg, plan.renditions, hardware=True)
+            require_encoders(self.worker.runner, self.worker.tools.ffmpeg, plan.renditions, hardware=True)
 
     def _plan(self, found: ObjectInfo, plan_for: Callable[[Source], Plan]) -> Plan:
         """Probe the source, plan, and try the plan's filters on the source.
@@ -218,18 +220,20 @@ class VodPrepareOperator(VodBaseOperator):
         :raises InvalidInputError: the source cannot be transcoded as requested.
         :raises ObjectChangedError: the source changed meanwhile.
         """
-        with self.scratch() as folder:
+        with self.worker.scratch() as folder:
             try:
                 check_size(found.size, self.settings.limits)
                 excerpt = place_for_probing(self._source_store, found, folder / "source")
-                self.limit_tools(allowance.before_probe(self.settings, found.size))
+                self.worker.limit_tools(allowance.before_probe(self.settings, found.size))
                 with excerpt.path.open("rb") as opened:
                     check_header(opened, self.settings.limits)
                 with allowance.source_at_fault():
-                    source = inspect(self.runner, self.tools, excerpt, limits=self.settings.limits)
+                    source = inspect(
+                        self.worker.runner, self.worker.tools, excerpt, limits=self.settings.limits
+                    )
                     check_sounds(source.audio)
                     plan = plan_for(source)
-                    try_filters(self.runner, self.tools, excerpt, plan)
+                    try_filters(self.worker.runner, self.worker.tools, excerpt, plan)
             except InvalidInputError as error:
                 raise InvalidInputError(f"{error} ({redact(found.uri)})") from error
         again = self._source_store.stat(self.source)
@@ -268,9 +272,12 @@ class VodPrepareOperator(VodBaseOperator):
         if frames is not None:
             check_documents(job, frames, plan.chunk_frames)
         keys = job.work_keys
-        if self.temp.create(keys.plan, checkpoint.seal(record), content_type="application/json") is None:
+        if (
+            self.worker.temp.create(keys.plan, checkpoint.seal(record), content_type="application/json")
+            is None
+        ):
             try:
-                earlier = read_job(self.temp, keys.plan, self.settings)
+                earlier = read_job(self.worker.temp, keys.plan, self.settings)
                 self.log.info("continuing in %s", keys.folder)
                 broken = self._is_broken(earlier)
             except CorruptObjectError as error:
@@ -279,14 +286,14 @@ class VodPrepareOperator(VodBaseOperator):
             if broken:
                 # A new version, because players and caches may hold parts of the damaged one.
                 self.log.warning("a new version is made, %s", job.version)
-                self.temp.write(keys.plan, [checkpoint.seal(record)], content_type="application/json")
+                self.worker.temp.write(keys.plan, [checkpoint.seal(record)], content_type="application/json")
         return keys
 
     def _is_broken(self, job: Job) -> bool:
         """Whether the version of an earlier run is damaged. Deletes the markers of damaged work."""
         read = is_true(self.verify)
-        damage = damage_of_version(self.results, self.temp, job, read=read)
-        lost = discard_damaged_work(self.temp, job) if damage or read else []
+        damage = damage_of_version(self.worker.results, self.worker.temp, job, read=read)
+        lost = discard_damaged_work(self.worker.temp, job) if damage or read else []
         self._damage = [str(found) for found in (*damage, *lost)]
         for found in self._damage:
             self.log.warning("damaged: %s", found)
@@ -312,11 +319,11 @@ class VodPrepareOperator(VodBaseOperator):
     def _versions(self) -> dict[str, str]:
         return {
             "vod_operators": __version__,
-            "ffmpeg": self._version(self.tools.ffmpeg, "-version"),
-            "ffprobe": self._version(self.tools.ffprobe, "-version"),
-            "packager": self._version(self.tools.packager, "--version"),
+            "ffmpeg": self._version(self.worker.tools.ffmpeg, "-version"),
+            "ffprobe": self._version(self.worker.tools.ffprobe, "-version"),
+            "packager": self._version(self.worker.tools.packager, "--version"),
         }
 
     def _version(self, tool: str, option: str) -> str:
-        lines = output(self.runner, [tool, option], Path("/"))
+        lines = output(self.worker.runner, [tool, option], Path("/"))
         return lines[0].partition(" version ")[2].partition(" Copyright")[0]

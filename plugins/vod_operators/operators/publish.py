@@ -20,11 +20,12 @@ from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.content_key import content_key
 from vod_operators.operators.published import PUBLISHED, event_facts
+from vod_operators.operators.runs import run_name
 from vod_operators.storage import checkpoint, checksums, claim
 from vod_operators.storage.checkpoint import Marker
 from vod_operators.storage.keys import claim_key
 from vod_operators.storage.stores import get_bytes
-from vod_operators.work.job import PICTURES, Job, track_names
+from vod_operators.work.job import PICTURES, Job, read_timeline, track_names
 from vod_operators.work.reader import StoreReader
 from vod_operators.work.result import (
     ChapterResult,
@@ -64,7 +65,7 @@ class VodPublishOperator(VodBaseOperator):
         :raises ClaimedError: another run has taken the video over; nothing was published.
         """
         job = self.open_job(context, self.plan)
-        timeline = self.load_timeline(job)
+        timeline = read_timeline(self.worker.temp, job)
         tracks, digests = self._load_tracks(job)
         target = measure.target_duration_s(job.plan)
         measure.check_presentation(tracks, target)
@@ -92,15 +93,15 @@ class VodPublishOperator(VodBaseOperator):
         # Renewed before ``point_to`` reads the stable objects' versions, so that no late write passes.
         mine = self.hold_claim(context, job.plan.video_id)
         result = point_to(
-            self.results,
+            self.worker.results,
             keys,
             result,
             stable.encode(),
             listed,
-            still_owner=lambda: claim.check(self.temp, claimed, mine),
+            still_owner=lambda: claim.check(self.worker.temp, claimed, mine),
         )
         # Released here too, because clearing only this task does not clear the teardown.
-        claim.release(self.temp, claimed, owner=self.run_name(context))
+        claim.release(self.worker.temp, claimed, owner=run_name(context))
         self.log.info("published %s", keys.playlist)
         told = result.model_dump(mode="json") | {"playlist": keys.playlist}
         self._tell(context, told)
@@ -117,22 +118,22 @@ class VodPublishOperator(VodBaseOperator):
         """
         keys = job.result_keys
         for uri, data, content_type in files:
-            if self.results.stat(uri) is None:
-                self.results.write(uri, [data], content_type=content_type, cache_control=IMMUTABLE)
+            if self.worker.results.stat(uri) is None:
+                self.worker.results.write(uri, [data], content_type=content_type, cache_control=IMMUTABLE)
             else:
-                data = get_bytes(self.results, uri)
+                data = get_bytes(self.worker.results, uri)
             digests[uri] = hashlib.sha256(data).hexdigest()
-        is_whole = self.results.stat(keys.version_metadata(job.version)) is not None
-        if not is_whole or self.results.stat(keys.version_checksums(job.version)) is None:
+        is_whole = self.worker.results.stat(keys.version_metadata(job.version)) is not None
+        if not is_whole or self.worker.results.stat(keys.version_checksums(job.version)) is None:
             folder = keys.version(job.version, "")
             by_path = {uri.removeprefix(folder): digest for uri, digest in sorted(digests.items())}
             uri = keys.version_checksums(job.version)
-            self.results.write(
+            self.worker.results.write(
                 uri, checksums.lines(by_path), content_type="text/plain", cache_control=IMMUTABLE
             )
         if not is_whole:
             uri = keys.version_metadata(job.version)
-            self.results.write(uri, [metadata], content_type=JSON_TYPE, cache_control=IMMUTABLE)
+            self.worker.results.write(uri, [metadata], content_type=JSON_TYPE, cache_control=IMMUTABLE)
 
     def _tell(self, context: Context, result: dict[str, Any]) -> None:
         facts, timings = event_facts(result), result["timings"]
@@ -163,7 +164,7 @@ class VodPublishOperator(VodBaseOperator):
             for track in tracks
             for segment, checked in zip(track.segments, track.checked, strict=True)
         }
-        reader = StoreReader(location, lambda _: self.results, facts, {location: master.encode()})
+        reader = StoreReader(location, lambda _: self.worker.results, facts, {location: master.encode()})
         # Not fetched from the URL that players use, which workers may not reach, or which may not exist yet.
         key = content_key(self.settings, job.plan.video_id).key if job.key else None
         verdicts = check(reader, location, key=key)
@@ -198,16 +199,16 @@ class VodPublishOperator(VodBaseOperator):
         :raises LostWorkError: an object is missing or has another size.
         """
         uri = job.segmented(name)
-        marker = checkpoint.require(self.temp, uri, step=step)
-        with checkpoint.relying_on(self.temp, uri, step=step):
-            there = checkpoint.look_at(self.results, marker)
+        marker = checkpoint.require(self.worker.temp, uri, step=step)
+        with checkpoint.relying_on(self.worker.temp, uri, step=step):
+            there = checkpoint.look_at(self.worker.results, marker)
             if lost := checkpoint.missing(there, marker):
                 raise CorruptObjectError(
                     f"{lost[0].uri}: is not there with the {lost[0].size_bytes} bytes that were written "
                     f"({len(lost)} such objects)"
                 )
         if not all(stored.version for stored in marker.objects.values()):
-            checkpoint.note_versions(self.temp, uri, marker, there)
+            checkpoint.note_versions(self.worker.temp, uri, marker, there)
         return marker
 
     def _describe(
@@ -223,7 +224,7 @@ class VodPublishOperator(VodBaseOperator):
         now = datetime.now(timezone.utc)
         plan = job.plan
         steps = [chunk.name for chunk in timeline.chunks] + [audio.name for audio in plan.audio]
-        markers = checkpoint.load_markers(self.temp, [job.work_keys.marker(step) for step in steps])
+        markers = checkpoint.load_markers(self.worker.temp, [job.work_keys.marker(step) for step in steps])
         encoded = [marker.facts for marker in markers if marker is not None]
         damage = [*timeline.damage, *(words for facts in encoded for words in facts["damage"])]
         videos = [track for track in tracks if track.kind == "video"]

@@ -24,7 +24,7 @@ from vod_operators.storage import checkpoint
 from vod_operators.storage.base import Storage
 from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.storage.stores import fetch
-from vod_operators.work.job import Job
+from vod_operators.work.job import Job, read_timeline
 from vod_operators.work.packaged import (
     INIT,
     SOUND,
@@ -96,7 +96,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
         """
         job = self.open_job(context, self.plan)
         name = self.track["rendition"]
-        done = checkpoint.load(self.temp, job.segmented(name), objects_in=self.results)
+        done = checkpoint.load(self.worker.temp, job.segmented(name), objects_in=self.worker.results)
         if done is not None:
             self.log.info("%s is segmented already", name)
             track = Track.model_validate(done.facts)
@@ -113,7 +113,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
     def _segment(self, job: Job, name: str) -> Track:
         plan = job.plan
         audio = next((audio for audio in plan.audio if audio.name == name), None)
-        timeline = self.load_timeline(job)
+        timeline = read_timeline(self.worker.temp, job)
         key = self._key(job)
         places = self._places(job, timeline, name, audio)
         pieces: list[Piece] = []
@@ -127,7 +127,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
             copies = 0 if key is None else 1
         else:
             made, copies = self._made(places, name), 2
-        with self.scratch(copies * sum(item.stored.size_bytes for item in made)) as folder:
+        with self.worker.scratch(copies * sum(item.stored.size_bytes for item in made)) as folder:
             stored: dict[str, Stored] = {}
             if pieces:
                 track = self._joined(plan, name, audio, timeline, pieces, folder)
@@ -151,9 +151,9 @@ class VodSegmentHlsOperator(VodBaseOperator):
             (folder / "index.m3u8").write_text(hls.media_playlist(track, target), "utf-8")
             if not audio:
                 (folder / "iframes.m3u8").write_text(hls.i_frame_playlist(track, target), "utf-8")
-            objects = stored | store_track(self.results, job, name, folder)
+            objects = stored | store_track(self.worker.results, job, name, folder)
         checkpoint.save(
-            self.temp,
+            self.worker.temp,
             job.segmented(name),
             Marker(objects=objects, facts=track.model_dump(mode="json")),
         )
@@ -169,14 +169,16 @@ class VodSegmentHlsOperator(VodBaseOperator):
         return [_Place(chunk.name, keys.marker(chunk.name), "transcode") for chunk in timeline.chunks]
 
     def _relying_on(self, place: _Place) -> AbstractContextManager[None]:
-        return checkpoint.relying_on(self.temp, place.marker, step=place.step)
+        return checkpoint.relying_on(self.worker.temp, place.marker, step=place.step)
 
     # --- tracks that the encoding tasks cut ----------------------------------------------------
 
     def _pieces(self, job: Job, places: Sequence[_Place], name: str) -> list[Piece]:
         def read(place: _Place) -> Piece:
             with self._relying_on(place):
-                return checkpoint.read_document(self.temp, job.work_keys.piece(place.folder, name), Piece)
+                return checkpoint.read_document(
+                    self.worker.temp, job.work_keys.piece(place.folder, name), Piece
+                )
 
         with ThreadPoolExecutor(TRANSFERS) as pool:
             return list(pool.map(read, places))
@@ -207,7 +209,9 @@ class VodSegmentHlsOperator(VodBaseOperator):
             file = Path(segment.stored.uri).name
             uri = job.result_keys.version(job.version, f"{name}/{file}")
             with self._relying_on(segment.place):
-                stored = checkpoint.copy(self.temp, segment.stored, self.results, uri, **headers_of(file))
+                stored = checkpoint.copy(
+                    self.worker.temp, segment.stored, self.worker.results, uri, **headers_of(file)
+                )
             return file, stored
 
         with ThreadPoolExecutor(TRANSFERS) as pool:
@@ -220,7 +224,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
             stored = segment.stored
             path = folder / Path(stored.uri).name
             with self._relying_on(segment.place):
-                fetch(self.temp, stored.uri, path, sha256=stored.sha256, size=stored.size_bytes)
+                fetch(self.worker.temp, stored.uri, path, sha256=stored.sha256, size=stored.size_bytes)
 
         with ThreadPoolExecutor(TRANSFERS) as pool:
             list(pool.map(get, segments))
@@ -229,7 +233,9 @@ class VodSegmentHlsOperator(VodBaseOperator):
 
     def _made(self, places: Sequence[_Place], name: str) -> list[_Made]:
         """The objects of a track: a whole sound track, or each chunk's rendition."""
-        markers = checkpoint.require_each(self.temp, [place.marker for place in places], step=places[0].step)
+        markers = checkpoint.require_each(
+            self.worker.temp, [place.marker for place in places], step=places[0].step
+        )
         return [_Made(place, marker.objects[name]) for place, marker in zip(places, markers, strict=True)]
 
     def _parts(self, job: Job, timeline: Timeline, made: list[_Made]) -> Iterator[Part]:
@@ -245,7 +251,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
 
     def _blocks(self, made: _Made) -> Iterator[bytes]:
         with self._relying_on(made.place):
-            yield from checkpoint.read_checked(self.temp, made.stored)
+            yield from checkpoint.read_checked(self.worker.temp, made.stored)
 
     def _package(
         self,
@@ -261,7 +267,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
         plan, flags = job.plan, None
         if audio:
             with self._relying_on(made[0].place):
-                checkpoint.obtain(self.temp, made[0].stored, folder / TRACK)
+                checkpoint.obtain(self.worker.temp, made[0].stored, folder / TRACK)
         else:
             with (folder / TRACK).open("wb") as file:
                 file.writelines(join(self._parts(job, timeline, made)))
@@ -269,7 +275,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
             flags = FLAGS
             write_secret(folder / FLAGS, key.packager_flags(name))
         rendition = None if audio else plan.rendition(name)
-        files = package(self.runner, self.tools.packager, plan, rendition, folder, flags=flags)
+        files = package(self.worker.runner, self.worker.tools.packager, plan, rendition, folder, flags=flags)
         (folder / FLAGS).unlink(missing_ok=True)
         # Read before packaging, because MPEG-TS splits the caption data across packets.
         channels = () if audio else captions.channels_of(folder / TRACK)

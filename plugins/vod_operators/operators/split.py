@@ -17,7 +17,7 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.errors import InvalidInputError, LostWorkError, ToolError
-from vod_operators.media import ffmpeg, packets, programme
+from vod_operators.media import ffmpeg, packets, probe, programme
 from vod_operators.media.admission import check_duration
 from vod_operators.media.damage import gave_up, in_words, of_the_file
 from vod_operators.media.models import Chunk, Layout, Plan, Timeline, clock
@@ -32,8 +32,9 @@ from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.storage.s3 import SCHEME as S3
 from vod_operators.work import allowance
 from vod_operators.work.cutting import SOURCE, Cutter
+from vod_operators.work.damage import report_damage
 from vod_operators.work.documents import check_documents
-from vod_operators.work.job import Job
+from vod_operators.work.job import Job, read_timeline
 from vod_operators.work.source import Original
 
 JOINED = "joined"
@@ -126,10 +127,10 @@ class VodSplitOperator(VodBaseOperator):
         ]
 
     def _done(self, job: Job) -> Timeline | None:
-        if checkpoint.load(self.temp, job.source_keys.marker(SPLIT)) is None:
+        if checkpoint.load(self.worker.temp, job.source_keys.marker(SPLIT)) is None:
             return None
         try:
-            timeline = self.load_timeline(job)
+            timeline = read_timeline(self.worker.temp, job)
         except LostWorkError as error:
             self.log.warning("%s", error)
             return None
@@ -140,7 +141,7 @@ class VodSplitOperator(VodBaseOperator):
 
     def _split(self, context: Context, job: Job) -> Timeline:
         original = self.original(self.source, job)
-        with self.scratch() as folder, allowance.source_at_fault(), original.unchanged():
+        with self.worker.scratch() as folder, allowance.source_at_fault(), original.unchanged():
             return self._split_file(context, job, original, folder)
 
     def _split_file(self, context: Context, job: Job, original: Original, folder: Path) -> Timeline:
@@ -160,16 +161,16 @@ class VodSplitOperator(VodBaseOperator):
                 "in_place": in_place,
             }
         )
-        self.report_damage(timeline.damage)
+        report_damage(self.settings, timeline.damage)
         document = [checkpoint.seal(timeline)]
-        objects = {"timeline": checkpoint.write_hashed(self.temp, keys.timeline, document)}
+        objects = {"timeline": checkpoint.write_hashed(self.worker.temp, keys.timeline, document)}
         if not in_place:
             objects |= self._store_chunks(context, job, original, timeline, media, folder)
             objects |= self._store_sounds(job, timeline, media, folder)
         for track in packets.layout_of(job.plan).texts:
-            objects[track] = checkpoint.put(self.temp, folder / f"{track}.vtt", keys.text(track))
+            objects[track] = checkpoint.put(self.worker.temp, folder / f"{track}.vtt", keys.text(track))
         original.check()
-        checkpoint.save(self.temp, keys.marker(SPLIT), Marker(objects=objects))
+        checkpoint.save(self.worker.temp, keys.marker(SPLIT), Marker(objects=objects))
         return timeline
 
     def _in_place(self, original: Original, media: _Media, timeline: Timeline) -> bool:
@@ -183,7 +184,7 @@ class VodSplitOperator(VodBaseOperator):
 
     def _is_reachable(self, original: Original, timeline: Timeline) -> bool:
         if original.local is not None:
-            return self.temp.local_path(self.plan) is not None
+            return self.worker.temp.local_path(self.plan) is not None
         return self.source.startswith(S3) and all(chunk.byte_range for chunk in timeline.chunks)
 
     # --- reading and repairing the source ---------------------------------------------------
@@ -221,7 +222,7 @@ class VodSplitOperator(VodBaseOperator):
         why = (
             packets.why_decode(plan, media.times)
             or self._why_packed(plan, folder)
-            or self._why_keys(media, folder, original, self.runner)
+            or self._why_keys(media, folder, original, self.worker.runner)
         )
         if why:
             media = self._repair(source, why, folder, decode=True)
@@ -240,7 +241,7 @@ class VodSplitOperator(VodBaseOperator):
             try:
                 messages = [
                     message
-                    for argv in packets.read_times(self.tools.ffprobe, SOURCE, layout)
+                    for argv in packets.read_times(self.worker.tools.ffprobe, SOURCE, layout)
                     for message in runner.run(argv, folder=folder, on_line=times.read_line)
                 ]
             except ToolError as error:
@@ -259,12 +260,12 @@ class VodSplitOperator(VodBaseOperator):
     @contextmanager
     def _sparse(self, path: Path) -> Iterator[Runner]:
         """A runner for commands on the sparse file at ``path``, which is removed at the end."""
-        if self.runs_on_host and sys.platform == "linux":
+        if self.worker.runs_on_host and sys.platform == "linux":
             with in_memory(path) as memory:
-                yield self.another_runner(memory)
+                yield self.worker.another_runner(memory)
             return
         try:
-            yield self.runner
+            yield self.worker.runner
         finally:
             path.unlink(missing_ok=True)
 
@@ -282,17 +283,22 @@ class VodSplitOperator(VodBaseOperator):
         assert limits.output_bytes is not None
         check_room(self.settings.work_dir, limits.output_bytes)
         argv = ffmpeg.repair(
-            self.tools.ffmpeg, source.file, file, layout=layout, video=plan.source.video, decode=decode
+            self.worker.tools.ffmpeg, source.file, file, layout=layout, video=plan.source.video, decode=decode
         )
         try:
-            self.runner.run(argv, folder=folder, limit_s=limits.seconds, output_bytes=limits.output_bytes)
+            self.worker.runner.run(
+                argv, folder=folder, limit_s=limits.seconds, output_bytes=limits.output_bytes
+            )
         except ToolError as error:
             if error.is_answer and gave_up(error.stderr_tail.splitlines()):
                 raise InvalidInputError(
                     "source: most of it cannot be decoded: it is damaged, or of another codec than it says"
                 ) from error
             raise
-        repaired = packets.layout_of_repaired(self.run_probe(file, folder), layout)
+        repaired = packets.layout_of_repaired(
+            "\n".join(output(self.worker.runner, probe.probe(self.worker.tools.ffprobe, file), folder)),
+            layout,
+        )
         media, _ = self._read_packets(plan, file, repaired, folder)
         if source.times.untimed:  # the source's container does not know the last packet's duration either
             media.times.last_duration = 0
@@ -318,13 +324,13 @@ class VodSplitOperator(VodBaseOperator):
         video = plan.source.video
         if video is None or (video.codec, plan.source.container) != ("mpeg4", "avi"):
             return None
-        argv = ffmpeg.decode_beginning(self.tools.ffmpeg, SOURCE)
-        return packets.why_packed(self.runner.run(argv, folder=folder))
+        argv = ffmpeg.decode_beginning(self.worker.tools.ffmpeg, SOURCE)
+        return packets.why_packed(self.worker.runner.run(argv, folder=folder))
 
     def _read_packets(self, plan: Plan, file: str, layout: Layout, folder: Path) -> tuple[_Media, list[str]]:
         times = PacketTimes(layout)
-        argv = packets.read_packets(self.tools.ffprobe, file, layout)
-        errors = self.runner.run(argv, folder=folder, on_line=times.read_line)
+        argv = packets.read_packets(self.worker.tools.ffprobe, file, layout)
+        errors = self.worker.runner.run(argv, folder=folder, on_line=times.read_line)
         return _Media(plan, file, times.layout, times), errors
 
     def _why_keys(self, media: _Media, folder: Path, original: Original, runner: Runner) -> str | None:
@@ -340,14 +346,14 @@ class VodSplitOperator(VodBaseOperator):
             trial = self._beginning(media, chunk)
             if media.is_sparse and trial.byte_range:
                 original.add(folder / SOURCE, trial.byte_range)
-            cutter = Cutter(runner, self.tools, timeline, folder)
+            cutter = Cutter(runner, self.worker.tools, timeline, folder)
             cutter.chunk(media.file, "trial.nut", layout=media.layout, chunk=trial)
             good += self._shows_its_key_frame(runner, folder)
         return None if 2 * good > len(tried) or not tried else "its key frames need pictures before them"
 
     def _shows_its_key_frame(self, runner: Runner, folder: Path) -> bool:
         try:
-            lines = output(runner, packets.first_frame(self.tools.ffprobe, "trial.nut"), folder)
+            lines = output(runner, packets.first_frame(self.worker.tools.ffprobe, "trial.nut"), folder)
         except ToolError as error:
             if not error.is_answer:
                 raise
@@ -382,8 +388,10 @@ class VodSplitOperator(VodBaseOperator):
         if not media.is_source:  # a repair wrote them with its file's clock
             return round(1000 * timeline.origin_pts * timeline.time_base)
         if media.layout.texts:
-            argv = ffmpeg.cut_texts(self.tools.ffmpeg, media.file, layout=media.layout, timeline=timeline)
-            self.runner.run(argv, folder=folder)
+            argv = ffmpeg.cut_texts(
+                self.worker.tools.ffmpeg, media.file, layout=media.layout, timeline=timeline
+            )
+            self.worker.runner.run(argv, folder=folder)
         return 1000 * ffmpeg.GUARD_S
 
     # --- cutting ----------------------------------------------------------------------------
@@ -399,7 +407,7 @@ class VodSplitOperator(VodBaseOperator):
     ) -> dict[str, Stored]:
         runners: SimpleQueue[Runner] = SimpleQueue()
         for _ in range(CUTS):
-            runners.put(self.another_runner())
+            runners.put(self.worker.another_runner())
 
         def store(chunk: Chunk) -> Stored:
             runner = runners.get()
@@ -417,7 +425,7 @@ class VodSplitOperator(VodBaseOperator):
                     self.renew_claim(context, job.plan.video_id)
             except BaseException:  # also Airflow's timeout, which must not wait for the other cuts
                 pool.shutdown(wait=False, cancel_futures=True)
-                self.on_kill()
+                self.worker.kill()
                 raise
         return objects
 
@@ -432,21 +440,21 @@ class VodSplitOperator(VodBaseOperator):
         folder: Path,
     ) -> Stored:
         keys = job.source_keys
-        done = checkpoint.load(self.temp, keys.marker(chunk.name))
+        done = checkpoint.load(self.worker.temp, keys.marker(chunk.name))
         if done is not None:
             return done.objects[chunk.name]
         name = f"{chunk.name}.nut"
-        cutter = Cutter(runner, self.tools, timeline, folder)
+        cutter = Cutter(runner, self.worker.tools, timeline, folder)
         cutter.chunk(media.file, name, layout=media.layout, chunk=chunk)
         original.check()
-        stored = checkpoint.put(self.temp, folder / name, keys.chunk(chunk.name))
-        checkpoint.save(self.temp, keys.marker(chunk.name), Marker(objects={chunk.name: stored}))
+        stored = checkpoint.put(self.worker.temp, folder / name, keys.chunk(chunk.name))
+        checkpoint.save(self.worker.temp, keys.marker(chunk.name), Marker(objects={chunk.name: stored}))
         return stored
 
     def _store_sounds(self, job: Job, timeline: Timeline, media: _Media, folder: Path) -> dict[str, Stored]:
-        objects, cutter = {}, Cutter(self.runner, self.tools, timeline, folder)
+        objects, cutter = {}, Cutter(self.worker.runner, self.worker.tools, timeline, folder)
         for track in media.layout.sounds:
             name = f"{track}.nut"
             cutter.sound(media.file, name, layout=media.layout, track=track)
-            objects[track] = checkpoint.put(self.temp, folder / name, job.source_keys.audio(track))
+            objects[track] = checkpoint.put(self.worker.temp, folder / name, job.source_keys.audio(track))
         return objects

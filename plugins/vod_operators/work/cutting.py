@@ -8,9 +8,14 @@ from pathlib import Path
 from vod_operators.errors import VerificationError
 from vod_operators.media import ffmpeg, packets
 from vod_operators.media.models import Chunk, Layout, Plan, Timeline
+from vod_operators.pipeline import SPLIT
 from vod_operators.runners.base import Runner, output
+from vod_operators.runners.scratch import check_room
 from vod_operators.runners.tools import Tools
+from vod_operators.storage import checkpoint
+from vod_operators.work.job import Job
 from vod_operators.work.source import Original
+from vod_operators.work.worker import Worker
 
 SOURCE = "source"
 """File name of the original in a scratch folder."""
@@ -82,3 +87,18 @@ class Cutter:
                     original.add_scattered(source, places.ranges())
             self.sound(SOURCE, name, layout=layout, track=track)
         source.unlink()
+
+
+def obtain_cut(worker: Worker, job: Job, name: str, path: Path) -> None:
+    """Make a chunk or a sound track that the split stored readable at ``path``.
+
+    :raises LostWorkError: it is gone or damaged; clearing the run repeats the split.
+    """
+    keys = job.source_keys
+    split = keys.marker(SPLIT)
+    # From the whole split's marker, because a cleared split does not write a lost chunk marker again.
+    stored = checkpoint.require(worker.temp, split, step=SPLIT).objects[name]
+    if worker.temp.local_path(stored.uri) is None:  # a local object is only linked
+        check_room(worker.settings.work_dir, stored.size_bytes)
+    with checkpoint.relying_on(worker.temp, keys.marker(name), split, step=SPLIT):
+        checkpoint.obtain(worker.temp, stored, path)

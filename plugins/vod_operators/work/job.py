@@ -6,7 +6,8 @@ from typing import Any
 
 from vod_operators.formats.base import Model
 from vod_operators.media.encryption import KeyFacts
-from vod_operators.media.models import Plan
+from vod_operators.media.models import Plan, Timeline
+from vod_operators.pipeline import SPLIT
 from vod_operators.settings import VodSettings
 from vod_operators.storage import checkpoint
 from vod_operators.storage.base import Storage
@@ -80,6 +81,16 @@ def read_job(temp: Storage, uri: str, settings: VodSettings) -> Job:
     :raises ObjectNotFoundError: it does not exist.
     """
     return Job.of(checkpoint.read_document(temp, uri, JobRecord), settings)
+
+
+def read_timeline(temp: Storage, job: Job) -> Timeline:
+    """The timeline that the split stored.
+
+    :raises LostWorkError: it is gone or damaged.
+    """
+    keys = job.source_keys
+    with checkpoint.relying_on(temp, keys.marker(SPLIT), step=SPLIT):
+        return checkpoint.read_document(temp, keys.timeline, Timeline)
 
 
 def track_names(plan: Plan) -> list[str]:
