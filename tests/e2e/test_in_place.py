@@ -22,9 +22,10 @@ from vod_operators.runners.local import LocalRunner
 from vod_operators.runners.tools import Tools
 from vod_operators.storage.s3 import S3Storage
 from vod_operators.storage.stores import storage_for
-from vod_operators.work import source
+from vod_operators.work import source, source_reader
 from vod_operators.work.cutting import Cutter
 from vod_operators.work.job import read_timeline
+from vod_operators.work.source_reader import SourceReader
 
 CONTEXT: Any = {"dag_run": SimpleNamespace(dag_id="vod", run_id="run")}
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=20,noise=alls=20:allf=t")
@@ -101,7 +102,7 @@ def test_the_same_bytes(
 
     monkeypatch.setattr(source, "_read", counted)
     monkeypatch.setattr(source, "HEAD_BYTES", 1 << 16)
-    monkeypatch.setattr(split, "TRIAL_S", 0.2)
+    monkeypatch.setattr(source_reader, "TRIAL_S", 0.2)
     timeline, from_s3 = parts(upload(bucket, clip), tmp_path / "s3")
     assert timeline.in_place
     # Each chunk's own packets, those of its lead-in, and sound; the index and a beginning for each task.
@@ -114,7 +115,7 @@ def test_the_same_bytes(
     assert by_index == timeline
     with monkeypatch.context() as patch:
         patch.setattr(VodSplitOperator, "_in_place", lambda *_: False)
-        patch.setattr(VodSplitOperator, "_read_index", lambda *_: None)  # every packet, by ffprobe's parsers
+        patch.setattr(SourceReader, "_read_index", lambda *_: None)  # every packet, by ffprobe's parsers
         patch.setenv("VOD_TEMP_URI", (tmp_path / "other").as_uri())
         configure(patch)
         by_packets, stored = parts(clip.as_uri(), tmp_path / "none")
