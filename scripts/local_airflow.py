@@ -165,7 +165,7 @@ def start_all() -> dict[str, Any]:
         launch("dag-processor", [airflow, "dag-processor"])
         if results and edge_here:
             results.mkdir(parents=True, exist_ok=True)
-            edge = [sys.executable, "-m", "vod_operators.edge.server", "--root", str(results)]
+            edge = [sys.executable, str(ROOT / "scripts" / "edge_server.py"), "--root", str(results)]
             if HLS_JS.is_file():
                 edge += ["--hls-js", str(HLS_JS)]
             launch("edge", [*edge, *here, str(ports["the edge"])])
