@@ -17,9 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vod_operators.media.encoders import ENCODERS
 from vod_operators.runners.base import Line, Runner, ToolLimits
-
-ENCODERS = ("libx264", "libx265", "libsvtav1", "aac")
 
 _POSITION = re.compile(r"start_time=[0-9.]+|lt\(t\\*,[0-9.]+\)|duration=\d+/\d+")
 _RANGE = re.compile(r"trim=end_pts=(\d+)(.*?)setpts=PTS-(\d+)")
@@ -50,7 +49,7 @@ class RecordingRunner:
     def run(
         self, argv: Sequence[str], *, folder: Path, on_line: Line | None = None, **limits: Any
     ) -> list[str]:
-        encodes = any(encoder in argv for encoder in ENCODERS)
+        encodes = any(encoder in argv for encoder in (*ENCODERS, "aac"))
         if encodes and _own(folder):
             note(encode_at=time.time())
         if self._mode == "run" or (self._mode == "encodes" and not encodes):

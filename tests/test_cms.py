@@ -15,7 +15,7 @@ import pytest
 
 from support.results import a_result
 from support.tools import ROOT
-from vod_operators.work.failure import RETRIES, Failure
+from vod_operators.work.failure import ADVICE, Failure
 from vod_operators.work.schemas import schemas
 from vod_operators.work.webhook import Event, sign
 
@@ -114,4 +114,4 @@ def test_the_page_shows_fields_that_exist() -> None:
 
 def test_the_page_lists_each_code_with_its_advice() -> None:
     page = (ROOT / "docs" / "cms.md").read_text("utf-8")
-    assert dict(re.findall(r"^\| `([a-z_]+)` \| `(never|later|changed)` \|", page, re.M)) == RETRIES
+    assert dict(re.findall(r"^\| `([a-z_]+)` \| `(never|later|changed)` \|", page, re.M)) == ADVICE

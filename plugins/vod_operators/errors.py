@@ -10,15 +10,15 @@
      │    └── SourceChangedError    ... the source has changed since the run began
      ├── ClaimedError            another run owns the video: permanent for this run
      ├── LostWorkError           an earlier step's work is gone or damaged: that step must run again
-     ├── VerificationError       an output differs from the plan: retried once if it stays the same
+     ├── VerificationError       an output differs from the plan: repeatable
      ├── NoRoomError             this host's disk is too full for the work: retried
      ├── EngineError             the container engine does not answer, or fails: retried
-     ├── ToolError               ffmpeg, ffprobe or the packager failed: retried once if it stays the same
-     │    ├── ToolMemoryError    ... because it reached its memory limit: retried once if it stays the same
+     ├── ToolError               ffmpeg, ffprobe or the packager failed: repeatable
+     │    ├── ToolMemoryError    ... because it reached its memory limit: repeatable
      │    └── ToolKilledError    ... by a signal (worker lost, out of memory): retried
      │         ├── ToolStalledError   ... by us, because it made no progress: retried
-     │         ├── ToolOverdueError   ... by us, because its time was up: retried once if it stays the same
-     │         └── ToolOutputError    ... by us, because it wrote too much: retried once if it stays the same
+     │         ├── ToolOverdueError   ... by us, because its time was up: repeatable
+     │         └── ToolOutputError    ... by us, because it wrote too much: repeatable
      └── StorageError            a store or the network failed: retried
           ├── ObjectNotFoundError   the object does not exist
           ├── ObjectChangedError    the object does not have the requested version (any more)
@@ -26,7 +26,8 @@
 
 Messages are for the reader of the task log. They name the field, stream or object, what was found, and what
 would be right. Their first line also goes to callbacks and to the UI, so it never quotes a file or an answer:
-it gives line, column and kind of fault, but not the content. ``operators/retry.py`` alone decides whether to
+it gives line, column and kind of fault, but not the content. A repeatable failure is given up when it happens
+twice in the same way. ``operators/retry.py`` alone decides whether to
 retry, and ``operators/failure.py`` which code a CMS receives.
 """
 

@@ -17,6 +17,7 @@ from support.steps import prepared
 from support.stores import owner_of
 from support.tools import CLIP, FFMPEG, generate
 from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError
+from vod_operators.media.presets.catalog import preset_names
 
 
 def refused(run_dag, stores: Path, **conf: object) -> str:
@@ -116,7 +117,7 @@ def test_the_operator_checks_too(stores: Path) -> None:
         prepare(CLIP, video_id="../x")
     with pytest.raises(InvalidInputError, match=r"video_id: 'x{40}\.\.\. \(300 characters\)'"):
         prepare(CLIP, video_id="x" * 300)
-    there = "those that exist: av1, h264, h264_hevc, h264_nvenc, h264_small, h264_ts, hevc"
+    there = f"those that exist: {', '.join(preset_names())}"
     with pytest.raises(InvalidInputError, match=f"preset: there is no preset 'nope'; {there}"):
         prepare(CLIP, preset="nope")
     with pytest.raises(InvalidInputError, match="chunk_seconds: '0' is not a whole number from 1 to 3600"):

@@ -191,3 +191,28 @@ def test_every_object_in_every_way(finished: Finished, report: Callable[..., Non
                 problems.append(f"{victim}, {damage}: {type(error).__name__}: {first}")
     report(objects=len(finished.objects()), cases=cases, clears=clears, problems=problems)
     assert not problems, "\n".join(problems)
+
+
+def test_subtitles_of_the_request(stage: Path) -> None:
+    """Damaged between the task that fetched them and the one that cuts them."""
+    subtitles = stage / "request.srt"
+    subtitles.write_text("1\n00:00:00,500 --> 00:00:01,500\nSaid by somebody.\n", "utf-8")
+    steps = Steps(
+        video_id="clip",
+        source=numbered_clip(1).as_uri(),
+        subtitles=[{"uri": subtitles.as_uri(), "language": "en"}],
+    )
+    damages = [flip]
+
+    def damage() -> None:
+        (converted,) = (stage / "tmp" / "clip").glob("work-*/text/text-0.vtt")
+        if damages:
+            damages.pop()(converted)
+
+    steps.before["text"] = damage
+    steps.run(clears=1)
+
+    assert len(steps.retried) == 1 and "made by prepare" in steps.retried[0]
+    check_published(stage / "results" / "clip", frames=25)
+    segments = (stage / "results" / "clip").glob("*/text-0/seg-*.vtt")
+    assert "Said by somebody." in "".join(path.read_text("utf-8") for path in segments)

@@ -27,7 +27,7 @@ KILLS_A_RUN = 10
 RUNS = int(os.environ.get("FAULTS_RUNS", "10"))
 KINDS = ("task", "ffmpeg", "worker", "scheduler")
 HITS_A_TASK = 3
-"""A task that is hit five times has used up its retries: kills are spread so that a run can finish."""
+"""A task that is hit seven times has used up its retries: kills are spread so that a run can finish."""
 
 RUN_TIMEOUT_S = 1800
 

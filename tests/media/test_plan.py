@@ -24,7 +24,7 @@ from vod_operators.media.plan import (
     plan_chunk_ranges,
     plan_timeline,
 )
-from vod_operators.media.presets.catalog import load_preset
+from vod_operators.media.presets.catalog import load_preset, preset_names
 from vod_operators.media.presets.model import Preset
 from vod_operators.media.probe import frame_rate
 from vod_operators.media.renditions import plan_audio, plan_renditions
@@ -85,7 +85,7 @@ LANDSCAPE = {
 
 
 @pytest.mark.parametrize("size", [(640, 272), (320, 180), (272, 640)])
-@pytest.mark.parametrize("name", ["h264", "h264_small", "h264_ts", "h264_nvenc", "hevc", "av1", "h264_hevc"])
+@pytest.mark.parametrize("name", preset_names())
 def test_each_codec_has_two_bitrates_even_of_a_small_source(name: str, size: tuple[int, int]) -> None:
     made = plan_renditions(a_source(*size, bitrate_bps=500_000), load_preset(name))
     codecs = [rendition.codec for rendition in made]

@@ -40,7 +40,7 @@ from vod_operators.operators.retry import kind_of
 from vod_operators.settings import get_settings
 from vod_operators.storage.keys import check_video_id
 from vod_operators.storage.stores import storage_for
-from vod_operators.work.failure import RETRIES, FailureCode, LeftFailure
+from vod_operators.work.failure import ADVICE, FailureCode, LeftFailure
 
 FFMPEG = ["/opt/bin/ffmpeg", "-i", "chunk.nut"]
 
@@ -96,11 +96,11 @@ def test_every_error_and_every_code_has_been_thought_of() -> None:
         errors.ObjectNotFoundError,
         errors.ObjectChangedError,
     }
-    assert {code for _, code in CODES} | {"cancelled"} == set(get_args(FailureCode)) == set(RETRIES)
+    assert {code for _, code in CODES} | {"cancelled"} == set(get_args(FailureCode)) == set(ADVICE)
 
 
 def test_what_is_tried_again_by_itself_is_worth_another_try_later() -> None:
-    temporary = {RETRIES[code_of(error)] for error, _ in CODES if kind_of(error) == "temporary"}
+    temporary = {ADVICE[code_of(error)] for error, _ in CODES if kind_of(error) == "temporary"}
     assert temporary == {"later"}
 
 

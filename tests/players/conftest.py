@@ -17,9 +17,16 @@ from support.players import Server
 from support.session import Session
 from support.settings import configure
 from support.steps import Steps
+from vod_operators.media.encoders import ENCODERS
+from vod_operators.media.presets.catalog import load_preset, preset_names
 
 HERE = Path(__file__).parent
-PRESETS = ["h264", "h264_ts", "av1", "h264_hevc", "hevc", "h264_small"]
+PRESETS = [
+    name
+    for name in preset_names()
+    if not any(ENCODERS[ladder.encoder].hardware for ladder in load_preset(name).ladders)
+]
+"""All that need no GPU."""
 
 
 @pytest.hookimpl(tryfirst=True)

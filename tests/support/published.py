@@ -234,6 +234,8 @@ def named_files(folder: Path) -> set[str]:
         below = item.uri.rpartition("/")[0]
         names |= {f"{below}/{segment.uri}" for segment in media.segments}
         names |= {f"{below}/{part.uri}" for part in media.segment_map if part}
+    manifest = (folder / "manifest.mpd").read_text("utf-8")
+    names |= set(re.findall(r"<BaseURL>([^<]+)</BaseURL>", manifest))
     missing = sorted(name for name in names if not (folder / name).is_file())
     assert not missing, f"named, but not there: {missing}"
     assert {name.partition("/")[0] for name in names} == stable | {version}

@@ -1,6 +1,6 @@
 """Chooses frames, sizes and places of still pictures: a poster, and a storyboard for scrubbing.
 
-They are taken from the decoded pictures that the renditions are made of. Frames are chosen by their numbers
+They are branches of the scaled pictures that the renditions are made of. Frames are chosen by their numbers
 on the whole video's grid, so that each chunk can take its own without knowing the others.
 """
 

@@ -32,8 +32,8 @@ from vod_operators.media.renditions import plan_audio, plan_renditions
 from vod_operators.media.subtitles import Sidecar, plan_texts
 
 PLAN_VERSION = 8
-"""Raised whenever the same source and preset would give other bytes, or stored models change. Old checkpoints
-are then not read."""
+"""Raised whenever the same source and preset would give other bytes, or old stored models cannot be
+read. Old checkpoints are then not used."""
 
 MAX_CHUNKS = 1000
 """Most chunks that are planned from the declared duration. It leaves room: that may be a little short."""
@@ -166,7 +166,7 @@ def chunk_length(source: Source, rate: Fraction, segment_frames: int) -> int:
 
 
 def fingerprint(*facts: Model | str | int) -> str:
-    """Twelve hex digits that change whenever one of the facts changes."""
+    """Twelve hex digits that change whenever one of the facts changes; of a model, all fields count."""
     canonical = json.dumps(
         [fact.model_dump(mode="json") if isinstance(fact, Model) else fact for fact in facts], sort_keys=True
     )

@@ -58,6 +58,7 @@ class Sidecar:
 
     file: SubtitleFile
     sha256: str
+    """Digest of the file as converted to WebVTT."""
     encoding: str
 
 

@@ -40,7 +40,7 @@ _CODES: tuple[tuple[tuple[type[BaseException], ...], FailureCode], ...] = (
 )
 """The first line with a class of the error decides, so subclasses stand before their base classes."""
 
-_FIELDS: tuple[tuple[str, FailureCode], ...] = (
+FIELDS: tuple[tuple[str, FailureCode], ...] = (
     (r"source\b|subtitles\[\d+\](?!\.)", "source_unusable"),
     (r"preset\b", "preset_invalid"),
     (
@@ -61,6 +61,6 @@ def code_of(error: BaseException) -> FailureCode:
         if isinstance(error, kinds):
             return code
     if isinstance(error, InvalidInputError):
-        fields = (code for pattern, code in _FIELDS if re.match(pattern, str(error)))
+        fields = (code for pattern, code in FIELDS if re.match(pattern, str(error)))
         return next(fields, "deployment_invalid")
     return "internal"

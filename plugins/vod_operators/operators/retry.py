@@ -47,7 +47,7 @@ from vod_operators.work.failure import Failure, FailureCode, LeftFailure
 
 RETRIES = 6
 FIRST_DELAY_S = 10
-"""10 + 20 + ... + 320 s is 630 s, which the jitter may halve: a store may be down for 5 minutes."""
+"""10 + 20 + ... + 320 s is 630 s, which the jitter may halve at worst: a store may be down for 5 minutes."""
 MAX_DELAY_S = 600
 
 JITTER = 0.5, 1.5
@@ -86,7 +86,8 @@ def kind_of(error: BaseException) -> Kind:
 
 
 def fingerprint(error: BaseException) -> str:
-    """A text that is equal for two failures of the same cause: the error without paths, times and numbers."""
+    """A text that is equal for two failures of the same cause: the error without paths, times,
+    process ids and addresses."""
     if isinstance(error, ToolError):
         words = f"{error.describe()}: " + "\n".join(error.stderr_tail.strip().splitlines()[-5:])
     else:

@@ -19,7 +19,7 @@ from vod_operators.operators.segment import store_track
 from vod_operators.pipeline import PREPARE, SPLIT
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
-from vod_operators.storage.stores import get_bytes
+from vod_operators.storage.stores import verified
 from vod_operators.work.job import Job, read_timeline
 from vod_operators.work.packaged import checked_facts
 
@@ -86,7 +86,8 @@ class VodSegmentTextOperator(VodBaseOperator):
         if text.sidecar_sha256:
             uri = job.work_keys.text(name)
             with checkpoint.relying_on(self.worker.temp, uri, step=PREPARE):
-                data = get_bytes(self.worker.temp, uri)
+                blocks = verified(uri, self.worker.temp.read(uri), sha256=text.sidecar_sha256)
+                data = b"".join(blocks)
             # ASS may draw shapes with outline commands, which no spoken text resembles, so they are dropped.
             return webvtt.parse(data.decode(), drawings=True)
         marker = job.source_keys.marker(SPLIT)

@@ -6,7 +6,7 @@
     {temp}/{video_id}/source-{fp}/                        shared by presets with the same chunks
         timeline.json
         chunk-00000.nut, audio-0.nut, text-0.vtt
-    {temp}/{video_id}/work-{fp}/                          one source, one preset, one encoder
+    {temp}/{video_id}/work-{fp}/                          one plan, one ffmpeg, one key
         plan.json
         chunk-00000/{rendition}/seg-00001.m4s, piece.json
         chunk-00000/{rendition}.mp4                       of presets with MPEG-TS or ``cbcs``
@@ -107,7 +107,7 @@ class SourceKeys:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkKeys:
-    """Keys of one source with one preset in the temp store."""
+    """Keys of one plan's work in the temp store."""
 
     PLAN: ClassVar[str] = "plan.json"
     SEGMENTED: ClassVar[str] = "hls-"

@@ -42,7 +42,7 @@ FailureCode = Literal[
 
 Retry = Literal["never", "later", "changed"]
 
-RETRIES: dict[FailureCode, Retry] = {
+ADVICE: dict[FailureCode, Retry] = {
     "request_invalid": "never",
     "not_allowed": "changed",
     "source_unusable": "changed",
@@ -83,7 +83,7 @@ class Failure(BaseModel):
 
         :param details: ``item``, ``log_url`` and ``at``.
         """
-        return cls(code=code, retry=RETRIES[code], step=step, reason=reason, **details)
+        return cls(code=code, retry=ADVICE[code], step=step, reason=reason, **details)
 
 
 class LeftFailure(BaseModel):

@@ -73,6 +73,6 @@ def fetch_sidecars(
             raise InvalidInputError(f"{name}: none of its {count} subtitles says anything")
         subtitle_limits.check_track(cues, name, limits)
         log.info("%s: %s in %s, %d cues", name, kind, encoding, len(cues))
-        digest = hashlib.sha256(data).hexdigest()
+        digest = hashlib.sha256(converted).hexdigest()
         found.append((Sidecar(file=file, sha256=digest, encoding=encoding), converted))
     return found

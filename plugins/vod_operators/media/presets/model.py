@@ -1,6 +1,6 @@
 """The models of a preset: ladders of renditions, sound, and still pictures.
 
-A preset has a ladder for each encoder. Each ladder offers a complete choice of sizes and bitrates, because a
+A preset has a ladder for each codec. Each ladder offers a complete choice of sizes and bitrates, because a
 player chooses one codec and stays with it.
 """
 
