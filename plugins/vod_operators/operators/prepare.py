@@ -11,7 +11,7 @@ from airflow.sdk import Context
 from vod_operators.errors import InvalidInputError, StorageError
 from vod_operators.media.models import Plan
 from vod_operators.media.presets.catalog import load_preset
-from vod_operators.media.subtitles import SubtitleFile, parse_request
+from vod_operators.media.subtitles import Sidecar, SubtitleFile, parse_request
 from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.callbacks import tell_cms
@@ -98,15 +98,7 @@ class VodPrepareOperator(VodBaseOperator):
         found = find_source(self._source_store, self.source)
         self._require_safe_stores()
         self.hold_claim(context, self.video_id)
-        with self.worker.scratch() as folder:
-            sidecars = fetch_sidecars(
-                request.subtitles,
-                storage=self._subtitles_store,
-                runner=self.worker.runner,
-                tools=self.worker.tools,
-                limits=self.settings.subtitle_limits,
-                folder=folder,
-            )
+        sidecars = self._fetch_sidecars(request)
         plan = plan_source(
             self.worker, self._source_store, found, request, [sidecar for sidecar, _ in sidecars]
         )
@@ -171,6 +163,17 @@ class VodPrepareOperator(VodBaseOperator):
             raise InvalidInputError("callback_url: it is not a URL that can be called; use https://host/path")
         with suppress(StorageError):  # name resolution failed, but an unreachable CMS must not fail a video
             self.settings.callbacks.require(url, "callback_url")
+
+    def _fetch_sidecars(self, request: Request) -> list[tuple[Sidecar, bytes]]:
+        with self.worker.scratch() as folder:
+            return fetch_sidecars(
+                request.subtitles,
+                storage=self._subtitles_store,
+                runner=self.worker.runner,
+                tools=self.worker.tools,
+                limits=self.settings.subtitle_limits,
+                folder=folder,
+            )
 
     @property
     def _source_store(self) -> RequestedStorage:
