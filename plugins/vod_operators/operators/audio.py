@@ -24,7 +24,6 @@ from vod_operators.operators.base import VodBaseOperator
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
 from vod_operators.work.cutting import Cutter, obtain_cut
-from vod_operators.work.damage import report_damage
 from vod_operators.work.job import Job, read_timeline
 from vod_operators.work.packaged import SOUND, TRACK, package_sound, store_piece
 
@@ -72,7 +71,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
             self._obtain(job, audio, timeline, folder)
             found, encoded, normalised = self._encode(context, job, audio, timeline, folder)
             damage = in_words(f"sound {audio.title}", found)
-            report_damage(self.settings, damage)
+            self.worker.report_damage(damage)
             check_audio_length(audio.name, encoded, samples)
             if cut_when_encoded(job.plan):
                 (folder / "audio.mp4").rename(folder / TRACK)

@@ -22,10 +22,9 @@ from vod_operators.storage.requested import RequestedStorage, find_source
 from vod_operators.work import allowance
 from vod_operators.work.conf import is_true
 from vod_operators.work.encoding import require_encoders
-from vod_operators.work.planning import Request, parse_chunk_seconds, plan_source
+from vod_operators.work.planning import Request, open_workspace, parse_chunk_seconds, plan_source
 from vod_operators.work.sidecars import fetch_sidecars
 from vod_operators.work.webhook import STARTED_LIMIT_S
-from vod_operators.work.workspace import open_workspace
 
 DAMAGE_TOLD = 100
 """How many damaged objects the XCom lists; the log has all of them."""

@@ -15,9 +15,7 @@ from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
 from vod_operators.storage.s3 import SCHEME as S3
 from vod_operators.work import allowance
-from vod_operators.work.cuts import CutStore, cut_texts
-from vod_operators.work.cutting import SOURCE
-from vod_operators.work.damage import report_damage
+from vod_operators.work.cutting import SOURCE, CutStore
 from vod_operators.work.documents import check_length
 from vod_operators.work.job import Job, read_timeline
 from vod_operators.work.source import Original
@@ -82,12 +80,14 @@ class VodSplitOperator(VodBaseOperator):
                 update={
                     "repairs": media.repairs,
                     "damage": (*media.damage, *missing),
-                    "text_shift_ms": cut_texts(self.worker, media, timeline, folder),
+                    "text_shift_ms": reader.extract_texts(media),
                     "in_place": in_place,
                 }
             )
-            report_damage(self.settings, timeline.damage)
-            self._store(context, CutStore(self.worker, job, original, media, timeline, folder))
+            self.worker.report_damage(timeline.damage)
+            self._store(
+                context, CutStore(self.worker, job, original, media.file, media.layout, timeline, folder)
+            )
             return timeline
 
     def _store(self, context: Context, cuts: CutStore) -> None:

@@ -24,7 +24,6 @@ from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.storage.stores import blocks_of
 from vod_operators.work.cutting import Cutter, obtain_cut
-from vod_operators.work.damage import report_damage
 from vod_operators.work.encoding import require_encoders
 from vod_operators.work.job import Job, read_timeline
 from vod_operators.work.packaged import package_chunk, store_piece
@@ -75,7 +74,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
             media_s = float(job.plan.seconds(chunk.frames))
             found = self._encode(context, job, timeline, chunk, outputs, stills, folder)
             damage = in_words(timeline.span(chunk, job.plan.frame_rate), found)
-            report_damage(self.settings, damage)
+            self.worker.report_damage(damage)
             stored: dict[str, Stored] = {}
             for name, file in outputs.items():
                 part = encoded_part(

@@ -1,25 +1,41 @@
-"""From a request and its source to a plan, in the first task."""
+"""From a request and its source to a plan and its workspace, in the first task."""
 
 from __future__ import annotations
 
+import logging
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from vod_operators.errors import InvalidInputError, ObjectChangedError
+from vod_operators import __version__
+from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectChangedError
 from vod_operators.media.admission import check_size
+from vod_operators.media.encryption import KeyFacts
 from vod_operators.media.headers import check_header, check_sounds
-from vod_operators.media.models import Plan, Source
-from vod_operators.media.plan import make_plan
+from vod_operators.media.models import Plan
+from vod_operators.media.names import clean_name
+from vod_operators.media.plan import PLAN_VERSION, fingerprint, make_plan
 from vod_operators.media.presets.model import Preset
 from vod_operators.media.subtitles import Sidecar, SubtitleFile
+from vod_operators.runners.base import output
+from vod_operators.storage import checkpoint
 from vod_operators.storage.base import ObjectInfo, ReadableStorage
+from vod_operators.storage.checkpoint import Damage
 from vod_operators.storage.redact import redact
 from vod_operators.work import allowance
+from vod_operators.work.documents import check_documents
 from vod_operators.work.inspection import inspect
+from vod_operators.work.job import Job, JobRecord, read_job
 from vod_operators.work.source import place_for_probing
+from vod_operators.work.stable import version_name
 from vod_operators.work.trial import try_filters
+from vod_operators.work.verification import damage_of_version, discard_damaged_work
 from vod_operators.work.worker import Worker
+
+log = logging.getLogger(__name__)
 
 MAX_CHUNK_SECONDS = 3600
 
@@ -99,7 +115,14 @@ def plan_source(
             with allowance.source_at_fault():
                 source = inspect(worker.runner, worker.tools, excerpt, limits=limits)
                 check_sounds(source.audio)
-                plan = _plan(worker, source, request, sidecars)
+                plan = make_plan(
+                    video_id=request.video_id,
+                    source=source,
+                    preset=request.preset,
+                    chunk_seconds=request.chunk_seconds or worker.settings.chunk_seconds,
+                    chunk_seconds_is_asked=request.chunk_seconds is not None,
+                    sidecars=sidecars,
+                )
                 try_filters(worker.runner, worker.tools, excerpt, plan)
         except InvalidInputError as error:
             raise InvalidInputError(f"{error} ({redact(found.uri)})") from error
@@ -109,12 +132,85 @@ def plan_source(
     return plan
 
 
-def _plan(worker: Worker, source: Source, request: Request, sidecars: Sequence[Sidecar]) -> Plan:
-    return make_plan(
-        video_id=request.video_id,
-        source=source,
-        preset=request.preset,
-        chunk_seconds=request.chunk_seconds or worker.settings.chunk_seconds,
-        chunk_seconds_is_asked=request.chunk_seconds is not None,
-        sidecars=sidecars,
+def open_workspace(
+    worker: Worker, plan: Plan, found: ObjectInfo, request: Request, key: KeyFacts | None, *, verify: bool
+) -> tuple[Job, list[Damage] | None]:
+    """Write ``plan.json`` unless an earlier run did; returns the job, and the damage of that run's work.
+
+    Markers of damaged work are deleted, so that it is done again. If the version is damaged, the job gets a
+    new one, because players and caches may hold parts of the damaged one.
+
+    :param found: the source's location, size and version.
+    :param key: facts of the content key; None if the preset does not encrypt.
+    :param verify: whether to read all objects of the earlier run.
+    :returns: the damage is None if there is no earlier run, or its plan cannot be read.
+    :raises InvalidInputError: the plan has more segments than can be recorded.
+    """
+    record = _record(worker, plan, found, request, key)
+    job = Job.of(record, worker.settings)
+    frames = plan.source.frames_at(plan.frame_rate)
+    if frames is not None:
+        check_documents(job, frames, plan.chunk_frames)
+    uri, document = job.work_keys.plan, checkpoint.seal(record)
+    if worker.temp.create(uri, document, content_type="application/json") is not None:
+        return job, None
+    damage = None
+    try:
+        earlier = read_job(worker.temp, uri, worker.settings)
+        log.info("continuing in %s", job.work_keys.folder)
+        broken = damage_of_version(worker.results, worker.temp, earlier, read=verify)
+        lost = discard_damaged_work(worker.temp, earlier) if broken or verify else []
+        damage = [*broken, *lost]
+        for item in damage:
+            log.warning("damaged: %s", item)
+        if not broken:
+            return earlier, damage
+    except CorruptObjectError as error:
+        log.warning("%s", error)
+    log.warning("a new version is made, %s", job.version)
+    worker.temp.write(uri, [document], content_type="application/json")
+    return job, damage
+
+
+def _record(
+    worker: Worker, plan: Plan, found: ObjectInfo, request: Request, key: KeyFacts | None
+) -> JobRecord:
+    versions = _tool_versions(worker)
+    source = fingerprint(
+        PLAN_VERSION,
+        found.size,
+        found.version,
+        str(plan.frame_rate),
+        plan.chunk_frames,
+        plan.gop_frames,
+        versions["ffmpeg"],
     )
+    work = fingerprint(source, plan, versions["packager"], *([key] if key else []))
+    return JobRecord(
+        plan=plan,
+        source_name=clean_name(PurePosixPath(unquote(urlsplit(found.uri).path)).name),
+        source_conn_id=request.source_conn_id,
+        source_version=found.version,
+        source_fingerprint=source,
+        work_fingerprint=work,
+        key=key,
+        # Random, so that a recreated workspace never writes into a version that viewers may be reading.
+        version=version_name(work, secrets.token_hex(3)),
+        made_by=versions,
+        request=request.conf,
+    )
+
+
+def _tool_versions(worker: Worker) -> dict[str, str]:
+    """Version of this package and of each tool, by name."""
+
+    def version(tool: str, option: str) -> str:
+        lines = output(worker.runner, [tool, option], Path("/"))
+        return lines[0].partition(" version ")[2].partition(" Copyright")[0]
+
+    return {
+        "vod_operators": __version__,
+        "ffmpeg": version(worker.tools.ffmpeg, "-version"),
+        "ffprobe": version(worker.tools.ffprobe, "-version"),
+        "packager": version(worker.tools.packager, "--version"),
+    }

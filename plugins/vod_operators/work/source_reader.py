@@ -147,6 +147,17 @@ class SourceReader:
             check_room(self.worker.settings.work_dir, self.plan.source.size_bytes)
         self.original.place(self.folder / SOURCE)
 
+    def extract_texts(self, media: Media) -> int:
+        """Extract the subtitles, unless a repair did; returns how many ms their times exceed the video's."""
+        timeline = media.timeline
+        if not media.is_source:  # a repair wrote them with its file's clock
+            return round(1000 * timeline.origin_pts * timeline.time_base)
+        if media.layout.texts:
+            tool = self.worker.tools.ffmpeg
+            argv = ffmpeg.cut_texts(tool, media.file, layout=media.layout, timeline=timeline)
+            self.worker.runner.run(argv, folder=self.folder)
+        return 1000 * ffmpeg.GUARD_S
+
     # --- packet times -----------------------------------------------------------------------
 
     def _read_index(self) -> Media | None:

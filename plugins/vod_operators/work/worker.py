@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 
-from vod_operators.errors import ToolError
+from vod_operators.errors import InvalidInputError, ToolError
 from vod_operators.runners.base import Runner, ToolLimits
 from vod_operators.runners.progress import Progress, ProgressReader
 from vod_operators.runners.scratch import scratch_folder
 from vod_operators.runners.tools import Tools
 from vod_operators.settings import VodSettings
-from vod_operators.storage.base import Storage
 from vod_operators.work import allowance
 from vod_operators.work.stores import Stores
+
+log = logging.getLogger(__name__)
 
 
 class Worker:
@@ -31,24 +33,12 @@ class Worker:
     ) -> None:
         self.settings = settings
         self.runs_on_host = runs_on_host
+        stores = Stores.of(settings)
+        self.temp, self.results = stores.temp, stores.results
         self.tools = Tools(settings.ffmpeg, settings.ffprobe, settings.packager)
         self._new_runner = new_runner
         self._runners: list[Runner] = []
         self._limits = ToolLimits(seconds=allowance.PROBE_FLOOR_S)
-
-    @cached_property
-    def _stores(self) -> Stores:
-        return Stores.of(self.settings)
-
-    @property
-    def temp(self) -> Storage:
-        """The store of intermediate files."""
-        return self._stores.temp
-
-    @property
-    def results(self) -> Storage:
-        """The store of published files."""
-        return self._stores.results
 
     @cached_property
     def runner(self) -> Runner:
@@ -110,3 +100,15 @@ class Worker:
         if poor.lacks_means and codec != "av1":
             raise poor
         return messages
+
+    def report_damage(self, damage: Sequence[str]) -> None:
+        """Log the damage of the source.
+
+        :raises InvalidInputError: there is damage, and ``VOD_ON_DAMAGE`` is ``fail``.
+        """
+        for words in damage:
+            log.warning("source is damaged: %s", words)
+        if damage and self.settings.on_damage == "fail":
+            raise InvalidInputError(
+                f"source is damaged: {'; '.join(damage)}; VOD_ON_DAMAGE=conceal would publish it all the same"
+            )
