@@ -18,8 +18,9 @@ from typing import Any
 import httpx
 import psutil
 
+from vod_operators.pipeline import DAG_ID
+
 ROOT = Path(__file__).resolve().parent.parent
-DAG_ID = "vod_transcode"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param, TriggerRule, get_parsing_context, task
 
+from vod_operators import pipeline
 from vod_operators.media.presets.catalog import preset_names
 from vod_operators.media.subtitles import URI_PATTERN, URL_PATTERN, files_schema, schema_pattern
 from vod_operators.operators.audio import VodEncodeAudioOperator
@@ -120,7 +121,7 @@ def sound_tracks(tracks: list[dict[str, str]]) -> list[dict[str, str]]:
 def prepare_operator() -> VodPrepareOperator:
     """The first task, which takes the run's params."""
     return VodPrepareOperator(
-        task_id="prepare",
+        task_id=pipeline.PREPARE,
         conf_keys=tuple(PARAMS),
         video_id="{{ params.video_id }}",
         source="{{ params.source }}",
@@ -143,28 +144,36 @@ def one_video(lane: Lane) -> None:
     sounds = sound_tracks(prepare.output["sounds"])
 
     source = "{{ params.source }}"
-    split = VodSplitOperator(task_id="split", plan=plan, source=source)
+    split = VodSplitOperator(task_id=pipeline.SPLIT, plan=plan, source=source)
     transcode = VodTranscodeChunkOperator.partial(
-        task_id="transcode", plan=plan, source=source, map_index_template="{{ task.chunk.label }}", **encoding
+        task_id=pipeline.TRANSCODE,
+        plan=plan,
+        source=source,
+        map_index_template="{{ task.chunk.label }}",
+        **encoding,
     ).expand(chunk=split.output)
     audio = VodEncodeAudioOperator.partial(
-        task_id="audio", plan=plan, source=source, map_index_template="{{ task.track.label }}", **encoding
+        task_id=pipeline.AUDIO,
+        plan=plan,
+        source=source,
+        map_index_template="{{ task.track.label }}",
+        **encoding,
     ).expand(track=sounds)
     segment = VodSegmentHlsOperator.partial(
-        task_id="segment",
+        task_id=pipeline.SEGMENT,
         plan=plan,
         map_index_template="{{ task.track.label }}",
         trigger_rule=TriggerRule.NONE_FAILED,  # a silent video skips ``audio``
     ).expand(track=prepare.output)
-    text = VodSegmentTextOperator(task_id="text", plan=plan)
-    pictures = VodPicturesOperator(task_id="pictures", plan=plan)
+    text = VodSegmentTextOperator(task_id=pipeline.TEXT, plan=plan)
+    pictures = VodPicturesOperator(task_id=pipeline.PICTURES, plan=plan)
     publish = VodPublishOperator(
-        task_id="publish",
+        task_id=pipeline.PUBLISH,
         plan=plan,
         trigger_rule=TriggerRule.NONE_FAILED,  # no subtitles skip ``text``, no video skips ``pictures``
     )
     release = VodReleaseOperator(
-        task_id="release",
+        task_id=pipeline.RELEASE,
         video_id="{{ params.video_id }}",
         callback_url="{{ params.callback_url or '' }}",
         callback_conn_id="{{ params.callback_conn_id or '' }}",
@@ -181,10 +190,8 @@ def one_video(lane: Lane) -> None:
     steps >> release.as_teardown(on_failure_fail_dagrun=True)
 
 
-only_dag = get_parsing_context().dag_id  # set in a task's process, which needs only its own DAG
-for lane in lanes(SETTINGS):
-    if only_dag not in (None, lane.dag_id):
-        continue
+def dag_of(lane: Lane) -> DAG:
+    """The DAG of one lane."""
     with DAG(
         dag_id=lane.dag_id,
         description=lane.name,
@@ -197,5 +204,10 @@ for lane in lanes(SETTINGS):
         default_args=retry_args()
         | lane.task_args
         | {"execution_timeout": timedelta(seconds=SETTINGS.task_timeout_s)},
-    ):
+    ) as dag:
         one_video(lane)
+    return dag
+
+
+only_dag = get_parsing_context().dag_id  # set in a task's process, which needs only its own DAG
+DAGS = [dag_of(lane) for lane in lanes(SETTINGS) if only_dag in (None, lane.dag_id)]

@@ -25,7 +25,7 @@ import httpx
 import psutil
 
 import local_postgres
-from local_api import DAG_ID, Api
+from local_api import Api
 from local_demo import CLIP, check_order, demo
 from local_processes import (
     POSTGRES,
@@ -54,6 +54,7 @@ from local_settings import (
     say,
 )
 from vod_operators.errors import VodError
+from vod_operators.pipeline import DAG_ID
 from vod_operators.settings import get_settings
 
 START_TIMEOUT_S = 180
@@ -174,7 +175,7 @@ def start_all() -> dict[str, Any]:
 def _edge_command(results: Path) -> list[str]:
     results.mkdir(parents=True, exist_ok=True)
     player = ["--hls-js", str(HLS_JS)] if HLS_JS.is_file() else []
-    return [sys.executable, "-m", "vod_operators.edge.server", "--root", str(results), *player]
+    return [sys.executable, str(ROOT / "scripts" / "edge_server.py"), "--root", str(results), *player]
 
 
 def _require_settings() -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 import httpx
 
 from local_settings import Trouble, password
-
-DAG_ID = "vod_transcode"
+from vod_operators.pipeline import DAG_ID
 
 
 class Api:

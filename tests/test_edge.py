@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from vod_operators.edge.server import create_app
+from edge_server import create_app
 
 PLAYLIST = "#EXTM3U\n" + "#EXTINF:6.0,\nseg.m4s\n" * 100
 

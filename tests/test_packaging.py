@@ -75,6 +75,8 @@ def complaints(house: Path, folder: str, line: str) -> str:
         ("runners", "from vod_operators.media import models"),
         ("runners", "from vod_operators.storage import base"),
         ("runners", "import vod_operators.operators"),
+        ("work", "from airflow.sdk import Context"),
+        ("work", "from vod_operators.operators import base"),
     ],
 )
 def test_the_walls_flag_a_forbidden_import(house: Path, folder: str, line: str) -> None:

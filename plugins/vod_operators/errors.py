@@ -5,6 +5,7 @@
     VodError
      ├── InvalidInputError       the request, preset, source or deployment is at fault: permanent
      │    ├── NotAllowedError       ... the deployment does not open it to requests
+     │    ├── NoSuchVideoError      ... the results store has no such video
      │    ├── UnsafeStoreError      ... the store lets two runs own one video
      │    └── SourceChangedError    ... the source has changed since the run began
      ├── ClaimedError            another run owns the video: permanent for this run
@@ -62,6 +63,13 @@ class InvalidInputError(VodError):
 
 class NotAllowedError(InvalidInputError):
     """The deployment does not open this place to requests. The message does not tell whether it exists."""
+
+
+class NoSuchVideoError(InvalidInputError):
+    """The results store has no video of that id."""
+
+    def __init__(self, video_id: str, results_uri: str) -> None:
+        super().__init__(f"video_id: there is no video {video_id!r} in {results_uri}")
 
 
 class UnsafeStoreError(InvalidInputError):

@@ -10,7 +10,7 @@ from airflow.plugins_manager import AirflowPlugin
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.operators.priority import FirstCome, TakingTurns
-from vod_operators.provider import STEPS
+from vod_operators.pipeline import STEPS
 
 
 class VodPlugin(AirflowPlugin):

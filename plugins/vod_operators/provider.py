@@ -10,15 +10,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from vod_operators.pipeline import STEPS
+
 PACKAGE = "vod-operators"
 """Name of the distribution; Airflow refuses a description with another name."""
 
 INTEGRATION = "Video on demand (HLS, DASH)"
-
-STEPS = (
-    "prepare", "split", "transcode", "audio", "text", "pictures", "segment", "publish", "release",
-)  # fmt: skip
-"""Modules of ``vod_operators.operators`` whose operators make a video, in this order."""
 
 
 def get_provider_info() -> dict[str, Any]:

@@ -39,7 +39,7 @@ def test_started_and_done(run_dag, signed: None, cms: Cms, capfd: pytest.Capture
     assert done["result"]["renditions"]
     assert done["run_url"].startswith("http://localhost:8080/dags/vod_transcode/runs/manual__")
     assert "+" not in done["run_url"], "a plus of a run id is a space to some"
-    log = capfd.readouterr().out
+    log = run.log + capfd.readouterr().out
     assert "the CMS was told 'done'" in log
     assert SECRET not in log and "t0ken" not in log
 
@@ -77,14 +77,12 @@ def test_a_refused_request_is_told_with_its_reason(run_dag, signed: None, stores
     assert (told["failure"]["code"], told["failure"]["retry"]) == ("source_unusable", "changed")
 
 
-def test_without_a_connection_it_is_sent_unsigned_and_logged(
-    run_dag, cms: Cms, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_without_a_connection_it_is_sent_unsigned_and_logged(run_dag, cms: Cms) -> None:
     run = run_dag(**ASKED, callback_url=cms.url)
 
     assert run.state == "success" and cms.events() == ["started", "done"]
     assert not any(SIGNATURE_HEADER in request.headers for request in cms.requests)
-    assert "not signed: VOD_CALLBACK_CONN_ID names no Airflow connection" in capfd.readouterr().out
+    assert "not signed: VOD_CALLBACK_CONN_ID names no Airflow connection" in run.log
 
 
 @pytest.mark.parametrize("connection", [None, '{"conn_type": "http"}'])
@@ -93,7 +91,6 @@ def test_a_missing_secret_fails_no_video(
     stores: Path,
     cms: Cms,
     monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
     connection: str | None,
 ) -> None:
     if connection:
@@ -103,11 +100,11 @@ def test_a_missing_secret_fails_no_video(
     run = run_dag(**ASKED, callback_url=cms.url)
 
     assert run.state == "success" and cms.requests == []
-    assert "the CMS is not told 'done'" in capfd.readouterr().out
+    assert "the CMS is not told 'done'" in run.log
 
 
 def test_a_dead_cms_delays_a_video_for_seconds(
-    run_dag, stores: Path, cms: Cms, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    run_dag, stores: Path, cms: Cms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """How many seconds, tests/operators/test_webhook.py counts."""
     cms.answers = ["silence", "trickle"]
@@ -118,7 +115,7 @@ def test_a_dead_cms_delays_a_video_for_seconds(
     assert run.state == "success"
     assert (stores / "results" / "told" / "index.m3u8").is_file()
     assert cms.events() == ["started", "done"], "each is tried once"
-    assert capfd.readouterr().out.count("given up") == 2
+    assert run.log.count("given up") == 2
 
 
 def test_secrets_stay_in_the_connection(

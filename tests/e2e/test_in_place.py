@@ -22,8 +22,10 @@ from vod_operators.runners.local import LocalRunner
 from vod_operators.runners.tools import Tools
 from vod_operators.storage.s3 import S3Storage
 from vod_operators.storage.stores import storage_for
-from vod_operators.work import source
+from vod_operators.work import source, source_reader
 from vod_operators.work.cutting import Cutter
+from vod_operators.work.job import read_timeline
+from vod_operators.work.source_reader import SourceReader
 
 CONTEXT: Any = {"dag_run": SimpleNamespace(dag_id="vod", run_id="run")}
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=20,noise=alls=20:allf=t")
@@ -65,11 +67,11 @@ def parts(uri: str, folder: Path) -> tuple[Timeline, dict[str, bytes]]:
     task = VodSplitOperator(task_id="split", plan=plan, source=uri)
     task.execute(CONTEXT)
     job = task.open_job(CONTEXT, plan)
-    timeline, original = task.load_timeline(job), task.original(uri, job)
+    timeline, original = read_timeline(task.worker.temp, job), task.original(uri, job)
     names = [chunk.name for chunk in timeline.chunks] + [audio.track for audio in job.plan.audio]
     if not timeline.in_place:
         keys = job.source_keys
-        return timeline, {name: b"".join(task.temp.read(keys.chunk(name))) for name in names}
+        return timeline, {name: b"".join(task.worker.temp.read(keys.chunk(name))) for name in names}
     folder.mkdir()
     cutter = Cutter(LocalRunner(), Tools(), timeline, folder)
     for chunk in timeline.chunks:
@@ -100,7 +102,7 @@ def test_the_same_bytes(
 
     monkeypatch.setattr(source, "_read", counted)
     monkeypatch.setattr(source, "HEAD_BYTES", 1 << 16)
-    monkeypatch.setattr(split, "TRIAL_S", 0.2)
+    monkeypatch.setattr(source_reader, "TRIAL_S", 0.2)
     timeline, from_s3 = parts(upload(bucket, clip), tmp_path / "s3")
     assert timeline.in_place
     # Each chunk's own packets, those of its lead-in, and sound; the index and a beginning for each task.
@@ -113,7 +115,7 @@ def test_the_same_bytes(
     assert by_index == timeline
     with monkeypatch.context() as patch:
         patch.setattr(VodSplitOperator, "_in_place", lambda *_: False)
-        patch.setattr(VodSplitOperator, "_read_index", lambda *_: None)  # every packet, by ffprobe's parsers
+        patch.setattr(SourceReader, "_read_index", lambda *_: None)  # every packet, by ffprobe's parsers
         patch.setenv("VOD_TEMP_URI", (tmp_path / "other").as_uri())
         configure(patch)
         by_packets, stored = parts(clip.as_uri(), tmp_path / "none")
@@ -218,7 +220,7 @@ def test_sound_that_lies_everywhere_takes_few_requests(
 
     monkeypatch.setattr(source.Original, "add_scattered", add_and_look)
     (tmp_path / "sound").mkdir()
-    cutter = Cutter(LocalRunner(), Tools(), task.load_timeline(job), tmp_path / "sound")
+    cutter = Cutter(LocalRunner(), Tools(), read_timeline(task.worker.temp, job), tmp_path / "sound")
     cutter.sound_in_place(task.original(uri, job), "sound.nut", plan=job.plan, track="audio-0")
     assert len(asked) < 30
     assert kept[0] < clips["index-behind.mp4"].stat().st_size * 0.7

@@ -70,7 +70,7 @@ def check_length(video: Published) -> None:
 
 @KINDS
 def test_damage_is_concealed_and_told(
-    publish: Publisher, kind: str, capsys: pytest.CaptureFixture[str]
+    publish: Publisher, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = damaged(kind)
 
@@ -79,7 +79,7 @@ def test_damage_is_concealed_and_told(
     check_length(video)
     told = video.video["source"]["damage"]
     assert told and all(isinstance(line, str) and line for line in told)
-    assert told[0] in capsys.readouterr().out, "Airflow's log does not tell"
+    assert told[0] in caplog.text, "Airflow's log does not tell"
     start = [place for place in SOUND.schedule(FRAMES / 25) if place < 1.5]
     assert video.clicks()[: len(start)] == pytest.approx(start, abs=0.01)
     assert video.clicks()[-1] == pytest.approx(SOUND.schedule(FRAMES / 25)[-1], abs=0.01)

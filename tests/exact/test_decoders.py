@@ -19,6 +19,7 @@ from vod_operators.media.models import Plan, Timeline
 from vod_operators.media.packets import PacketTimes
 from vod_operators.media.plan import make_plan, plan_timeline
 from vod_operators.media.presets.model import Preset
+from vod_operators.pipeline import MAX_MAP_LENGTH
 from vod_operators.runners.local import LocalRunner
 from vod_operators.runners.tools import Tools
 from vod_operators.settings import get_settings
@@ -107,6 +108,7 @@ def timeline_of(plan: Plan, times: PacketTimes) -> Timeline:
         key_pts=times.key_pts,
         last_duration=times.last_duration,
         sounds=times.sounds,
+        most_chunks=MAX_MAP_LENGTH,
         first_pts=plan.source.video.first_pts if plan.source.video else None,
     ).model_copy(update={"carrier": times.layout.video_carrier})
 

@@ -14,8 +14,9 @@ from support.airflows import StartAirflow
 from support.clips import numbered_clip
 from support.diary import Diary
 from support.published import check_published
-from support.real_airflow import DAG_ID, HEARTBEAT_TIMEOUT_S, RealAirflow, wait_until
+from support.real_airflow import HEARTBEAT_TIMEOUT_S, RealAirflow, wait_until
 from support.stores import owner_of
+from vod_operators.pipeline import DAG_ID
 
 pytestmark = pytest.mark.faults
 

@@ -28,6 +28,7 @@ from vod_operators.media.presets.catalog import load_preset, preset_names
 from vod_operators.media.presets.model import Preset
 from vod_operators.media.probe import frame_rate
 from vod_operators.media.renditions import plan_audio, plan_renditions
+from vod_operators.pipeline import MAX_MAP_LENGTH
 
 FULL = load_preset("h264")
 MS = Fraction(1, 1000)
@@ -331,7 +332,15 @@ def test_grid_frame(pts: int, frame: int) -> None:
 
 def a_timeline(plan: Plan, pts: list[int], keys: list[int], last: int, **sounds: SoundSpan) -> Any:
     base = plan.source.video.time_base if plan.source.video else MS
-    return plan_timeline(plan=plan, time_base=base, pts=pts, key_pts=keys, last_duration=last, sounds=sounds)
+    return plan_timeline(
+        plan=plan,
+        time_base=base,
+        pts=pts,
+        key_pts=keys,
+        last_duration=last,
+        sounds=sounds,
+        most_chunks=MAX_MAP_LENGTH,
+    )
 
 
 SHORT = FULL.model_copy(update={"gop_seconds": 1, "segment_gops": 1})

@@ -50,6 +50,8 @@ def a_job(chunk_seconds: int | None = None, **preset: Any) -> Job:
         work_fingerprint="0" * 12,
         version=version_name("0" * 12, "abcdef"),
         made_by={},
+        temp_uri="s3://temp/vod",
+        results_uri="s3://results/vod",
     )
 
 

@@ -17,6 +17,7 @@ from vod_operators.storage import claim
 from vod_operators.storage.keys import claim_key
 from vod_operators.storage.local import LocalStorage
 from vod_operators.storage.s3 import S3Storage
+from vod_operators.work.cleaning import Cleaner
 
 CONTEXT: Any = {"dag_run": SimpleNamespace(dag_id="vod_janitor", run_id="today")}
 SPLIT, WORK = "source-0123456789ab", f"work-{version(3).split('-')[1]}"
@@ -127,23 +128,23 @@ def test_no_run_begins_while_folders_go_and_one_that_began_is_left_alone(
     later(100)
     uri = claim_key(place.temp_uri, "film")
     refused = []
-    remove, decide = VodJanitorOperator._remove, VodJanitorOperator._decide
+    remove, expired = Cleaner.remove, Cleaner.expired
 
-    def a_run_comes(self: VodJanitorOperator, video_id: str, name: str) -> None:
+    def a_run_comes(self: Cleaner, video_id: str, name: str) -> None:
         with pytest.raises(StorageError, match="files are being changed by 'vod_janitor/today'"):
             claim.hold(place.temp, uri, owner="vod_transcode/a", ttl_s=600)
         refused.append(name)
         remove(self, video_id, name)
 
-    monkeypatch.setattr(VodJanitorOperator, "_remove", a_run_comes)
+    monkeypatch.setattr(Cleaner, "remove", a_run_comes)
 
-    def a_run_begins(self: VodJanitorOperator, *args: Any) -> Any:
-        found = decide(self, *args)
+    def a_run_begins(self: Cleaner, *args: Any) -> Any:
+        found = expired(self, *args)
         claim.hold(place.temp, uri, owner="vod_transcode/b", ttl_s=600)
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(VodJanitorOperator, "_decide", a_run_begins)
+        patch.setattr(Cleaner, "expired", a_run_begins)
         assert clean()["items"] == [] and folders(place) == ALL
     assert claim.release(place.temp, uri, owner="vod_transcode/b")
     clean()

@@ -11,7 +11,8 @@ import pytest
 
 from support.tools import ROOT
 from vod_operators.operators import priority
-from vod_operators.operators.priority import BEGINNING, LAST, MAX_MAP_LENGTH, PACE, UNITS_PER_S, lanes
+from vod_operators.operators.priority import BEGINNING, LAST, PACE, UNITS_PER_S, lanes
+from vod_operators.pipeline import MAX_MAP_LENGTH
 from vod_operators.settings import get_settings
 
 ENCODING = ("transcode", "audio")

@@ -71,10 +71,11 @@ def test_nothing_that_breaks_a_rule_is_shown(
 def test_what_is_published_passes_vod_check(
     steps: Callable[..., Steps],
     stores: Path,
+    caplog: pytest.LogCaptureFixture,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     steps().run()
-    assert "target duration of 6 s" in capsys.readouterr().out  # the preset's segments last one second
+    assert "target duration of 6 s" in caplog.text  # the preset's segments last one second
     shown = version_of(stores, shown=True)
     manifest = MPEGDASHParser.parse(str(stores / "results/film/manifest.mpd"))
     for adaptation in manifest.periods[0].adaptation_sets:

@@ -49,7 +49,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def edge(results: Path, node_modules: Path) -> Iterator[str]:
     """The project's own edge, in front of the results."""
-    from vod_operators.edge.server import create_app
+    from edge_server import create_app
 
     server = Server(create_app(results, node_modules / "hls.js" / "dist" / "hls.min.js"))
     yield server.url

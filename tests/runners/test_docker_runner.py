@@ -73,7 +73,7 @@ def test_an_engine_that_is_not_there_is_temporary(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("VOD_DOCKER_URL", f"unix://{tmp_path}/no.sock")
     get_settings.cache_clear()
     try:
-        runner = VodBaseOperator(task_id="a", run_in="docker").runner
+        runner = VodBaseOperator(task_id="a", run_in="docker").worker.runner
         with pytest.raises(EngineError, match=r"engine cannot be reached.*VOD_DOCKER_URL") as error:
             runner.run(["true"], folder=tmp_path)
     finally:
@@ -86,17 +86,17 @@ def test_where_tools_run_is_a_setting_that_an_operator_may_override(monkeypatch:
     monkeypatch.setenv("VOD_DOCKER_IMAGE", "media@sha256:0")
     get_settings.cache_clear()
     try:
-        assert isinstance(VodBaseOperator(task_id="a").runner, DockerRunner)
-        assert isinstance(VodBaseOperator(task_id="a", run_in="local").runner, LocalRunner)
+        assert isinstance(VodBaseOperator(task_id="a").worker.runner, DockerRunner)
+        assert isinstance(VodBaseOperator(task_id="a", run_in="local").worker.runner, LocalRunner)
         monkeypatch.delenv("VOD_DOCKER_IMAGE")
         get_settings.cache_clear()
         with pytest.raises(InvalidInputError, match=r"VOD_DOCKER_IMAGE: .*needs the name of an image"):
             get_settings()
         monkeypatch.delenv("VOD_RUNNER")
         get_settings.cache_clear()
-        assert isinstance(VodBaseOperator(task_id="a").runner, LocalRunner)
+        assert isinstance(VodBaseOperator(task_id="a").worker.runner, LocalRunner)
         with pytest.raises(InvalidInputError, match="VOD_DOCKER_IMAGE must name"):
-            _ = VodBaseOperator(task_id="a", run_in="docker").runner
+            _ = VodBaseOperator(task_id="a", run_in="docker").worker.runner
     finally:
         get_settings.cache_clear()
 

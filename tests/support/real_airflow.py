@@ -24,8 +24,8 @@ import psutil
 
 import local_postgres
 from support.tools import ROOT
+from vod_operators.pipeline import DAG_ID
 
-DAG_ID = "vod_transcode"
 UNIT = Path(__file__).with_name("unit.py")
 USER, PASSWORD = "admin", "faults"
 
@@ -257,7 +257,7 @@ class RealAirflow:
 
     def reason(self, run_id: str) -> str:
         """Why a run failed, as ``vod submit`` tells it."""
-        from vod_operators.cli.submit import DAG_ID, Airflow, RunName
+        from vod_operators.cli.submit import Airflow, RunName
 
         with Airflow(url=self.url, user=USER, password=PASSWORD, token=None) as airflow:
             return airflow.reason(RunName(DAG_ID, run_id))

@@ -11,7 +11,7 @@ from typing import Any
 
 from vod_operators import __version__
 from vod_operators.cli.interrupt import Interrupted
-from vod_operators.errors import InvalidInputError, VodError
+from vod_operators.errors import InvalidInputError, NoSuchVideoError, VodError
 from vod_operators.settings import VodSettings, get_settings
 from vod_operators.storage.keys import check_video_id
 from vod_operators.storage.originals import video_id_of
@@ -128,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(import_module(args.handler).main(args))
     except VodError as error:
-        print(f"vod: {str(error).splitlines()[0]}", file=sys.stderr)
+        print(f"vod: {str(error).splitlines()[0]}{_advice(error)}", file=sys.stderr)
         return 1
     except Interrupted as error:
         advice = "finished work is kept: run the same command again to continue"
@@ -138,6 +138,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("vod: interrupted", file=sys.stderr)
         return 130
+
+
+def _advice(error: VodError) -> str:
+    if isinstance(error, NoSuchVideoError) and "results_uri" not in get_settings().model_fields_set:
+        return ", the default: set VOD_RESULTS_URI, or give --results"
+    return ""
 
 
 def settings_of(args: argparse.Namespace) -> VodSettings:

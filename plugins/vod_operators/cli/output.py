@@ -8,15 +8,17 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from vod_operators.pipeline import AUDIO, PICTURES, PREPARE, PUBLISH, SEGMENT, SPLIT, TEXT, TRANSCODE
+
 WEIGHTS: Mapping[str, int] = {
-    "prepare": 2,
-    "split": 3,
-    "transcode": 80,
-    "audio": 4,
-    "pictures": 1,
-    "segment": 7,
-    "text": 1,
-    "publish": 2,
+    PREPARE: 2,
+    SPLIT: 3,
+    TRANSCODE: 80,
+    AUDIO: 4,
+    PICTURES: 1,
+    SEGMENT: 7,
+    TEXT: 1,
+    PUBLISH: 2,
 }
 """Task id -> its share of the bar in percent, which the instances of a mapped task divide."""
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from vod_operators import processes
 from vod_operators.cli.main import settings_of
+from vod_operators.errors import NoSuchVideoError
 from vod_operators.storage import claim
 from vod_operators.storage.keys import ResultKeys, check_video_id, claim_key
 from vod_operators.work.stable import Version, roll_back, versions
 from vod_operators.work.stores import Stores
-from vod_operators.work.verification import no_such_video
 
 CLAIM_S = 300
 """Longer than it takes to list a version's files and to write the stable objects."""
@@ -44,7 +44,7 @@ def _roll_back_or_list(args: argparse.Namespace) -> tuple[ResultKeys, list[Versi
     temp, results = stores.temp, stores.results
     present = versions(results, keys)
     if not present:  # checked first, so that no claim is written for a video that does not exist
-        raise no_such_video(keys)
+        raise NoSuchVideoError(keys.video_id, keys.results_uri)
     if args.list:
         return keys, present
     uri = claim_key(settings.temp_uri, args.video_id)

@@ -20,6 +20,7 @@ from vod_operators.cli.interrupt import Child, Interrupted, KilledError, ignore_
 from vod_operators.cli.main import request, settings_of
 from vod_operators.cli.output import WEIGHTS, ProgressBar, print_result, step_label
 from vod_operators.errors import StorageError, VodError
+from vod_operators.pipeline import AUDIO, DAG_ID, PREPARE, PUBLISH, SEGMENT, SPLIT, TRANSCODE
 from vod_operators.runners.scratch import clear_up, scratch_folder
 from vod_operators.settings import VodSettings, get_settings
 from vod_operators.storage import claim
@@ -29,8 +30,6 @@ from vod_operators.storage.redact import redact
 from vod_operators.storage.requested import RequestedStorage, find_source
 from vod_operators.storage.s3 import SCHEME as S3_SCHEME
 from vod_operators.work.stores import Stores
-
-DAG_ID = "vod_transcode"
 
 RELEASE_S = 2.0
 """How long the store may take to release the claim."""
@@ -139,15 +138,11 @@ def _run_dag(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
     from airflow.dag_processing.dagbag import DagBag
     from airflow.sdk.exceptions import AirflowException
 
-    from vod_operators.operators import base
-
     bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
     if DAG_ID not in bag.dags:
         raise VodError(f"the DAG cannot be loaded: {'; '.join(bag.import_errors.values())}")
     dag = bag.dags[DAG_ID]
-    follower = _Follower(ProgressBar(terminal))
-    base.WATCHERS.append(follower.progress)
-    base.HOLDERS.append(claim.process_holder(processes.number(os.getpid())))
+    follower = _Follower(ProgressBar(terminal), claim.process_holder(processes.number(os.getpid())))
     for task in dag.tasks:
         task.on_execute_callback = [follower.started]
         task.on_success_callback = [follower.done]
@@ -164,17 +159,23 @@ def _run_dag(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
 
 
 class _Follower:
-    """Shows the tasks' progress in one bar, and keeps the result of ``publish`` or the first error."""
+    """Shows the tasks' progress in one bar, and keeps the result of ``publish`` or the first error.
 
-    def __init__(self, bar: ProgressBar) -> None:
+    :param claim_holder: of the tasks' claims, instead of Airflow's run.
+    """
+
+    def __init__(self, bar: ProgressBar, claim_holder: str) -> None:
         self.bar = bar
+        self._claim_holder = claim_holder
         self.published: dict[str, Any] | None = None
         self.error: BaseException | None = None
-        self._counts = {"transcode": 1, "audio": 1, "segment": 1}
+        self._counts = {TRANSCODE: 1, AUDIO: 1, SEGMENT: 1}
         self._fractions: dict[tuple[str, int], float] = {}
 
     def started(self, context: Any) -> None:
         """Airflow's callback at the start of a try."""
+        task = context["ti"].task
+        task.watch, task.claim_holder = self.progress, self._claim_holder
         self._show(context, 0)
 
     def progress(self, context: Any, progress: Any) -> None:
@@ -184,13 +185,13 @@ class _Follower:
     def done(self, context: Any) -> None:
         """Airflow's callback after success."""
         instance = context["ti"]
-        if instance.task_id in ("prepare", "split", "publish"):
+        if instance.task_id in (PREPARE, SPLIT, PUBLISH):
             result = instance.xcom_pull(task_ids=instance.task_id)
-            if instance.task_id == "split":
-                self._counts["transcode"] = len(result)
-            elif instance.task_id == "prepare":
-                sounds = instance.xcom_pull(task_ids="prepare", key="sounds")
-                self._counts |= {"audio": max(1, len(sounds)), "segment": len(result)}
+            if instance.task_id == SPLIT:
+                self._counts[TRANSCODE] = len(result)
+            elif instance.task_id == PREPARE:
+                sounds = instance.xcom_pull(task_ids=PREPARE, key="sounds")
+                self._counts |= {AUDIO: max(1, len(sounds)), SEGMENT: len(result)}
             else:
                 self.published = result
         self._show(context, 100)
@@ -279,7 +280,7 @@ def dags_folder() -> Path:
     """The folder of the DAG files: beside ``plugins/`` in a checkout, inside the package if installed."""
     package = Path(__file__).resolve().parents[1]
     checkout = package.parents[1] / "dags"
-    return checkout if (checkout / "vod_transcode.py").is_file() else package / "dags"
+    return checkout if (checkout / f"{DAG_ID}.py").is_file() else package / "dags"
 
 
 @contextlib.contextmanager

@@ -16,11 +16,10 @@ import httpx
 from vod_operators.cli.main import DEFAULT_PRESET, request
 from vod_operators.cli.output import WEIGHTS, ProgressBar, print_result, step_label
 from vod_operators.errors import InvalidInputError, StorageError, VodError
+from vod_operators.pipeline import AUDIO, BULK_DAG_ID, DAG_ID, PUBLISH, RELEASE, TRANSCODE
 from vod_operators.storage.originals import is_same_source
 from vod_operators.storage.redact import redact
 
-DAG_ID = "vod_transcode"
-LANES = (DAG_ID, "vod_transcode_bulk")
 PAGE = 100
 POLL_S = 1.0
 PATIENCE_S = 120.0
@@ -137,7 +136,7 @@ class Airflow:
     def _at_work(self, video_id: str) -> list[tuple[RunName, dict[str, Any]]]:
         """Queued and running runs of a video, in both lanes, each with its ``conf``."""
         runs = []
-        for dag_id in LANES:
+        for dag_id in (DAG_ID, BULK_DAG_ID):
             # Airflow searches the text anywhere in conf, so the video id is compared below.
             query = f"state=queued&state=running&order_by=run_after&conf_contains=%22{video_id}%22"
             # A deployment may have only one of the lanes, or show only one to this user.
@@ -166,7 +165,7 @@ class Airflow:
                     part = 1.0
                 elif state == "running":
                     label = step_label(task, instance["rendered_map_index"])
-                    part = self._percent(run, instance) / 100 if task in ("transcode", "audio") else 0.0
+                    part = self._percent(run, instance) / 100 if task in (TRANSCODE, AUDIO) else 0.0
                 percent += weight * part / len(instances)
         return label, min(99.0, percent)
 
@@ -175,14 +174,14 @@ class Airflow:
 
         :raises SubmitError: Airflow no longer has it.
         """
-        published = self._xcom(run, "publish", "return_value")
+        published = self._xcom(run, PUBLISH, "return_value")
         if published is None:
             raise SubmitError(f"run {run.run_id} is done, but Airflow no longer has its result")
         return published
 
     def reason(self, run: RunName) -> str:
         """Why the run failed, as in a callback: step, reason, code and retry advice."""
-        failure = self._xcom(run, "release", "failure")
+        failure = self._xcom(run, RELEASE, "failure")
         if failure is None:  # the run was just marked as failed, or the worker of ``release`` was lost
             return f"run {run.run_id} failed; see the logs of its tasks in Airflow"
         step = failure.get("item") or failure["step"]

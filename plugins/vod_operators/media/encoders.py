@@ -15,12 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from vod_operators.formats.base import Model
 from vod_operators.formats.facts import Codec
-
-if TYPE_CHECKING:
-    from vod_operators.media.models import Rendition
 
 EncoderName = Literal["libx264", "libx265", "libsvtav1", "h264_nvenc"]
 
@@ -91,28 +89,45 @@ def profile_of(encoder: EncoderName, bit_depth: int) -> str:
     return {"h264": "high", "hevc": "main10" if bit_depth == 10 else "main", "av1": "main"}[codec]
 
 
-def encoder_options(rendition: Rendition, gop_frames: int) -> dict[str, str | int]:
+class Encoding(Model):
+    """How a video track is encoded."""
+
+    encoder: EncoderName
+    encoder_preset: str
+    crf: float
+    max_bitrate_bps: int
+    buffer_bits: int
+    profile: str
+    bit_depth: int = 8
+
+    @property
+    def codec(self) -> Codec:
+        """The encoder's codec."""
+        return ENCODERS[self.encoder].codec
+
+
+def encoder_options(encoding: Encoding, gop_frames: int) -> dict[str, str | int]:
     """Options of an output's video encoder, by ffmpeg's names.
 
     :param gop_frames: frames from one IDR picture to the next.
     """
     own: dict[str, str | int]
     options: dict[str, str | int] = {
-        "c": rendition.encoder,
-        "preset": rendition.encoder_preset,
-        "maxrate": rendition.max_bitrate_bps,
-        "bufsize": rendition.buffer_bits,
+        "c": encoding.encoder,
+        "preset": encoding.encoder_preset,
+        "maxrate": encoding.max_bitrate_bps,
+        "bufsize": encoding.buffer_bits,
         "g": gop_frames,
     }
-    crf = f"{rendition.crf:g}"
-    match rendition.encoder:
+    crf = f"{encoding.crf:g}"
+    match encoding.encoder:
         case "libx264":
-            own = {"crf": crf, "profile": rendition.profile, "keyint_min": gop_frames, "threads": 1,
+            own = {"crf": crf, "profile": encoding.profile, "keyint_min": gop_frames, "threads": 1,
                    "sc_threshold": 0, "x264-params": "stitchable=1"}  # fmt: skip
         case "libx265":
             own = {
                 "crf": crf,
-                "profile": rendition.profile,
+                "profile": encoding.profile,
                 "keyint_min": gop_frames,
                 "a53cc": 1,  # keep captions, as libx264 and NVENC do by default; SVT-AV1 cannot
                 "tag": "hvc1",  # parameter sets in the init segment only (Apple 1.10)
@@ -123,7 +138,7 @@ def encoder_options(rendition: Rendition, gop_frames: int) -> dict[str, str | in
             # Without mbr-overshoot-pct its average exceeds the cap by up to a half. Single GOPs still do.
             own = {"crf": crf, "svtav1-params": "lp=1:scd=0:irefresh-type=2:mbr-overshoot-pct=0"}
         case "h264_nvenc":
-            own = {"rc": "vbr", "cq": crf, "b": 0, "profile": rendition.profile, "bf": 3,
+            own = {"rc": "vbr", "cq": crf, "b": 0, "profile": encoding.profile, "bf": 3,
                    "rc-lookahead": NVENC_LOOKAHEAD, "no-scenecut": 1, "strict_gop": 1, "forced-idr": 1,
                    "spatial-aq": 1}  # fmt: skip
     return options | own

@@ -11,8 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from vod_operators.formats.base import Model, Name, Rate
-from vod_operators.formats.facts import Codec
-from vod_operators.media.encoders import ENCODERS, EncoderName
+from vod_operators.media.encoders import Encoding
 from vod_operators.media.orientation import Crop, DisplayMatrix
 from vod_operators.media.presets.model import Preset
 
@@ -195,24 +194,12 @@ class Source(Model):
 # --- the plan -------------------------------------------------------------------------------
 
 
-class Rendition(Model):
+class Rendition(Encoding):
     """One video track of the output."""
 
     name: Name
-    encoder: EncoderName
-    encoder_preset: str
     width: int = Field(gt=0, multiple_of=2)
     height: int = Field(gt=0, multiple_of=2)
-    crf: float
-    max_bitrate_bps: int
-    buffer_bits: int
-    profile: str
-    bit_depth: int = 8
-
-    @property
-    def codec(self) -> Codec:
-        """The encoder's codec."""
-        return ENCODERS[self.encoder].codec
 
     @property
     def label(self) -> str:

@@ -28,9 +28,6 @@ PLAN_VERSION = 9
 """Raised whenever the same source and preset would give other bytes, or old stored models cannot be
 read. Old checkpoints are then not used."""
 
-AIRFLOW_MAP_LIMIT = 1024
-"""Most mapped instances of a task in Airflow (``[core] max_map_length``)."""
-
 MAX_CHUNKS = 1000
 """Most chunks that are planned from the declared duration. It leaves room: that may be a little short."""
 
@@ -236,6 +233,7 @@ def plan_timeline(
     key_pts: Sequence[int],
     last_duration: int,
     sounds: Mapping[str, SoundSpan],
+    most_chunks: int,
     first_pts: int | None = None,
 ) -> Timeline:
     """The timeline of a source whose packets have been read: exact times and chunks.
@@ -245,6 +243,7 @@ def plan_timeline(
     :param key_pts: timestamps of all key frames, ascending; some may be before the first frame shown.
     :param last_duration: ticks that the last frame is shown; 0 if the source does not tell.
     :param sounds: begin and end of each sound track.
+    :param most_chunks: how many chunks can be mapped.
     :param first_pts: timestamp of the first frame that a decoder outputs; None: the first key frame.
     :raises InvalidInputError: no frame is shown, a track is empty, or there are too many chunks.
     """
@@ -268,9 +267,7 @@ def plan_timeline(
     if still:
         frames = heard_frames
     # Check again: the chunk length was chosen by the declared duration, not by this count.
-    refuse_too_many_chunks(
-        frames, plan.chunk_frames, plan.segment_frames, plan.frame_rate, limit=AIRFLOW_MAP_LIMIT
-    )
+    refuse_too_many_chunks(frames, plan.chunk_frames, plan.segment_frames, plan.frame_rate, limit=most_chunks)
     chunks = _chunks(plan, frames, frames_a_tick, pts, key_pts, begins_with_key=begins_with_key)
     timeline = _timeline(origin, time_base, frames, chunks, sounds)
     places = [grid_frame(tick, origin, time_base * video.natural_rate) for tick in pts]

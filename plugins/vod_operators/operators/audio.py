@@ -24,8 +24,8 @@ from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.content_key import packager_key
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
-from vod_operators.work.cutting import Cutter
-from vod_operators.work.job import Job
+from vod_operators.work.cutting import Cutter, obtain_cut
+from vod_operators.work.job import Job, read_timeline
 from vod_operators.work.packaged import SOUND, TRACK, package_sound, store_piece
 
 BEGINNING_S = 0.5
@@ -57,10 +57,10 @@ class VodEncodeAudioOperator(VodBaseOperator):
         :raises InvalidInputError: the source changed since the run began, or the key that the packager needs.
         """
         job = self.open_job(context, self.plan)
-        timeline = self.load_timeline(job)
+        timeline = read_timeline(self.worker.temp, job)
         audio = job.plan.audio_rendition(self.track["rendition"])
         keys = job.work_keys
-        done = checkpoint.load(self.temp, keys.marker(audio.name))
+        done = checkpoint.load(self.worker.temp, keys.marker(audio.name))
         if done is not None:
             self.log.info("%s is encoded already", audio.name)
             return done.facts
@@ -69,15 +69,17 @@ class VodEncodeAudioOperator(VodBaseOperator):
         begin, media_s = time.monotonic(), samples / audio.sample_rate
         stream = audio.stream
         source_bps = stream.bitrate_bps or 32 * stream.channels * stream.sample_rate
-        with self.scratch(media_s * (2 * audio.bitrate_bps + source_bps) / 8) as folder:
+        with self.worker.scratch(media_s * (2 * audio.bitrate_bps + source_bps) / 8) as folder:
             self._obtain(job, audio, timeline, folder)
             found, encoded, normalised = self._encode(context, job, audio, timeline, folder)
             damage = in_words(f"sound {audio.title}", found)
-            self.report_damage(damage)
+            self.worker.report_damage(damage)
             check_audio_length(audio.name, encoded, samples)
             (folder / "audio.mp4").rename(folder / TRACK)
-            piece = package_sound(self.runner, self.tools.packager, job.plan, audio, folder, key)
-            stored = store_piece(self.temp, keys, SOUND, audio.name, piece, folder)
+            piece = package_sound(
+                self.worker.runner, self.worker.tools.packager, job.plan, audio, folder, key
+            )
+            stored = store_piece(self.worker.temp, keys, SOUND, audio.name, piece, folder)
             facts = {
                 "rendition": audio.name,
                 "samples": samples,
@@ -86,16 +88,16 @@ class VodEncodeAudioOperator(VodBaseOperator):
                 "seconds": round(time.monotonic() - begin, 3),
             }
             marker = Marker(objects=stored, facts=facts)
-            return checkpoint.save(self.temp, keys.marker(audio.name), marker).facts
+            return checkpoint.save(self.worker.temp, keys.marker(audio.name), marker).facts
 
     def _obtain(self, job: Job, audio: AudioRendition, timeline: Timeline, folder: Path) -> None:
         """Put the track's packets into ``audio.nut``."""
         if timeline.in_place:
-            cutter = Cutter(self.runner, self.tools, timeline, folder)
+            cutter = Cutter(self.worker.runner, self.worker.tools, timeline, folder)
             original = self.original(self.source, job)
             cutter.sound_in_place(original, "audio.nut", plan=job.plan, track=audio.track)
         else:
-            self.obtain_cut(job, audio.track, folder / "audio.nut")
+            obtain_cut(self.worker, job, audio.track, folder / "audio.nut")
 
     def _encode(
         self, context: Context, job: Job, audio: AudioRendition, timeline: Timeline, folder: Path
@@ -105,7 +107,9 @@ class VodEncodeAudioOperator(VodBaseOperator):
         seconds, codec = samples / audio.sample_rate, audio.stream.codec
 
         def run(argv: list[str]) -> list[str]:
-            return self.run_media(context, job, argv, folder, seconds=seconds, codec=codec)
+            return self.worker.run_media(
+                argv, folder, seconds=seconds, codec=codec, report=self.reporter(context, job)
+            )
 
         base = timeline.sounds[audio.track].time_base
         messages, normalised = self._normalise(run, audio, samples, "audio.nut", base)
@@ -113,7 +117,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
         if not whole:
             self.log.info("%s: its channels or its rate change on the way: decoded first", audio.name)
             messages = run(
-                ffmpeg_sound.decode_audio(self.tools.ffmpeg, "audio.nut", "samples.nut", audio=audio)
+                ffmpeg_sound.decode_audio(self.worker.tools.ffmpeg, "audio.nut", "samples.nut", audio=audio)
             )
             base = Fraction(1, audio.sample_rate)
             _, normalised = self._normalise(run, audio, samples, "samples.nut", base)
@@ -128,9 +132,9 @@ class VodEncodeAudioOperator(VodBaseOperator):
         if not found:
             return found
         lines: list[str] = []
-        argv = decode_first_frame(self.tools.ffmpeg, "audio.nut", stream=0, seconds=BEGINNING_S)
+        argv = decode_first_frame(self.worker.tools.ffmpeg, "audio.nut", stream=0, seconds=BEGINNING_S)
         try:
-            messages = self.runner.run(argv, folder=folder, on_line=lines.append)
+            messages = self.worker.runner.run(argv, folder=folder, on_line=lines.append)
         except ToolError as error:
             if not error.is_answer:
                 raise
@@ -151,7 +155,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
 
         Returns ffmpeg's messages, and a function that checks the loudness; None if the preset sets none.
         """
-        tool = self.tools.ffmpeg
+        tool = self.worker.tools.ffmpeg
 
         def encode(gain_db: float) -> list[str]:
             return run(

@@ -4,39 +4,30 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from vod_operators.errors import CorruptObjectError, InvalidInputError
-from vod_operators.media.plan import fingerprint
+from vod_operators.errors import InvalidInputError
 from vod_operators.media.presets.catalog import load_preset
 from vod_operators.media.presets.model import Preset
 from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
-from vod_operators.operators.priority import BULK_DAG_ID
 from vod_operators.operators.runs import ask_for_run
+from vod_operators.pipeline import BULK_DAG_ID
 from vod_operators.storage.base import ObjectInfo
-from vod_operators.storage.keys import ResultKeys
-from vod_operators.storage.originals import canonical, is_media, listed, prefixes_of, video_id_of
-from vod_operators.storage.redact import redact
+from vod_operators.storage.originals import listed, prefixes_of
 from vod_operators.work.conf import is_true
-from vod_operators.work.stable import read_result
+from vod_operators.work.ingest import Original, Report, is_published, originals, require_apart, run_id_of
 
 LATE = timedelta(hours=24)
 """How much older than its interval a source may be. S3 dates a multipart upload by its beginning, so one that
 is under way at midnight appears the next day, dated the day before."""
 
-ITEMS = 100
-"""How many sources the report lists; the log has all of them."""
-
 MISSING = "does not exist"
-
-Original = tuple[str, ObjectInfo]
-"""Video id, and the source's location, size and version."""
 
 
 class VodRequestVideosOperator(VodBaseOperator):
@@ -68,13 +59,13 @@ class VodRequestVideosOperator(VodBaseOperator):
         is_dry_run = is_true(self.is_dry_run)
         report = Report(is_dry_run=is_dry_run)
         for video_id, found in self.originals(context, report):
-            if self._is_published(video_id, found, preset):
+            if is_published(self.worker, video_id, found, preset):
                 became = "published already"
             elif is_dry_run:
                 became = "would be asked for"
             else:
                 became = self._ask(context, video_id, found, preset)
-            self.note(report, became, found.uri, video_id)
+            report.add(became, found.uri, video_id)
         self.log.info("%s", report.counts)
         self.facts["sources"] = report.counts
         if missing := report.counts.get(MISSING):
@@ -83,53 +74,9 @@ class VodRequestVideosOperator(VodBaseOperator):
             )
         return report.as_dict()
 
-    def note(self, report: Report, became: str, uri: str, video_id: str | None = None) -> None:
-        """Log and count the outcome of an object."""
-        self.log.info("%s: %s%s", redact(uri), became, f" ({video_id})" if video_id else "")
-        report.add(became, redact(uri), video_id)
-
-    def media(self, uris: Iterable[ObjectInfo], report: Report) -> Iterator[Original]:
-        """The objects with the name of a media file and a valid id; the others are added to the report."""
-        for found in uris:
-            if not is_media(found.uri):
-                self.note(report, "not media by its name", found.uri)
-                continue
-            video_id = video_id_of(found.uri)
-            try:
-                yield self.settings.check_video_id(video_id), found
-            except InvalidInputError:
-                self.note(report, "its id does not match VOD_VIDEO_ID_PATTERN", found.uri, video_id)
-
-    def require_apart(self, prefix: str) -> None:
-        """Refuse a folder in which published or intermediate files would be taken for originals.
-
-        :raises InvalidInputError: the prefix and one of the stores contain each other.
-        """
-        for name in ("temp_uri", "results_uri"):
-            ours, theirs = f"{getattr(self.settings, name)}/", f"{prefix}/"
-            if ours.startswith(theirs) or theirs.startswith(ours):
-                raise InvalidInputError(
-                    f"prefix: {prefix!r} and VOD_{name.upper()} {ours!r} lie in each other; "
-                    "keep originals apart"
-                )
-
-    def _is_published(self, video_id: str, found: ObjectInfo, preset: Preset) -> bool:
-        keys = ResultKeys(results_uri=self.settings.results_uri, video_id=video_id)
-        try:
-            result = read_result(self.results, keys.metadata)
-        except CorruptObjectError as error:
-            self.log.warning("it is made again, because %s", error)
-            return False
-        return result is not None and (result.source.fingerprint, result.preset_fingerprint) == (
-            fingerprint(found.version),
-            fingerprint(preset),
-        )
-
     def _ask(self, context: Context, video_id: str, found: ObjectInfo, preset: Preset) -> str:
-        what = fingerprint(canonical(redact(found.uri)), found.version, preset)  # a URL's signature may vary
-        run_id = f"vod.{video_id}.{preset.name}.{what}"
         conf = {"video_id": video_id, "source": found.uri, "preset": preset.name}
-        answer = ask_for_run(context, BULK_DAG_ID, run_id, conf)
+        answer = ask_for_run(context, BULK_DAG_ID, run_id_of(video_id, found, preset), conf)
         if answer != "running":
             telemetry.count("vod.asked")
         return answer
@@ -168,7 +115,7 @@ class VodIngestOperator(VodRequestVideosOperator):
         if not self.prefix:
             raise AirflowSkipException("nothing is taken, because VOD_INGEST_URI names no folder")
         begin, end = self._time("begin"), self._time("end")
-        self.require_apart(self.prefix)
+        require_apart(self.settings, self.prefix)
         storage = self.requested("prefix")
         if self.pattern:
             prefixes, oldest = prefixes_of(self.pattern, self.prefix, begin, end), None
@@ -177,9 +124,8 @@ class VodIngestOperator(VodRequestVideosOperator):
         for prefix in prefixes:
             self.log.info("looking at %s*", prefix)
             objects = storage.list(prefix)
-            yield from self.media(
-                (o for o in objects if oldest is None or oldest <= o.modified < end), report
-            )
+            recent = (o for o in objects if oldest is None or oldest <= o.modified < end)
+            yield from originals(self.settings, recent, report)
 
     def _time(self, name: str) -> datetime:
         text = getattr(self, name)
@@ -222,30 +168,11 @@ class VodReencodeOperator(VodRequestVideosOperator):
             self.settings.check_video_id(video_id)
             sources.require(uri)
         if prefix:
-            self.require_apart(prefix)
-            yield from self.media(self.requested("prefix").list(f"{prefix}/"), report)
+            require_apart(self.settings, prefix)
+            yield from originals(self.settings, self.requested("prefix").list(f"{prefix}/"), report)
         for video_id, uri in wanted:
             found = sources.stat(uri)
             if found is None:
-                self.note(report, MISSING, uri, video_id)
+                report.add(MISSING, uri, video_id)
             else:
                 yield video_id, found
-
-
-class Report:
-    """Counts and lists the outcomes of the sources."""
-
-    def __init__(self, *, is_dry_run: bool) -> None:
-        self.is_dry_run = is_dry_run
-        self.counts: dict[str, int] = {}
-        self._items: list[dict[str, str | None]] = []
-
-    def add(self, became: str, uri: str, video_id: str | None) -> None:
-        """Count a source, and list it if there is room."""
-        self.counts[became] = self.counts.get(became, 0) + 1
-        if len(self._items) < ITEMS:
-            self._items.append({"source": uri, "video_id": video_id, "became": became})
-
-    def as_dict(self) -> dict[str, Any]:
-        """The task's return value: ``{"dry_run", "sources", "items"}``."""
-        return {"dry_run": self.is_dry_run, "sources": self.counts, "items": self._items}

@@ -14,9 +14,10 @@ from vod_operators.media.models import Timeline
 from vod_operators.media.pictures import Still, Storyboard
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.segment import store_track
+from vod_operators.pipeline import TRANSCODE
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
-from vod_operators.work.job import PICTURES, Job
+from vod_operators.work.job import PICTURES, Job, read_timeline
 
 
 class VodPicturesOperator(VodBaseOperator):
@@ -37,22 +38,22 @@ class VodPicturesOperator(VodBaseOperator):
         :raises VerificationError: a picture is missing.
         """
         job = self.open_job(context, self.plan)
-        timeline = self.load_timeline(job)
+        timeline = read_timeline(self.worker.temp, job)
         wanted = {still.name: still for still in pictures.stills(job.plan, timeline)}
         if not wanted:
             return {}
         marker = job.segmented(PICTURES)
-        done = checkpoint.load(self.temp, marker, objects_in=self.results)
+        done = checkpoint.load(self.worker.temp, marker, objects_in=self.worker.results)
         if done is not None:
             self.log.info("the pictures are there already")
             return done.facts
-        with self.scratch() as folder:
+        with self.worker.scratch() as folder:
             poster = pictures.best(list(self._read(job, timeline, wanted["posters"])), timeline.frames)
             board = self._storyboard(job, timeline, wanted["thumbnails"], folder)
             (folder / "poster.jpg").write_bytes(poster)
-            objects = store_track(self.results, job, PICTURES, folder)
+            objects = store_track(self.worker.results, job, PICTURES, folder)
         facts = {"poster": f"{job.version}/{PICTURES}/poster.jpg", "storyboard": board.model_dump()}
-        return checkpoint.save(self.temp, marker, Marker(objects=objects, facts=facts)).facts
+        return checkpoint.save(self.worker.temp, marker, Marker(objects=objects, facts=facts)).facts
 
     def _read(self, job: Job, timeline: Timeline, still: Still) -> Iterator[tuple[int, bytes]]:
         """Frame number and JPEG of each picture.
@@ -64,9 +65,9 @@ class VodPicturesOperator(VodBaseOperator):
             if not frames:
                 continue
             uri = job.work_keys.marker(chunk.name)
-            stored = checkpoint.require(self.temp, uri, step="transcode").objects[still.file]
-            with checkpoint.relying_on(self.temp, uri, step="transcode"):
-                data = b"".join(checkpoint.read_checked(self.temp, stored))
+            stored = checkpoint.require(self.worker.temp, uri, step=TRANSCODE).objects[still.file]
+            with checkpoint.relying_on(self.worker.temp, uri, step=TRANSCODE):
+                data = b"".join(checkpoint.read_checked(self.worker.temp, stored))
             found = pictures.split_jpegs(data)
             pictures.check_count(f"{chunk.name}/{still.file}", found, frames)
             yield from zip(frames, found, strict=True)
@@ -77,8 +78,8 @@ class VodPicturesOperator(VodBaseOperator):
         with (folder / still.file).open("wb") as file:
             for _, picture in self._read(job, timeline, still):
                 file.write(picture)
-        argv = ffmpeg.lay_out(self.tools.ffmpeg, still.file, "sheet-%05d.jpg", board=board)
-        self.runner.run(argv, folder=folder)
+        argv = ffmpeg.lay_out(self.worker.tools.ffmpeg, still.file, "sheet-%05d.jpg", board=board)
+        self.worker.runner.run(argv, folder=folder)
         (folder / still.file).unlink()
         made = sorted(path.name for path in folder.glob("sheet-*.jpg"))
         if made != [pictures.sheet_name(number) for number in range(board.sheets)]:

@@ -30,16 +30,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.task.priority_strategy import PriorityWeightStrategy
 
+from vod_operators.pipeline import BULK_DAG_ID, DAG_ID, MAX_MAP_LENGTH
+
 if TYPE_CHECKING:
     from airflow.models import TaskInstance
 
     from vod_operators.settings import VodSettings
-
-MAX_MAP_LENGTH = 1024
-"""Airflow's default of ``[core] max_map_length``."""
-
-DAG_ID = "vod_transcode"
-BULK_DAG_ID = "vod_transcode_bulk"
 
 MAX_ACTIVE_RUNS = 100
 """Of the first lane. Above it a run waits for another one to end, whatever its tasks' weights. It is limited

@@ -9,7 +9,9 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.callbacks import tell_cms
 from vod_operators.operators.retry import FAILURE_KEY
+from vod_operators.operators.runs import run_name
 from vod_operators.storage import claim
 from vod_operators.storage.keys import claim_key, is_video_id, shown_id
 from vod_operators.work.failure import Failure, LeftFailure
@@ -56,13 +58,14 @@ class VodReleaseOperator(VodBaseOperator):
         if is_video_id(self.video_id):
             self.facts["video_id"] = self.video_id
             released = claim.release(
-                self.temp, claim_key(self.settings.temp_uri, self.video_id), owner=self.run_name(context)
+                self.worker.temp, claim_key(self.settings.temp_uri, self.video_id), owner=run_name(context)
             )
             self.log.info("%s: claim %s", self.video_id, "released" if released else "not held")
         if not self.result:
             failure, failed = self._failure(context)
-            self.tell_cms(
+            tell_cms(
                 context,
+                self.settings,
                 self.callback_url,
                 "failed",
                 self.video_id,
@@ -76,8 +79,9 @@ class VodReleaseOperator(VodBaseOperator):
             raise AirflowFailException(
                 f"{shown_id(self.video_id)} was not published: {where}: {failure.reason}"
             )
-        self.tell_cms(
+        tell_cms(
             context,
+            self.settings,
             self.callback_url,
             "done",
             self.video_id,

@@ -45,6 +45,12 @@ def ask_for_run(context: Context, dag_id: str, run_id: str, conf: dict[str, Any]
     return "continued" if state == "failed" else "repeated"
 
 
+def run_name(context: Context) -> str:
+    """The run's name as owner of claims: ``dag_id/run_id``."""
+    run = context["dag_run"]
+    return f"{run.dag_id}/{run.run_id}"
+
+
 def holder_of(run: Any) -> str:
     """The holder of a claim of an Airflow run: when the run was requested, and how often it was cleared.
 

@@ -12,8 +12,8 @@ from airflow.sdk.exceptions import AirflowFailException
 from vod_operators.errors import InvalidInputError, VodError
 from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
-from vod_operators.operators.priority import BULK_DAG_ID
 from vod_operators.operators.runs import ask_for_run
+from vod_operators.pipeline import BULK_DAG_ID
 from vod_operators.storage.keys import ResultKeys, is_video_id
 from vod_operators.work.conf import is_true
 from vod_operators.work.stable import shown_version
@@ -49,8 +49,8 @@ class VodScrubOperator(VodBaseOperator):
             counts["videos"] += 1
             keys = ResultKeys(results_uri=self.settings.results_uri, video_id=video_id)
             try:
-                found = verify(self.results, keys)
-                if not found.damage or shown_version(self.results, keys) not in (None, found.version):
+                found = verify(self.worker.results, keys)
+                if not found.damage or shown_version(self.worker.results, keys) not in (None, found.version):
                     counts["objects"] += found.objects
                     counts["bytes"] += found.size_bytes
                     continue  # a version that was replaced while it was read may have been removed
@@ -79,7 +79,7 @@ class VodScrubOperator(VodBaseOperator):
     def _videos(self, context: Context) -> Iterator[str]:
         parts = self._parts()
         day = context["dag_run"].run_after.toordinal()
-        for name in self.results.folders(f"{self.settings.results_uri}/"):
+        for name in self.worker.results.folders(f"{self.settings.results_uri}/"):
             # By a digest, which spreads the sizes: neighbours in a catalogue are often of similar size.
             if is_video_id(name) and zlib.crc32(name.encode()) % parts == day % parts:
                 yield name
@@ -92,7 +92,7 @@ class VodScrubOperator(VodBaseOperator):
     def _ask(self, context: Context, video_id: str, found: Verification) -> str:
         """Start a run with the video's original request; returns the outcome in words."""
         try:
-            request = repair_request(self.temp, self.settings, video_id, found)
+            request = repair_request(self.worker.temp, self.settings, video_id, found)
         except InvalidInputError as error:
             self.log.warning("%s: %s", video_id, error)
             return str(error)

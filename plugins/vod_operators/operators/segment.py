@@ -18,11 +18,12 @@ from vod_operators.media.pieces import Piece, counter_shifts, lasting, shift_cou
 from vod_operators.media.track import Encryption, Track
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.content_key import job_key, lock_segments
+from vod_operators.pipeline import AUDIO, TRANSCODE
 from vod_operators.storage import checkpoint
 from vod_operators.storage.base import Storage
 from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.storage.stores import fetch
-from vod_operators.work.job import Job
+from vod_operators.work.job import Job, read_timeline
 from vod_operators.work.packaged import INIT, SOUND, TRANSFERS
 from vod_operators.work.stable import IMMUTABLE, PLAYLIST_TYPE
 
@@ -83,7 +84,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
         """
         job = self.open_job(context, self.plan)
         name = self.track["rendition"]
-        done = checkpoint.load(self.temp, job.segmented(name), objects_in=self.results)
+        done = checkpoint.load(self.worker.temp, job.segmented(name), objects_in=self.worker.results)
         if done is not None:
             self.log.info("%s is segmented already", name)
             track = Track.model_validate(done.facts)
@@ -98,7 +99,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
         }
 
     def _segment(self, job: Job, name: str) -> Track:
-        plan, timeline = job.plan, self.load_timeline(job)
+        plan, timeline = job.plan, read_timeline(self.worker.temp, job)
         key = job_key(self.settings, job)
         audio = next((audio for audio in plan.audio if audio.name == name), None)
         places = _places(job, timeline, name, audio)
@@ -121,7 +122,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
         ]
         is_locked = plan.preset.encryption == "aes-128"
         changes = is_locked or any(any(segment.shift.values()) for segment in segments)
-        with self.scratch(changes * sum(segment.stored.size_bytes for segment in segments)) as folder:
+        with self.worker.scratch(changes * sum(segment.stored.size_bytes for segment in segments)) as folder:
             stored = {} if changes else self._copy(job, name, segments)
             if changes:
                 self._fetch(segments, folder)
@@ -136,19 +137,21 @@ class VodSegmentHlsOperator(VodBaseOperator):
             (folder / "index.m3u8").write_text(hls.media_playlist(track, target), "utf-8")
             if not audio:
                 (folder / "iframes.m3u8").write_text(hls.i_frame_playlist(track, target), "utf-8")
-            objects = stored | store_track(self.results, job, name, folder)
+            objects = stored | store_track(self.worker.results, job, name, folder)
         checkpoint.save(
-            self.temp, job.segmented(name), Marker(objects=objects, facts=track.model_dump(mode="json"))
+            self.worker.temp,
+            job.segmented(name),
+            Marker(objects=objects, facts=track.model_dump(mode="json")),
         )
         return track
 
     def _relying_on(self, place: _Place) -> AbstractContextManager[None]:
-        return checkpoint.relying_on(self.temp, place.marker, step=place.step)
+        return checkpoint.relying_on(self.worker.temp, place.marker, step=place.step)
 
     def _read(self, job: Job, place: _Place, name: str) -> tuple[Marker, Piece]:
-        marker = checkpoint.require(self.temp, place.marker, step=place.step)
+        marker = checkpoint.require(self.worker.temp, place.marker, step=place.step)
         with self._relying_on(place):
-            piece = checkpoint.read_document(self.temp, job.work_keys.piece(place.folder, name), Piece)
+            piece = checkpoint.read_document(self.worker.temp, job.work_keys.piece(place.folder, name), Piece)
         return marker, piece
 
     def _copy(self, job: Job, name: str, segments: Sequence[_Encoded]) -> dict[str, Stored]:
@@ -158,7 +161,9 @@ class VodSegmentHlsOperator(VodBaseOperator):
             file = Path(segment.stored.uri).name
             uri = job.result_keys.version(job.version, f"{name}/{file}")
             with self._relying_on(segment.place):
-                stored = checkpoint.copy(self.temp, segment.stored, self.results, uri, **headers_of(file))
+                stored = checkpoint.copy(
+                    self.worker.temp, segment.stored, self.worker.results, uri, **headers_of(file)
+                )
             return file, stored
 
         with ThreadPoolExecutor(TRANSFERS) as pool:
@@ -171,7 +176,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
             stored = segment.stored
             path = folder / Path(stored.uri).name
             with self._relying_on(segment.place):
-                fetch(self.temp, stored.uri, path, sha256=stored.sha256, size=stored.size_bytes)
+                fetch(self.worker.temp, stored.uri, path, sha256=stored.sha256, size=stored.size_bytes)
             if any(segment.shift.values()):
                 with path.open("r+b") as file, mmap(file.fileno(), 0) as data:
                     shift_counters(data, segment.shift)
@@ -184,8 +189,8 @@ def _places(job: Job, timeline: Timeline, name: str, audio: AudioRendition | Non
     """The place of a whole sound track, or those of all chunks in order."""
     keys = job.work_keys
     if audio:
-        return [_Place(SOUND, keys.marker(name), "audio")]
-    return [_Place(chunk.name, keys.marker(chunk.name), "transcode") for chunk in timeline.chunks]
+        return [_Place(SOUND, keys.marker(name), AUDIO)]
+    return [_Place(chunk.name, keys.marker(chunk.name), TRANSCODE) for chunk in timeline.chunks]
 
 
 def _described(audio: AudioRendition) -> dict[str, Any]:

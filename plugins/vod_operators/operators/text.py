@@ -16,10 +16,11 @@ from vod_operators.media.track import Track, segment_name
 from vod_operators.media.webvtt import Cue
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.segment import store_track
+from vod_operators.pipeline import PREPARE, SPLIT
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
 from vod_operators.storage.stores import verified
-from vod_operators.work.job import Job
+from vod_operators.work.job import Job, read_timeline
 from vod_operators.work.packaged import measured
 
 
@@ -50,14 +51,14 @@ class VodSegmentTextOperator(VodBaseOperator):
         return [{"track": t.name, "segments": len(t.segments), "cues": t.cues} for t in tracks]
 
     def _track(self, job: Job, name: str) -> Track:
-        done = checkpoint.load(self.temp, job.segmented(name), objects_in=self.results)
+        done = checkpoint.load(self.worker.temp, job.segmented(name), objects_in=self.worker.results)
         if done is None:
             return self._segment(job, name)
         self.log.info("%s is segmented already", name)
         return Track.model_validate(done.facts)
 
     def _segment(self, job: Job, name: str) -> Track:
-        plan, timeline = job.plan, self.load_timeline(job)
+        plan, timeline = job.plan, read_timeline(self.worker.temp, job)
         lengths = webvtt.segment_lengths(plan, timeline)
         clock_start = ffmpeg.TRANSPORT_START if plan.preset.container == "ts" else 0
         end_ms = round(1000 * sum(lengths) / plan.timescale)
@@ -67,7 +68,7 @@ class VodSegmentTextOperator(VodBaseOperator):
             self.log.warning("%s: %d cues lie outside the video", name, len(found) - len(cues))
         subtitle_limits.check_track(cues, name, self.settings.subtitle_limits)
         budget = subtitle_limits.SegmentBudget(name, self.settings.subtitle_limits)
-        with self.scratch() as folder:
+        with self.worker.scratch() as folder:
             files: list[Path] = []
             for shown in webvtt.cut(cues, lengths, plan.timescale):
                 files.append(folder / segment_name(len(files) + 1, "vtt"))
@@ -83,15 +84,15 @@ class VodSegmentTextOperator(VodBaseOperator):
         text = job.plan.text_rendition(name)
         if text.sidecar_sha256:
             uri = job.work_keys.text(name)
-            with checkpoint.relying_on(self.temp, uri, step="prepare"):
-                blocks = verified(uri, self.temp.read(uri), sha256=text.sidecar_sha256)
+            with checkpoint.relying_on(self.worker.temp, uri, step=PREPARE):
+                blocks = verified(uri, self.worker.temp.read(uri), sha256=text.sidecar_sha256)
                 data = b"".join(blocks)
             # ASS may draw shapes with outline commands, which no spoken text resembles, so they are dropped.
             return webvtt.parse(data.decode(), drawings=True)
-        marker = job.source_keys.marker("split")
-        source = checkpoint.require(self.temp, marker, step="split")
-        with checkpoint.relying_on(self.temp, marker, step="split"):
-            data = b"".join(checkpoint.read_checked(self.temp, source.objects[name]))
+        marker = job.source_keys.marker(SPLIT)
+        source = checkpoint.require(self.worker.temp, marker, step=SPLIT)
+        with checkpoint.relying_on(self.worker.temp, marker, step=SPLIT):
+            data = b"".join(checkpoint.read_checked(self.worker.temp, source.objects[name]))
         return webvtt.parse(data.decode("utf-8", "replace"), shift_ms=timeline.text_shift_ms, drawings=True)
 
     def _store(
@@ -116,8 +117,10 @@ class VodSegmentTextOperator(VodBaseOperator):
         playlist = hls.media_playlist(track, target_duration_s(job.plan))
         (folder / "index.m3u8").write_text(playlist, "utf-8")
         (folder / dash.WHOLE_TEXT).write_text(webvtt.whole(cues), "utf-8")
-        objects = store_track(self.results, job, name, folder)
+        objects = store_track(self.worker.results, job, name, folder)
         checkpoint.save(
-            self.temp, job.segmented(name), Marker(objects=objects, facts=track.model_dump(mode="json"))
+            self.worker.temp,
+            job.segmented(name),
+            Marker(objects=objects, facts=track.model_dump(mode="json")),
         )
         return track

@@ -26,9 +26,9 @@ from vod_operators.operators.content_key import packager_key
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.storage.stores import blocks_of
-from vod_operators.work.cutting import Cutter
+from vod_operators.work.cutting import Cutter, obtain_cut
 from vod_operators.work.encoding import require_encoders
-from vod_operators.work.job import Job
+from vod_operators.work.job import Job, read_timeline
 from vod_operators.work.packaged import package_chunk, store_piece
 
 CHUNK = "chunk.nut"
@@ -61,24 +61,24 @@ class VodTranscodeChunkOperator(VodBaseOperator):
         :raises InvalidInputError: the source changed since the run began, or the key that the packager needs.
         """
         job = self.open_job(context, self.plan)
-        timeline = self.load_timeline(job)
+        timeline = read_timeline(self.worker.temp, job)
         chunk = timeline.chunks[self.chunk["chunk"]]
         keys = job.work_keys
-        done = checkpoint.load(self.temp, keys.marker(chunk.name))
+        done = checkpoint.load(self.worker.temp, keys.marker(chunk.name))
         if done is not None:
             self.log.info("%s is encoded already", chunk.name)
             return done.facts
         key = packager_key(self.settings, job)
-        require_encoders(self.runner, self.tools.ffmpeg, job.plan.renditions, hardware=True)
+        require_encoders(self.worker.runner, self.worker.tools.ffmpeg, job.plan.renditions, hardware=True)
         begin = time.monotonic()
-        with self.scratch(self._needed_bytes(job, timeline, chunk)) as folder:
+        with self.worker.scratch(self._needed_bytes(job, timeline, chunk)) as folder:
             self._obtain(job, timeline, chunk, folder)
             stills = [s for s in pictures.stills(job.plan, timeline) if s.frames(chunk)]
             outputs = {rendition.name: f"{rendition.name}.mp4" for rendition in job.plan.renditions}
             media_s = float(job.plan.seconds(chunk.frames))
             found = self._encode(context, job, timeline, chunk, outputs, stills, folder)
             damage = in_words(timeline.span(chunk, job.plan.frame_rate), found)
-            self.report_damage(damage)
+            self.worker.report_damage(damage)
             stored: dict[str, Stored] = {}
             for name, file in outputs.items():
                 part = encoded_part(
@@ -90,7 +90,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
                 taken = pictures.split_jpegs((folder / still.file).read_bytes())
                 pictures.check_count(f"{chunk.name}/{still.file}", taken, still.frames(chunk))
                 uri = keys.still(chunk.name, still.file)
-                stored[still.file] = checkpoint.put(self.temp, folder / still.file, uri)
+                stored[still.file] = checkpoint.put(self.worker.temp, folder / still.file, uri)
             seconds = time.monotonic() - begin
             facts = {
                 "chunk": chunk.index,
@@ -100,18 +100,18 @@ class VodTranscodeChunkOperator(VodBaseOperator):
                 "damage": damage,
                 "captions": has_captions(folder / CHUNK),
             }
-            checkpoint.save(self.temp, keys.marker(chunk.name), Marker(objects=stored, facts=facts))
+            checkpoint.save(self.worker.temp, keys.marker(chunk.name), Marker(objects=stored, facts=facts))
             self._measured(media_s, seconds, chunk, stored)
             return facts
 
     def _obtain(self, job: Job, timeline: Timeline, chunk: Chunk, folder: Path) -> None:
         """Put the chunk's packets into ``chunk.nut``."""
         if timeline.in_place:
-            cutter = Cutter(self.runner, self.tools, timeline, folder)
+            cutter = Cutter(self.worker.runner, self.worker.tools, timeline, folder)
             cutter.chunk_in_place(self.original(self.source, job), "cut.nut", plan=job.plan, chunk=chunk)
             (folder / "cut.nut").rename(folder / CHUNK)  # so that ``chunk.nut`` is only in encoding commands
         else:
-            self.obtain_cut(job, chunk.name, folder / CHUNK)
+            obtain_cut(self.worker, job, chunk.name, folder / CHUNK)
 
     def _store_segments(
         self, job: Job, chunk: Chunk, name: str, part: Part, folder: Path, key: ContentKey | None
@@ -119,9 +119,16 @@ class VodTranscodeChunkOperator(VodBaseOperator):
         """Cut one rendition of the chunk into segments, and store them."""
         part = replace(part, decode_time=chunk.first * job.plan.frame_ticks)
         piece = package_chunk(
-            self.runner, self.tools.packager, job.plan, chunk, job.plan.rendition(name), part, folder, key
+            self.worker.runner,
+            self.worker.tools.packager,
+            job.plan,
+            chunk,
+            job.plan.rendition(name),
+            part,
+            folder,
+            key,
         )
-        return store_piece(self.temp, job.work_keys, chunk.name, name, piece, folder)
+        return store_piece(self.worker.temp, job.work_keys, chunk.name, name, piece, folder)
 
     def _measured(self, media_s: float, seconds: float, chunk: Chunk, stored: dict[str, Stored]) -> None:
         self.facts.update(
@@ -166,10 +173,18 @@ class VodTranscodeChunkOperator(VodBaseOperator):
 
         def run(source: str | None) -> list[str]:
             argv = ffmpeg.transcode_chunk(
-                self.tools.ffmpeg, source, outputs, plan=plan, chunk=chunk, timeline=timeline, stills=stills
+                self.worker.tools.ffmpeg,
+                source,
+                outputs,
+                plan=plan,
+                chunk=chunk,
+                timeline=timeline,
+                stills=stills,
             )
             seconds = float(plan.seconds(_encoded_frames(plan, chunk)))
-            return self.run_media(context, job, argv, folder, seconds=seconds, codec=codec)
+            return self.worker.run_media(
+                argv, folder, seconds=seconds, codec=codec, report=self.reporter(context, job)
+            )
 
         try:
             return complaints(run(CHUNK), codec)

@@ -1,19 +1,32 @@
-"""Cuts the packets of one chunk, or of a whole sound track, out of a file."""
+"""Cuts the packets of one chunk, or of a whole sound track, out of a file, and stores them if need be."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 
 from vod_operators.errors import VerificationError
 from vod_operators.media import ffmpeg, packets
 from vod_operators.media.models import Chunk, Layout, Plan, Timeline
+from vod_operators.pipeline import SPLIT
 from vod_operators.runners.base import Runner, output
+from vod_operators.runners.scratch import check_room
 from vod_operators.runners.tools import Tools
+from vod_operators.storage import checkpoint
+from vod_operators.storage.checkpoint import Marker, Stored
+from vod_operators.work.job import Job
 from vod_operators.work.source import Original
+from vod_operators.work.worker import Worker
 
 SOURCE = "source"
 """File name of the original in a scratch folder."""
+
+
+CUTS = 4
+"""Chunks cut at once: one is flushed to disk or sent to the store while others are read."""
 
 
 @dataclass(frozen=True)
@@ -82,3 +95,95 @@ class Cutter:
                     original.add_scattered(source, places.ranges())
             self.sound(SOURCE, name, layout=layout, track=track)
         source.unlink()
+
+
+@dataclass(frozen=True)
+class CutStore:
+    """Cuts one source in a task's scratch folder, and stores what it cuts in the temp store."""
+
+    worker: Worker
+    job: Job
+    original: Original
+    file: str
+    """The file of the folder that is cut."""
+    layout: Layout
+    timeline: Timeline
+    folder: Path
+
+    def chunks(self, renew: Callable[[], None]) -> dict[str, Stored]:
+        """Cut and store all chunks, ``CUTS`` at a time; returns the objects by the chunks' names.
+
+        :param renew: called after each chunk.
+        :raises InvalidInputError: the source has changed since the run began.
+        """
+        runners: SimpleQueue[Runner] = SimpleQueue()
+        for _ in range(CUTS):
+            runners.put(self.worker.another_runner())
+
+        def store(chunk: Chunk) -> Stored:
+            runner = runners.get()
+            try:
+                return self._chunk(runner, chunk)
+            finally:
+                runners.put(runner)
+
+        objects = {}
+        with ThreadPoolExecutor(CUTS) as pool:
+            futures = {chunk.name: pool.submit(store, chunk) for chunk in self.timeline.chunks}
+            try:
+                for name, future in futures.items():
+                    objects[name] = future.result()
+                    renew()
+            except BaseException:  # also Airflow's timeout, which must not wait for the other cuts
+                pool.shutdown(wait=False, cancel_futures=True)
+                self.worker.kill()
+                raise
+        return objects
+
+    def _chunk(self, runner: Runner, chunk: Chunk) -> Stored:
+        keys, temp = self.job.source_keys, self.worker.temp
+        done = checkpoint.load(temp, keys.marker(chunk.name))
+        if done is not None:
+            return done.objects[chunk.name]
+        name = f"{chunk.name}.nut"
+        self._cutter(runner).chunk(self.file, name, layout=self.layout, chunk=chunk)
+        self.original.check()
+        stored = checkpoint.put(temp, self.folder / name, keys.chunk(chunk.name))
+        checkpoint.save(temp, keys.marker(chunk.name), Marker(objects={chunk.name: stored}))
+        return stored
+
+    def sounds(self) -> dict[str, Stored]:
+        """Cut and store all sound tracks; returns the objects by the tracks' names."""
+        objects, cutter = {}, self._cutter(self.worker.runner)
+        for track in self.layout.sounds:
+            name = f"{track}.nut"
+            cutter.sound(self.file, name, layout=self.layout, track=track)
+            uri = self.job.source_keys.audio(track)
+            objects[track] = checkpoint.put(self.worker.temp, self.folder / name, uri)
+        return objects
+
+    def texts(self) -> dict[str, Stored]:
+        """Store the subtitles that were extracted; returns the objects by track."""
+        keys = self.job.source_keys
+        return {
+            track: checkpoint.put(self.worker.temp, self.folder / f"{track}.vtt", keys.text(track))
+            for track in packets.layout_of(self.job.plan).texts
+        }
+
+    def _cutter(self, runner: Runner) -> Cutter:
+        return Cutter(runner, self.worker.tools, self.timeline, self.folder)
+
+
+def obtain_cut(worker: Worker, job: Job, name: str, path: Path) -> None:
+    """Make a chunk or a sound track that the split stored readable at ``path``.
+
+    :raises LostWorkError: it is gone or damaged; clearing the run repeats the split.
+    """
+    keys = job.source_keys
+    split = keys.marker(SPLIT)
+    # From the whole split's marker, because a cleared split does not write a lost chunk marker again.
+    stored = checkpoint.require(worker.temp, split, step=SPLIT).objects[name]
+    if worker.temp.local_path(stored.uri) is None:  # a local object is only linked
+        check_room(worker.settings.work_dir, stored.size_bytes)
+    with checkpoint.relying_on(worker.temp, keys.marker(name), split, step=SPLIT):
+        checkpoint.obtain(worker.temp, stored, path)

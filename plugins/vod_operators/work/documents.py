@@ -15,7 +15,8 @@ from pydantic import BaseModel
 from vod_operators.errors import InvalidInputError
 from vod_operators.formats.facts import Format, Key, SegmentFacts, Stream
 from vod_operators.formats.segment import MAX_SEGMENT_BYTES
-from vod_operators.media.models import Plan, clock
+from vod_operators.media.admission import Limits, check_duration
+from vod_operators.media.models import Plan, Timeline, clock
 from vod_operators.media.presets.model import MAX_SEGMENT_GOPS
 from vod_operators.storage.checkpoint import Stored
 from vod_operators.storage.stores import MAX_DOCUMENT_BYTES
@@ -30,6 +31,9 @@ _SECONDS = Fraction(10**10 + 1, 10**5)
 """A time within a week of video, in such ticks."""
 _SHORT = Fraction(10**6 + 1, 10**4)
 """A segment's duration, or a frame rate."""
+MISSING_S = 1
+"""A file that ends so much before its declared end is incomplete; a smaller difference is rounding."""
+
 _FILE = f"seg-{_COUNT}.m4s"
 
 
@@ -66,6 +70,23 @@ def check_documents(job: Job, frames: int, chunk_frames: int, *, limit: int = MA
             f"{len(plan.renditions)} renditions, too many for what is recorded of a chunk; "
             f"ask for {int(seconds)} s or less"
         )
+
+
+def check_length(job: Job, timeline: Timeline, limits: Limits) -> list[str]:
+    """How much of the declared duration a counted source lacks, in words.
+
+    Checked again after ``prepare``, because a source may declare no duration, or a wrong one.
+
+    :raises InvalidInputError: the source is longer than allowed, or than can be recorded.
+    """
+    declared, rate = job.plan.source.duration_ms, job.plan.frame_rate
+    counted = max([timeline.seconds(rate), *(sound.seconds for sound in timeline.sounds.values())])
+    check_duration(counted, limits)
+    frames = timeline.frames or round(counted * rate)
+    check_documents(job, frames, max((chunk.frames for chunk in timeline.chunks), default=frames))
+    if declared is None or Fraction(declared, 1000) - counted <= MISSING_S:
+        return []
+    return [f"the file: it ends at {clock(counted)} of the {clock(declared / 1000)} that it declares"]
 
 
 def _check_segment_sizes(plan: Plan) -> None:

@@ -62,14 +62,8 @@ def inspect(runner: Runner, tools: Tools, excerpt: Excerpt, *, limits: admission
     )
     can_be_cut = streams_that_can_be_cut(runner, tools, excerpt, source, first.count_at_hand)
     used = {sound.index for sound in source.audio} | ({source.video.index} if source.video else set())
-    for stream in data["streams"]:
-        index = stream["index"]
-        if index in (used & first.at_hand) - can_be_cut and not look.gives_a_frame(
-            index, stream["codec_name"]
-        ):
-            raise admission.undecodable(
-                stream, f"nothing of its first {ffmpeg.DECODED_S} s gives a frame; it is damaged or encrypted"
-            )
+    doubtful = (used & first.at_hand) - can_be_cut
+    look.require_frames([stream for stream in data["streams"] if stream["index"] in doubtful])
     track_ids = {stream["index"]: admission.stream_id(stream) for stream in data["streams"]}
     return choose_carriers(
         runner,
@@ -263,6 +257,15 @@ class _Look:
                 raise
             log.info("%s", error)
         return lines
+
+    def require_frames(self, described: Iterable[dict[str, Any]]) -> None:
+        """:raises InvalidInputError: nothing can be decoded of a stream."""
+        for stream in described:
+            if not self.gives_a_frame(stream["index"], stream["codec_name"]):
+                raise admission.undecodable(
+                    stream,
+                    f"nothing of its first {ffmpeg.DECODED_S} s gives a frame; it is damaged or encrypted",
+                )
 
     def gives_a_frame(self, stream: int, codec: str) -> bool:
         """Whether a frame can be decoded.

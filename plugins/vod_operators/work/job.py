@@ -1,7 +1,4 @@
-"""A decided request: the plan, and the fingerprints and names that its files' keys are made of.
-
-Stored as ``plan.json``.
-"""
+"""A decided request: the plan, and the fingerprints and names that its files' keys are made of."""
 
 from __future__ import annotations
 
@@ -9,16 +6,19 @@ from typing import Any
 
 from vod_operators.formats.base import Model
 from vod_operators.media.encryption import KeyFacts
-from vod_operators.media.models import Plan
-from vod_operators.settings import get_settings
+from vod_operators.media.models import Plan, Timeline
+from vod_operators.pipeline import SPLIT
+from vod_operators.settings import VodSettings
+from vod_operators.storage import checkpoint
+from vod_operators.storage.base import Storage
 from vod_operators.storage.keys import ResultKeys, SourceKeys, WorkKeys
 
 PICTURES = "pictures"
 """Name of the folder of a version's still pictures, and of their marker."""
 
 
-class Job(Model):
-    """All that tasks after ``prepare`` need to know of the request."""
+class JobRecord(Model):
+    """A decided request as it is stored, in ``plan.json``."""
 
     plan: Plan
     source_name: str
@@ -38,28 +38,59 @@ class Job(Model):
     request: dict[str, Any] | None = None
     """The ``conf`` of the run, to repeat the request; None if one of its URIs may hold a secret."""
 
+
+class Job(JobRecord):
+    """A decided request and where its files are: all that tasks after ``prepare`` need to know."""
+
+    temp_uri: str
+    results_uri: str
+
+    @classmethod
+    def of(cls, record: JobRecord, settings: VodSettings) -> Job:
+        """The job whose files are in the deployment's stores."""
+        return cls(**dict(record), temp_uri=settings.temp_uri, results_uri=settings.results_uri)
+
     @property
     def source_keys(self) -> SourceKeys:
         """Keys of the source's chunks."""
         return SourceKeys(
-            temp_uri=get_settings().temp_uri, video_id=self.plan.video_id, fingerprint=self.source_fingerprint
+            temp_uri=self.temp_uri, video_id=self.plan.video_id, fingerprint=self.source_fingerprint
         )
 
     @property
     def work_keys(self) -> WorkKeys:
         """Keys of the encoded files."""
         return WorkKeys(
-            temp_uri=get_settings().temp_uri, video_id=self.plan.video_id, fingerprint=self.work_fingerprint
+            temp_uri=self.temp_uri, video_id=self.plan.video_id, fingerprint=self.work_fingerprint
         )
 
     @property
     def result_keys(self) -> ResultKeys:
         """Keys of what is published."""
-        return ResultKeys(results_uri=get_settings().results_uri, video_id=self.plan.video_id)
+        return ResultKeys(results_uri=self.results_uri, video_id=self.plan.video_id)
 
     def segmented(self, track: str) -> str:
         """URI of the marker that says that a track's segments are complete in this job's version."""
         return self.work_keys.segmented(track, self.result_keys.version(self.version, track))
+
+
+def read_job(temp: Storage, uri: str, settings: VodSettings) -> Job:
+    """The job whose record is at ``uri``.
+
+    :raises CorruptObjectError: it is damaged, or of another version of the package.
+    :raises ObjectNotFoundError: it does not exist.
+    """
+    return Job.of(checkpoint.read_document(temp, uri, JobRecord), settings)
+
+
+def read_timeline(temp: Storage, job: Job) -> Timeline:
+    """The timeline that the split stored.
+
+    :raises LostWorkError: it is gone or damaged.
+    """
+    keys = job.source_keys
+    with checkpoint.relying_on(temp, keys.marker(SPLIT), step=SPLIT):
+        return checkpoint.read_document(temp, keys.timeline, Timeline)
 
 
 def track_names(plan: Plan) -> list[str]:

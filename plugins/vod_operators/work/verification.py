@@ -10,17 +10,23 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectNotFoundError
+from vod_operators.errors import (
+    CorruptObjectError,
+    InvalidInputError,
+    NoSuchVideoError,
+    ObjectNotFoundError,
+)
 from vod_operators.media.models import Timeline
 from vod_operators.media.plan import fingerprint
 from vod_operators.media.presets.catalog import load_preset
-from vod_operators.settings import VodSettings, get_settings
+from vod_operators.pipeline import SPLIT
+from vod_operators.settings import VodSettings
 from vod_operators.storage import checkpoint, checksums
 from vod_operators.storage.base import Storage
 from vod_operators.storage.checkpoint import Damage
 from vod_operators.storage.keys import MARKER, ResultKeys, WorkKeys
 from vod_operators.storage.stores import get_bytes
-from vod_operators.work.job import PICTURES, Job, track_names
+from vod_operators.work.job import PICTURES, Job, read_job, track_names
 from vod_operators.work.result import VideoResult
 from vod_operators.work.stable import VERSION_NAME, read_result, shown_version
 
@@ -54,7 +60,7 @@ def verify(
         return _unreadable(results, keys, str(error))
     if version is None:
         if results.stat(keys.metadata) is None:
-            raise no_such_video(keys)
+            raise NoSuchVideoError(keys.video_id, keys.results_uri)
         return _unreadable(results, keys, "it is not there")
     folder = keys.version(version, "")
     there = {info.uri: info.size for info in results.list(folder)}
@@ -89,13 +95,6 @@ def verify(
         size_bytes=sum(there.get(uri, 0) for uri in digests),
         damage=tuple(damage),
     )
-
-
-def no_such_video(keys: ResultKeys) -> InvalidInputError:
-    """The error for a video that does not exist in the results store."""
-    is_set = "results_uri" in get_settings().model_fields_set
-    advice = "" if is_set else ", the default: set VOD_RESULTS_URI, or give --results"
-    return InvalidInputError(f"video_id: there is no video {keys.video_id!r} in {keys.results_uri}{advice}")
 
 
 def _unreadable(results: Storage, keys: ResultKeys, why: str) -> Verification:
@@ -230,7 +229,7 @@ def _timeline_damage(temp: Storage, job: Job) -> list[Damage]:
     except ObjectNotFoundError:
         pass
     except CorruptObjectError as error:
-        temp.delete(keys.marker("split"))
+        temp.delete(keys.marker(SPLIT))
         return [Damage(uri=keys.timeline, found=str(error))]
     return []
 
@@ -243,7 +242,7 @@ def repair_request(
     :param temp: the temp store.
     :raises InvalidInputError: the request is not known any more, or its preset has changed since.
     """
-    job = _job_of(temp, settings.temp_uri, video_id, damaged.version)
+    job = _job_of(temp, settings, video_id, damaged.version)
     source = damaged.result.source.name if damaged.result else "its source"
     again = f"ask for the whole video again, with {source}: vod submit SOURCE --video-id {video_id}"
     if job is None:
@@ -263,14 +262,14 @@ def repair_request(
     return job.request | {"verify": True}
 
 
-def _job_of(temp: Storage, temp_uri: str, video_id: str, version: str) -> Job | None:
+def _job_of(temp: Storage, settings: VodSettings, video_id: str, version: str) -> Job | None:
     """The job whose workspace published a version; None if that is gone or has since got another version."""
     match = VERSION_NAME.fullmatch(version)
     if match is None:
         return None
-    keys = WorkKeys(temp_uri=temp_uri, video_id=video_id, fingerprint=match[1])
+    keys = WorkKeys(temp_uri=settings.temp_uri, video_id=video_id, fingerprint=match[1])
     try:
-        job = checkpoint.read_document(temp, keys.plan, Job)
+        job = read_job(temp, keys.plan, settings)
     except (CorruptObjectError, ObjectNotFoundError):
         return None
     return job if job.version == version else None

@@ -5,7 +5,7 @@ control. It provides what a player needs: MIME types, byte ranges, CORS, compres
 lifetimes that the layout of the results allows. ``/{video_id}/watch`` is a page that plays a video; with
 ``--hls-js`` it plays in every browser.
 
-Run it: ``python -m vod_operators.edge.server --root DIR --port 8090``
+Run it: ``python scripts/edge_server.py --root DIR --port 8090``
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
-from vod_operators.edge.watch import PAGE_POLICY, SCRIPT, SCRIPT_POLICY, watch_page
+from edge_page import PAGE_POLICY, SCRIPT, SCRIPT_POLICY, watch_page
 from vod_operators.storage.keys import is_video_id
 
 MIME_TYPES = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-SCRIPT = Path(__file__).with_name("watch.js")
+SCRIPT = Path(__file__).with_name("edge_page.js")
 
 PAGE_POLICY = "default-src 'none'; media-src 'self' blob:; style-src 'unsafe-inline'; img-src 'self' data:"
 """Content Security Policy of a page that runs no script and loads only the video and its poster."""

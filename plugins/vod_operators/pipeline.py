@@ -1,0 +1,23 @@
+"""Names of the DAGs that make a video and of their steps, for what starts, follows or reports on a run."""
+
+from __future__ import annotations
+
+DAG_ID = "vod_transcode"
+BULK_DAG_ID = "vod_transcode_bulk"
+"""The same DAG for ingest and re-encoding, behind the first."""
+
+PREPARE = "prepare"
+SPLIT = "split"
+TRANSCODE = "transcode"
+AUDIO = "audio"
+TEXT = "text"
+PICTURES = "pictures"
+SEGMENT = "segment"
+PUBLISH = "publish"
+RELEASE = "release"
+
+STEPS = (PREPARE, SPLIT, TRANSCODE, AUDIO, TEXT, PICTURES, SEGMENT, PUBLISH, RELEASE)
+"""Task ids in this order; the operator of each is in the module of that name."""
+
+MAX_MAP_LENGTH = 1024
+"""Most mapped instances of a task: Airflow's default of ``[core] max_map_length``."""

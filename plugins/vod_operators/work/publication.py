@@ -1,0 +1,202 @@
+"""A finished version before its publication: all tracks together, described and checked against the rules."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cached_property
+from typing import Any
+
+from vod_operators import pipeline
+from vod_operators.check.rules import check, failed
+from vod_operators.errors import CorruptObjectError, VerificationError
+from vod_operators.media import captions, dash, hls, measure, pictures
+from vod_operators.media.encryption import ContentKey
+from vod_operators.media.models import Timeline
+from vod_operators.media.plan import fingerprint
+from vod_operators.media.track import Track
+from vod_operators.storage import checkpoint, checksums
+from vod_operators.storage.checkpoint import Marker
+from vod_operators.storage.stores import get_bytes
+from vod_operators.work.job import PICTURES, Job, read_timeline, track_names
+from vod_operators.work.reader import StoreReader
+from vod_operators.work.result import ChapterResult, RenditionResult, SourceFacts, Timings, VideoResult
+from vod_operators.work.stable import IMMUTABLE, JSON_TYPE, MANIFEST_TYPE, PLAYLIST_TYPE
+from vod_operators.work.worker import Worker
+
+WISHED = {"7.bitrates"}
+"""Rules whose violation does not prevent a publication, because the request may ask for it. A custom preset
+may have a single rung, and pictures without detail have equal bitrates in two rungs of the same quality."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publication:
+    """A version whose tracks and pictures are all in the results store."""
+
+    worker: Worker
+    job: Job
+    timeline: Timeline
+    tracks: Sequence[Track]
+    stills: dict[str, Any]
+    """Facts of the poster and storyboard; empty if the preset asks for none."""
+    digests: dict[str, str]
+    """SHA-256 of the tracks' and pictures' objects, by URI."""
+
+    @classmethod
+    def load(cls, worker: Worker, job: Job) -> Publication:
+        """The version as its steps recorded it.
+
+        :raises VerificationError: the tracks do not fit together.
+        :raises LostWorkError: an object is missing or has another size.
+        """
+        timeline = read_timeline(worker.temp, job)
+        written = [_written(worker, job, name, pipeline.SEGMENT) for name in track_names(job.plan)]
+        tracks = [Track.model_validate(marker.facts) for marker in written]
+        measure.check_presentation(tracks, measure.target_duration_s(job.plan))
+        stills: dict[str, Any] = {}
+        if pictures.stills(job.plan, timeline):
+            written.append(_written(worker, job, PICTURES, pipeline.PICTURES))
+            stills = written[-1].facts
+        digests = {stored.uri: stored.sha256 for marker in written for stored in marker.objects.values()}
+        return cls(worker=worker, job=job, timeline=timeline, tracks=tracks, stills=stills, digests=digests)
+
+    @property
+    def _target_s(self) -> int:
+        return measure.target_duration_s(self.job.plan)
+
+    @cached_property
+    def master(self) -> bytes:
+        """The version's own master playlist."""
+        return hls.master_playlist(self.tracks, self._target_s, prefix="").encode()
+
+    @cached_property
+    def stable_playlist(self) -> bytes:
+        """The content of the stable playlist, beside the version's folder."""
+        return hls.master_playlist(self.tracks, self._target_s, prefix=f"{self.job.version}/").encode()
+
+    @cached_property
+    def stable_manifest(self) -> bytes | None:
+        """The content of the stable DASH manifest; None if these tracks can have none."""
+        if not dash.has_manifest(self.tracks):
+            return None
+        return dash.manifest(self.tracks, self._target_s, prefix=f"{self.job.version}/").encode()
+
+    def check(self, key: ContentKey | None) -> None:
+        """Check the version against all rules of ``vod check``.
+
+        Playlists and init segments are read from the store. Segments are not read again: the same code
+        measured them before they were stored, the store verified their checksums, and ``load`` has checked
+        their sizes.
+
+        :param key: the content key. It is not fetched from the URL that players use, which workers may not
+            reach, or which may not exist yet. None if the version is not encrypted.
+        :raises VerificationError: a rule is broken that is not in ``WISHED``.
+        """
+        keys, version, results = self.job.result_keys, self.job.version, self.worker.results
+        location = keys.version(version, "master.m3u8")
+        facts = {
+            keys.version(version, f"{track.name}/{segment.name}"): measured
+            for track in self.tracks
+            for segment, measured in zip(track.segments, track.facts, strict=True)
+        }
+        reader = StoreReader(location, lambda _: results, facts, {location: self.master})
+        verdicts = check(reader, location, key=key.key if key else None)
+        for verdict in verdicts:
+            for finding in verdict.findings if verdict.status == "warn" else ():
+                log.warning("%s: %s: found %s", verdict.rule.says, finding.where, finding.found)
+        # How many renditions there are is the wish of the preset, and the size of the source.
+        if broken := failed(verdict for verdict in verdicts if verdict.rule.id not in WISHED):
+            raise VerificationError(f"the result breaks rules, and is not published: {'; '.join(broken)}")
+
+    def write(self, result: VideoResult) -> None:
+        """Write those of the version's playlists and documents that do not exist yet, ``video.json`` last."""
+        keys, version, results = self.job.result_keys, self.job.version, self.worker.results
+        files = [
+            (keys.version(version, "master.m3u8"), self.master, PLAYLIST_TYPE),
+            (keys.version_playlist(version), self.stable_playlist, PLAYLIST_TYPE),
+        ]
+        if self.stable_manifest is not None:
+            inside = dash.manifest(self.tracks, self._target_s, prefix="").encode()
+            files.append((keys.version(version, "manifest.mpd"), inside, MANIFEST_TYPE))
+            files.append((keys.version_manifest(version), self.stable_manifest, MANIFEST_TYPE))
+        digests = dict(self.digests)
+        for uri, data, content_type in files:
+            if results.stat(uri) is None:
+                results.write(uri, [data], content_type=content_type, cache_control=IMMUTABLE)
+            else:
+                data = get_bytes(results, uri)
+            digests[uri] = hashlib.sha256(data).hexdigest()
+        metadata, sums = keys.version_metadata(version), keys.version_checksums(version)
+        is_whole = results.stat(metadata) is not None
+        if not is_whole or results.stat(sums) is None:
+            folder = keys.version(version, "")
+            by_path = {uri.removeprefix(folder): digest for uri, digest in sorted(digests.items())}
+            lines = checksums.lines(by_path)
+            results.write(sums, lines, content_type="text/plain", cache_control=IMMUTABLE)
+        if not is_whole:
+            data = result.model_dump_json(indent=2).encode()
+            results.write(metadata, [data], content_type=JSON_TYPE, cache_control=IMMUTABLE)
+
+    def describe(self, *, started_at: datetime | None) -> VideoResult:
+        """The content of ``video.json``.
+
+        :param started_at: when the run began.
+        """
+        job, plan, timeline = self.job, self.job.plan, self.timeline
+        now = datetime.now(timezone.utc)
+        steps = [chunk.name for chunk in timeline.chunks] + [audio.name for audio in plan.audio]
+        markers = checkpoint.load_markers(self.worker.temp, [job.work_keys.marker(step) for step in steps])
+        encoded = [marker.facts for marker in markers if marker is not None]
+        damage = [*timeline.damage, *(words for facts in encoded for words in facts["damage"])]
+        videos = [track for track in self.tracks if track.kind == "video"]
+        lost = captions.lost(videos) if any(facts.get("captions") for facts in encoded) else []
+        loudness = {facts["rendition"]: facts["loudness"] for facts in encoded if "loudness" in facts}
+        return VideoResult(
+            video_id=plan.video_id,
+            version=job.version,
+            preset=plan.preset.name,
+            preset_fingerprint=fingerprint(plan.preset),
+            playlist_urls=tuple(self.worker.settings.playlist_urls(plan.video_id)),
+            duration_s=float(timeline.seconds(plan.frame_rate)),
+            frames=timeline.frames,
+            frame_rate=plan.frame_rate if timeline.frames else None,
+            chunks=len(timeline.chunks),
+            chapters=ChapterResult.of_all(plan, timeline),
+            source=SourceFacts.of(plan, timeline, job.source_name, job.source_version, damage, lost),
+            renditions=tuple(
+                RenditionResult.of(track, self._target_s, loudness.get(track.name)) for track in self.tracks
+            ),
+            poster=self.stills.get("poster"),
+            storyboard=self.stills.get("storyboard"),
+            timings=Timings(
+                started_at=started_at,
+                published_at=now,
+                wall_s=None if started_at is None else round((now - started_at).total_seconds(), 3),
+                encode_s=round(sum(facts["seconds"] for facts in encoded), 3),
+            ),
+            made_by=job.made_by,
+        )
+
+
+def _written(worker: Worker, job: Job, name: str, step: str) -> Marker:
+    """The marker of what a step wrote into the version's folder.
+
+    :raises LostWorkError: an object is missing or has another size.
+    """
+    uri = job.segmented(name)
+    marker = checkpoint.require(worker.temp, uri, step=step)
+    with checkpoint.relying_on(worker.temp, uri, step=step):
+        there = checkpoint.look_at(worker.results, marker)
+        if lost := checkpoint.missing(there, marker):
+            raise CorruptObjectError(
+                f"{lost[0].uri}: is not there with the {lost[0].size_bytes} bytes that were written "
+                f"({len(lost)} such objects)"
+            )
+    if not all(stored.version for stored in marker.objects.values()):
+        checkpoint.note_versions(worker.temp, uri, marker, there)
+    return marker
