@@ -5,7 +5,11 @@ Memory holds one segment at a time; a few hundred bytes of facts are kept of eac
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from vod_operators.check import crypto
+from vod_operators.check.crypto import WHOLE
 from vod_operators.check.playlist import ByteRange, Entry, Playlist, parse
 from vod_operators.check.presentation import Answer, Fault, Presentation, Reader, Track
 from vod_operators.errors import InvalidInputError, ObjectNotFoundError, VerificationError
@@ -43,22 +47,28 @@ class Loader:
             self._sample_answers(found, track)
             return found
         found.master = first
+        defined = first.variables
         uris = [uri for uri, _ in first.variants] + [m["URI"] for m in first.media if "URI" in m]
         for uri in dict.fromkeys(uris):
-            found.tracks[uri] = self._track(self._playlist(uri))
+            found.tracks[uri] = self._track(self._playlist(uri, defined))
             found.answers += self._answers("playlist", uri)
             self._sample_answers(found, found.tracks[uri])
         for uri in dict.fromkeys(uri for uri, _ in first.i_frames):
-            found.i_frames[uri] = self._i_frame_track(self._playlist(uri))
+            found.i_frames[uri] = self._i_frame_track(self._playlist(uri, defined))
             found.answers += self._answers("playlist", uri)
         return found
 
-    def _playlist(self, uri: str) -> Playlist:
+    def _playlist(self, uri: str, imported: Mapping[str, str] | None = None) -> Playlist:
         try:
             data = self._reader.read(uri)
         except ObjectNotFoundError as error:
             return Playlist(uri=uri, text="", lost=str(error))
-        return parse(uri, data.decode("utf-8", "replace"))
+        try:
+            return parse(uri, data.decode(), imported)
+        except UnicodeDecodeError as error:
+            playlist = parse(uri, data.decode("utf-8", "replace"), imported)
+            playlist.errors.append(f"byte {error.start} is not UTF-8")
+            return playlist
 
     def _answers(self, kind: str, uri: str) -> list[tuple[str, Answer]]:
         answer = self._reader.answer(uri)
@@ -66,8 +76,9 @@ class Loader:
 
     def _sample_answers(self, found: Presentation, track: Track) -> None:
         """Ask the server for one init segment and one segment of a track; they stand for the others."""
-        if track.playlist.entries:
-            entry, facts = track.playlist.entries[0], track.segments[0]
+        pairs = zip(track.playlist.entries, track.segments, strict=True)
+        if first := next(((entry, facts) for entry, facts in pairs if not entry.gap), None):
+            entry, facts = first
             if entry.map_uri:
                 found.answers += self._answers("init", entry.map_uri)
             found.answers += self._answers(facts.container, entry.uri)
@@ -82,7 +93,7 @@ class Loader:
             self._take_init(track, entry)
             facts = self._segment(track, entry)
             track.segments.append(facts)
-            if facts.unreadable and not facts.needs_key:
+            if facts.unreadable and not facts.needs_key and not entry.gap:
                 track.lost.append(f"{entry.uri}: {facts.unreadable}")
         return track
 
@@ -111,6 +122,8 @@ class Loader:
         return data
 
     def _segment(self, track: Track, entry: Entry) -> SegmentFacts:
+        if entry.gap:
+            return unreadable("EXT-X-GAP")
         place = (entry.uri, entry.byte_range)
         if place not in self._facts:
             known = self._reader.known(entry.uri) if entry.byte_range is None else None
@@ -121,7 +134,7 @@ class Loader:
         try:
             data = self._bytes(entry.uri, entry.byte_range)
             stored = len(data)
-            if entry.encryption and entry.encryption.method == "AES-128":
+            if entry.encryption and entry.encryption.method in WHOLE:
                 clear = self._keys.decrypted(data, entry.encryption, entry.number)
                 if clear is None:
                     return unreadable("no key to decrypt it", size_bytes=stored, needs_key=True)
@@ -137,7 +150,7 @@ class Loader:
         track = Track(playlist=playlist, lost=[playlist.lost] if playlist.lost else [])
         for entry in playlist.entries:
             self._take_init(track, entry)
-            if fault := self._picture(track, entry):
+            if not entry.gap and (fault := self._picture(track, entry)):
                 track.faults.append(fault)
             length = entry.byte_range.length if entry.byte_range else 0
             track.segments.append(SegmentFacts(size_bytes=length, container="unknown"))
@@ -169,11 +182,17 @@ class Loader:
         """As ``_picture``, for a file that is no segment of a variant, or that could not be read as one."""
         try:
             data = self._bytes(entry.uri, entry.byte_range)
-            if entry.encryption and entry.encryption.method == "AES-128":
+            if entry.encryption and entry.encryption.method in WHOLE:
+                if entry.encryption.method == "AES-256-GCM" and entry.byte_range:
+                    return None  # only the whole segment can be decrypted
                 clear = self._keys.decrypted(data, entry.encryption, entry.number)
                 if clear is None:
                     return None
                 data = clear
+            elif data[:1] == b"\x47" and entry.byte_range and (entry.uri, None) not in self._facts:
+                # Packets of a picture tell nothing without the tables at the beginning of their file.
+                self._facts[(entry.uri, None)] = self._measure(replace(entry, byte_range=None))
+                return self._picture(track, entry)
             tracks = self._inits.get((entry.map_uri or "", entry.map_range), (None, {}))[1]
             if tracks and data[4:8] not in (b"moof", b"styp", b"emsg", b"prft", b"sidx"):
                 return Fault(entry=entry, found="its bytes do not begin with a moof", at_begin=True)

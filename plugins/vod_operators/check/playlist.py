@@ -13,24 +13,21 @@ from fractions import Fraction
 from functools import lru_cache
 from urllib.parse import urljoin
 
-_ATTRIBUTE = re.compile(r'\s*([A-Z0-9-]+)=("[^"\r\n]*"|[^",\s][^,\r\n]*)(,|$)')
+from vod_operators.check.attributes import Variables, attribute_list
+from vod_operators.check.tags import (
+    BEFORE_SEGMENTS,
+    MEDIA_TAGS,
+    METHODS,
+    MULTIVARIANT_TAGS,
+    ONCE,
+    REQUIRED,
+    WITHOUT_IV,
+)
+
 _DECIMAL = re.compile(r"\d+(\.\d+)?")
 _INTEGER = re.compile(r"\d{1,20}")
 
-QUOTED = {
-    "CODECS", "AUDIO", "SUBTITLES", "VIDEO", "URI", "GROUP-ID", "LANGUAGE", "NAME", "CHANNELS",
-    "ASSOC-LANGUAGE", "INSTREAM-ID", "CHARACTERISTICS", "KEYFORMAT", "KEYFORMATVERSIONS", "BYTERANGE",
-    "SUPPLEMENTAL-CODECS", "STABLE-VARIANT-ID", "STABLE-RENDITION-ID", "PATHWAY-ID", "DATA-ID", "VALUE",
-}  # fmt: skip
-"""Attributes whose value must be quoted. Others must not be; only CLOSED-CAPTIONS may be either."""
-
-REQUIRED = {
-    "EXT-X-STREAM-INF": ("BANDWIDTH",),
-    "EXT-X-I-FRAME-STREAM-INF": ("BANDWIDTH", "URI"),
-    "EXT-X-MEDIA": ("TYPE", "GROUP-ID", "NAME"),
-    "EXT-X-MAP": ("URI",),
-    "EXT-X-KEY": ("METHOD",),
-}
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +62,10 @@ class Entry:
     map_range: ByteRange | None
     discontinuity: bool
     encryption: Encryption | None
+    gap: bool = False
+    """EXT-X-GAP: there is no file, and nobody asks for one."""
+    bitrate_kbps: int | None = None
+    """EXT-X-BITRATE."""
 
 
 @dataclass(kw_only=True)
@@ -88,6 +89,16 @@ class Playlist:
     """URI and attributes of each EXT-X-I-FRAME-STREAM-INF."""
     media: list[Mapping[str, str]] = field(default_factory=list)
     """Attributes of each EXT-X-MEDIA; its URI is absolute."""
+    lists: dict[str, list[Mapping[str, str]]] = field(default_factory=dict)
+    """Attributes of each other tag that has some, by the tag's name."""
+    variables: dict[str, str] = field(default_factory=dict)
+    """Variables that it defines."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether segments may follow: a media playlist with neither EXT-X-ENDLIST nor the type VOD."""
+        ended = "EXT-X-ENDLIST" in self.tags or self.tags.get("EXT-X-PLAYLIST-TYPE") == "VOD"
+        return not (ended or self.is_master or self.lost)
 
     @property
     def target_s(self) -> int:
@@ -115,49 +126,33 @@ def resolved(base: str, uri: str) -> str:
     return scheme + urljoin(f"http://{place}", uri).removeprefix("http")
 
 
-def attributes(text: str, errors: list[str], where: str) -> dict[str, str]:
-    """An attribute list (RFC 8216bis 4.2), values without quotes.
+def parse(uri: str, text: str, imported: Mapping[str, str] | None = None) -> Playlist:
+    """The content of the playlist at ``uri``; violations of the syntax are in its ``errors``.
 
-    :param errors: violations are added here.
-    :param where: place in the playlist, for messages.
+    :param imported: variables of the multivariant playlist that names it; None if none does.
     """
-    found: dict[str, str] = {}
-    at = 0
-    while at < len(text):
-        match = _ATTRIBUTE.match(text, at)
-        if match is None:
-            errors.append(f"{where}: not an attribute list from {text[at : at + 30]!r} on")
-            break
-        name, value = match[1], match[2]
-        quoted = value.startswith('"')
-        if name in found:
-            errors.append(f"{where}: {name} stands twice")
-        if quoted != (name in QUOTED) and name != "CLOSED-CAPTIONS" and not name.startswith("X-"):
-            errors.append(f"{where}: {name} must{' not' if quoted else ''} be quoted")
-        found[name] = value.strip('"')
-        at = match.end()
-    return found
-
-
-def parse(uri: str, text: str) -> Playlist:
-    """The content of the playlist at ``uri``; violations of the syntax are in its ``errors``."""
     playlist = Playlist(uri=uri, text=text)
     errors = playlist.errors
     lines = text.removeprefix("\ufeff").splitlines()
     if text.startswith("\ufeff"):
         errors.append("it begins with a byte order mark")
+    if _CONTROL.search(text):
+        errors.append("it has control characters")
     if not lines or lines[0].rstrip() != "#EXTM3U":
         errors.append("its first line is not #EXTM3U")
-    state = _State()
+    state = _State(variables=Variables(uri, imported))
     for number, raw in enumerate(lines, start=1):
         line, where = raw.rstrip(), f"line {number}"
         if line.startswith("#EXT"):
             _tag(playlist, state, *_split(line), where)
         elif line and not line.startswith("#"):
-            _uri(playlist, state, line, where)
-    playlist.is_master = bool(playlist.variants or playlist.media or playlist.i_frames)
+            _uri(playlist, state, state.variables.substituted(line, errors, where), where)
+    _close(state, errors, "the end")
+    playlist.variables = state.variables.values
     if playlist.is_master and playlist.entries:
         errors.append("it lists variants and segments")
+    if playlist.is_master and (misplaced := sorted(MEDIA_TAGS & playlist.tags.keys())):
+        errors.append(f"{misplaced[0]} is a tag of media playlists")
     if not playlist.is_master and not playlist.target_s:
         errors.append("EXT-X-TARGETDURATION is missing or not a whole number above 0")
     return playlist
@@ -167,6 +162,7 @@ def parse(uri: str, text: str) -> Playlist:
 class _State:
     """What the lines before a URI tell of it."""
 
+    variables: Variables
     variant: dict[str, str] | None = None
     extinf: Fraction | None = None
     byte_range: ByteRange | None = None
@@ -176,6 +172,17 @@ class _State:
     map_range: ByteRange | None = None
     discontinuity: bool = False
     encryption: Encryption | None = None
+    gap: bool = False
+    bitrate_kbps: int | None = None
+    skipped: int = 0
+    """Segments that EXT-X-SKIP stands for."""
+
+
+def _close(state: _State, errors: list[str], where: str) -> None:
+    """Report a variant whose URI line has not come when the next one begins, or the playlist ends."""
+    if state.variant is not None:
+        errors.append(f"{where}: the EXT-X-STREAM-INF before it has no URI")
+    state.variant = None
 
 
 _seconds = lru_cache(maxsize=4096)(Fraction)  # most segments last equally long
@@ -188,12 +195,19 @@ def _split(line: str) -> tuple[str, str]:
 
 def _tag(playlist: Playlist, state: _State, name: str, value: str, where: str) -> None:
     errors = playlist.errors
+    playlist.is_master = playlist.is_master or name in MULTIVARIANT_TAGS
+    if name in ONCE:
+        if name in playlist.tags:
+            errors.append(f"{where}: {name} stands twice")
+        playlist.tags[name] = value
+    if name in BEFORE_SEGMENTS and playlist.entries:
+        errors.append(f"{where}: {name} stands after a segment")
     if name in REQUIRED:
-        found = attributes(value, errors, where)
+        found = attribute_list(value, state.variables, errors, where)
         for wanted in REQUIRED[name]:
             if wanted not in found:
                 errors.append(f"{where}: {name} has no {wanted}")
-        for numeric in ("BANDWIDTH", "AVERAGE-BANDWIDTH"):
+        for numeric in ("BANDWIDTH", "AVERAGE-BANDWIDTH", "SKIPPED-SEGMENTS"):
             if numeric in found and not _INTEGER.fullmatch(found[numeric]):
                 errors.append(f"{where}: {numeric} is no whole number: {found[numeric]!r}")
         if "URI" in found:
@@ -214,16 +228,17 @@ def _tag(playlist: Playlist, state: _State, name: str, value: str, where: str) -
             state.open_range = int(length)
     elif name == "EXT-X-DISCONTINUITY":
         state.discontinuity = True
-    elif name in playlist.tags:
-        errors.append(f"{where}: {name} stands twice")
-    else:
-        playlist.tags[name] = value
-        if name == "EXT-X-VERSION":
-            playlist.version = int(value) if _INTEGER.fullmatch(value) else 0
+    elif name == "EXT-X-GAP":
+        state.gap = True
+    elif name == "EXT-X-BITRATE":
+        state.bitrate_kbps = int(value) if _INTEGER.fullmatch(value) else None
+    elif name == "EXT-X-VERSION":
+        playlist.version = int(value) if _INTEGER.fullmatch(value) else 0
 
 
 def _attributed(playlist: Playlist, state: _State, name: str, found: dict[str, str], where: str) -> None:
     if name == "EXT-X-STREAM-INF":
+        _close(state, playlist.errors, where)
         state.variant = found
     elif name == "EXT-X-I-FRAME-STREAM-INF":
         playlist.i_frames.append((found.get("URI", ""), found))
@@ -231,24 +246,38 @@ def _attributed(playlist: Playlist, state: _State, name: str, found: dict[str, s
         playlist.media.append(found)
     elif name == "EXT-X-MAP":
         state.map_uri, state.map_range = found.get("URI"), _range(found.get("BYTERANGE"))
+    elif name == "EXT-X-KEY":
+        state.encryption = _encryption(found, playlist.errors, where)
     else:
-        method = found.get("METHOD", "")
-        iv = found.get("IV", "")
-        if iv and not re.fullmatch(r"0[xX][0-9A-Fa-f]{32}", iv):
-            playlist.errors.append(f"{where}: IV is not 0x and 32 hexadecimal digits")
-            iv = ""
-        if method not in ("NONE", "AES-128", "SAMPLE-AES", "SAMPLE-AES-CTR"):
-            playlist.errors.append(f"{where}: METHOD={method} is no method")
-        if method != "NONE" and "URI" not in found:
-            playlist.errors.append(f"{where}: EXT-X-KEY has no URI")
-        state.encryption = None
-        if method not in ("NONE", ""):
-            state.encryption = Encryption(
-                method=method,
-                uri=found.get("URI"),
-                iv=bytes.fromhex(iv[2:]) if iv else None,
-                key_format=found.get("KEYFORMAT", "identity"),
-            )
+        playlist.lists.setdefault(name, []).append(found)
+        if name == "EXT-X-DEFINE":
+            state.variables.define(found, playlist.errors, where)
+        elif name == "EXT-X-SKIP" and _INTEGER.fullmatch(found.get("SKIPPED-SEGMENTS", "")):
+            state.skipped = int(found["SKIPPED-SEGMENTS"])
+
+
+def _encryption(found: Mapping[str, str], errors: list[str], where: str) -> Encryption | None:
+    """What an EXT-X-KEY says; None if its method is none."""
+    method, iv = found.get("METHOD", ""), found.get("IV", "")
+    if iv and not re.fullmatch(r"0[xX][0-9A-Fa-f]{32}", iv):
+        errors.append(f"{where}: IV is not 0x and 32 hexadecimal digits")
+        iv = ""
+    if method not in METHODS:
+        errors.append(f"{where}: METHOD={method} is no method")
+    if method == "NONE" and len(found) > 1:
+        errors.append(f"{where}: METHOD=NONE has other attributes")
+    if method in WITHOUT_IV and "IV" in found:
+        errors.append(f"{where}: METHOD={method} has an IV")
+    if method != "NONE" and "URI" not in found:
+        errors.append(f"{where}: EXT-X-KEY has no URI")
+    if method in ("NONE", ""):
+        return None
+    return Encryption(
+        method=method,
+        uri=found.get("URI"),
+        iv=bytes.fromhex(iv[2:]) if iv else None,
+        key_format=found.get("KEYFORMAT", "identity"),
+    )
 
 
 def _range(text: str | None) -> ByteRange | None:
@@ -265,21 +294,26 @@ def _uri(playlist: Playlist, state: _State, line: str, where: str) -> None:
     if state.extinf is None:
         playlist.errors.append(f"{where}: {line} has no EXTINF")
     if state.open_range is not None:
+        if uri not in state.range_end:
+            playlist.errors.append(f"{where}: no byte range before it says where its own begins")
         state.byte_range = ByteRange(start=state.range_end.get(uri, 0), length=state.open_range)
     if state.byte_range:
         state.range_end[uri] = state.byte_range.start + state.byte_range.length
     sequence = playlist.tags.get("EXT-X-MEDIA-SEQUENCE", "0")
+    first = state.skipped + (int(sequence) if _INTEGER.fullmatch(sequence) else 0)
     playlist.entries.append(
         Entry(
             uri=uri,
-            number=len(playlist.entries) + (int(sequence) if _INTEGER.fullmatch(sequence) else 0),
+            number=first + len(playlist.entries),
             extinf=state.extinf,
             byte_range=state.byte_range,
             map_uri=state.map_uri,
             map_range=state.map_range,
             discontinuity=state.discontinuity,
             encryption=state.encryption,
+            gap=state.gap,
+            bitrate_kbps=None if state.byte_range else state.bitrate_kbps,
         )
     )
     state.extinf = state.byte_range = state.open_range = None
-    state.discontinuity = False
+    state.discontinuity = state.gap = False

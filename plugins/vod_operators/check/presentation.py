@@ -109,7 +109,7 @@ class Track:
     def _pieces(self) -> list[tuple[int, Fraction]]:
         """Bytes and seconds of its segments."""
         pairs = zip(self.playlist.entries, self.segments, strict=True)
-        return [(segment.size_bytes, entry.extinf) for entry, segment in pairs if entry.extinf]
+        return [(facts.size_bytes, entry.extinf) for entry, facts in pairs if entry.extinf and not entry.gap]
 
 
 @dataclass(kw_only=True)
