@@ -43,7 +43,7 @@ class Variables:
             values = parse_qs(urlsplit(self.uri).query).get(name)
             value, missing = (
                 values[0] if values else None,
-                f"the playlist's URI has no query parameter {name}",
+                f"its URI has no query parameter {name}",
             )
         if not _VARIABLE.fullmatch(name):
             errors.append(f"{where}: {name!r} is no name of a variable")

@@ -66,6 +66,18 @@ def has_master(found: Presentation) -> bool:
     return found.master is not None
 
 
+def is_live(found: Presentation) -> bool:
+    """Segments may follow: no media playlist has an end."""
+    tracks = [*found.tracks.values(), *found.i_frames.values()]
+    read = [track.playlist for track in tracks if not track.playlist.lost]
+    return bool(read) and all(playlist.is_live for playlist in read)
+
+
+def is_ended(found: Presentation) -> bool:
+    """It is complete, or some media playlist says so."""
+    return not is_live(found)
+
+
 def has_video(found: Presentation) -> bool:
     """It has pictures that could be read."""
     return bool(found.of_kind("video"))

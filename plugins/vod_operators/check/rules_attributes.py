@@ -13,7 +13,7 @@ from vod_operators.check.rule import (
     has_ladder,
     has_master,
 )
-from vod_operators.check.rules_bandwidth import variants
+from vod_operators.check.rules_bandwidth import variants, whole_variants
 from vod_operators.check.rules_time import RATE_TOLERANCE, measured_rate
 
 Attributes = Mapping[str, str]
@@ -32,7 +32,7 @@ def _same_codec(a: str, b: str) -> bool:
 
 
 def _codecs(found: Presentation) -> Iterator[Finding]:
-    for where, track, declared in variants(found):
+    for where, track, declared in whole_variants(found):
         told = [part.strip() for part in declared.get("CODECS", "").split(",") if part.strip()]
         formats = [f for t in _played_with(found, track, declared) for f in t.formats]
         there = sorted({f.codecs for f in formats if f.codecs != "wvtt"})
@@ -57,9 +57,9 @@ def _frame_rate(found: Presentation) -> Iterator[Finding]:
         told, rate = declared.get("FRAME-RATE", ""), measured_rate(track)
         if not rate:
             continue
-        if not re.fullmatch(r"\d+\.\d{3}", told):
+        if not re.fullmatch(r"\d+(\.\d{1,3})?", told):
             words = f"FRAME-RATE={told or 'missing'}"
-            yield Finding(where=where, found=words, expected=f"{float(rate):.3f}, with three decimals")
+            yield Finding(where=where, found=words, expected=f"{float(rate):.3f}, at most three decimals")
             continue
         rates = [rate, *(stream.rate for _, stream in track.streams("video"))]
         if all(abs(Fraction(told) - one) > RATE_TOLERANCE for one in rates):

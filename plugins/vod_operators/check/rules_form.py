@@ -12,8 +12,10 @@ from vod_operators.check.rule import (
     Rule,
     always,
     has_fmp4,
-    has_master,
+    has_ladder,
+    is_ended,
 )
+from vod_operators.check.versions import needed
 
 BRANDS = re.compile(r"iso[6-9abc]|cmf[a-z0-9]|dash")
 """Brands from ``iso6`` on (ISO 14496-12); those of CMAF and DASH are based on it."""
@@ -49,17 +51,11 @@ def _map(found: Presentation) -> Iterator[Finding]:
 
 
 def _version(found: Presentation) -> Iterator[Finding]:
-    for track in _media(found):
-        playlist, needed, because = track.playlist, 1, ""
-        if re.search(r"^#EXTINF:\d+\.", playlist.text, re.M):
-            needed, because = 3, "EXTINF with decimals"
-        if playlist.is_i_frames_only or any(entry.byte_range for entry in playlist.entries):
-            needed, because = 4, "byte ranges or I-frames only"
-        if any(entry.map_uri for entry in playlist.entries):
-            needed, because = (5, "EXT-X-MAP of I-frames") if playlist.is_i_frames_only else (6, "EXT-X-MAP")
-        if playlist.version < needed:
+    for playlist in found.playlists:
+        lowest, because = needed(playlist)
+        if playlist.version < lowest and not playlist.lost:
             words = f"version {playlist.version}"
-            yield Finding(where=track.name, found=words, expected=f"at least {needed}, for {because}")
+            yield Finding(where=_name(playlist), found=words, expected=f"at least {lowest}, for {because}")
 
 
 def _init(found: Presentation) -> Iterator[Finding]:
@@ -89,9 +85,13 @@ def _endlist(found: Presentation) -> Iterator[Finding]:
 
 
 def _independent(found: Presentation) -> Iterator[Finding]:
-    if found.master and "EXT-X-INDEPENDENT-SEGMENTS" not in found.master.tags:
-        tag = "EXT-X-INDEPENDENT-SEGMENTS"
-        yield Finding(where=_name(found.master), found=f"no {tag}", expected=tag)
+    tag = "EXT-X-INDEPENDENT-SEGMENTS"
+    if found.master is None or tag in found.master.tags:
+        return
+    if any(tag not in track.playlist.tags for track in found.of_kind("video")):
+        yield Finding(
+            where=_name(found.master), found=f"no {tag}", expected=f"{tag}, here or in each variant"
+        )
 
 
 # fmt: off
@@ -107,10 +107,10 @@ RULES = (
     Rule(id="12.init", source="RFC 8216bis 3.1.2", says="init: brand of iso6 or later, mvex, no samples",
          applies=has_fmp4, check=_init),
     Rule(id="12.vod", source="Apple 8.6", says="EXT-X-PLAYLIST-TYPE:VOD",
-         applies=always, check=_vod),
-    Rule(id="12.endlist", source="RFC 8216bis 4.4.3.4", says="EXT-X-ENDLIST",
-         applies=always, check=_endlist),
-    Rule(id="12.independent", source="Apple 9.11", says="EXT-X-INDEPENDENT-SEGMENTS in the master",
-         applies=has_master, check=_independent),
+         applies=is_ended, check=_vod),
+    Rule(id="12.endlist", source="RFC 8216bis 6.2.1", says="EXT-X-ENDLIST",
+         applies=is_ended, check=_endlist),
+    Rule(id="12.independent", source="Apple 9.12", says="EXT-X-INDEPENDENT-SEGMENTS, for all variants",
+         applies=has_ladder, check=_independent),
 )
 # fmt: on
