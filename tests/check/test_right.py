@@ -12,9 +12,10 @@ import pytest
 from support.breaks import Break, both, broken, everywhere, judged, later, text
 from support.isobmff import with_edit_list
 from vod_operators.check.playlist import Playlist, parse
-from vod_operators.check.rules import failed
+from vod_operators.check.rules import RULES, failed
 from vod_operators.formats.languages import is_language
 from vod_operators.formats.segment import measure_segment
+from vod_operators.operators.publish import PROMISED
 
 M = "master.m3u8"
 CASES: list[Break] = []
@@ -65,6 +66,7 @@ right(
         "#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:00.000Z\n#EXT-X-CUE-OUT:30\n#EXT-OATCLS-SCTE35:x"
     )
 )
+right(everywhere("^(#EXTINF:.*)", "\\1a title\u2028of two\u0020lines"))
 right(before_segments('#EXT-X-DATERANGE:ID="ad",START-DATE="2026-01-01T00:00:00Z",DURATION=1.5,X-COM-A="b"'))
 right(text(M, "#EXT-X-STREAM-INF", '#EXT-X-SESSION-DATA:DATA-ID="a",VALUE="b"\n' * 2 + "#EXT-X-STREAM-INF"))
 right(text(M, "#EXT-X-STREAM-INF", '#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=1,URI="a"\n' * 2 + "#EXT-X-STREAM-INF"))
@@ -117,6 +119,18 @@ def test_a_missing_group_is_reported_as_just_that(bases: Callable[[str], Path], 
     folder = shutil.copytree(bases("good").parent, tmp_path / "copy")
     text(M, 'AUDIO="audio"', 'AUDIO="none"')(folder)
     assert broken(folder / M) == {"14.groups"}
+
+
+def test_what_is_only_recommended_can_be_required(bases: Callable[[str], Path], tmp_path: Path) -> None:
+    """Segments that begin a tenth of a second later than those of another variant."""
+    folder = shutil.copytree(bases("good").parent, tmp_path / "copy")
+    later("large", "seg-*.m4s", 1280)(folder)
+    found = judged(folder / M)
+    assert found["10.aligned"].status == "warn" and found["10.start"].status == "pass"
+    assert failed(found.values()) == []
+    (words,) = failed(found.values(), also=PROMISED)
+    assert words.startswith("10.aligned: ")
+    assert {rule.id for rule in RULES if not rule.must} >= PROMISED
 
 
 # --- gaps -----------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ class Variables:
                 errors.append(f"{where}: {reference[0]} refers to a variable that is not defined before it")
             return self.values.get(reference[1], reference[0])
 
-        return _REFERENCE.sub(value, text)
+        return _REFERENCE.sub(value, text) if "{$" in text else text
 
 
 def attribute_list(text: str, variables: Variables, errors: list[str], where: str) -> dict[str, str]:

@@ -133,7 +133,7 @@ def parse(uri: str, text: str, imported: Mapping[str, str] | None = None) -> Pla
     """
     playlist = Playlist(uri=uri, text=text)
     errors = playlist.errors
-    lines = text.removeprefix("\ufeff").splitlines()
+    lines = text.removeprefix("\ufeff").split("\n")  # not splitlines: a title may have other line separators
     if text.startswith("\ufeff"):
         errors.append("it begins with a byte order mark")
     if _CONTROL.search(text):
