@@ -145,6 +145,8 @@ def master_playlist(tracks: Sequence[Track], target_s: int, *, prefix: str) -> s
     for track in texts:
         master.add_media(_text_member(track, prefix, autoselect=track in chosen.values()))
     captions = sorted({channel for family in videos for track in family for channel in track.captions})
+    if any(channel.startswith("SERVICE") for channel in captions):
+        master.version = max(7, master.version)  # RFC 8216bis 8, of CEA-708
     for channel in captions:
         master.add_media(_captions_member(channel, autoselect=channel == captions[0]))
     names = [*groups] or [""]
