@@ -73,6 +73,11 @@ def test_the_number_of_rules_is_that_of_the_validator() -> None:
         assert re.findall(r"(\d+) rules", document.read_text("utf-8")) == [str(len(RULES))]
 
 
+def test_every_rule_is_in_the_table_of_what_the_rules_cover() -> None:
+    page = (ROOT / "docs" / "rules.md").read_text("utf-8")
+    assert set(re.findall(r"`(\d+\.[a-z0-9.-]+)`", page)) == {rule.id for rule in RULES}
+
+
 def test_every_make_target_that_is_named_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
     for document in DOCUMENTS:

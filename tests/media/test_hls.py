@@ -297,6 +297,14 @@ def test_the_first_variant_is_about_2_mbps_and_the_rest_ascends() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("channel", "version"), [("CC1", 4), ("SERVICE1", 7)])
+def test_captions_of_cea_708_need_version_7(channel: str, version: int) -> None:
+    """Also in MPEG-TS, whose playlists have no init segment and need 4 (RFC 8216bis 8)."""
+    track = a_track("720p", [100, 100], captions=(channel,), init_bytes=0)
+    master = m3u8.loads(hls.master_playlist([track], 6, prefix=""))
+    assert master.version == version
+
+
 def test_variants_say_what_was_measured() -> None:
     text = hls.master_playlist([*VIDEOS, *SOUNDS], 6, prefix="")
     master = m3u8.loads(text)

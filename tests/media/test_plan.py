@@ -510,6 +510,7 @@ def test_titles_are_unique_and_safe_in_a_playlist() -> None:
         ("DE", "de", "Deutsch"),
         ("jpn", "ja", "日本語"),
         ("qaa", "qaa", "qaa"),  # for private use
+        ("qq", None, None),  # two letters, and no language
         ('x"y', None, None),
         (None, None, None),
     ],

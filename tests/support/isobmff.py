@@ -84,6 +84,12 @@ def with_edits(data: bytes, edits: Sequence[tuple[float, float]]) -> bytes:
     return with_tracks(data, track)
 
 
+def with_edit_list(data: bytes, media_time: int) -> bytes:
+    """An init segment whose tracks begin so many ticks into their media."""
+    elst = struct.pack(">IIIiI", 0, 1, 0, media_time, 1 << 16)
+    return with_tracks(data, lambda _, trak: trak + box(b"edts", box(b"elst", elst)))
+
+
 # --- sample tables --------------------------------------------------------------------------
 
 

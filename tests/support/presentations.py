@@ -100,16 +100,39 @@ def with_subtitles(folder: Path, master: str) -> str:
     return master[:at] + member + variants
 
 
-def by_ffmpeg(folder: Path, *args: str, streams: str = "v:0,a:0", container: str = "mpegts") -> Path:
+def by_ffmpeg(
+    folder: Path, *args: str, streams: str = "v:0,a:0", container: str = "mpegts", seconds: int = TARGET_S
+) -> Path:
     """What ffmpeg's own HLS muxer makes of it, with its own playlists."""
     folder.mkdir()
     command = [
         FFMPEG, "-v", "error", "-nostdin", *args,
-        "-f", "hls", "-hls_time", "6", "-hls_playlist_type", "vod", "-hls_segment_type", container,
+        "-f", "hls", "-hls_time", str(seconds), "-hls_playlist_type", "vod", "-hls_segment_type", container,
         "-master_pl_name", "master.m3u8", "-var_stream_map", streams, "%v.m3u8",
     ]  # fmt: skip
     subprocess.run(command, cwd=folder, check=True)
     return folder / "master.m3u8"
+
+
+def low_latency(folder: Path, *args: str) -> Path:
+    """A low-latency live stream while it runs: seven segments, and names of parts that are not there."""
+    master = by_ffmpeg(folder, *args, seconds=2)
+    playlist = folder / "0.m3u8"
+    text = playlist.read_text("utf-8").replace("#EXT-X-PLAYLIST-TYPE:VOD\n", "")
+    before, last, _ = text.rpartition("#EXTINF")
+    head, first, middle = before.partition("#EXTINF")
+    playlist.write_text(
+        head
+        + "#EXT-X-PART-INF:PART-TARGET=1.0\n"
+        + "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=12.0,PART-HOLD-BACK=3.0\n"
+        + "#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:00.000Z\n"
+        + (first + middle)
+        + '#EXT-X-PART:DURATION=1.0,URI="part1.ts",INDEPENDENT=YES\n#EXT-X-PART:DURATION=1.0,URI="part2.ts"\n'
+        + (last + text.rpartition("#EXTINF")[2]).replace("#EXT-X-ENDLIST\n", "")
+        + '#EXT-X-PRELOAD-HINT:TYPE=PART,URI="part3.ts"\n',
+        "utf-8",
+    )
+    return master
 
 
 def by_packager(folder: Path, source: Path, *more: Path) -> Path:

@@ -6,7 +6,11 @@ from collections.abc import Callable
 
 from vod_operators.check.playlist import Encryption
 from vod_operators.errors import VerificationError, VodError
-from vod_operators.formats.facts import KEY_BYTES
+
+WHOLE = {"AES-128": 16, "AES-256-GCM": 32}
+"""Methods that encrypt whole segments -> bytes of their key."""
+
+TAG_BYTES = IV_BYTES = 16
 
 
 class Keys:
@@ -24,13 +28,15 @@ class Keys:
         """The decrypted bytes of a segment; None if there is no key.
 
         :param number: media sequence number, which is the IV if the playlist gives none.
-        :raises VerificationError: the bytes are not AES-128 in CBC mode under that key.
+        :raises VerificationError: the bytes are not encrypted by that method under that key.
         """
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
         key = self._key(encryption)
         if key is None:
             return None
+        if encryption.method == "AES-256-GCM":
+            return _decrypted_gcm(data, key)
         vector = encryption.iv or number.to_bytes(16, "big")
         if len(data) % 16 or not data:
             raise VerificationError("AES-128: its size is not a multiple of 16 bytes")
@@ -42,8 +48,9 @@ class Keys:
         return clear[:-padding]
 
     def _key(self, encryption: Encryption) -> bytes | None:
+        size = WHOLE[encryption.method]
         if self._override is not None:
-            return self._override
+            return self._override if len(self._override) == size else None
         uri = encryption.uri
         if uri is None or encryption.key_format != "identity":
             return None
@@ -52,5 +59,18 @@ class Keys:
                 key = self._read(uri)
             except VodError:
                 key = b""
-            self._by_uri[uri] = key if len(key) == KEY_BYTES else None
+            self._by_uri[uri] = key if len(key) == size else None
         return self._by_uri[uri]
+
+
+def _decrypted_gcm(data: bytes, key: bytes) -> bytes:
+    """A segment under AES-256-GCM, which is its IV, the ciphertext and a tag."""
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    if len(data) < IV_BYTES + TAG_BYTES:
+        raise VerificationError("AES-256-GCM: it is shorter than its IV and its tag")
+    try:
+        return AESGCM(key).decrypt(data[:IV_BYTES], data[IV_BYTES:], None)
+    except InvalidTag:
+        raise VerificationError("AES-256-GCM: the key does not decrypt it") from None

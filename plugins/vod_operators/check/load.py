@@ -5,7 +5,11 @@ Memory holds one segment at a time; a few hundred bytes of facts are kept of eac
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from vod_operators.check import crypto
+from vod_operators.check.crypto import WHOLE
 from vod_operators.check.playlist import ByteRange, Entry, Playlist, parse
 from vod_operators.check.presentation import Answer, Fault, Presentation, Reader, Track
 from vod_operators.errors import InvalidInputError, ObjectNotFoundError, VerificationError
@@ -47,20 +51,25 @@ class Loader:
         presentation.master = playlist
         uris = [uri for uri, _ in playlist.variants] + [m["URI"] for m in playlist.media if "URI" in m]
         for uri in dict.fromkeys(uris):
-            presentation.tracks[uri] = self._track(self._playlist(uri))
+            presentation.tracks[uri] = self._track(self._playlist(uri, playlist.variables))
             presentation.answers += self._answers("playlist", uri)
             self._sample_answers(presentation, presentation.tracks[uri])
         for uri in dict.fromkeys(uri for uri, _ in playlist.i_frames):
-            presentation.i_frames[uri] = self._i_frame_track(self._playlist(uri))
+            presentation.i_frames[uri] = self._i_frame_track(self._playlist(uri, playlist.variables))
             presentation.answers += self._answers("playlist", uri)
         return presentation
 
-    def _playlist(self, uri: str) -> Playlist:
+    def _playlist(self, uri: str, imported: Mapping[str, str] | None = None) -> Playlist:
         try:
             data = self._reader.read(uri)
         except ObjectNotFoundError as error:
             return Playlist(uri=uri, text="", unreadable=str(error))
-        return parse(uri, data.decode("utf-8", "replace"))
+        try:
+            return parse(uri, data.decode(), imported)
+        except UnicodeDecodeError as error:
+            playlist = parse(uri, data.decode("utf-8", "replace"), imported)
+            playlist.errors.append(f"byte {error.start} is not UTF-8")
+            return playlist
 
     def _answers(self, kind: str, uri: str) -> list[tuple[str, Answer]]:
         response = self._reader.answer(uri)
@@ -68,8 +77,8 @@ class Loader:
 
     def _sample_answers(self, presentation: Presentation, track: Track) -> None:
         """Ask the server for one init segment and one segment of a track; they stand for the others."""
-        if track.playlist.entries:
-            entry, facts = track.playlist.entries[0], track.segments[0]
+        if first := next(((entry, facts) for entry, facts in track.pairs() if not entry.gap), None):
+            entry, facts = first
             if entry.map_uri:
                 presentation.answers += self._answers("init", entry.map_uri)
             presentation.answers += self._answers(facts.container, entry.uri)
@@ -84,7 +93,7 @@ class Loader:
             self._take_init(track, entry)
             facts = self._segment(track, entry)
             track.segments.append(facts)
-            if facts.unreadable and not facts.needs_key:
+            if facts.unreadable and not facts.needs_key and not entry.gap:
                 track.unreadable.append(f"{entry.uri}: {facts.unreadable}")
         return track
 
@@ -113,6 +122,8 @@ class Loader:
         return data
 
     def _segment(self, track: Track, entry: Entry) -> SegmentFacts:
+        if entry.gap:
+            return unreadable("EXT-X-GAP")
         place = (entry.uri, entry.byte_range)
         if place not in self._facts:
             facts = self._reader.known(entry.uri) if entry.byte_range is None else None
@@ -131,7 +142,7 @@ class Loader:
 
     def _decrypted(self, data: bytes, entry: Entry) -> bytes | None:
         """The clear bytes of a segment or a part of one; None if there is no key."""
-        if entry.encryption is None or entry.encryption.method != "AES-128":
+        if entry.encryption is None or entry.encryption.method not in WHOLE:
             return data
         return self._keys.decrypted(data, entry.encryption, entry.number)
 
@@ -144,7 +155,7 @@ class Loader:
         track = Track(playlist=playlist, unreadable=[playlist.unreadable] if playlist.unreadable else [])
         for entry in playlist.entries:
             self._take_init(track, entry)
-            if fault := self._picture(track, entry):
+            if not entry.gap and (fault := self._picture(track, entry)):
                 track.faults.append(fault)
             length = entry.byte_range.length if entry.byte_range else 0
             track.segments.append(SegmentFacts(size_bytes=length, container="unknown"))
@@ -175,13 +186,22 @@ class Loader:
     def _lone_picture(self, track: Track, entry: Entry) -> Fault | None:
         """As ``_picture``, for a file that is no segment of a variant, or that could not be read as one."""
         try:
-            data = self._decrypted(self._bytes(entry.uri, entry.byte_range), entry)
-            if data is None:
+            data = self._bytes(entry.uri, entry.byte_range)
+            method = entry.encryption.method if entry.encryption else ""
+            if method == "AES-256-GCM" and entry.byte_range:
+                return None  # only the whole segment can be decrypted
+            is_clear_ts = method not in WHOLE and data[:1] == b"\x47"
+            if is_clear_ts and entry.byte_range and (entry.uri, None) not in self._facts:
+                # Packets of a picture tell nothing without the tables at the beginning of their file.
+                self._facts[(entry.uri, None)] = self._measure(replace(entry, byte_range=None))
+                return self._picture(track, entry)
+            clear = self._decrypted(data, entry)
+            if clear is None:
                 return None
             tracks = self._init_tracks(entry)
-            if tracks and data[4:8] not in (b"moof", b"styp", b"emsg", b"prft", b"sidx"):
+            if tracks and clear[4:8] not in (b"moof", b"styp", b"emsg", b"prft", b"sidx"):
                 return Fault(entry=entry, found="its bytes do not begin with a moof", at_begin=True)
-            stream = measure_segment(data, tracks, len(data), cut_off=True).stream("video")
+            stream = measure_segment(clear, tracks, len(clear), cut_off=True).stream("video")
         except (VerificationError, ObjectNotFoundError) as error:
             track.unreadable.append(f"{entry.uri}: {error}")
             return Fault(entry=entry, found=str(error))

@@ -13,27 +13,21 @@ from fractions import Fraction
 from functools import lru_cache
 from urllib.parse import urljoin
 
-Attributes = Mapping[str, str]
-"""An attribute list, values without quotes."""
+from vod_operators.check.attributes import Attributes, Variables, attribute_list
+from vod_operators.check.tags import (
+    BEFORE_SEGMENTS,
+    MEDIA_TAGS,
+    METHODS,
+    MULTIVARIANT_TAGS,
+    ONCE,
+    REQUIRED,
+    WITHOUT_IV,
+)
 
-_ATTRIBUTE = re.compile(r'\s*([A-Z0-9-]+)=("[^"\r\n]*"|[^",\s][^,\r\n]*)(,|$)')
 _DECIMAL = re.compile(r"\d+(\.\d+)?")
 _INTEGER = re.compile(r"\d{1,20}")
 
-QUOTED = {
-    "CODECS", "AUDIO", "SUBTITLES", "VIDEO", "URI", "GROUP-ID", "LANGUAGE", "NAME", "CHANNELS",
-    "ASSOC-LANGUAGE", "INSTREAM-ID", "CHARACTERISTICS", "KEYFORMAT", "KEYFORMATVERSIONS", "BYTERANGE",
-    "SUPPLEMENTAL-CODECS", "STABLE-VARIANT-ID", "STABLE-RENDITION-ID", "PATHWAY-ID", "DATA-ID", "VALUE",
-}  # fmt: skip
-"""Attributes whose value must be quoted. Others must not be; only CLOSED-CAPTIONS may be either."""
-
-REQUIRED = {
-    "EXT-X-STREAM-INF": ("BANDWIDTH",),
-    "EXT-X-I-FRAME-STREAM-INF": ("BANDWIDTH", "URI"),
-    "EXT-X-MEDIA": ("TYPE", "GROUP-ID", "NAME"),
-    "EXT-X-MAP": ("URI",),
-    "EXT-X-KEY": ("METHOD",),
-}
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +62,10 @@ class Entry:
     map_range: ByteRange | None
     discontinuity: bool
     encryption: Encryption | None
+    gap: bool = False
+    """EXT-X-GAP: there is no file, and nobody asks for one."""
+    bitrate_kbps: int | None = None
+    """EXT-X-BITRATE."""
 
 
 @dataclass(kw_only=True)
@@ -81,7 +79,7 @@ class Playlist:
     is_master: bool = False
     version: int = 1
     tags: dict[str, str] = field(default_factory=dict)
-    """Tags that may stand only once -> value."""
+    """Tags that may appear only once -> value."""
     errors: list[str] = field(default_factory=list)
     """Violations of the RFC's syntax, in words."""
     entries: list[Entry] = field(default_factory=list)
@@ -91,11 +89,21 @@ class Playlist:
     """URI and attributes of each EXT-X-I-FRAME-STREAM-INF."""
     media: list[Attributes] = field(default_factory=list)
     """Attributes of each EXT-X-MEDIA; its URI is absolute."""
+    lists: dict[str, list[Attributes]] = field(default_factory=dict)
+    """Attributes of each other tag that has some, by the tag's name."""
+    variables: dict[str, str] = field(default_factory=dict)
+    """Variables that it defines."""
 
     @property
     def name(self) -> str:
         """The last two parts of its URI, by which a person finds it."""
         return "/".join(self.uri.split("/")[-2:])
+
+    @property
+    def is_live(self) -> bool:
+        """Whether segments may follow: a media playlist with neither EXT-X-ENDLIST nor the type VOD."""
+        ended = "EXT-X-ENDLIST" in self.tags or self.tags.get("EXT-X-PLAYLIST-TYPE") == "VOD"
+        return not (ended or self.is_master or self.unreadable)
 
     @property
     def target_s(self) -> int:
@@ -123,49 +131,33 @@ def resolved(base: str, uri: str) -> str:
     return scheme + urljoin(f"http://{place}", uri).removeprefix("http")
 
 
-def attributes(text: str, errors: list[str], place: str) -> dict[str, str]:
-    """An attribute list (RFC 8216bis 4.2), values without quotes.
+def parse(uri: str, text: str, imported: Mapping[str, str] | None = None) -> Playlist:
+    """The content of the playlist at ``uri``; violations of the syntax are in its ``errors``.
 
-    :param errors: violations are added here.
-    :param place: in the playlist, for messages.
+    :param imported: variables of the multivariant playlist that names it; None if none does.
     """
-    values: dict[str, str] = {}
-    at = 0
-    while at < len(text):
-        match = _ATTRIBUTE.match(text, at)
-        if match is None:
-            errors.append(f"{place}: not an attribute list from {text[at : at + 30]!r} on")
-            break
-        name, value = match[1], match[2]
-        quoted = value.startswith('"')
-        if name in values:
-            errors.append(f"{place}: {name} appears twice")
-        if quoted != (name in QUOTED) and name != "CLOSED-CAPTIONS" and not name.startswith("X-"):
-            errors.append(f"{place}: {name} must{' not' if quoted else ''} be quoted")
-        values[name] = value.strip('"')
-        at = match.end()
-    return values
-
-
-def parse(uri: str, text: str) -> Playlist:
-    """The content of the playlist at ``uri``; violations of the syntax are in its ``errors``."""
     playlist = Playlist(uri=uri, text=text)
     errors = playlist.errors
-    lines = text.removeprefix("\ufeff").splitlines()
+    lines = text.removeprefix("\ufeff").split("\n")  # not splitlines: a title may have other line separators
     if text.startswith("\ufeff"):
         errors.append("it begins with a byte order mark")
+    if _CONTROL.search(text):
+        errors.append("it has control characters")
     if not lines or lines[0].rstrip() != "#EXTM3U":
         errors.append("its first line is not #EXTM3U")
-    state = _State()
+    state = _State(variables=Variables(uri, imported))
     for number, raw in enumerate(lines, start=1):
         line, place = raw.rstrip(), f"line {number}"
         if line.startswith("#EXT"):
             _tag(playlist, state, *_split(line), place)
         elif line and not line.startswith("#"):
-            _uri(playlist, state, line, place)
-    playlist.is_master = bool(playlist.variants or playlist.media or playlist.i_frames)
+            _uri(playlist, state, state.variables.substituted(line, errors, place), place)
+    _close(state, errors, "the end")
+    playlist.variables = state.variables.values
     if playlist.is_master and playlist.entries:
         errors.append("it lists both variants and segments")
+    if playlist.is_master and (misplaced := sorted(MEDIA_TAGS & playlist.tags.keys())):
+        errors.append(f"{misplaced[0]} is a tag of media playlists")
     if not playlist.is_master and not playlist.target_s:
         errors.append("EXT-X-TARGETDURATION is missing or not a whole number above 0")
     return playlist
@@ -175,6 +167,7 @@ def parse(uri: str, text: str) -> Playlist:
 class _State:
     """What the lines before a URI tell of it."""
 
+    variables: Variables
     variant: dict[str, str] | None = None
     extinf: Fraction | None = None
     byte_range: ByteRange | None = None
@@ -184,6 +177,17 @@ class _State:
     map_range: ByteRange | None = None
     discontinuity: bool = False
     encryption: Encryption | None = None
+    gap: bool = False
+    bitrate_kbps: int | None = None
+    skipped: int = 0
+    """Segments that EXT-X-SKIP stands for."""
+
+
+def _close(state: _State, errors: list[str], place: str) -> None:
+    """Report a variant whose URI line has not come when the next one begins, or the playlist ends."""
+    if state.variant is not None:
+        errors.append(f"{place}: the EXT-X-STREAM-INF before it has no URI")
+    state.variant = None
 
 
 _seconds = lru_cache(maxsize=4096)(Fraction)  # most segments last equally long
@@ -196,12 +200,19 @@ def _split(line: str) -> tuple[str, str]:
 
 def _tag(playlist: Playlist, state: _State, name: str, value: str, place: str) -> None:
     errors = playlist.errors
+    playlist.is_master = playlist.is_master or name in MULTIVARIANT_TAGS
+    if name in ONCE:
+        if name in playlist.tags:
+            errors.append(f"{place}: {name} appears twice")
+        playlist.tags[name] = value
+    if name in BEFORE_SEGMENTS and playlist.entries:
+        errors.append(f"{place}: {name} comes after a segment")
     if name in REQUIRED:
-        values = attributes(value, errors, place)
+        values = attribute_list(value, state.variables, errors, place)
         for required in REQUIRED[name]:
             if required not in values:
                 errors.append(f"{place}: {name} has no {required}")
-        for numeric in ("BANDWIDTH", "AVERAGE-BANDWIDTH"):
+        for numeric in ("BANDWIDTH", "AVERAGE-BANDWIDTH", "SKIPPED-SEGMENTS"):
             if numeric in values and not _INTEGER.fullmatch(values[numeric]):
                 errors.append(f"{place}: {numeric} is not a whole number: {values[numeric]!r}")
         if "URI" in values:
@@ -222,16 +233,17 @@ def _tag(playlist: Playlist, state: _State, name: str, value: str, place: str) -
             state.open_range = int(length)
     elif name == "EXT-X-DISCONTINUITY":
         state.discontinuity = True
-    elif name in playlist.tags:
-        errors.append(f"{place}: {name} appears twice")
-    else:
-        playlist.tags[name] = value
-        if name == "EXT-X-VERSION":
-            playlist.version = int(value) if _INTEGER.fullmatch(value) else 0
+    elif name == "EXT-X-GAP":
+        state.gap = True
+    elif name == "EXT-X-BITRATE":
+        state.bitrate_kbps = int(value) if _INTEGER.fullmatch(value) else None
+    elif name == "EXT-X-VERSION":
+        playlist.version = int(value) if _INTEGER.fullmatch(value) else 0
 
 
 def _attributed(playlist: Playlist, state: _State, name: str, values: dict[str, str], place: str) -> None:
     if name == "EXT-X-STREAM-INF":
+        _close(state, playlist.errors, place)
         state.variant = values
     elif name == "EXT-X-I-FRAME-STREAM-INF":
         playlist.i_frames.append((values.get("URI", ""), values))
@@ -239,24 +251,38 @@ def _attributed(playlist: Playlist, state: _State, name: str, values: dict[str, 
         playlist.media.append(values)
     elif name == "EXT-X-MAP":
         state.map_uri, state.map_range = values.get("URI"), _range(values.get("BYTERANGE"))
+    elif name == "EXT-X-KEY":
+        state.encryption = _encryption(values, playlist.errors, place)
     else:
-        method = values.get("METHOD", "")
-        iv = values.get("IV", "")
-        if iv and not re.fullmatch(r"0[xX][0-9A-Fa-f]{32}", iv):
-            playlist.errors.append(f"{place}: IV is not 0x and 32 hexadecimal digits")
-            iv = ""
-        if method not in ("NONE", "AES-128", "SAMPLE-AES", "SAMPLE-AES-CTR"):
-            playlist.errors.append(f"{place}: METHOD={method} is not a known method")
-        if method != "NONE" and "URI" not in values:
-            playlist.errors.append(f"{place}: EXT-X-KEY has no URI")
-        state.encryption = None
-        if method not in ("NONE", ""):
-            state.encryption = Encryption(
-                method=method,
-                uri=values.get("URI"),
-                iv=bytes.fromhex(iv[2:]) if iv else None,
-                key_format=values.get("KEYFORMAT", "identity"),
-            )
+        playlist.lists.setdefault(name, []).append(values)
+        if name == "EXT-X-DEFINE":
+            state.variables.define(values, playlist.errors, place)
+        elif name == "EXT-X-SKIP" and _INTEGER.fullmatch(values.get("SKIPPED-SEGMENTS", "")):
+            state.skipped = int(values["SKIPPED-SEGMENTS"])
+
+
+def _encryption(values: Attributes, errors: list[str], place: str) -> Encryption | None:
+    """What an EXT-X-KEY says; None if its method is none."""
+    method, iv = values.get("METHOD", ""), values.get("IV", "")
+    if iv and not re.fullmatch(r"0[xX][0-9A-Fa-f]{32}", iv):
+        errors.append(f"{place}: IV is not 0x and 32 hexadecimal digits")
+        iv = ""
+    if method not in METHODS:
+        errors.append(f"{place}: METHOD={method} is not a known method")
+    if method == "NONE" and len(values) > 1:
+        errors.append(f"{place}: METHOD=NONE has other attributes")
+    if method in WITHOUT_IV and "IV" in values:
+        errors.append(f"{place}: METHOD={method} has an IV")
+    if method != "NONE" and "URI" not in values:
+        errors.append(f"{place}: EXT-X-KEY has no URI")
+    if method in ("NONE", ""):
+        return None
+    return Encryption(
+        method=method,
+        uri=values.get("URI"),
+        iv=bytes.fromhex(iv[2:]) if iv else None,
+        key_format=values.get("KEYFORMAT", "identity"),
+    )
 
 
 def _range(text: str | None) -> ByteRange | None:
@@ -273,21 +299,26 @@ def _uri(playlist: Playlist, state: _State, line: str, place: str) -> None:
     if state.extinf is None:
         playlist.errors.append(f"{place}: {line} has no EXTINF")
     if state.open_range is not None:
+        if uri not in state.range_end:
+            playlist.errors.append(f"{place}: no byte range before it says where its own begins")
         state.byte_range = ByteRange(start=state.range_end.get(uri, 0), length=state.open_range)
     if state.byte_range:
         state.range_end[uri] = state.byte_range.start + state.byte_range.length
     sequence = playlist.tags.get("EXT-X-MEDIA-SEQUENCE", "0")
+    first = state.skipped + (int(sequence) if _INTEGER.fullmatch(sequence) else 0)
     playlist.entries.append(
         Entry(
             uri=uri,
-            number=len(playlist.entries) + (int(sequence) if _INTEGER.fullmatch(sequence) else 0),
+            number=first + len(playlist.entries),
             extinf=state.extinf,
             byte_range=state.byte_range,
             map_uri=state.map_uri,
             map_range=state.map_range,
             discontinuity=state.discontinuity,
             encryption=state.encryption,
+            gap=state.gap,
+            bitrate_kbps=None if state.byte_range else state.bitrate_kbps,
         )
     )
     state.extinf = state.byte_range = state.open_range = None
-    state.discontinuity = False
+    state.discontinuity = state.gap = False

@@ -8,7 +8,8 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Protocol
 
-from vod_operators.check.playlist import Attributes, Entry, Playlist
+from vod_operators.check.attributes import Attributes
+from vod_operators.check.playlist import Entry, Playlist
 from vod_operators.formats.facts import Format, Init, Kind, SegmentFacts, Stream
 from vod_operators.formats.rates import peak_bps, rate_bps
 
@@ -114,7 +115,8 @@ class Track:
 
     def _pieces(self) -> list[tuple[int, Fraction]]:
         """Bytes and seconds of its segments."""
-        return [(segment.size_bytes, entry.extinf) for entry, segment in self.pairs() if entry.extinf]
+        pairs = [(entry, facts) for entry, facts in self.pairs() if not entry.gap]
+        return [(facts.size_bytes, entry.extinf) for entry, facts in pairs if entry.extinf]
 
 
 @dataclass(kw_only=True)

@@ -66,6 +66,17 @@ def has_master(presentation: Presentation) -> bool:
     return presentation.master is not None
 
 
+def is_live(presentation: Presentation) -> bool:
+    """Segments may follow: no media playlist has an end."""
+    readable = [track.playlist for track in presentation.media if not track.playlist.unreadable]
+    return bool(readable) and all(playlist.is_live for playlist in readable)
+
+
+def is_ended(presentation: Presentation) -> bool:
+    """It is complete, or some media playlist says so."""
+    return not is_live(presentation)
+
+
 def has_video(presentation: Presentation) -> bool:
     """It has pictures that could be read."""
     return bool(presentation.of_kind("video"))

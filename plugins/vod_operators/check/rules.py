@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from vod_operators.check import (
     rules_attributes,
@@ -10,8 +10,11 @@ from vod_operators.check import (
     rules_codecs,
     rules_form,
     rules_groups,
+    rules_live,
+    rules_media,
     rules_pictures,
     rules_served,
+    rules_sync,
     rules_time,
 )
 from vod_operators.check.load import Loader
@@ -24,9 +27,12 @@ MODULES = (
     rules_bandwidth,
     rules_attributes,
     rules_time,
+    rules_sync,
     rules_pictures,
     rules_groups,
+    rules_media,
     rules_served,
+    rules_live,
 )
 
 RULES: tuple[Rule, ...] = tuple(
@@ -45,12 +51,15 @@ def check(reader: Reader, location: str, *, key: bytes | None = None) -> list[Ve
     return list(judge(Loader(reader, key).load(location), RULES))
 
 
-def failed(verdicts: Iterable[Verdict]) -> list[str]:
-    """Each place that breaks a MUST, in words."""
+def failed(verdicts: Iterable[Verdict], *, also: Collection[str] = ()) -> list[str]:
+    """Each place that breaks a MUST, in words.
+
+    :param also: ids of rules that are only a SHOULD, and are to be taken as a MUST.
+    """
     return [
         f"{verdict.rule.id}: {finding.where}: found {finding.found}, expected {finding.expected} "
         f"({verdict.rule.source})"
         for verdict in verdicts
-        if verdict.status == "fail"
+        if verdict.status == "fail" or (verdict.status == "warn" and verdict.rule.id in also)
         for finding in verdict.findings
     ]

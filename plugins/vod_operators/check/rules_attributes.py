@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
-from vod_operators.check.playlist import Attributes
+from vod_operators.check.attributes import Attributes
 from vod_operators.check.presentation import Presentation, Track
 from vod_operators.check.rule import Finding, Rule, has_ladder, has_master
-from vod_operators.check.rules_bandwidth import variants
+from vod_operators.check.rules_bandwidth import variants, whole_variants
 from vod_operators.check.rules_time import RATE_TOLERANCE, measured_rate
 
 
@@ -26,7 +26,7 @@ def _same_codec(a: str, b: str) -> bool:
 
 
 def _codecs(presentation: Presentation) -> Iterator[Finding]:
-    for where, track, declared in variants(presentation):
+    for where, track, declared in whole_variants(presentation):
         listed = [part.strip() for part in declared.get("CODECS", "").split(",") if part.strip()]
         formats = [f for t in _played_with(presentation, track, declared) for f in t.formats]
         actual = sorted({f.codecs for f in formats if f.codecs != "wvtt"})
@@ -51,9 +51,9 @@ def _frame_rate(presentation: Presentation) -> Iterator[Finding]:
         text, rate = declared.get("FRAME-RATE", ""), measured_rate(track)
         if not rate:
             continue
-        if not re.fullmatch(r"\d+\.\d{3}", text):
+        if not re.fullmatch(r"\d+(\.\d{1,3})?", text):
             words = f"FRAME-RATE={text or 'missing'}"
-            yield Finding(where=where, found=words, expected=f"{float(rate):.3f}, with three decimals")
+            yield Finding(where=where, found=words, expected=f"{float(rate):.3f}, at most three decimals")
             continue
         rates = [rate, *(stream.rate for _, stream in track.streams("video"))]
         if all(abs(Fraction(text) - candidate) > RATE_TOLERANCE for candidate in rates):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
-from vod_operators.check.playlist import Attributes
+from vod_operators.check.attributes import Attributes
 from vod_operators.check.presentation import Presentation, Track
-from vod_operators.check.rule import Finding, Rule, has_ladder, has_master, has_video
+from vod_operators.check.rule import Finding, Rule, has_ladder, has_master, has_video, is_ended
+from vod_operators.check.rules_media import missing_groups
+from vod_operators.formats.rates import rate_bps
 
 TOLERANCE = Fraction(1, 10)
 
@@ -37,8 +39,15 @@ def variants(presentation: Presentation) -> Iterator[tuple[str, Track, Attribute
             yield f"variant {number}, {track.name}", track, declared
 
 
-def _average(presentation: Presentation) -> Iterator[Finding]:
+def whole_variants(presentation: Presentation) -> Iterator[tuple[str, Track, Attributes]]:
+    """As ``variants``, without those that name a group without members: nobody knows what it would hold."""
     for where, track, declared in variants(presentation):
+        if not missing_groups(presentation, declared):
+            yield where, track, declared
+
+
+def _average(presentation: Presentation) -> Iterator[Finding]:
+    for where, track, declared in whole_variants(presentation):
         average, (measured, _) = (
             number(declared, "AVERAGE-BANDWIDTH"),
             _with_sound(presentation, track, declared),
@@ -50,7 +59,7 @@ def _average(presentation: Presentation) -> Iterator[Finding]:
 
 
 def _peak(presentation: Presentation) -> Iterator[Finding]:
-    for where, track, declared in variants(presentation):
+    for where, track, declared in whole_variants(presentation):
         bandwidth, (_, measured) = number(declared, "BANDWIDTH"), _with_sound(presentation, track, declared)
         if bandwidth is not None and abs(measured - bandwidth) > TOLERANCE * bandwidth:
             yield Finding(where=where, found=f"BANDWIDTH={bandwidth}", expected=f"{measured} within 10 %")
@@ -108,21 +117,41 @@ def _aspect(presentation: Presentation) -> Iterator[Finding]:
             yield Finding(where=track.name, found=words, expected=f"the shape of {largest[1]}x{largest[2]}")
 
 
+def _declares_bitrate(presentation: Presentation) -> bool:
+    return any(entry.bitrate_kbps for t in presentation.tracks.values() for entry in t.playlist.entries)
+
+
+def _bitrate(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.tracks.values():
+        for entry, segment in track.pairs():
+            if not entry.bitrate_kbps or not entry.extinf or not segment.size_bytes:
+                continue
+            declared, measured = 1000 * entry.bitrate_kbps, rate_bps(segment.size_bytes, entry.extinf, 1)
+            if abs(declared - measured) > TOLERANCE * measured:
+                words = f"EXT-X-BITRATE:{entry.bitrate_kbps}"
+                yield Finding(
+                    where=track.place(entry), found=words, expected=f"{measured // 1000} within 10 %"
+                )
+                break
+
+
 # fmt: off
 RULES = (
     Rule(id="4.average", source="Apple 1.26", says="measured average within 10 % of AVERAGE-BANDWIDTH",
-         applies=has_master, check=_average),
+         applies=lambda p: has_master(p) and is_ended(p), check=_average),
     Rule(id="4.peak", source="Apple 1.27", says="measured peak within 10 % of BANDWIDTH",
-         applies=has_master, check=_peak),
+         applies=lambda p: has_master(p) and is_ended(p), check=_peak),
     Rule(id="4.peak-ratio", source="Apple 1.30", says="peak is at most 200 % of the average", must=False,
-         applies=has_video, check=_peak_ratio),
+         applies=lambda p: has_video(p) and is_ended(p), check=_peak_ratio),
+    Rule(id="4.bitrate", source="RFC 8216bis 4.4.4.8", says="EXT-X-BITRATE is within 10 % of each segment",
+         applies=_declares_bitrate, check=_bitrate),
     Rule(id="5.bandwidth", source="Apple 9.13", says="BANDWIDTH is the largest sum with its sound",
-         applies=has_master, check=_largest_sum),
+         applies=lambda p: has_master(p) and is_ended(p), check=_largest_sum),
     Rule(id="5.average", source="Apple 9.14", says="AVERAGE-BANDWIDTH is there",
          applies=has_master, check=_average_declared),
     Rule(id="7.bitrates", source="Apple 9.9", says="at least two video bitrates",
          applies=has_ladder, check=_several),
-    Rule(id="7.first", source="Apple 9.10", says="the first variant is about 2000 kb/s", must=False,
+    Rule(id="7.first", source="Apple 1.32", says="the first variant is about 2000 kb/s", must=False,
          applies=has_ladder, check=_first),
     Rule(id="7.aspect", source="Apple 1.33", says="one aspect ratio", must=False,
          applies=has_ladder, check=_aspect),

@@ -9,6 +9,7 @@ from itertools import pairwise
 from vod_operators.check.presentation import Presentation, Track, seconds
 from vod_operators.check.rule import Finding, Rule, has_fmp4, has_ladder, has_video
 from vod_operators.check.rules_time import RATE_TOLERANCE, frame_s, measured_rate
+from vod_operators.formats.facts import Stream
 
 
 def _avc(presentation: Presentation) -> list[Track]:
@@ -64,16 +65,25 @@ def _idr(presentation: Presentation) -> Iterator[Finding]:
                 yield Finding(where=track.place(entry), found=found, expected="an IDR picture")
 
 
+def _runs(track: Track) -> list[list[Stream]]:
+    """Its pictures between one gap (EXT-X-GAP) and the next, segment by segment."""
+    runs: list[list[Stream]] = [[]]
+    for entry, segment in track.pairs():
+        if entry.gap:
+            runs.append([])
+        elif stream := segment.stream("video"):
+            runs[-1].append(stream)
+    return [run for run in runs if run]
+
+
 def _idr_interval(presentation: Presentation) -> Iterator[Finding]:
     for track in presentation.of_kind("video"):
-        streams = [stream for _, stream in track.streams("video")]
-        if not streams:
-            continue
-        times = [key.at for stream in streams for key in stream.keys if key.is_idr]
-        times.append(streams[-1].begin + streams[-1].duration)
-        frame = frame_s(track, "video")
-        longest = max((b - a for a, b in pairwise(times)), default=Fraction(0))
-        if longest > 2 + frame:
+        longest = Fraction(0)
+        for run in _runs(track):
+            times = [key.at for stream in run for key in stream.keys if key.is_idr]
+            times.append(run[-1].begin + run[-1].duration)
+            longest = max([longest, *(b - a for a, b in pairwise(times))])
+        if longest > 2 + frame_s(track, "video"):
             yield Finding(where=track.name, found=f"{seconds(longest)} without one", expected="one every 2 s")
 
 
@@ -115,15 +125,15 @@ def _pq(presentation: Presentation) -> list[Track]:
 
 # fmt: off
 RULES = (
-    Rule(id="1.h264-level", source="Apple 1.3", says="H.264 is at most High, level 5.2",
+    Rule(id="1.h264-level", source="Apple 1.3b", says="H.264 is at most High, level 5.2",
          applies=lambda p: bool(_avc(p)), check=_avc_level),
-    Rule(id="1.h264-4.1", source="Apple 1.3", says="some H.264 variant is at most level 4.1",
-         applies=lambda p: bool(_avc(p)), check=_some_avc_41),
+    Rule(id="1.h264-4.1", source="Apple 1.3a", says="some H.264 variant is at most level 4.1", must=False,
+         applies=lambda p: has_ladder(p) and bool(_avc(p)), check=_some_avc_41),
     Rule(id="1.hevc-container", source="Apple 1.5", says="HEVC is in fragmented MP4",
          applies=lambda p: bool(_hevc(p)), check=_hevc_container),
-    Rule(id="1.hevc-level", source="Apple 1.6", says="HEVC is at most Main10, level 5.1",
+    Rule(id="1.hevc-level", source="Apple 1.6b", says="HEVC is at most Main10, level 5.1",
          applies=lambda p: bool(_hevc(p)), check=_hevc_level),
-    Rule(id="1.sample-entry", source="Apple 1.10", says="sample entries are avc1 and hvc1",
+    Rule(id="1.sample-entry", source="Apple 1.10", says="sample entries are avc1 and hvc1", must=False,
          applies=lambda p: has_fmp4(p) and has_video(p), check=_entries),
     Rule(id="2.idr", source="Apple 7.4", says="every video segment starts with an IDR picture",
          applies=has_video, check=_idr),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from vod_operators.check.playlist import Playlist
 from vod_operators.check.presentation import Presentation
-from vod_operators.check.rule import Finding, Rule, always, has_fmp4, has_master
+from vod_operators.check.rule import Finding, Rule, always, has_fmp4, has_ladder, is_ended
+from vod_operators.check.versions import needed
 
 BRANDS = re.compile(r"iso[6-9abc]|cmf[a-z0-9]|dash")
 """Brands from ``iso6`` on (ISO 14496-12); those of CMAF and DASH are based on it."""
@@ -34,17 +34,11 @@ def _map(presentation: Presentation) -> Iterator[Finding]:
 
 
 def _version(presentation: Presentation) -> Iterator[Finding]:
-    for track in presentation.media:
-        playlist, least, feature = track.playlist, 1, ""
-        if re.search(r"^#EXTINF:\d+\.", playlist.text, re.M):
-            least, feature = 3, "EXTINF with decimals"
-        if playlist.is_i_frames_only or any(entry.byte_range for entry in playlist.entries):
-            least, feature = 4, "byte ranges or I-frames only"
-        if any(entry.map_uri for entry in playlist.entries):
-            least, feature = (5, "EXT-X-MAP of I-frames") if playlist.is_i_frames_only else (6, "EXT-X-MAP")
-        if playlist.version < least:
+    for playlist in presentation.playlists:
+        least, feature = needed(playlist)
+        if playlist.version < least and not playlist.unreadable:
             words = f"version {playlist.version}"
-            yield Finding(where=track.name, found=words, expected=f"at least {least}, for {feature}")
+            yield Finding(where=playlist.name, found=words, expected=f"at least {least}, for {feature}")
 
 
 def _init(presentation: Presentation) -> Iterator[Finding]:
@@ -68,15 +62,18 @@ def _vod(presentation: Presentation) -> Iterator[Finding]:
             yield Finding(where=track.name, found=f"PLAYLIST-TYPE {kind or 'missing'}", expected="VOD")
 
 
-def _without(playlists: Iterable[Playlist], tag: str) -> Iterator[Finding]:
-    """A finding for each playlist that could be read and has no such tag."""
-    for playlist in playlists:
-        if tag not in playlist.tags and not playlist.unreadable:
-            yield Finding(where=playlist.name, found=f"no {tag}", expected=tag)
+def _endlist(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.media:
+        if "EXT-X-ENDLIST" not in track.playlist.tags and not track.playlist.unreadable:
+            yield Finding(where=track.name, found="no EXT-X-ENDLIST", expected="EXT-X-ENDLIST")
 
 
 def _independent(presentation: Presentation) -> Iterator[Finding]:
-    return _without(filter(None, [presentation.master]), "EXT-X-INDEPENDENT-SEGMENTS")
+    tag, master = "EXT-X-INDEPENDENT-SEGMENTS", presentation.master
+    if master is None or tag in master.tags:
+        return
+    if any(tag not in track.playlist.tags for track in presentation.of_kind("video")):
+        yield Finding(where=master.name, found=f"no {tag}", expected=f"{tag}, here or in each variant")
 
 
 # fmt: off
@@ -92,10 +89,10 @@ RULES = (
     Rule(id="12.init", source="RFC 8216bis 3.1.2", says="init: brand of iso6 or later, mvex, no samples",
          applies=has_fmp4, check=_init),
     Rule(id="12.vod", source="Apple 8.6", says="EXT-X-PLAYLIST-TYPE:VOD",
-         applies=always, check=_vod),
-    Rule(id="12.endlist", source="RFC 8216bis 4.4.3.4", says="EXT-X-ENDLIST",
-         applies=always, check=lambda p: _without((track.playlist for track in p.media), "EXT-X-ENDLIST")),
-    Rule(id="12.independent", source="Apple 9.11", says="EXT-X-INDEPENDENT-SEGMENTS in the master",
-         applies=has_master, check=_independent),
+         applies=is_ended, check=_vod),
+    Rule(id="12.endlist", source="RFC 8216bis 6.2.1", says="EXT-X-ENDLIST",
+         applies=is_ended, check=_endlist),
+    Rule(id="12.independent", source="Apple 9.12", says="EXT-X-INDEPENDENT-SEGMENTS, for all variants",
+         applies=has_ladder, check=_independent),
 )
 # fmt: on

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from vod_operators.check.presentation import Presentation, Track, seconds
-from vod_operators.check.rule import Finding, Rule, has_i_frames, has_ladder, has_master
+from vod_operators.check.rule import Finding, Rule, has_i_frames, has_ladder, has_master, is_ended
 from vod_operators.check.rules_bandwidth import TOLERANCE, number
 
 PICTURE_S = Fraction(11, 10)
@@ -98,17 +98,17 @@ def _i_frame_rates(presentation: Presentation) -> Iterator[Finding]:
 RULES = (
     Rule(id="13.i-frames", source="Apple 6.1", says="I-frame playlists for every video codec",
          applies=has_ladder, check=_has_pictures),
-    Rule(id="13.declared", source="Apple 9.3", says="CODECS and RESOLUTION of I-frame playlists are right",
+    Rule(id="13.declared", source="Apple 9.3, 9.4", says="CODECS and RESOLUTION of I-frames are right",
          applies=lambda p: has_master(p) and has_i_frames(p), check=_pictures_declared),
-    Rule(id="13.only", source="RFC 8216bis 4.4.3.6", says="EXT-X-I-FRAMES-ONLY",
+    Rule(id="13.only", source="Apple 6.8", says="EXT-X-I-FRAMES-ONLY",
          applies=has_i_frames, check=_only),
     Rule(id="13.begin", source="Apple 6.10", says="byte ranges begin with the picture's moof or packet",
          applies=has_i_frames, check=lambda p: _faults(p, True, "the first byte that decoding it needs")),
     Rule(id="13.picture", source="RFC 8216bis 4.4.3.6", says="each entry is one whole I-frame",
          applies=has_i_frames, check=lambda p: _faults(p, False, "one whole IDR picture")),
-    Rule(id="13.dense", source="Apple 6.8", says="an I-frame a second, in one playlist of each codec",
-         must=False, applies=has_i_frames, check=_dense),
+    Rule(id="13.dense", source="Apple 6.2", says="an I-frame a second, in one playlist of each codec",
+         must=False, applies=lambda p: has_master(p) and has_i_frames(p), check=_dense),
     Rule(id="4.i-frames", source="Apple 1.27", says="measured peak of I-frame playlists within 10 %",
-         applies=lambda p: bool(p.master and p.i_frames), check=_i_frame_rates),
+         applies=lambda p: bool(p.master and p.i_frames) and is_ended(p), check=_i_frame_rates),
 )
 # fmt: on

@@ -60,15 +60,15 @@ def _cors(presentation: Presentation) -> Iterator[Finding]:
 
 # fmt: off
 RULES = (
-    Rule(id="17.types", source="Apple 10", says="Content-Type of playlists, init segments and segments",
-         applies=is_served, check=_types),
-    Rule(id="17.gzip", source="Apple 10", says="playlists are compressed",
+    Rule(id="17.types", source="Apple 10.4", says="Content-Type of playlists, init segments and segments",
+         must=False, applies=is_served, check=_types),
+    Rule(id="17.gzip", source="Apple 10.1", says="playlists are compressed",
          applies=is_served, check=_gzip),
-    Rule(id="17.redirects", source="Apple 10", says="no redirects",
+    Rule(id="17.redirects", source="Apple 8.18", says="no redirects",
          applies=is_served, check=_redirects),
-    Rule(id="17.tls", source="Apple 10", says="served over TLS",
+    Rule(id="17.tls", source="Apple 11.1 to 11.3", says="served over TLS", must=False,
          applies=_remote, check=_tls),
-    Rule(id="17.cors", source="web players", says="pages of other hosts may read it",
+    Rule(id="17.cors", source="web players", says="pages of other hosts may read it", must=False,
          applies=is_served, check=_cors),
 )
 # fmt: on

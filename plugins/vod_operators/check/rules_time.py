@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from vod_operators.check.presentation import Presentation, Track, seconds
-from vod_operators.check.rule import Finding, Rule, always, has_fmp4, has_ts
+from vod_operators.check.rule import Finding, Rule, always, has_fmp4, has_ts, is_ended
 from vod_operators.formats.facts import Kind, Stream
 
 ALIGNED_S = Fraction(1, 1000)
@@ -46,7 +46,8 @@ def _extinf(presentation: Presentation) -> Iterator[Finding]:
             drift += (entry.extinf or 0) - stream.duration
             if drift < lowest or drift > highest:
                 lowest, highest, place = min(drift, lowest), max(drift, highest), track.place(entry)
-        frame = frame_s(track, kind)
+        videos = presentation.of_kind("video")[:1]
+        frame = max([frame_s(track, kind), *(frame_s(video, "video") for video in videos)])
         if highest - lowest > frame:
             yield Finding(
                 where=place,
@@ -57,6 +58,8 @@ def _extinf(presentation: Presentation) -> Iterator[Finding]:
 
 def _aligned(presentation: Presentation) -> Iterator[Finding]:
     videos = presentation.of_kind("video")
+    if any(entry.gap for track in videos for entry in track.playlist.entries):
+        return  # then the n-th segment with pictures is not the n-th of another variant
     reference = [stream.shown for _, stream in videos[0].streams("video")]
     for track in videos[1:]:
         times = [stream.shown for _, stream in track.streams("video")]
@@ -83,6 +86,8 @@ def _decode_times(presentation: Presentation) -> Iterator[Finding]:
             for entry, segment in track.pairs():
                 stream = segment.stream(kind)
                 where = track.place(entry)
+                if entry.gap:
+                    end = None
                 if segment.container != "fmp4" or stream is None:
                     continue
                 if stream.gap:
@@ -116,6 +121,8 @@ def _undeclared(presentation: Presentation) -> Iterator[Finding]:
                     yield Finding(
                         where=where, found=f"times jump by {seconds(jump)}", expected="EXT-X-DISCONTINUITY"
                     )
+            if entry.gap:
+                last_coding = last_stream = None
             if not segment.unreadable:
                 last_coding, last_stream = coding, stream
 
@@ -181,7 +188,12 @@ def _rounded(presentation: Presentation) -> Iterator[Finding]:
 
 
 def _same_target(presentation: Presentation) -> Iterator[Finding]:
-    tracks = [track for track in presentation.tracks.values() if track.playlist.entries]
+    # Subtitles that are complete may have longer segments (RFC 8216bis 6.2.4, Apple 5.7).
+    tracks = [
+        track
+        for track in presentation.tracks.values()
+        if track.playlist.entries and (track.kind != "text" or track.playlist.is_live)
+    ]
     for track in tracks[1:]:
         if track.playlist.target_s != tracks[0].playlist.target_s:
             yield Finding(
@@ -207,15 +219,15 @@ RULES = (
     Rule(id="9.extinf", source="Apple 8.1", says="EXTINF of any run is within a frame of media time",
          applies=lambda p: bool(p.tracks), check=_extinf),
     Rule(id="10.aligned", source="Apple 8.22", says="segments of all variants begin at the same times",
-         applies=lambda p: len(p.of_kind("video")) > 1, check=_aligned),
-    Rule(id="10.tfdt", source="RFC 8216bis 3.1.2", says="each tfdt is the end of the fragment before",
+         must=False, applies=lambda p: len(p.of_kind("video")) > 1 and is_ended(p), check=_aligned),
+    Rule(id="10.tfdt", source="Apple 7.3", says="each tfdt is the end of the fragment before",
          applies=has_fmp4, check=_decode_times),
     Rule(id="10.counters", source="ISO 13818-1 2.4.3.3", says="MPEG-TS continuity counters are sequential",
          applies=has_ts, check=_counters),
     Rule(id="11.undeclared", source="Apple 8.13", says="no discontinuity that is not declared",
          applies=lambda p: bool(p.tracks), check=_undeclared),
-    Rule(id="11.same", source="Apple 8.14", says="the same discontinuities in all renditions",
-         applies=lambda p: len(p.tracks) > 1, check=_same_discontinuities),
+    Rule(id="11.same", source="Apple 8.15", says="the same discontinuities in all renditions",
+         applies=lambda p: len(p.tracks) > 1 and is_ended(p), check=_same_discontinuities),
     Rule(id="8.target", source="Apple 7.5", says="target duration of 6 s", must=False,
          applies=lambda p: bool(p.tracks), check=_target),
     Rule(id="8.segment-length", source="Apple 7.7", says="no segment is longer than target + 0.5 s",
@@ -225,6 +237,6 @@ RULES = (
     Rule(id="8.same-target", source="Apple 8.2", says="the same target duration for sound and video",
          applies=lambda p: len(p.tracks) > 1, check=_same_target),
     Rule(id="8.same-total", source="Apple 8.3", says="the same total duration for sound and video",
-         applies=lambda p: len(p.tracks) > 1, check=_same_total),
+         applies=lambda p: len(p.tracks) > 1 and is_ended(p), check=_same_total),
 )
 # fmt: on

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from vod_operators.check.crypto import WHOLE
 from vod_operators.check.presentation import Answer
 from vod_operators.check.rule import Verdict
 from vod_operators.check.rules import check
@@ -91,8 +92,10 @@ def _key(path: Path | None) -> bytes | None:
         key = path.read_bytes()
     except OSError as error:
         raise InvalidInputError(f"--key-file: {path}: {error.strerror or error}") from error
-    if len(key) != 16:
-        raise InvalidInputError(f"--key-file: {path} has {len(key)} bytes; an AES-128 key has 16")
+    if len(key) not in WHOLE.values():
+        raise InvalidInputError(
+            f"--key-file: {path} has {len(key)} bytes; an AES-128 key has 16, an AES-256-GCM key 32"
+        )
     return key
 
 

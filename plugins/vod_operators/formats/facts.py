@@ -95,6 +95,19 @@ class Stream(Model):
     hdr_metadata: bool = False
 
 
+class Cues(Model):
+    """When the cues of a WebVTT segment are shown; times are those that the cues give."""
+
+    begin: Seconds
+    """Begin of the cue that begins first."""
+    last: Seconds
+    """Begin of the cue that begins last."""
+    end: Seconds
+    """End of the cue that ends last."""
+    offset: Seconds
+    """What X-TIMESTAMP-MAP adds to them for the clock of the media; 0 without one."""
+
+
 class SegmentFacts(Model):
     """One media segment."""
 
@@ -110,6 +123,8 @@ class SegmentFacts(Model):
     """WebVTT: whether there is a complete X-TIMESTAMP-MAP."""
     text_end: Seconds = Fraction(0)
     """WebVTT: end of the last cue."""
+    cues: Cues | None = None
+    """WebVTT: times of its cues; None if it has none."""
     unreadable: str | None = None
     """Why nothing could be measured (no key, or damage), in words."""
     needs_key: bool = False

@@ -23,7 +23,6 @@ from vod_operators.formats.psi import (
 from vod_operators.formats.sample_entries import AAC_CHANNELS, RATES
 
 CLOCK = 90_000
-WRAP = 1 << 33
 
 AVC, HEVC, AAC = 0x1B, 0x24, 0x0F
 SAMPLE_AES = {0xDB: AVC, 0xCF: AAC}

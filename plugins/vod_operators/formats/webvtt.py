@@ -6,13 +6,14 @@ import re
 from fractions import Fraction
 
 from vod_operators.errors import VerificationError
-from vod_operators.formats.facts import SegmentFacts
+from vod_operators.formats.facts import Cues, SegmentFacts
 
 _CUE = re.compile(r"^((?:\d+:)?\d\d:\d\d\.\d{3})[ \t]+-->[ \t]+((?:\d+:)?\d\d:\d\d\.\d{3})", re.M)
+_TIME = r"(?:\d+:)?\d\d:\d\d\.\d{3}"
 _MAP = re.compile(
-    r"^X-TIMESTAMP-MAP=(?:MPEGTS:\d+,LOCAL:(?:\d+:)?\d\d:\d\d\.\d{3}|LOCAL:(?:\d+:)?\d\d:\d\d\.\d{3},MPEGTS:\d+)\s*$",
-    re.M,
+    rf"^X-TIMESTAMP-MAP=(?:MPEGTS:(\d+),LOCAL:({_TIME})|LOCAL:({_TIME}),MPEGTS:(\d+))\s*$", re.M
 )
+CLOCK = 90_000
 
 
 def read_segment(data: bytes) -> SegmentFacts:
@@ -27,17 +28,32 @@ def read_segment(data: bytes) -> SegmentFacts:
     if not re.match(r"WEBVTT(?:[ \t\n]|$)", text):
         raise VerificationError("WebVTT: it does not begin with WEBVTT")
     header = text.partition("\n\n")[0]
-    ends = []
+    begins, ends = [], []
     for begin, end in _CUE.findall(text):
         if _seconds(end) <= _seconds(begin):
             raise VerificationError(f"WebVTT: a cue ends at {end}, not after it begins at {begin}")
+        begins.append(_seconds(begin))
         ends.append(_seconds(end))
+    mapped = _MAP.search(header)
     return SegmentFacts(
         size_bytes=len(data),
         container="vtt",
-        timestamp_map=_MAP.search(header) is not None,
+        timestamp_map=mapped is not None,
         text_end=max(ends, default=Fraction(0)),
+        cues=Cues(
+            begin=min(begins),
+            last=max(begins),
+            end=max(ends),
+            offset=_offset(mapped) if mapped else Fraction(0),
+        )
+        if begins
+        else None,
     )
+
+
+def _offset(mapped: re.Match[str]) -> Fraction:
+    ticks, local = mapped[1] or mapped[4], mapped[2] or mapped[3]
+    return Fraction(int(ticks), CLOCK) - _seconds(local)
 
 
 def _seconds(text: str) -> Fraction:

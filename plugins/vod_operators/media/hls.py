@@ -16,7 +16,7 @@ from vod_operators.media.renditions import SURROUND_SUFFIX
 from vod_operators.media.track import Track
 
 FIRST_VARIANT_BPS = 2_000_000
-"""Players start with the variant listed first; Apple 9.10 wants it near this average."""
+"""Players start with the variant listed first; Apple 1.32 wants it near this average."""
 
 AUDIO_GROUP = "audio"
 TEXT_GROUP = "text"
@@ -115,7 +115,7 @@ def families(videos: Sequence[Track]) -> list[list[Track]]:
 
 
 def first_variant_first(family: Sequence[Track]) -> list[Track]:
-    """The track that players should start with, then the others in their order (Apple 9.10, 1.32)."""
+    """The track that players should start with, then the others in their order (Apple 1.32)."""
     first = min(family, key=lambda track: abs(track.average_bps - FIRST_VARIANT_BPS))
     return [first, *(track for track in family if track is not first)]
 
@@ -132,6 +132,8 @@ def master_playlist(tracks: Sequence[Track], target_s: int, *, prefix: str) -> s
     ranges = {track.video_range for family in videos for track in family}
     master = m3u8.M3U8()
     master.version = version_of(tracks[0], i_frames_only=True)
+    if any(channel.startswith("SERVICE") for channel in captions):
+        master.version = max(7, master.version)  # RFC 8216bis 8, of CEA-708
     master.is_variant = True
     master.is_independent_segments = True
     for member in _members(groups, texts, captions, prefix):
@@ -185,7 +187,7 @@ def _variants(
 def _audio_member(track: Track, group: str, prefix: str) -> m3u8.Media:
     return m3u8.Media(
         type="AUDIO", group_id=group, name=track.title,
-        language=track.language or "und",  # Apple 9.5 requires it; "und" is BCP 47's code for unknown
+        language=track.language or "und",  # Apple 8.10 requires it; "und" is BCP 47's code for unknown
         default="YES" if track.default else "NO", autoselect="YES", channels=str(track.channels),
         characteristics=",".join(track.characteristics) or None,
         uri=f"{prefix}{track.name}/index.m3u8",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 
+from vod_operators.formats.languages import is_language
+
 LANGUAGE_PATTERN = r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$"
 """A language tag that a playlist can hold (the form of RFC 5646)."""
 
 
 def language_tag(language: str | None) -> str | None:
-    """The language tag for a playlist; None if the text has not the form of one.
+    """The language tag for a playlist; None if the text is not one.
 
-    RFC 5646 2.2.1 requires the shortest code: ``de`` for ``ger`` and ``deu``.
+    RFC 5646 2.2.1 requires the shortest code: ``de`` for ``ger`` and ``deu``. A language that IANA's registry
+    does not know is no tag.
     """
     from babel.core import get_global  # imported here, because every task parses the DAG file anew
 
@@ -19,7 +22,8 @@ def language_tag(language: str | None) -> str | None:
         return None
     primary, *subtags = language.split("-")
     shortest: str = get_global("language_aliases").get(primary.lower(), primary.lower())
-    return "-".join([shortest.replace("_", "-"), *subtags])
+    tag = "-".join([shortest.replace("_", "-"), *subtags])
+    return tag if is_language(tag) else None
 
 
 def language_name(tag: str | None) -> str | None:

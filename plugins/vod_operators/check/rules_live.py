@@ -1,0 +1,125 @@
+"""Rules 19 and 20: live and low-latency playlists, as they were when they were read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+from vod_operators.check.attributes import Attributes
+from vod_operators.check.playlist import Playlist
+from vod_operators.check.presentation import Presentation, Track
+from vod_operators.check.rule import Finding, Rule, is_live
+from vod_operators.check.rules_bandwidth import number, variants
+
+MIN_SEGMENTS = 6
+"""Segments of a live playlist (Apple 8.11)."""
+
+PEAK = Fraction(125, 100)
+"""Measured peak of live content, of BANDWIDTH (Apple 1.29)."""
+
+
+def _live(presentation: Presentation) -> list[Track]:
+    return [track for track in presentation.media if track.playlist.is_live]
+
+
+def _dates(presentation: Presentation) -> Iterator[Finding]:
+    for track in _live(presentation):
+        if "\n#EXT-X-PROGRAM-DATE-TIME:" not in track.playlist.text:
+            tag = "EXT-X-PROGRAM-DATE-TIME"
+            yield Finding(where=track.name, found=f"no {tag}", expected=tag)
+
+
+def _window(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.tracks.values():
+        skipped = track.playlist.lists.get("EXT-X-SKIP", [])
+        listed = len(track.playlist.entries) + sum(number(item, "SKIPPED-SEGMENTS") or 0 for item in skipped)
+        if track.playlist.is_live and listed < MIN_SEGMENTS:
+            yield Finding(where=track.name, found=f"{listed} segments", expected=f"at least {MIN_SEGMENTS}")
+
+
+def _peak(presentation: Presentation) -> Iterator[Finding]:
+    for where, track, declared in variants(presentation):
+        bandwidth = number(declared, "BANDWIDTH")
+        if bandwidth is not None and track.peak_bps >= PEAK * bandwidth:
+            words = f"a peak of {track.peak_bps} b/s"
+            yield Finding(where=where, found=words, expected=f"less than 125 % of BANDWIDTH={bandwidth}")
+
+
+# --- low latency ----------------------------------------------------------------------------
+
+
+def _time(attributes: Attributes, name: str) -> Fraction | None:
+    """An attribute in seconds; None if it is absent or not a decimal number."""
+    try:
+        return Fraction(attributes[name]) if name in attributes else None
+    except ValueError:
+        return None
+
+
+def _only(playlist: Playlist, tag: str) -> Attributes:
+    return next(iter(playlist.lists.get(tag, [])), {})
+
+
+def _controls(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.media:
+        control = _only(track.playlist, "EXT-X-SERVER-CONTROL")
+        target, part = track.playlist.target_s, _time(_only(track.playlist, "EXT-X-PART-INF"), "PART-TARGET")
+        least = {"CAN-SKIP-UNTIL": Fraction(6 * target), "HOLD-BACK": Fraction(3 * target)}
+        if part is not None:
+            least["PART-HOLD-BACK"] = 2 * part
+        for name, seconds in least.items():
+            value = _time(control, name)
+            if (value is None and name == "PART-HOLD-BACK") or (value is not None and value < seconds):
+                words = f"{name}={control.get(name, 'missing')}"
+                yield Finding(where=track.name, found=words, expected=f"at least {float(seconds):g}")
+        if "CAN-SKIP-DATERANGES" in control and "CAN-SKIP-UNTIL" not in control:
+            yield Finding(where=track.name, found="CAN-SKIP-DATERANGES alone", expected="CAN-SKIP-UNTIL too")
+
+
+def _parts(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.media:
+        parts = track.playlist.lists.get("EXT-X-PART", [])
+        target = _time(_only(track.playlist, "EXT-X-PART-INF"), "PART-TARGET")
+        if parts and target is None:
+            yield Finding(
+                where=track.name, found="EXT-X-PART", expected="EXT-X-PART-INF with PART-TARGET too"
+            )
+            continue
+        for part in parts:
+            duration = _time(part, "DURATION")
+            if duration is None or target is None or duration > target:
+                words = f"DURATION={part.get('DURATION', 'missing')}"
+                yield Finding(where=track.name, found=words, expected=f"at most PART-TARGET={target}")
+                break
+
+
+def _hints(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.media:
+        if track.playlist.lists.get("EXT-X-PRELOAD-HINT") and "EXT-X-ENDLIST" in track.playlist.tags:
+            tags = "EXT-X-PRELOAD-HINT and EXT-X-ENDLIST"
+            yield Finding(where=track.name, found=tags, expected="one of them")
+
+
+def _has(*tags: str) -> Callable[[Presentation], bool]:
+    def applies(presentation: Presentation) -> bool:
+        return any(tag in track.playlist.lists for track in presentation.media for tag in tags)
+
+    return applies
+
+
+# fmt: off
+RULES = (
+    Rule(id="19.date", source="Apple 8.4", says="EXT-X-PROGRAM-DATE-TIME in live playlists",
+         applies=is_live, check=_dates),
+    Rule(id="19.window", source="Apple 8.11", says="at least six segments in live playlists",
+         applies=is_live, check=_window),
+    Rule(id="19.peak", source="Apple 1.29", says="measured peak of live content below 125 % of BANDWIDTH",
+         applies=lambda p: is_live(p) and p.master is not None, check=_peak),
+    Rule(id="20.control", source="RFC 8216bis 4.4.3.8", says="distances in EXT-X-SERVER-CONTROL suffice",
+         applies=_has("EXT-X-SERVER-CONTROL", "EXT-X-PART-INF"), check=_controls),
+    Rule(id="20.parts", source="RFC 8216bis 4.4.4.9", says="parts are within the part target duration",
+         applies=_has("EXT-X-PART"), check=_parts),
+    Rule(id="20.hint", source="RFC 8216bis 4.4.5.3", says="no EXT-X-PRELOAD-HINT after the end",
+         applies=_has("EXT-X-PRELOAD-HINT"), check=_hints),
+)
+# fmt: on

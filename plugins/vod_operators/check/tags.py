@@ -1,0 +1,73 @@
+"""What the draft RFC 8216bis says of each tag: how often it may appear, its attributes, and their form."""
+
+from __future__ import annotations
+
+MEDIA_TAGS = {
+    "EXT-X-TARGETDURATION", "EXT-X-MEDIA-SEQUENCE", "EXT-X-DISCONTINUITY-SEQUENCE", "EXT-X-ENDLIST",
+    "EXT-X-PLAYLIST-TYPE", "EXT-X-I-FRAMES-ONLY", "EXT-X-PART-INF", "EXT-X-SERVER-CONTROL",
+}  # fmt: skip
+"""Tags of a media playlist as a whole (4.4.3). None of them may appear in a multivariant playlist."""
+
+MULTIVARIANT_TAGS = {
+    "EXT-X-MEDIA", "EXT-X-STREAM-INF", "EXT-X-I-FRAME-STREAM-INF", "EXT-X-SESSION-DATA", "EXT-X-SESSION-KEY",
+    "EXT-X-CONTENT-STEERING",
+}  # fmt: skip
+"""Tags that make a playlist a multivariant playlist (4.4.6)."""
+
+ONCE = MEDIA_TAGS | {
+    "EXTM3U", "EXT-X-VERSION", "EXT-X-INDEPENDENT-SEGMENTS", "EXT-X-START", "EXT-X-SKIP",
+    "EXT-X-CONTENT-STEERING",
+}  # fmt: skip
+"""Tags that must not appear twice (4.4.1.2, 4.4.2, 4.4.3, 4.4.5, 4.4.6.6). All others, known or not, may."""
+
+BEFORE_SEGMENTS = {"EXT-X-MEDIA-SEQUENCE", "EXT-X-DISCONTINUITY-SEQUENCE"}
+"""Tags that must come before the first segment (4.4.3.2, 4.4.3.3)."""
+
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "EXT-X-STREAM-INF": ("BANDWIDTH",),
+    "EXT-X-I-FRAME-STREAM-INF": ("BANDWIDTH", "URI"),
+    "EXT-X-MEDIA": ("TYPE", "GROUP-ID", "NAME"),
+    "EXT-X-MAP": ("URI",),
+    "EXT-X-KEY": ("METHOD",),
+    "EXT-X-SESSION-KEY": ("METHOD",),
+    "EXT-X-SESSION-DATA": ("DATA-ID",),
+    "EXT-X-CONTENT-STEERING": ("SERVER-URI",),
+    "EXT-X-DATERANGE": ("ID",),
+    "EXT-X-DEFINE": (),
+    "EXT-X-START": ("TIME-OFFSET",),
+    "EXT-X-PART": ("URI", "DURATION"),
+    "EXT-X-PART-INF": ("PART-TARGET",),
+    "EXT-X-SERVER-CONTROL": (),
+    "EXT-X-SKIP": ("SKIPPED-SEGMENTS",),
+    "EXT-X-PRELOAD-HINT": ("TYPE", "URI"),
+    "EXT-X-RENDITION-REPORT": ("URI",),
+}
+"""Tags whose value is an attribute list, with the attributes that they must have."""
+
+QUOTED = {
+    "ALLOWED-CPC", "ASSOC-LANGUAGE", "AUDIO", "BYTERANGE", "CHANNELS", "CHARACTERISTICS", "CLASS", "CODECS",
+    "CUE", "DATA-ID", "END-DATE", "GROUP-ID", "ID", "IMPORT", "INSTREAM-ID", "KEYFORMAT",
+    "KEYFORMATVERSIONS", "LANGUAGE", "NAME", "PATHWAY-ID", "QUERYPARAM", "RECENTLY-REMOVED-DATERANGES",
+    "REQ-VIDEO-LAYOUT", "SERVER-URI", "STABLE-RENDITION-ID", "STABLE-VARIANT-ID", "START-DATE", "SUBTITLES",
+    "SUPPLEMENTAL-CODECS", "URI", "VALUE", "VIDEO",
+}  # fmt: skip
+"""Attributes whose value must be quoted. CLOSED-CAPTIONS may be either."""
+
+UNQUOTED = {
+    "AUTOSELECT", "AVERAGE-BANDWIDTH", "BANDWIDTH", "BIT-DEPTH", "BYTERANGE-LENGTH", "BYTERANGE-START",
+    "CAN-BLOCK-RELOAD", "CAN-SKIP-DATERANGES", "CAN-SKIP-UNTIL", "DEFAULT", "DURATION", "END-ON-NEXT",
+    "FORCED", "FORMAT", "FRAME-RATE", "GAP", "HDCP-LEVEL", "HOLD-BACK", "INDEPENDENT", "IV", "LAST-MSN",
+    "LAST-PART", "METHOD", "PART-HOLD-BACK", "PART-TARGET", "PLANNED-DURATION", "PRECISE", "RESOLUTION",
+    "SAMPLE-RATE", "SCORE", "SCTE35-CMD", "SCTE35-IN", "SCTE35-OUT", "SKIPPED-SEGMENTS", "TIME-OFFSET",
+    "TYPE", "VIDEO-RANGE",
+}  # fmt: skip
+"""Attributes whose value must not be quoted. Of an unknown attribute the form is not known either."""
+
+MAY_BE_EMPTY = {"VALUE", "RECENTLY-REMOVED-DATERANGES"}
+"""Quoted attributes that may be empty."""
+
+METHODS = {"NONE", "AES-128", "AES-256-GCM", "SAMPLE-AES", "SAMPLE-AES-CTR"}
+"""Encryption methods (4.4.4.4). AES-256 and AES-256-CTR, which some players know, are not in the draft."""
+
+WITHOUT_IV = {"AES-256-GCM", "SAMPLE-AES-CTR"}
+"""Methods whose EXT-X-KEY must not have an IV."""

@@ -1,0 +1,54 @@
+"""Presentations that the tests of the validator judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.presentations import PQ, X264, by_ffmpeg, by_packager, good, low_latency, picture, tone
+from support.tools import generate
+
+GOP = (*X264, "-g", "50", "-keyint_min", "50")
+X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1", "-x265-params",
+        "log-level=none:keyint=50:min-keyint=50:scenecut=0:open-gop=0")  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Master playlists by name, each made when it is first asked for."""
+    root = tmp_path_factory.mktemp("bases")
+
+    def hevc() -> Path:
+        return by_packager(root / "hevc", generate(root / "hevc.mp4", *picture("128x72"), *X265))
+
+    def hdr() -> Path:
+        clip = generate(root / "hdr.mp4", *picture("128x72"), "-vf", PQ, "-pix_fmt", "yuv420p10le", *X265)
+        return by_packager(root / "hdr", clip)
+
+    sound = ("-c:a", "aac", "-ac", "2", "-b:a", "96k")
+    both = (*picture("128x72"), *tone(440), "-map", "0:v", "-map", "1:a")
+    makers: dict[str, Callable[[], Path]] = {
+        "good": lambda: good(root / "good"),
+        "web": lambda: bases("good"),
+        "ts": lambda: by_ffmpeg(root / "ts", *both, *GOP, *sound),
+        "live": lambda: low_latency(root / "live", *both, *GOP, *sound),
+        "muxed": lambda: by_ffmpeg(root / "muxed", *both, *GOP, *sound, container="fmp4"),
+        "fields": lambda: by_ffmpeg(
+            root / "fields", *picture("128x72"), *GOP, "-flags", "+ildct+ilme", streams="v:0"
+        ),
+        "hevc": hevc,
+        "hevc-ts": lambda: by_ffmpeg(
+            root / "hevc-ts", *picture("128x72"), *X265[:4], *X265[6:], streams="v:0"
+        ),
+        "hdr": hdr,
+    }
+    made: dict[str, Path] = {}
+
+    def bases(name: str) -> Path:
+        if name not in made:
+            made[name] = makers[name]()
+        return made[name]
+
+    return bases
