@@ -1,0 +1,164 @@
+"""Encodes one chunk in all renditions, and stores its segments."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vod_operators.errors import ToolError, VerificationError
+from vod_operators.formats.isobmff import first_sample, read_fragments
+from vod_operators.formats.mp4 import starts_with_idr
+from vod_operators.media import ffmpeg, pictures
+from vod_operators.media.captions import has_captions
+from vod_operators.media.damage import NOTHING_DECODED, complaints, in_words, nothing_decoded
+from vod_operators.media.encryption import ContentKey
+from vod_operators.media.join import Part
+from vod_operators.media.models import Chunk, Plan, Rendition, Timeline
+from vod_operators.media.pictures import Still
+from vod_operators.runners.progress import Progress
+from vod_operators.storage import checkpoint
+from vod_operators.storage.checkpoint import Marker, Stored
+from vod_operators.storage.stores import blocks_of
+from vod_operators.work.cutting import Cutter, obtain_cut
+from vod_operators.work.job import Job
+from vod_operators.work.packaged import package_chunk, store_piece
+from vod_operators.work.source import Original
+from vod_operators.work.worker import Worker
+
+CHUNK = "chunk.nut"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkEncoder:
+    """Decodes one chunk once, and encodes all renditions and still pictures of it."""
+
+    worker: Worker
+    job: Job
+    timeline: Timeline
+    chunk: Chunk
+    original: Original | None
+    """The source, if this task cuts the chunk from it; None if the split stored the chunk."""
+    key: ContentKey | None
+    """With which the packager encrypts; None if it does not."""
+    report: Callable[[Progress], None]
+
+    def encode(self) -> Marker:
+        """Encode the chunk and store its objects, the marker last; returns the marker.
+
+        :raises VerificationError: an output does not hold exactly the planned frames.
+        :raises InvalidInputError: the source changed since the run began.
+        """
+        begin, chunk, plan = time.monotonic(), self.chunk, self.job.plan
+        with self.worker.scratch(self._needed_bytes()) as folder:
+            self._obtain(folder)
+            stills = [s for s in pictures.stills(plan, self.timeline) if s.frames(chunk)]
+            outputs = {rendition.name: f"{rendition.name}.mp4" for rendition in plan.renditions}
+            found = self._encode(outputs, stills, folder)
+            damage = in_words(self.timeline.span(chunk, plan.frame_rate), found)
+            self.worker.report_damage(damage)
+            stored: dict[str, Stored] = {}
+            for name, file in outputs.items():
+                stored |= self._store_segments(plan.rendition(name), folder / file, folder)
+                (folder / file).unlink()
+            for still in stills:
+                stored[still.file] = self._store_still(still, folder / still.file)
+            seconds = time.monotonic() - begin
+            facts = {
+                "chunk": chunk.index,
+                "frames": chunk.frames,
+                "seconds": round(seconds, 3),
+                "speed": round(float(plan.seconds(chunk.frames)) / seconds, 3),
+                "damage": damage,
+                "captions": has_captions(folder / CHUNK),
+            }
+            marker = Marker(objects=stored, facts=facts)
+            return checkpoint.save(self.worker.temp, self.job.work_keys.marker(chunk.name), marker)
+
+    @property
+    def _encoded_frames(self) -> int:
+        return self.chunk.lead_in + self.chunk.frames + self.job.plan.lead_out(self.chunk)
+
+    def _needed_bytes(self) -> float:
+        """Upper bound of scratch space: all renditions at the limit of their rate control, the largest three
+        times, and the bytes of the source."""
+        plan, places, source = self.job.plan, self.chunk.byte_range, 0.0
+        if self.timeline.in_place:
+            share = plan.source.size_bytes * self._encoded_frames / self.timeline.frames
+            source = places[1] - places[0] if places else share
+        seconds = float(plan.seconds(self._encoded_frames))
+        bits = [r.max_bitrate_bps * seconds + r.buffer_bits for r in plan.renditions]
+        return source + (sum(bits) + 2 * max(bits)) / 8
+
+    def _obtain(self, folder: Path) -> None:
+        """Put the chunk's packets into ``chunk.nut``."""
+        if self.original is None:
+            obtain_cut(self.worker, self.job, self.chunk.name, folder / CHUNK)
+            return
+        cutter = Cutter(self.worker.runner, self.worker.tools, self.timeline, folder)
+        cutter.chunk_in_place(self.original, "cut.nut", plan=self.job.plan, chunk=self.chunk)
+        (folder / "cut.nut").rename(folder / CHUNK)  # so that ``chunk.nut`` is only in encoding commands
+
+    def _encode(self, outputs: Mapping[str, str], stills: Sequence[Still], folder: Path) -> list[str]:
+        """Write the outputs; returns the decoder's complaints.
+
+        A chunk of which nothing can be decoded becomes black frames.
+        """
+        plan, tool = self.job.plan, self.worker.tools.ffmpeg
+        assert plan.source.video is not None
+        codec, seconds = plan.source.video.codec, float(plan.seconds(self._encoded_frames))
+
+        def run(source: str | None) -> list[str]:
+            argv = ffmpeg.transcode_chunk(
+                tool, source, outputs, plan=plan, chunk=self.chunk, timeline=self.timeline, stills=stills
+            )
+            return self.worker.run_media(argv, folder, seconds=seconds, codec=codec, report=self.report)
+
+        try:
+            return complaints(run(CHUNK), codec)
+        except ToolError as error:
+            lines = error.stderr_tail.splitlines()
+            if not error.is_answer or not nothing_decoded(lines, codec):
+                raise
+            run(None)
+            return [NOTHING_DECODED, *complaints(lines, codec)]
+
+    def _store_segments(self, rendition: Rendition, path: Path, folder: Path) -> dict[str, Stored]:
+        """Cut one rendition, encoded at ``path``, into segments, and store them."""
+        plan, chunk, worker = self.job.plan, self.chunk, self.worker
+        part = encoded_part(path, f"{chunk.name}/{rendition.name}", plan, chunk, rendition)
+        piece = package_chunk(
+            worker.runner, worker.tools.packager, plan, chunk, rendition, part, folder, self.key
+        )
+        return store_piece(worker.temp, self.job.work_keys, chunk.name, rendition.name, piece, folder)
+
+    def _store_still(self, still: Still, path: Path) -> Stored:
+        count = pictures.split_jpegs(path.read_bytes())
+        pictures.check_count(f"{self.chunk.name}/{still.file}", count, still.frames(self.chunk))
+        return checkpoint.put(self.worker.temp, path, self.job.work_keys.still(self.chunk.name, still.file))
+
+
+def encoded_part(path: Path, name: str, plan: Plan, chunk: Chunk, rendition: Rendition) -> Part:
+    """The part of an encoded file that holds a chunk's own frames, without lead-in and lead-out; ``join``
+    counts them.
+
+    :raises VerificationError: a GOP does not begin with an IDR picture, or not at a multiple of its length.
+    """
+    frames, gop_frames = 0, plan.gop_of(rendition)
+    with path.open("rb") as file:
+        for fragment in read_fragments(file):
+            if frames % gop_frames:
+                raise VerificationError(f"{name}: a GOP begins at frame {frames}")
+            if not starts_with_idr(first_sample(file, fragment), rendition.codec):
+                raise VerificationError(f"{name}: frame {frames} is not an IDR picture")
+            frames += len(fragment.samples)
+    return Part(
+        name=name,
+        blocks=blocks_of(path),
+        decode_time=chunk.first * plan.frame_ticks,
+        samples=chunk.frames,
+        sample_ticks=plan.frame_ticks,
+        before=chunk.lead_in,
+        after=plan.lead_out(chunk),
+    )

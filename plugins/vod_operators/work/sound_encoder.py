@@ -1,0 +1,180 @@
+"""Encodes one sound track as a whole, and stores its segments."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from vod_operators.errors import ToolError, VerificationError
+from vod_operators.formats.isobmff import read_fragments
+from vod_operators.formats.ts import AAC_FRAME
+from vod_operators.media import ffmpeg_sound, loudness
+from vod_operators.media.damage import complaints, in_words
+from vod_operators.media.encryption import ContentKey
+from vod_operators.media.ffmpeg import decode_first_frame, gave_a_frame
+from vod_operators.media.loudness import Normalised
+from vod_operators.media.measure import check_audio_length
+from vod_operators.media.models import AudioRendition, Timeline
+from vod_operators.runners.progress import Progress
+from vod_operators.storage import checkpoint
+from vod_operators.storage.checkpoint import Marker
+from vod_operators.work.cutting import Cutter, obtain_cut
+from vod_operators.work.job import Job
+from vod_operators.work.packaged import SOUND, TRACK, package_sound, store_piece
+from vod_operators.work.source import Original
+from vod_operators.work.worker import Worker
+
+BEGINNING_S = 0.5
+"""How much of a recording may precede its first whole frame of sound."""
+
+CUT = "audio.nut"
+ENCODED = "audio.mp4"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundEncoder:
+    """Encodes one whole sound track as AAC, with the loudness that the preset asks for."""
+
+    worker: Worker
+    job: Job
+    timeline: Timeline
+    audio: AudioRendition
+    original: Original | None
+    """The source, if this task cuts the track from it; None if the split stored the track."""
+    key: ContentKey | None
+    """With which the packager encrypts; None if it does not."""
+    report: Callable[[Progress], None]
+
+    @property
+    def _samples(self) -> int:
+        return self.timeline.audio_samples(self.audio, self.job.plan.frame_rate)
+
+    @property
+    def _seconds(self) -> float:
+        return self._samples / self.audio.sample_rate
+
+    def encode(self) -> Marker:
+        """Encode the track and store its segments, the marker last; returns the marker.
+
+        :raises VerificationError: the encoded track is not as long as the source's sound.
+        :raises InvalidInputError: the source changed since the run began.
+        """
+        begin, audio, worker, keys = time.monotonic(), self.audio, self.worker, self.job.work_keys
+        source_bps = audio.stream.bitrate_bps or 32 * audio.stream.channels * audio.stream.sample_rate
+        with worker.scratch(self._seconds * (2 * audio.bitrate_bps + source_bps) / 8) as folder:
+            self._obtain(folder)
+            found, encoded, normalised = self._encode(folder)
+            damage = in_words(f"sound {audio.title}", found)
+            worker.report_damage(damage)
+            check_audio_length(audio.name, encoded, self._samples)
+            (folder / ENCODED).rename(folder / TRACK)
+            runner, packager = worker.runner, worker.tools.packager
+            piece = package_sound(runner, packager, self.job.plan, audio, folder, self.key)
+            stored = store_piece(worker.temp, keys, SOUND, audio.name, piece, folder)
+            facts = {
+                "rendition": audio.name,
+                "samples": self._samples,
+                "damage": damage,
+                "loudness": normalised.model_dump() if normalised else None,
+                "seconds": round(time.monotonic() - begin, 3),
+            }
+            marker = Marker(objects=stored, facts=facts)
+            return checkpoint.save(worker.temp, keys.marker(audio.name), marker)
+
+    def _obtain(self, folder: Path) -> None:
+        """Put the track's packets into ``audio.nut``."""
+        if self.original is None:
+            obtain_cut(self.worker, self.job, self.audio.track, folder / CUT)
+            return
+        cutter = Cutter(self.worker.runner, self.worker.tools, self.timeline, folder)
+        cutter.sound_in_place(self.original, CUT, plan=self.job.plan, track=self.audio.track)
+
+    def _encode(self, folder: Path) -> tuple[list[str], int, Normalised | None]:
+        """Write ``audio.mp4``; returns the decoder's complaints, the encoded samples and the loudness."""
+        audio, codec = self.audio, self.audio.stream.codec
+
+        def run(argv: list[str]) -> list[str]:
+            return self.worker.run_media(argv, folder, seconds=self._seconds, codec=codec, report=self.report)
+
+        base = self.timeline.sounds[audio.track].time_base
+        messages, normalised = self._normalise(run, CUT, base)
+        encoded, is_even = _measure(folder / ENCODED)
+        if not is_even:
+            log.info("%s: its channels or its rate change on the way: decoded first", audio.name)
+            tool = self.worker.tools.ffmpeg
+            messages = run(ffmpeg_sound.decode_audio(tool, CUT, "samples.nut", audio=audio))
+            _, normalised = self._normalise(run, "samples.nut", Fraction(1, audio.sample_rate))
+            encoded, is_even = _measure(folder / ENCODED)
+            if not is_even:
+                raise VerificationError(f"{audio.name}: a frame does not last {AAC_FRAME} samples")
+        found = self._without_beginning(complaints(messages, codec), codec, folder)
+        return found, encoded, normalised() if normalised else None
+
+    def _without_beginning(self, found: list[str], codec: str, folder: Path) -> list[str]:
+        """Drop complaints from before the decoder's first frame, because a recording may begin within one."""
+        if not found:
+            return found
+        lines: list[str] = []
+        argv = decode_first_frame(self.worker.tools.ffmpeg, CUT, stream=0, seconds=BEGINNING_S)
+        try:
+            messages = self.worker.runner.run(argv, folder=folder, on_line=lines.append)
+        except ToolError as error:
+            if not error.is_answer:
+                raise
+            return found
+        if gave_a_frame(lines):
+            found = list((Counter(found) - Counter(complaints(messages, codec))).elements())
+        return found
+
+    def _normalise(
+        self, run: Callable[[list[str]], list[str]], source: str, time_base: Fraction
+    ) -> tuple[list[str], Callable[[], Normalised] | None]:
+        """Encode with the gain that the preset's loudness needs.
+
+        Returns ffmpeg's messages, and a function that checks the loudness; None if the preset sets none.
+        """
+        tool, audio, samples = self.worker.tools.ffmpeg, self.audio, self._samples
+
+        def encode(gain_db: float) -> list[str]:
+            return run(
+                ffmpeg_sound.encode_audio(
+                    tool,
+                    source,
+                    ENCODED,
+                    audio=audio,
+                    time_base=time_base,
+                    samples=samples,
+                    gain_db=gain_db,
+                )
+            )
+
+        target = audio.loudness_lufs
+        if target is None or not samples:
+            return encode(0), None
+        before = loudness.parse(
+            run(
+                ffmpeg_sound.measure_loudness(tool, source, audio=audio, time_base=time_base, samples=samples)
+            )
+        )
+        gain = loudness.gain_to(target, before)
+        messages = encode(gain.db)
+        after = loudness.parse(run(ffmpeg_sound.measure_encoded(tool, ENCODED)))
+        if less := loudness.softer(gain, after):
+            gain = less
+            messages = encode(gain.db)
+            after = loudness.parse(run(ffmpeg_sound.measure_encoded(tool, ENCODED)))
+        return messages, lambda: loudness.check(audio.name, target, before, gain, after)
+
+
+def _measure(path: Path) -> tuple[int, bool]:
+    """Samples of an encoded track, and whether all frames but the last have ``AAC_FRAME`` samples."""
+    with path.open("rb") as file:
+        durations = [sample.duration for fragment in read_fragments(file) for sample in fragment.samples]
+    return sum(durations), all(ticks == AAC_FRAME for ticks in durations[:-1])
