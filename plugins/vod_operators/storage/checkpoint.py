@@ -217,12 +217,6 @@ def require(storage: Storage, uri: str, *, step: str) -> Marker:
     return marker
 
 
-def require_each(storage: Storage, uris: Sequence[str], *, step: str) -> list[Marker]:
-    """As ``require`` for each URI, ``READS`` at a time."""
-    markers = load_markers(storage, uris)
-    return [marker or require(storage, uri, step=step) for marker, uri in zip(markers, uris, strict=True)]
-
-
 def save(storage: Storage, uri: str, marker: Marker) -> Marker:
     """Write the marker, after which the step counts as done; returns it."""
     storage.write(uri, [seal(marker)], content_type="application/json")
