@@ -129,8 +129,8 @@ class VodSegmentHlsOperator(VodBaseOperator):
             if key is not None and is_locked:
                 track = lock_segments(track, key, folder)
             elif key is not None:
-                told = Encryption(method="SAMPLE-AES", uri=key.facts.uri)
-                track = track.model_copy(update={"encryption": told})
+                encryption = Encryption(method="SAMPLE-AES", uri=key.facts.uri)
+                track = track.model_copy(update={"encryption": encryption})
             if init:
                 (folder / INIT).write_bytes(init)
             target = measure.target_duration_s(plan)
