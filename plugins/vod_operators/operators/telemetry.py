@@ -25,7 +25,11 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "vod.time_to_publish": ("timer", "from the run's start to its publication"),
     "vod.damaged": ("counter", "stored objects that were found to be not what they were"),
     "vod.retries": ("counter", "tries that failed and are made again"),
-    "vod.failures.permanent": ("counter", "tries that failed for good: a bad request or source, lost work"),
+    "vod.failures.permanent": (
+        "counter",
+        "tries that failed for good: a bad request or source, earlier work that is gone, or a repeatable "
+        "failure for the second time",
+    ),
     "vod.failures.temporary": (
         "counter",
         "tries that failed for want of a store, the network, memory, disk",
