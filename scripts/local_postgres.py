@@ -101,6 +101,8 @@ def command(folder: Path) -> list[str]:
     # The option is a list of folders, so the path is quoted.
     quoted = '"{}"'.format(str(sockets(folder)).replace('"', '""'))
     options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={quoted}"]
+    # Room for the API server's (``SQL_ALCHEMY_MAX_OVERFLOW``) and 50 of the other components.
+    options += ["-c", "max_connections=255"]
     return [*_as_user(), _program("postgres"), "-D", str(folder), *options]
 
 
