@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 import psutil
 
-from local_settings import Trouble
+from local_settings import MAX_OVERFLOW, Trouble
 
 SOCKET_NAME = ".s.PGSQL.5432"
 LONGEST_SOCKET = 103
@@ -101,8 +101,8 @@ def command(folder: Path) -> list[str]:
     # The option is a list of folders, so the path is quoted.
     quoted = '"{}"'.format(str(sockets(folder)).replace('"', '""'))
     options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={quoted}"]
-    # Room for the API server's (``SQL_ALCHEMY_MAX_OVERFLOW``) and 50 of the other components.
-    options += ["-c", "max_connections=255"]
+    # The API server's pool of 5 and its overflow, and 50 for the other components.
+    options += ["-c", f"max_connections={5 + MAX_OVERFLOW + 50}"]
     return [*_as_user(), _program("postgres"), "-D", str(folder), *options]
 
 
