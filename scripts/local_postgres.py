@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 import psutil
 
-from local_settings import Trouble
+from local_settings import MAX_OVERFLOW, Trouble
 
 SOCKET_NAME = ".s.PGSQL.5432"
 LONGEST_SOCKET = 103
@@ -101,6 +101,8 @@ def command(folder: Path) -> list[str]:
     # The option is a list of folders, so the path is quoted.
     quoted = '"{}"'.format(str(sockets(folder)).replace('"', '""'))
     options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={quoted}"]
+    # The API server's pool of 5 and its overflow, and 50 for the other components.
+    options += ["-c", f"max_connections={5 + MAX_OVERFLOW + 50}"]
     return [*_as_user(), _program("postgres"), "-D", str(folder), *options]
 
 

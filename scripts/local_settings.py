@@ -26,6 +26,11 @@ CLIPS = ROOT / "tests" / "media"
 POOL = "vod_transcode"
 MARKER = "VOD_LOCAL_AIRFLOW"
 """Environment variable that all processes of the local Airflow inherit; its value is HOME."""
+MAX_OVERFLOW = 200
+"""Connections to the database that a process may open beyond its pool of 5.
+
+A REST call keeps its connection while it waits for a thread, and a thread waits 30 s for a connection. With
+Airflow's default of 10 a burst blocks itself and is answered 500."""
 
 
 class Trouble(Exception):
@@ -153,6 +158,7 @@ def environment(api_url: str, database_url: str, edge_url: str, log_port: int) -
         "AIRFLOW__CORE__FERNET_KEY": keys["fernet"],
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{api_url}/execution/",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database_url,
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_MAX_OVERFLOW": str(MAX_OVERFLOW),
         "AIRFLOW__API__BASE_URL": api_url,
         "AIRFLOW__API__SECRET_KEY": keys["api"],
         "AIRFLOW__API_AUTH__JWT_SECRET": keys["jwt"],

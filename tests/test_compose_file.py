@@ -216,6 +216,13 @@ def test_only_this_machine_reaches_it_unless_somebody_says_so() -> None:
     assert published == {"api-server", "edge", "s3"}
 
 
+def test_the_database_has_room_for_the_connections_of_a_burst() -> None:
+    overflow = int(COMPOSE["x-control"]["AIRFLOW__DATABASE__SQL_ALCHEMY_MAX_OVERFLOW"])
+    options = dict(arg.split("=") for arg in COMPOSE["services"]["postgres"]["command"] if "=" in arg)
+    assert overflow >= 100
+    assert int(options["max_connections"]) >= 5 + overflow + 50
+
+
 def test_a_transcoder_does_one_thing_at_a_time_and_may_finish_it() -> None:
     transcoder, worker = SERVICES["transcoder"], SERVICES["worker"]
     command = " ".join(transcoder["command"])

@@ -1,7 +1,7 @@
 """Many clips at once, asked for without a retry: all are published, in the order in which they came.
 
 One transcoder joins when a quarter is published, one is killed when half is. ``COMPOSE_CLIPS=200`` takes
-half an hour on two cores; ``COMPOSE_REPORT=file`` keeps the figures.
+an hour on two cores; ``COMPOSE_REPORT=file`` keeps the figures.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ import httpx
 import psutil
 
 import local_postgres
+from local_settings import MAX_OVERFLOW
 from support.tools import ROOT
 from vod_operators.pipeline import DAG_ID
 
@@ -73,7 +74,7 @@ class RealAirflow:
         self._parallelism = parallelism
         self.units: dict[str, subprocess.Popen[bytes]] = {}
         self.url = f"http://127.0.0.1:{_free_port()}"
-        self._http = httpx.Client(base_url=self.url, timeout=300, trust_env=False)
+        self._http = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
 
     # --- life -------------------------------------------------------------------------------
 
@@ -149,7 +150,10 @@ class RealAirflow:
                 "SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
                 "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": self.home / "passwords.json",
             },
-            "DATABASE": {"SQL_ALCHEMY_CONN": local_postgres.url(self.database)},
+            "DATABASE": {
+                "SQL_ALCHEMY_CONN": local_postgres.url(self.database),
+                "SQL_ALCHEMY_MAX_OVERFLOW": MAX_OVERFLOW,
+            },
             "API": {"BASE_URL": self.url, "SECRET_KEY": key["api"]},
             "API_AUTH": {"JWT_SECRET": key["jwt"]},
             # What is lost is to be found in seconds, not in minutes.

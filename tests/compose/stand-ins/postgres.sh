@@ -9,4 +9,6 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     ./createdb --username="$POSTGRES_USER" "$POSTGRES_DB"
     ./pg_ctl -w stop
 fi
-exec ./postgres -c 'listen_addresses=*'
+program=$1
+shift
+exec "./$program" -c 'listen_addresses=*' "$@"
