@@ -212,7 +212,7 @@ def test_subtitles_of_the_request(stage: Path) -> None:
     steps.before["text"] = damage
     steps.run(clears=1)
 
-    assert len(steps.retried) == 1 and "made by prepare" in steps.retried[0]
+    assert len(steps.retried) == 1 and "prepare made it" in steps.retried[0]
     check_published(stage / "results" / "clip", frames=25)
     segments = (stage / "results" / "clip").glob("*/text-0/seg-*.vtt")
     assert "Said by somebody." in "".join(path.read_text("utf-8") for path in segments)

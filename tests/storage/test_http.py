@@ -320,7 +320,7 @@ def test_no_server() -> None:
         port = server.getsockname()[1]
     url = f"http://user:secret@127.0.0.1:{port}/a?sig=secret"
     for call in (SOURCE.stat, read):
-        with pytest.raises(StorageError, match=r"4 tries \(ConnectError") as caught:
+        with pytest.raises(StorageError, match=r"failed 4 times \(ConnectError") as caught:
             call(url)
         assert f"http://127.0.0.1:{port}/a" in str(caught.value)
         assert "secret" not in str(caught.value)
