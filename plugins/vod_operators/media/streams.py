@@ -95,10 +95,15 @@ def without(data: Mapping[str, Any], left_out: Collection[int]) -> dict[str, Any
     return {**data, "streams": [s for s in data.get("streams", []) if s["index"] not in left_out]}
 
 
+def lowered_tags(stream: Stream) -> dict[str, str]:
+    """A stream's tags; how their names are written depends on the container."""
+    return {key.lower(): value for key, value in stream.get("tags", {}).items()}
+
+
 def describes_video(stream: Stream) -> bool:
     """Whether a sound track is an audio description."""
     disposition = stream.get("disposition", {})
-    tags = {key.lower(): value for key, value in stream.get("tags", {}).items()}
+    tags = lowered_tags(stream)
     return bool(
         disposition.get("visual_impaired")
         or disposition.get("descriptions")
