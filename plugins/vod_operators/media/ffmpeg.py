@@ -90,7 +90,7 @@ FRAGMENTED = "+frag_keyframe+default_base_moof+delay_moov+skip_sidx+skip_trailer
 """A fragment for each GOP. ``delay_moov`` lets the edit list compensate the encoder's reorder delay."""
 
 
-def command(tool: str, output: ffmpeg.nodes.OutputStream, *options: str) -> Argv:
+def command(tool: str, output: filters.Output, *options: str) -> Argv:
     """The whole command line.
 
     :param options: further global options.
@@ -106,7 +106,7 @@ def guard_ticks(time_base: Fraction) -> int:
 
 def source_input(
     source: str, *, transport: bool, begins_late: bool = False, **options: Any
-) -> ffmpeg.nodes.FilterableStream:
+) -> filters.Stream:
     """The source as an input.
 
     :param transport: whether it is MPEG-TS.
@@ -116,7 +116,7 @@ def source_input(
     return ffmpeg.input(source, **options, **search, **_TRANSPORT[transport], **LOCAL_ONLY)
 
 
-def _layout_input(source: str, layout: Layout, **options: Any) -> ffmpeg.nodes.FilterableStream:
+def _layout_input(source: str, layout: Layout, **options: Any) -> filters.Stream:
     return source_input(source, transport=layout.transport, begins_late=layout.begins_late, **options)
 
 
@@ -176,9 +176,7 @@ def _lossless(video: VideoStream | None) -> dict[str, Any]:
     return {"c:v": "ffv1", "level": 3, "g:v": 1, "slices": 4}
 
 
-def _sound_of(
-    media: ffmpeg.nodes.FilterableStream, layout: Layout, track: str
-) -> ffmpeg.nodes.FilterableStream:
+def _sound_of(media: filters.Stream, layout: Layout, track: str) -> filters.Stream:
     left = media[str(layout.sounds[track][0])]
     if track not in layout.right_sounds:
         return left
@@ -254,9 +252,7 @@ def cut_texts(tool: str, source: str, *, layout: Layout, timeline: Timeline) -> 
     return command(tool, ffmpeg.merge_outputs(*outputs), "-copyts")
 
 
-def _texts(
-    media: ffmpeg.nodes.FilterableStream, layout: Layout, shift: Fraction
-) -> list[ffmpeg.nodes.OutputStream]:
+def _texts(media: filters.Stream, layout: Layout, shift: Fraction) -> list[filters.Output]:
     return [
         media[str(index)].output(
             f"{track}.vtt",
@@ -345,9 +341,7 @@ def transcode_chunk(
     return command(tool, ffmpeg.merge_outputs(*streams), *ENCODING)
 
 
-def _take(
-    stream: ffmpeg.nodes.FilterableStream, still: Still, chunk: Chunk, begin: int
-) -> ffmpeg.nodes.OutputStream:
+def _take(stream: filters.Stream, still: Still, chunk: Chunk, begin: int) -> filters.Output:
     """Write some pictures of a chunk into one file of concatenated JPEGs.
 
     :param begin: number of the stream's first frame in the video.
@@ -378,9 +372,7 @@ def lay_out(tool: str, source: str, outputs: str, *, board: Storyboard) -> Argv:
     return command(tool, out)
 
 
-def _encode(
-    stream: ffmpeg.nodes.FilterableStream, output: str, plan: Plan, rendition: Rendition
-) -> ffmpeg.nodes.OutputStream:
+def _encode(stream: filters.Stream, output: str, plan: Plan, rendition: Rendition) -> filters.Output:
     rate = plan.frame_rate
     return stream.output(
         output,

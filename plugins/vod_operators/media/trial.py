@@ -30,7 +30,7 @@ SOUND_FRAMES, SOUND_PACKETS = 32, 48
 """The same for sound: a decoder may need some packets before it outputs the first frame."""
 
 
-def _beginning(source: str, transport: bool) -> ffmpeg.nodes.FilterableStream:
+def _beginning(source: str, transport: bool) -> filters.Stream:
     return source_input(source, transport=transport, noautorotate=None, t=DECODED_S, **UNCROPPED)
 
 
@@ -91,11 +91,11 @@ def decode_cut_pictures(tool: str, source: str, output: str) -> Argv:
     return command(tool, _hashes(_cut_input(source)["v:0"], output, PACKETS))
 
 
-def _cut_input(source: str, **options: str) -> ffmpeg.nodes.FilterableStream:
+def _cut_input(source: str, **options: str) -> filters.Stream:
     return ffmpeg.input(source, noautorotate=None, protocol_whitelist="file", **UNCROPPED, **options)
 
 
-def _hashes(stream: ffmpeg.nodes.FilterableStream, output: str, count: int) -> ffmpeg.nodes.OutputStream:
+def _hashes(stream: filters.Stream, output: str, count: int) -> filters.Output:
     return stream.output(output, format="framemd5", fps_mode="passthrough", **{"frames:v": count}, **BARE)
 
 
@@ -138,11 +138,11 @@ def decode_cut_sound(tool: str, source: str, output: str) -> Argv:
     return command(tool, _cut_samples(source, output))
 
 
-def _samples(stream: ffmpeg.nodes.FilterableStream, output: str, count: int) -> ffmpeg.nodes.OutputStream:
+def _samples(stream: filters.Stream, output: str, count: int) -> filters.Output:
     return stream.output(output, format="f32le", **{"c:a": LOSSLESS_SOUND, "frames:a": count}, **BARE)
 
 
-def _cut_samples(source: str, output: str) -> ffmpeg.nodes.OutputStream:
+def _cut_samples(source: str, output: str) -> filters.Output:
     media = ffmpeg.input(source, format="nut", protocol_whitelist="file")
     return _samples(media["a:0"], output, SOUND_PACKETS)
 
