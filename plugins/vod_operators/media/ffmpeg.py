@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import ffmpeg
 
@@ -17,6 +17,7 @@ from vod_operators.media import filters
 from vod_operators.media.encoders import encoder_options
 from vod_operators.media.models import Chunk, Layout, Plan, Rendition, Timeline, VideoStream
 from vod_operators.media.pictures import Still, Storyboard
+from vod_operators.media.subtitles import Format
 
 Argv = list[str]
 
@@ -266,12 +267,9 @@ def _texts(media: filters.Stream, layout: Layout, shift: Fraction) -> list[filte
     ]
 
 
-def convert_text(tool: str, source: str, output: str, *, kind: str) -> Argv:
-    """Write a subtitle file as WebVTT; timestamps as they are.
-
-    :param kind: ``srt``, ``vtt`` or ``ass``.
-    """
-    demuxer = {"vtt": "webvtt"}.get(kind, kind)
+def convert_text(tool: str, source: str, output: str, *, kind: Format) -> Argv:
+    """Write a subtitle file as WebVTT; timestamps as they are."""
+    demuxer = "webvtt" if kind == "vtt" else kind
     out = ffmpeg.input(source, format=demuxer, protocol_whitelist="file", format_whitelist=demuxer)["s:0"]
     return command(
         tool, out.output(output, format="webvtt", codec="copy" if kind == "vtt" else "webvtt"), "-copyts"
@@ -394,7 +392,7 @@ def package(
     tool: str,
     track: str,
     *,
-    kind: str,
+    kind: Literal["video", "audio"],
     segment: Fraction,
     fragment: Fraction,
     first: int = 0,
@@ -403,7 +401,6 @@ def package(
 ) -> Argv:
     """Cut one continuous track into segments ``seg-00001...`` in the folder.
 
-    :param kind: ``video`` or ``audio``.
     :param segment: seconds of a segment; each multiple of it cuts at the first key frame from there on.
     :param fragment: seconds of a fragment inside a segment (a GOP: what an I-frame playlist points to).
     :param first: number of segments of the track that come before.

@@ -122,10 +122,7 @@ class Storyboard(Model):
 
 
 def storyboard(still: Still, plan: Plan, timeline: Timeline, uri: str) -> Storyboard:
-    """The layout of a series of pictures on sheets.
-
-    :param uri: URI of the WebVTT file.
-    """
+    """The layout of a series of pictures on sheets."""
     count = -(-timeline.frames // still.step)
     rows = min(ROWS, -(-count // COLUMNS))
     columns = min(COLUMNS, count)

@@ -372,10 +372,8 @@ def _snap(rate: Fraction) -> Fraction:
 
 
 def _display_matrix(stream: Mapping[str, Any]) -> DisplayMatrix | None:
-    for side_data in stream.get("side_data_list", []):
-        if matrix := parse_matrix(side_data.get("displaymatrix", "")):
-            return matrix
-    return None
+    matrices = (parse_matrix(data.get("displaymatrix", "")) for data in stream.get("side_data_list", []))
+    return next(filter(None, matrices), None)
 
 
 def _crop(stream: Mapping[str, Any]) -> Crop:

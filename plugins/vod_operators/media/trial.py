@@ -1,7 +1,4 @@
-"""Tries whether a stream can be cut: decodes a cut beginning and compares it with that of the file itself.
-
-Builds ffmpeg's commands and reads what they write; runs nothing.
-"""
+"""Tries whether a stream can be cut: decodes a cut beginning and compares it with that of the file itself."""
 
 from __future__ import annotations
 
@@ -71,8 +68,7 @@ _NUT = {**CARRIER_OPTIONS["nut"], **BARE}
 
 def decode_pictures(tool: str, source: str, output: str, *, stream: int, transport: bool, count: int) -> Argv:
     """Decode pictures from the file itself, and write a line with the hash of each."""
-    media = _beginning(source, transport)
-    return command(tool, _hashes(media[str(stream)], output, count))
+    return command(tool, _hashes(_beginning(source, transport)[str(stream)], output, count))
 
 
 def cut_pictures(
@@ -156,8 +152,7 @@ def filter_pictures(tool: str, source: str, *, plan: Plan) -> Argv:
     """Send the source's first picture through the filters of every rendition; prints a line for each."""
     video = plan.source.video
     assert video is not None
-    media = _beginning(source, plan.source.is_transport)
-    picture = filters.upright(media[str(video.index)], plan)
+    picture = filters.upright(_beginning(source, plan.source.is_transport)[str(video.index)], plan)
     outputs = [
         stream.output("pipe:1", format="framecrc", **{"frames:v": 1})
         for _, stream in filters.cascade(picture, plan, converted=False)
