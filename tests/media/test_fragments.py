@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.isobmff import box, boxes
+from support.parts import in_memory
 from support.tools import FFMPEG, FFPROBE, generate
 from vod_operators.errors import VerificationError
 from vod_operators.formats.facts import Stream
@@ -20,7 +21,7 @@ from vod_operators.formats.isobmff import MAX_SAMPLES, Defaults, children, read_
 from vod_operators.formats.mp4 import read_init
 from vod_operators.formats.segment import measure_segment
 from vod_operators.media.ffmpeg import FRAGMENTED
-from vod_operators.media.join import Part, join
+from vod_operators.media.pieces import own_fragments
 
 TICKS = 512  # of 1/12800 s: 25 fps
 FRAMES = 20  # two GOPs of 10, a fragment each
@@ -190,8 +191,8 @@ def test_every_way_to_write_fragments_is_read_as_ffprobe_reads_it(
 @pytest.mark.parametrize("way", [*(way for way in WAYS if way != "two trafs"), *OWN_WAYS])
 def test_a_join_keeps_every_sample(way: str, clip: bytes) -> None:
     data = rewritten(clip, *(WAYS | OWN_WAYS)[way])
-    part = Part(name="part", blocks=[data], decode_time=0, samples=FRAMES, sample_ticks=TICKS)
-    assert contents(b"".join(join([part]))) == contents(clip)
+    part = in_memory(data, name="part", decode_time=0, samples=FRAMES, sample_ticks=TICKS)
+    assert contents(b"".join(own_fragments(part))) == contents(clip)
 
 
 def contents(data: bytes) -> list[tuple[int, int, bytes, bool]]:
@@ -212,11 +213,10 @@ def test_every_way_to_write_fragments_holds_the_same_samples(way: str, clip: byt
 
 def test_a_join_refuses_a_fragment_of_two_trafs(clip: bytes, tmp_path: Path) -> None:
     """Each has a decode time of its own; our encoders write one."""
-    part = Part(
-        name="part", blocks=[rewritten(clip, two_trafs)], decode_time=0, samples=FRAMES, sample_ticks=TICKS
-    )
+    data = rewritten(clip, two_trafs)
+    part = in_memory(data, name="part", decode_time=0, samples=FRAMES, sample_ticks=TICKS)
     with pytest.raises(VerificationError, match="part: a 'moof' box has 2 'traf' boxes, not one"):
-        list(join([part]))
+        list(own_fragments(part))
 
 
 def test_a_box_of_size_0_lasts_to_the_end(clip: bytes, tmp_path: Path) -> None:

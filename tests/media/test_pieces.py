@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from media.plans import a_plan, a_rendition
+from support.parts import in_memory, joined
 from support.tools import generate
 from support.tracks import segment_facts
 from vod_operators.errors import VerificationError
@@ -20,9 +21,8 @@ from vod_operators.media import measure
 from vod_operators.media.encoders import EncoderName, encoder_options, profile_of
 from vod_operators.media.encryption import ContentKey
 from vod_operators.media.ffmpeg import FRAGMENTED
-from vod_operators.media.join import Part, join
 from vod_operators.media.models import AudioRendition, AudioStream, Chunk, Plan, Rendition
-from vod_operators.media.pieces import Piece, counter_shifts, lasting, shift_counters, track_of
+from vod_operators.media.pieces import Part, Piece, counter_shifts, lasting, shift_counters, track_of
 from vod_operators.runners.local import LocalRunner
 from vod_operators.runners.tools import Tools
 from vod_operators.work.packaged import FLAGS, measured, package, package_chunk, package_sound
@@ -88,15 +88,13 @@ def test_chunks_make_the_segments_of_the_whole_track(
 
     def part(first: int, last: int, data: bytes) -> Part:
         ticks = plan.frame_ticks
-        return Part(
-            name="c", blocks=[data], decode_time=first * ticks, samples=last - first, sample_ticks=ticks
-        )
+        return in_memory(data, name="c", decode_time=first * ticks, samples=last - first, sample_ticks=ticks)
 
     encoded = [encode(tmp_path / f"{first}.mp4", plan, first, last) for first, last in CHUNKS]
     parts = [part(*numbers, data) for numbers, data in zip(CHUNKS, encoded, strict=True)]
     whole = tmp_path / "whole"
     whole.mkdir()
-    (whole / "track.mp4").write_bytes(b"".join(join(parts)))
+    (whole / "track.mp4").write_bytes(joined(parts))
     files = package(LocalRunner(), TOOLS.packager, plan, rendition, whole, key=key)
     assert [path.stem for path in files] == [f"seg-{number:05d}" for number in range(1, 6)]
 

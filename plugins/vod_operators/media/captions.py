@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from vod_operators.formats.nal import CAPTIONS
@@ -62,7 +62,9 @@ def _channels(user_data: bytes) -> set[str]:
     end = 2 + 3 * (user_data[0] & 0x1F)
     channels: set[str] = set()
     packet = b""
-    for header, first, second in _triplets(user_data[2:end]):
+    triplets = user_data[2:end]
+    for at in range(0, len(triplets) - 2, 3):
+        header, first, second = triplets[at : at + 3]
         kind = header & 3
         if not header & 4:  # padding
             continue
@@ -74,11 +76,6 @@ def _channels(user_data: bytes) -> set[str]:
         elif packet:
             packet += bytes([first, second])
     return channels | _services(packet)
-
-
-def _triplets(data: bytes) -> Iterator[tuple[int, int, int]]:
-    for at in range(0, len(data) - 2, 3):
-        yield data[at], data[at + 1], data[at + 2]
 
 
 def _line_21(field: int, first: int, second: int) -> set[str]:

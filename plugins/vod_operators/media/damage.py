@@ -18,12 +18,11 @@ def complaints(lines: Sequence[str], codec: str) -> list[str]:
     :param lines: ffmpeg's messages from level ``warning`` on.
     :param codec: codec of the decoded stream.
     """
-    found = []
-    for line in lines:
-        match = _SPEAKER.search(line)
-        if match and (match["decoder"] or match["codec"].startswith((codec, "libdav1d"))):
-            found.append(match["says"])
-    return found
+    return [
+        match["says"]
+        for match in map(_SPEAKER.search, lines)
+        if match and (match["decoder"] or match["codec"].startswith((codec, "libdav1d")))
+    ]
 
 
 _FILTERS = re.compile(
@@ -37,10 +36,7 @@ def filters_failed(lines: Sequence[str]) -> bool:
 
 
 def nothing_decoded(lines: Sequence[str], codec: str) -> bool:
-    """Whether ffmpeg failed only because no picture could be decoded, as the decoder reports.
-
-    :param codec: codec of the decoded stream.
-    """
+    """Whether ffmpeg failed only because no picture could be decoded, as the decoder reports."""
     no_picture = any("Could not open encoder before EOF" in line for line in lines)
     return no_picture and bool(complaints(lines, codec)) and not filters_failed(lines)
 

@@ -51,19 +51,18 @@ def manifest(tracks: Sequence[Track], target_s: int, *, prefix: str) -> str:
     :param prefix: put before each track's URI: ``""`` inside the version's folder, ``"VERSION/"`` above it.
     """
     longest = max(Fraction(track.ticks, track.timescale) for track in tracks)
+    longest_segment = max(Fraction(s.ticks, track.timescale) for track in tracks for s in track.segments)
     root = Element(
         "MPD",
-        {
-            "xmlns": MPD,
-            "profiles": PROFILES,
-            "type": "static",
-            "mediaPresentationDuration": _duration(longest),
-            "minBufferTime": _duration(Fraction(target_s)),
-            "maxSegmentDuration": _duration(_longest_segment(tracks)),
-        },
+        xmlns=MPD,
+        profiles=PROFILES,
+        type="static",
+        mediaPresentationDuration=_duration(longest),
+        minBufferTime=_duration(Fraction(target_s)),
+        maxSegmentDuration=_duration(longest_segment),
     )
     period = ElementTree.SubElement(root, "Period", {"id": "0", "start": "PT0S"})
-    codecs = families([track for track in tracks if track.kind == "video"])
+    codecs = families(tracks)
     for number, members in enumerate(codecs):
         other_sets = [str(other_number) for other_number in range(len(codecs)) if other_number != number]
         _add_video(period, number, members, other_sets, target_s, prefix)
@@ -129,13 +128,11 @@ def _adaptation(period: Element, number: int, kind: str) -> Element:
     return ElementTree.SubElement(
         period,
         "AdaptationSet",
-        {
-            "id": str(number),
-            "contentType": kind,
-            "mimeType": f"{kind}/mp4",
-            "segmentAlignment": "true",
-            "startWithSAP": "1",
-        },
+        id=str(number),
+        contentType=kind,
+        mimeType=f"{kind}/mp4",
+        segmentAlignment="true",
+        startWithSAP="1",
     )
 
 
@@ -151,12 +148,10 @@ def _add_segments(representation: Element, track: Track, prefix: str) -> None:
     template = ElementTree.SubElement(
         representation,
         "SegmentTemplate",
-        {
-            "timescale": str(track.timescale),
-            "startNumber": "1",
-            "initialization": f"{prefix}{track.name}/init.mp4",
-            "media": f"{prefix}{track.name}/{SEGMENT_NAMES}",
-        },
+        timescale=str(track.timescale),
+        startNumber="1",
+        initialization=f"{prefix}{track.name}/init.mp4",
+        media=f"{prefix}{track.name}/{SEGMENT_NAMES}",
     )
     timeline = ElementTree.SubElement(template, "SegmentTimeline")
     start = 0
@@ -169,10 +164,6 @@ def _add_segments(representation: Element, track: Track, prefix: str) -> None:
 
 def _describe(parent: Element, tag: str, scheme: str, value: str) -> None:
     ElementTree.SubElement(parent, tag, {"schemeIdUri": scheme, "value": value})
-
-
-def _longest_segment(tracks: Sequence[Track]) -> Fraction:
-    return max(Fraction(segment.ticks, track.timescale) for track in tracks for segment in track.segments)
 
 
 def _duration(seconds: Fraction) -> str:

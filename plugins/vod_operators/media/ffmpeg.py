@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import ffmpeg
 
@@ -17,6 +17,7 @@ from vod_operators.media import filters
 from vod_operators.media.encoders import encoder_options
 from vod_operators.media.models import Chunk, Layout, Plan, Rendition, Timeline, VideoStream
 from vod_operators.media.pictures import Still, Storyboard
+from vod_operators.media.subtitles import Format
 
 Argv = list[str]
 
@@ -90,7 +91,7 @@ FRAGMENTED = "+frag_keyframe+default_base_moof+delay_moov+skip_sidx+skip_trailer
 """A fragment for each GOP. ``delay_moov`` lets the edit list compensate the encoder's reorder delay."""
 
 
-def command(tool: str, output: ffmpeg.nodes.OutputStream, *options: str) -> Argv:
+def command(tool: str, output: filters.Output, *options: str) -> Argv:
     """The whole command line.
 
     :param options: further global options.
@@ -106,7 +107,7 @@ def guard_ticks(time_base: Fraction) -> int:
 
 def source_input(
     source: str, *, transport: bool, begins_late: bool = False, **options: Any
-) -> ffmpeg.nodes.FilterableStream:
+) -> filters.Stream:
     """The source as an input.
 
     :param transport: whether it is MPEG-TS.
@@ -116,7 +117,7 @@ def source_input(
     return ffmpeg.input(source, **options, **search, **_TRANSPORT[transport], **LOCAL_ONLY)
 
 
-def _layout_input(source: str, layout: Layout, **options: Any) -> ffmpeg.nodes.FilterableStream:
+def _layout_input(source: str, layout: Layout, **options: Any) -> filters.Stream:
     return source_input(source, transport=layout.transport, begins_late=layout.begins_late, **options)
 
 
@@ -176,9 +177,7 @@ def _lossless(video: VideoStream | None) -> dict[str, Any]:
     return {"c:v": "ffv1", "level": 3, "g:v": 1, "slices": 4}
 
 
-def _sound_of(
-    media: ffmpeg.nodes.FilterableStream, layout: Layout, track: str
-) -> ffmpeg.nodes.FilterableStream:
+def _sound_of(media: filters.Stream, layout: Layout, track: str) -> filters.Stream:
     left = media[str(layout.sounds[track][0])]
     if track not in layout.right_sounds:
         return left
@@ -254,9 +253,7 @@ def cut_texts(tool: str, source: str, *, layout: Layout, timeline: Timeline) -> 
     return command(tool, ffmpeg.merge_outputs(*outputs), "-copyts")
 
 
-def _texts(
-    media: ffmpeg.nodes.FilterableStream, layout: Layout, shift: Fraction
-) -> list[ffmpeg.nodes.OutputStream]:
+def _texts(media: filters.Stream, layout: Layout, shift: Fraction) -> list[filters.Output]:
     return [
         media[str(index)].output(
             f"{track}.vtt",
@@ -270,12 +267,9 @@ def _texts(
     ]
 
 
-def convert_text(tool: str, source: str, output: str, *, kind: str) -> Argv:
-    """Write a subtitle file as WebVTT; timestamps as they are.
-
-    :param kind: ``srt``, ``vtt`` or ``ass``.
-    """
-    demuxer = {"vtt": "webvtt"}.get(kind, kind)
+def convert_text(tool: str, source: str, output: str, *, kind: Format) -> Argv:
+    """Write a subtitle file as WebVTT; timestamps as they are."""
+    demuxer = "webvtt" if kind == "vtt" else kind
     out = ffmpeg.input(source, format=demuxer, protocol_whitelist="file", format_whitelist=demuxer)["s:0"]
     return command(
         tool, out.output(output, format="webvtt", codec="copy" if kind == "vtt" else "webvtt"), "-copyts"
@@ -345,9 +339,7 @@ def transcode_chunk(
     return command(tool, ffmpeg.merge_outputs(*streams), *ENCODING)
 
 
-def _take(
-    stream: ffmpeg.nodes.FilterableStream, still: Still, chunk: Chunk, begin: int
-) -> ffmpeg.nodes.OutputStream:
+def _take(stream: filters.Stream, still: Still, chunk: Chunk, begin: int) -> filters.Output:
     """Write some pictures of a chunk into one file of concatenated JPEGs.
 
     :param begin: number of the stream's first frame in the video.
@@ -378,9 +370,7 @@ def lay_out(tool: str, source: str, outputs: str, *, board: Storyboard) -> Argv:
     return command(tool, out)
 
 
-def _encode(
-    stream: ffmpeg.nodes.FilterableStream, output: str, plan: Plan, rendition: Rendition
-) -> ffmpeg.nodes.OutputStream:
+def _encode(stream: filters.Stream, output: str, plan: Plan, rendition: Rendition) -> filters.Output:
     rate = plan.frame_rate
     return stream.output(
         output,
@@ -402,7 +392,7 @@ def package(
     tool: str,
     track: str,
     *,
-    kind: str,
+    kind: Literal["video", "audio"],
     segment: Fraction,
     fragment: Fraction,
     first: int = 0,
@@ -411,7 +401,6 @@ def package(
 ) -> Argv:
     """Cut one continuous track into segments ``seg-00001...`` in the folder.
 
-    :param kind: ``video`` or ``audio``.
     :param segment: seconds of a segment; each multiple of it cuts at the first key frame from there on.
     :param fragment: seconds of a fragment inside a segment (a GOP: what an I-frame playlist points to).
     :param first: number of segments of the track that come before.

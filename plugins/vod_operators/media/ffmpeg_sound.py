@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import ffmpeg
 
+from vod_operators.media import filters
 from vod_operators.media.ffmpeg import BARE, ENCODING, LOCAL_ONLY, LOSSLESS_SOUND, Argv, command, guard_ticks
 from vod_operators.media.models import AudioRendition
 
@@ -79,9 +80,7 @@ _SUMMARY = ("-loglevel", "info")
 """The filter ``ebur128`` prints its summary at level ``info``."""
 
 
-def _whole_sound(
-    source: str, audio: AudioRendition, time_base: Fraction, samples: int
-) -> ffmpeg.nodes.FilterableStream:
+def _whole_sound(source: str, audio: AudioRendition, time_base: Fraction, samples: int) -> filters.Stream:
     """Exactly ``samples`` samples of a cut track, from output time 0."""
     guard = guard_ticks(time_base)
     return (
@@ -94,9 +93,7 @@ def _whole_sound(
     )
 
 
-def as_rendition(
-    sound: ffmpeg.nodes.FilterableStream, audio: AudioRendition
-) -> ffmpeg.nodes.FilterableStream:
+def as_rendition(sound: filters.Stream, audio: AudioRendition) -> filters.Stream:
     """The sound in a layout that ffmpeg can mix down; ambisonics become stereo.
 
     Left and right are what two cardioid microphones would record, one pointing to each side. The channels are
@@ -114,10 +111,10 @@ def as_rendition(
     return sound.filter("pan", f"stereo|c0<{left}|c1<{right}")
 
 
-def _as_encoded(sound: ffmpeg.nodes.FilterableStream, audio: AudioRendition) -> ffmpeg.nodes.FilterableStream:
+def _as_encoded(sound: filters.Stream, audio: AudioRendition) -> filters.Stream:
     layout = {1: "mono", 2: "stereo", 6: "5.1"}[audio.channels]
     return sound.filter("aformat", sample_fmts="fltp", channel_layouts=layout)
 
 
-def _measured(sound: ffmpeg.nodes.FilterableStream) -> ffmpeg.nodes.OutputStream:
+def _measured(sound: filters.Stream) -> filters.Output:
     return sound.filter("ebur128", peak="true", framelog="quiet").output("-", format="null")

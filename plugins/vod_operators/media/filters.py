@@ -19,6 +19,7 @@ PIXEL_FORMATS = {8: "yuv420p", 10: "yuv420p10le"}
 """Bit depth -> pixel format."""
 
 Stream: TypeAlias = ffmpeg.nodes.FilterableStream
+Output: TypeAlias = ffmpeg.nodes.OutputStream
 
 
 def upright(stream: Stream, plan: Plan) -> Stream:

@@ -1,7 +1,4 @@
-"""Examines pictures at several places of a file, because its header describes the beginning at best.
-
-Builds ffprobe's commands and reads what they print; runs nothing.
-"""
+"""Examines pictures at several places of a file, because its header describes the beginning at best."""
 
 from __future__ import annotations
 

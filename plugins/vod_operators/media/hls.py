@@ -6,7 +6,7 @@ Rules are cited by number: "Apple n.n" is Apple's HLS Authoring Specification.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import groupby
 from typing import Any
 
@@ -26,17 +26,6 @@ FAMILIES = ("avc1", "hvc1", "av01")
 """Sample entries of the video codecs, in the order of the master playlist."""
 
 
-def _playlist(track: Track, target_s: int, *, i_frames_only: bool = False) -> m3u8.M3U8:
-    playlist = m3u8.M3U8()
-    playlist.version = version_of(track, i_frames_only=i_frames_only)
-    playlist.target_duration = target_s
-    playlist.media_sequence = 0
-    playlist.playlist_type = "VOD"
-    playlist.is_i_frames_only = i_frames_only
-    playlist.is_endlist = True
-    return playlist
-
-
 def version_of(track: Track, *, i_frames_only: bool) -> int:
     """Protocol version of a playlist (RFC 8216bis 8).
 
@@ -48,10 +37,6 @@ def version_of(track: Track, *, i_frames_only: bool) -> int:
     return 4 if i_frames_only else 3
 
 
-def _init_section(track: Track) -> dict[str, str] | None:
-    return {"uri": "init.mp4"} if track.init_bytes else None
-
-
 def _dump(playlist: m3u8.M3U8) -> str:
     text: str = playlist.dumps(infspec="microseconds")
     return text if text.endswith("\n") else text + "\n"
@@ -59,28 +44,35 @@ def _dump(playlist: m3u8.M3U8) -> str:
 
 def media_playlist(track: Track, target_s: int) -> str:
     """The media playlist of one track, beside its segments."""
-    playlist = _playlist(track, target_s)
-    for segment in track.segments:
-        playlist.add_segment(
-            m3u8.Segment(
-                uri=segment.name, duration=segment.ticks / track.timescale, init_section=_init_section(track)
-            )
-        )
-    return _locked(_dump(playlist), track)
+    entries = [(segment.name, segment.ticks, None) for segment in track.segments]
+    return _playlist(track, target_s, entries)
 
 
 def i_frame_playlist(track: Track, target_s: int) -> str:
     """The I-frame playlist of one video track: byte ranges of its segments."""
-    playlist = _playlist(track, target_s, i_frames_only=True)
-    for key in track.key_frames:
-        playlist.add_segment(
-            m3u8.Segment(
-                uri=key.file,
-                duration=key.ticks / track.timescale,
-                byterange=f"{key.size_bytes}@{key.offset}",
-                init_section=_init_section(track),
-            )
-        )
+    entries = [(key.file, key.ticks, f"{key.size_bytes}@{key.offset}") for key in track.key_frames]
+    return _playlist(track, target_s, entries, i_frames_only=True)
+
+
+def _playlist(
+    track: Track,
+    target_s: int,
+    entries: Iterable[tuple[str, int, str | None]],
+    *,
+    i_frames_only: bool = False,
+) -> str:
+    """:param entries: URI, ticks and byte range of each."""
+    playlist = m3u8.M3U8()
+    playlist.version = version_of(track, i_frames_only=i_frames_only)
+    playlist.target_duration = target_s
+    playlist.media_sequence = 0
+    playlist.playlist_type = "VOD"
+    playlist.is_i_frames_only = i_frames_only
+    playlist.is_endlist = True
+    init = {"uri": "init.mp4"} if track.init_bytes else None
+    for uri, ticks, place in entries:
+        duration = ticks / track.timescale
+        playlist.add_segment(m3u8.Segment(uri=uri, duration=duration, byterange=place, init_section=init))
     return _locked(_dump(playlist), track)
 
 
@@ -108,8 +100,9 @@ def audio_groups(tracks: Sequence[Track]) -> dict[str, list[Track]]:
     return groups
 
 
-def families(videos: Sequence[Track]) -> list[list[Track]]:
+def families(tracks: Sequence[Track]) -> list[list[Track]]:
     """Video tracks by codec, H.264 first because every player has it; in each, the lowest bitrate first."""
+    videos = [track for track in tracks if track.kind == "video"]
     ordered = sorted(videos, key=lambda track: (FAMILIES.index(track.family), track.average_bps))
     return [list(members) for _, members in groupby(ordered, key=lambda track: track.family)]
 
@@ -125,7 +118,7 @@ def master_playlist(tracks: Sequence[Track], target_s: int, *, prefix: str) -> s
 
     :param prefix: put before each track's URI: ``""`` inside the version's folder, ``"VERSION/"`` above it.
     """
-    videos = families([track for track in tracks if track.kind == "video"])
+    videos = families(tracks)
     groups = audio_groups(tracks)
     texts = [track for track in tracks if track.kind == "text"]
     captions = sorted({channel for family in videos for track in family for channel in track.captions})

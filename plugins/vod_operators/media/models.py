@@ -185,11 +185,6 @@ class Source(Model):
             raise ValueError("neither a picture nor a sound")
         return self
 
-    @property
-    def video_bitrate_bps(self) -> int | None:
-        """The video stream's bitrate, or the whole file's if the stream declares none."""
-        return (self.video.bitrate_bps if self.video else None) or self.bitrate_bps
-
 
 # --- the plan -------------------------------------------------------------------------------
 

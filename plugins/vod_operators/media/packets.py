@@ -1,7 +1,4 @@
-"""Times of all packets of a file, and whether the file can be cut between packets as it is.
-
-Builds ffprobe's commands and reads what they print; runs nothing.
-"""
+"""Times of all packets of a file, and whether the file can be cut between packets as it is."""
 
 from __future__ import annotations
 
@@ -44,7 +41,6 @@ def read_index(tool: str, source: str, *, stream: int, ends_only: bool = False) 
 
     Reads only the index; the media may be missing.
 
-    :param stream: index of the stream.
     :param ends_only: list only the first and the last packet.
     """
     # No parser: it would read the packets, and holes in the file would make it change their flags.

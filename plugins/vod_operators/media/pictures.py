@@ -6,13 +6,13 @@ on the whole video's grid, so that each chunk can take its own without knowing t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from vod_operators.errors import VerificationError
 from vod_operators.formats.base import Model
 from vod_operators.media.models import Chunk, Plan, Rendition, Timeline
-from vod_operators.media.webvtt import time_of
+from vod_operators.media.webvtt import Cue, whole
 
 COLUMNS = ROWS = 10
 """Pictures across and down a sheet. With 192 x 108 pixels each, a sheet is 1920 x 1080 and about 0.5 MB."""
@@ -122,10 +122,7 @@ class Storyboard(Model):
 
 
 def storyboard(still: Still, plan: Plan, timeline: Timeline, uri: str) -> Storyboard:
-    """The layout of a series of pictures on sheets.
-
-    :param uri: URI of the WebVTT file.
-    """
+    """The layout of a series of pictures on sheets."""
     count = -(-timeline.frames // still.step)
     rows = min(ROWS, -(-count // COLUMNS))
     columns = min(COLUMNS, count)
@@ -151,14 +148,13 @@ def sheet_name(number: int) -> str:
 
 def thumbnails(board: Storyboard, still: Still, plan: Plan, timeline: Timeline) -> str:
     """The WebVTT file of a storyboard. Each cue names a rectangle of a sheet (Media Fragments ``xywh``)."""
-    return "\n\n".join(["WEBVTT", *_cues(board, still, plan, timeline)]) + "\n"
-
-
-def _cues(board: Storyboard, still: Still, plan: Plan, timeline: Timeline) -> Iterator[str]:
+    cues = []
     for number in range(board.pictures):
-        begin, end = number * still.step, min((number + 1) * still.step, timeline.frames)
-        times = [time_of(round(1000 * plan.seconds(frame))) for frame in (begin, end)]
+        frames = number * still.step, min((number + 1) * still.step, timeline.frames)
+        begin, end = (round(1000 * plan.seconds(frame)) for frame in frames)
         sheet, place = divmod(number, board.columns * board.rows)
         row, column = divmod(place, board.columns)
         x, y = column * board.width, row * board.height
-        yield f"{times[0]} --> {times[1]}\n{sheet_name(sheet)}#xywh={x},{y},{board.width},{board.height}"
+        text = f"{sheet_name(sheet)}#xywh={x},{y},{board.width},{board.height}"
+        cues.append(Cue(begin_ms=begin, end_ms=end, text=text))
+    return whole(cues)

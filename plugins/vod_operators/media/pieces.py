@@ -8,10 +8,13 @@ encode chunks, and no step has to pass the whole track through the packager.
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from mmap import mmap
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -19,7 +22,16 @@ from pydantic import Field
 from vod_operators.errors import VerificationError
 from vod_operators.formats.base import Model
 from vod_operators.formats.facts import SegmentFacts
-from vod_operators.formats.isobmff import children, find, u32
+from vod_operators.formats.isobmff import (
+    MAX_HEADER_BYTES,
+    Fragment,
+    children,
+    decode_time_field,
+    find,
+    parse_moof,
+    read_at,
+    u32,
+)
 from vod_operators.formats.psi import PACKET
 from vod_operators.media.measure import format_facts, init_facts
 from vod_operators.media.track import Track
@@ -128,3 +140,91 @@ def track_of(name: str, pieces: Sequence[Piece], timescale: int, **facts: Any) -
         **coded,
         **facts,
     )
+
+
+BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One chunk's encoded file of a track, and its place in the track."""
+
+    name: str
+    path: Path
+    decode_time: int
+    """Ticks of the track at the part's first sample."""
+    samples: int
+    """Number of samples that are taken of it."""
+    sample_ticks: int
+    before: int = 0
+    """Samples before and after them that are left out (lead-in and lead-out); they are whole fragments."""
+    after: int = 0
+
+
+def own_fragments(part: Part) -> Iterator[bytes]:
+    """A part without lead-in and lead-out, in blocks of bytes; the first one is the init segment.
+
+    No sample is touched: only each fragment's sequence number and decode time are rewritten. Every frame is
+    counted from the headers.
+
+    :raises VerificationError: it has too few or too many samples, another frame duration, or a gap.
+    """
+    try:
+        yield from _own_boxes(part)
+    except VerificationError as error:
+        raise VerificationError(f"{part.name}: {error}") from None
+
+
+def _own_boxes(part: Part) -> Iterator[bytes]:
+    init, position, sequence, taken, offset = b"", 0, 0, False, 0
+    with part.path.open("rb") as file:
+        for kind, begin, end in children(file, 0, file.seek(0, os.SEEK_END)):
+            if kind == b"mdat":
+                for at in range(offset, end, BLOCK_BYTES) if taken else ():
+                    yield read_at(file, at, min(BLOCK_BYTES, end - at))
+            elif end - offset > MAX_HEADER_BYTES:
+                raise VerificationError(f"MP4 box {kind!r} of {end - offset} bytes")
+            else:
+                box = bytearray(read_at(file, offset, end - offset))
+                if kind in (b"ftyp", b"moov"):
+                    init += box
+                elif kind == b"moof":
+                    fragment = _only_fragment(box, begin - offset)
+                    _check_continuous(part, fragment, position)
+                    taken = part.before <= position < part.before + part.samples
+                    if taken and position == part.before:
+                        yield init
+                    position += len(fragment.samples)
+                    if taken:
+                        sequence += 1
+                        since = fragment.decode_time - part.before * part.sample_ticks
+                        _rewrite(box, begin - offset, sequence, part.decode_time + since)
+                        yield bytes(box)
+            offset = end
+    planned = part.before + part.samples + part.after
+    if position != planned:
+        raise VerificationError(f"has {position} frames where {planned} are planned")
+
+
+def _only_fragment(moof: bytearray, payload: int) -> Fragment:
+    fragments = parse_moof(bytes(moof), payload, 0)
+    if len(fragments) != 1:
+        raise VerificationError(f"a 'moof' box has {len(fragments)} 'traf' boxes, not one")
+    return fragments[0]
+
+
+def _check_continuous(part: Part, fragment: Fragment, samples: int) -> None:
+    if fragment.decode_time != samples * part.sample_ticks:
+        raise VerificationError(
+            f"frame {samples} decodes at tick {fragment.decode_time}, "
+            f"not at {samples * part.sample_ticks}: a gap or an overlap"
+        )
+    if any(sample.duration != part.sample_ticks for sample in fragment.samples):
+        raise VerificationError(f"a frame does not last {part.sample_ticks} ticks")
+
+
+def _rewrite(moof: bytearray, payload: int, sequence: int, decode_time: int) -> None:
+    begin, _ = find(moof, payload, len(moof), b"mfhd")
+    struct.pack_into(">I", moof, begin + 4, sequence)
+    at, form = decode_time_field(moof, *find(moof, payload, len(moof), b"traf"))
+    struct.pack_into(form, moof, at, decode_time)

@@ -247,7 +247,11 @@ def plan_timeline(
     :param first_pts: timestamp of the first frame that a decoder outputs; None: the first key frame.
     :raises InvalidInputError: no frame is shown, a track is empty, or there are too many chunks.
     """
-    _require_sounds(plan, sounds)
+    for audio in plan.audio:
+        if audio.track not in sounds:
+            raise InvalidInputError(
+                f"source: its audio stream {audio.stream.index} holds no packets with a time"
+            )
     video = plan.source.video
     if video is None:
         return _sound_timeline(plan, sounds)
@@ -275,14 +279,6 @@ def plan_timeline(
     # Lost at the source's own rate. Frames dropped for a preset's lower rate do not count.
     lost = len(places) - len(set(places))
     return timeline.model_copy(update={"variable_rate": varies, "still": still, "lost_frames": lost})
-
-
-def _require_sounds(plan: Plan, sounds: Mapping[str, SoundSpan]) -> None:
-    for audio in plan.audio:
-        if audio.track not in sounds:
-            raise InvalidInputError(
-                f"source: its audio stream {audio.stream.index} holds no packets with a time"
-            )
 
 
 def _varies(places: Sequence[int], *, interlaced: bool) -> bool:
@@ -395,44 +391,41 @@ def _sound_changes(plan: Plan, timeline: Timeline) -> Iterator[str]:
             yield f"sound {audio.title!r} cut: {float(excess):.1f} s longer than the picture"
 
 
-def _picture_changes(plan: Plan, timeline: Timeline) -> list[str]:
+def _picture_changes(plan: Plan, timeline: Timeline) -> Iterator[str]:
     video = plan.source.video
     if video is None:
-        return []
-    changes = []
+        return
     width, height = video.display_size
     if timeline.variable_rate:
-        changes.append("variable frame rate")
+        yield "variable frame rate"
     if timeline.lost_frames > NOTABLE_LOSS * timeline.frames:
-        changes.append(
-            f"{timeline.lost_frames} pictures left out: they come faster than {_number(video.frame_rate)} fps"
-        )
+        rate = _number(video.frame_rate)
+        yield f"{timeline.lost_frames} pictures left out: they come faster than {rate} fps"
     if timeline.still:
-        changes.append("still picture held for the length of the sound")
+        yield "still picture held for the length of the sound"
     if plan.frame_rate != video.natural_rate:
-        changes.append(f"{_number(video.natural_rate)} fps reduced to {_number(plan.frame_rate)}")
+        yield f"{_number(video.natural_rate)} fps reduced to {_number(plan.frame_rate)}"
     if any(video.crop):
         matrix = video.display_matrix
         upright = video.shown_size[:: -1 if matrix and matrix.swaps_sides else 1]
-        changes.append("cropped to {}x{}".format(*upright))
+        yield "cropped to {}x{}".format(*upright)
     if video.display_matrix:
-        changes += video.display_matrix.words
+        yield from video.display_matrix.words
     if video.interlaced:
-        changes.append("interlaced" if video.scan == "interlaced" else "partly interlaced")
+        yield "interlaced" if video.scan == "interlaced" else "partly interlaced"
     if video.sample_aspect != 1:
         shape = f"{video.sample_aspect.numerator}:{video.sample_aspect.denominator}"
-        changes.append(f"anamorphic pixels ({shape})")
+        yield f"anamorphic pixels ({shape})"
     if width % 2 or height % 2:
-        changes.append(f"odd dimensions ({width}x{height})")
+        yield f"odd dimensions ({width}x{height})"
     if video.colour.hdr:
-        changes.append(f"HDR ({video.colour.hdr}), tone-mapped to SDR")
+        yield f"HDR ({video.colour.hdr}), tone-mapped to SDR"
     elif needs_conversion(video.colour):
-        changes.append(f"colours of {video.colour.primaries} converted to BT.709")
+        yield f"colours of {video.colour.primaries} converted to BT.709"
     if video.colour.full_range and video.colour.matrix != "gbr":
-        changes.append("full range, made limited")
+        yield "full range, made limited"
     if video.pixel_format not in ("yuv420p", "yuvj420p", "nv12"):
-        changes.append(f"pixel format {video.pixel_format}")
-    return changes
+        yield f"pixel format {video.pixel_format}"
 
 
 def _number(rate: Fraction) -> str:

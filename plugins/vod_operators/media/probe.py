@@ -14,7 +14,7 @@ from vod_operators.media.frames import FrameFacts
 from vod_operators.media.models import AudioStream, Chapter, Colour, Scan, Source, TextStream, VideoStream
 from vod_operators.media.names import clean_name
 from vod_operators.media.orientation import Crop, DisplayMatrix, parse_matrix
-from vod_operators.media.streams import describes_video, pictures_of
+from vod_operators.media.streams import describes_video, lowered_tags, pictures_of
 
 PROBE_BYTES = 8_000_000
 """Bytes of a source that ffprobe reads to find its streams."""
@@ -40,20 +40,9 @@ UNCONVERTIBLE = {"bt1361e", "smpte428", "smpte2085", "ictcp", "ipt-c2", "ycgco-r
 RGB_PIXELS = ("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "pal8")
 
 STANDARD_RATES = tuple(
-    Fraction(rate)
-    for rate in (
-        "24000/1001",
-        "24",
-        "25",
-        "30000/1001",
-        "30",
-        "48",
-        "50",
-        "60000/1001",
-        "60",
-        "100",
-        "120000/1001",
-        "120",
+    sorted(
+        [Fraction(rate) for rate in (24, 25, 30, 48, 50, 60, 100, 120)]
+        + [Fraction(rate, 1001) for rate in (24_000, 30_000, 60_000, 120_000)]
     )
 )
 
@@ -237,20 +226,27 @@ def _rate(
     return rate
 
 
-def _audio(stream: dict[str, Any]) -> AudioStream:
-    tags = {key.lower(): value for key, value in stream.get("tags", {}).items()}
+def _tagged(stream: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that ``AudioStream`` and ``TextStream`` share."""
+    tags = lowered_tags(stream)
     language = tags.get("language")
+    return {
+        "index": stream["index"],
+        "codec": stream["codec_name"],
+        "language": None if language in (None, "", "und") else language,
+        "title": tags.get("title"),
+        "default": bool(stream.get("disposition", {}).get("default")),
+    }
+
+
+def _audio(stream: dict[str, Any]) -> AudioStream:
     return AudioStream(
-        index=stream["index"],
-        codec=stream["codec_name"],
+        **_tagged(stream),
         channels=stream["channels"],
         channel_layout=stream.get("channel_layout"),
         sample_rate=int(stream["sample_rate"]),
         time_base=Fraction(stream["time_base"]),
         start_s=stream["start_pts"] * Fraction(stream["time_base"]) if "start_pts" in stream else None,
-        language=None if language in (None, "", "und") else language,
-        title=tags.get("title"),
-        default=bool(stream.get("disposition", {}).get("default")),
         describes_video=describes_video(stream),
         bitrate_bps=_int(stream.get("bit_rate")),
     )
@@ -280,14 +276,9 @@ def _why_no_text(stream: dict[str, Any]) -> str | None:
 
 
 def _text(stream: dict[str, Any]) -> TextStream:
-    tags = {key.lower(): value for key, value in stream.get("tags", {}).items()}
-    language, disposition = tags.get("language"), stream.get("disposition", {})
+    disposition = stream.get("disposition", {})
     return TextStream(
-        index=stream["index"],
-        codec=stream["codec_name"],
-        language=None if language in (None, "", "und") else language,
-        title=tags.get("title"),
-        default=bool(disposition.get("default")),
+        **_tagged(stream),
         forced=bool(disposition.get("forced")),
         hearing_impaired=bool(disposition.get("hearing_impaired")),
     )
@@ -381,10 +372,8 @@ def _snap(rate: Fraction) -> Fraction:
 
 
 def _display_matrix(stream: Mapping[str, Any]) -> DisplayMatrix | None:
-    for side_data in stream.get("side_data_list", []):
-        if matrix := parse_matrix(side_data.get("displaymatrix", "")):
-            return matrix
-    return None
+    matrices = (parse_matrix(data.get("displaymatrix", "")) for data in stream.get("side_data_list", []))
+    return next(filter(None, matrices), None)
 
 
 def _crop(stream: Mapping[str, Any]) -> Crop:

@@ -209,16 +209,14 @@ def _programmes(data: mmap | bytes, first: int, length: int) -> Iterator[tuple[i
 
 def _tables(data: mmap | bytes, pid: int, first: int, length: int, begin: int, end: int) -> Iterator[_Table]:
     """Each version of the map of that PID whose streams differ from the one before, in ``[begin, end)``."""
-    last_section = b""
+    last_section, last_streams = b"", None
     for section, at in _sections(data, pid, first, length, begin, end):
         if section[0] != 2 or section == last_section or not section[5] & 1:  # repeated, or not yet in force
             continue
         table = _parse_map(section, pid, at)
-        if last_section and table.streams == _parse_map(last_section, pid, at).streams:
-            last_section = section
-            continue
-        last_section = section
-        yield table
+        if table.streams != last_streams:
+            yield table
+        last_section, last_streams = section, table.streams
 
 
 def _parse_map(section: bytes, pid: int, at: int) -> _Table:

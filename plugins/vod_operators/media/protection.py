@@ -79,10 +79,9 @@ def transport_packets(head: bytes) -> dict[int, tuple[int, int]] | None:
     :return: None if it is no MPEG-TS.
     """
     grid = grid_of(head)
-    return None if grid is None else _count_packets(head, *grid)
-
-
-def _count_packets(head: bytes, sync: int, length: int) -> dict[int, tuple[int, int]] | None:
+    if grid is None:
+        return None
+    sync, length = grid
     payloads: Counter[int] = Counter()
     scrambled: Counter[int] = Counter()
     rows = (head[sync + offset :: length] for offset in range(4))

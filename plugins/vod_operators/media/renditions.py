@@ -28,9 +28,10 @@ SURROUND_SUFFIX = "-surround"
 
 def meets(when: Conditions, source: Source) -> bool:
     """Whether a source meets a rung's conditions. An unknown bitrate meets any minimum."""
-    assert source.video is not None
-    width, height = source.video.display_size
-    aspect, rate, bitrate = width / height, float(source.video.natural_rate), source.video_bitrate_bps
+    video = source.video
+    assert video is not None
+    width, height = video.display_size
+    aspect, rate, bitrate = width / height, float(video.natural_rate), video.bitrate_bps or source.bitrate_bps
     return (
         (when.min_width is None or width >= when.min_width)
         and (when.min_height is None or height >= when.min_height)

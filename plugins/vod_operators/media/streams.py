@@ -65,8 +65,6 @@ def of_other_programmes(data: Mapping[str, Any]) -> dict[int, str]:
     """Streams that do not belong to the best picture's programme: index -> reason.
 
     Without a picture, the programme of the first sound is kept.
-
-    :param data: ffprobe's JSON, parsed.
     """
     programmes = data.get("programs", [])
     members = [{stream["index"] for stream in programme.get("streams", [])} for programme in programmes]
@@ -88,17 +86,19 @@ def of_other_programmes(data: Mapping[str, Any]) -> dict[int, str]:
 
 
 def without(data: Mapping[str, Any], left_out: Collection[int]) -> dict[str, Any]:
-    """ffprobe's data without these streams.
-
-    :param left_out: indexes of streams.
-    """
+    """ffprobe's data without the streams of these indexes."""
     return {**data, "streams": [s for s in data.get("streams", []) if s["index"] not in left_out]}
+
+
+def lowered_tags(stream: Stream) -> dict[str, str]:
+    """A stream's tags; how their names are written depends on the container."""
+    return {key.lower(): value for key, value in stream.get("tags", {}).items()}
 
 
 def describes_video(stream: Stream) -> bool:
     """Whether a sound track is an audio description."""
     disposition = stream.get("disposition", {})
-    tags = {key.lower(): value for key, value in stream.get("tags", {}).items()}
+    tags = lowered_tags(stream)
     return bool(
         disposition.get("visual_impaired")
         or disposition.get("descriptions")

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.formats.base import Model
+from vod_operators.media.subtitles import Format
 from vod_operators.media.webvtt import Cue
 
 
@@ -46,10 +47,9 @@ class SubtitleLimits(Model):
 _BLANK = re.compile(r"\n[ \t]*\n")
 
 
-def check_file(text: str, kind: str, name: str, limits: SubtitleLimits) -> None:
+def check_file(text: str, kind: Format, name: str, limits: SubtitleLimits) -> None:
     """Check a file before it is converted, in linear time.
 
-    :param kind: ``srt``, ``vtt`` or ``ass``.
     :raises InvalidInputError: it has too many cues or tags, or too long a cue; the message names the limit.
     """
     tags = text.count("<") + (text.count("{") if kind == "ass" else 0)

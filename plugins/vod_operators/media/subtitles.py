@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
@@ -102,33 +102,27 @@ def plan_texts(streams: Sequence[TextStream], sidecars: Sequence[Sidecar]) -> tu
     requested = [n for n, sidecar in enumerate(sidecars, start=len(streams)) if sidecar.file.default]
     declared = [n for n, stream in enumerate(streams) if stream.default]
     default = next(iter(requested + declared), None)
-    renditions, titles = [], set[str]()
-    for n, stream in enumerate(streams):
-        language = language_tag(stream.language)
+    renditions, titles = list[TextRendition](), set[str]()
+
+    def add(track: TextStream | SubtitleFile, name: str | None, **facts: Any) -> None:
+        n, language = len(renditions), language_tag(track.language)
+        title = unique_title(name or language_name(language), n + 1, "Subtitles", titles)
         renditions.append(
             TextRendition(
                 name=f"text-{n}",
                 language=language,
-                title=unique_title(stream.title or language_name(language), n + 1, "Subtitles", titles),
+                title=title,
                 default=n == default,
-                forced=stream.forced,
-                hearing_impaired=stream.hearing_impaired,
+                forced=track.forced,
+                **facts,
             )
         )
-    for n, sidecar in enumerate(sidecars, start=len(streams)):
-        file = sidecar.file
-        language = language_tag(file.language)
-        renditions.append(
-            TextRendition(
-                name=f"text-{n}",
-                language=language,
-                title=unique_title(file.name or language_name(language), n + 1, "Subtitles", titles),
-                default=n == default,
-                forced=file.forced,
-                sidecar_sha256=sidecar.sha256,
-                sidecar_encoding=sidecar.encoding,
-            )
-        )
+
+    for stream in streams:
+        add(stream, stream.title, hearing_impaired=stream.hearing_impaired)
+    for sidecar in sidecars:
+        digest, encoding = sidecar.sha256, sidecar.encoding
+        add(sidecar.file, sidecar.file.name, sidecar_sha256=digest, sidecar_encoding=encoding)
     return tuple(renditions)
 
 

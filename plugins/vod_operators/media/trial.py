@@ -1,7 +1,4 @@
-"""Tries whether a stream can be cut: decodes a cut beginning and compares it with that of the file itself.
-
-Builds ffmpeg's commands and reads what they write; runs nothing.
-"""
+"""Tries whether a stream can be cut: decodes a cut beginning and compares it with that of the file itself."""
 
 from __future__ import annotations
 
@@ -30,7 +27,7 @@ SOUND_FRAMES, SOUND_PACKETS = 32, 48
 """The same for sound: a decoder may need some packets before it outputs the first frame."""
 
 
-def _beginning(source: str, transport: bool) -> ffmpeg.nodes.FilterableStream:
+def _beginning(source: str, transport: bool) -> filters.Stream:
     return source_input(source, transport=transport, noautorotate=None, t=DECODED_S, **UNCROPPED)
 
 
@@ -71,8 +68,7 @@ _NUT = {**CARRIER_OPTIONS["nut"], **BARE}
 
 def decode_pictures(tool: str, source: str, output: str, *, stream: int, transport: bool, count: int) -> Argv:
     """Decode pictures from the file itself, and write a line with the hash of each."""
-    media = _beginning(source, transport)
-    return command(tool, _hashes(media[str(stream)], output, count))
+    return command(tool, _hashes(_beginning(source, transport)[str(stream)], output, count))
 
 
 def cut_pictures(
@@ -91,11 +87,11 @@ def decode_cut_pictures(tool: str, source: str, output: str) -> Argv:
     return command(tool, _hashes(_cut_input(source)["v:0"], output, PACKETS))
 
 
-def _cut_input(source: str, **options: str) -> ffmpeg.nodes.FilterableStream:
+def _cut_input(source: str, **options: str) -> filters.Stream:
     return ffmpeg.input(source, noautorotate=None, protocol_whitelist="file", **UNCROPPED, **options)
 
 
-def _hashes(stream: ffmpeg.nodes.FilterableStream, output: str, count: int) -> ffmpeg.nodes.OutputStream:
+def _hashes(stream: filters.Stream, output: str, count: int) -> filters.Output:
     return stream.output(output, format="framemd5", fps_mode="passthrough", **{"frames:v": count}, **BARE)
 
 
@@ -138,11 +134,11 @@ def decode_cut_sound(tool: str, source: str, output: str) -> Argv:
     return command(tool, _cut_samples(source, output))
 
 
-def _samples(stream: ffmpeg.nodes.FilterableStream, output: str, count: int) -> ffmpeg.nodes.OutputStream:
+def _samples(stream: filters.Stream, output: str, count: int) -> filters.Output:
     return stream.output(output, format="f32le", **{"c:a": LOSSLESS_SOUND, "frames:a": count}, **BARE)
 
 
-def _cut_samples(source: str, output: str) -> ffmpeg.nodes.OutputStream:
+def _cut_samples(source: str, output: str) -> filters.Output:
     media = ffmpeg.input(source, format="nut", protocol_whitelist="file")
     return _samples(media["a:0"], output, SOUND_PACKETS)
 
@@ -156,8 +152,7 @@ def filter_pictures(tool: str, source: str, *, plan: Plan) -> Argv:
     """Send the source's first picture through the filters of every rendition; prints a line for each."""
     video = plan.source.video
     assert video is not None
-    media = _beginning(source, plan.source.is_transport)
-    picture = filters.upright(media[str(video.index)], plan)
+    picture = filters.upright(_beginning(source, plan.source.is_transport)[str(video.index)], plan)
     outputs = [
         stream.output("pipe:1", format="framecrc", **{"frames:v": 1})
         for _, stream in filters.cascade(picture, plan, converted=False)

@@ -14,13 +14,12 @@ from vod_operators.media import ffmpeg, pictures
 from vod_operators.media.captions import has_captions
 from vod_operators.media.damage import NOTHING_DECODED, complaints, in_words, nothing_decoded
 from vod_operators.media.encryption import ContentKey
-from vod_operators.media.join import Part
 from vod_operators.media.models import Chunk, Plan, Rendition, Timeline
 from vod_operators.media.pictures import Still
+from vod_operators.media.pieces import Part
 from vod_operators.runners.progress import Progress
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
-from vod_operators.storage.stores import blocks_of
 from vod_operators.work.cutting import Cutter, obtain_cut
 from vod_operators.work.job import Job
 from vod_operators.work.packaged import package_chunk, store_piece
@@ -140,8 +139,8 @@ class ChunkEncoder:
 
 
 def encoded_part(path: Path, name: str, plan: Plan, chunk: Chunk, rendition: Rendition) -> Part:
-    """The part of an encoded file that holds a chunk's own frames, without lead-in and lead-out; ``join``
-    counts them.
+    """The part of an encoded file that holds a chunk's own frames, without lead-in and lead-out;
+    ``own_fragments`` counts them.
 
     :raises VerificationError: a GOP does not begin with an IDR picture, or not at a multiple of its length.
     """
@@ -155,7 +154,7 @@ def encoded_part(path: Path, name: str, plan: Plan, chunk: Chunk, rendition: Ren
             frames += len(fragment.samples)
     return Part(
         name=name,
-        blocks=blocks_of(path),
+        path=path,
         decode_time=chunk.first * plan.frame_ticks,
         samples=chunk.frames,
         sample_ticks=plan.frame_ticks,

@@ -15,9 +15,8 @@ from vod_operators.formats.mp4 import read_init
 from vod_operators.formats.segment import measure_segment
 from vod_operators.media import captions, ffmpeg, measure
 from vod_operators.media.encryption import ContentKey
-from vod_operators.media.join import Part, join
 from vod_operators.media.models import AudioRendition, Chunk, Plan, Rendition
-from vod_operators.media.pieces import Piece, renumber
+from vod_operators.media.pieces import Part, Piece, own_fragments, renumber
 from vod_operators.runners.base import Runner
 from vod_operators.storage import checkpoint
 from vod_operators.storage.base import Storage
@@ -103,7 +102,7 @@ def package_chunk(
     """
     digest = hashlib.sha256()
     with (folder / TRACK).open("wb") as file:
-        for number, block in enumerate(join([part])):
+        for number, block in enumerate(own_fragments(part)):
             if number == 0:
                 digest.update(block)
             file.write(block)

@@ -15,8 +15,12 @@ BUILT_IN = Path(__file__).parent
 
 def preset_names(user_dir: Path | None = None) -> list[str]:
     """Names of all presets, sorted. The file ``NAME.json`` holds the preset ``NAME``."""
+    return sorted(_files(user_dir))
+
+
+def _files(user_dir: Path | None) -> dict[str, Path]:
     folders = [BUILT_IN] + ([user_dir] if user_dir else [])
-    return sorted({file.stem for folder in folders for file in folder.glob("*.json")})
+    return {file.stem: file for folder in folders for file in folder.glob("*.json")}
 
 
 def load_preset(name: str, user_dir: Path | None = None) -> Preset:
@@ -25,13 +29,11 @@ def load_preset(name: str, user_dir: Path | None = None) -> Preset:
     :raises InvalidInputError: there is no such preset (the message lists all), or its file is invalid (the
         message names the file, the field and what is expected).
     """
-    if name not in preset_names(user_dir):
+    file = _files(user_dir).get(name)
+    if file is None:
         raise InvalidInputError(
             f"preset: there is no preset {name!r}; those that exist: {', '.join(preset_names(user_dir))}"
         )
-    file = next(
-        path for folder in (user_dir, BUILT_IN) if folder and (path := folder / f"{name}.json").is_file()
-    )
     try:
         data = json.loads(file.read_text("utf-8"))
         return Preset.model_validate({"name": name, **data})
