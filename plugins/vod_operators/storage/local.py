@@ -7,7 +7,6 @@ objects appear by ``rename`` or ``link`` of a complete temporary file in the sam
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
 import os
 import re
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from vod_operators.errors import InvalidInputError, ObjectChangedError, ObjectNotFoundError
-from vod_operators.storage.base import BLOCK_BYTES, Headers, ObjectInfo, Unfinished
+from vod_operators.storage.base import BLOCK_BYTES, Digest, Headers, ObjectInfo, Unfinished
 from vod_operators.storage.files import (
     OWN_NAME,
     PERMANENT,
@@ -114,19 +113,14 @@ class LocalStorage:
 
     def copy(self, source: str, uri: str, **headers: Unpack[Headers]) -> str | None:
         """Hard-link the file, or copy it where that is impossible; read once for its digest."""
-        digest = hashlib.sha256()
-
-        def hashed() -> Iterator[bytes]:
-            for block in self.read(source):
-                digest.update(block)
-                yield block
-
+        digest = Digest()
+        blocks = digest.of(self.read(source))
         if linked(_path_of(source), _path_of(uri)):
-            for _ in hashed():
+            for _ in blocks:
                 pass
         else:
-            self.write(uri, hashed())
-        return digest.hexdigest()
+            self.write(uri, blocks)
+        return digest.sha256
 
     def create(self, uri: str, data: bytes, **headers: Unpack[Headers]) -> str | None:
         path = _path_of(uri)

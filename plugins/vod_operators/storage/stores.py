@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
 from vod_operators.errors import CorruptObjectError, InvalidInputError, StorageError
-from vod_operators.storage.base import BLOCK_BYTES, ReadableStorage, Storage
+from vod_operators.storage.base import Digest, ReadableStorage, Storage, blocks_of, digest_of
 from vod_operators.storage.http import SCHEMES as HTTP_SCHEMES
 from vod_operators.storage.http import HttpSource
 from vod_operators.storage.local import SCHEME as LOCAL_SCHEME
@@ -65,17 +64,7 @@ def _http(process: int) -> ReadableStorage:
 
 def sha256_of(path: Path) -> str:
     """The file's SHA-256 in lower-case hex, read in blocks."""
-    digest = hashlib.sha256()
-    for block in blocks_of(path):
-        digest.update(block)
-    return digest.hexdigest()
-
-
-def blocks_of(path: Path) -> Iterator[bytes]:
-    """A local file's content in blocks."""
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(BLOCK_BYTES):
-            yield block
+    return digest_of(blocks_of(path)).sha256
 
 
 def verified(
@@ -88,18 +77,16 @@ def verified(
     :param size: how many bytes they must have.
     :raises CorruptObjectError: they differ; raised at the first byte too many, or after the last block.
     """
-    digest, count = hashlib.sha256(), 0
-    for block in blocks:
-        count += len(block)
-        if size is not None and count > size:  # at once, because the rest may fill the disk
+    digest = Digest()
+    for block in digest.of(blocks):
+        if size is not None and digest.size > size:  # at once, because the rest may fill the disk
             raise CorruptObjectError(f"{redact(uri)}: expected {size} bytes, found more than {size}")
-        digest.update(block)
         yield block
-    if size is not None and count != size:
-        raise CorruptObjectError(f"{redact(uri)}: expected {size} bytes, found {count}")
-    if sha256 is not None and digest.hexdigest() != sha256.lower():
+    if size is not None and digest.size != size:
+        raise CorruptObjectError(f"{redact(uri)}: expected {size} bytes, found {digest.size}")
+    if sha256 is not None and digest.sha256 != sha256.lower():
         raise CorruptObjectError(
-            f"{redact(uri)}: expected SHA-256 {sha256}, found {digest.hexdigest()} in {count} bytes"
+            f"{redact(uri)}: expected SHA-256 {sha256}, found {digest.sha256} in {digest.size} bytes"
         )
 
 

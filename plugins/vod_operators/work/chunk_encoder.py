@@ -19,8 +19,8 @@ from vod_operators.media.models import Chunk, Plan, Rendition, Timeline
 from vod_operators.media.pictures import Still
 from vod_operators.runners.progress import Progress
 from vod_operators.storage import checkpoint
+from vod_operators.storage.base import blocks_of
 from vod_operators.storage.checkpoint import Marker, Stored
-from vod_operators.storage.stores import blocks_of
 from vod_operators.work.cutting import Cutter, obtain_cut
 from vod_operators.work.job import Job
 from vod_operators.work.packaged import package_chunk, store_piece
