@@ -117,10 +117,7 @@ def _of_hevc(config: bytes, name: str) -> Format:
 
 
 def _audio(data: bytes, name: str, begin: int, end: int) -> Format:
-    version, channels = (
-        struct.unpack_from(">H", data, begin + 8)[0],
-        struct.unpack_from(">H", data, begin + 16)[0],
-    )
+    version, channels = struct.unpack_from(">H6xH", data, begin + 8)
     rate = u32(data, begin + 24) >> 16
     boxes = _boxes(data, begin + 28 + (0, 16, 36)[min(version, 2)], end)
     codecs = name
