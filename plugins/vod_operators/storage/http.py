@@ -225,12 +225,6 @@ class _Pin:
     modified: str | None
     total: int | None
 
-    @classmethod
-    def of(cls, response: httpx.Response, total: int | None) -> _Pin:
-        return cls(
-            etag=response.headers.get("ETag"), modified=response.headers.get("Last-Modified"), total=total
-        )
-
     def is_of(self, version: str) -> bool:
         """Whether this may be the version that ``stat`` returned. Missing headers do not count against it,
         because some servers send fewer headers on GET than on HEAD."""
@@ -276,7 +270,8 @@ def _pinned(
     :raises ObjectChangedError: the response is of another version than the pin, or than ``version``.
     """
     if pin is None:
-        pin = _Pin.of(response, total)
+        etag, modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
+        pin = _Pin(etag=etag, modified=modified, total=total)
         if version is not None and not pin.is_of(version):
             raise ObjectChangedError(f"{redact(uri)} has changed since it was looked at")
     elif not pin.holds_for(response, total):

@@ -48,10 +48,8 @@ class LocalStorage:
 
     def stat(self, uri: str) -> ObjectInfo | None:
         path = _path_of(uri)
-        try:
-            with explained(path):
-                status = path.stat()
-        except ObjectNotFoundError:
+        status = _status(path)
+        if status is None:
             return None
         if S_ISDIR(status.st_mode):
             raise InvalidInputError(f"{path}: {PERMANENT[errno.EISDIR]}")
@@ -202,8 +200,7 @@ class LocalStorage:
                 path = os.path.join(parent, name)
                 if not OWN_NAME.fullmatch(name):
                     continue
-                with suppress(ObjectNotFoundError), explained(Path(path)):
-                    status = os.stat(path)
+                if status := _status(Path(path)):
                     yield Unfinished(
                         uri=uri_of_path(parent) + "/", handle=path, size=status.st_size, started=_time(status)
                     )
@@ -262,13 +259,16 @@ def _listed(folder: str, name_prefix: str) -> Iterator[ObjectInfo]:
         if is_folder:
             yield from _listed(path, "")
             continue
-        try:
-            with explained(Path(path)):
-                status = os.stat(path)
-        except ObjectNotFoundError:
-            continue  # deleted since, or a dangling link
-        if S_ISREG(status.st_mode):
+        status = _status(Path(path))  # None: deleted since, or a dangling link
+        if status is not None and S_ISREG(status.st_mode):
             yield _info(uri_of_path(path), status)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """The facts of a file, or of what a link points to; None if there is none."""
+    with suppress(ObjectNotFoundError), explained(path):
+        return path.stat()
+    return None
 
 
 def _version(status: os.stat_result) -> str:

@@ -94,8 +94,13 @@ class ConditionalWrites:
         while True:
             is_known = bucket in self._by_bucket
             if conditions.form is None if etag is not None else not conditions.creates:
-                return self._look_and_put(bucket, key, data, headers, etag, conditions)
-            condition = {"IfNoneMatch": "*"} if etag is None else _if_match(conditions, etag)
+                if not self._accept_unsafe:
+                    raise UnsafeStoreError(f"s3://{bucket}", conditions.faults)
+                # Compare, then write without a condition; a write by others in between is overwritten.
+                is_expected = self._look(bucket, key)[0] == etag
+                return self._put(bucket, key, data, headers, {}).etag if is_expected else None
+            form = FORMS[conditions.form or "quoted"]
+            condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": form(etag)}
             outcome = self._put(bucket, key, data, headers, condition)
             if outcome.error is None:
                 return outcome.etag
@@ -143,25 +148,6 @@ class ConditionalWrites:
                 raise
         return response["ETag"], response["Metadata"].get(_WRITE_ID, "")
 
-    def _look_and_put(
-        self,
-        bucket: str,
-        key: str,
-        data: bytes,
-        headers: dict[str, str],
-        etag: str | None,
-        conditions: Conditions,
-    ) -> str | None:
-        """Compare the ETag, then write without a condition; a write by others in between is overwritten.
-
-        :raises UnsafeStoreError: this is not accepted.
-        """
-        if not self._accept_unsafe:
-            raise UnsafeStoreError(f"s3://{bucket}", conditions.faults)
-        if self._look(bucket, key)[0] != etag:
-            return None
-        return self._put(bucket, key, data, headers, {}).etag
-
     # --- trying a server --------------------------------------------------------------------
 
     def _conditions(self, bucket: str, key: str) -> Conditions:
@@ -178,7 +164,7 @@ class ConditionalWrites:
             self._delete(bucket, key)
             positive = self._put(bucket, key, b"a", {}, {"IfNoneMatch": "*"})
             faults = [_fault(f"{CREATE}: *", "a key that is free", positive, negative)]
-            forms: list[str] = []
+            usable_form: str | None = None
             for name, form in FORMS.items():
                 stale = self._put(bucket, key, f"{name} 1".encode(), {}, {}).etag or ""
                 etag = self._put(bucket, key, f"{name} 2".encode(), {}, {}).etag or ""
@@ -189,14 +175,14 @@ class ConditionalWrites:
                     f"{REPLACE} with a {name} ETag", "the ETag that the object has", positive, negative
                 )
                 if not fault:
-                    forms.append(name)
+                    usable_form = name
                     break
                 faults.append(fault)
         finally:
             self._delete(bucket, key)
         return Conditions(
             creates=not faults[0],
-            form=forms[0] if forms else None,
+            form=usable_form,
             faults=", and ".join(fault for fault in faults if fault),
         )
 
@@ -222,10 +208,6 @@ def _fault(condition: str, example: str, true: _Outcome, false: _Outcome) -> str
     if true.error is not None:
         return f"refuses {condition} (HTTP {true.status} for {example})"
     return "" if false.error is not None else f"ignores {condition}"
-
-
-def _if_match(conditions: Conditions, etag: str) -> dict[str, str]:
-    return {"IfMatch": FORMS[conditions.form or "quoted"](etag)}
 
 
 def beside(key: str) -> str:

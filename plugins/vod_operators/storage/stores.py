@@ -8,7 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from vod_operators.errors import CorruptObjectError, InvalidInputError, StorageError
+from vod_operators.storage.allow import AllowList
 from vod_operators.storage.base import Digest, ReadableStorage, Storage, blocks_of, digest_of
+from vod_operators.storage.guard import Credentials
 from vod_operators.storage.http import SCHEMES as HTTP_SCHEMES
 from vod_operators.storage.http import HttpSource
 from vod_operators.storage.local import SCHEME as LOCAL_SCHEME
@@ -48,7 +50,12 @@ def readable_for(uri: str, aws_conn_id: str) -> ReadableStorage:
 
     :raises InvalidInputError: the URI belongs to no store.
     """
-    return _http(os.getpid()) if uri.lower().startswith(HTTP_SCHEMES) else storage_for(uri, aws_conn_id)
+    return http_source() if uri.lower().startswith(HTTP_SCHEMES) else storage_for(uri, aws_conn_id)
+
+
+def http_source(allow: AllowList | None = None, credentials: Credentials | None = None) -> HttpSource:
+    """Reads web servers, as :class:`HttpSource`; one for each process, list and credentials."""
+    return _http(allow, credentials, os.getpid())
 
 
 # The process is part of the key because executors fork: a child must not share its parent's sockets.
@@ -57,9 +64,9 @@ def _s3(aws_conn_id: str, accept_unsafe: bool, process: int) -> Storage:
     return S3Storage(aws_conn_id, accept_unsafe=accept_unsafe)
 
 
-@lru_cache(maxsize=2)
-def _http(process: int) -> ReadableStorage:
-    return HttpSource()
+@lru_cache(maxsize=8)
+def _http(allow: AllowList | None, credentials: Credentials | None, process: int) -> HttpSource:
+    return HttpSource(allow, credentials)
 
 
 def sha256_of(path: Path) -> str:
