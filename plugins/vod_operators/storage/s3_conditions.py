@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +24,6 @@ FORMS: Mapping[str, Callable[[str], str]] = {
     "bare": lambda etag: etag.strip('"'),
 }
 """Forms of an ETag in ``If-Match``, in the order in which they are tried."""
-
-CREATE, REPLACE = "If-None-Match", "If-Match"
 
 _WRITE_ID = "vod-write"
 
@@ -139,13 +136,12 @@ class ConditionalWrites:
 
     def _look(self, bucket: str, key: str) -> tuple[str | None, str]:
         """The object's ETag, None if there is no object, and the id of the write that created it."""
-        with self._calls(bucket, key):
-            try:
-                response = self._client().head_object(Bucket=bucket, Key=key)
-            except Exception as error:
-                if status_and_code(error)[0] == 404:
-                    return None, ""
-                raise
+        try:
+            response = self._client().head_object(Bucket=bucket, Key=key)
+        except Exception as error:
+            if status_and_code(error)[0] == 404:
+                return None, ""
+            raise self._explained(error, _uri(bucket, key)) from error
         return response["ETag"], response["Metadata"].get(_WRITE_ID, "")
 
     # --- trying a server --------------------------------------------------------------------
@@ -163,7 +159,7 @@ class ConditionalWrites:
             negative = self._put(bucket, key, b"b", {}, {"IfNoneMatch": "*"})
             self._delete(bucket, key)
             positive = self._put(bucket, key, b"a", {}, {"IfNoneMatch": "*"})
-            faults = [_fault(f"{CREATE}: *", "a key that is free", positive, negative)]
+            faults = [_fault("If-None-Match: *", "a key that is free", positive, negative)]
             usable_form: str | None = None
             for name, form in FORMS.items():
                 stale = self._put(bucket, key, f"{name} 1".encode(), {}, {}).etag or ""
@@ -172,7 +168,7 @@ class ConditionalWrites:
                 positive = self._put(bucket, key, data, {}, {"IfMatch": form(etag)})
                 negative = self._put(bucket, key, data, {}, {"IfMatch": form(stale)})
                 fault = _fault(
-                    f"{REPLACE} with a {name} ETag", "the ETag that the object has", positive, negative
+                    f"If-Match with a {name} ETag", "the ETag that the object has", positive, negative
                 )
                 if not fault:
                     usable_form = name
@@ -187,13 +183,8 @@ class ConditionalWrites:
         )
 
     def _delete(self, bucket: str, key: str) -> None:
-        with self._calls(bucket, key):
-            self._client().delete_object(Bucket=bucket, Key=key)
-
-    @contextmanager
-    def _calls(self, bucket: str, key: str) -> Iterator[None]:
         try:
-            yield
+            self._client().delete_object(Bucket=bucket, Key=key)
         except Exception as error:
             raise self._explained(error, _uri(bucket, key)) from error
 
