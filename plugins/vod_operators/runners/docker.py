@@ -202,7 +202,7 @@ class _Attached:
 class _Lines:
     """Decodes bytes as they come into lines, with any newline, as Python's text files do."""
 
-    def __init__(self, most_chars: int = MAX_PRINTED_CHARS) -> None:
+    def __init__(self, most_chars: int) -> None:
         self._most_chars = most_chars
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
@@ -234,11 +234,7 @@ def _sum_of_counts(text: str) -> Moved | None:
         elif kind == "io":
             key, _, number = content.partition(": ")
             counts.setdefault(process, {})[key] = number
-    session_counts = [
-        counts[process] for process, session in sessions.items() if session == "1" and process in counts
-    ]
-    if not session_counts:
+    own = [count for process, count in counts.items() if sessions.get(process) == "1"]
+    if not own:
         return None
-    return sum(int(count["rchar"]) for count in session_counts), sum(
-        int(count["wchar"]) for count in session_counts
-    )
+    return sum(int(count["rchar"]) for count in own), sum(int(count["wchar"]) for count in own)
