@@ -59,10 +59,8 @@ class _Elementary:
 
 
 def read_segment(data: bytes, size_bytes: int) -> SegmentFacts:
-    """The facts of an MPEG-TS segment.
+    """The facts of an MPEG-TS segment; for the parameters see ``measure_segment``.
 
-    :param data: its bytes, decrypted.
-    :param size_bytes: size of the stored segment.
     :raises VerificationError: it is not whole packets, or has neither picture nor sound.
     """
     if len(data) % PACKET or not data or any(data[at] != SYNC for at in range(0, len(data), PACKET)):
@@ -214,8 +212,6 @@ def _stream(stream: _Elementary) -> Stream:
 def read_packed_audio(data: bytes, size_bytes: int) -> SegmentFacts:
     """The facts of a packed audio segment: ADTS frames after an ID3 tag with its time (RFC 8216bis 3.1.3).
 
-    :param data: its bytes, decrypted.
-    :param size_bytes: size of the stored segment.
     :raises VerificationError: it has no frames, or damaged ones.
     """
     begin = Fraction(0)

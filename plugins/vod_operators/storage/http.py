@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from http import HTTPStatus
+from http.client import responses
 from pathlib import Path
 
 import httpx
@@ -210,7 +210,7 @@ class HttpSource:
                     f"{redact(uri)}: the server answered {_status(status)} to a {method}; "
                     "give a URL that answers 200"
                 )
-            failure = f"{_status(status)}"
+            failure = _status(status)
         raise StorageError(f"{redact(uri)}: failed {tries} times ({failure})")
 
     def _pause(self, tries: int) -> None:
@@ -290,10 +290,7 @@ def _reason(error: httpx.RequestError) -> str:
 
 def _status(code: int) -> str:
     """A status code with its standard phrase instead of the server's."""
-    try:
-        return f"{code} {HTTPStatus(code).phrase}"
-    except ValueError:
-        return str(code)
+    return f"{code} {responses[code]}" if code in responses else str(code)
 
 
 def _content_length(response: httpx.Response) -> int | None:

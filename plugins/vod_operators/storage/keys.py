@@ -154,17 +154,17 @@ class ResultKeys:
     @property
     def playlist(self) -> str:
         """The stable playlist."""
-        return f"{self.results_uri}/{self.video_id}/index.m3u8"
+        return f"{self.folder}/index.m3u8"
 
     @property
     def manifest(self) -> str:
         """The stable DASH manifest: missing if no version had one, empty if only the current one has none."""
-        return f"{self.results_uri}/{self.video_id}/manifest.mpd"
+        return f"{self.folder}/manifest.mpd"
 
     @property
     def metadata(self) -> str:
         """The metadata of the version that the stable playlist points to."""
-        return f"{self.results_uri}/{self.video_id}/video.json"
+        return f"{self.folder}/video.json"
 
     @property
     def folder(self) -> str:
