@@ -71,7 +71,7 @@ def parts(uri: str, folder: Path) -> tuple[Timeline, dict[str, bytes]]:
     names = [chunk.name for chunk in timeline.chunks] + [audio.track for audio in job.plan.audio]
     if not timeline.in_place:
         keys = job.source_keys
-        return timeline, {name: b"".join(task.worker.temp.read(keys.chunk(name))) for name in names}
+        return timeline, {name: b"".join(task.worker.temp.read(keys.packets(name))) for name in names}
     folder.mkdir()
     cutter = Cutter(LocalRunner(), Tools(), timeline, folder)
     for chunk in timeline.chunks:

@@ -16,7 +16,7 @@ from support.docker_engine import IMAGE, connect, containers
 from vod_operators.errors import EngineError, InvalidInputError, ToolKilledError
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.retry import kind_of
-from vod_operators.runners.base import ToolLimits, output
+from vod_operators.runners.base import MAX_PRINTED_CHARS, ToolLimits, output
 from vod_operators.runners.containers import Container, create, reap
 from vod_operators.runners.docker import DockerRunner, _Lines, _returncode, _sum_of_counts
 from vod_operators.runners.local import LocalRunner
@@ -38,7 +38,7 @@ from vod_operators.settings import get_settings
     ],
 )
 def test_lines_are_found_in_blocks(blocks: list[bytes], lines: list[str]) -> None:
-    reader = _Lines()
+    reader = _Lines(MAX_PRINTED_CHARS)
     found = [line for block in blocks for line in reader.feed(block)]
     assert found + reader.feed(b"", is_last=True) == lines
 

@@ -138,12 +138,8 @@ def _delay(data: bytes, begin: int, end: int, scale: Fraction) -> int:
 def read_segment(
     data: bytes, tracks: dict[int, InitTrack], size_bytes: int, *, cut_off: bool = False
 ) -> SegmentFacts:
-    """A media segment's facts.
+    """A media segment's facts; for the parameters see ``measure_segment``.
 
-    :param data: its bytes, decrypted.
-    :param tracks: tracks of its init segment.
-    :param size_bytes: size of the stored segment.
-    :param cut_off: whether the data end after the first sample, as byte ranges of I-frame playlists do.
     :raises VerificationError: it is damaged.
     """
     found: dict[int, _Samples] = {}

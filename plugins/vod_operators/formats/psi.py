@@ -28,14 +28,14 @@ def section_in(packet: bytes) -> bytes:
     if begin + 4 > len(packet):
         return b""
     begin += 1 + packet[begin]
-    size = 3 + (_u16(packet, begin + 1) & 0xFFF) if begin + 3 <= len(packet) else 0
+    size = 3 + (u16(packet, begin + 1) & 0xFFF) if begin + 3 <= len(packet) else 0
     return packet[begin : begin + size] if 16 <= size <= len(packet) - begin else b""
 
 
 def programmes_in(section: bytes) -> dict[int, int]:
     """Programme number -> PID of its map, of a program association section."""
     entries = section[8:-4]
-    listed = {_u16(entries, at): _u16(entries, at + 2) & 0x1FFF for at in range(0, len(entries) - 3, 4)}
+    listed = {u16(entries, at): u16(entries, at + 2) & 0x1FFF for at in range(0, len(entries) - 3, 4)}
     listed.pop(0, None)  # names the network's table
     return listed
 
@@ -43,12 +43,13 @@ def programmes_in(section: bytes) -> dict[int, int]:
 def streams_in(section: bytes) -> Iterator[tuple[int, int, bytes]]:
     """PID, stream type and descriptors of each stream, of a program map section."""
     end = len(section) - 4
-    at = 12 + (_u16(section, 10) & 0xFFF)
+    at = 12 + (u16(section, 10) & 0xFFF)
     while at + 5 <= end:
-        size = _u16(section, at + 3) & 0xFFF
-        yield _u16(section, at + 1) & 0x1FFF, section[at], section[at + 5 : min(end, at + 5 + size)]
+        size = u16(section, at + 3) & 0xFFF
+        yield u16(section, at + 1) & 0x1FFF, section[at], section[at + 5 : min(end, at + 5 + size)]
         at += 5 + size
 
 
-def _u16(data: bytes, at: int) -> int:
+def u16(data: bytes | bytearray, at: int) -> int:
+    """The big-endian unsigned number in the two bytes at ``at``, or in what there is of them."""
     return int.from_bytes(data[at : at + 2], "big")

@@ -42,7 +42,6 @@ def format_of(data: bytes, begin: int, end: int) -> tuple[Format, int]:
 
 def _entry(data: bytes, name: str, begin: int, end: int) -> tuple[Format, int]:
     head = {"encv": 78, "enca": 28}.get(name)
-    encrypted = head is not None
     if head is not None:
         boxes = _boxes(data, begin + head, end)
         original = _boxes(boxes.get("sinf", b""), 0).get("frma", b"????")
@@ -53,7 +52,7 @@ def _entry(data: bytes, name: str, begin: int, end: int) -> tuple[Format, int]:
         described, length_size = _video(data, name, begin, end)
     else:
         described, length_size = _audio(data, name, begin, end), 4
-    return described.model_copy(update={"encrypted": encrypted}), length_size
+    return described.model_copy(update={"encrypted": head is not None}), length_size
 
 
 def _boxes(data: bytes, begin: int, end: int | None = None) -> dict[str, bytes]:
@@ -117,10 +116,7 @@ def _of_hevc(config: bytes, name: str) -> Format:
 
 
 def _audio(data: bytes, name: str, begin: int, end: int) -> Format:
-    version, channels = (
-        struct.unpack_from(">H", data, begin + 8)[0],
-        struct.unpack_from(">H", data, begin + 16)[0],
-    )
+    version, channels = struct.unpack_from(">H6xH", data, begin + 8)
     rate = u32(data, begin + 24) >> 16
     boxes = _boxes(data, begin + 28 + (0, 16, 36)[min(version, 2)], end)
     codecs = name

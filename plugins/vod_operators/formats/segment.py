@@ -22,7 +22,7 @@ def measure_segment(
     :param data: its bytes, decrypted.
     :param tracks: tracks of its init segment; empty if it has none.
     :param size_bytes: size of the stored segment.
-    :param cut_off: whether the data end after the first sample.
+    :param cut_off: whether the data end after the first sample, as byte ranges of I-frame playlists do.
     :raises VerificationError: it is damaged, or in no container that HLS allows.
     """
     if len(data) > MAX_SEGMENT_BYTES:

@@ -19,6 +19,7 @@ from vod_operators.formats.psi import (
     programmes_in,
     section_in,
     streams_in,
+    u16,
 )
 from vod_operators.formats.sample_entries import AAC_CHANNELS, RATES
 
@@ -58,10 +59,8 @@ class _Elementary:
 
 
 def read_segment(data: bytes, size_bytes: int) -> SegmentFacts:
-    """The facts of an MPEG-TS segment.
+    """The facts of an MPEG-TS segment; for the parameters see ``measure_segment``.
 
-    :param data: its bytes, decrypted.
-    :param size_bytes: size of the stored segment.
     :raises VerificationError: it is not whole packets, or has neither picture nor sound.
     """
     if len(data) % PACKET or not data or any(data[at] != SYNC for at in range(0, len(data), PACKET)):
@@ -139,12 +138,7 @@ def _close(streams: dict[int, _Elementary], kinds: dict[int, int], pid: int, pes
 
 
 def _time(data: bytearray, at: int) -> int:
-    a, b, c = (
-        data[at],
-        int.from_bytes(data[at + 1 : at + 3], "big"),
-        int.from_bytes(data[at + 3 : at + 5], "big"),
-    )
-    return (a >> 1 & 7) << 30 | b >> 1 << 15 | c >> 1
+    return (data[at] >> 1 & 7) << 30 | u16(data, at + 1) >> 1 << 15 | u16(data, at + 3) >> 1
 
 
 def _take_picture(stream: _Elementary, payload: bytes, pes: _Pes, decoded: int, first: bool) -> None:
@@ -190,7 +184,6 @@ def adts(data: bytes, encrypted: bool = False) -> Iterator[Format]:
 def _stream(stream: _Elementary) -> Stream:
     decoded = [time for time, _ in stream.times]
     shown = sorted(time for _, time in stream.times)
-    steps = sorted(b - a for a, b in pairwise(decoded))
     begin, kind = Fraction(decoded[0], CLOCK), stream.format.kind if stream.format else "video"
     if stream.kind == AAC:
         rate = Fraction(stream.format.sample_rate if stream.format else 0, AAC_FRAME)
@@ -200,7 +193,7 @@ def _stream(stream: _Elementary) -> Stream:
         rate = 1 / step if step else Fraction(0)
         # The last picture lasts as long as the average of the others: 90 kHz ticks are rounded.
         duration, count = Fraction(shown[-1] - shown[0], CLOCK) + step, len(shown)
-    backward = next((step for step in steps if step <= 0), None)
+    goes_backward = any(time >= following for time, following in pairwise(decoded))
     return Stream(
         kind=kind,
         begin=begin,
@@ -211,7 +204,7 @@ def _stream(stream: _Elementary) -> Stream:
         rate=rate,
         starts_with_idr=stream.starts_with_idr,
         keys=tuple(stream.keys),
-        gap=None if backward is None else "its times go backward",
+        gap="its times go backward" if goes_backward else None,
         captions=stream.captions,
     )
 
@@ -219,8 +212,6 @@ def _stream(stream: _Elementary) -> Stream:
 def read_packed_audio(data: bytes, size_bytes: int) -> SegmentFacts:
     """The facts of a packed audio segment: ADTS frames after an ID3 tag with its time (RFC 8216bis 3.1.3).
 
-    :param data: its bytes, decrypted.
-    :param size_bytes: size of the stored segment.
     :raises VerificationError: it has no frames, or damaged ones.
     """
     begin = Fraction(0)

@@ -8,8 +8,8 @@ from fractions import Fraction
 from vod_operators.errors import VerificationError
 from vod_operators.formats.facts import Cues, SegmentFacts
 
-_CUE = re.compile(r"^((?:\d+:)?\d\d:\d\d\.\d{3})[ \t]+-->[ \t]+((?:\d+:)?\d\d:\d\d\.\d{3})", re.M)
 _TIME = r"(?:\d+:)?\d\d:\d\d\.\d{3}"
+_CUE = re.compile(rf"^({_TIME})[ \t]+-->[ \t]+({_TIME})", re.M)
 _MAP = re.compile(
     rf"^X-TIMESTAMP-MAP=(?:MPEGTS:(\d+),LOCAL:({_TIME})|LOCAL:({_TIME}),MPEGTS:(\d+))\s*$", re.M
 )

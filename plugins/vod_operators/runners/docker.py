@@ -74,33 +74,6 @@ class DockerRunner:
         api = self._engine()
         with in_words(self._container, folder):
             name = create(api, self._container, argv, folder, limits)
-        try:
-            return self._run(api, name, argv, folder, on_line, position, limits)
-        finally:
-            self._attached = None
-            with suppress(Exception):  # the engine may be gone; the container ends when our pipe closes
-                api.remove_container(name, v=True, force=True)
-
-    def kill(self) -> None:
-        """See ``Runner.kill``."""
-        # Closing the pipe is one system call, safe in a signal handler. If the guard fails, the engine kills.
-        attached = self._attached
-        if attached is not None:
-            attached.let_go()
-            threading.Thread(target=self._insist, args=(attached,), daemon=True).start()
-
-    def _run(
-        self,
-        api: APIClient,
-        name: str,
-        argv: Sequence[str],
-        folder: Path,
-        on_line: Line | None,
-        position: Position | None,
-        limits: ToolLimits,
-    ) -> list[str]:
-        with in_words(self._container, folder):
-            attached = self._attached = _Attached(api, name)
         watch = Watch(
             kill=self.kill,
             moved=lambda: self._moved(name),
@@ -109,11 +82,12 @@ class DockerRunner:
             limits=limits,
             look_every_s=LOOK_EVERY_S,
         )
+        tail: deque[str] = deque(maxlen=STDERR_LINES)
         try:
             with in_words(self._container, folder):
+                attached = self._attached = _Attached(api, name)
                 api.start(name)
             watch.start()
-            tail: deque[str] = deque(maxlen=STDERR_LINES)
             for is_error, line in attached.lines():
                 if is_error:
                     tail.append(line)
@@ -123,13 +97,25 @@ class DockerRunner:
                 api.wait(name)
                 state = api.inspect_container(name)["State"]
         finally:
-            attached.end()
+            if self._attached is not None:
+                self._attached.end()
             if watch.ident is not None:
                 watch.end()
+            self._attached = None
+            with suppress(Exception):  # the engine may be gone; the container ends when our pipe closes
+                api.remove_container(name, v=True, force=True)
         if code := _returncode(state["ExitCode"]):
             self._raise_own(argv, code, list(tail), out_of_memory=state["OOMKilled"])
             raise watch.failure(argv, code, "\n".join(tail))
         return list(tail)
+
+    def kill(self) -> None:
+        """See ``Runner.kill``."""
+        # Closing the pipe is one system call, safe in a signal handler. If the guard fails, the engine kills.
+        attached = self._attached
+        if attached is not None:
+            attached.let_go()
+            threading.Thread(target=self._insist, args=(attached,), daemon=True).start()
 
     def _raise_own(self, argv: Sequence[str], code: int, tail: list[str], *, out_of_memory: bool) -> None:
         """Raise the errors that only a container has.
@@ -152,19 +138,16 @@ class DockerRunner:
 
     def _engine(self) -> APIClient:
         if self._api is None:
-            self._api = self._reached()
+            try:
+                self._api = self._connect()
+            except Exception as error:  # a hook may raise anything
+                raise EngineError(
+                    f"the Docker engine cannot be reached: {error}; VOD_RUNNER=docker needs one at "
+                    "VOD_DOCKER_URL, and a worker that may use it"
+                ) from error
             with suppress(Exception):  # the next task will try again
                 reap(self._api)
         return self._api
-
-    def _reached(self) -> APIClient:
-        try:
-            return self._connect()
-        except Exception as error:  # a hook may raise anything
-            raise EngineError(
-                f"the Docker engine cannot be reached: {error}; VOD_RUNNER=docker needs one at "
-                "VOD_DOCKER_URL, and a worker that may use it"
-            ) from error
 
     def _insist(self, attached: _Attached) -> None:
         if not attached.closed.wait(INSIST_AFTER_S):
@@ -219,7 +202,7 @@ class _Attached:
 class _Lines:
     """Decodes bytes as they come into lines, with any newline, as Python's text files do."""
 
-    def __init__(self, most_chars: int = MAX_PRINTED_CHARS) -> None:
+    def __init__(self, most_chars: int) -> None:
         self._most_chars = most_chars
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
@@ -251,11 +234,7 @@ def _sum_of_counts(text: str) -> Moved | None:
         elif kind == "io":
             key, _, number = content.partition(": ")
             counts.setdefault(process, {})[key] = number
-    session_counts = [
-        counts[process] for process, session in sessions.items() if session == "1" and process in counts
-    ]
-    if not session_counts:
+    own = [count for process, count in counts.items() if sessions.get(process) == "1"]
+    if not own:
         return None
-    return sum(int(count["rchar"]) for count in session_counts), sum(
-        int(count["wchar"]) for count in session_counts
-    )
+    return sum(int(count["rchar"]) for count in own), sum(int(count["wchar"]) for count in own)

@@ -207,9 +207,7 @@ def _bytes_moved(session: int) -> Moved | None:
             counts = dict(line.split(": ") for line in (process / "io").read_text().splitlines())
         except (OSError, IndexError, ValueError):
             continue  # it has just ended, or is another user's
-        read_bytes, written_bytes, is_visible = (
-            read_bytes + int(counts["rchar"]),
-            written_bytes + int(counts["wchar"]),
-            True,
-        )
+        read_bytes += int(counts["rchar"])
+        written_bytes += int(counts["wchar"])
+        is_visible = True
     return (read_bytes, written_bytes) if is_visible else None

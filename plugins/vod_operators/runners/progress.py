@@ -37,8 +37,8 @@ class ProgressReader:
         key, _, value = line.partition("=")
         if key == "out_time_us":
             self._out_time = value
-        if key == "out_time_us" and value.lstrip("-").isdigit() and self._seconds > 0:
-            self._percent = min(100.0, max(0.0, int(value) / 10_000 / self._seconds))
+            if value.lstrip("-").isdigit() and self._seconds > 0:
+                self._percent = min(100.0, max(0.0, int(value) / 10_000 / self._seconds))
         elif key == "speed":
             self._speed = _number(value.strip().rstrip("x"))
         elif key == "progress" and (value == "end" or time.monotonic() - self._reported >= REPORT_EVERY_S):

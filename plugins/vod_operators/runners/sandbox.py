@@ -223,9 +223,12 @@ def _called(result: int) -> int:
     return result
 
 
+def _rights_on_files(abi: int) -> int:
+    return _HANDLED_FILES[max(version for version in _HANDLED_FILES if version <= abi)]
+
+
 def _ruleset(abi: int) -> int:
-    files = _HANDLED_FILES[max(version for version in _HANDLED_FILES if version <= abi)]
-    fields = [files]
+    fields = [_rights_on_files(abi)]
     if abi >= _TCP_FROM:
         fields.append(_TCP)
     if abi >= _SCOPES_FROM:
@@ -244,7 +247,7 @@ def _allow(ruleset: int, path: Path | str, rights: int, abi: int) -> None:
     except OSError:
         return
     try:
-        rights &= _HANDLED_FILES[max(version for version in _HANDLED_FILES if version <= abi)]
+        rights &= _rights_on_files(abi)
         if not stat.S_ISDIR(os.fstat(file).st_mode):
             rights &= _ON_FILES
         assert _LIBC is not None
@@ -258,7 +261,7 @@ def _rights(tool: str, folder: Path, paths: Iterable[Path]) -> Iterator[tuple[Pa
         yield path, _RUN
     for path in SYSTEM_FACTS:
         yield path, _READ
-    for device in (*DEVICES, *_gpus()):
+    for device in (*map(Path, DEVICES), *Path("/dev").glob("nvidia*")):
         yield device, _DEVICE | _READ_DIR
     for program in (*_programs(tool), *paths):
         yield program, _RUN
@@ -269,12 +272,6 @@ def _rights(tool: str, folder: Path, paths: Iterable[Path]) -> Iterator[tuple[Pa
                 # A link into /proc points to a file in memory, which needs no right: it is in no folder.
                 if entry.is_symlink() and not os.readlink(entry).startswith("/proc/"):
                     yield os.path.realpath(entry), _READ
-
-
-def _gpus() -> list[str]:
-    with contextlib.suppress(OSError):
-        return [f"/dev/{name}" for name in os.listdir("/dev") if name.startswith("nvidia")]
-    return []
 
 
 def _programs(tool: str) -> Iterator[Path]:

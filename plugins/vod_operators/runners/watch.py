@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from vod_operators.errors import ToolError, ToolOutputError, ToolOverdueError, ToolStalledError
 from vod_operators.runners.base import Position, ToolLimits, failed
@@ -36,9 +37,7 @@ class Watch(threading.Thread):
         look_every_s: float,
     ) -> None:
         super().__init__(name="watch", daemon=True)
-        self._stalled_s: float | None = None
-        self._overdue_s: float | None = None
-        self._overfull = False
+        self._error: Callable[[Sequence[str], int, str], ToolError] | None = None
         self._kill, self._moved, self._position = kill, moved, position
         self._stall_timeout_s, self._limits = stall_timeout_s, limits
         self._every_s = min(look_every_s, stall_timeout_s / 4, (limits.seconds or float("inf")) / 4)
@@ -51,13 +50,8 @@ class Watch(threading.Thread):
 
     def failure(self, argv: Sequence[str], returncode: int, stderr_tail: str) -> ToolError:
         """The error of the command, which has failed or was killed."""
-        if self._stalled_s is not None:
-            return ToolStalledError(argv, returncode, stderr_tail, idle_s=self._stalled_s)
-        if self._overdue_s is not None:
-            return ToolOverdueError(argv, returncode, stderr_tail, limit_s=self._overdue_s)
-        if self._overfull:
-            limit_bytes = self._limits.output_bytes or 0
-            return ToolOutputError(argv, returncode, stderr_tail, limit_bytes=limit_bytes)
+        if self._error is not None:
+            return self._error(argv, returncode, stderr_tail)
         return failed(argv, returncode, stderr_tail, self._limits)
 
     def run(self) -> None:
@@ -72,11 +66,11 @@ class Watch(threading.Thread):
             last_signs = signs
             seconds, output_bytes = self._limits.seconds, self._limits.output_bytes
             if idle_s >= self._stall_timeout_s:
-                self._stalled_s = idle_s
+                self._error = partial(ToolStalledError, idle_s=idle_s)
             elif seconds is not None and spent_s >= seconds:
-                self._overdue_s = spent_s
+                self._error = partial(ToolOverdueError, limit_s=spent_s)
             elif moved and output_bytes is not None and moved[1] > output_bytes:
-                self._overfull = True
+                self._error = partial(ToolOutputError, limit_bytes=output_bytes)
             else:
                 continue
             self._kill()

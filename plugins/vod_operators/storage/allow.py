@@ -87,20 +87,8 @@ class AllowList:
     entries: tuple[str, ...]
 
     @cached_property
-    def _public(self) -> bool:
-        return PUBLIC in self.entries
-
-    @cached_property
     def _web(self) -> list[_Web]:
         return [web for entry in self.entries if (web := _web_of(entry)) is not None]
-
-    @cached_property
-    def _buckets(self) -> list[str]:
-        return [entry.rstrip("/") for entry in self.entries if entry.startswith("s3://")]
-
-    @cached_property
-    def _folders(self) -> list[str]:
-        return [decoded_path(entry) for entry in self.entries if entry.startswith("file://")]
 
     def require(self, uri: str, field: str) -> str:
         """Check a URI; returns the URI to read, in which a file's symbolic links are resolved.
@@ -118,9 +106,9 @@ class AllowList:
             raise InvalidInputError(f"{field}: it contains control characters; encode them (%0A)")
         scheme = uri.partition("://")[0].lower() if "://" in uri else ""
         try:
-            if scheme == "file" and uri.startswith("file://"):
+            if uri.startswith("file://"):
                 return self._require_file(uri)
-            if scheme == "s3" and uri.startswith("s3://"):
+            if uri.startswith("s3://"):
                 self._require_bucket(uri)
             elif scheme in PORTS:
                 self._require_web(uri)
@@ -139,10 +127,11 @@ class AllowList:
         host = host_of(url)
         if any(web.covers(url) for web in self._web):
             return Endpoint(host, tuple(resolve(host)))
-        addresses = tuple(resolve(host)) if self._public else ()
+        is_public_allowed = PUBLIC in self.entries
+        addresses = tuple(resolve(host)) if is_public_allowed else ()
         # A host without an address gets the same message, or requests could probe a private network's names.
         if not addresses or not all(map(is_public, addresses)):
-            no_public_address = ", and has no public address" if self._public else ""
+            no_public_address = ", and has no public address" if is_public_allowed else ""
             raise NotAllowedError(f"its host is not named in {self.setting}{no_public_address}")
         return Endpoint(host, addresses)
 
@@ -161,12 +150,14 @@ class AllowList:
     def _require_bucket(self, uri: str) -> None:
         # An S3 gateway in front of folders may resolve "." and ".." as in a path.
         is_plain = not {".", ".."} & set(uri.split("/"))
-        if not is_plain or not any(_is_below(uri, bucket) for bucket in self._buckets):
+        buckets = [entry.rstrip("/") for entry in self.entries if entry.startswith("s3://")]
+        if not is_plain or not any(_is_below(uri, bucket) for bucket in buckets):
             raise NotAllowedError(f"it is not in a bucket or prefix that {self.setting} names")
 
     def _require_file(self, uri: str) -> str:
         path = decoded_path(uri)
-        folders = [(folder, os.path.realpath(folder)) for folder in self._folders]
+        named = [decoded_path(entry) for entry in self.entries if entry.startswith("file://")]
+        folders = [(folder, os.path.realpath(folder)) for folder in named]
         # The literal path is checked first, so that paths elsewhere are not even looked up.
         if any(_is_inside(path, spelling) for spellings in folders for spelling in spellings):
             real = os.path.realpath(path)

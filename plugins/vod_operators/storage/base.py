@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -122,6 +123,44 @@ class Storage(ReadableStorage, Protocol):
 
     def discard(self, unfinished: Unfinished) -> None:
         """Abort an unfinished write; no error if it has ended meanwhile."""
+
+
+class Digest:
+    """Size and SHA-256 of the blocks that have passed through ``of``."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._sha256 = hashlib.sha256()
+
+    def __str__(self) -> str:
+        return f"{self.size} bytes of SHA-256 {self.sha256}"
+
+    @property
+    def sha256(self) -> str:
+        """Lower-case hex."""
+        return self._sha256.hexdigest()
+
+    def of(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """The blocks, unchanged."""
+        for block in blocks:
+            self._sha256.update(block)
+            self.size += len(block)
+            yield block
+
+
+def digest_of(blocks: Iterable[bytes]) -> Digest:
+    """Size and checksum of concatenated blocks."""
+    digest = Digest()
+    for _ in digest.of(blocks):
+        pass
+    return digest
+
+
+def blocks_of(path: Path) -> Iterator[bytes]:
+    """A local file's content in blocks."""
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(BLOCK_BYTES):
+            yield block
 
 
 class Interruptions:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vod_operators.errors import CorruptObjectError, LostWorkError, ObjectNotFoundError
-from vod_operators.storage.base import Headers, ObjectInfo, Storage
+from vod_operators.storage.base import Digest, Headers, ObjectInfo, Storage, digest_of
 from vod_operators.storage.stores import fetch, get_bytes, sha256_of, verified
 
 if TYPE_CHECKING:
@@ -162,15 +162,13 @@ def damaged(
 
 def compare(storage: Storage, uri: str, sha256: str) -> Damage | None:
     """Read an object and compare it with its checksum; None if it is undamaged."""
-    digest = hashlib.sha256()
     try:
-        for block in storage.read(uri):
-            digest.update(block)
+        digest = digest_of(storage.read(uri))
     except ObjectNotFoundError:
         return Damage(uri=uri, found="it is not there")
     except CorruptObjectError:  # from a store that keeps checksums of its own
         return Damage(uri=uri, found="the store reports a wrong checksum")
-    if digest.hexdigest() != sha256:
+    if digest.sha256 != sha256:
         return Damage(uri=uri, found="its content has changed (SHA-256)")
     return None
 
@@ -277,14 +275,6 @@ def read_checked(storage: Storage, record: Stored) -> Iterator[bytes]:
 
 def write_hashed(storage: Storage, uri: str, blocks: Iterable[bytes]) -> Stored:
     """Stream blocks into an object; returns its record."""
-    digest, size = hashlib.sha256(), 0
-
-    def hashed() -> Iterator[bytes]:
-        nonlocal size
-        for block in blocks:
-            digest.update(block)
-            size += len(block)
-            yield block
-
-    storage.write(uri, hashed())
-    return Stored(uri=uri, size_bytes=size, sha256=digest.hexdigest())
+    digest = Digest()
+    storage.write(uri, digest.of(blocks))
+    return Stored(uri=uri, size_bytes=digest.size, sha256=digest.sha256)

@@ -106,16 +106,14 @@ def locked(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             # The previous holder may have removed this file while we waited; others then lock a new file.
-            try:
+            is_current = False
+            with suppress(FileNotFoundError):
                 is_current = os.path.samestat(os.fstat(descriptor), lock.stat())
-            except FileNotFoundError:
-                is_current = False
             if is_current:
                 try:
                     yield
                 finally:
-                    with suppress(FileNotFoundError):
-                        lock.unlink()
+                    lock.unlink(missing_ok=True)
                 return
         finally:
             os.close(descriptor)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.request import getproxies, proxy_bypass
@@ -36,10 +35,6 @@ class Credentials:
 
     def __repr__(self) -> str:
         return f"Credentials({self.base_url!r})"
-
-    def headers_for(self, url: httpx.URL) -> Mapping[str, str]:
-        """The headers for a request to a URL; empty for other places, to which a redirect may lead."""
-        return dict(self.headers) if base_covers(self.base_url, url) else {}
 
 
 class GuardedTransport(httpx.BaseTransport):
@@ -68,8 +63,9 @@ class GuardedTransport(httpx.BaseTransport):
         except StorageError as error:
             raise httpx.ConnectError(str(error), request=request) from None
         headers = request.headers.copy()
-        if self._credentials is not None:
-            headers.update(self._credentials.headers_for(request.url))
+        credentials = self._credentials
+        if credentials is not None and base_covers(credentials.base_url, request.url):
+            headers.update(dict(credentials.headers))  # not elsewhere, where a redirect may lead
         proxy = _proxy_for(request.url)
         transport = self._transport(request.url.scheme, endpoint.host, proxy)
         if proxy is not None:

@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from http import HTTPStatus
+from http.client import responses
 from pathlib import Path
 
 import httpx
@@ -210,7 +210,7 @@ class HttpSource:
                     f"{redact(uri)}: the server answered {_status(status)} to a {method}; "
                     "give a URL that answers 200"
                 )
-            failure = f"{_status(status)}"
+            failure = _status(status)
         raise StorageError(f"{redact(uri)}: failed {tries} times ({failure})")
 
     def _pause(self, tries: int) -> None:
@@ -224,12 +224,6 @@ class _Pin:
     etag: str | None
     modified: str | None
     total: int | None
-
-    @classmethod
-    def of(cls, response: httpx.Response, total: int | None) -> _Pin:
-        return cls(
-            etag=response.headers.get("ETag"), modified=response.headers.get("Last-Modified"), total=total
-        )
 
     def is_of(self, version: str) -> bool:
         """Whether this may be the version that ``stat`` returned. Missing headers do not count against it,
@@ -276,7 +270,8 @@ def _pinned(
     :raises ObjectChangedError: the response is of another version than the pin, or than ``version``.
     """
     if pin is None:
-        pin = _Pin.of(response, total)
+        etag, modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
+        pin = _Pin(etag=etag, modified=modified, total=total)
         if version is not None and not pin.is_of(version):
             raise ObjectChangedError(f"{redact(uri)} has changed since it was looked at")
     elif not pin.holds_for(response, total):
@@ -295,10 +290,7 @@ def _reason(error: httpx.RequestError) -> str:
 
 def _status(code: int) -> str:
     """A status code with its standard phrase instead of the server's."""
-    try:
-        return f"{code} {HTTPStatus(code).phrase}"
-    except ValueError:
-        return str(code)
+    return f"{code} {responses[code]}" if code in responses else str(code)
 
 
 def _content_length(response: httpx.Response) -> int | None:

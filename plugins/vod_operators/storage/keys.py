@@ -69,9 +69,10 @@ def shown_id(video_id: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceKeys:
-    """Keys of one source's chunks in the temp store."""
+class _Workspace:
+    """A folder of a video in the temp store, named by a fingerprint."""
 
+    KIND: ClassVar[str]
     temp_uri: str
     video_id: str
     fingerprint: str
@@ -79,45 +80,39 @@ class SourceKeys:
     @property
     def folder(self) -> str:
         """The workspace, without a final slash."""
-        return f"{self.temp_uri}/{self.video_id}/source-{self.fingerprint}"
-
-    @property
-    def timeline(self) -> str:
-        """The source's timeline and chunks."""
-        return f"{self.folder}/timeline.json"
-
-    def chunk(self, chunk: str) -> str:
-        """A chunk's packets."""
-        return f"{self.folder}/{chunk}.nut"
-
-    def audio(self, track: str) -> str:
-        """A whole sound track's packets."""
-        return f"{self.folder}/{track}.nut"
-
-    def text(self, track: str) -> str:
-        """A whole subtitle track, as WebVTT."""
-        return f"{self.folder}/{track}.vtt"
+        return f"{self.temp_uri}/{self.video_id}/{self.KIND}-{self.fingerprint}"
 
     def marker(self, step: str) -> str:
         """The marker that says that a step's outputs are complete."""
         return f"{self.folder}/{step}{MARKER}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class WorkKeys:
+class SourceKeys(_Workspace):
+    """Keys of one source's chunks in the temp store."""
+
+    KIND = "source"
+
+    @property
+    def timeline(self) -> str:
+        """The source's timeline and chunks."""
+        return f"{self.folder}/timeline.json"
+
+    def packets(self, part: str) -> str:
+        """The packets of a chunk or of a whole sound track."""
+        return f"{self.folder}/{part}.nut"
+
+    def text(self, track: str) -> str:
+        """A whole subtitle track, as WebVTT."""
+        return f"{self.folder}/{track}.vtt"
+
+
+class WorkKeys(_Workspace):
     """Keys of one plan's work in the temp store."""
 
+    KIND = "work"
     PLAN: ClassVar[str] = "plan.json"
     SEGMENTED: ClassVar[str] = "hls-"
     """Prefix of the names of markers whose objects are in the results store."""
-    temp_uri: str
-    video_id: str
-    fingerprint: str
-
-    @property
-    def folder(self) -> str:
-        """The workspace, without a final slash."""
-        return f"{self.temp_uri}/{self.video_id}/work-{self.fingerprint}"
 
     @property
     def plan(self) -> str:
@@ -140,10 +135,6 @@ class WorkKeys:
         """A subtitle file of the request, as WebVTT."""
         return f"{self.folder}/text/{rendition}.vtt"
 
-    def marker(self, step: str) -> str:
-        """The marker that says that a step's outputs are complete."""
-        return f"{self.folder}/{step}{MARKER}"
-
     def segmented(self, track: str, version_uri: str) -> str:
         """The marker that says that a track's segments are complete in a version's folder.
 
@@ -163,17 +154,17 @@ class ResultKeys:
     @property
     def playlist(self) -> str:
         """The stable playlist."""
-        return f"{self.results_uri}/{self.video_id}/index.m3u8"
+        return f"{self.folder}/index.m3u8"
 
     @property
     def manifest(self) -> str:
         """The stable DASH manifest: missing if no version had one, empty if only the current one has none."""
-        return f"{self.results_uri}/{self.video_id}/manifest.mpd"
+        return f"{self.folder}/manifest.mpd"
 
     @property
     def metadata(self) -> str:
         """The metadata of the version that the stable playlist points to."""
-        return f"{self.results_uri}/{self.video_id}/video.json"
+        return f"{self.folder}/video.json"
 
     @property
     def folder(self) -> str:

@@ -7,7 +7,6 @@ objects appear by ``rename`` or ``link`` of a complete temporary file in the sam
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
 import os
 import re
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from vod_operators.errors import InvalidInputError, ObjectChangedError, ObjectNotFoundError
-from vod_operators.storage.base import BLOCK_BYTES, Headers, ObjectInfo, Unfinished
+from vod_operators.storage.base import BLOCK_BYTES, Digest, Headers, ObjectInfo, Unfinished
 from vod_operators.storage.files import (
     OWN_NAME,
     PERMANENT,
@@ -49,10 +48,8 @@ class LocalStorage:
 
     def stat(self, uri: str) -> ObjectInfo | None:
         path = _path_of(uri)
-        try:
-            with explained(path):
-                status = path.stat()
-        except ObjectNotFoundError:
+        status = _status(path)
+        if status is None:
             return None
         if S_ISDIR(status.st_mode):
             raise InvalidInputError(f"{path}: {PERMANENT[errno.EISDIR]}")
@@ -114,19 +111,14 @@ class LocalStorage:
 
     def copy(self, source: str, uri: str, **headers: Unpack[Headers]) -> str | None:
         """Hard-link the file, or copy it where that is impossible; read once for its digest."""
-        digest = hashlib.sha256()
-
-        def hashed() -> Iterator[bytes]:
-            for block in self.read(source):
-                digest.update(block)
-                yield block
-
+        digest = Digest()
+        blocks = digest.of(self.read(source))
         if linked(_path_of(source), _path_of(uri)):
-            for _ in hashed():
+            for _ in blocks:
                 pass
         else:
-            self.write(uri, hashed())
-        return digest.hexdigest()
+            self.write(uri, blocks)
+        return digest.sha256
 
     def create(self, uri: str, data: bytes, **headers: Unpack[Headers]) -> str | None:
         path = _path_of(uri)
@@ -208,8 +200,7 @@ class LocalStorage:
                 path = os.path.join(parent, name)
                 if not OWN_NAME.fullmatch(name):
                     continue
-                with suppress(ObjectNotFoundError), explained(Path(path)):
-                    status = os.stat(path)
+                if status := _status(Path(path)):
                     yield Unfinished(
                         uri=uri_of_path(parent) + "/", handle=path, size=status.st_size, started=_time(status)
                     )
@@ -268,13 +259,16 @@ def _listed(folder: str, name_prefix: str) -> Iterator[ObjectInfo]:
         if is_folder:
             yield from _listed(path, "")
             continue
-        try:
-            with explained(Path(path)):
-                status = os.stat(path)
-        except ObjectNotFoundError:
-            continue  # deleted since, or a dangling link
-        if S_ISREG(status.st_mode):
+        status = _status(Path(path))  # None: deleted since, or a dangling link
+        if status is not None and S_ISREG(status.st_mode):
             yield _info(uri_of_path(path), status)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """The facts of a file, or of what a link points to; None if there is none."""
+    with suppress(ObjectNotFoundError), explained(path):
+        return path.stat()
+    return None
 
 
 def _version(status: os.stat_result) -> str:

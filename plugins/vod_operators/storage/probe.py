@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from functools import lru_cache
 
@@ -12,6 +11,7 @@ from vod_operators.storage.keys import probe_key
 from vod_operators.storage.stores import storage_for
 
 
+@lru_cache(maxsize=8)
 def require_conditional_writes(root_uri: str, aws_conn_id: str) -> None:
     """Try conditional writes in the store, once in each process.
 
@@ -19,11 +19,6 @@ def require_conditional_writes(root_uri: str, aws_conn_id: str) -> None:
     :raises UnsafeStoreError: the store accepts a write whose condition is false, or refuses one whose
         condition is true.
     """
-    _require(root_uri, aws_conn_id, os.getpid())
-
-
-@lru_cache(maxsize=8)
-def _require(root_uri: str, aws_conn_id: str, process: int) -> None:
     uri = probe_key(root_uri, uuid.uuid4().hex)
     fault = _fault(storage_for(uri, aws_conn_id), uri)
     if fault:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 from vod_operators.errors import InvalidInputError
@@ -14,10 +12,9 @@ from vod_operators.storage.allow import AllowList
 from vod_operators.storage.base import ObjectInfo, ReadableStorage
 from vod_operators.storage.guard import Credentials
 from vod_operators.storage.http import SCHEMES as HTTP_SCHEMES
-from vod_operators.storage.http import HttpSource
 from vod_operators.storage.local import SCHEME as LOCAL_SCHEME
 from vod_operators.storage.redact import redact
-from vod_operators.storage.stores import storage_for
+from vod_operators.storage.stores import http_source, storage_for
 
 
 class RequestedStorage:
@@ -73,7 +70,7 @@ class RequestedStorage:
     def _open(self, uri: str) -> tuple[ReadableStorage, str]:
         real = self._allow.require(uri, self._field)
         if uri.lower().startswith(HTTP_SCHEMES):
-            return _web(self._allow, self._credentials, os.getpid()), real
+            return http_source(self._allow, self._credentials), real
         with self._naming_field():
             return storage_for(real, self._aws_conn_id), real
 
@@ -103,9 +100,3 @@ def find_source(store: ReadableStorage, uri: str) -> ObjectInfo:
         for _ in store.read(uri, length=1):
             pass
     return info
-
-
-# The process is part of the key because executors fork: a child must not share its parent's sockets.
-@lru_cache(maxsize=8)
-def _web(allow: AllowList, credentials: Credentials | None, process: int) -> HttpSource:
-    return HttpSource(allow, credentials)

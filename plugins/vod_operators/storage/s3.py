@@ -24,8 +24,17 @@ from vod_operators.errors import (
     ObjectNotFoundError,
     StorageError,
 )
-from vod_operators.storage.base import BLOCK_BYTES, Headers, Interruptions, ObjectInfo, Unfinished
-from vod_operators.storage.s3_checksums import ChecksumProbe, Digest, digest_of
+from vod_operators.storage.base import (
+    BLOCK_BYTES,
+    Digest,
+    Headers,
+    Interruptions,
+    ObjectInfo,
+    Unfinished,
+    blocks_of,
+    digest_of,
+)
+from vod_operators.storage.s3_checksums import ChecksumProbe
 from vod_operators.storage.s3_client import explain, make_client, status_and_code
 from vod_operators.storage.s3_conditions import ConditionalWrites
 from vod_operators.storage.s3_upload import BlockReader, transfer_config
@@ -123,7 +132,8 @@ class S3Storage:
     def write(self, uri: str, blocks: Iterable[bytes], **headers: Unpack[Headers]) -> None:
         """As the protocol says; at most about 78 GiB (see ``s3_upload.py``)."""
         bucket, key = _split(uri)
-        reader = BlockReader(blocks, is_hashed=not self._checksums.is_known(bucket))
+        digest = Digest()
+        reader = BlockReader(blocks if self._checksums.is_known(bucket) else digest.of(blocks))
         try:
             self._client.upload_fileobj(
                 reader, bucket, key, ExtraArgs=_headers(**headers), Config=transfer_config()
@@ -132,7 +142,7 @@ class S3Storage:
             if reader.failure is not None:
                 raise reader.failure from None
             raise self._explained(error, uri) from error
-        self._require_written(uri, reader.digest)
+        self._require_written(uri, lambda: digest)
 
     def store(self, path: Path, uri: str, **headers: Unpack[Headers]) -> None:
         bucket, key = _split(uri)
@@ -306,7 +316,7 @@ class S3Storage:
         if self._checksums.verifies(self._client, bucket, key):
             return
         expected, stored = sent(), digest_of(self.read(uri, version=version))
-        if stored != expected:
+        if stored.sha256 != expected.sha256:
             raise CorruptObjectError(
                 f"{uri}: {expected} were sent, but {stored} are stored; this server does not verify checksums"
             )
@@ -363,8 +373,7 @@ def _split(uri: str, *, key_required: bool = True) -> tuple[str, str]:
 
 def _digest_of_file(path: Path) -> Digest:
     try:
-        with path.open("rb", buffering=0) as file:
-            return digest_of(iter(lambda: file.read(BLOCK_BYTES), b""))
+        return digest_of(blocks_of(path))
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}, so it could not be verified") from error
 

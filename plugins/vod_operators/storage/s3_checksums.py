@@ -6,11 +6,8 @@ ignore checksums (Ceph RGW 16, s3rver), so writes to them are read back.
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from vod_operators.storage.s3_client import status_and_code
@@ -20,28 +17,6 @@ _WRONG_CRC32 = "AAAAAA=="
 """Zero, which is not the CRC-32 of ``_BODY``."""
 
 _BODY = b"vod"
-
-
-@dataclass(frozen=True)
-class Digest:
-    """Size and checksum of some content."""
-
-    size: int
-    """Bytes."""
-    sha256: str
-    """Lower-case hex."""
-
-    def __str__(self) -> str:
-        return f"{self.size} bytes of SHA-256 {self.sha256}"
-
-
-def digest_of(blocks: Iterable[bytes]) -> Digest:
-    """Size and checksum of concatenated blocks."""
-    size, digest = 0, hashlib.sha256()
-    for block in blocks:
-        digest.update(block)
-        size += len(block)
-    return Digest(size, digest.hexdigest())
 
 
 class ChecksumProbe:

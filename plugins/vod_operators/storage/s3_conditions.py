@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +24,6 @@ FORMS: Mapping[str, Callable[[str], str]] = {
     "bare": lambda etag: etag.strip('"'),
 }
 """Forms of an ETag in ``If-Match``, in the order in which they are tried."""
-
-CREATE, REPLACE = "If-None-Match", "If-Match"
 
 _WRITE_ID = "vod-write"
 
@@ -94,8 +91,13 @@ class ConditionalWrites:
         while True:
             is_known = bucket in self._by_bucket
             if conditions.form is None if etag is not None else not conditions.creates:
-                return self._look_and_put(bucket, key, data, headers, etag, conditions)
-            condition = {"IfNoneMatch": "*"} if etag is None else _if_match(conditions, etag)
+                if not self._accept_unsafe:
+                    raise UnsafeStoreError(f"s3://{bucket}", conditions.faults)
+                # Compare, then write without a condition; a write by others in between is overwritten.
+                is_expected = self._look(bucket, key)[0] == etag
+                return self._put(bucket, key, data, headers, {}).etag if is_expected else None
+            form = FORMS[conditions.form or "quoted"]
+            condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": form(etag)}
             outcome = self._put(bucket, key, data, headers, condition)
             if outcome.error is None:
                 return outcome.etag
@@ -134,33 +136,13 @@ class ConditionalWrites:
 
     def _look(self, bucket: str, key: str) -> tuple[str | None, str]:
         """The object's ETag, None if there is no object, and the id of the write that created it."""
-        with self._calls(bucket, key):
-            try:
-                response = self._client().head_object(Bucket=bucket, Key=key)
-            except Exception as error:
-                if status_and_code(error)[0] == 404:
-                    return None, ""
-                raise
+        try:
+            response = self._client().head_object(Bucket=bucket, Key=key)
+        except Exception as error:
+            if status_and_code(error)[0] == 404:
+                return None, ""
+            raise self._explained(error, _uri(bucket, key)) from error
         return response["ETag"], response["Metadata"].get(_WRITE_ID, "")
-
-    def _look_and_put(
-        self,
-        bucket: str,
-        key: str,
-        data: bytes,
-        headers: dict[str, str],
-        etag: str | None,
-        conditions: Conditions,
-    ) -> str | None:
-        """Compare the ETag, then write without a condition; a write by others in between is overwritten.
-
-        :raises UnsafeStoreError: this is not accepted.
-        """
-        if not self._accept_unsafe:
-            raise UnsafeStoreError(f"s3://{bucket}", conditions.faults)
-        if self._look(bucket, key)[0] != etag:
-            return None
-        return self._put(bucket, key, data, headers, {}).etag
 
     # --- trying a server --------------------------------------------------------------------
 
@@ -177,8 +159,8 @@ class ConditionalWrites:
             negative = self._put(bucket, key, b"b", {}, {"IfNoneMatch": "*"})
             self._delete(bucket, key)
             positive = self._put(bucket, key, b"a", {}, {"IfNoneMatch": "*"})
-            faults = [_fault(f"{CREATE}: *", "a key that is free", positive, negative)]
-            forms: list[str] = []
+            faults = [_fault("If-None-Match: *", "a key that is free", positive, negative)]
+            usable_form: str | None = None
             for name, form in FORMS.items():
                 stale = self._put(bucket, key, f"{name} 1".encode(), {}, {}).etag or ""
                 etag = self._put(bucket, key, f"{name} 2".encode(), {}, {}).etag or ""
@@ -186,28 +168,23 @@ class ConditionalWrites:
                 positive = self._put(bucket, key, data, {}, {"IfMatch": form(etag)})
                 negative = self._put(bucket, key, data, {}, {"IfMatch": form(stale)})
                 fault = _fault(
-                    f"{REPLACE} with a {name} ETag", "the ETag that the object has", positive, negative
+                    f"If-Match with a {name} ETag", "the ETag that the object has", positive, negative
                 )
                 if not fault:
-                    forms.append(name)
+                    usable_form = name
                     break
                 faults.append(fault)
         finally:
             self._delete(bucket, key)
         return Conditions(
             creates=not faults[0],
-            form=forms[0] if forms else None,
+            form=usable_form,
             faults=", and ".join(fault for fault in faults if fault),
         )
 
     def _delete(self, bucket: str, key: str) -> None:
-        with self._calls(bucket, key):
-            self._client().delete_object(Bucket=bucket, Key=key)
-
-    @contextmanager
-    def _calls(self, bucket: str, key: str) -> Iterator[None]:
         try:
-            yield
+            self._client().delete_object(Bucket=bucket, Key=key)
         except Exception as error:
             raise self._explained(error, _uri(bucket, key)) from error
 
@@ -222,10 +199,6 @@ def _fault(condition: str, example: str, true: _Outcome, false: _Outcome) -> str
     if true.error is not None:
         return f"refuses {condition} (HTTP {true.status} for {example})"
     return "" if false.error is not None else f"ignores {condition}"
-
-
-def _if_match(conditions: Conditions, etag: str) -> dict[str, str]:
-    return {"IfMatch": FORMS[conditions.form or "quoted"](etag)}
 
 
 def beside(key: str) -> str:

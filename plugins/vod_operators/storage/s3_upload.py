@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from typing import Any
-
-from vod_operators.storage.s3_checksums import Digest
 
 PART_BYTES = 8 << 20
 PARTS_IN_FLIGHT = 4
@@ -18,15 +15,11 @@ class BlockReader:
     """An iterator of blocks as a non-seekable file for ``upload_fileobj``.
 
     A read is short only at the end, because s3transfer takes a short read for the end of the stream.
-
-    :param is_hashed: whether ``digest`` will be called.
     """
 
-    def __init__(self, blocks: Iterable[bytes], *, is_hashed: bool = False) -> None:
+    def __init__(self, blocks: Iterable[bytes]) -> None:
         self._blocks = iter(blocks)
         self._remainder = memoryview(b"")
-        self._sha256 = hashlib.sha256() if is_hashed else None
-        self._size = 0
         self.failure: BaseException | None = None
 
     def readable(self) -> bool:
@@ -34,11 +27,6 @@ class BlockReader:
 
     def seekable(self) -> bool:
         return False
-
-    def digest(self) -> Digest:
-        """Size and SHA-256 of all blocks read so far."""
-        assert self._sha256 is not None
-        return Digest(self._size, self._sha256.hexdigest())
 
     def read(self, size: int = -1) -> bytes:
         if self.failure is not None:
@@ -55,9 +43,6 @@ class BlockReader:
                 if block is None:
                     break
                 self._remainder = memoryview(block)
-                self._size += len(block)
-                if self._sha256 is not None:
-                    self._sha256.update(block)
                 continue
             part = self._remainder if size < 0 else self._remainder[:remaining]
             self._remainder = self._remainder[len(part) :]

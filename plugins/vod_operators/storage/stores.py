@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
 from vod_operators.errors import CorruptObjectError, InvalidInputError, StorageError
-from vod_operators.storage.base import BLOCK_BYTES, ReadableStorage, Storage
+from vod_operators.storage.allow import AllowList
+from vod_operators.storage.base import Digest, ReadableStorage, Storage, blocks_of, digest_of
+from vod_operators.storage.guard import Credentials
 from vod_operators.storage.http import SCHEMES as HTTP_SCHEMES
 from vod_operators.storage.http import HttpSource
 from vod_operators.storage.local import SCHEME as LOCAL_SCHEME
@@ -49,7 +50,12 @@ def readable_for(uri: str, aws_conn_id: str) -> ReadableStorage:
 
     :raises InvalidInputError: the URI belongs to no store.
     """
-    return _http(os.getpid()) if uri.lower().startswith(HTTP_SCHEMES) else storage_for(uri, aws_conn_id)
+    return http_source() if uri.lower().startswith(HTTP_SCHEMES) else storage_for(uri, aws_conn_id)
+
+
+def http_source(allow: AllowList | None = None, credentials: Credentials | None = None) -> HttpSource:
+    """Reads web servers, as :class:`HttpSource`; one for each process, list and credentials."""
+    return _http(allow, credentials, os.getpid())
 
 
 # The process is part of the key because executors fork: a child must not share its parent's sockets.
@@ -58,24 +64,14 @@ def _s3(aws_conn_id: str, accept_unsafe: bool, process: int) -> Storage:
     return S3Storage(aws_conn_id, accept_unsafe=accept_unsafe)
 
 
-@lru_cache(maxsize=2)
-def _http(process: int) -> ReadableStorage:
-    return HttpSource()
+@lru_cache(maxsize=8)
+def _http(allow: AllowList | None, credentials: Credentials | None, process: int) -> HttpSource:
+    return HttpSource(allow, credentials)
 
 
 def sha256_of(path: Path) -> str:
     """The file's SHA-256 in lower-case hex, read in blocks."""
-    digest = hashlib.sha256()
-    for block in blocks_of(path):
-        digest.update(block)
-    return digest.hexdigest()
-
-
-def blocks_of(path: Path) -> Iterator[bytes]:
-    """A local file's content in blocks."""
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(BLOCK_BYTES):
-            yield block
+    return digest_of(blocks_of(path)).sha256
 
 
 def verified(
@@ -88,18 +84,16 @@ def verified(
     :param size: how many bytes they must have.
     :raises CorruptObjectError: they differ; raised at the first byte too many, or after the last block.
     """
-    digest, count = hashlib.sha256(), 0
-    for block in blocks:
-        count += len(block)
-        if size is not None and count > size:  # at once, because the rest may fill the disk
+    digest = Digest()
+    for block in digest.of(blocks):
+        if size is not None and digest.size > size:  # at once, because the rest may fill the disk
             raise CorruptObjectError(f"{redact(uri)}: expected {size} bytes, found more than {size}")
-        digest.update(block)
         yield block
-    if size is not None and count != size:
-        raise CorruptObjectError(f"{redact(uri)}: expected {size} bytes, found {count}")
-    if sha256 is not None and digest.hexdigest() != sha256.lower():
+    if size is not None and digest.size != size:
+        raise CorruptObjectError(f"{redact(uri)}: expected {size} bytes, found {digest.size}")
+    if sha256 is not None and digest.sha256 != sha256.lower():
         raise CorruptObjectError(
-            f"{redact(uri)}: expected SHA-256 {sha256}, found {digest.hexdigest()} in {count} bytes"
+            f"{redact(uri)}: expected SHA-256 {sha256}, found {digest.sha256} in {digest.size} bytes"
         )
 
 

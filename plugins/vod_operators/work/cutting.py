@@ -148,7 +148,7 @@ class CutStore:
         name = f"{chunk.name}.nut"
         self._cutter(runner).chunk(self.file, name, layout=self.layout, chunk=chunk)
         self.original.check()
-        stored = checkpoint.put(temp, self.folder / name, keys.chunk(chunk.name))
+        stored = checkpoint.put(temp, self.folder / name, keys.packets(chunk.name))
         checkpoint.save(temp, keys.marker(chunk.name), Marker(objects={chunk.name: stored}))
         return stored
 
@@ -158,7 +158,7 @@ class CutStore:
         for track in self.layout.sounds:
             name = f"{track}.nut"
             cutter.sound(self.file, name, layout=self.layout, track=track)
-            uri = self.job.source_keys.audio(track)
+            uri = self.job.source_keys.packets(track)
             objects[track] = checkpoint.put(self.worker.temp, self.folder / name, uri)
         return objects
 
