@@ -19,7 +19,6 @@ from vod_operators.media.pictures import Still
 from vod_operators.media.pieces import Part
 from vod_operators.runners.progress import Progress
 from vod_operators.storage import checkpoint
-from vod_operators.storage.base import blocks_of
 from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.work.cutting import Cutter, obtain_cut
 from vod_operators.work.job import Job
