@@ -1,13 +1,14 @@
 """MP4 (ISO 14496-12): walks boxes, and reads the samples that fragments describe.
 
-All readers of MP4 use this one walker and this one parser, whether the bytes are in memory or in a file.
+All readers of MP4 use this one walker and this one parser, whether the bytes are in memory, in a file or come
+as a stream.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import accumulate, count
@@ -18,8 +19,8 @@ from vod_operators.errors import VerificationError
 
 Memory: TypeAlias = bytes | bytearray | mmap
 
-Data: TypeAlias = Memory | BinaryIO
-"""Where boxes are read."""
+Data: TypeAlias = Memory | BinaryIO | Callable[[int, int], bytes]
+"""Where boxes are read: memory, an open file, or a function that returns so many bytes from a position on."""
 
 MAX_BOXES = 100_000
 """Most boxes that are read of a damaged file or box: only a hostile one has more."""
@@ -41,6 +42,8 @@ def read_at(data: Data, at: int, length: int) -> bytes:
     """``length`` bytes from ``at``, or fewer at the end."""
     if isinstance(data, (bytes, bytearray, mmap)):
         return bytes(data[at : at + length])
+    if callable(data):
+        return data(at, length)
     data.seek(at)
     return data.read(length)
 
