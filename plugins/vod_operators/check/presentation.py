@@ -13,6 +13,9 @@ from vod_operators.check.playlist import Entry, Playlist
 from vod_operators.formats.facts import Format, Init, Kind, SegmentFacts, Stream
 from vod_operators.formats.rates import peak_bps, rate_bps
 
+GROUPED = ("AUDIO", "VIDEO", "SUBTITLES", "CLOSED-CAPTIONS")
+"""Types of EXT-X-MEDIA, each also the attribute of a variant that names a group of it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
@@ -164,6 +167,16 @@ class Presentation:
         """
         return [
             item for item in self.renditions if item.get("TYPE") == kind and item.get("GROUP-ID") == group
+        ]
+
+    def missing_groups(self, variant: Attributes) -> list[str]:
+        """The types of which a variant names a group that has no member."""
+        return [
+            kind
+            for kind in GROUPED
+            if kind in variant
+            and (kind, variant[kind]) != ("CLOSED-CAPTIONS", "NONE")
+            and not self.members(kind, variant[kind])
         ]
 
     def sounds(self, variant: Attributes) -> list[Track]:

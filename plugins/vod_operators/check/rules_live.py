@@ -9,7 +9,7 @@ from vod_operators.check.attributes import Attributes
 from vod_operators.check.playlist import Playlist
 from vod_operators.check.presentation import Presentation, Track
 from vod_operators.check.rule import Finding, Rule, is_live
-from vod_operators.check.rules_bandwidth import number, variants
+from vod_operators.check.rules_variants import number, variants
 
 MIN_SEGMENTS = 6
 """Segments of a live playlist (Apple 8.11)."""
