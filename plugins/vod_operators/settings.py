@@ -295,10 +295,7 @@ class VodSettings(BaseSettings):
             )
         return video_id
 
-    @field_validator("source_allow", "callback_allow")
-    @classmethod
-    def _allow(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return check_entries(value)
+    _allow = field_validator("source_allow", "callback_allow")(check_entries)
 
     @field_validator("video_id_pattern")
     @classmethod

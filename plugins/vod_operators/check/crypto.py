@@ -17,7 +17,7 @@ class Keys:
     """The keys of a presentation, each read once.
 
     :param read: reads the file at a URI.
-    :param given: key for all segments, used in place of the URIs.
+    :param override: key for all segments, used in place of the URIs.
     """
 
     def __init__(self, read: Callable[[str], bytes], override: bytes | None) -> None:

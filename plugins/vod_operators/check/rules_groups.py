@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from vod_operators.check.attributes import Attributes
-from vod_operators.check.presentation import GROUPED, Presentation, Track, seconds
+from vod_operators.check.presentation import GROUPED, Presentation, Track
 from vod_operators.check.rule import (
     Finding,
     Rule,
@@ -18,6 +18,7 @@ from vod_operators.check.rule import (
     has_video,
     is_ended,
 )
+from vod_operators.check.rules_time import other_lengths
 from vod_operators.check.rules_variants import TOLERANCE, variants
 from vod_operators.formats.languages import is_language
 from vod_operators.formats.rates import rate_bps
@@ -138,13 +139,7 @@ def _timestamp_map(presentation: Presentation) -> Iterator[Finding]:
 
 def _span(presentation: Presentation) -> Iterator[Finding]:
     longest = max(presentation.of_kind("video"), key=lambda track: track.playlist.duration)
-    for track in presentation.of_kind("text"):
-        if abs(track.playlist.duration - longest.playlist.duration) > SPAN_S:
-            yield Finding(
-                where=track.name,
-                found=seconds(track.playlist.duration),
-                expected=f"{seconds(longest.playlist.duration)}, as {longest.name} lasts",
-            )
+    yield from other_lengths(presentation.of_kind("text"), longest, SPAN_S)
 
 
 def _has_captions(presentation: Presentation) -> bool:

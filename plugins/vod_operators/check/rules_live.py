@@ -101,10 +101,7 @@ def _hints(presentation: Presentation) -> Iterator[Finding]:
 
 
 def _has(*tags: str) -> Callable[[Presentation], bool]:
-    def applies(presentation: Presentation) -> bool:
-        return any(tag in track.playlist.lists for track in presentation.media for tag in tags)
-
-    return applies
+    return lambda p: any(tag in track.playlist.lists for track in p.media for tag in tags)
 
 
 # fmt: off

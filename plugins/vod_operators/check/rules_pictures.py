@@ -18,10 +18,6 @@ def family(codecs: str) -> str:
     return codecs.split(".")[0]
 
 
-def _families(presentation: Presentation) -> set[str]:
-    return {family(format.codecs) for _, format in presentation.videos()}
-
-
 def _pictures(presentation: Presentation) -> dict[str, list[Track]]:
     """Family -> its I-frame playlists."""
     playlists: dict[str, list[Track]] = {}
@@ -35,7 +31,8 @@ def _pictures(presentation: Presentation) -> dict[str, list[Track]]:
 
 
 def _has_pictures(presentation: Presentation) -> Iterator[Finding]:
-    for name in sorted(_families(presentation) - _pictures(presentation).keys()):
+    families = {family(format.codecs) for _, format in presentation.videos()}
+    for name in sorted(families - _pictures(presentation).keys()):
         yield Finding(where=f"{name} variants", found="no EXT-X-I-FRAME-STREAM-INF", expected="at least one")
 
 

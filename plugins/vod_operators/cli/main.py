@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -122,10 +123,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if hasattr(args, "source"):
         args.source = as_uri(args.source)
         args.video_id = args.video_id or video_id_of(args.source)
-    # Imported by name, because ``run`` imports Airflow and ``submit`` must not.
-    from importlib import import_module
-
     try:
+        # Imported by name, because ``run`` imports Airflow and ``submit`` must not.
         return int(import_module(args.handler).main(args))
     except VodError as error:
         print(f"vod: {str(error).splitlines()[0]}{_advice(error)}", file=sys.stderr)

@@ -25,7 +25,7 @@ from vod_operators.runners.scratch import clear_up, scratch_folder
 from vod_operators.settings import VodSettings, get_settings
 from vod_operators.storage import claim
 from vod_operators.storage.allow import check_entries
-from vod_operators.storage.keys import check_video_id, claim_key
+from vod_operators.storage.keys import claim_key
 from vod_operators.storage.redact import redact
 from vod_operators.storage.requested import RequestedStorage, find_source
 from vod_operators.storage.s3 import SCHEME as S3_SCHEME
@@ -39,7 +39,6 @@ def main(args: argparse.Namespace) -> int:
     """Run the DAG to its end; print the playlist's location, or one JSON object. Returns 0."""
     begin = time.monotonic()
     raise_on_signals()
-    check_video_id(args.video_id)
     settings_of(args)
     conf = request(args)
     admit(conf)
@@ -54,9 +53,14 @@ def admit(conf: dict[str, Any]) -> None:
 
     :raises InvalidInputError: as ``prepare`` would raise it.
     """
-    _allow(conf["source"], *(file["uri"] for file in conf.get("subtitles") or ()))
+    source = conf["source"]
+    _allow(source, *(file["uri"] for file in conf.get("subtitles") or ()))
     get_settings.cache_clear()
-    _require_source(conf["source"])
+    settings = get_settings()
+    if source.startswith(S3_SCHEME):
+        return  # its credentials are in an Airflow connection, and Airflow is not imported yet
+    with contextlib.suppress(StorageError):  # ``prepare`` checks again, with retries
+        find_source(RequestedStorage("source", settings.sources, settings.aws_conn_id), source)
 
 
 def run(conf: dict[str, Any], home: Path) -> dict[str, Any]:
@@ -77,14 +81,6 @@ def _allow(*uris: str) -> None:
     entries = [redact(uri).removesuffix("?...") for uri in uris]
     usable = [entry for entry in entries if _is_entry(entry)]
     os.environ["VOD_SOURCE_ALLOW"] = json.dumps([*allowed, *usable])
-
-
-def _require_source(uri: str) -> None:
-    settings = get_settings()
-    if uri.startswith(S3_SCHEME):
-        return  # its credentials are in an Airflow connection, and Airflow is not imported yet
-    with contextlib.suppress(StorageError):  # ``prepare`` checks again, with retries
-        find_source(RequestedStorage("source", settings.sources, settings.aws_conn_id), uri)
 
 
 def _is_entry(text: str) -> bool:
