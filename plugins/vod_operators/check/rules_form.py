@@ -33,12 +33,8 @@ def _map(presentation: Presentation) -> Iterator[Finding]:
                 break
 
 
-def _needed(playlist: Playlist) -> tuple[int, str]:
-    """The lowest version that has all that the playlist uses (RFC 8216bis 8), and for what it needs it."""
-    return max(_needs(playlist), default=(1, ""))
-
-
 def _needs(playlist: Playlist) -> Iterator[tuple[int, str]]:
+    """The protocol version that has each feature that the playlist uses (RFC 8216bis 8), and the feature."""
     yield from _of_segments(playlist)
     if any(item.get("INSTREAM-ID", "").startswith("SERVICE") for item in playlist.media):
         yield 7, "INSTREAM-ID of a SERVICE"
@@ -73,7 +69,7 @@ def _of_segments(playlist: Playlist) -> Iterator[tuple[int, str]]:
 
 def _version(presentation: Presentation) -> Iterator[Finding]:
     for playlist in presentation.playlists:
-        least, feature = _needed(playlist)
+        least, feature = max(_needs(playlist), default=(1, ""))
         if playlist.version < least and not playlist.unreadable:
             words = f"version {playlist.version}"
             yield Finding(where=playlist.name, found=words, expected=f"at least {least}, for {feature}")

@@ -221,10 +221,6 @@ def _no_captions(presentation: Presentation) -> Iterator[Finding]:
             yield Finding(where=f"variant {number}", found=words, expected="NONE, as other variants have")
 
 
-def _has_none(presentation: Presentation) -> bool:
-    return any(attributes.get("CLOSED-CAPTIONS") == "NONE" for _, attributes in presentation.variants())
-
-
 # fmt: off
 RULES = (
     Rule(id="14.stereo", source="Apple 2.3", says="stereo AAC",
@@ -260,6 +256,7 @@ RULES = (
     Rule(id="14.channels-told", source="RFC 8216bis 4.4.6.1", says="CHANNELS of sound is there", must=False,
          applies=lambda p: bool(_audio(p)), check=_channels_declared),
     Rule(id="15.captions-none", source="RFC 8216bis 4.4.6.2", says="CLOSED-CAPTIONS=NONE of all or of none",
-         applies=_has_none, check=_no_captions),
+         applies=lambda p: any(a.get("CLOSED-CAPTIONS") == "NONE" for _, a in p.variants()),
+         check=_no_captions),
 )
 # fmt: on

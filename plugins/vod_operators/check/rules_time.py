@@ -168,8 +168,7 @@ def _target(presentation: Presentation) -> Iterator[Finding]:
 def _segment_length(presentation: Presentation) -> Iterator[Finding]:
     for track in presentation.tracks.values():
         limit = track.playlist.target_s + Fraction(1, 2)
-        kind = track.kind or "video"
-        for entry, stream in track.streams(kind):
+        for entry, stream in track.streams(track.kind or "video"):
             if stream.duration > limit:
                 where = track.place(entry)
                 yield Finding(
