@@ -126,9 +126,8 @@ class Track:
 class Presentation:
     """A whole presentation: playlists, and the facts of their segments."""
 
-    location: str
     master: Playlist | None = None
-    """None if the location is one media playlist."""
+    """None if it is one media playlist."""
     tracks: dict[str, Track] = field(default_factory=dict)
     """URI -> track, without I-frame playlists."""
     i_frames: dict[str, Track] = field(default_factory=dict)

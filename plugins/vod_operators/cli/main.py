@@ -133,7 +133,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         advice = "finished work is kept: run the same command again to continue"
         print(f"vod: ended by {error}; {advice}", file=sys.stderr, flush=True)
         # Exit at once: nothing is left to do, and Python would take a second or more to tear Airflow down.
-        os._exit(error.exit_code)
+        # The code is that of shells.
+        os._exit(128 + error.number)
     except KeyboardInterrupt:
         print("vod: interrupted", file=sys.stderr)
         return 130

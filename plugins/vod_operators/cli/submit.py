@@ -77,7 +77,7 @@ def _follow(airflow: Airflow, run: RunName) -> dict[str, Any]:
     return airflow.result(run)
 
 
-class Airflow:
+class Airflow(contextlib.AbstractContextManager["Airflow"]):
     """The calls of Airflow's REST API v2 that ``vod submit`` needs."""
 
     def __init__(self, *, url: str, user: str | None, password: str | None, token: str | None) -> None:
@@ -85,9 +85,6 @@ class Airflow:
         self._user, self._password, self._token = user, password, token
         self._client = httpx.Client(timeout=30)
         self._reached = False
-
-    def __enter__(self) -> Airflow:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
