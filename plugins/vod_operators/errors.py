@@ -139,7 +139,10 @@ class ToolError(VodError):
 
     def describe(self) -> str:
         """Which tool failed and how, in one phrase without the tool's own messages."""
-        return f"{self.argv[0].rsplit('/', 1)[-1]} failed with exit code {self.returncode}"
+        return f"{self.argv[0].rsplit('/', 1)[-1]} {self._how()}"
+
+    def _how(self) -> str:
+        return f"failed with exit code {self.returncode}"
 
 
 class ToolMemoryError(ToolError):
@@ -149,18 +152,16 @@ class ToolMemoryError(ToolError):
         self.limit_bytes = limit_bytes
         super().__init__(argv, returncode, stderr_tail)
 
-    def describe(self) -> str:
-        return (
-            f"{self.argv[0].rsplit('/', 1)[-1]} needs more than {self.limit_bytes / 1e6:.0f} MB of memory, "
-            "its limit (VOD_TOOL_MEMORY_FACTOR)"
-        )
+    def _how(self) -> str:
+        limit = f"{self.limit_bytes / 1e6:.0f} MB of memory"
+        return f"needs more than {limit}, its limit (VOD_TOOL_MEMORY_FACTOR)"
 
 
 class ToolKilledError(ToolError):
     """A media tool was killed by a signal (``returncode`` is the negative signal number)."""
 
-    def describe(self) -> str:
-        return f"{self.argv[0].rsplit('/', 1)[-1]} was killed by signal {-self.returncode}"
+    def _how(self) -> str:
+        return f"was killed by signal {-self.returncode}"
 
 
 class ToolStalledError(ToolKilledError):
@@ -170,8 +171,8 @@ class ToolStalledError(ToolKilledError):
         self.idle_s = idle_s
         super().__init__(argv, returncode, stderr_tail)
 
-    def describe(self) -> str:
-        return f"{self.argv[0].rsplit('/', 1)[-1]} made no progress for {self.idle_s:.0f} s and was stopped"
+    def _how(self) -> str:
+        return f"made no progress for {self.idle_s:.0f} s and was stopped"
 
 
 class ToolOverdueError(ToolKilledError):
@@ -181,11 +182,8 @@ class ToolOverdueError(ToolKilledError):
         self.limit_s = limit_s
         super().__init__(argv, returncode, stderr_tail)
 
-    def describe(self) -> str:
-        return (
-            f"{self.argv[0].rsplit('/', 1)[-1]} was not done after {self.limit_s:.0f} s and was stopped "
-            "(VOD_TOOL_TIME_FACTOR)"
-        )
+    def _how(self) -> str:
+        return f"was not done after {self.limit_s:.0f} s and was stopped (VOD_TOOL_TIME_FACTOR)"
 
 
 class ToolOutputError(ToolKilledError):
@@ -195,11 +193,9 @@ class ToolOutputError(ToolKilledError):
         self.limit_bytes = limit_bytes
         super().__init__(argv, returncode, stderr_tail)
 
-    def describe(self) -> str:
-        return (
-            f"{self.argv[0].rsplit('/', 1)[-1]} wrote more than {self.limit_bytes / 1e6:.0f} MB, its limit, "
-            "and was stopped (VOD_TOOL_OUTPUT_FACTOR)"
-        )
+    def _how(self) -> str:
+        limit = f"{self.limit_bytes / 1e6:.0f} MB"
+        return f"wrote more than {limit}, its limit, and was stopped (VOD_TOOL_OUTPUT_FACTOR)"
 
 
 class StorageError(VodError):

@@ -255,14 +255,12 @@ class VodSettings(BaseSettings):
     @property
     def limits(self) -> Limits:
         """The limits of sources."""
-        return Limits.model_validate({name: getattr(self, name) for name in Limits.model_fields})
+        return Limits.model_validate(self, from_attributes=True)
 
     @property
     def subtitle_limits(self) -> SubtitleLimits:
         """The limits of subtitles."""
-        return SubtitleLimits.model_validate(
-            {name: getattr(self, name) for name in SubtitleLimits.model_fields}
-        )
+        return SubtitleLimits.model_validate(self, from_attributes=True)
 
     @property
     def sources(self) -> AllowList:
@@ -295,10 +293,7 @@ class VodSettings(BaseSettings):
             )
         return video_id
 
-    @field_validator("source_allow", "callback_allow")
-    @classmethod
-    def _allow(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return check_entries(value)
+    _allow = field_validator("source_allow", "callback_allow")(check_entries)
 
     @field_validator("video_id_pattern")
     @classmethod

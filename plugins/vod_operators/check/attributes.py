@@ -36,18 +36,14 @@ class Variables:
             errors.append(f"{place}: EXT-X-DEFINE has not exactly one of NAME, IMPORT and QUERYPARAM")
             return
         name = attributes[kinds[0]]
-        value: str | None
         if kinds[0] == "NAME":
             value, missing = attributes.get("VALUE"), "EXT-X-DEFINE has no VALUE"
         elif kinds[0] == "IMPORT":
             value = (self.imported or {}).get(name)
             missing = f"no multivariant playlist defines {name}, which is imported"
         else:
-            values = parse_qs(urlsplit(self.uri).query).get(name)
-            value, missing = (
-                values[0] if values else None,
-                f"its URI has no query parameter {name}",
-            )
+            values = parse_qs(urlsplit(self.uri).query).get(name, [None])
+            value, missing = values[0], f"its URI has no query parameter {name}"
         if not _VARIABLE.fullmatch(name):
             errors.append(f"{place}: {name!r} is not a name of a variable")
         if name in self.values:

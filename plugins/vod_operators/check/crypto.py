@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vod_operators.check.playlist import Encryption
+from vod_operators.check.playlist import Encryption, Entry
 from vod_operators.errors import VerificationError, VodError
 
 WHOLE = {"AES-128": 16, "AES-256-GCM": 32}
@@ -17,19 +17,22 @@ class Keys:
     """The keys of a presentation, each read once.
 
     :param read: reads the file at a URI.
-    :param given: key for all segments, used in place of the URIs.
+    :param override: key for all segments, used in place of the URIs.
     """
 
     def __init__(self, read: Callable[[str], bytes], override: bytes | None) -> None:
         self._read, self._override = read, override
         self._by_uri: dict[str, bytes | None] = {}
 
-    def decrypted(self, data: bytes, encryption: Encryption, number: int) -> bytes | None:
-        """The decrypted bytes of a segment; None if there is no key.
+    def decrypted(self, data: bytes, entry: Entry) -> bytes | None:
+        """The clear bytes of a segment or a part of one; None if there is no key.
 
-        :param number: media sequence number, which is the IV if the playlist gives none.
+        :param entry: whose media sequence number is the IV if the playlist gives none.
         :raises VerificationError: the bytes are not encrypted by that method under that key.
         """
+        encryption = entry.encryption
+        if encryption is None or encryption.method not in WHOLE:
+            return data
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
         key = self._key(encryption)
@@ -37,7 +40,7 @@ class Keys:
             return None
         if encryption.method == "AES-256-GCM":
             return _decrypted_gcm(data, key)
-        vector = encryption.iv or number.to_bytes(16, "big")
+        vector = encryption.iv or entry.number.to_bytes(16, "big")
         if len(data) % 16 or not data:
             raise VerificationError("AES-128: its size is not a multiple of 16 bytes")
         decryptor = Cipher(algorithms.AES(key), modes.CBC(vector)).decryptor()

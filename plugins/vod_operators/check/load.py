@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from vod_operators.check import crypto
-from vod_operators.check.crypto import WHOLE
+from vod_operators.check.crypto import WHOLE, Keys
 from vod_operators.check.playlist import ByteRange, Entry, Playlist, parse
 from vod_operators.check.presentation import Answer, Fault, Presentation, Reader, Track
 from vod_operators.errors import InvalidInputError, ObjectNotFoundError, VerificationError
@@ -26,7 +25,7 @@ class Loader:
 
     def __init__(self, reader: Reader, key: bytes | None = None) -> None:
         self._reader = reader
-        self._keys = crypto.Keys(reader.read, key)
+        self._keys = Keys(reader.read, key)
         self._inits: dict[tuple[str, ByteRange | None], tuple[Init, dict[int, mp4.InitTrack]]] = {}
         self._facts: dict[tuple[str, ByteRange | None], SegmentFacts] = {}
 
@@ -41,7 +40,7 @@ class Loader:
             raise InvalidInputError(
                 playlist.unreadable or f"{location} is not an HLS playlist: it has no #EXTM3U"
             )
-        presentation = Presentation(location=location)
+        presentation = Presentation()
         presentation.answers += self._answers("playlist", location)
         if not playlist.is_master:
             track = self._track(playlist)
@@ -103,8 +102,7 @@ class Loader:
         place = (entry.map_uri, entry.map_range)
         if place not in self._inits:
             try:
-                data = self._bytes(*place)
-                self._inits[place] = mp4.read_init(data)
+                self._inits[place] = mp4.read_init(self._bytes(*place))
             except (VerificationError, ObjectNotFoundError) as error:
                 track.unreadable.append(f"{entry.map_uri}: {error}")
                 empty = Init(size_bytes=0, brands=(), has_samples=False, has_mvex=False, formats=())
@@ -133,18 +131,12 @@ class Loader:
     def _measure(self, entry: Entry) -> SegmentFacts:
         try:
             data = self._bytes(entry.uri, entry.byte_range)
-            clear = self._decrypted(data, entry)
+            clear = self._keys.decrypted(data, entry)
             if clear is None:
                 return unreadable("no key to decrypt it", size_bytes=len(data), needs_key=True)
             return measure_segment(clear, self._init_tracks(entry), len(data))
         except (VerificationError, ObjectNotFoundError) as error:
             return unreadable(str(error))
-
-    def _decrypted(self, data: bytes, entry: Entry) -> bytes | None:
-        """The clear bytes of a segment or a part of one; None if there is no key."""
-        if entry.encryption is None or entry.encryption.method not in WHOLE:
-            return data
-        return self._keys.decrypted(data, entry.encryption, entry.number)
 
     def _init_tracks(self, entry: Entry) -> dict[int, mp4.InitTrack]:
         return self._inits.get((entry.map_uri or "", entry.map_range), (None, {}))[1]
@@ -195,7 +187,7 @@ class Loader:
                 # Packets of a picture tell nothing without the tables at the beginning of their file.
                 self._facts[(entry.uri, None)] = self._measure(replace(entry, byte_range=None))
                 return self._picture(track, entry)
-            clear = self._decrypted(data, entry)
+            clear = self._keys.decrypted(data, entry)
             if clear is None:
                 return None
             tracks = self._init_tracks(entry)

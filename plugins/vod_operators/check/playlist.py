@@ -149,7 +149,7 @@ def parse(uri: str, text: str, imported: Mapping[str, str] | None = None) -> Pla
     for number, raw in enumerate(lines, start=1):
         line, place = raw.rstrip(), f"line {number}"
         if line.startswith("#EXT"):
-            _tag(playlist, state, *_split(line), place)
+            _tag(playlist, state, line, place)
         elif line and not line.startswith("#"):
             _uri(playlist, state, state.variables.substituted(line, errors, place), place)
     _close(state, errors, "the end")
@@ -193,13 +193,9 @@ def _close(state: _State, errors: list[str], place: str) -> None:
 _seconds = lru_cache(maxsize=4096)(Fraction)  # most segments last equally long
 
 
-def _split(line: str) -> tuple[str, str]:
-    name, _, value = line[1:].partition(":")
-    return name, value
-
-
-def _tag(playlist: Playlist, state: _State, name: str, value: str, place: str) -> None:
+def _tag(playlist: Playlist, state: _State, line: str, place: str) -> None:
     errors = playlist.errors
+    name, _, value = line[1:].partition(":")
     playlist.is_master = playlist.is_master or name in MULTIVARIANT_TAGS
     if name in ONCE:
         if name in playlist.tags:

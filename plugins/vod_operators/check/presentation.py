@@ -13,6 +13,9 @@ from vod_operators.check.playlist import Entry, Playlist
 from vod_operators.formats.facts import Format, Init, Kind, SegmentFacts, Stream
 from vod_operators.formats.rates import peak_bps, rate_bps
 
+GROUPED = ("AUDIO", "VIDEO", "SUBTITLES", "CLOSED-CAPTIONS")
+"""Types of EXT-X-MEDIA, each also the attribute of a variant that names a group of it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
@@ -123,9 +126,8 @@ class Track:
 class Presentation:
     """A whole presentation: playlists, and the facts of their segments."""
 
-    location: str
     master: Playlist | None = None
-    """None if the location is one media playlist."""
+    """None if it is one media playlist."""
     tracks: dict[str, Track] = field(default_factory=dict)
     """URI -> track, without I-frame playlists."""
     i_frames: dict[str, Track] = field(default_factory=dict)
@@ -164,6 +166,16 @@ class Presentation:
         """
         return [
             item for item in self.renditions if item.get("TYPE") == kind and item.get("GROUP-ID") == group
+        ]
+
+    def missing_groups(self, variant: Attributes) -> list[str]:
+        """The types of which a variant names a group that has no member."""
+        return [
+            kind
+            for kind in GROUPED
+            if kind in variant
+            and (kind, variant[kind]) != ("CLOSED-CAPTIONS", "NONE")
+            and not self.members(kind, variant[kind])
         ]
 
     def sounds(self, variant: Attributes) -> list[Track]:

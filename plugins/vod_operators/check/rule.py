@@ -92,11 +92,6 @@ def has_sound(presentation: Presentation) -> bool:
     return any(track.format("audio") for track in presentation.tracks.values())
 
 
-def has_sound_renditions(presentation: Presentation) -> bool:
-    """It has sound in EXT-X-MEDIA groups."""
-    return any(item.get("TYPE") == "AUDIO" for item in presentation.renditions)
-
-
 def has_text(presentation: Presentation) -> bool:
     """It has subtitles that could be read."""
     return bool(presentation.of_kind("text"))

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from vod_operators.check import (
-    rules_attributes,
-    rules_bandwidth,
     rules_codecs,
     rules_form,
     rules_groups,
     rules_live,
-    rules_media,
     rules_pictures,
     rules_served,
     rules_sync,
     rules_time,
+    rules_variants,
 )
 from vod_operators.check.load import Loader
 from vod_operators.check.presentation import Reader
@@ -24,13 +22,11 @@ from vod_operators.check.rule import Rule, Verdict, judge
 MODULES = (
     rules_form,
     rules_codecs,
-    rules_bandwidth,
-    rules_attributes,
+    rules_variants,
     rules_time,
     rules_sync,
     rules_pictures,
     rules_groups,
-    rules_media,
     rules_served,
     rules_live,
 )

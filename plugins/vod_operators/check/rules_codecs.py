@@ -9,19 +9,25 @@ from itertools import pairwise
 from vod_operators.check.presentation import Presentation, Track, seconds
 from vod_operators.check.rule import Finding, Rule, has_fmp4, has_ladder, has_video
 from vod_operators.check.rules_time import RATE_TOLERANCE, frame_s, measured_rate
-from vod_operators.formats.facts import Stream
+from vod_operators.formats.facts import Format, Stream
+
+Videos = list[tuple[Track, Format]]
 
 
-def _avc(presentation: Presentation) -> list[Track]:
-    return [track for track, format in presentation.videos() if format.entry.startswith("avc")]
+def _avc(presentation: Presentation) -> Videos:
+    return [(track, format) for track, format in presentation.videos() if format.entry.startswith("avc")]
 
 
-def _hevc(presentation: Presentation) -> list[Track]:
-    return [track for track, format in presentation.videos() if format.entry[:3] in ("hvc", "hev")]
+def _hevc(presentation: Presentation) -> Videos:
+    return [(track, format) for track, format in presentation.videos() if format.entry[:3] in ("hvc", "hev")]
+
+
+def _pq(presentation: Presentation) -> Videos:
+    return [(track, format) for track, format in presentation.videos() if format.video_range == "PQ"]
 
 
 def _avc_level(presentation: Presentation) -> Iterator[Finding]:
-    for track in _avc(presentation):
+    for track, _ in _avc(presentation):
         for format in (f for f in track.formats if f.kind == "video"):
             if format.profile not in (66, 77, 88, 100) or format.level > 52:
                 words = f"profile_idc {format.profile}, level {format.level / 10:g}"
@@ -29,7 +35,7 @@ def _avc_level(presentation: Presentation) -> Iterator[Finding]:
 
 
 def _some_avc_41(presentation: Presentation) -> Iterator[Finding]:
-    levels = [format.level for track in _avc(presentation) if (format := track.format("video"))]
+    levels = [format.level for _, format in _avc(presentation)]
     if min(levels) > 41:
         yield Finding(
             where="variants", found=f"the lowest level is {min(levels) / 10:g}", expected="one of at most 4.1"
@@ -37,15 +43,14 @@ def _some_avc_41(presentation: Presentation) -> Iterator[Finding]:
 
 
 def _hevc_container(presentation: Presentation) -> Iterator[Finding]:
-    for track in _hevc(presentation):
+    for track, _ in _hevc(presentation):
         if any(segment.container != "fmp4" for segment in track.segments):
             yield Finding(where=track.name, found="HEVC in MPEG-TS", expected="fragmented MP4")
 
 
 def _hevc_level(presentation: Presentation) -> Iterator[Finding]:
-    for track in _hevc(presentation):
-        format = track.format("video")
-        if format and (format.profile not in (1, 2) or format.level > 153):
+    for track, format in _hevc(presentation):
+        if format.profile not in (1, 2) or format.level > 153:
             words = f"general_profile_idc {format.profile}, level {format.level / 30:g}"
             yield Finding(where=track.name, found=words, expected="at most Main10, level 5.1")
 
@@ -112,15 +117,9 @@ def _some_sdr(presentation: Presentation) -> Iterator[Finding]:
 
 
 def _hdr10(presentation: Presentation) -> Iterator[Finding]:
-    for track in _pq(presentation):
-        format = track.format("video")
-        in_header = format is not None and format.hdr_metadata
-        if not in_header and not any(stream.hdr_metadata for _, stream in track.streams("video")):
+    for track, format in _pq(presentation):
+        if not (format.hdr_metadata or any(stream.hdr_metadata for _, stream in track.streams("video"))):
             yield Finding(where=track.name, found="neither", expected="mastering display and light level")
-
-
-def _pq(presentation: Presentation) -> list[Track]:
-    return [track for track, format in presentation.videos() if format.video_range == "PQ"]
 
 
 # fmt: off

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from vod_operators.check.playlist import Playlist
 from vod_operators.check.presentation import Presentation
 from vod_operators.check.rule import Finding, Rule, always, has_fmp4, has_ladder, is_ended
-from vod_operators.check.versions import needed
 
 BRANDS = re.compile(r"iso[6-9abc]|cmf[a-z0-9]|dash")
 """Brands from ``iso6`` on (ISO 14496-12); those of CMAF and DASH are based on it."""
@@ -33,9 +33,43 @@ def _map(presentation: Presentation) -> Iterator[Finding]:
                 break
 
 
+def _needs(playlist: Playlist) -> Iterator[tuple[int, str]]:
+    """The protocol version that has each feature that the playlist uses (RFC 8216bis 8), and the feature."""
+    yield from _of_segments(playlist)
+    if any(item.get("INSTREAM-ID", "").startswith("SERVICE") for item in playlist.media):
+        yield 7, "INSTREAM-ID of a SERVICE"
+    if "EXT-X-DEFINE" in playlist.lists:
+        yield 8, "EXT-X-DEFINE"
+    if "EXT-X-SKIP" in playlist.lists:
+        yield 9, "EXT-X-SKIP"
+    if any("RECENTLY-REMOVED-DATERANGES" in item for item in playlist.lists.get("EXT-X-SKIP", [])):
+        yield 10, "EXT-X-SKIP of date ranges"
+    if any("QUERYPARAM" in item for item in playlist.lists.get("EXT-X-DEFINE", [])):
+        yield 11, "EXT-X-DEFINE of a query parameter"
+    listed = [attributes for _, attributes in (*playlist.variants, *playlist.i_frames)]
+    if any(name.startswith("REQ-") for attributes in listed for name in attributes):
+        yield 12, "an attribute that begins with REQ-"
+    if any("INSTREAM-ID" in item and item.get("TYPE") != "CLOSED-CAPTIONS" for item in playlist.media):
+        yield 13, "INSTREAM-ID of what are not captions"
+
+
+def _of_segments(playlist: Playlist) -> Iterator[tuple[int, str]]:
+    keys = re.findall(r"^#EXT-X-KEY:(.*)", playlist.text, re.M)
+    if any(re.search(r"(^|,)IV=", key) for key in keys):
+        yield 2, "IV of EXT-X-KEY"
+    if re.search(r"^#EXTINF:\d+\.", playlist.text, re.M):
+        yield 3, "EXTINF with decimals"
+    if playlist.is_i_frames_only or any(entry.byte_range for entry in playlist.entries):
+        yield 4, "byte ranges or I-frames only"
+    if any("METHOD=SAMPLE-AES" in key or "KEYFORMAT" in key for key in keys):
+        yield 5, "SAMPLE-AES or KEYFORMAT"
+    if any(entry.map_uri for entry in playlist.entries):
+        yield (5, "EXT-X-MAP of I-frames") if playlist.is_i_frames_only else (6, "EXT-X-MAP")
+
+
 def _version(presentation: Presentation) -> Iterator[Finding]:
     for playlist in presentation.playlists:
-        least, feature = needed(playlist)
+        least, feature = max(_needs(playlist), default=(1, ""))
         if playlist.version < least and not playlist.unreadable:
             words = f"version {playlist.version}"
             yield Finding(where=playlist.name, found=words, expected=f"at least {least}, for {feature}")

@@ -1,31 +1,41 @@
-"""Rules 14 and 15: sound, subtitles and captions."""
+"""Rules 14 and 15: sound, subtitles and captions, and how EXT-X-MEDIA declares them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from vod_operators.check.attributes import Attributes
-from vod_operators.check.presentation import Presentation, Track, seconds
+from vod_operators.check.presentation import GROUPED, Presentation, Track
 from vod_operators.check.rule import (
     Finding,
     Rule,
     has_ladder,
     has_master,
     has_sound,
-    has_sound_renditions,
     has_text,
     has_video,
     is_ended,
 )
-from vod_operators.check.rules_bandwidth import TOLERANCE, variants
-from vod_operators.check.rules_media import member
+from vod_operators.check.rules_time import other_lengths
+from vod_operators.check.rules_variants import TOLERANCE, variants
 from vod_operators.formats.languages import is_language
 from vod_operators.formats.rates import rate_bps
 
 STEREO_BPS = 160_000
 
 SPAN_S = Fraction(1, 2)
+
+ONLY_SOUND = ("CHANNELS", "BIT-DEPTH", "SAMPLE-RATE")
+
+CHANNEL = re.compile(r"CC[1-4]|SERVICE([1-9]|[1-5]\d|6[0-3])")
+"""INSTREAM-ID of closed captions (RFC 8216bis 4.4.6.1)."""
+
+
+def _member(item: Attributes) -> str:
+    """Names a member of a group in messages."""
+    return f"{item.get('TYPE', '')} {item.get('GROUP-ID', '')}/{item.get('NAME', '')}"
 
 
 def _stereo_tracks(presentation: Presentation) -> list[Track]:
@@ -66,7 +76,7 @@ def _language(presentation: Presentation) -> Iterator[Finding]:
         for name in ("LANGUAGE", "ASSOC-LANGUAGE"):
             if (name in item or name in required) and not is_language(item.get(name, "")):
                 words = f"{name}={item.get(name, 'missing')}"
-                yield Finding(where=member(item), found=words, expected="a BCP 47 tag of a known language")
+                yield Finding(where=_member(item), found=words, expected="a BCP 47 tag of a known language")
 
 
 def _groups(presentation: Presentation) -> dict[tuple[str, str], list[Attributes]]:
@@ -100,7 +110,7 @@ def _channels(presentation: Presentation) -> Iterator[Finding]:
         if not channels or spatial.strip("-/"):
             continue
         if format and format.channels and count != str(format.channels):
-            yield Finding(where=member(item), found=f"CHANNELS={channels}", expected=str(format.channels))
+            yield Finding(where=_member(item), found=f"CHANNELS={channels}", expected=str(format.channels))
 
 
 def _same_members(presentation: Presentation) -> Iterator[Finding]:
@@ -129,13 +139,7 @@ def _timestamp_map(presentation: Presentation) -> Iterator[Finding]:
 
 def _span(presentation: Presentation) -> Iterator[Finding]:
     longest = max(presentation.of_kind("video"), key=lambda track: track.playlist.duration)
-    for track in presentation.of_kind("text"):
-        if abs(track.playlist.duration - longest.playlist.duration) > SPAN_S:
-            yield Finding(
-                where=track.name,
-                found=seconds(track.playlist.duration),
-                expected=f"{seconds(longest.playlist.duration)}, as {longest.name} lasts",
-            )
+    yield from other_lengths(presentation.of_kind("text"), longest, SPAN_S)
 
 
 def _has_captions(presentation: Presentation) -> bool:
@@ -155,6 +159,68 @@ def _captions(presentation: Presentation) -> Iterator[Finding]:
             yield Finding(where=where, found=f"CLOSED-CAPTIONS={group}", expected="captions in the pictures")
 
 
+def _listed(presentation: Presentation) -> Iterator[tuple[str, Attributes]]:
+    """Place (for messages) and attributes of each variant, also of those of I-frames."""
+    for number, (_, attributes) in enumerate(presentation.variants(), start=1):
+        yield f"variant {number}", attributes
+    for number, (_, attributes) in enumerate(presentation.i_frame_streams, start=1):
+        yield f"I-frame variant {number}", attributes
+
+
+def _groups_exist(presentation: Presentation) -> Iterator[Finding]:
+    for where, attributes in _listed(presentation):
+        for kind in presentation.missing_groups(attributes):
+            yield Finding(
+                where=where,
+                found=f'{kind}="{attributes[kind]}", a group without members',
+                expected=f'EXT-X-MEDIA:TYPE={kind},GROUP-ID="{attributes[kind]}"',
+            )
+
+
+def _autoselect(presentation: Presentation) -> Iterator[Finding]:
+    for item in presentation.renditions:
+        if item.get("DEFAULT") == "YES" and item.get("AUTOSELECT", "YES") != "YES":
+            words = f"DEFAULT=YES,AUTOSELECT={item['AUTOSELECT']}"
+            yield Finding(where=_member(item), found=words, expected="AUTOSELECT=YES, or no AUTOSELECT")
+
+
+def _forced(presentation: Presentation) -> Iterator[Finding]:
+    for item in presentation.renditions:
+        if "FORCED" in item and item.get("TYPE") != "SUBTITLES":
+            yield Finding(where=_member(item), found="FORCED", expected="FORCED of subtitles only")
+
+
+def _types(presentation: Presentation) -> Iterator[Finding]:
+    for item in presentation.renditions:
+        kind = item.get("TYPE", "")
+        if kind not in GROUPED:
+            yield Finding(where=_member(item), found=f"TYPE={kind}", expected=", ".join(GROUPED))
+            continue
+        for name in ONLY_SOUND:
+            if name in item and kind != "AUDIO":
+                yield Finding(where=_member(item), found=name, expected=f"{name} of sound only")
+        if kind == "SUBTITLES" and "URI" not in item:
+            yield Finding(where=_member(item), found="no URI", expected="URI")
+        if kind == "CLOSED-CAPTIONS" and "URI" in item:
+            yield Finding(where=_member(item), found="a URI", expected="none: captions are in the pictures")
+        if kind == "CLOSED-CAPTIONS" and not CHANNEL.fullmatch(item.get("INSTREAM-ID", "")):
+            words = f"INSTREAM-ID={item.get('INSTREAM-ID', 'missing')}"
+            yield Finding(where=_member(item), found=words, expected="CC1 to CC4, or SERVICE1 to SERVICE63")
+
+
+def _channels_declared(presentation: Presentation) -> Iterator[Finding]:
+    for item in _audio(presentation):
+        if "CHANNELS" not in item:
+            yield Finding(where=_member(item), found="no CHANNELS", expected="CHANNELS")
+
+
+def _no_captions(presentation: Presentation) -> Iterator[Finding]:
+    for number, (_, attributes) in enumerate(presentation.variants(), start=1):
+        if attributes.get("CLOSED-CAPTIONS") != "NONE":
+            words = f"CLOSED-CAPTIONS={attributes.get('CLOSED-CAPTIONS', 'missing')}"
+            yield Finding(where=f"variant {number}", found=words, expected="NONE, as other variants have")
+
+
 # fmt: off
 RULES = (
     Rule(id="14.stereo", source="Apple 2.3", says="stereo AAC",
@@ -170,7 +236,7 @@ RULES = (
     Rule(id="14.default", source="RFC 8216bis 4.4.6.1.1", says="at most one DEFAULT in a group",
          applies=lambda p: bool(p.renditions), check=_defaults),
     Rule(id="14.channels", source="RFC 8216bis 4.4.6.1", says="CHANNELS is that of the sound",
-         applies=has_sound_renditions, check=_channels),
+         applies=lambda p: bool(_audio(p)), check=_channels),
     Rule(id="14.members", source="RFC 8216bis 4.4.6.1.1", says="groups of a kind hold the same members",
          applies=lambda p: bool(p.renditions), check=_same_members),
     Rule(id="15.timestamp-map", source="Apple 5.3", says="X-TIMESTAMP-MAP in each WebVTT segment",
@@ -179,5 +245,18 @@ RULES = (
          applies=lambda p: has_text(p) and has_video(p) and is_ended(p), check=_span),
     Rule(id="15.captions", source="Apple 4.4", says="captions in the pictures are declared",
          applies=_has_captions, check=_captions),
+    Rule(id="14.groups", source="RFC 8216bis 4.4.6.2", says="groups that variants name have members",
+         applies=has_master, check=_groups_exist),
+    Rule(id="14.autoselect", source="RFC 8216bis 4.4.6.1", says="what is DEFAULT=YES is no AUTOSELECT=NO",
+         applies=lambda p: bool(p.renditions), check=_autoselect),
+    Rule(id="14.forced", source="RFC 8216bis 4.4.6.1", says="FORCED of subtitles only",
+         applies=lambda p: bool(p.renditions), check=_forced),
+    Rule(id="14.type", source="RFC 8216bis 4.4.6.1", says="other attributes of EXT-X-MEDIA fit its TYPE",
+         applies=lambda p: bool(p.renditions), check=_types),
+    Rule(id="14.channels-told", source="RFC 8216bis 4.4.6.1", says="CHANNELS of sound is there", must=False,
+         applies=lambda p: bool(_audio(p)), check=_channels_declared),
+    Rule(id="15.captions-none", source="RFC 8216bis 4.4.6.2", says="CLOSED-CAPTIONS=NONE of all or of none",
+         applies=lambda p: any(a.get("CLOSED-CAPTIONS") == "NONE" for _, a in p.variants()),
+         check=_no_captions),
 )
 # fmt: on

@@ -9,7 +9,7 @@ from vod_operators.check.attributes import Attributes
 from vod_operators.check.playlist import Playlist
 from vod_operators.check.presentation import Presentation, Track
 from vod_operators.check.rule import Finding, Rule, is_live
-from vod_operators.check.rules_bandwidth import number, variants
+from vod_operators.check.rules_variants import number, variants
 
 MIN_SEGMENTS = 6
 """Segments of a live playlist (Apple 8.11)."""
@@ -101,10 +101,7 @@ def _hints(presentation: Presentation) -> Iterator[Finding]:
 
 
 def _has(*tags: str) -> Callable[[Presentation], bool]:
-    def applies(presentation: Presentation) -> bool:
-        return any(tag in track.playlist.lists for track in presentation.media for tag in tags)
-
-    return applies
+    return lambda p: any(tag in track.playlist.lists for track in p.media for tag in tags)
 
 
 # fmt: off

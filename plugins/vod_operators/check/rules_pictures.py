@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from vod_operators.check.presentation import Presentation, Track, seconds
 from vod_operators.check.rule import Finding, Rule, has_i_frames, has_ladder, has_master, is_ended
-from vod_operators.check.rules_bandwidth import TOLERANCE, number
+from vod_operators.check.rules_variants import far_off
 
 PICTURE_S = Fraction(11, 10)
 """A second, plus a frame at rates that do not divide a second."""
@@ -16,10 +16,6 @@ PICTURE_S = Fraction(11, 10)
 def family(codecs: str) -> str:
     """The part before the first dot. All profiles of a codec are one family."""
     return codecs.split(".")[0]
-
-
-def _families(presentation: Presentation) -> set[str]:
-    return {family(format.codecs) for _, format in presentation.videos()}
 
 
 def _pictures(presentation: Presentation) -> dict[str, list[Track]]:
@@ -35,7 +31,8 @@ def _pictures(presentation: Presentation) -> dict[str, list[Track]]:
 
 
 def _has_pictures(presentation: Presentation) -> Iterator[Finding]:
-    for name in sorted(_families(presentation) - _pictures(presentation).keys()):
+    families = {family(format.codecs) for _, format in presentation.videos()}
+    for name in sorted(families - _pictures(presentation).keys()):
         yield Finding(where=f"{name} variants", found="no EXT-X-I-FRAME-STREAM-INF", expected="at least one")
 
 
@@ -86,12 +83,9 @@ def _dense(presentation: Presentation) -> Iterator[Finding]:
 
 def _i_frame_rates(presentation: Presentation) -> Iterator[Finding]:
     for uri, declared in presentation.i_frame_streams:
-        track, bandwidth = presentation.i_frames[uri], number(declared, "BANDWIDTH")
-        measured = track.peak_bps
-        if bandwidth is not None and measured and abs(measured - bandwidth) > TOLERANCE * bandwidth:
-            yield Finding(
-                where=track.name, found=f"BANDWIDTH={bandwidth}", expected=f"{measured} within 10 %"
-            )
+        track = presentation.i_frames[uri]
+        if track.peak_bps:
+            yield from far_off(track.name, declared, "BANDWIDTH", track.peak_bps)
 
 
 # fmt: off

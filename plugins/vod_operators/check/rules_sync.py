@@ -35,22 +35,18 @@ def _off(time: Fraction) -> Fraction:
     return time - WRAP_S * round(time / WRAP_S)
 
 
-def _clock(presentation: Presentation) -> tuple[Track, Fraction] | None:
-    """The track whose clock is the presentation's, and its begin: the first of pictures, else of sound."""
-    for track in (*presentation.of_kind("video"), *presentation.of_kind("audio")):
-        if (begin := _begin(track)) is not None:
-            return track, begin
-    return None
+def _clocks(presentation: Presentation) -> list[tuple[Track, Fraction]]:
+    """Tracks of pictures, then of sound, and their begin. The first one's clock is the presentation's."""
+    tracks = (*presentation.of_kind("video"), *presentation.of_kind("audio"))
+    return [(track, begin) for track in tracks if (begin := _begin(track)) is not None]
 
 
 def _has_clock(presentation: Presentation) -> bool:
-    return _clock(presentation) is not None and not is_live(presentation)
+    return bool(_clocks(presentation)) and not is_live(presentation)
 
 
 def _same_start(presentation: Presentation) -> Iterator[Finding]:
-    clock = _clock(presentation)
-    assert clock is not None
-    first, expected = clock
+    first, expected = _clocks(presentation)[0]
     for track in presentation.tracks.values():
         begin = _begin(track)
         if begin is not None and abs(_off(begin - expected)) > START_S:
@@ -63,11 +59,10 @@ def _same_start(presentation: Presentation) -> Iterator[Finding]:
 
 def _one_clock(presentation: Presentation) -> bool:
     """Whether cues can be judged: subtitles, a clock, and no discontinuity that begins another."""
-    clock = _clock(presentation) if has_text(presentation) and not is_live(presentation) else None
-    tracks = [clock[0], *presentation.of_kind("text")] if clock else []
-    return bool(tracks) and not any(
-        entry.discontinuity for track in tracks for entry in track.playlist.entries[1:]
-    )
+    if not (has_text(presentation) and _has_clock(presentation)):
+        return False
+    tracks = [_clocks(presentation)[0][0], *presentation.of_kind("text")]
+    return not any(entry.discontinuity for track in tracks for entry in track.playlist.entries[1:])
 
 
 def _cues(
@@ -77,13 +72,11 @@ def _cues(
 
     All times count from the begin of the presentation.
     """
-    clock = _clock(presentation)
-    assert clock is not None
-    at = Fraction(0)
+    zero, at = _clocks(presentation)[0][1], Fraction(0)
     for entry, segment in track.pairs():
         end = at + (entry.extinf or 0)
         if segment.cues:
-            offset = segment.cues.offset - clock[1]
+            offset = segment.cues.offset - zero
             moved = _off(segment.cues.begin + offset) - segment.cues.begin
             yield track.place(entry), at, end, segment.cues, moved
         at = end
@@ -102,9 +95,7 @@ def _in_segment(presentation: Presentation) -> Iterator[Finding]:
 
 
 def _in_presentation(presentation: Presentation) -> Iterator[Finding]:
-    clock = _clock(presentation)
-    assert clock is not None
-    end = clock[0].playlist.duration
+    end = _clocks(presentation)[0][0].playlist.duration
     for track in presentation.of_kind("text"):
         for where, _, _, cues, offset in _cues(presentation, track):
             if cues.last + offset >= end + CUE_S:

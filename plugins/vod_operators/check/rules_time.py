@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from vod_operators.check.presentation import Presentation, Track, seconds
@@ -135,7 +135,7 @@ def _jump(previous: Stream, stream: Stream | None, tolerance: Fraction) -> Fract
 
 
 def _same_discontinuities(presentation: Presentation) -> Iterator[Finding]:
-    tracks = [track for track in presentation.tracks.values() if track.kind in ("video", "audio")]
+    tracks = [track for track in presentation.tracks.values() if track.kind in KINDS]
     reference = _discontinuities(tracks[0]) if tracks else []
     for track in tracks[1:]:
         times = _discontinuities(track)
@@ -168,8 +168,7 @@ def _target(presentation: Presentation) -> Iterator[Finding]:
 def _segment_length(presentation: Presentation) -> Iterator[Finding]:
     for track in presentation.tracks.values():
         limit = track.playlist.target_s + Fraction(1, 2)
-        kind = track.kind or "video"
-        for entry, stream in track.streams(kind):
+        for entry, stream in track.streams(track.kind or "video"):
             if stream.duration > limit:
                 where = track.place(entry)
                 yield Finding(
@@ -203,15 +202,22 @@ def _same_target(presentation: Presentation) -> Iterator[Finding]:
             )
 
 
-def _same_total(presentation: Presentation) -> Iterator[Finding]:
-    tracks = [track for track in presentation.tracks.values() if track.kind in ("video", "audio")]
-    for track in tracks[1:]:
-        if abs(track.playlist.duration - tracks[0].playlist.duration) > SAME_TOTAL_S:
+def other_lengths(tracks: Sequence[Track], reference: Track, tolerance_s: Fraction) -> Iterator[Finding]:
+    """A finding for each track whose total duration is not that of another."""
+    expected = reference.playlist.duration
+    for track in tracks:
+        if abs(track.playlist.duration - expected) > tolerance_s:
             yield Finding(
                 where=track.name,
                 found=seconds(track.playlist.duration),
-                expected=f"{seconds(tracks[0].playlist.duration)}, as {tracks[0].name} lasts",
+                expected=f"{seconds(expected)}, as {reference.name} lasts",
             )
+
+
+def _same_total(presentation: Presentation) -> Iterator[Finding]:
+    tracks = [track for track in presentation.tracks.values() if track.kind in KINDS]
+    if tracks:
+        yield from other_lengths(tracks[1:], tracks[0], SAME_TOTAL_S)
 
 
 # fmt: off

@@ -8,6 +8,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -111,10 +112,7 @@ def as_json(location: str, verdicts: Sequence[Verdict]) -> dict[str, Any]:
                 "level": "MUST" if verdict.rule.must else "SHOULD",
                 "says": verdict.rule.says,
                 "source": verdict.rule.source,
-                "findings": [
-                    {"where": finding.where, "found": finding.found, "expected": finding.expected}
-                    for finding in verdict.findings
-                ],
+                "findings": [asdict(finding) for finding in verdict.findings],
             }
             for verdict in verdicts
         ],

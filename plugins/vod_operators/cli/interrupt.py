@@ -32,11 +32,6 @@ class Interrupted(KeyboardInterrupt):
         self.number = signal.Signals(number)
         super().__init__(self.number.name)
 
-    @property
-    def exit_code(self) -> int:
-        """128 plus the signal's number, as in shells."""
-        return 128 + self.number
-
 
 class KilledError(VodError):
     """The work's process was killed by something other than this process."""

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -122,10 +123,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if hasattr(args, "source"):
         args.source = as_uri(args.source)
         args.video_id = args.video_id or video_id_of(args.source)
-    # Imported by name, because ``run`` imports Airflow and ``submit`` must not.
-    from importlib import import_module
-
     try:
+        # Imported by name, because ``run`` imports Airflow and ``submit`` must not.
         return int(import_module(args.handler).main(args))
     except VodError as error:
         print(f"vod: {str(error).splitlines()[0]}{_advice(error)}", file=sys.stderr)
@@ -134,7 +133,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         advice = "finished work is kept: run the same command again to continue"
         print(f"vod: ended by {error}; {advice}", file=sys.stderr, flush=True)
         # Exit at once: nothing is left to do, and Python would take a second or more to tear Airflow down.
-        os._exit(error.exit_code)
+        # The code is that of shells.
+        os._exit(128 + error.number)
     except KeyboardInterrupt:
         print("vod: interrupted", file=sys.stderr)
         return 130

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -25,7 +28,7 @@ from vod_operators.runners.scratch import clear_up, scratch_folder
 from vod_operators.settings import VodSettings, get_settings
 from vod_operators.storage import claim
 from vod_operators.storage.allow import check_entries
-from vod_operators.storage.keys import check_video_id, claim_key
+from vod_operators.storage.keys import claim_key
 from vod_operators.storage.redact import redact
 from vod_operators.storage.requested import RequestedStorage, find_source
 from vod_operators.storage.s3 import SCHEME as S3_SCHEME
@@ -39,7 +42,6 @@ def main(args: argparse.Namespace) -> int:
     """Run the DAG to its end; print the playlist's location, or one JSON object. Returns 0."""
     begin = time.monotonic()
     raise_on_signals()
-    check_video_id(args.video_id)
     settings_of(args)
     conf = request(args)
     admit(conf)
@@ -54,20 +56,52 @@ def admit(conf: dict[str, Any]) -> None:
 
     :raises InvalidInputError: as ``prepare`` would raise it.
     """
-    _allow(conf["source"], *(file["uri"] for file in conf.get("subtitles") or ()))
+    source = conf["source"]
+    _allow(source, *(file["uri"] for file in conf.get("subtitles") or ()))
     get_settings.cache_clear()
-    _require_source(conf["source"])
+    settings = get_settings()
+    if source.startswith(S3_SCHEME):
+        return  # its credentials are in an Airflow connection, and Airflow is not imported yet
+    with contextlib.suppress(StorageError):  # ``prepare`` checks again, with retries
+        find_source(RequestedStorage("source", settings.sources, settings.aws_conn_id), source)
 
 
 def run(conf: dict[str, Any], home: Path) -> dict[str, Any]:
-    """Run the DAG; returns what ``publish`` returned.
+    """Run the DAG in a child process; returns what ``publish`` returned.
+
+    Whatever ends it, no process is left and the claim is released.
 
     :param conf: the request, which ``admit`` has accepted; fields with None are left out.
     :param home: folder of the private Airflow.
     :raises VodError: the run failed; the first failure's error, where it is known.
     """
+    settings = get_settings()
     with quiet(home / "run.log") as terminal:
-        return _run(conf, terminal)
+        # Imported here, because Airflow reads its environment when it is imported. Imported before the child
+        # is started, because releasing the claim after a signal must not wait for imports.
+        import airflow.dag_processing.dagbag
+
+        import vod_operators.operators.base  # noqa: F401
+
+        if settings.temp_uri.startswith(S3_SCHEME):
+            import airflow.providers.amazon.aws.hooks.s3  # noqa: F401
+
+        child = Child(lambda: _run_dag(conf, terminal))
+        try:
+            return cast("dict[str, Any]", child.result())
+        except (Interrupted, KilledError):
+            if terminal.isatty():
+                print(file=terminal)  # ends the progress bar's line
+            raise
+        finally:
+            child.end()
+            # In a thread, because the store may not answer. The claim then ends when it expires.
+            release = threading.Thread(
+                target=_release, args=(settings, conf["video_id"], child.name), daemon=True
+            )
+            release.start()
+            release.join(RELEASE_S)
+            clear_up(settings.work_dir)
 
 
 def _allow(*uris: str) -> None:
@@ -79,49 +113,11 @@ def _allow(*uris: str) -> None:
     os.environ["VOD_SOURCE_ALLOW"] = json.dumps([*allowed, *usable])
 
 
-def _require_source(uri: str) -> None:
-    settings = get_settings()
-    if uri.startswith(S3_SCHEME):
-        return  # its credentials are in an Airflow connection, and Airflow is not imported yet
-    with contextlib.suppress(StorageError):  # ``prepare`` checks again, with retries
-        find_source(RequestedStorage("source", settings.sources, settings.aws_conn_id), uri)
-
-
 def _is_entry(text: str) -> bool:
     try:
         return "://" in text and bool(check_entries([text]))
     except ValueError:
         return False
-
-
-def _run(conf: dict[str, Any], terminal: TextIO) -> dict[str, Any]:
-    """Run the DAG in a child process. Whatever ends it, no process is left and the claim is released."""
-    settings = get_settings()
-    # Imported here, because Airflow reads its environment when it is imported. Imported before the child is
-    # started, because releasing the claim after a signal must not wait for imports.
-    import airflow.dag_processing.dagbag
-
-    import vod_operators.operators.base  # noqa: F401
-
-    if settings.temp_uri.startswith(S3_SCHEME):
-        import airflow.providers.amazon.aws.hooks.s3  # noqa: F401
-
-    child = Child(lambda: _run_dag(conf, terminal))
-    try:
-        return cast("dict[str, Any]", child.result())
-    except (Interrupted, KilledError):
-        if terminal.isatty():
-            print(file=terminal)  # ends the progress bar's line
-        raise
-    finally:
-        child.end()
-        # In a thread, because the store may not answer. The claim then ends when it expires.
-        release = threading.Thread(
-            target=_release, args=(settings, conf["video_id"], child.name), daemon=True
-        )
-        release.start()
-        release.join(RELEASE_S)
-        clear_up(settings.work_dir)
 
 
 def _release(settings: VodSettings, video_id: str, process: str) -> None:
@@ -249,10 +245,6 @@ def private_airflow() -> Iterator[Path]:
 
 def _empty_database(home: Path) -> Path:
     """Path of a migrated, empty metadata database, cached between runs because creating one takes 10 s."""
-    import fcntl
-    import subprocess
-    from importlib.metadata import version
-
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vod"
     try:
         cache.mkdir(parents=True, exist_ok=True)

@@ -77,7 +77,7 @@ def _follow(airflow: Airflow, run: RunName) -> dict[str, Any]:
     return airflow.result(run)
 
 
-class Airflow:
+class Airflow(contextlib.AbstractContextManager["Airflow"]):
     """The calls of Airflow's REST API v2 that ``vod submit`` needs."""
 
     def __init__(self, *, url: str, user: str | None, password: str | None, token: str | None) -> None:
@@ -85,9 +85,6 @@ class Airflow:
         self._user, self._password, self._token = user, password, token
         self._client = httpx.Client(timeout=30)
         self._reached = False
-
-    def __enter__(self) -> Airflow:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
@@ -154,7 +151,7 @@ class Airflow:
     def progress(self, run: RunName) -> tuple[str, float]:
         """A label of the current step, and the whole run's progress in percent, 0 to 99."""
         tasks: dict[str, list[dict[str, Any]]] = {}
-        for instance in self._instances(run):
+        for instance in self._pages(f"{_path(run)}/taskInstances?", "task_instances"):
             tasks.setdefault(instance["task_id"], []).append(instance)
         percent, label = 0.0, "queued"
         for task, weight in WEIGHTS.items():
@@ -195,16 +192,15 @@ class Airflow:
 
     def _xcom(self, run: RunName, task: str, key: str) -> dict[str, Any] | None:
         """The JSON value of a task's XCom; None if there is none."""
-        path = f"{_path(run)}/taskInstances/{task}/xcomEntries/{key}?deserialize=false"
+        return self._value(f"{_path(run)}/taskInstances/{task}/xcomEntries/{key}?deserialize=false")
+
+    def _value(self, path: str) -> dict[str, Any] | None:
         response = self._call("GET", path, ok=(200, 404))
         if response.status_code == 404:
             return None
         value = response.json()["value"]
         content: dict[str, Any] = json.loads(value) if isinstance(value, str) else value
         return content
-
-    def _instances(self, run: RunName) -> Iterator[dict[str, Any]]:
-        return self._pages(f"{_path(run)}/taskInstances?", "task_instances")
 
     def _pages(self, path: str, name: str, ok: tuple[int, ...] = (200,)) -> Iterator[dict[str, Any]]:
         """All items of a paged list; none if the answer is another status of ``ok`` than 200."""
@@ -221,11 +217,8 @@ class Airflow:
 
     def _percent(self, run: RunName, instance: dict[str, Any]) -> float:
         path = f"{_path(run)}/taskInstances/{instance['task_id']}/state-store/progress"
-        response = self._call("GET", f"{path}?map_index={instance['map_index']}", ok=(200, 404))
-        if response.status_code != 200:
-            return 0.0
-        value = response.json()["value"]
-        return float((json.loads(value) if isinstance(value, str) else value)["percent"])
+        progress = self._value(f"{path}?map_index={instance['map_index']}")
+        return float(progress["percent"]) if progress else 0.0
 
     def _call(self, method: str, path: str, body: Any = None, ok: tuple[int, ...] = (200,)) -> httpx.Response:
         """Make a call, and repeat it while Airflow does not answer; every call here is safe to repeat.

@@ -1,14 +1,15 @@
-"""Rules 4, 5 and 7: bitrates, and the ladder."""
+"""Rules 4 to 7: bitrates, what the master playlist declares of its variants, and the ladder."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 
 from vod_operators.check.attributes import Attributes
 from vod_operators.check.presentation import Presentation, Track
 from vod_operators.check.rule import Finding, Rule, has_ladder, has_master, has_video, is_ended
-from vod_operators.check.rules_media import missing_groups
+from vod_operators.check.rules_time import RATE_TOLERANCE, measured_rate
 from vod_operators.formats.rates import rate_bps
 
 TOLERANCE = Fraction(1, 10)
@@ -19,11 +20,13 @@ ROUNDING = Fraction(1, 1000)
 FIRST_BPS = 2_000_000
 
 
-def _with_sound(presentation: Presentation, track: Track, declared: Attributes) -> tuple[int, int]:
-    """Average and peak bitrate of a variant with the largest sound that plays with it."""
+def _with_sound(presentation: Presentation, track: Track, declared: Attributes) -> dict[str, int]:
+    """Measured rates of a variant with the largest sound that plays with it, by attribute."""
     sounds = [sound for sound in presentation.sounds(declared) if sound is not track]
-    average = track.average_bps + max((sound.average_bps for sound in sounds), default=0)
-    return average, track.peak_bps + max((sound.peak_bps for sound in sounds), default=0)
+    return {
+        "AVERAGE-BANDWIDTH": track.average_bps + max((sound.average_bps for sound in sounds), default=0),
+        "BANDWIDTH": track.peak_bps + max((sound.peak_bps for sound in sounds), default=0),
+    }
 
 
 def number(declared: Attributes, name: str) -> int | None:
@@ -42,27 +45,20 @@ def variants(presentation: Presentation) -> Iterator[tuple[str, Track, Attribute
 def whole_variants(presentation: Presentation) -> Iterator[tuple[str, Track, Attributes]]:
     """As ``variants``, without those that name a group without members: nobody knows what it would hold."""
     for where, track, declared in variants(presentation):
-        if not missing_groups(presentation, declared):
+        if not presentation.missing_groups(declared):
             yield where, track, declared
 
 
-def _average(presentation: Presentation) -> Iterator[Finding]:
-    for where, track, declared in whole_variants(presentation):
-        average, (measured, _) = (
-            number(declared, "AVERAGE-BANDWIDTH"),
-            _with_sound(presentation, track, declared),
-        )
-        if average is not None and abs(measured - average) > TOLERANCE * average:
-            yield Finding(
-                where=where, found=f"AVERAGE-BANDWIDTH={average}", expected=f"{measured} within 10 %"
-            )
+def far_off(where: str, declared: Attributes, name: str, measured: int) -> Iterator[Finding]:
+    """A finding if an attribute is there, and differs by more than 10 % from what was measured."""
+    value = number(declared, name)
+    if value is not None and abs(measured - value) > TOLERANCE * value:
+        yield Finding(where=where, found=f"{name}={value}", expected=f"{measured} within 10 %")
 
 
-def _peak(presentation: Presentation) -> Iterator[Finding]:
+def _bandwidth(presentation: Presentation, name: str) -> Iterator[Finding]:
     for where, track, declared in whole_variants(presentation):
-        bandwidth, (_, measured) = number(declared, "BANDWIDTH"), _with_sound(presentation, track, declared)
-        if bandwidth is not None and abs(measured - bandwidth) > TOLERANCE * bandwidth:
-            yield Finding(where=where, found=f"BANDWIDTH={bandwidth}", expected=f"{measured} within 10 %")
+        yield from far_off(where, declared, name, _with_sound(presentation, track, declared)[name])
 
 
 def _peak_ratio(presentation: Presentation) -> Iterator[Finding]:
@@ -75,7 +71,8 @@ def _peak_ratio(presentation: Presentation) -> Iterator[Finding]:
 
 def _largest_sum(presentation: Presentation) -> Iterator[Finding]:
     for where, track, declared in variants(presentation):
-        bandwidth, (_, measured) = number(declared, "BANDWIDTH"), _with_sound(presentation, track, declared)
+        bandwidth = number(declared, "BANDWIDTH")
+        measured = _with_sound(presentation, track, declared)["BANDWIDTH"]
         if bandwidth is not None and bandwidth < measured * (1 - ROUNDING):
             yield Finding(where=where, found=f"BANDWIDTH={bandwidth}", expected=f"at least {measured}")
 
@@ -84,6 +81,62 @@ def _average_declared(presentation: Presentation) -> Iterator[Finding]:
     for where, _, declared in variants(presentation):
         if "AVERAGE-BANDWIDTH" not in declared:
             yield Finding(where=where, found="no AVERAGE-BANDWIDTH", expected="AVERAGE-BANDWIDTH")
+
+
+def _played_with(presentation: Presentation, track: Track, declared: Attributes) -> list[Track]:
+    texts = presentation.members("SUBTITLES", declared.get("SUBTITLES"))
+    subtitles = [presentation.tracks[item["URI"]] for item in texts if "URI" in item]
+    return [track, *presentation.sounds(declared), *subtitles]
+
+
+def _same_codec(a: str, b: str) -> bool:
+    # Decoders are chosen by the first four parts. The rest tells colours in AV1, constraints in HEVC.
+    parts = 4 if a.startswith(("av01", "hvc1", "hev1")) else 9
+    return a.lower().split(".")[:parts] == b.lower().split(".")[:parts]
+
+
+def _codecs(presentation: Presentation) -> Iterator[Finding]:
+    for where, track, declared in whole_variants(presentation):
+        listed = [part.strip() for part in declared.get("CODECS", "").split(",") if part.strip()]
+        formats = [f for t in _played_with(presentation, track, declared) for f in t.formats]
+        actual = sorted({f.codecs for f in formats if f.codecs != "wvtt"})
+        if not formats:
+            continue
+        missing = [codec for codec in actual if not any(_same_codec(codec, other) for other in listed)]
+        extra = [codec for codec in listed if not any(_same_codec(codec, other) for other in actual)]
+        if missing or extra:
+            yield Finding(where=where, found=f'CODECS="{",".join(listed)}"', expected=",".join(actual))
+
+
+def _resolution(presentation: Presentation) -> Iterator[Finding]:
+    for where, track, declared in variants(presentation):
+        format = track.format("video")
+        if format and declared.get("RESOLUTION") != (size := f"{format.width}x{format.height}"):
+            words = f"RESOLUTION={declared.get('RESOLUTION', 'missing')}"
+            yield Finding(where=where, found=words, expected=size)
+
+
+def _frame_rate(presentation: Presentation) -> Iterator[Finding]:
+    for where, track, declared in variants(presentation):
+        text, rate = declared.get("FRAME-RATE", ""), measured_rate(track)
+        if not rate:
+            continue
+        if not re.fullmatch(r"\d+(\.\d{1,3})?", text):
+            words = f"FRAME-RATE={text or 'missing'}"
+            yield Finding(where=where, found=words, expected=f"{float(rate):.3f}, at most three decimals")
+            continue
+        rates = [rate, *(stream.rate for _, stream in track.streams("video"))]
+        if all(abs(Fraction(text) - candidate) > RATE_TOLERANCE for candidate in rates):
+            yield Finding(where=where, found=f"FRAME-RATE={text}", expected=f"{float(rate):.3f}")
+
+
+def _range(presentation: Presentation) -> Iterator[Finding]:
+    formats = [(w, t.format("video"), a) for w, t, a in variants(presentation)]
+    all_sdr = all(format is None or format.video_range == "SDR" for _, format, _ in formats)
+    for where, format, declared in formats:
+        value = declared.get("VIDEO-RANGE", "SDR" if all_sdr else "missing")
+        if format and value != format.video_range:
+            yield Finding(where=where, found=f"VIDEO-RANGE={value}", expected=format.video_range)
 
 
 def _several(presentation: Presentation) -> Iterator[Finding]:
@@ -138,9 +191,9 @@ def _bitrate(presentation: Presentation) -> Iterator[Finding]:
 # fmt: off
 RULES = (
     Rule(id="4.average", source="Apple 1.26", says="measured average within 10 % of AVERAGE-BANDWIDTH",
-         applies=lambda p: has_master(p) and is_ended(p), check=_average),
+         applies=lambda p: has_master(p) and is_ended(p), check=lambda p: _bandwidth(p, "AVERAGE-BANDWIDTH")),
     Rule(id="4.peak", source="Apple 1.27", says="measured peak within 10 % of BANDWIDTH",
-         applies=lambda p: has_master(p) and is_ended(p), check=_peak),
+         applies=lambda p: has_master(p) and is_ended(p), check=lambda p: _bandwidth(p, "BANDWIDTH")),
     Rule(id="4.peak-ratio", source="Apple 1.30", says="peak is at most 200 % of the average", must=False,
          applies=lambda p: has_video(p) and is_ended(p), check=_peak_ratio),
     Rule(id="4.bitrate", source="RFC 8216bis 4.4.4.8", says="EXT-X-BITRATE is within 10 % of each segment",
@@ -149,6 +202,14 @@ RULES = (
          applies=lambda p: has_master(p) and is_ended(p), check=_largest_sum),
     Rule(id="5.average", source="Apple 9.14", says="AVERAGE-BANDWIDTH is there",
          applies=has_master, check=_average_declared),
+    Rule(id="6.codecs", source="Apple 9.1", says="CODECS names what is played, and nothing else",
+         applies=has_master, check=_codecs),
+    Rule(id="6.resolution", source="Apple 9.2", says="RESOLUTION is that of the pictures",
+         applies=has_ladder, check=_resolution),
+    Rule(id="6.frame-rate", source="Apple 9.15", says="FRAME-RATE is that of the pictures, to three decimals",
+         applies=has_ladder, check=_frame_rate),
+    Rule(id="6.video-range", source="Apple 9.16", says="VIDEO-RANGE, unless all is SDR",
+         applies=has_ladder, check=_range),
     Rule(id="7.bitrates", source="Apple 9.9", says="at least two video bitrates",
          applies=has_ladder, check=_several),
     Rule(id="7.first", source="Apple 1.32", says="the first variant is about 2000 kb/s", must=False,
