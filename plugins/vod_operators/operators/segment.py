@@ -16,7 +16,7 @@ from vod_operators.media import hls, measure
 from vod_operators.media.models import AudioRendition, Timeline
 from vod_operators.media.pieces import Piece, counter_shifts, lasting, shift_counters, track_of
 from vod_operators.media.track import Encryption, Track
-from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.base import VodStepOperator
 from vod_operators.operators.content_key import job_key, lock_segments
 from vod_operators.pipeline import AUDIO, TRANSCODE
 from vod_operators.storage import checkpoint
@@ -57,7 +57,7 @@ class _Encoded:
     """What its continuity counters lack to those of the whole track, by PID."""
 
 
-class VodSegmentHlsOperator(VodBaseOperator):
+class VodSegmentHlsOperator(VodStepOperator):
     """Store one track's segments in the version's folder, and write its playlists.
 
     The tasks that encoded the track cut it into segments, and the store copies them. Only segments that must
@@ -65,15 +65,13 @@ class VodSegmentHlsOperator(VodBaseOperator):
     that AES-128 encrypts. Players see nothing of it until ``VodPublishOperator`` points the stable playlist
     to it.
 
-    :param plan: URI of ``plan.json``.
     :param track: one item of what ``VodPrepareOperator`` returns.
     """
 
     template_fields: Sequence[str] = ("plan", "track")
 
-    def __init__(self, *, plan: str, track: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(self, *, track: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.plan = plan
         self.track = track
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -82,7 +80,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
         :raises VerificationError: the chunks do not add up to the planned frames, or the segments break a
             rule of the track.
         """
-        job = self.open_job(context, self.plan)
+        job = self.open_job(context)
         name = self.track["rendition"]
         done = checkpoint.load(self.worker.temp, job.segmented(name), objects_in=self.worker.results)
         if done is not None:
