@@ -99,7 +99,5 @@ class VodReleaseOperator(VodTellingOperator):
             reason = "it was killed, or its worker was lost; its log may tell more"
             return Failure.of("host", step=step, reason=reason), failed
         reason = "the run was cancelled: somebody marked it in Airflow before it was done"
-        if known:
-            at_work = known[0].failure
-            return Failure.of("cancelled", step=at_work.step, item=at_work.item, reason=reason), failed
-        return Failure.of("cancelled", step=step, reason=reason), failed
+        step, item = (known[0].failure.step, known[0].failure.item) if known else (step, None)
+        return Failure.of("cancelled", step=step, item=item, reason=reason), failed

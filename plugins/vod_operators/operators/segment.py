@@ -13,7 +13,6 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.media import hls, measure
-from vod_operators.media.models import AudioRendition, Timeline
 from vod_operators.media.pieces import Piece, counter_shifts, lasting, shift_counters, track_of
 from vod_operators.media.track import Encryption, Track
 from vod_operators.operators.base import VodStepOperator
@@ -100,13 +99,25 @@ class VodSegmentHlsOperator(VodStepOperator):
         plan, timeline = job.plan, read_timeline(self.worker.temp, job)
         key = job_key(self.settings, job)
         audio = next((audio for audio in plan.audio if audio.name == name), None)
-        places = _places(job, timeline, name, audio)
+        marker = job.work_keys.marker
+        places = [_Place(chunk.name, marker(chunk.name), TRANSCODE) for chunk in timeline.chunks]
+        if audio:
+            places = [_Place(SOUND, marker(name), AUDIO)]
         with ThreadPoolExecutor(TRANSFERS) as pool:
             read = list(pool.map(lambda place: self._read(job, place, name), places))
         pieces = [piece for _, piece in read]
         init = bytes.fromhex(pieces[0].init)
         if audio:
-            track = track_of(name, pieces, audio.sample_rate, **_described(audio))
+            track = track_of(
+                name,
+                pieces,
+                audio.sample_rate,
+                kind="audio",
+                language=audio.language,
+                title=audio.title,
+                default=audio.default,
+                describes_video=audio.stream.describes_video,
+            )
             measure.check_audio_track(track, audio, timeline.audio_samples(audio, plan.frame_rate))
         else:
             track = track_of(name, pieces, plan.timescale, kind="video", frame_rate=plan.frame_rate)
@@ -181,25 +192,6 @@ class VodSegmentHlsOperator(VodStepOperator):
 
         with ThreadPoolExecutor(TRANSFERS) as pool:
             list(pool.map(get, segments))
-
-
-def _places(job: Job, timeline: Timeline, name: str, audio: AudioRendition | None) -> list[_Place]:
-    """The place of a whole sound track, or those of all chunks in order."""
-    keys = job.work_keys
-    if audio:
-        return [_Place(SOUND, keys.marker(name), AUDIO)]
-    return [_Place(chunk.name, keys.marker(chunk.name), TRANSCODE) for chunk in timeline.chunks]
-
-
-def _described(audio: AudioRendition) -> dict[str, Any]:
-    """Facts of a sound track that cannot be measured on its segments, as fields of ``Track``."""
-    return {
-        "kind": "audio",
-        "language": audio.language,
-        "title": audio.title,
-        "default": audio.default,
-        "describes_video": audio.stream.describes_video,
-    }
 
 
 def headers_of(file: str) -> dict[str, str]:

@@ -177,7 +177,6 @@ class Trial(Look):
         if video is None and not indexes:
             return set()
         tool = self.tools.ffmpeg
-        passed: set[int] = set()
         said = self.run(
             trial.try_together(
                 tool,
@@ -188,6 +187,7 @@ class Trial(Look):
             )
         )
         more = None if said is None else self.run(trial.decode_together(tool, video=video, sounds=indexes))
+        passed: set[int] = set()
         if said is None or more is None:
             return passed
         for stream in (video, *sounds):
