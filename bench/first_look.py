@@ -49,7 +49,7 @@ def _look(source: Path) -> dict[str, float]:
         begin = time.monotonic()
         found = inspection.inspect(runner, tools, excerpt, limits=limits)
         whole, begin = time.monotonic() - begin, time.monotonic()
-        tried = inspection.streams_that_can_be_cut(runner, tools, excerpt, found, {})
+        tried = inspection.Trial(runner, tools, excerpt, found).streams_that_can_be_cut()
         assert found.video is not None and found.video.index in tried, "the trial did not end at once"
         return {"inspection": whole, "trial": time.monotonic() - begin}
 

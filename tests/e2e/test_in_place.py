@@ -66,7 +66,7 @@ def parts(uri: str, folder: Path) -> tuple[Timeline, dict[str, bytes]]:
     plan = prepared(video_id="film", source=uri, preset="h264_small", chunk_seconds="6")["plan"]
     task = VodSplitOperator(task_id="split", plan=plan, source=uri)
     task.execute(CONTEXT)
-    job = task.open_job(CONTEXT, plan)
+    job = task.open_job(CONTEXT)
     timeline, original = read_timeline(task.worker.temp, job), task.original(uri, job)
     names = [chunk.name for chunk in timeline.chunks] + [audio.track for audio in job.plan.audio]
     if not timeline.in_place:
@@ -208,7 +208,7 @@ def test_sound_that_lies_everywhere_takes_few_requests(
     plan = prepared(video_id="film", source=uri, preset="h264_small", chunk_seconds="60")["plan"]
     task = VodSplitOperator(task_id="split", plan=plan, source=uri)
     task.execute(CONTEXT)
-    job = task.open_job(CONTEXT, plan)
+    job = task.open_job(CONTEXT)
     monkeypatch.setattr(source, "_read", counted)
     add = source.Original.add_scattered
     kept: list[int] = []

@@ -416,8 +416,8 @@ def test_damaged_bytes_never_crash_the_first_task(
 
     # For speed: ffmpeg's decoders are not ours.
     monkeypatch.setattr(inspection._Look, "gives_a_frame", lambda *_: True)
-    monkeypatch.setattr(inspection, "streams_that_can_be_cut", lambda *_: set())
-    monkeypatch.setattr(inspection, "choose_carriers", lambda *given, **_: given[3])
+    monkeypatch.setattr(inspection.Trial, "streams_that_can_be_cut", lambda _: set())
+    monkeypatch.setattr(inspection.Trial, "choose_carriers", lambda trial, **_: trial.source)
     decoders = inspection.decoders(LocalRunner(), Tools())
     monkeypatch.setattr(inspection, "decoders", lambda *_: decoders)
     good = generate(tmp_path / f"good.{kind}", "-i", str(clip), "-c", "copy").read_bytes()

@@ -147,7 +147,7 @@ def test_the_example_that_follows_waits_for_the_asset_that_is_updated() -> None:
     """Airflow knows an asset by its name and URI together."""
     from airflow.dag_processing.dagbag import DagBag
 
-    from vod_operators.operators.published import PUBLISHED
+    from vod_operators.operators.publish import PUBLISHED
 
     bag = DagBag(ROOT / "examples", safe_mode=False)
     (awaited,) = bag.dags["after_publish"].timetable.asset_condition.objects

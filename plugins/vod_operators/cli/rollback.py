@@ -16,7 +16,7 @@ from vod_operators.errors import NoSuchVideoError
 from vod_operators.storage import claim
 from vod_operators.storage.keys import ResultKeys, check_video_id, claim_key
 from vod_operators.work.stable import Version, roll_back, versions
-from vod_operators.work.stores import Stores
+from vod_operators.work.worker import open_stores
 
 CLAIM_S = 300
 """Longer than it takes to list a version's files and to write the stable objects."""
@@ -39,9 +39,8 @@ def main(args: argparse.Namespace) -> int:
 def _roll_back_or_list(args: argparse.Namespace) -> tuple[ResultKeys, list[Version]]:
     check_video_id(args.video_id)
     settings = settings_of(args)
-    stores = Stores.of(settings)
+    temp, results = open_stores(settings)
     keys = ResultKeys(results_uri=settings.results_uri, video_id=args.video_id)
-    temp, results = stores.temp, stores.results
     present = versions(results, keys)
     if not present:  # checked first, so that no claim is written for a video that does not exist
         raise NoSuchVideoError(keys.video_id, keys.results_uri)

@@ -32,7 +32,7 @@ from vod_operators.storage.keys import claim_key
 from vod_operators.storage.redact import redact
 from vod_operators.storage.requested import RequestedStorage, find_source
 from vod_operators.storage.s3 import SCHEME as S3_SCHEME
-from vod_operators.work.stores import Stores
+from vod_operators.work.worker import open_stores
 
 RELEASE_S = 2.0
 """How long the store may take to release the claim."""
@@ -124,7 +124,7 @@ def _release(settings: VodSettings, video_id: str, process: str) -> None:
     """Release the claim if the DAG's teardown was killed before it could."""
     uri = claim_key(settings.temp_uri, video_id)
     with contextlib.suppress(VodError):
-        storage = Stores.of(settings).temp
+        storage, _ = open_stores(settings)
         present = claim.read_claim(storage, uri)
         if present is not None and present.holder == claim.process_holder(process):
             claim.release(storage, uri, owner=present.owner)

@@ -18,8 +18,8 @@ from vod_operators.cli.run import admit, private_airflow, run
 from vod_operators.errors import InvalidInputError
 from vod_operators.settings import get_settings
 from vod_operators.storage.keys import ResultKeys, check_video_id
-from vod_operators.work.stores import Stores
 from vod_operators.work.verification import Verification, repair_request, verify
+from vod_operators.work.worker import open_stores
 
 
 def main(args: argparse.Namespace) -> int:
@@ -55,7 +55,7 @@ def _verify_and_print(args: argparse.Namespace) -> Verification:
 def _verify(video_id: str) -> Verification:
     settings = get_settings()
     keys = ResultKeys(results_uri=settings.results_uri, video_id=video_id)
-    results = Stores.of(settings).results
+    _, results = open_stores(settings)
     # Airflow logs to stdout while it looks up a connection, and stdout is for the result.
     with contextlib.redirect_stdout(sys.stderr), closing(ProgressBar(sys.stderr)) as bar:
         return verify(results, keys, progress=lambda percent: bar.show(video_id, percent))
@@ -67,7 +67,7 @@ def _repair(video_id: str, verification: Verification, home: Path) -> str:
     :raises InvalidInputError: as ``repair_request``; or the video is still damaged.
     """
     settings = get_settings()
-    request = repair_request(Stores.of(settings).temp, settings, video_id, verification)
+    request = repair_request(open_stores(settings)[0], settings, video_id, verification)
     admit(request)
     version: str = run(request, home)["version"]
     second = _verify(video_id)

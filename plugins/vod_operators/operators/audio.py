@@ -7,26 +7,24 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.base import VodStepOperator
 from vod_operators.operators.content_key import packager_key
 from vod_operators.storage import checkpoint
 from vod_operators.work.job import read_timeline
 from vod_operators.work.sound_encoder import SoundEncoder
 
 
-class VodEncodeAudioOperator(VodBaseOperator):
+class VodEncodeAudioOperator(VodStepOperator):
     """Encode one whole sound track as AAC, beside the chunks.
 
-    :param plan: URI of ``plan.json``.
     :param source: URI of the original, for sound that the split did not store.
     :param track: one item of ``prepare``'s ``sounds``: ``{"rendition": name, "label": ...}``.
     """
 
     template_fields: Sequence[str] = ("plan", "source", "track")
 
-    def __init__(self, *, plan: str, source: str, track: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(self, *, source: str, track: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.plan = plan
         self.source = source
         self.track = track
 
@@ -38,7 +36,7 @@ class VodEncodeAudioOperator(VodBaseOperator):
         :raises VerificationError: the encoded track is not as long as the source's sound.
         :raises InvalidInputError: the source changed since the run began, or the key that the packager needs.
         """
-        job = self.open_job(context, self.plan)
+        job = self.open_job(context)
         timeline = read_timeline(self.worker.temp, job)
         audio = job.plan.audio_rendition(self.track["rendition"])
         done = checkpoint.load(self.worker.temp, job.work_keys.marker(audio.name))

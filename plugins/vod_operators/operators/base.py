@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timezone
 from functools import cached_property, partial
 from typing import Any, Literal
@@ -124,19 +124,6 @@ class VodBaseOperator(BaseOperator):
         """The source, in the version that the run began with."""
         return Original(self.requested("source", job.source_conn_id), uri, job.source_version)
 
-    def open_job(self, context: Context, plan_uri: str) -> Job:
-        """Read the job at ``plan_uri``, limit the tools for its source, and take or renew the video's claim.
-
-        :raises LostWorkError: the plan is gone or damaged.
-        :raises ClaimedError: another run has the video.
-        """
-        with checkpoint.relying_on(self.worker.temp, plan_uri, step=PREPARE):
-            job = read_job(self.worker.temp, plan_uri, self.settings)
-        self.facts["video_id"] = job.plan.video_id
-        self.worker.limit_tools(allowance.of_plan(self.settings, job.plan))
-        self.hold_claim(context, job.plan.video_id)
-        return job
-
     def hold_claim(
         self, context: Context, video_id: str, *, ttl_s: int | None = None, brief: bool = False
     ) -> Claim:
@@ -181,3 +168,29 @@ class VodBaseOperator(BaseOperator):
                     self.log.warning("progress could not be reported: %s", error)
 
         return report
+
+
+class VodStepOperator(VodBaseOperator):
+    """Base of the steps after ``prepare``, which work on the job that it decided.
+
+    :param plan: URI of ``plan.json``.
+    """
+
+    template_fields: Sequence[str] = ("plan",)
+
+    def __init__(self, *, plan: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan = plan
+
+    def open_job(self, context: Context) -> Job:
+        """Read the job, limit the tools for its source, and take or renew the video's claim.
+
+        :raises LostWorkError: the plan is gone or damaged.
+        :raises ClaimedError: another run has the video.
+        """
+        with checkpoint.relying_on(self.worker.temp, self.plan, step=PREPARE):
+            job = read_job(self.worker.temp, self.plan, self.settings)
+        self.facts["video_id"] = job.plan.video_id
+        self.worker.limit_tools(allowance.of_plan(self.settings, job.plan))
+        self.hold_claim(context, job.plan.video_id)
+        return job

@@ -36,8 +36,7 @@ def credentials_of(settings: VodSettings, conn_id: str, field: str) -> Credentia
     """
     if is_empty(conn_id):
         return None
-    url, headers = _read(settings, conn_id, field)
-    return Credentials(url.partition("?")[0], headers)
+    return _read(settings, conn_id, field)[1]
 
 
 def callback_of(settings: VodSettings, url: str, conn_id: str) -> tuple[str, Credentials | None]:
@@ -47,12 +46,12 @@ def callback_of(settings: VodSettings, url: str, conn_id: str) -> tuple[str, Cre
     """
     if is_empty(conn_id):
         return url, None
-    own_url, headers = _read(settings, conn_id, "callback_conn_id")
-    return own_url if is_empty(url) else url, Credentials(own_url.partition("?")[0], headers)
+    own_url, credentials = _read(settings, conn_id, "callback_conn_id")
+    return own_url if is_empty(url) else url, credentials
 
 
-def _read(settings: VodSettings, conn_id: str, field: str) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """The connection's URL and headers, masked in logs."""
+def _read(settings: VodSettings, conn_id: str, field: str) -> tuple[str, Credentials]:
+    """The connection's URL and credentials, masked in logs."""
     from airflow.sdk import Connection  # here, because the DAG file is parsed again for every task
     from airflow.sdk.exceptions import AirflowNotFoundException
     from airflow.sdk.log import mask_secret
@@ -85,7 +84,7 @@ def _read(settings: VodSettings, conn_id: str, field: str) -> tuple[str, tuple[t
     for value in headers.values():
         mask_secret(value)
     hide_secrets(url)
-    return url, tuple(sorted(headers.items()))
+    return url, Credentials(url.partition("?")[0], tuple(sorted(headers.items())))
 
 
 def hide_secrets(value: Any) -> None:

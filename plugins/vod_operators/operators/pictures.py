@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from vod_operators.errors import VerificationError
 from vod_operators.media import ffmpeg, pictures
 from vod_operators.media.models import Timeline
 from vod_operators.media.pictures import Still, Storyboard
-from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.base import VodStepOperator
 from vod_operators.operators.segment import store_track
 from vod_operators.pipeline import TRANSCODE
 from vod_operators.storage import checkpoint
@@ -20,24 +20,15 @@ from vod_operators.storage.checkpoint import Marker
 from vod_operators.work.job import PICTURES, Job, read_timeline
 
 
-class VodPicturesOperator(VodBaseOperator):
-    """Choose the poster and lay out the storyboard, from the pictures that the chunk tasks stored.
-
-    :param plan: URI of ``plan.json``.
-    """
-
-    template_fields: Sequence[str] = ("plan",)
-
-    def __init__(self, *, plan: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.plan = plan
+class VodPicturesOperator(VodStepOperator):
+    """Choose the poster and lay out the storyboard, from the pictures that the chunk tasks stored."""
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the marker's facts: ``{"poster", "storyboard"}``; empty if the preset asks for neither.
 
         :raises VerificationError: a picture is missing.
         """
-        job = self.open_job(context, self.plan)
+        job = self.open_job(context)
         timeline = read_timeline(self.worker.temp, job)
         wanted = {still.name: still for still in pictures.stills(job.plan, timeline)}
         if not wanted:

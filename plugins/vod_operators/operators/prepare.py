@@ -13,8 +13,7 @@ from vod_operators.media.models import Plan
 from vod_operators.media.presets.catalog import load_preset
 from vod_operators.media.subtitles import Sidecar, SubtitleFile, parse_request
 from vod_operators.operators import telemetry
-from vod_operators.operators.base import VodBaseOperator
-from vod_operators.operators.callbacks import tell_cms
+from vod_operators.operators.callbacks import VodTellingOperator
 from vod_operators.operators.content_key import content_key
 from vod_operators.operators.credentials import callback_of, is_empty
 from vod_operators.storage.probe import require_conditional_writes
@@ -30,7 +29,7 @@ DAMAGE_TOLD = 100
 """How many damaged objects the XCom lists; the log has all of them."""
 
 
-class VodPrepareOperator(VodBaseOperator):
+class VodPrepareOperator(VodTellingOperator):
     """Check the request, claim the video, probe the source and write ``plan.json``.
 
     :param video_id: the video, on which one run at a time can work.
@@ -115,15 +114,7 @@ class VodPrepareOperator(VodBaseOperator):
         for text, (_, converted) in zip(plan.texts[len(plan.source.texts) :], sidecars, strict=True):
             self.worker.temp.write(keys.text(text.name), [converted], content_type="text/vtt")
         self.log.info("%s: %s", self.video_id, ", ".join(r.label for r in plan.renditions) or "no renditions")
-        tell_cms(
-            context,
-            self.settings,
-            self.callback_url,
-            "started",
-            self.video_id,
-            conn_id=self.callback_conn_id,
-            limit_s=STARTED_LIMIT_S,
-        )
+        self.tell_cms(context, "started", limit_s=STARTED_LIMIT_S)
         sounds = [{"rendition": a.name, "label": a.label} for a in plan.audio]
         context["ti"].xcom_push("plan", keys.plan)
         context["ti"].xcom_push("sounds", sounds)

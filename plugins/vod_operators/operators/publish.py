@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from airflow.sdk import Context
+from airflow.sdk import Asset, Context
 
 from vod_operators.operators import telemetry
-from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.base import VodStepOperator
 from vod_operators.operators.content_key import job_key
-from vod_operators.operators.published import PUBLISHED, event_facts
 from vod_operators.operators.runs import run_name
 from vod_operators.storage import claim
 from vod_operators.storage.keys import claim_key
 from vod_operators.work.publication import Publication
 from vod_operators.work.stable import point_to
 
+PUBLISHED = Asset("vod://published/videos")
+"""The asset that other DAGs can follow; it is updated each time that a video is published.
 
-class VodPublishOperator(VodBaseOperator):
+There is one for all videos, and the event names the video. One for each would not do: a DAG names its assets
+when it is parsed, before a video's id is known, and Airflow keeps a row and a page for each. It has no name,
+because Airflow treats assets with the same URI and different names as different assets."""
+
+
+class VodPublishOperator(VodStepOperator):
     """Verify all tracks together; write the version's master playlist, DASH manifest and ``video.json``, and
     then the stable ones.
 
     The stable ``index.m3u8`` is the last write. Until then viewers get the version before, from then on this
     one, and never a mix.
-
-    :param plan: URI of ``plan.json``.
     """
 
-    template_fields: Sequence[str] = ("plan",)
-
-    def __init__(self, *, plan: str, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**({"outlets": [PUBLISHED]} | kwargs))
-        self.plan = plan
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the fields of ``video.json``, and ``playlist``: the stable playlist's URI in the store.
@@ -41,7 +41,7 @@ class VodPublishOperator(VodBaseOperator):
         :raises LostWorkError: an object is missing; nothing was published.
         :raises ClaimedError: another run has taken the video over; nothing was published.
         """
-        job = self.open_job(context, self.plan)
+        job = self.open_job(context)
         publication = Publication.load(self.worker, job)
         result = publication.describe(started_at=context["dag_run"].start_date)
         publication.check(job_key(self.settings, job))
@@ -66,7 +66,7 @@ class VodPublishOperator(VodBaseOperator):
         return published
 
     def _tell(self, context: Context, result: dict[str, Any]) -> None:
-        facts, timings = event_facts(result), result["timings"]
+        facts, timings = _event_facts(result), result["timings"]
         # Airflow updates the asset when this task has succeeded, and then starts the DAGs that follow it.
         context["outlet_events"][PUBLISHED].extra = facts
         self.facts.update(facts)
@@ -75,3 +75,16 @@ class VodPublishOperator(VodBaseOperator):
         telemetry.count("vod.published_bytes", facts["size_bytes"])
         if timings["wall_s"] is not None:
             telemetry.timing("vod.time_to_publish", timings["wall_s"])
+
+
+def _event_facts(result: dict[str, Any]) -> dict[str, Any]:
+    """The event's ``extra``: what ``publish`` returned, without the long lists."""
+    renditions = result["renditions"]
+    return {
+        name: result[name]
+        for name in ("video_id", "version", "preset", "playlist", "playlist_urls", "duration_s", "frames")
+    } | {
+        "source": result["source"]["name"],
+        "renditions": [rendition["name"] for rendition in renditions],
+        "size_bytes": sum(rendition["size_bytes"] for rendition in renditions),
+    }

@@ -8,8 +8,7 @@ from typing import Any
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
-from vod_operators.operators.base import VodBaseOperator
-from vod_operators.operators.callbacks import tell_cms
+from vod_operators.operators.callbacks import VodTellingOperator
 from vod_operators.operators.retry import FAILURE_KEY
 from vod_operators.operators.runs import run_name
 from vod_operators.storage import claim
@@ -17,7 +16,7 @@ from vod_operators.storage.keys import claim_key, is_video_id, shown_id
 from vod_operators.work.failure import Failure, LeftFailure
 
 
-class VodReleaseOperator(VodBaseOperator):
+class VodReleaseOperator(VodTellingOperator):
     """Release the run's claim on its video, and POST the outcome to the callback URL.
 
     Use it as a teardown without a setup (``.as_teardown(on_failure_fail_dagrun=True)``). It runs on any
@@ -63,31 +62,14 @@ class VodReleaseOperator(VodBaseOperator):
             self.log.info("%s: claim %s", self.video_id, "released" if released else "not held")
         if not self.result:
             failure, failed = self._failure(context)
-            tell_cms(
-                context,
-                self.settings,
-                self.callback_url,
-                "failed",
-                self.video_id,
-                conn_id=self.callback_conn_id,
-                failure=failure.model_dump(mode="json", exclude_none=True),
-                failed_tasks=failed,
-            )
+            self.tell_cms(context, "failed", failure=failure, failed_tasks=failed)
             # For clients that ask Airflow instead of waiting for a callback.
             context["ti"].xcom_push(key=FAILURE_KEY, value=failure.model_dump(mode="json", exclude_none=True))
             where = f"{failure.step} ({failure.item})" if failure.item else failure.step
             raise AirflowFailException(
                 f"{shown_id(self.video_id)} was not published: {where}: {failure.reason}"
             )
-        tell_cms(
-            context,
-            self.settings,
-            self.callback_url,
-            "done",
-            self.video_id,
-            conn_id=self.callback_conn_id,
-            result=self.result,
-        )
+        self.tell_cms(context, "done", result=self.result)
         return {"video_id": self.video_id, "run_id": context["dag_run"].run_id, "result": self.result}
 
     def _failure(self, context: Context) -> tuple[Failure, list[str]]:
@@ -117,7 +99,5 @@ class VodReleaseOperator(VodBaseOperator):
             reason = "it was killed, or its worker was lost; its log may tell more"
             return Failure.of("host", step=step, reason=reason), failed
         reason = "the run was cancelled: somebody marked it in Airflow before it was done"
-        if known:
-            at_work = known[0].failure
-            return Failure.of("cancelled", step=at_work.step, item=at_work.item, reason=reason), failed
-        return Failure.of("cancelled", step=step, reason=reason), failed
+        step, item = (known[0].failure.step, known[0].failure.item) if known else (step, None)
+        return Failure.of("cancelled", step=step, item=item, reason=reason), failed

@@ -13,10 +13,9 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.media import hls, measure
-from vod_operators.media.models import AudioRendition, Timeline
 from vod_operators.media.pieces import Piece, counter_shifts, lasting, shift_counters, track_of
 from vod_operators.media.track import Encryption, Track
-from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.base import VodStepOperator
 from vod_operators.operators.content_key import job_key, lock_segments
 from vod_operators.pipeline import AUDIO, TRANSCODE
 from vod_operators.storage import checkpoint
@@ -57,7 +56,7 @@ class _Encoded:
     """What its continuity counters lack to those of the whole track, by PID."""
 
 
-class VodSegmentHlsOperator(VodBaseOperator):
+class VodSegmentHlsOperator(VodStepOperator):
     """Store one track's segments in the version's folder, and write its playlists.
 
     The tasks that encoded the track cut it into segments, and the store copies them. Only segments that must
@@ -65,15 +64,13 @@ class VodSegmentHlsOperator(VodBaseOperator):
     that AES-128 encrypts. Players see nothing of it until ``VodPublishOperator`` points the stable playlist
     to it.
 
-    :param plan: URI of ``plan.json``.
     :param track: one item of what ``VodPrepareOperator`` returns.
     """
 
     template_fields: Sequence[str] = ("plan", "track")
 
-    def __init__(self, *, plan: str, track: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(self, *, track: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.plan = plan
         self.track = track
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -82,7 +79,7 @@ class VodSegmentHlsOperator(VodBaseOperator):
         :raises VerificationError: the chunks do not add up to the planned frames, or the segments break a
             rule of the track.
         """
-        job = self.open_job(context, self.plan)
+        job = self.open_job(context)
         name = self.track["rendition"]
         done = checkpoint.load(self.worker.temp, job.segmented(name), objects_in=self.worker.results)
         if done is not None:
@@ -102,13 +99,25 @@ class VodSegmentHlsOperator(VodBaseOperator):
         plan, timeline = job.plan, read_timeline(self.worker.temp, job)
         key = job_key(self.settings, job)
         audio = next((audio for audio in plan.audio if audio.name == name), None)
-        places = _places(job, timeline, name, audio)
+        marker = job.work_keys.marker
+        places = [_Place(chunk.name, marker(chunk.name), TRANSCODE) for chunk in timeline.chunks]
+        if audio:
+            places = [_Place(SOUND, marker(name), AUDIO)]
         with ThreadPoolExecutor(TRANSFERS) as pool:
             read = list(pool.map(lambda place: self._read(job, place, name), places))
         pieces = [piece for _, piece in read]
         init = bytes.fromhex(pieces[0].init)
         if audio:
-            track = track_of(name, pieces, audio.sample_rate, **_described(audio))
+            track = track_of(
+                name,
+                pieces,
+                audio.sample_rate,
+                kind="audio",
+                language=audio.language,
+                title=audio.title,
+                default=audio.default,
+                describes_video=audio.stream.describes_video,
+            )
             measure.check_audio_track(track, audio, timeline.audio_samples(audio, plan.frame_rate))
         else:
             track = track_of(name, pieces, plan.timescale, kind="video", frame_rate=plan.frame_rate)
@@ -183,25 +192,6 @@ class VodSegmentHlsOperator(VodBaseOperator):
 
         with ThreadPoolExecutor(TRANSFERS) as pool:
             list(pool.map(get, segments))
-
-
-def _places(job: Job, timeline: Timeline, name: str, audio: AudioRendition | None) -> list[_Place]:
-    """The place of a whole sound track, or those of all chunks in order."""
-    keys = job.work_keys
-    if audio:
-        return [_Place(SOUND, keys.marker(name), AUDIO)]
-    return [_Place(chunk.name, keys.marker(chunk.name), TRANSCODE) for chunk in timeline.chunks]
-
-
-def _described(audio: AudioRendition) -> dict[str, Any]:
-    """Facts of a sound track that cannot be measured on its segments, as fields of ``Track``."""
-    return {
-        "kind": "audio",
-        "language": audio.language,
-        "title": audio.title,
-        "default": audio.default,
-        "describes_video": audio.stream.describes_video,
-    }
 
 
 def headers_of(file: str) -> dict[str, str]:

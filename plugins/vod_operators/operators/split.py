@@ -9,7 +9,7 @@ from airflow.sdk import Context
 
 from vod_operators.errors import LostWorkError
 from vod_operators.media.models import Timeline
-from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.base import VodStepOperator
 from vod_operators.pipeline import SPLIT
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
@@ -22,23 +22,21 @@ from vod_operators.work.source import Original
 from vod_operators.work.source_reader import Media, SourceReader
 
 
-class VodSplitOperator(VodBaseOperator):
+class VodSplitOperator(VodStepOperator):
     """Read the exact times of all packets of the source, and decide its chunks.
 
     Each chunk begins at the key frame that its first frame needs. So chunks overlap, and each can be decoded
     alone. If the encoding tasks cannot cut chunks and sound from the source itself (see ``_in_place``), this
     task cuts and stores them. It always extracts subtitles.
 
-    :param plan: URI of ``plan.json``.
     :param source: URI of the original, as given to ``VodPrepareOperator``. It is not taken from the plan,
         because a later run that continues the plan may have a newly signed URL.
     """
 
     template_fields: Sequence[str] = ("plan", "source")
 
-    def __init__(self, *, plan: str, source: str, **kwargs: Any) -> None:
+    def __init__(self, *, source: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.plan = plan
         self.source = source
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
@@ -46,7 +44,7 @@ class VodSplitOperator(VodBaseOperator):
 
         :raises InvalidInputError: the source changed since the run began, or cannot be cut.
         """
-        job = self.open_job(context, self.plan)
+        job = self.open_job(context)
         timeline = self._done(job) or self._split(context, job)
         return [
             {"chunk": chunk.index, "label": timeline.label(chunk, job.plan.frame_rate)}

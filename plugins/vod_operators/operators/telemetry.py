@@ -47,14 +47,14 @@ def count(name: str, number: float = 1, **tags: str) -> None:
     _send("counter", name, lambda stats: stats.incr(name, round(number), tags=tags or None))
 
 
-def gauge(name: str, value: float, **tags: str) -> None:
+def gauge(name: str, value: float) -> None:
     """Set a gauge."""
-    _send("gauge", name, lambda stats: stats.gauge(name, value, tags=tags or None))
+    _send("gauge", name, lambda stats: stats.gauge(name, value))
 
 
-def timing(name: str, seconds: float, **tags: str) -> None:
+def timing(name: str, seconds: float) -> None:
     """Send one measured duration."""
-    _send("timer", name, lambda stats: stats.timing(name, timedelta(seconds=seconds), tags=tags or None))
+    _send("timer", name, lambda stats: stats.timing(name, timedelta(seconds=seconds)))
 
 
 def log_step(event: str, **facts: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from vod_operators.media.measure import target_duration_s
 from vod_operators.media.models import Timeline
 from vod_operators.media.track import Track, segment_name
 from vod_operators.media.webvtt import Cue
-from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.base import VodStepOperator
 from vod_operators.operators.segment import store_track
 from vod_operators.pipeline import PREPARE, SPLIT
 from vod_operators.storage import checkpoint
@@ -24,19 +23,11 @@ from vod_operators.work.job import Job, read_timeline
 from vod_operators.work.packaged import measured
 
 
-class VodSegmentTextOperator(VodBaseOperator):
+class VodSegmentTextOperator(VodStepOperator):
     """Cut the subtitle tracks of the source and of the request's files into WebVTT segments.
 
     Players see nothing of them until ``VodPublishOperator`` points the stable playlist to them.
-
-    :param plan: URI of ``plan.json``.
     """
-
-    template_fields: Sequence[str] = ("plan",)
-
-    def __init__(self, *, plan: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.plan = plan
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Returns ``{"track", "segments", "cues"}`` of each track.
@@ -44,7 +35,7 @@ class VodSegmentTextOperator(VodBaseOperator):
         :raises VerificationError: the written segments do not hold the cues of the track.
         :raises AirflowSkipException: the video has no subtitles.
         """
-        job = self.open_job(context, self.plan)
+        job = self.open_job(context)
         tracks = [self._track(job, text.name) for text in job.plan.texts]
         if not tracks:
             raise AirflowSkipException("the video has no subtitles")

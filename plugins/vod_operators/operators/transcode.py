@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.operators import telemetry
-from vod_operators.operators.base import VodBaseOperator
+from vod_operators.operators.base import VodStepOperator
 from vod_operators.operators.content_key import packager_key
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
@@ -17,21 +17,19 @@ from vod_operators.work.encoding import require_encoders
 from vod_operators.work.job import read_timeline
 
 
-class VodTranscodeChunkOperator(VodBaseOperator):
+class VodTranscodeChunkOperator(VodStepOperator):
     """Decode one chunk once, scale it in a cascade, encode all renditions, and cut them into segments.
 
     Map it over what ``VodSplitOperator`` returns.
 
-    :param plan: URI of ``plan.json``.
     :param source: URI of the original, for chunks that the split did not store.
     :param chunk: one item of the split: ``{"chunk": index, "label": ...}``.
     """
 
     template_fields: Sequence[str] = ("plan", "source", "chunk")
 
-    def __init__(self, *, plan: str, source: str, chunk: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(self, *, source: str, chunk: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.plan = plan
         self.source = source
         self.chunk = chunk
 
@@ -43,7 +41,7 @@ class VodTranscodeChunkOperator(VodBaseOperator):
         :raises VerificationError: an output does not hold exactly the planned frames.
         :raises InvalidInputError: the source changed since the run began, or the key that the packager needs.
         """
-        job = self.open_job(context, self.plan)
+        job = self.open_job(context)
         timeline = read_timeline(self.worker.temp, job)
         chunk = timeline.chunks[self.chunk["chunk"]]
         done = checkpoint.load(self.worker.temp, job.work_keys.marker(chunk.name))

@@ -102,22 +102,16 @@ def of_repair(settings: VodSettings, plan: Plan, frames: int, *, decode: bool) -
     declared = (plan.source.duration_ms or 0) / 1000
     seconds = REPAIR_FLOOR_S + size / REPAIR_BPS + REPAIR_SLOWNESS * declared
     seconds *= settings.tool_time_factor / 60
-    if not decode:
-        return ToolLimits(
-            seconds=seconds, output_bytes=OUTPUT_FLOOR + 2 * size, memory_bytes=limits.memory_bytes
+    output_bytes = OUTPUT_FLOOR + 2 * size
+    if decode:
+        video = plan.source.video
+        raw = frames * video.width * video.height * SAMPLE_BYTES if video else 0
+        raw += sum(
+            round(declared_s(settings, plan) * sound.sample_rate * 4 * sound.channels)
+            for sound in plan.source.audio
         )
-    video = plan.source.video
-    raw = frames * video.width * video.height * SAMPLE_BYTES if video else 0
-    raw += sum(
-        round(declared_s(settings, plan) * sound.sample_rate * 4 * sound.channels)
-        for sound in plan.source.audio
-    )
-    expanded = round(settings.tool_output_factor * size)
-    return ToolLimits(
-        seconds=seconds,
-        output_bytes=REPAIR_FLOOR + min(raw, expanded),
-        memory_bytes=limits.memory_bytes,
-    )
+        output_bytes = REPAIR_FLOOR + min(raw, round(settings.tool_output_factor * size))
+    return ToolLimits(seconds=seconds, output_bytes=output_bytes, memory_bytes=limits.memory_bytes)
 
 
 def declared_s(settings: VodSettings, plan: Plan) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,35 +13,23 @@ from vod_operators.formats.mp4 import starts_with_idr
 from vod_operators.media import ffmpeg, pictures
 from vod_operators.media.captions import has_captions
 from vod_operators.media.damage import NOTHING_DECODED, complaints, in_words, nothing_decoded
-from vod_operators.media.encryption import ContentKey
-from vod_operators.media.models import Chunk, Plan, Rendition, Timeline
+from vod_operators.media.models import Chunk, Plan, Rendition
 from vod_operators.media.pictures import Still
 from vod_operators.media.pieces import Part
-from vod_operators.runners.progress import Progress
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
-from vod_operators.work.cutting import Cutter, obtain_cut
-from vod_operators.work.job import Job
+from vod_operators.work.cutting import obtain_cut
+from vod_operators.work.encoding import EncodingTask
 from vod_operators.work.packaged import package_chunk, store_piece
-from vod_operators.work.source import Original
-from vod_operators.work.worker import Worker
 
 CHUNK = "chunk.nut"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChunkEncoder:
+class ChunkEncoder(EncodingTask):
     """Decodes one chunk once, and encodes all renditions and still pictures of it."""
 
-    worker: Worker
-    job: Job
-    timeline: Timeline
     chunk: Chunk
-    original: Original | None
-    """The source, if this task cuts the chunk from it; None if the split stored the chunk."""
-    key: ContentKey | None
-    """With which the packager encrypts; None if it does not."""
-    report: Callable[[Progress], None]
 
     def encode(self) -> Marker:
         """Encode the chunk and store its objects, the marker last; returns the marker.
@@ -95,8 +83,7 @@ class ChunkEncoder:
         if self.original is None:
             obtain_cut(self.worker, self.job, self.chunk.name, folder / CHUNK)
             return
-        cutter = Cutter(self.worker.runner, self.worker.tools, self.timeline, folder)
-        cutter.chunk_in_place(self.original, "cut.nut", plan=self.job.plan, chunk=self.chunk)
+        self.cutter(folder).chunk_in_place(self.original, "cut.nut", plan=self.job.plan, chunk=self.chunk)
         (folder / "cut.nut").rename(folder / CHUNK)  # so that ``chunk.nut`` is only in encoding commands
 
     def _encode(self, outputs: Mapping[str, str], stills: Sequence[Still], folder: Path) -> list[str]:

@@ -24,7 +24,6 @@ from vod_operators.work.worker import Worker
 SOURCE = "source"
 """File name of the original in a scratch folder."""
 
-
 CUTS = 4
 """Chunks cut at once: one is flushed to disk or sent to the store while others are read."""
 

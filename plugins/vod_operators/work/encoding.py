@@ -1,14 +1,40 @@
-"""Checks that this host can run the planned encoders, by encoding one frame with each."""
+"""What encoding tasks are given, and the check that this host can run the planned encoders."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from vod_operators.errors import InvalidInputError, ToolError
 from vod_operators.media import ffmpeg
 from vod_operators.media.encoders import ENCODERS
-from vod_operators.media.models import Rendition
+from vod_operators.media.encryption import ContentKey
+from vod_operators.media.models import Rendition, Timeline
 from vod_operators.runners.base import Runner
+from vod_operators.runners.progress import Progress
+from vod_operators.work.cutting import Cutter
+from vod_operators.work.job import Job
+from vod_operators.work.source import Original
+from vod_operators.work.worker import Worker
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodingTask:
+    """What the encoders of a chunk and of a sound track have in common."""
+
+    worker: Worker
+    job: Job
+    timeline: Timeline
+    original: Original | None
+    """The source, if this task cuts its packets from it; None if the split stored them."""
+    key: ContentKey | None
+    """With which the packager encrypts; None if it does not."""
+    report: Callable[[Progress], None]
+
+    def cutter(self, folder: Path) -> Cutter:
+        """What cuts packets in the task's scratch folder."""
+        return Cutter(self.worker.runner, self.worker.tools, self.timeline, folder)
 
 
 def require_encoders(runner: Runner, tool: str, renditions: tuple[Rendition, ...], *, hardware: bool) -> None:
@@ -20,23 +46,19 @@ def require_encoders(runner: Runner, tool: str, renditions: tuple[Rendition, ...
     """
     first = {rendition.encoder: rendition for rendition in reversed(renditions)}
     for encoder, rendition in first.items():
-        if ENCODERS[encoder].hardware == hardware:
-            _try(runner, tool, rendition)
-
-
-def _try(runner: Runner, tool: str, rendition: Rendition) -> None:
-    try:
-        runner.run(ffmpeg.try_encoder(tool, rendition), folder=Path("/"))
-    except ToolError as error:
-        if not error.is_answer:
-            raise
-        said = next((line for line in error.stderr_tail.splitlines() if line.strip()), error.describe())
-        needs = (
-            "let VOD_TRANSCODE_QUEUE name hosts with a GPU and its driver"
-            if ENCODERS[rendition.encoder].hardware
-            else "let VOD_FFMPEG name an ffmpeg that has it"
-        )
-        raise InvalidInputError(
-            f"preset: {rendition.encoder} cannot encode on this host: {said}; {needs}, "
-            "or ask for another preset"
-        ) from error
+        if ENCODERS[encoder].hardware != hardware:
+            continue
+        try:
+            runner.run(ffmpeg.try_encoder(tool, rendition), folder=Path("/"))
+        except ToolError as error:
+            if not error.is_answer:
+                raise
+            said = next((line for line in error.stderr_tail.splitlines() if line.strip()), error.describe())
+            needs = (
+                "let VOD_TRANSCODE_QUEUE name hosts with a GPU and its driver"
+                if hardware
+                else "let VOD_FFMPEG name an ffmpeg that has it"
+            )
+            raise InvalidInputError(
+                f"preset: {encoder} cannot encode on this host: {said}; {needs}, or ask for another preset"
+            ) from error

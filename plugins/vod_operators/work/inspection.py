@@ -21,7 +21,7 @@ from vod_operators.media.models import Source
 from vod_operators.runners.base import Runner, output
 from vod_operators.runners.tools import Tools
 from vod_operators.work.source import Excerpt
-from vod_operators.work.trial import choose_carriers, streams_that_can_be_cut
+from vod_operators.work.trial import Look, Trial
 
 PATIENCE_S = 5
 """Limit of a search for packets or first frames; a stream that takes longer is assumed to be good."""
@@ -60,20 +60,14 @@ def inspect(runner: Runner, tools: Tools, excerpt: Excerpt, *, limits: admission
     source = source.model_copy(
         update={"begins_late": begins_late, "skipped": (*left_out.values(), *source.skipped)}
     )
-    can_be_cut = streams_that_can_be_cut(runner, tools, excerpt, source, first.count_at_hand)
+    trial = Trial(runner, tools, excerpt, source, first.count_at_hand)
+    can_be_cut = trial.streams_that_can_be_cut()
     used = {sound.index for sound in source.audio} | ({source.video.index} if source.video else set())
     doubtful = (used & first.at_hand) - can_be_cut
     look.require_frames([stream for stream in data["streams"] if stream["index"] in doubtful])
     track_ids = {stream["index"]: admission.stream_id(stream) for stream in data["streams"]}
-    return choose_carriers(
-        runner,
-        tools,
-        excerpt,
-        source,
-        at_hand=first.count_at_hand,
-        can_be_cut=can_be_cut,
-        changing={index for index, track in track_ids.items() if track in changing},
-    )
+    is_changing = {index for index, track in track_ids.items() if track in changing}
+    return trial.choose_carriers(can_be_cut=can_be_cut, changing=is_changing)
 
 
 def _choose_streams(
@@ -130,21 +124,8 @@ class _FirstPackets:
 
 
 @dataclass(frozen=True)
-class _Look:
-    """Runs the tools on one source."""
-
-    runner: Runner
-    tools: Tools
-    excerpt: Excerpt
+class _Look(Look):
     is_transport: bool
-
-    @property
-    def _folder(self) -> Path:
-        return self.excerpt.path.parent
-
-    @property
-    def _name(self) -> str:
-        return self.excerpt.path.name
 
     def ask(self, *, thorough: bool = False) -> dict[str, Any]:
         """ffprobe's description of the format and the streams.
@@ -152,9 +133,9 @@ class _Look:
         :param thorough: read the whole file for streams that begin late.
         :raises InvalidInputError: the source is no media that ffprobe can read.
         """
-        argv = probe.probe(self.tools.ffprobe, self._name, transport=self.is_transport, thorough=thorough)
+        argv = probe.probe(self.tools.ffprobe, self.name, transport=self.is_transport, thorough=thorough)
         try:
-            text = "\n".join(output(self.runner, argv, self._folder))
+            text = "\n".join(output(self.runner, argv, self.folder))
         except ToolKilledError:
             raise
         except ToolError as error:
@@ -201,12 +182,12 @@ class _Look:
     def _list(self, stream: int | None = None, count: int = probe.FIRST_PACKETS) -> list[str]:
         lines: list[str] = []
         argv = probe.first_packets(
-            self.tools.ffprobe, self._name, transport=self.is_transport, stream=stream, count=count
+            self.tools.ffprobe, self.name, transport=self.is_transport, stream=stream, count=count
         )
         # In a sparse copy ffprobe may search the zeros for hours; the packets listed until the limit count.
         limit_s = None if self.excerpt.is_whole else PATIENCE_S
         with suppress(ToolOverdueError):
-            self.runner.run(argv, folder=self._folder, on_line=lines.append, limit_s=limit_s)
+            self.runner.run(argv, folder=self.folder, on_line=lines.append, limit_s=limit_s)
         return [line for line in lines if line.startswith("stream_index=")]
 
     def _has_packet(self, stream: int) -> bool:
@@ -231,32 +212,22 @@ class _Look:
         if not self.excerpt.is_whole:
             if self.excerpt.has_index:
                 listing = frames.list_packets(
-                    self.tools.ffprobe, self._name, stream=stream, times=times, count=count
+                    self.tools.ffprobe, self.name, stream=stream, times=times, count=count
                 )
-                self.excerpt.add(frames.byte_ranges(output(self.runner, listing, self._folder)))
+                self.excerpt.add(frames.byte_ranges(output(self.runner, listing, self.folder)))
             else:
                 times = []
         argv = frames.read_frames(
             self.tools.ffprobe,
-            self._name,
+            self.name,
             stream=stream,
             times=times,
             count=count,
             transport=self.is_transport,
         )
-        return frames.parse_frames(self._patiently(argv))
-
-    def _patiently(self, argv: list[str]) -> Iterable[str]:
         lines: list[str] = []
-        try:
-            self.runner.run(argv, folder=self._folder, on_line=lines.append, limit_s=PATIENCE_S)
-        except ToolOverdueError:
-            pass
-        except ToolError as error:
-            if not error.is_answer:
-                raise
-            log.info("%s", error)
-        return lines
+        self.run(argv, limit_s=PATIENCE_S, on_line=lines.append)
+        return frames.parse_frames(lines)
 
     def require_frames(self, described: Iterable[dict[str, Any]]) -> None:
         """:raises InvalidInputError: nothing can be decoded of a stream."""
@@ -274,10 +245,10 @@ class _Look:
         """
         lines: list[str] = []
         argv = ffmpeg.decode_first_frame(
-            self.tools.ffmpeg, self._name, stream=stream, transport=self.is_transport
+            self.tools.ffmpeg, self.name, stream=stream, transport=self.is_transport
         )
         try:
-            messages = self.runner.run(argv, folder=self._folder, on_line=lines.append, limit_s=PATIENCE_S)
+            messages = self.runner.run(argv, folder=self.folder, on_line=lines.append, limit_s=PATIENCE_S)
         except ToolOverdueError:
             return True
         except ToolError as error:

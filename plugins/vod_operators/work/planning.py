@@ -31,7 +31,7 @@ from vod_operators.work.inspection import inspect
 from vod_operators.work.job import Job, JobRecord, read_job
 from vod_operators.work.source import place_for_probing
 from vod_operators.work.stable import version_name
-from vod_operators.work.trial import try_filters
+from vod_operators.work.trial import Trial
 from vod_operators.work.verification import damage_of_version, discard_damaged_work
 from vod_operators.work.worker import Worker
 
@@ -59,20 +59,15 @@ class Request:
         """The run's ``conf`` that repeats this request; None if one of its URIs may hold a secret."""
         if any(redact(uri) != uri for uri in (self.source, *(file.uri for file in self.subtitles))):
             return None
-        conf: dict[str, Any] = {
+        conf = {
             "video_id": self.video_id,
             "source": self.source,
             "preset": self.preset_name,
+            "chunk_seconds": self.chunk_seconds,
+            "subtitles": [file.model_dump(mode="json", exclude_defaults=True) for file in self.subtitles],
+            "source_conn_id": self.source_conn_id,
         }
-        if self.chunk_seconds is not None:
-            conf["chunk_seconds"] = self.chunk_seconds
-        if self.subtitles:
-            conf["subtitles"] = [
-                file.model_dump(mode="json", exclude_defaults=True) for file in self.subtitles
-            ]
-        if self.source_conn_id:
-            conf["source_conn_id"] = self.source_conn_id
-        return conf
+        return {name: value for name, value in conf.items() if value}
 
 
 def parse_chunk_seconds(text: str) -> int | None:
@@ -123,7 +118,7 @@ def plan_source(
                     chunk_seconds_is_asked=request.chunk_seconds is not None,
                     sidecars=sidecars,
                 )
-                try_filters(worker.runner, worker.tools, excerpt, plan)
+                Trial(worker.runner, worker.tools, excerpt, plan.source).try_filters(plan)
         except InvalidInputError as error:
             raise InvalidInputError(f"{error} ({redact(found.uri)})") from error
     again = storage.stat(request.source)

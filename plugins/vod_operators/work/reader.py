@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from vod_operators.check.presentation import Answer
@@ -14,39 +15,31 @@ from vod_operators.storage.base import ReadableStorage
 WEB = ("http", "https")
 
 
+@dataclass
 class StoreReader:
-    """Reads the files that playlists name: those of the location's own scheme, and those on the web.
+    """Reads the files that playlists name: those of the location's own scheme, and those on the web."""
 
-    :param location: URI of the presentation. So a playlist from the web cannot name a file of this host.
-    :param open_store: returns the store of a URI.
-    :param facts: of segments that are already measured, by URI.
-    :param drafts: contents of files that are not stored yet, by URI.
-    """
-
-    def __init__(
-        self,
-        location: str,
-        open_store: Callable[[str], ReadableStorage],
-        facts: Mapping[str, SegmentFacts] | None = None,
-        drafts: Mapping[str, bytes] | None = None,
-    ) -> None:
-        self._schemes = {urlsplit(location).scheme, *WEB}
-        self._open_store = open_store
-        self._facts = facts or {}
-        self._drafts = drafts or {}
+    location: str
+    """URI of the presentation. So a playlist from the web cannot name a file of this host."""
+    open_store: Callable[[str], ReadableStorage]
+    """Returns the store of a URI."""
+    facts: Mapping[str, SegmentFacts] = field(default_factory=dict)
+    """Of segments that are already measured, by URI."""
+    drafts: Mapping[str, bytes] = field(default_factory=dict)
+    """Contents of files that are not stored yet, by URI."""
 
     def read(self, uri: str, start: int = 0, length: int | None = None) -> bytes:
         """A file, or its bytes ``[start, start + length)``.
 
         :raises ObjectNotFoundError: it does not exist, may not be read, or exceeds ``MAX_SEGMENT_BYTES``.
         """
-        if uri in self._drafts:
-            return self._drafts[uri]
-        if urlsplit(uri).scheme not in self._schemes:
+        if uri in self.drafts:
+            return self.drafts[uri]
+        if urlsplit(uri).scheme not in (urlsplit(self.location).scheme, *WEB):
             raise ObjectNotFoundError(f"{uri} is not read: the presentation is from another place")
         data = bytearray()
         try:
-            for block in self._open_store(uri).read(uri, start=start, length=length):
+            for block in self.open_store(uri).read(uri, start=start, length=length):
                 data += block
                 if len(data) > MAX_SEGMENT_BYTES:
                     raise InvalidInputError(f"{uri} has more than {MAX_SEGMENT_BYTES} bytes")
@@ -60,4 +53,4 @@ class StoreReader:
 
     def known(self, uri: str) -> SegmentFacts | None:
         """The facts of a segment that were measured when it was written; None if there are none."""
-        return self._facts.get(uri)
+        return self.facts.get(uri)

@@ -115,28 +115,14 @@ class RenditionResult(Model):
 
         :param target_s: target duration, over which the peak bitrate is measured.
         """
-        return cls(
-            name=track.name,
-            kind=track.kind,
-            codecs=track.codecs,
-            width=track.width,
-            height=track.height,
-            frame_rate=track.frame_rate,
-            captions=track.captions,
-            channels=track.channels,
-            loudness=loudness,
-            language=track.language,
-            title=track.title,
-            default=track.default,
-            forced=track.forced,
-            characteristics=track.characteristics,
-            duration_s=track.duration_s,
-            frames=track.samples if track.cues is None else track.cues,
-            segments=len(track.segments),
-            size_bytes=track.size_bytes,
-            average_bps=track.average_bps,
-            peak_bps=track.peak_bps(target_s),
-        )
+        facts = {
+            "loudness": loudness,
+            "frames": track.samples if track.cues is None else track.cues,
+            "segments": len(track.segments),
+            "peak_bps": track.peak_bps(target_s),
+        }
+        same = {name: getattr(track, name) for name in cls.model_fields if name not in facts}
+        return cls(**facts, **same)
 
 
 class Timings(Model):

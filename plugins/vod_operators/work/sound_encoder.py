@@ -15,19 +15,15 @@ from vod_operators.formats.isobmff import read_fragments
 from vod_operators.formats.ts import AAC_FRAME
 from vod_operators.media import ffmpeg_sound, loudness
 from vod_operators.media.damage import complaints, in_words
-from vod_operators.media.encryption import ContentKey
 from vod_operators.media.ffmpeg import decode_first_frame, gave_a_frame
 from vod_operators.media.loudness import Normalised
 from vod_operators.media.measure import check_audio_length
-from vod_operators.media.models import AudioRendition, Timeline
-from vod_operators.runners.progress import Progress
+from vod_operators.media.models import AudioRendition
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
-from vod_operators.work.cutting import Cutter, obtain_cut
-from vod_operators.work.job import Job
+from vod_operators.work.cutting import obtain_cut
+from vod_operators.work.encoding import EncodingTask
 from vod_operators.work.packaged import SOUND, TRACK, package_sound, store_piece
-from vod_operators.work.source import Original
-from vod_operators.work.worker import Worker
 
 BEGINNING_S = 0.5
 """How much of a recording may precede its first whole frame of sound."""
@@ -39,18 +35,10 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SoundEncoder:
+class SoundEncoder(EncodingTask):
     """Encodes one whole sound track as AAC, with the loudness that the preset asks for."""
 
-    worker: Worker
-    job: Job
-    timeline: Timeline
     audio: AudioRendition
-    original: Original | None
-    """The source, if this task cuts the track from it; None if the split stored the track."""
-    key: ContentKey | None
-    """With which the packager encrypts; None if it does not."""
-    report: Callable[[Progress], None]
 
     @property
     def _samples(self) -> int:
@@ -93,8 +81,7 @@ class SoundEncoder:
         if self.original is None:
             obtain_cut(self.worker, self.job, self.audio.track, folder / CUT)
             return
-        cutter = Cutter(self.worker.runner, self.worker.tools, self.timeline, folder)
-        cutter.sound_in_place(self.original, CUT, plan=self.job.plan, track=self.audio.track)
+        self.cutter(folder).sound_in_place(self.original, CUT, plan=self.job.plan, track=self.audio.track)
 
     def _encode(self, folder: Path) -> tuple[list[str], int, Normalised | None]:
         """Write ``audio.mp4``; returns the decoder's complaints, the encoded samples and the loudness."""
@@ -143,26 +130,16 @@ class SoundEncoder:
         tool, audio, samples = self.worker.tools.ffmpeg, self.audio, self._samples
 
         def encode(gain_db: float) -> list[str]:
-            return run(
-                ffmpeg_sound.encode_audio(
-                    tool,
-                    source,
-                    ENCODED,
-                    audio=audio,
-                    time_base=time_base,
-                    samples=samples,
-                    gain_db=gain_db,
-                )
+            argv = ffmpeg_sound.encode_audio(
+                tool, source, ENCODED, audio=audio, time_base=time_base, samples=samples, gain_db=gain_db
             )
+            return run(argv)
 
         target = audio.loudness_lufs
         if target is None or not samples:
             return encode(0), None
-        before = loudness.parse(
-            run(
-                ffmpeg_sound.measure_loudness(tool, source, audio=audio, time_base=time_base, samples=samples)
-            )
-        )
+        measure = ffmpeg_sound.measure_loudness
+        before = loudness.parse(run(measure(tool, source, audio=audio, time_base=time_base, samples=samples)))
         gain = loudness.gain_to(target, before)
         messages = encode(gain.db)
         after = loudness.parse(run(ffmpeg_sound.measure_encoded(tool, ENCODED)))

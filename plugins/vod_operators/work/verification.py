@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,9 +63,9 @@ def verify(
         if results.stat(keys.metadata) is None:
             raise NoSuchVideoError(keys.video_id, keys.results_uri)
         return _unreadable(results, keys, "it is not there")
-    folder = keys.version(version, "")
+    folder, sums = keys.version(version, ""), keys.version_checksums(version)
     there = {info.uri: info.size for info in results.list(folder)}
-    if keys.version_checksums(version) not in there:
+    if sums not in there:
         raise InvalidInputError(
             f"video_id: version {version} of {keys.video_id!r} has no {checksums.FILE}: it was made before "
             "there were any, or lost it; ask for the video again to have it"
@@ -72,9 +73,9 @@ def verify(
     damage: list[Damage] = []
     digests: dict[str, str] = {}
     try:
-        digests = {folder + path: found for path, found in _sums(results, keys, version).items()}
+        digests = {folder + path: found for path, found in checksums.read(results, sums).items()}
     except CorruptObjectError as error:
-        damage.append(Damage(uri=keys.version_checksums(version), found=str(error)))
+        damage.append(Damage(uri=sums, found=str(error)))
     done, total = 0, max(1, sum(there.values()))
     for uri, found in _compared(results, digests):
         done += there.get(uri, 0)
@@ -86,8 +87,7 @@ def verify(
     if result is not None and digests:
         listed = sum(path.removeprefix(folder).rpartition("/")[2].startswith("seg-") for path in digests)
         if listed != (made := sum(track.segments for track in result.renditions)):
-            words = f"it lists {listed} segments instead of {made}"
-            damage.append(Damage(uri=keys.version_checksums(version), found=words))
+            damage.append(Damage(uri=sums, found=f"it lists {listed} segments instead of {made}"))
     return Verification(
         version=version,
         result=result,
@@ -107,10 +107,6 @@ def _unreadable(results: Storage, keys: ResultKeys, why: str) -> Verification:
         size_bytes=0,
         damage=(Damage(uri=keys.playlist, found=why.removeprefix(f"{keys.playlist} ")), *damage),
     )
-
-
-def _sums(results: Storage, keys: ResultKeys, version: str) -> dict[str, str]:
-    return checksums.read(results, keys.version_checksums(version))
 
 
 def _compared(results: Storage, digests: Mapping[str, str]) -> Iterator[tuple[str, Damage | None]]:
@@ -186,7 +182,7 @@ def damage_of_version(results: Storage, temp: Storage, job: Job, *, read: bool) 
             checkpoint.note_versions(temp, uri, marker, there)
         damage += found
     try:
-        digests = _sums(results, keys, job.version)
+        digests = checksums.read(results, keys.version_checksums(job.version))
     except ObjectNotFoundError:
         return damage
     except CorruptObjectError as error:
@@ -202,7 +198,8 @@ def discard_damaged_work(temp: Storage, job: Job) -> list[Damage]:
     So those steps, and only those, are done again. Returns the damage.
     """
     damage = []
-    for folder in (job.source_keys.folder, job.work_keys.folder):
+    keys = job.source_keys
+    for folder in (keys.folder, job.work_keys.folder):
         for uri in sorted(_markers(temp, folder)):
             marker = checkpoint.load_marker(temp, uri)
             found = [Damage(uri=uri, found="it cannot be read")]
@@ -211,7 +208,14 @@ def discard_damaged_work(temp: Storage, job: Job) -> list[Damage]:
             if found:
                 temp.delete(uri)
                 damage += found
-    return damage + _timeline_damage(temp, job)
+    try:
+        checkpoint.read_document(temp, keys.timeline, Timeline)
+    except CorruptObjectError as error:
+        temp.delete(keys.marker(SPLIT))
+        damage.append(Damage(uri=keys.timeline, found=str(error)))
+    except ObjectNotFoundError:
+        pass
+    return damage
 
 
 def _markers(temp: Storage, folder: str) -> Iterator[str]:
@@ -222,18 +226,6 @@ def _markers(temp: Storage, folder: str) -> Iterator[str]:
             yield info.uri
 
 
-def _timeline_damage(temp: Storage, job: Job) -> list[Damage]:
-    keys = job.source_keys
-    try:
-        checkpoint.read_document(temp, keys.timeline, Timeline)
-    except ObjectNotFoundError:
-        pass
-    except CorruptObjectError as error:
-        temp.delete(keys.marker(SPLIT))
-        return [Damage(uri=keys.timeline, found=str(error))]
-    return []
-
-
 def repair_request(
     temp: Storage, settings: VodSettings, video_id: str, damaged: Verification
 ) -> dict[str, Any]:
@@ -242,10 +234,14 @@ def repair_request(
     :param temp: the temp store.
     :raises InvalidInputError: the request is not known any more, or its preset has changed since.
     """
-    job = _job_of(temp, settings, video_id, damaged.version)
+    job: Job | None = None
+    if match := VERSION_NAME.fullmatch(damaged.version):
+        keys = WorkKeys(temp_uri=settings.temp_uri, video_id=video_id, fingerprint=match[1])
+        with suppress(CorruptObjectError, ObjectNotFoundError):
+            job = read_job(temp, keys.plan, settings)
     source = damaged.result.source.name if damaged.result else "its source"
     again = f"ask for the whole video again, with {source}: vod submit SOURCE --video-id {video_id}"
-    if job is None:
+    if job is None or job.version != damaged.version:  # it may have got another version since
         raise InvalidInputError(
             f"video_id: the workspace of {video_id} in {settings.temp_uri} is gone, so nothing can be copied "
             f"from it; {again}"
@@ -260,16 +256,3 @@ def repair_request(
             f"video_id: the preset {preset.name} has changed since {video_id} was made; {again}"
         )
     return job.request | {"verify": True}
-
-
-def _job_of(temp: Storage, settings: VodSettings, video_id: str, version: str) -> Job | None:
-    """The job whose workspace published a version; None if that is gone or has since got another version."""
-    match = VERSION_NAME.fullmatch(version)
-    if match is None:
-        return None
-    keys = WorkKeys(temp_uri=settings.temp_uri, video_id=video_id, fingerprint=match[1])
-    try:
-        job = read_job(temp, keys.plan, settings)
-    except (CorruptObjectError, ObjectNotFoundError):
-        return None
-    return job if job.version == version else None

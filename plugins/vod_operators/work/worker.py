@@ -14,10 +14,20 @@ from vod_operators.runners.progress import Progress, ProgressReader
 from vod_operators.runners.scratch import scratch_folder
 from vod_operators.runners.tools import Tools
 from vod_operators.settings import VodSettings
+from vod_operators.storage.base import Storage
+from vod_operators.storage.stores import storage_for
 from vod_operators.work import allowance
-from vod_operators.work.stores import Stores
 
 log = logging.getLogger(__name__)
+
+
+def open_stores(settings: VodSettings) -> tuple[Storage, Storage]:
+    """The stores of intermediate and of published files, ``VOD_TEMP_URI`` and ``VOD_RESULTS_URI``."""
+    temp, results = (
+        storage_for(uri, settings.aws_conn_id, accept_unsafe=settings.accept_unsafe_store)
+        for uri in (settings.temp_uri, settings.results_uri)
+    )
+    return temp, results
 
 
 class Worker:
@@ -33,8 +43,7 @@ class Worker:
     ) -> None:
         self.settings = settings
         self.runs_on_host = runs_on_host
-        stores = Stores.of(settings)
-        self.temp, self.results = stores.temp, stores.results
+        self.temp, self.results = open_stores(settings)
         self.tools = Tools(settings.ffmpeg, settings.ffprobe, settings.packager)
         self._new_runner = new_runner
         self._runners: list[Runner] = []
