@@ -14,6 +14,7 @@ from support.parts import in_memory, joined
 from vod_operators.errors import VerificationError
 from vod_operators.formats.isobmff import first_sample, read_fragments
 from vod_operators.formats.mp4 import starts_with_idr
+from vod_operators.media import pieces
 from vod_operators.media.ffmpeg import FRAGMENTED
 from vod_operators.media.pieces import Part, own_fragments
 from vod_operators.runners.tools import Tools
@@ -163,6 +164,18 @@ def test_a_lead_in_and_a_lead_out_are_left_out(chunks: list[bytes]) -> None:
     assert middle == b"".join(own_fragments(a_part(chunks[1], 0, 30)))
     with pytest.raises(VerificationError, match="has 75 frames where 74 are planned"):
         list(own_fragments(replace(whole, before=30, after=14)))
+
+
+@pytest.mark.parametrize("block", [1, 7, 4096])
+def test_any_blocks_make_the_same_part(
+    tmp_path: Path, chunks: list[bytes], block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "chunk.mp4"
+    path.write_bytes(joined(parts(chunks)))
+    part = replace(a_part(b"", 30, 30), path=path, before=30, after=15)
+    expected = b"".join(own_fragments(part))
+    monkeypatch.setattr(pieces, "BLOCK_BYTES", block)
+    assert b"".join(own_fragments(part)) == expected
 
 
 def test_a_lost_fragment_is_a_gap(chunks: list[bytes]) -> None:

@@ -34,6 +34,13 @@ def write(folder: Path, name: str, preset: Any) -> Path:
     return folder
 
 
+def test_what_is_no_file_is_no_preset(tmp_path: Path) -> None:
+    (tmp_path / "h264.json").mkdir()
+    (tmp_path / "hevc.json").symlink_to(tmp_path / "gone.json")
+    assert preset_names(tmp_path) == preset_names()
+    assert load_preset("h264", tmp_path) == load_preset("h264")
+
+
 @pytest.mark.parametrize("name", preset_names())
 def test_built_in(name: str) -> None:
     preset = load_preset(name)

@@ -63,6 +63,12 @@ def test_a_version_is_kept_for_the_grace_period_after_players_had_it_not_after_i
     }
 
 
+def test_what_is_shown_is_never_removed() -> None:
+    made = [folder(SHOWN, 9000), folder(OLD, 9000)]
+    found = versions(versions=made, shown=frozenset({SHOWN, OLD}), superseded={SHOWN: ago(8000)})
+    assert found == {}
+
+
 def test_a_version_that_was_just_written_stays_whatever_the_history_says() -> None:
     assert versions(versions=[folder(OLD, 1)], superseded={OLD: ago(100)}) == {}
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from support.docker_engine import IMAGE, connect, containers
 from vod_operators.errors import EngineError, InvalidInputError, ToolKilledError
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.retry import kind_of
+from vod_operators.runners import docker
 from vod_operators.runners.base import MAX_PRINTED_CHARS, ToolLimits, output
 from vod_operators.runners.containers import Container, create, reap
 from vod_operators.runners.docker import DockerRunner, _Lines, _returncode, _sum_of_counts
@@ -79,6 +82,56 @@ def test_an_engine_that_is_not_there_is_temporary(tmp_path: Path, monkeypatch: p
     finally:
         get_settings.cache_clear()
     assert kind_of(error.value) == "temporary"
+
+
+class Engine:
+    """Knows one container, which ends at once."""
+
+    def __init__(self) -> None:
+        self.removed: list[str] = []
+
+    def start(self, name: str) -> None:
+        pass
+
+    def wait(self, name: str) -> None:
+        pass
+
+    def inspect_container(self, name: str) -> dict[str, Any]:
+        return {"State": {"ExitCode": 0, "OOMKilled": False}}
+
+    def containers(self, **_: Any) -> list[Any]:
+        return []
+
+    def remove_container(self, name: str, **_: Any) -> None:
+        self.removed.append(name)
+
+
+class Attached:
+    def __init__(self, api: Engine, name: str) -> None:
+        pass
+
+    def lines(self) -> Iterator[tuple[bool, str]]:
+        return iter(())
+
+    def end(self) -> None:
+        pass
+
+
+def test_a_container_is_removed_although_cleaning_up_is_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(watch: docker.Watch) -> None:
+        threading.Thread.join(watch)
+        raise TimeoutError
+
+    monkeypatch.setattr(docker, "_Attached", Attached)
+    monkeypatch.setattr(docker, "create", lambda *_: "vod-1")
+    monkeypatch.setattr(docker.Watch, "end", interrupt)
+    monkeypatch.setattr(docker.Watch, "run", lambda watch: None)
+    engine = Engine()
+    with pytest.raises(TimeoutError):
+        DockerRunner(lambda: engine, Container(image=IMAGE, labels={})).run(["true"], folder=tmp_path)
+    assert engine.removed == ["vod-1"]
 
 
 def test_where_tools_run_is_a_setting_that_an_operator_may_override(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """MP4 (ISO 14496-12): walks boxes, and reads the samples that fragments describe.
 
-All readers of MP4 use this one walker and this one parser, whether the bytes are in memory, in a file or come
-as a stream.
+All readers of MP4 use this one walker and this one parser, whether the bytes are in memory, in a file or
+fetched by a function.
 """
 
 from __future__ import annotations

@@ -106,7 +106,8 @@ class VodBaseOperator(BaseOperator):
     def on_kill(self) -> None:
         """Kill the media tools; Airflow calls this in the task's process when it stops the task."""
         self.is_stopped = True
-        self.worker.kill()
+        if "worker" in self.__dict__:  # one made only now would open stores, and has no tools
+            self.worker.kill()
 
     # --- the run ----------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,11 +83,14 @@ class DockerRunner:
             look_every_s=LOOK_EVERY_S,
         )
         tail: deque[str] = deque(maxlen=STDERR_LINES)
-        try:
+        with ExitStack() as cleanup:
+            cleanup.callback(self._remove, api, name)
             with in_words(self._container, folder):
                 attached = self._attached = _Attached(api, name)
+                cleanup.callback(attached.end)
                 api.start(name)
             watch.start()
+            cleanup.callback(watch.end)
             for is_error, line in attached.lines():
                 if is_error:
                     tail.append(line)
@@ -96,14 +99,6 @@ class DockerRunner:
             with in_words(self._container, folder):
                 api.wait(name)
                 state = api.inspect_container(name)["State"]
-        finally:
-            if self._attached is not None:
-                self._attached.end()
-            if watch.ident is not None:
-                watch.end()
-            self._attached = None
-            with suppress(Exception):  # the engine may be gone; the container ends when our pipe closes
-                api.remove_container(name, v=True, force=True)
         if code := _returncode(state["ExitCode"]):
             self._raise_own(argv, code, list(tail), out_of_memory=state["OOMKilled"])
             raise watch.failure(argv, code, "\n".join(tail))
@@ -116,6 +111,11 @@ class DockerRunner:
         if attached is not None:
             attached.let_go()
             threading.Thread(target=self._insist, args=(attached,), daemon=True).start()
+
+    def _remove(self, api: APIClient, name: str) -> None:
+        self._attached = None
+        with suppress(Exception):  # the engine may be gone; the container ends when our pipe closes
+            api.remove_container(name, v=True, force=True)
 
     def _raise_own(self, argv: Sequence[str], code: int, tail: list[str], *, out_of_memory: bool) -> None:
         """Raise the errors that only a container has.

@@ -13,7 +13,7 @@ from vod_operators.storage.stores import storage_for
 
 @lru_cache(maxsize=8)
 def require_conditional_writes(root_uri: str, aws_conn_id: str) -> None:
-    """Try conditional writes in the store, once in each process.
+    """Try conditional writes in the store, once in each process and its forks.
 
     :param root_uri: folder in which a test object may be written.
     :raises UnsafeStoreError: the store accepts a write whose condition is false, or refuses one whose

@@ -15,7 +15,7 @@ from vod_operators.storage.base import ReadableStorage
 WEB = ("http", "https")
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class StoreReader:
     """Reads the files that playlists name: those of the location's own scheme, and those on the web."""
 

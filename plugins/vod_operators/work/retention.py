@@ -65,6 +65,8 @@ def expired_versions(facts: VideoFacts, *, now: datetime, grace: timedelta, kept
     """
     removals = []
     for folder in facts.versions:
+        if folder.name in facts.shown:
+            continue  # whoever gathered the facts was wrong
         superseded = facts.superseded.get(folder.name)
         if superseded is not None:
             age, what = now - superseded, "superseded"

@@ -20,7 +20,7 @@ def preset_names(user_dir: Path | None = None) -> list[str]:
 
 def _files(user_dir: Path | None) -> dict[str, Path]:
     folders = [BUILT_IN] + ([user_dir] if user_dir else [])
-    return {file.stem: file for folder in folders for file in folder.glob("*.json")}
+    return {file.stem: file for folder in folders for file in folder.glob("*.json") if file.is_file()}
 
 
 def load_preset(name: str, user_dir: Path | None = None) -> Preset:
