@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from vod_operators.check.presentation import Presentation, Track, seconds
-from vod_operators.check.rule import Finding, Rule, always, has_fmp4, has_ts, is_ended
+from vod_operators.check.rule import Finding, Rule, always, has_fmp4, is_ended
 from vod_operators.formats.facts import Kind, Stream
 
 ALIGNED_S = Fraction(1, 1000)
@@ -95,15 +95,6 @@ def _decode_times(presentation: Presentation) -> Iterator[Finding]:
                 if end is not None and stream.begin != end and not entry.discontinuity:
                     yield Finding(where=where, found=f"tfdt {seconds(stream.begin)}", expected=seconds(end))
                 end = stream.begin + stream.duration
-
-
-def _counters(presentation: Presentation) -> Iterator[Finding]:
-    for track in presentation.tracks.values():
-        for entry, segment in track.pairs():
-            if segment.counter_error:
-                yield Finding(
-                    where=track.place(entry), found=segment.counter_error, expected="each counter one more"
-                )
 
 
 def _undeclared(presentation: Presentation) -> Iterator[Finding]:
@@ -228,8 +219,6 @@ RULES = (
          must=False, applies=lambda p: len(p.of_kind("video")) > 1 and is_ended(p), check=_aligned),
     Rule(id="10.tfdt", source="Apple 7.3", says="each tfdt is the end of the fragment before",
          applies=has_fmp4, check=_decode_times),
-    Rule(id="10.counters", source="ISO 13818-1 2.4.3.3", says="MPEG-TS continuity counters are sequential",
-         applies=has_ts, check=_counters),
     Rule(id="11.undeclared", source="Apple 8.13", says="no discontinuity that is not declared",
          applies=lambda p: bool(p.tracks), check=_undeclared),
     Rule(id="11.same", source="Apple 8.15", says="the same discontinuities in all renditions",

@@ -1,0 +1,202 @@
+"""The validator: MPEG-TS and packed audio, whose sound is cut anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from support.breaks import broken, judged, text
+from support.presentations import X264, picture, tone
+from support.tools import generate
+from support.transport import WRAP, Transport, cut, encoded, id3, listed, packed
+from vod_operators.formats.audio_frames import Header, adts, dolby, mpeg_audio
+from vod_operators.formats.segment import measure_segment
+
+SMALL = {"8.target"}
+"""What short segments break."""
+
+AAC_S = Fraction(1024, 48_000)
+
+CODINGS = [
+    ("aac", 0x0F, adts, 1024, "mp4a.40.2"),
+    ("mp3", 0x03, mpeg_audio, 1152, "mp4a.40.34"),
+    ("mp2", 0x04, mpeg_audio, 1152, "mp4a.40.33"),
+    ("ac3", 0x81, dolby, 1536, "ac-3"),
+    ("eac3", 0x87, dolby, 1536, "ec-3"),
+]
+
+
+@pytest.fixture(scope="session")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], bytes]:
+    """A tone by suffix."""
+    root, made = tmp_path_factory.mktemp("sound"), dict[str, bytes]()
+
+    def of(suffix: str) -> bytes:
+        if suffix not in made:
+            made[suffix] = encoded(root / f"tone.{suffix}")
+        return made[suffix]
+
+    return of
+
+
+Coding = tuple[str, int, Header, int, str]
+
+
+@pytest.mark.parametrize("pes_bytes", [100, 1000])
+@pytest.mark.parametrize("coding", CODINGS, ids=[row[0] for row in CODINGS])
+def test_frames_may_span_pes_packets_and_segments(
+    coding: Coding, pes_bytes: int, sound: Callable[[str], bytes], tmp_path: Path
+) -> None:
+    suffix, kind, header, samples, codecs = coding
+    frames, frame_s = cut(sound(suffix), header), Fraction(samples, 48_000)
+    segments = Transport(kind=kind).segments(frames, frame_s, pes_bytes=pes_bytes)
+    found = [measure_segment(data, {}, 0) for data, _ in segments]
+    streams = [facts.streams[0] for facts in found]
+    assert any(stream.starts_inside for stream in streams)
+    assert [stream.duration for stream in streams] == [lasts for _, lasts in segments]
+    assert sum(stream.samples for stream in streams) == len(frames)
+    assert {facts.formats[0].codecs for facts in found} == {codecs}
+    assert {facts.formats[0].channels for facts in found} == {2}
+    end = Fraction(10)
+    for stream in streams:
+        assert abs(stream.begin - end) < Fraction(1, 90_000)
+        end += stream.duration
+    assert broken(listed(tmp_path, segments, ".ts")) == SMALL
+
+
+@pytest.mark.parametrize("coding", [row for row in CODINGS if row[0] != "mp2"], ids=lambda row: row[0])
+def test_packed_audio_of_each_coding(coding: Coding, sound: Callable[[str], bytes], tmp_path: Path) -> None:
+    suffix, _, header, samples, codecs = coding
+    frames, frame_s = cut(sound(suffix), header), Fraction(samples, 48_000)
+    segments = packed(frames, frame_s)
+    (format,) = measure_segment(segments[0][0], {}, 0).formats
+    assert (format.codecs, format.channels, format.sample_rate) == (codecs, 2, 48_000)
+    playlist = listed(tmp_path, segments, f".{suffix}")
+    assert broken(playlist) == SMALL
+    text("index.m3u8", r"EXTINF:\d\.\d", "EXTINF:1.8")(tmp_path)  # three frames of AC-3 and more
+    assert broken(playlist) == SMALL | {"9.extinf"}
+
+
+def test_a_private_stream_is_known_by_its_descriptor(sound: Callable[[str], bytes]) -> None:
+    frames = cut(sound("ac3"), dolby)
+    transport = Transport(kind=0x06, descriptor=b"\x0a\x04eng\0\x6a\x01\0")
+    (segment, _), *_ = transport.segments(frames, Fraction(32, 1000), pes_bytes=1000)
+    assert measure_segment(segment, {}, 0).formats[0].codecs == "ac-3"
+
+
+@pytest.mark.parametrize(("layout", "channels"), [("5.1", 6), ("mono", 1), ("3.0", 3), ("stereo", 2)])
+@pytest.mark.parametrize("suffix", ["ac3", "eac3"])
+def test_channels_of_dolby(suffix: str, layout: str, channels: int, tmp_path: Path) -> None:
+    data = encoded(tmp_path / f"a.{suffix}", "-af", f"aformat=channel_layouts={layout}", "-ac", f"{channels}")
+    frame = dolby(data, 0)
+    assert frame is not None and (frame.channels, frame.sample_rate) == (channels, 48_000)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "rate"),
+    [
+        *((suffix, rate) for suffix in ("mp3", "mp2", "ac3", "eac3") for rate in (32_000, 44_100)),
+        *((suffix, rate) for suffix in ("mp3", "mp2") for rate in (22_050, 24_000)),
+    ],
+)
+def test_every_frame_is_found_at_other_rates(suffix: str, rate: int, tmp_path: Path) -> None:
+    header = dolby if suffix.endswith("ac3") else mpeg_audio
+    data = encoded(tmp_path / f"a.{suffix}", "-ar", f"{rate}", seconds=1)
+    frames = cut(data, header)
+    assert b"".join(frames) == data
+    frame = header(data, 0)
+    assert frame is not None and frame.sample_rate == rate
+    assert 0 <= len(frames) * frame.samples - rate <= 3 * frame.samples
+
+
+# --- broken ---------------------------------------------------------------------------------
+
+
+def apple(sound: Callable[[str], bytes], **transport: int) -> list[tuple[bytes, Fraction]]:
+    frames = cut(sound("aac"), adts)
+    return Transport(**transport).segments(frames, AAC_S, pes_bytes=700)
+
+
+def test_the_other_part_of_a_cut_frame_is_missing(sound: Callable[[str], bytes], tmp_path: Path) -> None:
+    (first, lasts), second, *_ = apple(sound)
+    frames, count = cut(sound("aac"), adts), round(lasts / AAC_S)
+    ((whole_first, _),) = Transport().segments(frames[: count - 1], AAC_S, pes_bytes=700)
+    whole_second = Transport().segments(frames[count:], AAC_S, pes_bytes=700, begin_s=10 + lasts)[0]
+    playlist = listed(tmp_path, [(first, lasts), whole_second], ".ts")
+    (finding,) = judged(playlist)["10.frames"].findings
+    assert finding.where.endswith("1.ts")
+    assert finding.found == "the segment before ends within a frame of sound"
+    listed(tmp_path, [(whole_first, lasts - AAC_S), second], ".ts")
+    (finding,) = judged(playlist)["10.frames"].findings
+    assert finding.found == "it starts within a frame of sound"
+    text("index.m3u8", r"^(#EXTINF.*\n1\.ts)", r"#EXT-X-DISCONTINUITY\n\1")(tmp_path)
+    assert judged(playlist)["10.frames"].status == "pass"
+    text("index.m3u8", r"#EXTINF.*\n0\.ts\n#EXT-X-DISC.*\n", "")(tmp_path)
+    assert broken(playlist) == SMALL
+
+
+def test_bytes_between_frames_are_damage(sound: Callable[[str], bytes], tmp_path: Path) -> None:
+    frames = cut(sound("aac"), adts)
+    frames[60] = frames[60][:-1]
+    playlist = listed(tmp_path, Transport().segments(frames, AAC_S, pes_bytes=700), ".ts")
+    (finding,) = judged(playlist)["0.files"].findings
+    assert "a frame does not begin with a header" in finding.found
+
+
+def test_counters_start_again_in_a_segment(sound: Callable[[str], bytes], tmp_path: Path) -> None:
+    (first, lasts), second, *_ = apple(sound)
+    data = bytearray(second[0])
+    for at in range(0, len(data), 188):
+        data[at + 3] = data[at + 3] & 0xF0 | data[at + 3] + 1 & 15
+    playlist = listed(tmp_path, [(first, lasts), (bytes(data), second[1])], ".ts")
+    assert broken(playlist) == SMALL | {"10.counters"}
+    text("index.m3u8", r"^(#EXTINF.*\n1\.ts)", r"#EXT-X-DISCONTINUITY\n\1")(tmp_path)
+    assert broken(playlist) == SMALL
+
+
+def test_several_programmes_in_one_stream(sound: Callable[[str], bytes], tmp_path: Path) -> None:
+    assert broken(listed(tmp_path, apple(sound, programmes=2), ".ts")) == SMALL | {"10.programme"}
+
+
+def test_packed_audio_without_its_time(sound: Callable[[str], bytes], tmp_path: Path) -> None:
+    (first, lasts), (second, same), *_ = packed(cut(sound("aac"), adts), AAC_S)
+    other = id3(0, owner=b"com.example.other")
+    for tag in (b"", other):
+        untimed = tag + second[len(id3(0)) :]
+        assert broken(listed(tmp_path, [(first, lasts), (untimed, same)], ".aac")) == SMALL | {"10.timestamp"}
+    # Other tags may stand around it, and between frames.
+    frames = cut(second[len(id3(0)) :], adts)
+    tagged = other + second[: len(id3(0))] + other + frames[0] + other + b"".join(frames[1:]) + other
+    assert broken(listed(tmp_path, [(first, lasts), (tagged, same)], ".aac")) == SMALL
+
+
+# --- the clock begins again -----------------------------------------------------------------
+
+
+def _wrapping(folder: Path) -> Path:
+    """What ffmpeg makes of pictures and sound that begin 8 s before the end of the clock."""
+    generate(
+        folder / "index.m3u8", *picture("128x72"), *tone(440), "-map", "0:v", "-map", "1:a",
+        *X264, "-bf", "2", "-g", "50", "-keyint_min", "50", "-c:a", "aac", "-ac", "2",
+        "-output_ts_offset", f"{WRAP / 90_000 - 9.4}",
+        "-f", "hls", "-hls_time", "4", "-hls_playlist_type", "vod",
+    )  # fmt: skip
+    return folder / "index.m3u8"
+
+
+def test_the_clock_of_pictures_may_wrap(tmp_path: Path) -> None:
+    playlist = _wrapping(tmp_path)
+    assert broken(playlist) == SMALL | {"10.tables"}
+    text("index.m3u8", r"#EXTINF.*\nindex1\.ts\n", "")(tmp_path)
+    assert "11.undeclared" in broken(playlist)
+
+
+@pytest.mark.parametrize("left_s", [1, 2, 2.05])
+def test_the_clock_of_sound_may_wrap(left_s: float, sound: Callable[[str], bytes], tmp_path: Path) -> None:
+    frames, begin_s = cut(sound("aac"), adts), WRAP / 90_000 - left_s
+    segments = Transport().segments(frames, AAC_S, pes_bytes=700, begin_s=begin_s)
+    assert broken(listed(tmp_path, segments, ".ts")) == SMALL
+    assert broken(listed(tmp_path, packed(frames, AAC_S, begin_s), ".aac")) == SMALL
