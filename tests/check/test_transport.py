@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support.breaks import broken, judged, text
-from support.presentations import X264, picture, tone
+from support.breaks import WebReader, broken, judged, text
+from support.presentations import X264, by_ffmpeg, picture, tone
 from support.tools import generate
 from support.transport import WRAP, Transport, cut, encoded, id3, listed, packed
 from vod_operators.formats.audio_frames import Header, adts, dolby, mpeg_audio
@@ -112,6 +112,70 @@ def test_every_frame_is_found_at_other_rates(suffix: str, rate: int, tmp_path: P
     assert 0 <= len(frames) * frame.samples - rate <= 3 * frame.samples
 
 
+# --- odd and right --------------------------------------------------------------------------
+
+
+def test_mp3_is_not_held_to_the_bitrate_of_aac(tmp_path: Path) -> None:
+    frames = cut(encoded(tmp_path / "tone.mp3", "-b:a", "320k"), mpeg_audio)
+    playlist = listed(tmp_path, packed(frames, Fraction(1152, 48_000)), ".mp3")
+    assert broken(playlist) == SMALL
+    reader = WebReader(playlist.as_uri(), **{"content-type": "audio/mpeg"})
+    wrong = judged(playlist, reader)["17.types"].findings
+    assert [finding.where.rpartition("/")[2] for finding in wrong] == ["index.m3u8"]
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [(0xCF, "aac"), (0xC1, "ac3"), (0xC2, "eac3")])
+def test_frames_under_sample_aes(kind: int, suffix: str, sound: Callable[[str], bytes]) -> None:
+    frames = cut(sound(suffix), adts if suffix == "aac" else dolby)
+    (data, _), *_ = Transport(kind=kind).segments(frames, AAC_S, pes_bytes=1000)
+    (format,) = measure_segment(data, {}, 0).formats
+    assert format.encrypted and format.sample_rate == 48_000
+
+
+def test_tables_may_come_later(sound: Callable[[str], bytes], tmp_path: Path) -> None:
+    (data, lasts), *_ = apple(sound)
+    late = data[376:3760] + data[:376] + data[3760:]
+    assert measure_segment(late, {}, 0).streams == measure_segment(data, {}, 0).streams
+    assert broken(listed(tmp_path, [(late, lasts)], ".ts")) == SMALL | {"10.tables"}
+
+
+def test_a_jump_of_a_counter_may_be_declared(sound: Callable[[str], bytes], tmp_path: Path) -> None:
+    data, lasts = apple(sound)[0]
+    changed = bytearray(data)
+    stuffed = [at for at in range(376, len(data), 188) if data[at + 3] & 0x20 and data[at + 4]]
+    for at in range(stuffed[3], len(data), 188):
+        changed[at + 3] = data[at + 3] & 0xF0 | data[at + 3] + 5 & 15
+    playlist = listed(tmp_path, [(bytes(changed), lasts)], ".ts")
+    assert broken(playlist) == SMALL | {"10.counters"}
+    changed[stuffed[3] + 5] |= 0x80
+    listed(tmp_path, [(bytes(changed), lasts)], ".ts")
+    assert broken(playlist) == SMALL
+
+
+@pytest.mark.parametrize("stuffing", [0, 170, 246])
+def test_a_picture_may_span_pes_packets(stuffing: int, tmp_path: Path) -> None:
+    """The second one has no time; a header may span transport packets."""
+    clip = generate(tmp_path / "clip.h264", *picture("128x72"), *X264, "-t", "2", "-g", "25", "-aud", "1")
+    start = b"\0\0\0\1\x09"
+    pictures = [start + part for part in clip.read_bytes().split(start)[1:]]
+    transport = Transport(kind=0x1B)
+    data, ends = transport.tables(), []
+    for number, content in enumerate(pictures):
+        data += transport.pes(content[:100], 900_000 + 3600 * number, stuffing)
+        data += transport.pes(content[100:], None, stuffing)
+        ends.append(len(data))
+    (stream,) = measure_segment(data, {}, 0).streams
+    assert (stream.samples, stream.duration, stream.size_bytes) == (50, 2, clip.stat().st_size)
+    assert [(key.begin, key.end) for key in stream.keys] == [(376, ends[0]), (ends[24], ends[25])]
+
+
+def test_sound_may_end_before_the_pictures(tmp_path: Path) -> None:
+    both = (*picture("128x72"), *tone(440), "-map", "0:v", "-map", "1:a:0", "-af", "atrim=end=6")
+    playlist = by_ffmpeg(tmp_path / "short", *both, *X264, "-g", "50", "-c:a", "aac").parent / "0.m3u8"
+    assert len(measure_segment((playlist.parent / "02.ts").read_bytes(), {}, 0).streams) == 1
+    assert broken(playlist) == {"10.tables"}
+
+
 # --- broken ---------------------------------------------------------------------------------
 
 
@@ -136,6 +200,15 @@ def test_the_other_part_of_a_cut_frame_is_missing(sound: Callable[[str], bytes],
     assert judged(playlist)["10.frames"].status == "pass"
     text("index.m3u8", r"#EXTINF.*\n0\.ts\n#EXT-X-DISC.*\n", "")(tmp_path)
     assert broken(playlist) == SMALL
+
+
+def test_sound_of_another_rate_is_a_discontinuity(sound: Callable[[str], bytes], tmp_path: Path) -> None:
+    (first, lasts), *_ = apple(sound)
+    other = cut(encoded(tmp_path / "other.aac", "-ar", "44100"), adts)
+    second, *_ = Transport().segments(other, Fraction(1024, 44_100), pes_bytes=700, begin_s=10 + lasts)
+    playlist = listed(tmp_path, [(first, lasts), second], ".ts")
+    (finding,) = judged(playlist)["11.undeclared"].findings
+    assert finding.found == "other parameters"
 
 
 def test_bytes_between_frames_are_damage(sound: Callable[[str], bytes], tmp_path: Path) -> None:

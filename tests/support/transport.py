@@ -1,4 +1,4 @@
-"""Writes MPEG-TS with one stream of sound, packed audio, and their playlists."""
+"""Writes MPEG-TS with one stream, packed audio, and their playlists."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.tools import generate
 from vod_operators.formats.audio_frames import HEADER_BYTES, Header
 
 CLOCK, WRAP = 90_000, 1 << 33
-PACKET, MAP_PID, SOUND_PID = 188, 0x100, 0x101
+PACKET, MAP_PID, PID = 188, 0x100, 0x101
 
 
 def encoded(path: Path, *args: str, seconds: int = 3) -> bytes:
@@ -46,18 +46,18 @@ def _section(table: int, number: int, body: bytes) -> bytes:
     return b"\0" + bytes([table]) + (0xB000 | len(content)).to_bytes(2, "big") + content
 
 
-def _pes(payload: bytes, ticks: int | None) -> bytes:
+def _pes(payload: bytes, ticks: int | None, stuffing: int) -> bytes:
     time = b""
     if ticks is not None:
         t = ticks % WRAP
         time = bytes([0x21 | t >> 29 & 14, t >> 22 & 255, 1 | t >> 14 & 254, t >> 7 & 255, 1 | t << 1 & 254])
-    head = bytes([0x80, 0x80 if time else 0, len(time)]) + time
+    head = bytes([0x80, 0x80 if time else 0, len(time) + stuffing]) + time + b"\xff" * stuffing
     return b"\0\0\1\xc0" + (len(head) + len(payload)).to_bytes(2, "big") + head + payload
 
 
 @dataclass(kw_only=True)
 class Transport:
-    """A stream of sound in MPEG-TS, whose counters run on."""
+    """A stream in MPEG-TS, whose counters run on."""
 
     kind: int = 0x0F
     descriptor: bytes = b""
@@ -72,13 +72,16 @@ class Transport:
             bytes([0, number + 1]) + (0xE000 | MAP_PID + 16 * number).to_bytes(2, "big")
             for number in range(self.programmes)
         )
-        pid, size = (0xE000 | SOUND_PID).to_bytes(2, "big"), len(self.descriptor)
+        pid, size = (0xE000 | PID).to_bytes(2, "big"), len(self.descriptor)
         streams = pid + b"\xf0\0" + bytes([self.kind]) + pid + bytes([0xF0, size]) + self.descriptor
         return self._packets(0, _section(0, 1, listed)) + self._packets(MAP_PID, _section(2, 1, streams))
 
-    def pes(self, payload: bytes, ticks: int | None) -> bytes:
-        """A PES packet, in transport packets."""
-        return self._packets(SOUND_PID, _pes(payload, ticks))
+    def pes(self, payload: bytes, ticks: int | None, stuffing: int = 0) -> bytes:
+        """A PES packet, in transport packets.
+
+        :param stuffing: bytes of it in the header.
+        """
+        return self._packets(PID, _pes(payload, ticks, stuffing))
 
     def _packets(self, pid: int, data: bytes) -> bytes:
         packets = []

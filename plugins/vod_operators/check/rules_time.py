@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from vod_operators.check.presentation import Presentation, Track, seconds
 from vod_operators.check.rule import Finding, Rule, always, has_fmp4, is_ended
-from vod_operators.formats.facts import Kind, Stream
+from vod_operators.formats.facts import Format, Kind, Stream
 
 ALIGNED_S = Fraction(1, 1000)
 """A 90 kHz clock and a track's own clock round differently, by less than anyone can see."""
@@ -104,9 +104,9 @@ def _undeclared(presentation: Presentation) -> Iterator[Finding]:
         for entry, segment in track.pairs():
             where = track.place(entry)
             stream = segment.stream(track.kind or "video")
-            coding = (entry.map_uri, entry.map_range, segment.formats)
+            coding = ((entry.map_uri, entry.map_range), segment.formats)
             if not entry.discontinuity and last_coding is not None and not segment.unreadable:
-                if coding != last_coding:
+                if coding[0] != last_coding[0] or _recoded(coding[1], last_coding[1]):
                     yield Finding(where=where, found="other parameters", expected="EXT-X-DISCONTINUITY")
                 elif last_stream and (jump := _jump(last_stream, stream, tolerance)):
                     yield Finding(
@@ -116,6 +116,15 @@ def _undeclared(presentation: Presentation) -> Iterator[Finding]:
                 last_coding = last_stream = None
             if not segment.unreadable:
                 last_coding, last_stream = coding, stream
+
+
+def _recoded(formats: Sequence[Format], before: Sequence[Format]) -> bool:
+    """Whether streams of a kind are coded in another way; in one segment all of a kind may be over."""
+    for kind in KINDS:
+        streams, previous = ([f for f in each if f.kind == kind] for each in (formats, before))
+        if streams and previous and streams != previous:
+            return True
+    return False
 
 
 def _jump(previous: Stream, stream: Stream | None, tolerance: Fraction) -> Fraction:

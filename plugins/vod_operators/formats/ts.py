@@ -56,6 +56,7 @@ class _Elementary:
         self.times: list[Times] = []
         self.size = 0
         self._unwrapped = unwrapped
+        self._pes_at = 0
         self._header: bytes | None = None
         """Begin of a PES packet whose header is not complete."""
 
@@ -65,7 +66,7 @@ class _Elementary:
         :param starts: whether a PES packet begins with it.
         """
         if starts:
-            self._header = b""
+            self._header, self._pes_at = b"", at
         if self._header is not None:
             payload = self._header = self._header + payload
             if len(payload) < 9 or len(payload) < 9 + payload[8]:
@@ -74,7 +75,8 @@ class _Elementary:
                 raise VerificationError("MPEG-TS: a PES packet does not begin with its start code")
             if payload[7] & 0x80:
                 shown = _time(payload, 9)
-                self._begin(self._unwrapped((_time(payload, 14) if payload[7] & 0x40 else shown, shown)), at)
+                decoded = _time(payload, 14) if payload[7] & 0x40 else shown
+                self._begin(self._unwrapped((decoded, shown)), self._pes_at)
             payload, self._header = payload[9 + payload[8] :], None
         self._add(payload, at + PACKET)
 
