@@ -139,6 +139,17 @@ def test_tables_may_come_later(sound: Callable[[str], bytes], tmp_path: Path) ->
     assert broken(listed(tmp_path, [(late, lasts)], ".ts")) == SMALL | {"10.tables"}
 
 
+def test_a_segment_may_end_within_a_pes_packet(sound: Callable[[str], bytes]) -> None:
+    """Frames that begin before the first time of a segment are before it by their number."""
+    ((data, lasts),) = Transport().segments(cut(sound("aac"), adts)[:90], AAC_S, pes_bytes=8000)
+    cut_at = 376 + 20 * 188
+    streams = [
+        measure_segment(part, {}, 0).streams[0] for part in (data[:cut_at], data[:376] + data[cut_at:])
+    ]
+    assert sum(stream.duration for stream in streams) == lasts
+    assert abs(streams[1].begin - 10 - streams[0].duration) < Fraction(1, 90_000)
+
+
 def test_a_jump_of_a_counter_may_be_declared(sound: Callable[[str], bytes], tmp_path: Path) -> None:
     data, lasts = apple(sound)[0]
     changed = bytearray(data)
