@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from support.presentations import PQ, X264, by_ffmpeg, by_packager, good, low_latency, picture, tone
 from support.tools import generate
+from support.transport import cut, encoded, listed, packed
+from vod_operators.formats.audio_frames import adts
 
 GOP = (*X264, "-g", "50", "-keyint_min", "50")
 X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1", "-x265-params",
@@ -29,6 +32,12 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
     sound = ("-c:a", "aac", "-ac", "2", "-b:a", "96k")
     both = (*picture("128x72"), *tone(440), "-map", "0:v", "-map", "1:a")
+
+    def packed_audio() -> Path:
+        (root / "packed").mkdir()
+        segments = packed(cut(encoded(root / "packed.aac"), adts), Fraction(1024, 48_000))
+        return listed(root / "packed", segments, ".aac").rename(root / "packed" / "master.m3u8")
+
     makers: dict[str, Callable[[], Path]] = {
         "good": lambda: good(root / "good"),
         "web": lambda: bases("good"),
@@ -38,6 +47,7 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         "fields": lambda: by_ffmpeg(
             root / "fields", *picture("128x72"), *GOP, "-flags", "+ildct+ilme", streams="v:0"
         ),
+        "packed": packed_audio,
         "hevc": hevc,
         "hevc-ts": lambda: by_ffmpeg(
             root / "hevc-ts", *picture("128x72"), *X265[:4], *X265[6:], streams="v:0"

@@ -190,6 +190,7 @@ def test_a_live_stream_is_judged_by_what_applies(bases: Callable[[str], Path]) -
         "6.frame-rate",
         "7.bitrates",
         "8.target",
+        "10.tables",
         "12.independent",
         "13.i-frames",
         "14.separate",

@@ -15,6 +15,7 @@ from vod_operators.errors import InvalidInputError, ObjectNotFoundError, Verific
 from vod_operators.formats import mp4
 from vod_operators.formats.facts import Init, SegmentFacts
 from vod_operators.formats.segment import measure_segment, unreadable
+from vod_operators.formats.ts import continued
 
 
 class Loader:
@@ -88,9 +89,11 @@ class Loader:
         if playlist.is_i_frames_only:
             return self._i_frame_track(playlist)
         track = Track(playlist=playlist, unreadable=[playlist.unreadable] if playlist.unreadable else [])
+        before: SegmentFacts | None = None
         for entry in playlist.entries:
             self._take_init(track, entry)
-            facts = self._segment(track, entry)
+            facts = continued(self._segment(track, entry), None if entry.discontinuity else before)
+            before = facts if facts.streams else before
             track.segments.append(facts)
             if facts.unreadable and not facts.needs_key and not entry.gap:
                 track.unreadable.append(f"{entry.uri}: {facts.unreadable}")

@@ -13,6 +13,7 @@ from vod_operators.check import (
     rules_served,
     rules_sync,
     rules_time,
+    rules_transport,
     rules_variants,
 )
 from vod_operators.check.load import Loader
@@ -24,6 +25,7 @@ MODULES = (
     rules_codecs,
     rules_variants,
     rules_time,
+    rules_transport,
     rules_sync,
     rules_pictures,
     rules_groups,

@@ -27,6 +27,9 @@ STEREO_BPS = 160_000
 
 SPAN_S = Fraction(1, 2)
 
+AAC = tuple(f"mp4a.40.{kind}" for kind in (1, 2, 3, 4, 5, 29, 42))
+"""Main, LC, SSR, LTP, HE, HE version 2, xHE; MP3 is of the same family of names, as mp4a.40.34."""
+
 ONLY_SOUND = ("CHANNELS", "BIT-DEPTH", "SAMPLE-RATE")
 
 CHANNEL = re.compile(r"CC[1-4]|SERVICE([1-9]|[1-5]\d|6[0-3])")
@@ -40,7 +43,7 @@ def _member(item: Attributes) -> str:
 
 def _stereo_tracks(presentation: Presentation) -> list[Track]:
     formats = ((t, t.format("audio")) for t in presentation.tracks.values())
-    return [t for t, f in formats if f and f.codecs.startswith("mp4a.40") and 1 <= f.channels <= 2]
+    return [t for t, f in formats if f and f.codecs in AAC and 1 <= f.channels <= 2]
 
 
 def _stereo(presentation: Presentation) -> Iterator[Finding]:

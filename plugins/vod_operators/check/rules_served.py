@@ -13,7 +13,7 @@ TYPES = {
     "init": ("video/mp4", "audio/mp4", "application/mp4"),
     "fmp4": ("video/mp4", "video/iso.segment", "audio/mp4", "application/mp4"),
     "ts": ("video/mp2t",),
-    "aac": ("audio/aac",),
+    "aac": ("audio/aac", "audio/mpeg", "audio/ac3", "audio/eac3"),
     "vtt": ("text/vtt",),
 }
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 from vod_operators.check.presentation import Presentation, Track, seconds
 from vod_operators.check.rule import Finding, Rule, has_text, is_live
 from vod_operators.formats.facts import Cues
+from vod_operators.formats.ts import WRAP_S
 
 START_S = Fraction(1, 4)
 """How far apart right tracks may begin, where no edit list says what to cut off. HE-AAC with 24,000 samples
@@ -16,9 +17,6 @@ reordered pictures of 24 take 125 ms. Beyond 185 ms sound that is late is not ac
 
 CUE_S = Fraction(1, 2)
 """A cue that is this much outside of its segment was put there by rounding, not by another clock."""
-
-WRAP_S = Fraction(1 << 33, 90_000)
-"""X-TIMESTAMP-MAP and MPEG-TS count 33 bits of a 90 kHz clock; fragmented MP4 counts on."""
 
 
 def _begin(track: Track) -> Fraction | None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from vod_operators.check.presentation import Presentation, Track, seconds
-from vod_operators.check.rule import Finding, Rule, always, has_fmp4, has_ts, is_ended
-from vod_operators.formats.facts import Kind, Stream
+from vod_operators.check.rule import Finding, Rule, always, has_fmp4, is_ended
+from vod_operators.formats.facts import Format, Kind, Stream
 
 ALIGNED_S = Fraction(1, 1000)
 """A 90 kHz clock and a track's own clock round differently, by less than anyone can see."""
@@ -97,15 +97,6 @@ def _decode_times(presentation: Presentation) -> Iterator[Finding]:
                 end = stream.begin + stream.duration
 
 
-def _counters(presentation: Presentation) -> Iterator[Finding]:
-    for track in presentation.tracks.values():
-        for entry, segment in track.pairs():
-            if segment.counter_error:
-                yield Finding(
-                    where=track.place(entry), found=segment.counter_error, expected="each counter one more"
-                )
-
-
 def _undeclared(presentation: Presentation) -> Iterator[Finding]:
     for track in presentation.tracks.values():
         last_stream, last_coding = None, None
@@ -113,9 +104,9 @@ def _undeclared(presentation: Presentation) -> Iterator[Finding]:
         for entry, segment in track.pairs():
             where = track.place(entry)
             stream = segment.stream(track.kind or "video")
-            coding = (entry.map_uri, entry.map_range, segment.formats)
+            coding = ((entry.map_uri, entry.map_range), segment.formats)
             if not entry.discontinuity and last_coding is not None and not segment.unreadable:
-                if coding != last_coding:
+                if coding[0] != last_coding[0] or _recoded(coding[1], last_coding[1]):
                     yield Finding(where=where, found="other parameters", expected="EXT-X-DISCONTINUITY")
                 elif last_stream and (jump := _jump(last_stream, stream, tolerance)):
                     yield Finding(
@@ -125,6 +116,15 @@ def _undeclared(presentation: Presentation) -> Iterator[Finding]:
                 last_coding = last_stream = None
             if not segment.unreadable:
                 last_coding, last_stream = coding, stream
+
+
+def _recoded(formats: Sequence[Format], before: Sequence[Format]) -> bool:
+    """Whether streams of a kind are coded in another way; in one segment all of a kind may be over."""
+    for kind in KINDS:
+        streams, previous = ([f for f in each if f.kind == kind] for each in (formats, before))
+        if streams and previous and streams != previous:
+            return True
+    return False
 
 
 def _jump(previous: Stream, stream: Stream | None, tolerance: Fraction) -> Fraction:
@@ -228,8 +228,6 @@ RULES = (
          must=False, applies=lambda p: len(p.of_kind("video")) > 1 and is_ended(p), check=_aligned),
     Rule(id="10.tfdt", source="Apple 7.3", says="each tfdt is the end of the fragment before",
          applies=has_fmp4, check=_decode_times),
-    Rule(id="10.counters", source="ISO 13818-1 2.4.3.3", says="MPEG-TS continuity counters are sequential",
-         applies=has_ts, check=_counters),
     Rule(id="11.undeclared", source="Apple 8.13", says="no discontinuity that is not declared",
          applies=lambda p: bool(p.tracks), check=_undeclared),
     Rule(id="11.same", source="Apple 8.15", says="the same discontinuities in all renditions",

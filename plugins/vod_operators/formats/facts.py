@@ -93,6 +93,10 @@ class Stream(Model):
     captions: bool = False
     """Whether pictures hold CEA-608 or CEA-708 captions."""
     hdr_metadata: bool = False
+    starts_inside: bool = False
+    """MPEG-TS and packed audio: whether it starts with the end of a frame of the segment before."""
+    ends_inside: bool = False
+    """MPEG-TS and packed audio: whether its last frame ends in the next segment."""
 
 
 class Cues(Model):
@@ -119,6 +123,12 @@ class SegmentFacts(Model):
     counters: dict[int, tuple[int, int]] = Field(default_factory=dict)
     """MPEG-TS: PID -> first and last continuity counter."""
     counter_error: str | None = None
+    programmes: int = 1
+    """MPEG-TS: how many its association table lists."""
+    tables_first: bool | None = None
+    """MPEG-TS: whether its first two packets are PAT and PMT; None if not known."""
+    has_time: bool | None = None
+    """Packed audio: whether an ID3 tag tells its time; None if not known."""
     timestamp_map: bool | None = None
     """WebVTT: whether there is a complete X-TIMESTAMP-MAP."""
     text_end: Seconds = Fraction(0)

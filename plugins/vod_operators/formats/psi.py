@@ -50,6 +50,14 @@ def streams_in(section: bytes) -> Iterator[tuple[int, int, bytes]]:
         at += 5 + size
 
 
+def descriptors(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Tag and content of each descriptor."""
+    place = 0
+    while place + 2 <= len(data):
+        yield data[place], data[place + 2 : place + 2 + data[place + 1]]
+        place += 2 + data[place + 1]
+
+
 def u16(data: bytes | bytearray, at: int) -> int:
     """The big-endian unsigned number in the two bytes at ``at``, or in what there is of them."""
     return int.from_bytes(data[at : at + 2], "big")

@@ -35,7 +35,7 @@ def measure_segment(
         return ts.read_segment(data, size_bytes)
     if data.removeprefix(b"\xef\xbb\xbf")[:6] == b"WEBVTT":
         return webvtt.read_segment(data)
-    if data[:3] == b"ID3" or data[:1] == b"\xff":
+    if data[:3] == b"ID3" or data[:1] == b"\xff" or data[:2] == b"\x0b\x77":
         return ts.read_packed_audio(data, size_bytes)
     raise VerificationError("it is neither fMP4 with an init segment, nor MPEG-TS, WebVTT or packed audio")
 

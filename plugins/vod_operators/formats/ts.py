@@ -1,19 +1,19 @@
-"""MPEG-2 transport streams and packed audio -> facts (ISO 13818-1, 14496-3 for ADTS)."""
+"""MPEG-2 transport streams and packed audio -> facts (ISO 13818-1, RFC 8216bis 3.1.1, 3.1.3)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 
 from vod_operators.errors import VerificationError
-from vod_operators.formats import nal
+from vod_operators.formats import audio_frames, nal
 from vod_operators.formats.facts import Codec, Format, Key, SegmentFacts, Stream
 from vod_operators.formats.psi import (
     PACKET,
     PADDING,
     SYNC,
+    descriptors,
     payload_of,
     pid_at,
     programmes_in,
@@ -21,41 +21,208 @@ from vod_operators.formats.psi import (
     streams_in,
     u16,
 )
-from vod_operators.formats.sample_entries import AAC_CHANNELS, RATES
 
 CLOCK = 90_000
+WRAP = 1 << 33
+"""Ticks after which the clock begins again."""
+WRAP_S = Fraction(WRAP, CLOCK)
+"""X-TIMESTAMP-MAP wraps as MPEG-TS does; fragmented MP4 counts on."""
 
-AVC, HEVC, AAC = 0x1B, 0x24, 0x0F
-SAMPLE_AES = {0xDB: AVC, 0xCF: AAC}
-OTHER_SOUND = {0x03: "mp4a.40.34", 0x04: "mp4a.40.34", 0x81: "ac-3", 0x87: "ec-3"}
-STREAM_TYPES = (AVC, HEVC, AAC, *SAMPLE_AES, *OTHER_SOUND)
+AVC, HEVC, PRIVATE = 0x1B, 0x24, 0x06
+PICTURES: dict[int, Codec] = {AVC: "h264", HEVC: "hevc", 0xDB: "h264"}
+SOUND = {
+    0x03: audio_frames.mpeg_audio,
+    0x04: audio_frames.mpeg_audio,
+    0x0F: audio_frames.adts,
+    0x81: audio_frames.dolby,
+    0x87: audio_frames.dolby,
+    0xC1: audio_frames.dolby,
+    0xC2: audio_frames.dolby,
+    0xCF: audio_frames.adts,
+}
+SAMPLE_AES = (0xC1, 0xC2, 0xCF, 0xDB)
+DVB = {0x6A: 0x81, 0x7A: 0x87}
+"""Descriptors of private streams (ETSI EN 300 468, annex D) -> stream type of the same coding elsewhere."""
 
-AAC_FRAME = 1024
-"""Samples a frame."""
+Times = tuple[int, int]
+"""Decoding and presentation time, in ticks."""
 
 
-@dataclass(kw_only=True)
-class _Pes:
-    """One PES packet; of video, it is a picture."""
-
-    begin: int
-    """First byte of its first transport packet."""
-    end: int = 0
-    data: bytearray = field(default_factory=bytearray)
-
-
-@dataclass(kw_only=True)
 class _Elementary:
-    kind: int
-    encrypted: bool
-    times: list[tuple[int, int]] = field(default_factory=list)
-    """Decoding and presentation time of each PES packet, in ticks of 90 kHz."""
-    keys: list[Key] = field(default_factory=list)
-    starts_with_idr: bool = False
-    captions: bool = False
-    format: Format | None = None
-    frames: int = 0
-    size: int = 0
+    """An elementary stream, out of the payloads of its packets."""
+
+    def __init__(self, kind: int, unwrapped: Callable[[Times], Times]) -> None:
+        self.encrypted = kind in SAMPLE_AES
+        self.times: list[Times] = []
+        self.size = 0
+        self._unwrapped = unwrapped
+        self._pes_at = 0
+        self._header: bytes | None = None
+        """Begin of a PES packet whose header is not complete."""
+
+    def take(self, payload: bytes, at: int, starts: bool) -> None:
+        """Add the payload of the transport packet at ``at``.
+
+        :param starts: whether a PES packet begins with it.
+        """
+        if starts:
+            self._header, self._pes_at = b"", at
+        if self._header is not None:
+            payload = self._header = self._header + payload
+            if len(payload) < 9 or len(payload) < 9 + payload[8]:
+                return
+            if payload[:3] != b"\x00\x00\x01":
+                raise VerificationError("MPEG-TS: a PES packet does not begin with its start code")
+            if payload[7] & 0x80:
+                shown = _time(payload, 9)
+                decoded = _time(payload, 14) if payload[7] & 0x40 else shown
+                self._begin(self._unwrapped((decoded, shown)), self._pes_at)
+            payload, self._header = payload[9 + payload[8] :], None
+        self._add(payload, at + PACKET)
+
+    def _begin(self, times: Times, at: int) -> None:
+        """Bytes with these times follow."""
+        self.times.append(times)
+
+    def _add(self, payload: bytes, end: int) -> None:
+        """Take bytes of the stream, whose packet ends at ``end``."""
+        self.size += len(payload)
+
+    def described(self) -> tuple[Format, Stream] | None:
+        """What was in it; None if nothing with a time, or nothing that tells how it is coded."""
+        raise NotImplementedError
+
+
+class _Pictures(_Elementary):
+    """Pictures: each begins with a PES packet that has a time."""
+
+    def __init__(self, kind: int, unwrapped: Callable[[Times], Times]) -> None:
+        super().__init__(kind, unwrapped)
+        self._codec = PICTURES[kind]
+        self._format: Format | None = None
+        self._keys: list[Key] = []
+        self._starts_with_idr = self._captions = False
+        self._picture = bytearray()
+        self._at = self._end = 0
+
+    def _begin(self, times: Times, at: int) -> None:
+        self._close()
+        self._picture, self._at = bytearray(), at
+        super()._begin(times, at)
+
+    def _add(self, payload: bytes, end: int) -> None:
+        super()._add(payload, end)
+        self._picture += payload
+        self._end = end
+
+    def _close(self) -> None:
+        """Look into the picture that is complete now; what comes before the first time is of none."""
+        if not self.times:
+            return
+        units = [unit for unit in nal.in_byte_stream(bytes(self._picture)) if unit]
+        self._captions = self._captions or nal.CAPTIONS in self._picture
+        if nal.is_idr(units, self._codec):
+            at = Fraction(self.times[-1][0], CLOCK)
+            self._keys.append(Key(begin=self._at, end=self._end, at=at, is_idr=True))
+            self._starts_with_idr = self._starts_with_idr or len(self.times) == 1
+        if self._format is None:
+            parameters, read = (7, nal.avc_format) if self._codec == "h264" else (33, nal.hevc_format)
+            unit = next((unit for unit in units if nal.kind_of(unit, self._codec) == parameters), None)
+            self._format = read(unit).model_copy(update={"encrypted": self.encrypted}) if unit else None
+
+    def described(self) -> tuple[Format, Stream] | None:
+        self._close()
+        if self._format is None:
+            return None
+        decoded, shown = [time for time, _ in self.times], sorted(time for _, time in self.times)
+        span = Fraction(shown[-1] - shown[0], CLOCK)
+        # The last picture lasts as long as the average of the others: 90 kHz ticks are rounded.
+        step = span / (len(shown) - 1) if len(shown) > 1 else Fraction(0)
+        return self._format, Stream(
+            kind="video",
+            begin=Fraction(decoded[0], CLOCK),
+            shown=Fraction(shown[0], CLOCK),
+            duration=span + step,
+            samples=len(shown),
+            size_bytes=self.size,
+            rate=1 / step if step else Fraction(0),
+            starts_with_idr=self._starts_with_idr,
+            keys=tuple(self._keys),
+            gap=_backward(decoded),
+            captions=self._captions,
+        )
+
+
+class _Sound(_Elementary):
+    """Sound: frames may begin and end anywhere in PES packets, and in segments."""
+
+    def __init__(self, kind: int, unwrapped: Callable[[Times], Times]) -> None:
+        super().__init__(kind, unwrapped)
+        self._header_of = SOUND[kind]
+        self._data = bytearray()
+        self._first_place = 0
+        """First byte that the first time speaks of: that of the frame that begins there, or next."""
+
+    def _begin(self, times: Times, at: int) -> None:
+        if not self.times:
+            self._first_place = len(self._data)
+        super()._begin(times, at)
+
+    def _add(self, payload: bytes, end: int) -> None:
+        super()._add(payload, end)
+        self._data += payload
+
+    def described(self) -> tuple[Format, Stream] | None:
+        frames = audio_frames.frames_in(bytes(self._data), self._header_of) if self.times else None
+        if frames is None:
+            return None
+        begin = Fraction(self.times[0][0], CLOCK) - frames.before(self._first_place) * frames.frame_s
+        gap = _backward([time for time, _ in self.times])
+        return frames.format(encrypted=self.encrypted), frames.stream(begin, self.size, gap)
+
+
+def _backward(decoded: list[int]) -> str | None:
+    return "its times go backward" if any(a >= b for a, b in pairwise(decoded)) else None
+
+
+def _time(data: bytes, at: int) -> int:
+    return (data[at] >> 1 & 7) << 30 | u16(data, at + 1) >> 1 << 15 | u16(data, at + 3) >> 1
+
+
+class _Clock:
+    """Times of a clock of 33 bits, as one that counts on."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+
+    def unwrapped(self, times: Times) -> Times:
+        """The times next to the last ones, of whatever stream."""
+        decoded, shown = times
+        self._last = decoded = nearest(decoded, decoded if self._last is None else self._last)
+        return decoded, nearest(shown, decoded)
+
+
+def nearest(time: int, to: int) -> int:
+    """The time that the clock shows as ``time`` and that is nearest to another."""
+    return time + (to - time + WRAP // 2) // WRAP * WRAP
+
+
+class _Counters:
+    """Continuity counters of each PID (ISO 13818-1, 2.4.3.3)."""
+
+    def __init__(self) -> None:
+        self.ends: dict[int, tuple[int, int]] = {}
+        """First and last one."""
+        self.error: str | None = None
+
+    def take(self, packet: bytes, pid: int, at: int) -> None:
+        """Count a packet with a payload."""
+        counter = packet[3] & 15
+        first, last = self.ends.get(pid, (counter, counter - 1 & 15))
+        is_declared = packet[3] & 0x20 and packet[4] and packet[5] & 0x80  # discontinuity_indicator
+        if counter != last + 1 & 15 and not is_declared and self.error is None:
+            self.error = f"PID {pid}: counter {counter} after {last} in packet {at // PACKET}"
+        self.ends[pid] = (first, counter)
 
 
 def read_segment(data: bytes, size_bytes: int) -> SegmentFacts:
@@ -65,174 +232,100 @@ def read_segment(data: bytes, size_bytes: int) -> SegmentFacts:
     """
     if len(data) % PACKET or not data or any(data[at] != SYNC for at in range(0, len(data), PACKET)):
         raise VerificationError("MPEG-TS: it is not whole packets of 188 bytes that begin with 0x47")
-    counters: dict[int, tuple[int, int]] = {}
-    wrong: str | None = None
-    kinds: dict[int, int] = {}
-    tables: set[int] = {0}
-    streams: dict[int, _Elementary] = {}
-    open_pes: dict[int, _Pes] = {}
+    programmes, kinds, tables_first = _tables(data)
+    clock, counters = _Clock(), _Counters()
+    streams = {
+        pid: (_Pictures if kind in PICTURES else _Sound)(kind, clock.unwrapped) for pid, kind in kinds.items()
+    }
     for at in range(0, len(data), PACKET):
-        pid, counter = pid_at(data, at), data[at + 3] & 15
-        if pid == PADDING or not data[at + 3] & 0x10:
-            continue
-        first, last = counters.get(pid, (counter, counter - 1 & 15))
-        if counter != last + 1 & 15 and wrong is None:
-            wrong = f"PID {pid}: counter {counter} after {last} in packet {at // PACKET}"
-        counters[pid] = (first, counter)
-        starts = bool(data[at + 1] & 0x40)
         packet = data[at : at + PACKET]
-        if pid in tables:
-            section = section_in(packet) if starts else b""
-            if section and pid == 0:
-                tables.update(programmes_in(section).values())
-            elif section:
-                kinds |= {pid: kind for pid, kind, _ in streams_in(section) if kind in STREAM_TYPES}
-        elif pid in kinds:
-            if starts:
-                _close(streams, kinds, pid, open_pes.pop(pid, None))
-                open_pes[pid] = _Pes(begin=at)
-            if pes := open_pes.get(pid):
-                pes.data += packet[payload_of(packet) :]
-                pes.end = at + PACKET
-    for pid, pes in open_pes.items():
-        _close(streams, kinds, pid, pes)
-    found = [(stream, stream.format) for stream in streams.values() if stream.times]
-    if not found:
+        pid = pid_at(packet, 0)
+        if pid != PADDING and packet[3] & 0x10:
+            counters.take(packet, pid, at)
+            if stream := streams.get(pid):
+                stream.take(packet[payload_of(packet) :], at, bool(packet[1] & 0x40))
+    described = [known for stream in streams.values() if (known := stream.described())]
+    if not described:
         raise VerificationError("MPEG-TS: no picture and no sound in it")
     return SegmentFacts(
         size_bytes=size_bytes,
         container="ts",
-        formats=tuple(known for _, known in found if known),
-        streams=tuple(_stream(stream) for stream, known in found if known),
-        counters=counters,
-        counter_error=wrong,
+        formats=tuple(known for known, _ in described),
+        streams=tuple(stream for _, stream in described),
+        counters=counters.ends,
+        counter_error=counters.error,
+        programmes=programmes,
+        tables_first=tables_first,
     )
 
 
-def _close(streams: dict[int, _Elementary], kinds: dict[int, int], pid: int, pes: _Pes | None) -> None:
-    """Add one complete PES packet to its stream."""
-    if pes is None or len(pes.data) < 9 or pes.data[:3] != b"\x00\x00\x01":
-        return
-    kind = kinds[pid]
-    stream = streams.setdefault(
-        pid, _Elementary(kind=SAMPLE_AES.get(kind, kind), encrypted=kind in SAMPLE_AES)
-    )
-    flags, begin = pes.data[7] >> 6, 9 + pes.data[8]
-    if not flags & 2:
-        return
-    shown = _time(pes.data, 9)
-    decoded = _time(pes.data, 14) if flags & 1 else shown
-    first = not stream.times
-    stream.times.append((decoded, shown))
-    payload = bytes(pes.data[begin:])
-    stream.size += len(payload)
-    if stream.kind in (AVC, HEVC):
-        _take_picture(stream, payload, pes, decoded, first)
-    elif stream.kind == AAC:
-        for described in adts(payload, stream.encrypted):
-            stream.format, stream.frames = stream.format or described, stream.frames + 1
-    else:
-        codecs = OTHER_SOUND[stream.kind]
-        stream.format = Format(kind="audio", codecs=codecs, entry=codecs[:4])
-        stream.frames += 1
+def _tables(data: bytes) -> tuple[int, dict[int, int], bool]:
+    """Number of programmes, PID -> stream type of what can be read, and whether tables are the first packets.
 
-
-def _time(data: bytearray, at: int) -> int:
-    return (data[at] >> 1 & 7) << 30 | u16(data, at + 1) >> 1 << 15 | u16(data, at + 3) >> 1
-
-
-def _take_picture(stream: _Elementary, payload: bytes, pes: _Pes, decoded: int, first: bool) -> None:
-    codec: Codec = "h264" if stream.kind == AVC else "hevc"
-    units = [unit for unit in nal.in_byte_stream(payload) if unit]
-    stream.captions = stream.captions or nal.CAPTIONS in payload
-    idr = nal.is_idr(units, codec)
-    if first:
-        stream.starts_with_idr = idr
-    if idr:
-        stream.keys.append(Key(begin=pes.begin, end=pes.end, at=Fraction(decoded, CLOCK), is_idr=True))
-    if stream.format is None:
-        wanted, read = (7, nal.avc_format) if codec == "h264" else (33, nal.hevc_format)
-        for unit in units:
-            if nal.kind_of(unit, codec) == wanted:
-                described = read(unit)
-                stream.format = described.model_copy(update={"encrypted": stream.encrypted})
-                return
-
-
-def adts(data: bytes, encrypted: bool = False) -> Iterator[Format]:
-    """The format of each AAC frame, from its header.
-
-    :raises VerificationError: a frame does not begin with an ADTS header.
+    The first list of programmes and the first map are taken, wherever they are.
     """
-    at = 0
-    while at + 7 <= len(data):
-        if data[at] != 0xFF or data[at + 1] & 0xF6 != 0xF0:
-            raise VerificationError("AAC: a frame does not begin with an ADTS header")
-        size = (data[at + 3] & 3) << 11 | data[at + 4] << 3 | data[at + 5] >> 5
-        index, channels = data[at + 2] >> 2 & 15, (data[at + 2] & 1) << 2 | data[at + 3] >> 6
-        yield Format(
-            kind="audio",
-            codecs=f"mp4a.40.{(data[at + 2] >> 6) + 1}",
-            entry="mp4a",
-            encrypted=encrypted,
-            channels=AAC_CHANNELS.get(channels, 0),
-            sample_rate=RATES[index] if index < len(RATES) else 0,
-        )
-        at += max(size, 7)
+    programmes: dict[int, int] = {}
+    for at in range(0, len(data), PACKET):
+        pid = pid_at(data, at)
+        if data[at + 1] & 0x40 and (pid == 0 or pid in programmes.values()):
+            section = section_in(data[at : at + PACKET])
+            if section and pid:
+                kinds = {stream: _kind(kind, described) for stream, kind, described in streams_in(section)}
+                known = {stream: kind for stream, kind in kinds.items() if kind in PICTURES or kind in SOUND}
+                return len(programmes), known, at == PACKET
+            programmes = programmes_in(section) or programmes
+    return len(programmes), {}, False
 
 
-def _stream(stream: _Elementary) -> Stream:
-    decoded = [time for time, _ in stream.times]
-    shown = sorted(time for _, time in stream.times)
-    begin, kind = Fraction(decoded[0], CLOCK), stream.format.kind if stream.format else "video"
-    if stream.kind == AAC:
-        rate = Fraction(stream.format.sample_rate if stream.format else 0, AAC_FRAME)
-        duration, count = stream.frames / rate if rate else Fraction(0), stream.frames
-    else:
-        step = Fraction(shown[-1] - shown[0], CLOCK * (len(shown) - 1)) if len(shown) > 1 else Fraction(0)
-        rate = 1 / step if step else Fraction(0)
-        # The last picture lasts as long as the average of the others: 90 kHz ticks are rounded.
-        duration, count = Fraction(shown[-1] - shown[0], CLOCK) + step, len(shown)
-    goes_backward = any(time >= following for time, following in pairwise(decoded))
-    return Stream(
-        kind=kind,
-        begin=begin,
-        shown=Fraction(shown[0], CLOCK),
-        duration=duration,
-        samples=count,
-        size_bytes=stream.size,
-        rate=rate,
-        starts_with_idr=stream.starts_with_idr,
-        keys=tuple(stream.keys),
-        gap="its times go backward" if goes_backward else None,
-        captions=stream.captions,
-    )
+def _kind(kind: int, described: bytes) -> int:
+    """The stream type, also of a private stream whose descriptors tell what it is."""
+    named = (DVB[tag] for tag, _ in descriptors(described) if tag in DVB) if kind == PRIVATE else iter(())
+    return next(named, kind)
 
 
 def read_packed_audio(data: bytes, size_bytes: int) -> SegmentFacts:
-    """The facts of a packed audio segment: ADTS frames after an ID3 tag with its time (RFC 8216bis 3.1.3).
+    """The facts of a packed audio segment: frames after an ID3 tag with their time (RFC 8216bis 3.1.3).
 
     :raises VerificationError: it has no frames, or damaged ones.
     """
-    begin = Fraction(0)
-    if data[:3] == b"ID3":
-        size = data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9]
-        tag, data = data[: 10 + size], data[10 + size :]
-        owner = b"com.apple.streaming.transportStreamTimestamp\x00"
-        if owner in tag:
-            at = tag.index(owner) + len(owner)
-            begin = Fraction(int.from_bytes(tag[at : at + 8], "big"), CLOCK)
-    frames = list(adts(data))
-    if not frames:
-        raise VerificationError("AAC: no frame in it")
-    rate = Fraction(frames[0].sample_rate, AAC_FRAME)
-    stream = Stream(
-        kind="audio",
-        begin=begin,
-        shown=begin,
-        duration=len(frames) / rate if rate else Fraction(0),
-        samples=len(frames),
-        size_bytes=len(data),
-        rate=rate,
+    time, at = None, 0
+    while size := audio_frames.id3_bytes(data, at):
+        time = _tagged_time(data[at : at + size]) if time is None else time
+        at += size
+    frames = audio_frames.frames_in(data[at:], audio_frames.header_in(data[at:]))
+    if frames is None:
+        raise VerificationError("sound: no frame in it")
+    return SegmentFacts(
+        size_bytes=size_bytes,
+        container="aac",
+        formats=(frames.format(),),
+        streams=(frames.stream(Fraction(time or 0, CLOCK), len(data) - at),),
+        has_time=time is not None,
     )
-    return SegmentFacts(size_bytes=size_bytes, container="aac", formats=(frames[0],), streams=(stream,))
+
+
+def _tagged_time(tag: bytes) -> int | None:
+    """The time in an ID3 tag, in ticks; None if it has none."""
+    _, owner, value = tag.partition(b"com.apple.streaming.transportStreamTimestamp\x00")
+    return int.from_bytes(value[:8], "big") if owner and len(value) >= 8 else None
+
+
+def continued(facts: SegmentFacts, before: SegmentFacts | None) -> SegmentFacts:
+    """A segment's facts with times that count on from the segment before, also where the clock began again.
+
+    Packed audio without a time begins where the segment before ends.
+
+    :param before: facts that this returned for it; None if there is none on the same clock.
+    """
+    if before is None or facts.container not in ("ts", "aac") or not facts.streams:
+        return facts
+    end = before.streams[0].begin + before.streams[0].duration
+    late = end - facts.streams[0].begin
+    shift = late if facts.has_time is False else round(late / WRAP_S) * WRAP_S
+    return facts.model_copy(update={"streams": tuple(_later(stream, shift) for stream in facts.streams)})
+
+
+def _later(stream: Stream, shift: Fraction) -> Stream:
+    keys = tuple(key.model_copy(update={"at": key.at + shift}) for key in stream.keys)
+    times = {"begin": stream.begin + shift, "shown": stream.shown + shift, "keys": keys}
+    return stream.model_copy(update=times) if shift else stream

@@ -12,9 +12,9 @@ from fractions import Fraction
 from typing import Any
 
 from vod_operators.errors import VerificationError
+from vod_operators.formats.audio_frames import AAC_FRAME
 from vod_operators.formats.facts import Format, SegmentFacts, Stream
 from vod_operators.formats.mp4 import read_init
-from vod_operators.formats.ts import AAC_FRAME
 from vod_operators.media.ffmpeg import TRANSPORT_CLOCK, TRANSPORT_START
 from vod_operators.media.models import AudioRendition, Plan, Rendition
 from vod_operators.media.track import Track, segment_name

@@ -13,7 +13,16 @@ from dataclasses import dataclass, replace
 from mmap import mmap
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.formats.psi import PACKET, PADDING, SYNC, pid_at, programmes_in, section_in, streams_in
+from vod_operators.formats.psi import (
+    PACKET,
+    PADDING,
+    SYNC,
+    descriptors,
+    pid_at,
+    programmes_in,
+    section_in,
+    streams_in,
+)
 
 LENGTHS = (188, 192, 204)
 """Bytes from one packet to the next: plain, with a clock before it (M2TS), with error correction after it."""
@@ -222,18 +231,11 @@ def _tables(data: mmap | bytes, pid: int, first: int, length: int, begin: int, e
 def _parse_map(section: bytes, pid: int, at: int) -> _Table:
     streams = []
     for stream, kind, described in streams_in(section):
-        descriptors = list(_descriptors(described))
-        naming = frozenset(_coding_of(tag, body) for tag, body in descriptors) - {b""}
-        languages = b",".join(body[:3] for tag, body in descriptors if tag == LANGUAGE)
+        named = list(descriptors(described))
+        naming = frozenset(_coding_of(tag, body) for tag, body in named) - {b""}
+        languages = b",".join(body[:3] for tag, body in named if tag == LANGUAGE)
         streams.append(_Stream(stream, (kind, naming), languages))
     return _Table(pid, at, (section[8] & 0x1F) << 8 | section[9], tuple(streams))
-
-
-def _descriptors(data: bytes) -> Iterator[tuple[int, bytes]]:
-    place = 0
-    while place + 2 <= len(data):
-        yield data[place], data[place + 2 : place + 2 + data[place + 1]]
-        place += 2 + data[place + 1]
 
 
 def _coding_of(tag: int, body: bytes) -> bytes:

@@ -11,8 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from vod_operators.errors import ToolError, VerificationError
+from vod_operators.formats.audio_frames import AAC_FRAME
 from vod_operators.formats.isobmff import read_fragments
-from vod_operators.formats.ts import AAC_FRAME
 from vod_operators.media import ffmpeg_sound, loudness
 from vod_operators.media.damage import complaints, in_words
 from vod_operators.media.ffmpeg import decode_first_frame, gave_a_frame
