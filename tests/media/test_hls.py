@@ -15,6 +15,7 @@ import m3u8
 import pytest
 
 from media.plans import a_plan, a_rendition
+from support.isobmff import box
 from support.tracks import made_up_track
 from vod_operators.errors import VerificationError
 from vod_operators.formats.facts import SegmentFacts
@@ -27,6 +28,8 @@ from vod_operators.media.models import (
     AudioStream,
 )
 from vod_operators.media.track import Track
+from vod_operators.media.names import iso_639_2
+from vod_operators.media.pieces import in_language
 from vod_operators.runners.tools import Tools
 from vod_operators.work.packaged import measured
 
@@ -104,6 +107,22 @@ def test_a_packaged_track_is_measured(track: Track, folder: Path) -> None:
 
 
 def test_i_frame_ranges_decode_to_one_idr_picture_each(track: Track, folder: Path) -> None:
+@pytest.mark.parametrize(("tag", "code"), [("de", "deu"), ("zh-Hant", "zho"), (None, "und")])
+def test_an_init_segment_tells_its_language(folder: Path, tag: str | None, code: str) -> None:
+    init = (folder / "init.mp4").read_bytes()
+    (folder / "named.mp4").write_bytes(named := in_language(init, iso_639_2(tag)))
+    assert sum(before != after for before, after in zip(init, named, strict=True)) <= 2
+    (stream,) = ffprobe(folder / "named.mp4", "-show_streams")["streams"]
+    assert stream.get("tags", {}).get("language", "und") == code
+
+
+def test_a_language_stands_behind_the_longer_times_of_version_1() -> None:
+    times = bytes([1, 0, 0, 0]) + bytes(28)
+    header = box(b"mdhd", times + bytes.fromhex("55c40000"))  # und
+    init = box(b"moov", box(b"trak", box(b"mdia", header)))
+    assert in_language(init, "deu") == init.replace(b"\x55\xc4", b"\x10\xb5")
+
+
     playlist = m3u8.loads(hls.i_frame_playlist(track, 2))
     assert playlist.is_i_frames_only
     assert len(playlist.segments) == 5

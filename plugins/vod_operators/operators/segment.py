@@ -13,7 +13,8 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.media import hls, measure
-from vod_operators.media.pieces import Piece, counter_shifts, lasting, shift_counters, track_of
+from vod_operators.media.names import iso_639_2, language_tag
+from vod_operators.media.pieces import Piece, counter_shifts, in_language, lasting, shift_counters, track_of
 from vod_operators.media.track import Encryption, Track
 from vod_operators.operators.base import VodStepOperator
 from vod_operators.operators.content_key import job_key, lock_segments
@@ -125,6 +126,8 @@ class VodSegmentHlsOperator(VodStepOperator):
             init = init and lasting(init, timeline.seconds(plan.frame_rate))
         names = iter(track.segments)
         segments = [
+        language = audio.language if audio else language_tag(plan.source.video and plan.source.video.language)
+        init = init and in_language(init, iso_639_2(language))
             _Encoded(place, marker.objects[f"{name}/{next(names).name}"], shift)
             for place, (marker, piece), shift in zip(places, read, counter_shifts(pieces), strict=True)
             for _ in piece.segments
