@@ -368,11 +368,23 @@ def test_surround_is_a_second_group_of_the_same_members() -> None:
         ("audio-surround", "Say hi", "6", "audio-0-surround/index.m3u8"),
         ("audio-surround", "Commentary", "2", "audio-1/index.m3u8"),
     ]
-    plain, rich = master.playlists[:3], master.playlists[3:]
-    assert [p.uri for p in plain] == [p.uri for p in rich]
+    plain = {p.uri: p.stream_info.bandwidth for p in master.playlists[:3]}
+    rich = {p.uri: p.stream_info.bandwidth for p in master.playlists[3:]}
+    assert {p.stream_info.audio for p in master.playlists[:3]} == {"audio"}
+    assert {p.stream_info.audio for p in master.playlists[3:]} == {"audio-surround"}
+    assert sorted(plain) == ["1080p/index.m3u8", "234p/index.m3u8", "540p/index.m3u8"]
+    # Surround has 400 kb/s, so it is not with less than 2 Mb/s of pictures.
+    assert sorted(rich) == ["1080p/index.m3u8", "540p/index.m3u8"]
     # 300,000 bytes in 6 s against 120,000 are 240,000 b/s more.
-    more = {b.stream_info.bandwidth - a.stream_info.bandwidth for a, b in zip(plain, rich, strict=True)}
-    assert more == {240_000}
+    assert {bandwidth - plain[uri] for uri, bandwidth in rich.items()} == {240_000}
+
+
+def test_surround_is_with_the_largest_pictures_however_few_bits_they_need() -> None:
+    slides = [a_track(f"{height}p", [height, height], height=height) for height in (720, 1080)]
+    surround = a_sound("audio-0-surround", [300_000], channels=6)
+    master = m3u8.loads(hls.master_playlist([*slides, SOUNDS[0], surround], 6, prefix=""))
+    listed = [(p.uri, p.stream_info.audio) for p in master.playlists]
+    assert listed[-1] == ("1080p/index.m3u8", "audio-surround") and len(listed) == 3
 
 
 def test_sound_only() -> None:

@@ -18,6 +18,9 @@ from vod_operators.media.track import Track
 FIRST_VARIANT_BPS = 2_000_000
 """Players start with the variant listed first; Apple 1.32 wants it near this average."""
 
+SURROUND_SHARE = 5
+"""Surround is listed with pictures of at least this many times its bitrate (docs/decisions/028)."""
+
 AUDIO_GROUP = "audio"
 TEXT_GROUP = "text"
 CAPTIONS_GROUP = "cc"
@@ -173,8 +176,22 @@ def _variants(
     """Track and sound group of each variant, in order; the group is empty if there is no sound."""
     if not videos:  # sound only: the default track stands for its group
         return [(next((t for t in tracks if t.default), tracks[0]), name) for name, tracks in groups.items()]
-    names = [*groups] or [""]
-    return [(track, name) for family in videos for name in names for track in first_variant_first(family)]
+    return [
+        (track, name)
+        for family in videos
+        for name, sounds in (groups or {"": []}).items()
+        for track in first_variant_first(_rungs_with(sounds, family))
+    ]
+
+
+def _rungs_with(sounds: Sequence[Track], family: Sequence[Track]) -> Sequence[Track]:
+    """The tracks of a family that are listed with a sound group: all with stereo, the upper ones with 5.1.
+
+    Stereo has all of them, because players that prefer it choose from nothing else.
+    """
+    surround_bps = max((s.average_bps for s in sounds if s.name.endswith(SURROUND_SUFFIX)), default=0)
+    *lower, largest = family
+    return [*(track for track in lower if track.average_bps >= SURROUND_SHARE * surround_bps), largest]
 
 
 def _audio_member(track: Track, group: str, prefix: str) -> m3u8.Media:
