@@ -109,6 +109,27 @@ def test_manifests_are_valid_by_the_schema_of_mpeg(schema: etree.XMLSchema, text
     assert not schema.validate(written)
 
 
+def purposes(track: Track) -> tuple[list[str], list[str]]:
+    """Values of Accessibility and Role of the last adaptation set."""
+    root = ElementTree.fromstring(dash.manifest([TRACKS[0], track], 6, prefix=""))
+    adaptation = root.findall(f".//{{{dash.MPD}}}AdaptationSet")[-1]
+    described = ([e.get("value", "") for e in adaptation.findall(f"{{{dash.MPD}}}{tag}")]
+                 for tag in ("Accessibility", "Role"))  # fmt: skip
+    return next(described), next(described)
+
+
+def test_roles_tell_whom_a_track_is_for() -> None:
+    assert purposes(a_sound("a", default=True)) == ([], ["main"])
+    assert purposes(a_sound("a")) == ([], ["alternate"])
+    assert purposes(a_sound("a", describes_video=True)) == (["1"], ["alternate", "description"])
+    assert purposes(a_sound("a", commentary=True)) == ([], ["alternate", "commentary"])
+    clear = ["alternate", "enhanced-audio-intelligibility"]
+    assert purposes(a_sound("a", hearing_impaired=True)) == (["2"], clear)
+    assert purposes(a_text("t")) == ([], ["subtitle"])
+    assert purposes(a_text("t", hearing_impaired=True)) == (["2"], ["caption"])
+    assert purposes(a_text("t", commentary=True)) == ([], ["subtitle", "commentary"])
+
+
 def test_subtitles_are_one_file_each() -> None:
     told = {"language": "en", "title": "Signs", "forced": True, "default": True}
     signs = a_text("text-0", **told)

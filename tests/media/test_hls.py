@@ -27,9 +27,9 @@ from vod_operators.media.models import (
     AudioRendition,
     AudioStream,
 )
-from vod_operators.media.track import Track
 from vod_operators.media.names import iso_639_2
 from vod_operators.media.pieces import in_language
+from vod_operators.media.track import Track
 from vod_operators.runners.tools import Tools
 from vod_operators.work.packaged import measured
 
@@ -106,7 +106,6 @@ def test_a_packaged_track_is_measured(track: Track, folder: Path) -> None:
     measure.check_pictures(track.facts, PLAN, a_rendition())
 
 
-def test_i_frame_ranges_decode_to_one_idr_picture_each(track: Track, folder: Path) -> None:
 @pytest.mark.parametrize(("tag", "code"), [("de", "deu"), ("zh-Hant", "zho"), (None, "und")])
 def test_an_init_segment_tells_its_language(folder: Path, tag: str | None, code: str) -> None:
     init = (folder / "init.mp4").read_bytes()
@@ -123,6 +122,7 @@ def test_a_language_stands_behind_the_longer_times_of_version_1() -> None:
     assert in_language(init, "deu") == init.replace(b"\x55\xc4", b"\x10\xb5")
 
 
+def test_i_frame_ranges_decode_to_one_idr_picture_each(track: Track, folder: Path) -> None:
     playlist = m3u8.loads(hls.i_frame_playlist(track, 2))
     assert playlist.is_i_frames_only
     assert len(playlist.segments) == 5
@@ -346,6 +346,34 @@ def test_sound_tracks_are_one_group() -> None:
         ("Say hi", "en", "YES", "2", "audio-0/index.m3u8"),
         ("Commentary", "und", "NO", "2", "audio-1/index.m3u8"),
     ]
+
+
+def test_purposes_are_characteristics_and_commentaries_are_never_chosen_unasked() -> None:
+    film, described, second = (
+        a_sound(f"audio-{n}", [1], language="en", **facts)
+        for n, facts in enumerate([{"default": True}, {"describes_video": True}, {}])
+    )
+    others = [
+        a_sound("audio-3", [1], language="en", commentary=True),
+        a_sound("audio-4", [1], language="en", hearing_impaired=True),
+        a_track("text-0", [1], kind="text", codecs="wvtt", language="en", title="SDH", hearing_impaired=True),
+        a_track("text-1", [1], kind="text", codecs="wvtt", language="en", title="Talk", commentary=True),
+    ]
+    tracks = [*VIDEOS, film, described, second, *others]
+    media = m3u8.loads(hls.master_playlist(tracks, 6, prefix="")).media
+    assert [(m.default, m.autoselect, m.characteristics) for m in media] == [
+        ("YES", "YES", None),
+        ("NO", "YES", "public.accessibility.describes-video"),
+        ("NO", "NO", None),  # as the first: a player could not tell which to choose
+        ("NO", "NO", "public.auxiliary-content"),
+        ("NO", "YES", "public.accessibility.enhances-speech-intelligibility"),
+        (
+            "NO", "YES",
+            "public.accessibility.transcribes-spoken-dialog,"
+            "public.accessibility.describes-music-and-sound",
+        ),
+        ("NO", "NO", "public.auxiliary-content"),
+    ]  # fmt: skip
 
 
 def test_every_video_track_has_an_i_frame_playlist() -> None:

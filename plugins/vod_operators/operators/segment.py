@@ -118,16 +118,18 @@ class VodSegmentHlsOperator(VodStepOperator):
                 title=audio.title,
                 default=audio.default,
                 describes_video=audio.stream.describes_video,
+                hearing_impaired=audio.stream.hearing_impaired,
+                commentary=audio.stream.commentary,
             )
             measure.check_audio_track(track, audio, timeline.audio_samples(audio, plan.frame_rate))
         else:
             track = track_of(name, pieces, plan.timescale, kind="video", frame_rate=plan.frame_rate)
             measure.check_video_track(track, plan, plan.rendition(name), timeline.frames)
             init = init and lasting(init, timeline.seconds(plan.frame_rate))
-        names = iter(track.segments)
-        segments = [
         language = audio.language if audio else language_tag(plan.source.video and plan.source.video.language)
         init = init and in_language(init, iso_639_2(language))
+        names = iter(track.segments)
+        segments = [
             _Encoded(place, marker.objects[f"{name}/{next(names).name}"], shift)
             for place, (marker, piece), shift in zip(places, read, counter_shifts(pieces), strict=True)
             for _ in piece.segments
