@@ -126,7 +126,8 @@ class VodSegmentHlsOperator(VodStepOperator):
             track = track_of(name, pieces, plan.timescale, kind="video", frame_rate=plan.frame_rate)
             measure.check_video_track(track, plan, plan.rendition(name), timeline.frames)
             init = init and lasting(init, timeline.seconds(plan.frame_rate))
-        language = audio.language if audio else language_tag(plan.source.video and plan.source.video.language)
+        picture = plan.source.video
+        language = audio.language if audio else language_tag(picture.language if picture else None)
         init = init and in_language(init, iso_639_2(language))
         names = iter(track.segments)
         segments = [
