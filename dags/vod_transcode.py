@@ -23,6 +23,7 @@ from airflow.sdk import DAG, Param, TriggerRule, get_parsing_context, task
 
 from vod_operators import pipeline
 from vod_operators.media.presets.catalog import preset_names
+from vod_operators.media.roles import roles_schema
 from vod_operators.media.subtitles import URI_PATTERN, URL_PATTERN, files_schema, schema_pattern
 from vod_operators.operators.audio import VodEncodeAudioOperator
 from vod_operators.operators.pictures import VodPicturesOperator
@@ -77,6 +78,14 @@ PARAMS = {
         description="SubRip, WebVTT or ASS files, one object each, in addition to the source's subtitles.",
         **files_schema(),
     ),
+    "roles": Param(
+        {},
+        type="object",
+        title="Roles",
+        description="What tracks of the source are for, where it does not tell: "
+        '{"audio-1": "description", "text-0": "hearing_impaired"}; "commentary" and "main" besides.',
+        **roles_schema(),
+    ),
     "verify": Param(
         False,
         type="boolean",
@@ -128,6 +137,7 @@ def prepare_operator() -> VodPrepareOperator:
         preset="{{ params.preset }}",
         chunk_seconds="{{ params.chunk_seconds or '' }}",
         subtitles="{{ params.subtitles | tojson }}",
+        roles="{{ params.roles | tojson }}",
         callback_url="{{ params.callback_url or '' }}",
         source_conn_id="{{ params.source_conn_id or '' }}",
         callback_conn_id="{{ params.callback_conn_id or '' }}",

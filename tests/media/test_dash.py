@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+from lxml import etree
 from mpegdash.parser import MPEGDASHParser
 
 from support.presentations import X264, packaged, picture, tone
@@ -23,7 +28,7 @@ def a_track(name: str, ticks: list[int], size: int = 90_000, **facts: object) ->
 
 def a_sound(name: str, **facts: object) -> Track:
     told = {"kind": "audio", "codecs": "mp4a.40.2", "channels": 2, "sample_rate": 48_000, "title": name}
-    return a_track(name, [6016, 5995, 500], **told, **facts)
+    return a_track(name, [6016, 5995, 500], **(told | facts))
 
 
 TRACKS = [
@@ -35,9 +40,99 @@ TRACKS = [
 ]
 
 
+def a_text(name: str, **facts: object) -> Track:
+    return a_track(name, [6000, 500], 50, kind="text", codecs="wvtt", init_bytes=0, **facts)
+
+
+ORDER = ("SupplementalProperty", "Label", "Accessibility", "Role", "Representation")
+"""Of an adaptation set's elements that are used here (ISO 23009-1, 5.3.3.2)."""
+
+
+def test_elements_have_the_order_of_the_schema() -> None:
+    told = {"language": "en", "title": "Described", "describes_video": True}
+    tracks = [*TRACKS, a_sound("audio-2", **told), a_text("text-0", title="Signs", default=True)]
+    root = ElementTree.fromstring(dash.manifest(tracks, 6, prefix=""))
+    sets = root.findall(f".//{{{dash.MPD}}}AdaptationSet")
+    assert len(sets) == 6
+    for adaptation in sets:
+        tags = [ORDER.index(child.tag.partition("}")[2]) for child in adaptation]
+        assert all(former <= latter for former, latter in pairwise(tags)), tags
+
+
+def test_what_has_no_template_is_left_out_of_the_profile_that_demands_one() -> None:
+    root = ElementTree.fromstring(dash.manifest([*TRACKS, a_text("text-0")], 6, prefix=""))
+    declared = root.get("profiles", "").split(",")
+    assert "urn:mpeg:dash:profile:isoff-live:2011" in declared
+    for adaptation in root.iter(f"{{{dash.MPD}}}AdaptationSet"):
+        own = adaptation.get("profiles", ",".join(declared)).split(",")
+        assert set(own) <= set(declared)  # ISO 23009-1, 5.3.7.2
+        templates = adaptation.findall(f".//{{{dash.MPD}}}SegmentTemplate")
+        assert bool(templates) == ("urn:mpeg:dash:profile:isoff-live:2011" in own)
+
+
+class _Xlink(etree.Resolver):
+    """Answers the schema's import of XLink, of which it refers to four attributes."""
+
+    def resolve(self, url: str, pubid: str | None, context: Any) -> Any:
+        if not url.endswith("xlink.xsd"):
+            return None
+        names = ("href", "actuate", "type", "show")
+        attributes = "".join(f'<attribute name="{name}" type="string"/>' for name in names)
+        return self.resolve_string(
+            '<schema xmlns="http://www.w3.org/2001/XMLSchema" targetNamespace="http://www.w3.org/1999/xlink">'
+            f"{attributes}</schema>",
+            context,
+        )
+
+
+@pytest.fixture(scope="module")
+def schema() -> etree.XMLSchema:
+    """MPEG's schema of manifests, which its terms do not allow to be kept here."""
+    folder = os.environ.get("DASH_SCHEMA")
+    if not folder:
+        pytest.skip("DASH_SCHEMA names no checkout of github.com/MPEGGroup/DASHSchema")
+    parser = etree.XMLParser()
+    parser.resolvers.add(_Xlink())
+    return etree.XMLSchema(etree.parse(str(Path(folder) / "DASH-MPD.xsd"), parser))
+
+
+@pytest.mark.parametrize(
+    "texts", [[], [a_text("text-0", language="en", title="Signs", forced=True, default=True)]]
+)
+def test_manifests_are_valid_by_the_schema_of_mpeg(schema: etree.XMLSchema, texts: list[Track]) -> None:
+    described = a_sound("audio-2", language="en", title="Described", describes_video=True)
+    written = etree.fromstring(dash.manifest([*TRACKS, described, *texts], 6, prefix="v-1/").encode())
+    schema.assertValid(written)
+    # A set that has its name last, as it was once, is not.
+    audio = written.findall(f".//{{{dash.MPD}}}AdaptationSet")[2]
+    audio.append(audio.find(f"{{{dash.MPD}}}Label"))
+    assert not schema.validate(written)
+
+
+def purposes(track: Track) -> tuple[list[str], list[str]]:
+    """Values of Accessibility and Role of the last adaptation set."""
+    root = ElementTree.fromstring(dash.manifest([TRACKS[0], track], 6, prefix=""))
+    adaptation = root.findall(f".//{{{dash.MPD}}}AdaptationSet")[-1]
+    described = ([e.get("value", "") for e in adaptation.findall(f"{{{dash.MPD}}}{tag}")]
+                 for tag in ("Accessibility", "Role"))  # fmt: skip
+    return next(described), next(described)
+
+
+def test_roles_tell_whom_a_track_is_for() -> None:
+    assert purposes(a_sound("a", default=True)) == ([], ["main"])
+    assert purposes(a_sound("a")) == ([], ["alternate"])
+    assert purposes(a_sound("a", describes_video=True)) == (["1"], ["alternate", "description"])
+    assert purposes(a_sound("a", commentary=True)) == ([], ["alternate", "commentary"])
+    clear = ["alternate", "enhanced-audio-intelligibility"]
+    assert purposes(a_sound("a", hearing_impaired=True)) == (["2"], clear)
+    assert purposes(a_text("t")) == ([], ["subtitle"])
+    assert purposes(a_text("t", hearing_impaired=True)) == (["2"], ["caption"])
+    assert purposes(a_text("t", commentary=True)) == ([], ["subtitle", "commentary"])
+
+
 def test_subtitles_are_one_file_each() -> None:
     told = {"language": "en", "title": "Signs", "forced": True, "default": True}
-    signs = a_track("text-0", [6000, 500], 50, kind="text", codecs="wvtt", init_bytes=0, **told)
+    signs = a_text("text-0", **told)
     assert dash.has_manifest([*TRACKS, signs])
 
     text = (

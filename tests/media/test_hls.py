@@ -15,6 +15,7 @@ import m3u8
 import pytest
 
 from media.plans import a_plan, a_rendition
+from support.isobmff import box
 from support.tracks import made_up_track
 from vod_operators.errors import VerificationError
 from vod_operators.formats.facts import SegmentFacts
@@ -26,6 +27,8 @@ from vod_operators.media.models import (
     AudioRendition,
     AudioStream,
 )
+from vod_operators.media.names import iso_639_2
+from vod_operators.media.pieces import in_language
 from vod_operators.media.track import Track
 from vod_operators.runners.tools import Tools
 from vod_operators.work.packaged import measured
@@ -101,6 +104,22 @@ def test_a_packaged_track_is_measured(track: Track, folder: Path) -> None:
     assert track.codecs.startswith("avc1.")
     measure.check_video_track(track, PLAN, a_rendition(), 110)
     measure.check_pictures(track.facts, PLAN, a_rendition())
+
+
+@pytest.mark.parametrize(("tag", "code"), [("de", "deu"), ("zh-Hant", "zho"), (None, "und")])
+def test_an_init_segment_tells_its_language(folder: Path, tag: str | None, code: str) -> None:
+    init = (folder / "init.mp4").read_bytes()
+    (folder / "named.mp4").write_bytes(named := in_language(init, iso_639_2(tag)))
+    assert sum(before != after for before, after in zip(init, named, strict=True)) <= 2
+    (stream,) = ffprobe(folder / "named.mp4", "-show_streams")["streams"]
+    assert stream.get("tags", {}).get("language", "und") == code
+
+
+def test_a_language_stands_behind_the_longer_times_of_version_1() -> None:
+    times = bytes([1, 0, 0, 0]) + bytes(28)
+    header = box(b"mdhd", times + bytes.fromhex("55c40000"))  # und
+    init = box(b"moov", box(b"trak", box(b"mdia", header)))
+    assert in_language(init, "deu") == init.replace(b"\x55\xc4", b"\x10\xb5")
 
 
 def test_i_frame_ranges_decode_to_one_idr_picture_each(track: Track, folder: Path) -> None:
@@ -329,6 +348,34 @@ def test_sound_tracks_are_one_group() -> None:
     ]
 
 
+def test_purposes_are_characteristics_and_commentaries_are_never_chosen_unasked() -> None:
+    film, described, second = (
+        a_sound(f"audio-{n}", [1], language="en", **facts)
+        for n, facts in enumerate([{"default": True}, {"describes_video": True}, {}])
+    )
+    others = [
+        a_sound("audio-3", [1], language="en", commentary=True),
+        a_sound("audio-4", [1], language="en", hearing_impaired=True),
+        a_track("text-0", [1], kind="text", codecs="wvtt", language="en", title="SDH", hearing_impaired=True),
+        a_track("text-1", [1], kind="text", codecs="wvtt", language="en", title="Talk", commentary=True),
+    ]
+    tracks = [*VIDEOS, film, described, second, *others]
+    media = m3u8.loads(hls.master_playlist(tracks, 6, prefix="")).media
+    assert [(m.default, m.autoselect, m.characteristics) for m in media] == [
+        ("YES", "YES", None),
+        ("NO", "YES", "public.accessibility.describes-video"),
+        ("NO", "NO", None),  # as the first: a player could not tell which to choose
+        ("NO", "NO", "public.auxiliary-content"),
+        ("NO", "YES", "public.accessibility.enhances-speech-intelligibility"),
+        (
+            "NO", "YES",
+            "public.accessibility.transcribes-spoken-dialog,"
+            "public.accessibility.describes-music-and-sound",
+        ),
+        ("NO", "NO", "public.auxiliary-content"),
+    ]  # fmt: skip
+
+
 def test_every_video_track_has_an_i_frame_playlist() -> None:
     master = m3u8.loads(hls.master_playlist([*VIDEOS, *SOUNDS], 6, prefix="x/"))
     assert [playlist.uri for playlist in master.iframe_playlists] == [
@@ -349,11 +396,23 @@ def test_surround_is_a_second_group_of_the_same_members() -> None:
         ("audio-surround", "Say hi", "6", "audio-0-surround/index.m3u8"),
         ("audio-surround", "Commentary", "2", "audio-1/index.m3u8"),
     ]
-    plain, rich = master.playlists[:3], master.playlists[3:]
-    assert [p.uri for p in plain] == [p.uri for p in rich]
+    plain = {p.uri: p.stream_info.bandwidth for p in master.playlists[:3]}
+    rich = {p.uri: p.stream_info.bandwidth for p in master.playlists[3:]}
+    assert {p.stream_info.audio for p in master.playlists[:3]} == {"audio"}
+    assert {p.stream_info.audio for p in master.playlists[3:]} == {"audio-surround"}
+    assert sorted(plain) == ["1080p/index.m3u8", "234p/index.m3u8", "540p/index.m3u8"]
+    # Surround has 400 kb/s, so it is not with less than 2 Mb/s of pictures.
+    assert sorted(rich) == ["1080p/index.m3u8", "540p/index.m3u8"]
     # 300,000 bytes in 6 s against 120,000 are 240,000 b/s more.
-    more = {b.stream_info.bandwidth - a.stream_info.bandwidth for a, b in zip(plain, rich, strict=True)}
-    assert more == {240_000}
+    assert {bandwidth - plain[uri] for uri, bandwidth in rich.items()} == {240_000}
+
+
+def test_surround_is_with_the_largest_pictures_however_few_bits_they_need() -> None:
+    slides = [a_track(f"{height}p", [height, height], height=height) for height in (720, 1080)]
+    surround = a_sound("audio-0-surround", [300_000], channels=6)
+    master = m3u8.loads(hls.master_playlist([*slides, SOUNDS[0], surround], 6, prefix=""))
+    listed = [(p.uri, p.stream_info.audio) for p in master.playlists]
+    assert listed[-1] == ("1080p/index.m3u8", "audio-surround") and len(listed) == 3
 
 
 def test_sound_only() -> None:

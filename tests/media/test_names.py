@@ -7,7 +7,29 @@ from xml.etree import ElementTree
 
 import pytest
 
-from vod_operators.media.names import MAX_NAME, clean_name, unique_title
+from vod_operators.media.names import MAX_NAME, clean_name, iso_639_2, language_tag, unique_title
+
+TERMINOLOGICAL = (
+    "sq:sqi hy:hye eu:eus my:mya zh:zho cs:ces nl:nld fr:fra ka:kat de:deu el:ell is:isl mk:mkd mi:mri "
+    "ms:msa fa:fas ro:ron sk:slk bo:bod cy:cym hr:hrv sr:srp ak:aka ar:ara en:eng no:nor pt-BR:por "
+    "zh-Hant-TW:zho gu:guj yue:yue gsw:gsw fil:fil qaa:qaa mul:mul x-klingon:und"
+)
+"""Tags and codes of ISO 639-2/T: the twenty languages with another code for bibliographers, and others."""
+
+
+def test_headers_have_the_codes_of_terminology() -> None:
+    pairs = [pair.split(":") for pair in TERMINOLOGICAL.split()]
+    assert [iso_639_2(tag) for tag, _ in pairs] == [code for _, code in pairs]
+    assert iso_639_2(None) == "und"
+
+
+def test_every_language_of_two_letters_has_a_code_of_its_own() -> None:
+    from string import ascii_lowercase
+
+    two = [a + b for a in ascii_lowercase for b in ascii_lowercase]
+    known = [tag for tag in two if language_tag(tag) == tag]
+    codes = [iso_639_2(tag) for tag in known]
+    assert len(known) > 175 and len(set(codes)) == len(codes) and "und" not in codes
 
 
 @pytest.mark.parametrize(

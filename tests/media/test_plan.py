@@ -501,6 +501,14 @@ def test_titles_are_unique_and_safe_in_a_playlist() -> None:
     assert [audio.name for audio in made] == ["audio-0", "audio-1", "audio-2", "audio-3", "audio-4"]
 
 
+@pytest.mark.parametrize("special", ["describes_video", "hearing_impaired", "commentary"])
+def test_sound_for_some_listeners_is_never_the_default(special: str) -> None:
+    described = a_sound(default=True).model_copy(update={special: True})
+    both, _ = plan_audio(a_source(audio=(described, a_sound())), FULL)
+    alone, _ = plan_audio(a_source(audio=(described,)), FULL)
+    assert [[audio.default for audio in made] for made in (both, alone)] == [[False, True], [False]]
+
+
 @pytest.mark.parametrize(
     ("code", "tag", "name"),
     [

@@ -155,8 +155,13 @@ def test_languages_and_titles(tmp_path: Path) -> None:
         "-disposition:a:1",
         "default",
     ]
-    run_ffmpeg(*PICTURE, *sines, *maps, *facts, "-disposition:a:0", "0", str(tmp_path / "clip.mkv"))
-    audio = describe(tmp_path / "clip.mkv").audio
+    facts += ["-metadata:s:v:0", "language=swe"]
+    impaired = ["-disposition:a:0", "comment+hearing_impaired"]
+    run_ffmpeg(*PICTURE, *sines, *maps, *facts, *impaired, str(tmp_path / "clip.mkv"))
+    source = describe(tmp_path / "clip.mkv")
+    audio = source.audio
+    assert source.video is not None and source.video.language == "swe"
+    assert [(a.commentary, a.hearing_impaired) for a in audio] == [(True, True), (False, False)]
     assert [(a.language, a.title, a.default) for a in audio] == [
         ("fin", None, False),
         (None, "Commentary", True),

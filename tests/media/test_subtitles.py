@@ -174,4 +174,10 @@ def test_tracks_have_names_of_their_own_and_one_default() -> None:
         ("text-2", "Signs x", False, True),
     ]
     assert [t.default for t in asked] == [False, False, False, True]
+    assert [t.hearing_impaired for t in asked] == [False, True, False, False]
+    for special in ({"hearing_impaired": True}, {"commentary": True}):
+        (only,) = subtitles.plan_texts([streams[0].model_copy(update=special)], [])
+        assert not only.default
+    deaf = Sidecar(file=file.model_copy(update={"hearing_impaired": True}), sha256="ab", encoding="UTF-8")
+    assert subtitles.plan_texts([], [deaf])[0].hearing_impaired
     assert (asked[3].title, asked[3].language, asked[3].sidecar_sha256) == ("English (4)", "de", "ab")

@@ -83,6 +83,12 @@ def _add_request(command: argparse.ArgumentParser) -> None:
         help="a .srt, .vtt or .ass file (path or URI) and its language; may be repeated",
     )
     command.add_argument(
+        "--role",
+        metavar="TRACK=ROLE",
+        action="append",
+        help="what a track of the source is for, as audio-1=description; may be repeated",
+    )
+    command.add_argument(
         "--verify",
         action="store_true",
         help="read all stored files of the video, and make damaged ones again",
@@ -172,6 +178,7 @@ def request(args: argparse.Namespace) -> dict[str, Any]:
         "preset": args.preset,
         "chunk_seconds": args.chunk_seconds,
         "subtitles": subtitle_files(args.subtitles),
+        "roles": roles(args.role),
         "verify": args.verify or None,
     }
 
@@ -188,6 +195,17 @@ def subtitle_files(arguments: Sequence[str] | None) -> list[dict[str, str]] | No
             raise InvalidInputError(f"--subtitles: {text!r} is not LANG=FILE, for instance en=film.en.srt")
         files.append({"uri": as_uri(file), "language": language})
     return files or None
+
+
+def roles(arguments: Sequence[str] | None) -> dict[str, str] | None:
+    """The request's ``roles``, from arguments of the form ``TRACK=ROLE``; None if there are none.
+
+    :raises InvalidInputError: an argument has another form.
+    """
+    pairs = [text.partition("=") for text in arguments or ()]
+    if bad := [track for track, equals, role in pairs if not (track and equals and role)]:
+        raise InvalidInputError(f"--role: {bad[0]!r} is not TRACK=ROLE, for instance audio-1=description")
+    return {track: role for track, _, role in pairs} or None
 
 
 if __name__ == "__main__":

@@ -12,11 +12,14 @@ from vod_operators.media.renditions import SURROUND_SUFFIX
 from vod_operators.media.track import Track
 
 MPD = "urn:mpeg:dash:schema:mpd:2011"
-PROFILES = "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019"
+ANY_MEDIA = "urn:mpeg:dash:profile:full:2011"
+PROFILES = f"{ANY_MEDIA},urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019"
+"""The last two demand a ``SegmentTemplate`` and MP4 (ISO 23009-1, 8.4.2). What is neither, as WebVTT in one
+file, must be left out of them by ``@profiles`` of its own (8.1)."""
 ROLE = "urn:mpeg:dash:role:2011"
 CHANNELS = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011"
-AUDIO_PURPOSE, FOR_BLIND = "urn:tva:metadata:cs:AudioPurposeCS:2007", "1"
-"""DASH-IF IOP 7.1.2: 1 is for the visually impaired."""
+AUDIO_PURPOSE, FOR_BLIND, FOR_DEAF = "urn:tva:metadata:cs:AudioPurposeCS:2007", "1", "2"
+"""For the visually impaired, and for the hard of hearing, also of subtitles (DASH-IF IOP 7.1.2)."""
 TRANSFER = "urn:mpeg:mpegB:cicp:TransferCharacteristics"
 SWITCHING = "urn:mpeg:dash:adaptation-set-switching:2016"
 
@@ -97,12 +100,9 @@ def _add_audio(period: Element, number: int, track: Track, target_s: int, prefix
     adaptation = _adaptation(period, number, "audio")
     if track.language:
         adaptation.set("lang", track.language)
-    if track.describes_video:
-        _describe(adaptation, "Accessibility", AUDIO_PURPOSE, FOR_BLIND)
-    _describe(adaptation, "Role", ROLE, "main" if track.default else "alternate")
-    if track.title:
-        words = " 5.1" if track.name.endswith(SURROUND_SUFFIX) else ""
-        ElementTree.SubElement(adaptation, "Label").text = track.title + words
+    words = " 5.1" if track.name.endswith(SURROUND_SUFFIX) else ""
+    _label(adaptation, track, words)
+    _purpose(adaptation, track, "main" if track.default else "alternate")
     representation = _represent(adaptation, track, target_s, {"audioSamplingRate": str(track.sample_rate)})
     _describe(representation, "AudioChannelConfiguration", CHANNELS, str(track.channels))
     _add_segments(representation, track, prefix)
@@ -110,15 +110,13 @@ def _add_audio(period: Element, number: int, track: Track, target_s: int, prefix
 
 def _add_text(period: Element, number: int, track: Track, target_s: int, prefix: str) -> None:
     """Add a subtitle track as one file, as DASH players expect WebVTT. The segments carry HLS's clock."""
-    facts = {"id": str(number), "contentType": "text", "mimeType": "text/vtt"}
+    facts = {"id": str(number), "contentType": "text", "mimeType": "text/vtt", "profiles": ANY_MEDIA}
     adaptation = ElementTree.SubElement(period, "AdaptationSet", facts)
     if track.language:
         adaptation.set("lang", track.language)
-    _describe(adaptation, "Role", ROLE, "forced-subtitle" if track.forced else "subtitle")
-    if track.default:
-        _describe(adaptation, "Role", ROLE, "main")
-    if track.title:
-        ElementTree.SubElement(adaptation, "Label").text = track.title
+    _label(adaptation, track)
+    kind = "forced-subtitle" if track.forced else "caption" if track.hearing_impaired else "subtitle"
+    _purpose(adaptation, track, kind, *(["main"] if track.default else []))
     rate = {"id": track.name, "bandwidth": str(track.peak_bps(target_s))}
     representation = ElementTree.SubElement(adaptation, "Representation", rate)
     ElementTree.SubElement(representation, "BaseURL").text = f"{prefix}{track.name}/{WHOLE_TEXT}"
@@ -160,6 +158,30 @@ def _add_segments(representation: Element, track: Track, prefix: str) -> None:
         facts = {"d": str(ticks)} | ({"r": str(count - 1)} if count > 1 else {})
         ElementTree.SubElement(timeline, "S", {"t": "0", **facts} if start == 0 else facts)
         start += ticks * count
+
+
+def _label(adaptation: Element, track: Track, words: str = "") -> None:
+    """Add the track's name, before all descriptors but properties: the schema's order is fixed."""
+    if track.title:
+        ElementTree.SubElement(adaptation, "Label").text = track.title + words
+
+
+def _purpose(adaptation: Element, track: Track, *roles: str) -> None:
+    """Add what the track is for: Accessibility, then Role (ISO 23009-1, 5.8.5.5).
+
+    :param roles: those that all tracks of its kind have.
+    """
+    if track.describes_video:
+        _describe(adaptation, "Accessibility", AUDIO_PURPOSE, FOR_BLIND)
+    if track.hearing_impaired:
+        _describe(adaptation, "Accessibility", AUDIO_PURPOSE, FOR_DEAF)
+    own = {
+        "description": track.describes_video,
+        "enhanced-audio-intelligibility": track.hearing_impaired and track.kind == "audio",
+        "commentary": track.commentary,
+    }
+    for role in (*roles, *(role for role, is_so in own.items() if is_so)):
+        _describe(adaptation, "Role", ROLE, role)
 
 
 def _describe(parent: Element, tag: str, scheme: str, value: str) -> None:

@@ -18,6 +18,9 @@ from vod_operators.media.track import Track
 FIRST_VARIANT_BPS = 2_000_000
 """Players start with the variant listed first; Apple 1.32 wants it near this average."""
 
+SURROUND_SHARE = 5
+"""Surround is listed with pictures of at least this many times its bitrate (docs/decisions/028)."""
+
 AUDIO_GROUP = "audio"
 TEXT_GROUP = "text"
 CAPTIONS_GROUP = "cc"
@@ -155,16 +158,26 @@ def _members(
 ) -> Iterator[m3u8.Media]:
     """EXT-X-MEDIA of all sound, subtitles and captions."""
     for group, tracks in groups.items():
+        autoselected = _autoselected(tracks)
         for track in tracks:
-            yield _audio_member(track, group, prefix)
-    autoselected: dict[object, Track] = {}
-    for track in sorted(texts, key=lambda text: not text.default):
-        # Of tracks with the same attributes, a player may autoselect only one (RFC 8216bis 4.4.6.1.1).
-        autoselected.setdefault((track.language, track.forced, track.hearing_impaired), track)
+            yield _audio_member(track, group, prefix, autoselect=track.name in autoselected)
+    autoselected = _autoselected(texts)
     for track in texts:
-        yield _text_member(track, prefix, autoselect=track in autoselected.values())
+        yield _text_member(track, prefix, autoselect=track.name in autoselected)
     for channel in captions:
         yield _captions_member(channel, autoselect=channel == captions[0])
+
+
+def _autoselected(tracks: Sequence[Track]) -> set[str]:
+    """Names of a group's tracks that a player may choose unasked: never a commentary.
+
+    Of tracks with the same attributes it is only one (RFC 8216bis 4.4.6.1.1), the default if that is one.
+    """
+    alike: dict[object, str] = {}
+    for track in sorted(tracks, key=lambda track: not track.default):
+        if not track.commentary:
+            alike.setdefault((track.language, track.forced, track.characteristics), track.name)
+    return set(alike.values())
 
 
 def _variants(
@@ -173,15 +186,30 @@ def _variants(
     """Track and sound group of each variant, in order; the group is empty if there is no sound."""
     if not videos:  # sound only: the default track stands for its group
         return [(next((t for t in tracks if t.default), tracks[0]), name) for name, tracks in groups.items()]
-    names = [*groups] or [""]
-    return [(track, name) for family in videos for name in names for track in first_variant_first(family)]
+    return [
+        (track, name)
+        for family in videos
+        for name, sounds in (groups or {"": []}).items()
+        for track in first_variant_first(_rungs_with(sounds, family))
+    ]
 
 
-def _audio_member(track: Track, group: str, prefix: str) -> m3u8.Media:
+def _rungs_with(sounds: Sequence[Track], family: Sequence[Track]) -> Sequence[Track]:
+    """The tracks of a family that are listed with a sound group: all with stereo, the upper ones with 5.1.
+
+    Stereo has all of them, because players that prefer it choose from nothing else.
+    """
+    surround_bps = max((s.average_bps for s in sounds if s.name.endswith(SURROUND_SUFFIX)), default=0)
+    *lower, largest = family
+    return [*(track for track in lower if track.average_bps >= SURROUND_SHARE * surround_bps), largest]
+
+
+def _audio_member(track: Track, group: str, prefix: str, *, autoselect: bool) -> m3u8.Media:
     return m3u8.Media(
         type="AUDIO", group_id=group, name=track.title,
         language=track.language or "und",  # Apple 8.10 requires it; "und" is BCP 47's code for unknown
-        default="YES" if track.default else "NO", autoselect="YES", channels=str(track.channels),
+        default="YES" if track.default else "NO", autoselect="YES" if autoselect else "NO",
+        channels=str(track.channels),
         characteristics=",".join(track.characteristics) or None,
         uri=f"{prefix}{track.name}/index.m3u8",
     )  # fmt: skip

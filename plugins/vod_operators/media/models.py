@@ -72,6 +72,8 @@ class VideoStream(Model):
     peak_nits: int | None = Field(None, gt=0)
     """Declared peak brightness of HDR pictures."""
     bitrate_bps: int | None = None
+    language: str | None = None
+    """As tagged, usually an ISO 639 code; None if there is no tag."""
 
     @property
     def natural_rate(self) -> Fraction:
@@ -115,11 +117,20 @@ class AudioStream(Model):
     carrier: Literal["nut", "decoded"] = "nut"
     describes_video: bool = False
     """Whether it is an audio description, for people who cannot see the picture."""
+    hearing_impaired: bool = False
+    """Whether its speech is easier to understand, for people who hear badly."""
+    commentary: bool = False
+    """Whether it is about the film, and not the film's own."""
     language: str | None = None
     """As tagged, usually an ISO 639 code; None if there is no tag."""
     title: str | None = None
     default: bool = False
     bitrate_bps: int | None = None
+
+    @property
+    def is_special(self) -> bool:
+        """Whether only some listeners want it, so that it must not be the default."""
+        return self.describes_video or self.hearing_impaired or self.commentary
 
     @property
     def is_ambisonic(self) -> bool:
@@ -138,6 +149,7 @@ class TextStream(Model):
     default: bool = False
     forced: bool = False
     hearing_impaired: bool = False
+    commentary: bool = False
 
 
 class Chapter(Model):
@@ -235,6 +247,7 @@ class TextRendition(Model):
     default: bool
     forced: bool
     hearing_impaired: bool = False
+    commentary: bool = False
     sidecar_sha256: str | None = None
     """Digest of the subtitle file of the request, as converted; None: it is a track of the source."""
     sidecar_encoding: str | None = None

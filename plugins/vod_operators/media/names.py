@@ -26,6 +26,31 @@ def language_tag(language: str | None) -> str | None:
     return tag if is_language(tag) else None
 
 
+OTHER_CODES = (
+    "alb arm baq bur chi cze dut fre geo ger gre ice mac mao may mol per rum scc scr slo tib twi wel"
+)
+"""Codes of three letters that are not ISO 639-2/T's: of bibliographers (639-2/B), or withdrawn."""
+
+
+def iso_639_2(tag: str | None) -> str:
+    """The ISO 639-2/T code of a language tag, for the header of a track: ``deu`` for ``de``; ``und`` if none.
+
+    Languages that only ISO 639-3 knows have its code.
+    """
+    from babel.core import get_global
+
+    primary = (tag or "").lower().partition("-")[0]
+    if len(primary) == 3:
+        return primary
+    codes = (
+        code
+        for code, shortest in get_global("language_aliases").items()
+        # Also in that list: languages that CLDR takes for another (``arb`` for ``ar``), which are tags.
+        if shortest == primary and len(code) == 3 and code not in OTHER_CODES and not is_language(code)
+    )
+    return next(codes, "und")
+
+
 def language_name(tag: str | None) -> str | None:
     """A language's own name for itself, as in a player's menu: ``Deutsch``; the tag itself if unknown."""
     from babel import Locale, UnknownLocaleError

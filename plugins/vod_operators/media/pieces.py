@@ -78,6 +78,20 @@ def lasting(init: bytes, seconds: Fraction) -> bytes:
     return bytes(data)
 
 
+def in_language(init: bytes, code: str) -> bytes:
+    """An init segment whose track has that language (ISO 14496-12, 8.4.2).
+
+    :param code: three letters (ISO 639-2/T). The packager would write those of bibliographers.
+    """
+    data = bytearray(init)
+    mdhd, _ = find(data, 0, len(data), b"moov", b"trak", b"mdia", b"mdhd")
+    packed = 0
+    for letter in code:
+        packed = packed << 5 | ord(letter) - 0x60
+    struct.pack_into(">H", data, mdhd + (32 if data[mdhd] else 20), packed)
+    return bytes(data)
+
+
 def counter_shifts(pieces: Sequence[Piece]) -> list[dict[int, int]]:
     """What the continuity counters of each chunk lack to those of the whole track, by PID.
 

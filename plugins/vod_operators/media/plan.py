@@ -24,7 +24,7 @@ from vod_operators.media.presets.model import Preset
 from vod_operators.media.renditions import plan_audio, plan_renditions
 from vod_operators.media.subtitles import Sidecar, plan_texts
 
-PLAN_VERSION = 9
+PLAN_VERSION = 10
 """Raised whenever the same source and preset would give other bytes, or old stored models cannot be
 read. Old checkpoints are then not used."""
 

@@ -195,6 +195,7 @@ def _video(stream: Mapping[str, Any], seen: FrameFacts | None, packet_times: Seq
         colour=_colour(stream),
         peak_nits=_peak_nits(stream),
         bitrate_bps=_int(stream.get("bit_rate")),
+        language=_language(stream),
     )
 
 
@@ -228,15 +229,21 @@ def _rate(
 
 def _tagged(stream: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that ``AudioStream`` and ``TextStream`` share."""
-    tags = lowered_tags(stream)
-    language = tags.get("language")
+    disposition = stream.get("disposition", {})
     return {
         "index": stream["index"],
         "codec": stream["codec_name"],
-        "language": None if language in (None, "", "und") else language,
-        "title": tags.get("title"),
-        "default": bool(stream.get("disposition", {}).get("default")),
+        "language": _language(stream),
+        "title": lowered_tags(stream).get("title"),
+        "default": bool(disposition.get("default")),
+        "hearing_impaired": bool(disposition.get("hearing_impaired")),
+        "commentary": bool(disposition.get("comment")),
     }
+
+
+def _language(stream: Mapping[str, Any]) -> str | None:
+    language = lowered_tags(stream).get("language")
+    return None if language in (None, "", "und") else language
 
 
 def _audio(stream: dict[str, Any]) -> AudioStream:
@@ -276,12 +283,7 @@ def _why_no_text(stream: dict[str, Any]) -> str | None:
 
 
 def _text(stream: dict[str, Any]) -> TextStream:
-    disposition = stream.get("disposition", {})
-    return TextStream(
-        **_tagged(stream),
-        forced=bool(disposition.get("forced")),
-        hearing_impaired=bool(disposition.get("hearing_impaired")),
-    )
+    return TextStream(**_tagged(stream), forced=bool(stream.get("disposition", {}).get("forced")))
 
 
 BELIEVED_RATE = 60

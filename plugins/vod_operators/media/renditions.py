@@ -123,15 +123,15 @@ def plan_audio(source: Source, preset: Preset) -> tuple[tuple[AudioRendition, ..
     """The audio renditions, and the sound that is left out, in words for a person.
 
     Each sound track of the source gets one rendition with the preset's channels, titles are unique, and one
-    is the default. Then each track with at least six channels gets one in 5.1, if the preset asks for it.
+    is the default, unless all of them are for some listeners only. Then each track with at least six channels
+    gets one in 5.1, if the preset asks for it.
     """
     pair, skipped = _mono_pair(source, preset)
     streams: list[tuple[AudioStream, AudioStream | None]] = [(stream, None) for stream in source.audio]
     if pair:
         streams = [(pair[0].model_copy(update={"channels": 2}), pair[1])]
-    # An audio description is the default only if there is nothing else.
-    plain = [number for number, (stream, _) in enumerate(streams) if not stream.describes_video]
-    default = next((n for n in plain if streams[n][0].default), plain[0] if plain else 0)
+    plain = [number for number, (stream, _) in enumerate(streams) if not stream.is_special]
+    default = next((n for n in plain if streams[n][0].default), plain[0] if plain else None)
     renditions, titles = [], set[str]()
     for i, (stream, right) in enumerate(streams):
         language = language_tag(stream.language)

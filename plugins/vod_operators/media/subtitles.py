@@ -50,6 +50,9 @@ class SubtitleFile(Model):
         False,
         description="For viewers who understand the sound: only what they miss, such as signs and names.",
     )
+    hearing_impaired: bool = Field(
+        False, description="For the deaf and hard of hearing: also tells of speakers, music and noises."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,10 +100,11 @@ def parse_request(text: str) -> list[SubtitleFile]:
 def plan_texts(streams: Sequence[TextStream], sidecars: Sequence[Sidecar]) -> tuple[TextRendition, ...]:
     """One rendition for each subtitle track of the source, then one for each file of the request.
 
-    At most one is the default; the request takes precedence over the source.
+    At most one is the default; the request takes precedence over the source, of which no track for the deaf
+    and no commentary is.
     """
     requested = [n for n, sidecar in enumerate(sidecars, start=len(streams)) if sidecar.file.default]
-    declared = [n for n, stream in enumerate(streams) if stream.default]
+    declared = [n for n, s in enumerate(streams) if s.default and not (s.hearing_impaired or s.commentary)]
     default = next(iter(requested + declared), None)
     renditions, titles = list[TextRendition](), set[str]()
 
@@ -114,12 +118,13 @@ def plan_texts(streams: Sequence[TextStream], sidecars: Sequence[Sidecar]) -> tu
                 title=title,
                 default=n == default,
                 forced=track.forced,
+                hearing_impaired=track.hearing_impaired,
                 **facts,
             )
         )
 
     for stream in streams:
-        add(stream, stream.title, hearing_impaired=stream.hearing_impaired)
+        add(stream, stream.title, commentary=stream.commentary)
     for sidecar in sidecars:
         digest, encoding = sidecar.sha256, sidecar.encoding
         add(sidecar.file, sidecar.file.name, sidecar_sha256=digest, sidecar_encoding=encoding)

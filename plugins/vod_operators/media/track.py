@@ -20,6 +20,12 @@ from vod_operators.media.encryption import encrypted_bytes
 DESCRIBES_VIDEO = "public.accessibility.describes-video"
 """CHARACTERISTICS of an audio description (RFC 8216bis 4.4.6.1)."""
 
+CLEAR_SPEECH = "public.accessibility.enhances-speech-intelligibility"
+"""The same of sound for people who hear badly."""
+
+AUXILIARY = "public.auxiliary-content"
+"""The same of a commentary, as Apple's players name it; the RFC has no name for it."""
+
 FOR_DEAF = (
     "public.accessibility.transcribes-spoken-dialog",
     "public.accessibility.describes-music-and-sound",
@@ -95,6 +101,7 @@ class Track(Model):
     forced: bool = False
     hearing_impaired: bool = False
     describes_video: bool = False
+    commentary: bool = False
     cues: int | None = None
     """Cues of a subtitle track; one that crosses a segment's end counts once."""
 
@@ -106,7 +113,12 @@ class Track(Model):
     @property
     def characteristics(self) -> tuple[str, ...]:
         """Its CHARACTERISTICS in a playlist (RFC 8216bis 4.4.6.1)."""
-        return (DESCRIBES_VIDEO,) if self.describes_video else FOR_DEAF if self.hearing_impaired else ()
+        impaired = FOR_DEAF if self.kind == "text" else (CLEAR_SPEECH,)
+        return (
+            *([DESCRIBES_VIDEO] if self.describes_video else []),
+            *(impaired if self.hearing_impaired else ()),
+            *([AUXILIARY] if self.commentary else []),
+        )
 
     @property
     def segments(self) -> list[Segment]:

@@ -11,6 +11,7 @@ from airflow.sdk import Context
 from vod_operators.errors import InvalidInputError, StorageError
 from vod_operators.media.models import Plan
 from vod_operators.media.presets.catalog import load_preset
+from vod_operators.media.roles import parse_roles
 from vod_operators.media.subtitles import Sidecar, SubtitleFile, parse_request
 from vod_operators.operators import telemetry
 from vod_operators.operators.callbacks import VodTellingOperator
@@ -36,7 +37,8 @@ class VodPrepareOperator(VodTellingOperator):
     :param source: URI of the original: ``s3://``, ``http(s)://`` or ``file://``.
     :param preset: name of a preset.
     :param chunk_seconds: target length of a chunk; empty for the deployment's default.
-    :param subtitles: JSON list of subtitle files: ``{"uri", "language", "name", "default", "forced"}``.
+    :param subtitles: JSON list of subtitle files: ``{"uri", "language", "name", "default", "forced", ...}``.
+    :param roles: JSON object, track of the source -> role: ``{"audio-1": "description"}``.
     :param callback_url: receives the ``started`` event; empty for none.
     :param source_conn_id: Airflow connection with the credentials of the web server that the source is on.
     :param callback_conn_id: Airflow connection with the CMS's URL, or with its credentials.
@@ -50,6 +52,7 @@ class VodPrepareOperator(VodTellingOperator):
         "preset",
         "chunk_seconds",
         "subtitles",
+        "roles",
         "callback_url",
         "source_conn_id",
         "callback_conn_id",
@@ -64,6 +67,7 @@ class VodPrepareOperator(VodTellingOperator):
         preset: str,
         chunk_seconds: str = "",
         subtitles: str = "",
+        roles: str = "",
         callback_url: str = "",
         source_conn_id: str = "",
         callback_conn_id: str = "",
@@ -76,6 +80,7 @@ class VodPrepareOperator(VodTellingOperator):
         self.preset = preset
         self.chunk_seconds = chunk_seconds
         self.subtitles = subtitles
+        self.roles = roles
         self.callback_url = callback_url
         self.source_conn_id = source_conn_id
         self.callback_conn_id = callback_conn_id
@@ -134,6 +139,7 @@ class VodPrepareOperator(VodTellingOperator):
             preset=load_preset(self.preset, self.settings.presets_dir),
             chunk_seconds=parse_chunk_seconds(self.chunk_seconds),
             subtitles=parse_request(self.subtitles),
+            roles=parse_roles(self.roles),
             source_conn_id="" if is_empty(self.source_conn_id) else self.source_conn_id,
         )
 

@@ -13,7 +13,8 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.media import hls, measure
-from vod_operators.media.pieces import Piece, counter_shifts, lasting, shift_counters, track_of
+from vod_operators.media.names import iso_639_2, language_tag
+from vod_operators.media.pieces import Piece, counter_shifts, in_language, lasting, shift_counters, track_of
 from vod_operators.media.track import Encryption, Track
 from vod_operators.operators.base import VodStepOperator
 from vod_operators.operators.content_key import job_key, lock_segments
@@ -117,12 +118,17 @@ class VodSegmentHlsOperator(VodStepOperator):
                 title=audio.title,
                 default=audio.default,
                 describes_video=audio.stream.describes_video,
+                hearing_impaired=audio.stream.hearing_impaired,
+                commentary=audio.stream.commentary,
             )
             measure.check_audio_track(track, audio, timeline.audio_samples(audio, plan.frame_rate))
         else:
             track = track_of(name, pieces, plan.timescale, kind="video", frame_rate=plan.frame_rate)
             measure.check_video_track(track, plan, plan.rendition(name), timeline.frames)
             init = init and lasting(init, timeline.seconds(plan.frame_rate))
+        picture = plan.source.video
+        language = audio.language if audio else language_tag(picture.language if picture else None)
+        init = init and in_language(init, iso_639_2(language))
         names = iter(track.segments)
         segments = [
             _Encoded(place, marker.objects[f"{name}/{next(names).name}"], shift)

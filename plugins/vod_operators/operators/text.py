@@ -104,6 +104,7 @@ class VodSegmentTextOperator(VodStepOperator):
             default=text.default,
             forced=text.forced,
             hearing_impaired=text.hearing_impaired,
+            commentary=text.commentary,
         )
         playlist = hls.media_playlist(track, target_duration_s(job.plan))
         (folder / "index.m3u8").write_text(playlist, "utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,6 +19,7 @@ from vod_operators.media.models import Plan
 from vod_operators.media.names import clean_name
 from vod_operators.media.plan import PLAN_VERSION, fingerprint, make_plan
 from vod_operators.media.presets.model import Preset
+from vod_operators.media.roles import Role, with_roles
 from vod_operators.media.subtitles import Sidecar, SubtitleFile
 from vod_operators.runners.base import output
 from vod_operators.storage import checkpoint
@@ -51,6 +52,8 @@ class Request:
     chunk_seconds: int | None
     """None: the deployment's default."""
     subtitles: Sequence[SubtitleFile]
+    roles: Mapping[str, Role]
+    """Track of the source -> what it is for."""
     source_conn_id: str
     """Empty if there is none."""
 
@@ -65,6 +68,7 @@ class Request:
             "preset": self.preset_name,
             "chunk_seconds": self.chunk_seconds,
             "subtitles": [file.model_dump(mode="json", exclude_defaults=True) for file in self.subtitles],
+            "roles": dict(self.roles),
             "source_conn_id": self.source_conn_id,
         }
         return {name: value for name, value in conf.items() if value}
@@ -109,6 +113,7 @@ def plan_source(
                 check_header(opened, limits)
             with allowance.source_at_fault():
                 source = inspect(worker.runner, worker.tools, excerpt, limits=limits)
+                source = with_roles(source, request.roles)
                 check_sounds(source.audio)
                 plan = make_plan(
                     video_id=request.video_id,
