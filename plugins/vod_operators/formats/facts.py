@@ -93,6 +93,8 @@ class Stream(Model):
     captions: bool = False
     """Whether pictures hold CEA-608 or CEA-708 captions."""
     hdr_metadata: bool = False
+    lacks_composition: bool = False
+    """Whether pictures are decoded in another order than they are shown, and their times do not tell."""
 
 
 class Cues(Model):

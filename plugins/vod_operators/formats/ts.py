@@ -10,6 +10,7 @@ from itertools import pairwise
 from vod_operators.errors import VerificationError
 from vod_operators.formats import nal
 from vod_operators.formats.facts import Codec, Format, Key, SegmentFacts, Stream
+from vod_operators.formats.order import PictureOrder
 from vod_operators.formats.psi import (
     PACKET,
     PADDING,
@@ -53,6 +54,7 @@ class _Elementary:
     keys: list[Key] = field(default_factory=list)
     starts_with_idr: bool = False
     captions: bool = False
+    order: PictureOrder | None = None
     format: Format | None = None
     frames: int = 0
     size: int = 0
@@ -146,6 +148,8 @@ def _take_picture(stream: _Elementary, payload: bytes, pes: _Pes, decoded: int, 
     units = [unit for unit in nal.in_byte_stream(payload) if unit]
     stream.captions = stream.captions or nal.CAPTIONS in payload
     idr = nal.is_idr(units, codec)
+    stream.order = stream.order or PictureOrder(codec)
+    stream.order.take(units)
     if first:
         stream.starts_with_idr = idr
     if idr:
@@ -206,6 +210,8 @@ def _stream(stream: _Elementary) -> Stream:
         keys=tuple(stream.keys),
         gap="its times go backward" if goes_backward else None,
         captions=stream.captions,
+        lacks_composition=bool(stream.order and stream.order.is_reordered)
+        and len({late - early for early, late in stream.times}) == 1,
     )
 
 
