@@ -66,6 +66,17 @@ def test_one_line_a_rule(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "pass  2.idr             every video segment starts with an IDR picture [Apple 7.4]" in lines
 
 
+def test_media_are_decoded_if_asked_for(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(monkeypatch, work_dir=str(tmp_path / "work"))
+    assert statuses(str(folder / "master.m3u8"), capsys)["18.decodes"]["status"] == "not applicable"
+    assert main(["check", str(folder / "master.m3u8"), "--decode", "--json"]) == 1
+    rules = {rule["id"]: rule for rule in json.loads(capsys.readouterr().out)["rules"]}
+    assert rules["18.decodes"]["status"] == "pass"
+    assert list((tmp_path / "work").iterdir()) == []
+
+
 def test_a_web_server_is_judged_too(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     found = statuses(f"{url}/master.m3u8", capsys)
     assert found["2.idr"]["status"] == "pass"

@@ -14,6 +14,7 @@ from support.transport import cut, encoded, listed, packed
 from vod_operators.formats.audio_frames import adts
 
 GOP = (*X264, "-g", "50", "-keyint_min", "50")
+B_PICTURES = (*picture("128x72"), *GOP, "-bf", "2")
 X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1", "-x265-params",
         "log-level=none:keyint=50:min-keyint=50:scenecut=0:open-gop=0")  # fmt: skip
 
@@ -53,6 +54,8 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             root / "hevc-ts", *picture("128x72"), *X265[:4], *X265[6:], streams="v:0"
         ),
         "hdr": hdr,
+        "reordered": lambda: by_ffmpeg(root / "reordered", *B_PICTURES, container="fmp4", streams="v:0"),
+        "reordered-ts": lambda: by_ffmpeg(root / "reordered-ts", *B_PICTURES, streams="v:0"),
     }
     made: dict[str, Path] = {}
 

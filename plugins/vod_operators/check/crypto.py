@@ -10,6 +10,9 @@ from vod_operators.errors import VerificationError, VodError
 WHOLE = {"AES-128": 16, "AES-256-GCM": 32}
 """Methods that encrypt whole segments -> bytes of their key."""
 
+SAMPLES = {"SAMPLE-AES": 16}
+"""The method that encrypts samples with ``cbcs`` -> bytes of its key."""
+
 TAG_BYTES = IV_BYTES = 16
 
 
@@ -33,25 +36,20 @@ class Keys:
         encryption = entry.encryption
         if encryption is None or encryption.method not in WHOLE:
             return data
-        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
         key = self._key(encryption)
         if key is None:
             return None
         if encryption.method == "AES-256-GCM":
             return _decrypted_gcm(data, key)
-        vector = encryption.iv or entry.number.to_bytes(16, "big")
-        if len(data) % 16 or not data:
-            raise VerificationError("AES-128: its size is not a multiple of 16 bytes")
-        decryptor = Cipher(algorithms.AES(key), modes.CBC(vector)).decryptor()
-        clear = decryptor.update(data) + decryptor.finalize()
-        padding = clear[-1]
-        if not 1 <= padding <= 16 or clear[-padding:] != bytes([padding]) * padding:
-            raise VerificationError("AES-128: the key does not decrypt it")
-        return clear[:-padding]
+        return decrypted_whole(data, key, encryption.iv or entry.number.to_bytes(16, "big"))
+
+    def sample_key(self, entry: Entry) -> bytes | None:
+        """The key of the samples of an entry under SAMPLE-AES; None if there is none."""
+        encryption = entry.encryption
+        return self._key(encryption) if encryption and encryption.method in SAMPLES else None
 
     def _key(self, encryption: Encryption) -> bytes | None:
-        size = WHOLE[encryption.method]
+        size = (WHOLE | SAMPLES)[encryption.method]
         if self._override is not None:
             return self._override if len(self._override) == size else None
         uri = encryption.uri
@@ -64,6 +62,23 @@ class Keys:
                 key = b""
             self._by_uri[uri] = key if len(key) == size else None
         return self._by_uri[uri]
+
+
+def decrypted_whole(data: bytes, key: bytes, vector: bytes) -> bytes:
+    """A segment under AES-128: in CBC mode, with PKCS7 padding.
+
+    :raises VerificationError: it is not encrypted with that key.
+    """
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+    if len(data) % 16 or not data:
+        raise VerificationError("AES-128: its size is not a multiple of 16 bytes")
+    decryptor = Cipher(algorithms.AES(key), modes.CBC(vector)).decryptor()
+    clear = decryptor.update(data) + decryptor.finalize()
+    padding = clear[-1]
+    if not 1 <= padding <= 16 or clear[-padding:] != bytes([padding]) * padding:
+        raise VerificationError("AES-128: the key does not decrypt it")
+    return clear[:-padding]
 
 
 def _decrypted_gcm(data: bytes, key: bytes) -> bytes:

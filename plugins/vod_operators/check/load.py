@@ -13,6 +13,7 @@ from vod_operators.check.playlist import ByteRange, Entry, Playlist, parse
 from vod_operators.check.presentation import Answer, Fault, Presentation, Reader, Track
 from vod_operators.errors import InvalidInputError, ObjectNotFoundError, VerificationError
 from vod_operators.formats import mp4
+from vod_operators.formats.cbcs import decrypted_samples
 from vod_operators.formats.facts import Init, SegmentFacts
 from vod_operators.formats.segment import measure_segment, unreadable
 from vod_operators.formats.ts import continued
@@ -143,6 +144,17 @@ class Loader:
 
     def _init_tracks(self, entry: Entry) -> dict[int, mp4.InitTrack]:
         return self._inits.get((entry.map_uri or "", entry.map_range), (None, {}))[1]
+
+    def clear_blocks(self, entry: Entry) -> tuple[bytes, bytes] | None:
+        """An entry's init segment (empty without one) and its decrypted segment; None if there is no key."""
+        init = self._bytes(entry.map_uri, entry.map_range) if entry.map_uri else b""
+        data = self._keys.decrypted(self._bytes(entry.uri, entry.byte_range), entry)
+        is_clear = entry.encryption is None or entry.encryption.method in WHOLE
+        if is_clear and not any(track.format.encrypted for track in self._init_tracks(entry).values()):
+            return None if data is None else (init, data)
+        key = self._keys.sample_key(entry)
+        clear = decrypted_samples(init, data, key) if data and init and key else None
+        return None if clear is None else (init, clear)
 
     # --- I-frame playlists ------------------------------------------------------------------
 

@@ -66,6 +66,8 @@ class Track:
     """Files that it names and that cannot be read, each with the reason."""
     faults: list[Fault] = field(default_factory=list)
     """I-frame playlist: faults of entries that are not one picture."""
+    undecodable: list[tuple[str, str, str]] | None = None
+    """What a decoder found: where, what, and what was expected. None: it has decoded nothing of the track."""
 
     @property
     def name(self) -> str:

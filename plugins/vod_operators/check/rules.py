@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 
 from vod_operators.check import (
     rules_codecs,
+    rules_decoded,
     rules_form,
     rules_groups,
     rules_live,
@@ -16,6 +17,7 @@ from vod_operators.check import (
     rules_transport,
     rules_variants,
 )
+from vod_operators.check.decode import Decoder, decode_tracks
 from vod_operators.check.load import Loader
 from vod_operators.check.presentation import Reader
 from vod_operators.check.rule import Rule, Verdict, judge
@@ -23,6 +25,7 @@ from vod_operators.check.rule import Rule, Verdict, judge
 MODULES = (
     rules_form,
     rules_codecs,
+    rules_decoded,
     rules_variants,
     rules_time,
     rules_transport,
@@ -38,15 +41,22 @@ RULES: tuple[Rule, ...] = tuple(
 )
 
 
-def check(reader: Reader, location: str, *, key: bytes | None = None) -> list[Verdict]:
+def check(
+    reader: Reader, location: str, *, key: bytes | None = None, decoder: Decoder | None = None
+) -> list[Verdict]:
     """The verdict of every rule on the presentation at ``location``.
 
     :param location: URI of a master playlist, or of one media playlist.
     :param key: AES-128 key, used in place of the playlists' key URIs.
+    :param decoder: with which all tracks are decoded wholly; None: they are not.
     :raises InvalidInputError: there is no playlist.
     :raises StorageError: the presentation could not be read completely.
     """
-    return list(judge(Loader(reader, key).load(location), RULES))
+    loader = Loader(reader, key)
+    presentation = loader.load(location)
+    if decoder is not None:
+        decode_tracks(presentation, loader.clear_blocks, decoder)
+    return list(judge(presentation, RULES))
 
 
 def failed(verdicts: Iterable[Verdict], *, also: Collection[str] = ()) -> list[str]:

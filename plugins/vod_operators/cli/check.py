@@ -16,14 +16,19 @@ from urllib.parse import urlsplit
 import httpx
 
 from vod_operators.check.crypto import WHOLE
+from vod_operators.check.decode import RUN_BYTES
 from vod_operators.check.presentation import Answer
 from vod_operators.check.rule import Verdict
 from vod_operators.check.rules import check
 from vod_operators.cli.main import as_uri
-from vod_operators.errors import InvalidInputError, StorageError
-from vod_operators.settings import get_settings
+from vod_operators.errors import InvalidInputError, NoRoomError, StorageError, ToolError
+from vod_operators.runners.scratch import scratch_folder
+from vod_operators.runners.tools import Tools
+from vod_operators.settings import VodSettings, get_settings
 from vod_operators.storage.local import SCHEME, decoded_path
 from vod_operators.storage.stores import readable_for
+from vod_operators.work import allowance
+from vod_operators.work.decoding import FfmpegDecoder
 from vod_operators.work.reader import WEB, StoreReader
 
 ASKED_AS = {"Accept-Encoding": "gzip", "Origin": "https://player.example"}
@@ -45,8 +50,9 @@ def main(args: argparse.Namespace) -> int:
         key = _key(args.key_file)
         # Airflow logs to stdout while it looks up a connection, and stdout is for the result.
         with contextlib.redirect_stdout(sys.stderr), httpx.Client(timeout=TIMEOUT_S) as client:
-            verdicts = check(_Reader(location, client), location, key=key)
-    except (InvalidInputError, StorageError) as error:
+            decoder = _decoder(get_settings()) if args.decode else None
+            verdicts = check(_Reader(location, client), location, key=key, decoder=decoder)
+    except (InvalidInputError, StorageError, NoRoomError, ToolError) as error:
         print(f"vod: {str(error).splitlines()[0]}", file=sys.stderr)
         return 2
     print(json.dumps(as_json(location, verdicts)) if args.json else as_text(verdicts))
@@ -84,6 +90,20 @@ class _Reader(StoreReader):
                 return Answer(uri=uri, status=response.status_code, headers=headers)
         except httpx.HTTPError as error:
             raise StorageError(f"{uri}: {error}") from error
+
+
+def _decoder(settings: VodSettings) -> FfmpegDecoder:
+    """ffmpeg, confined as it is around sources."""
+    from vod_operators.operators.tool_runner import new_runner  # here, because it imports Airflow
+
+    runner = new_runner(settings, runs_on_host=settings.runner == "local")
+    runner.limits = allowance.before_probe(settings, RUN_BYTES)
+    return FfmpegDecoder(
+        runner=runner,
+        tool=Tools(settings.ffmpeg).ffmpeg,
+        scratch=lambda needed: scratch_folder(settings.work_dir, round(needed)),
+        limit_s=lambda seconds: allowance.FLOOR_S + settings.tool_time_factor * seconds,
+    )
 
 
 def _key(path: Path | None) -> bytes | None:

@@ -57,6 +57,9 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--key-file", metavar="FILE", type=Path, help="AES-128 key (16 bytes), instead of the playlist's"
     )
+    check.add_argument(
+        "--decode", action="store_true", help="decode all pictures and sound, on this host's disk and cores"
+    )
     for command in (run, submit, rollback, verify, check):
         command.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     return parser

@@ -97,6 +97,8 @@ class Stream(Model):
     """MPEG-TS and packed audio: whether it starts with the end of a frame of the segment before."""
     ends_inside: bool = False
     """MPEG-TS and packed audio: whether its last frame ends in the next segment."""
+    lacks_composition: bool = False
+    """Whether pictures are decoded in another order than they are shown, and their times do not tell."""
 
 
 class Cues(Model):

@@ -19,7 +19,8 @@ from vod_operators.formats.isobmff import (
     u32,
     whole_headers,
 )
-from vod_operators.formats.sample_entries import codec_of, format_of
+from vod_operators.formats.order import PictureOrder
+from vod_operators.formats.sample_entries import codec_of, format_of, parameter_sets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,8 @@ class InitTrack:
     length_size: int
     """Bytes of a NAL unit's length."""
     defaults: Defaults
+    sets: tuple[bytes, ...] = ()
+    """Parameter sets of H.264 and H.265."""
 
 
 @dataclass(kw_only=True)
@@ -52,6 +55,8 @@ class _Samples:
     gap: str | None = None
     captions: bool = False
     hdr: bool = False
+    pictures: list[Sample] = field(default_factory=list)
+    """The samples of a clear video track."""
 
 
 @whole_headers("MP4")
@@ -109,6 +114,7 @@ def _read_track(
         delay=_delay(data, begin, end, Fraction(timescale, movie_scale or 1)),
         length_size=length_size,
         defaults=extends.get(number, Defaults()),
+        sets=tuple(parameter_sets(data, *find(data, *table, b"stsd"))),
     )
     return track, bool(sizes and u32(data, sizes + 8))
 
@@ -151,7 +157,7 @@ def read_segment(
                 f"MP4: a fragment is of track {fragment.track}, which the init segment has not"
             )
         _take_fragment(data, fragment, found.setdefault(fragment.track, _Samples(track=track)))
-    streams = tuple(_stream(samples) for samples in found.values() if samples.begin is not None)
+    streams = tuple(_stream(data, samples) for samples in found.values() if samples.begin is not None)
     if not streams:
         raise VerificationError("MP4: no 'moof' box with samples of a track of the init segment")
     return SegmentFacts(size_bytes=size_bytes, container="fmp4", streams=streams)
@@ -179,6 +185,8 @@ def _take_fragment(data: bytes, fragment: Fragment, samples: _Samples) -> None:
 
 def _take_picture(data: bytes, moof: int, sample: Sample, samples: _Samples, first: bool) -> None:
     track = samples.track
+    if not track.format.encrypted:
+        samples.pictures.append(sample)
     samples.captions = samples.captions or data.find(nal.CAPTIONS, sample.position, sample.end) >= 0
     if not (first or sample.is_sync):
         return
@@ -219,7 +227,23 @@ def _tells_hdr(sample: bytes, codec: Codec | None, length_size: int) -> bool:
         return False
 
 
-def _stream(samples: _Samples) -> Stream:
+def _lacks_composition(data: bytes, samples: _Samples) -> bool:
+    """Whether pictures are reordered, and all composition offsets are equal."""
+    track, pictures = samples.track, samples.pictures
+    codec = codec_of(track.format.entry)
+    if codec not in ("h264", "hevc") or len({picture.composition for picture in pictures}) != 1:
+        return False
+    order = PictureOrder(codec, track.sets)
+    if track.sets and not order.is_possible:
+        return False
+    for picture in pictures:
+        order.take(nal.in_sample(data[picture.position : picture.end], track.length_size))
+        if order.is_reordered:
+            return True
+    return False
+
+
+def _stream(data: bytes, samples: _Samples) -> Stream:
     track = samples.track
     assert samples.begin is not None and samples.shown is not None
     return Stream(
@@ -235,4 +259,5 @@ def _stream(samples: _Samples) -> Stream:
         gap=samples.gap,
         captions=samples.captions,
         hdr_metadata=samples.hdr,
+        lacks_composition=_lacks_composition(data, samples),
     )

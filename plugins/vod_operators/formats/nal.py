@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from vod_operators.formats.bits import Bits, signalled_transfer, unescaped
 from vod_operators.formats.facts import RANGES, Codec, Format
@@ -58,32 +59,57 @@ def has_hdr_metadata(nals: Iterable[bytes]) -> bool:
 # --- H.264 ----------------------------------------------------------------------------------
 
 
+class AvcHead(NamedTuple):
+    """An H.264 sequence parameter set up to its picture order counts (7.3.2.1.1)."""
+
+    profile: int
+    constraints: int
+    level: int
+    number: int
+    chroma: int
+    """``chroma_format_idc``; 0 also for separate colour planes."""
+    separate: bool
+    frame_bits: int
+    """Bits of ``frame_num``."""
+    order_type: int
+    order_bits: int
+    """Bits of ``pic_order_cnt_lsb``; 0 if there is none."""
+
+
+def avc_head(bits: Bits) -> AvcHead:
+    """The head of a sequence parameter set.
+
+    :param bits: after the NAL header.
+    """
+    profile, constraints, level = bits.u(8), bits.u(8), bits.u(8)
+    number, chroma, separate = bits.ue(), 1, False
+    if profile in _CHROMA_PROFILES:
+        chroma = bits.ue()
+        separate = bits.flag() if chroma == 3 else False
+        bits.ue(), bits.ue(), bits.u(1)  # depths, transform bypass
+        if bits.flag():
+            for index in range(12 if chroma == 3 else 8):
+                if bits.flag():
+                    _skip_scaling_list(bits, 16 if index < 6 else 64)
+        chroma = 0 if separate else chroma
+    frame_bits, order, order_bits = bits.ue() + 4, bits.ue(), 0
+    if order == 0:
+        order_bits = bits.ue() + 4
+    elif order == 1:
+        bits.u(1), bits.se(), bits.se()
+        for _ in range(bits.ue()):
+            bits.se()
+    return AvcHead(profile, constraints, level, number, chroma, separate, frame_bits, order, order_bits)
+
+
 def avc_format(sps: bytes, entry: str = AVC) -> Format:
     """The format that a sequence parameter set describes.
 
     :param sps: with its NAL header.
     """
     bits = Bits(unescaped(sps[1:]))
-    profile, constraints, level = bits.u(8), bits.u(8), bits.u(8)
-    bits.ue()
-    chroma = 1
-    if profile in _CHROMA_PROFILES:
-        chroma = bits.ue()
-        separate = bits.flag() if chroma == 3 else False
-        bits.ue(), bits.ue(), bits.u(1)  # depths, transform bypass
-        if bits.flag():
-            for number in range(12 if chroma == 3 else 8):
-                if bits.flag():
-                    _skip_scaling_list(bits, 16 if number < 6 else 64)
-        chroma = 0 if separate else chroma
-    bits.ue()
-    order = bits.ue()
-    if order == 0:
-        bits.ue()
-    elif order == 1:
-        bits.u(1), bits.se(), bits.se()
-        for _ in range(bits.ue()):
-            bits.se()
+    head = avc_head(bits)
+    chroma = head.chroma
     bits.ue(), bits.u(1)
     columns, rows, frames_only = bits.ue() + 1, bits.ue() + 1, bits.flag()
     if not frames_only:
@@ -94,10 +120,10 @@ def avc_format(sps: bytes, entry: str = AVC) -> Format:
     transfer = signalled_transfer(bits) if bits.flag() else 2
     return Format(
         kind="video",
-        codecs=f"{entry}.{profile:02x}{constraints:02x}{level:02x}",
+        codecs=f"{entry}.{head.profile:02x}{head.constraints:02x}{head.level:02x}",
         entry=entry,
-        profile=profile,
-        level=level,
+        profile=head.profile,
+        level=head.level,
         width=16 * columns - across * (left + right),
         height=16 * rows * (1 if frames_only else 2) - down * (top + bottom),
         interlaced=not frames_only,
@@ -129,18 +155,27 @@ def hevc_codecs(entry: str, head: bytes) -> str:
     return "".join([text, *(f".{byte:X}" for byte in constraints)])
 
 
-def hevc_format(sps: bytes, entry: str = HEVC) -> Format:
-    """The format that a sequence parameter set describes.
+class HevcHead(NamedTuple):
+    """An H.265 sequence parameter set up to the size of the pictures (7.3.2.2.1)."""
 
-    :param sps: with its NAL header.
+    general: bytes
+    """12 bytes of general profile, tier and level."""
+    interlaced: bool
+    sub_layers: int
+    number: int
+    chroma: int
+    separate: bool
+
+
+def hevc_head(raw: bytes) -> tuple[HevcHead, Bits]:
+    """The head of a sequence parameter set, and its bits after that.
+
+    :param raw: without its NAL header and emulation prevention.
     """
-    raw = unescaped(sps[2:])
     bits = Bits(raw)
     bits.u(4)
     sub_layers = bits.u(3)
-    bits.u(1)
-    head = raw[1:13]
-    bits.u(40)
+    bits.u(1), bits.u(40)
     progressive, interlaced = bits.flag(), bits.flag()
     bits.u(46), bits.u(8)
     present = [(bits.flag(), bits.flag()) for _ in range(sub_layers)]
@@ -148,10 +183,17 @@ def hevc_format(sps: bytes, entry: str = HEVC) -> Format:
         bits.u(2 * (8 - sub_layers))
     for profile, level in present:
         bits.u(88 * profile), bits.u(8 * level)
-    bits.ue()
-    chroma = bits.ue()
-    if chroma == 3:
-        bits.u(1)
+    number, chroma = bits.ue(), bits.ue()
+    separate = bits.flag() if chroma == 3 else False
+    return HevcHead(raw[1:13], interlaced and not progressive, sub_layers, number, chroma, separate), bits
+
+
+def hevc_format(sps: bytes, entry: str = HEVC) -> Format:
+    """The format that a sequence parameter set describes.
+
+    :param sps: with its NAL header.
+    """
+    (head, interlaced, sub_layers, _, chroma, _), bits = hevc_head(unescaped(sps[2:]))
     width, height = bits.ue(), bits.ue()
     if bits.flag():
         left, right, top, bottom = (bits.ue() for _ in range(4))
@@ -165,7 +207,7 @@ def hevc_format(sps: bytes, entry: str = HEVC) -> Format:
         level=head[11],
         width=width,
         height=height,
-        interlaced=interlaced and not progressive,
+        interlaced=interlaced,
         video_range=RANGES.get(_hevc_transfer(bits, sub_layers), "SDR"),
     )
 

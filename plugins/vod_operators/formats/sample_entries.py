@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
 from vod_operators.errors import VerificationError
 from vod_operators.formats import nal
@@ -20,6 +21,40 @@ TEXT = {"wvtt": "wvtt", "stpp": "stpp.ttml.im1t"}
 
 CODECS: dict[str, Codec] = {"avc": "h264", "hvc": "hevc", "hev": "hevc", "dvh": "hevc", "av0": "av1"}
 """By the first three letters of the sample entry."""
+
+
+def parameter_sets(data: bytes, begin: int, end: int) -> list[bytes]:
+    """The NAL units in the decoder configuration (``avcC``, ``hvcC``) of an ``stsd`` box's payload."""
+    for kind, first, last in children(data, begin + 8, end):
+        if codec_of(kind.decode("ascii", "replace")) in ("h264", "hevc"):
+            boxes = _boxes(data, first + 78, last)
+            if config := boxes.get("avcC"):
+                return [*_avc_sets(config)]
+            return [unit for units in _hevc_sets(boxes.get("hvcC", b"")).values() for unit in units]
+    return []
+
+
+def _avc_sets(config: bytes) -> Iterator[bytes]:
+    at = 5
+    for mask in (31, 255):  # sequence parameter sets, picture parameter sets
+        count, at = config[at] & mask, at + 1
+        for _ in range(count):
+            size, at = int.from_bytes(config[at : at + 2], "big"), at + 2
+            yield config[at : at + size]
+            at += size
+
+
+def _hevc_sets(config: bytes) -> dict[int, list[bytes]]:
+    """NAL units by their type."""
+    sets: dict[int, list[bytes]] = {}
+    at = 23
+    for _ in range(config[22] if config else 0):
+        kind, count, at = config[at] & 63, int.from_bytes(config[at + 1 : at + 3], "big"), at + 3
+        for _ in range(count):
+            size = int.from_bytes(config[at : at + 2], "big")
+            sets.setdefault(kind, []).append(config[at + 2 : at + 2 + size])
+            at += 2 + size
+    return sets
 
 
 def codec_of(entry: str) -> Codec | None:
@@ -95,14 +130,7 @@ def _of_avc(config: bytes, name: str) -> Format:
 
 
 def _of_hevc(config: bytes, name: str) -> Format:
-    sets: dict[int, list[bytes]] = {}
-    at = 23
-    for _ in range(config[22]):
-        kind, count, at = config[at] & 63, int.from_bytes(config[at + 1 : at + 3], "big"), at + 3
-        for _ in range(count):
-            size = int.from_bytes(config[at : at + 2], "big")
-            sets.setdefault(kind, []).append(config[at + 2 : at + 2 + size])
-            at += 2 + size
+    sets = _hevc_sets(config)
     codecs = nal.hevc_codecs(name, config[1:13])
     if 33 not in sets:
         return Format(kind="video", codecs=codecs, entry=name, profile=config[1] & 31, level=config[12])

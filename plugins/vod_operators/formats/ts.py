@@ -9,6 +9,7 @@ from itertools import pairwise
 from vod_operators.errors import VerificationError
 from vod_operators.formats import audio_frames, nal
 from vod_operators.formats.facts import Codec, Format, Key, SegmentFacts, Stream
+from vod_operators.formats.order import PictureOrder
 from vod_operators.formats.psi import (
     PACKET,
     PADDING,
@@ -102,6 +103,7 @@ class _Pictures(_Elementary):
         self._format: Format | None = None
         self._keys: list[Key] = []
         self._starts_with_idr = self._captions = False
+        self._order = PictureOrder(self._codec)
         self._picture = bytearray()
         self._at = self._end = 0
 
@@ -121,6 +123,7 @@ class _Pictures(_Elementary):
             return
         units = [unit for unit in nal.in_byte_stream(bytes(self._picture)) if unit]
         self._captions = self._captions or nal.CAPTIONS in self._picture
+        self._order.take(units)
         if nal.is_idr(units, self._codec):
             at = Fraction(self.times[-1][0], CLOCK)
             self._keys.append(Key(begin=self._at, end=self._end, at=at, is_idr=True))
@@ -150,6 +153,7 @@ class _Pictures(_Elementary):
             keys=tuple(self._keys),
             gap=_backward(decoded),
             captions=self._captions,
+            lacks_composition=self._order.is_reordered and len({late - early for early, late in self.times}) == 1,
         )
 
 

@@ -1,0 +1,100 @@
+"""Decrypts the samples of a fragmented MP4 segment under ``cbcs`` (ISO 23001-7 10.4)."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from vod_operators.errors import VerificationError
+from vod_operators.formats.isobmff import children, find, read_fragments, whole_headers
+from vod_operators.formats.mp4 import read_init
+
+BLOCK = 16
+
+
+class _Scheme(NamedTuple):
+    """How a track is encrypted, by its ``tenc``."""
+
+    crypt: int
+    skip: int
+    """Blocks that are encrypted, and that follow them and are not; 0 and 0: all are."""
+    vector: bytes
+
+
+@whole_headers("MP4")
+def decrypted_samples(init: bytes, segment: bytes, key: bytes) -> bytes | None:
+    """A segment with its samples decrypted; None if they are encrypted otherwise.
+
+    The headers still say that they are encrypted.
+
+    :raises VerificationError: a box is damaged.
+    """
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+    scheme = _scheme(init)
+    tracks = read_init(init)[1]
+    if scheme is None or len(tracks) != 1:
+        return None
+    defaults = {number: track.defaults for number, track in tracks.items()}
+    data = bytearray(segment)
+    for fragment in read_fragments(segment, defaults):
+        moof = fragment.offset
+        subsamples = _subsamples(segment, *find(segment, moof, len(segment), b"moof"))
+        if not subsamples and tracks[fragment.track].format.kind == "video":
+            return None
+        for number, sample in enumerate(fragment.samples):
+            at = sample.position
+            for clear, protected in subsamples[number] if subsamples else [(0, sample.size)]:
+                at += clear
+                places = _places(at, protected, scheme)
+                decryptor = Cipher(algorithms.AES(key), modes.CBC(scheme.vector)).decryptor()
+                plain = decryptor.update(b"".join(segment[a:b] for a, b in places))
+                for a, b in places:
+                    data[a:b], plain = plain[: b - a], plain[b - a :]
+                at += protected
+    return bytes(data)
+
+
+def _places(at: int, size: int, scheme: _Scheme) -> list[tuple[int, int]]:
+    """Begin and end of the encrypted bytes of a protected range; a last incomplete block is clear."""
+    end = at + size - size % BLOCK
+    if not scheme.skip:
+        return [(at, end)]
+    step = BLOCK * (scheme.crypt + scheme.skip)
+    return [(begin, min(begin + BLOCK * scheme.crypt, end)) for begin in range(at, end, step)]
+
+
+def _scheme(init: bytes) -> _Scheme | None:
+    """How the first track is encrypted; None if it is not ``cbcs`` with one vector for all samples."""
+    entries, end = find(init, 0, len(init), b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+    for kind, first, last in children(init, entries + 8, end):
+        head = {b"encv": 78, b"enca": 28}.get(kind)
+        if head is None:
+            return None
+        scheme, _ = find(init, first + head, last, b"sinf", b"schm")
+        at, _ = find(init, first + head, last, b"sinf", b"schi", b"tenc")
+        pattern, vector_bytes = init[at + 5], init[at + 7]
+        if init[scheme + 4 : scheme + 8] != b"cbcs" or vector_bytes:
+            return None
+        begin = at + 8 + BLOCK + 1
+        return _Scheme(pattern >> 4, pattern & 15, init[begin : begin + init[begin - 1]].ljust(BLOCK, b"\0"))
+    return None
+
+
+def _subsamples(data: bytes, begin: int, end: int) -> list[list[tuple[int, int]]]:
+    """Clear and protected bytes of each part of each sample, by ``senc``; empty if samples have no parts."""
+    traf = find(data, begin, end, b"traf")
+    found = [first for kind, first, _ in children(data, *traf) if kind == b"senc"]
+    if not found or not data[found[0] + 3] & 2:
+        return []
+    at = found[0] + 4
+    (count,) = struct.unpack_from(">I", data, at)
+    at += 4
+    samples = []
+    for _ in range(count):
+        (parts,) = struct.unpack_from(">H", data, at)
+        if at + 2 + 6 * parts > end:
+            raise VerificationError("MP4: a 'senc' box ends early")
+        samples.append([struct.unpack_from(">HI", data, at + 2 + 6 * part) for part in range(parts)])
+        at += 2 + 6 * parts
+    return samples
