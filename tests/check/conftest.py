@@ -49,6 +49,14 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             root / "fields", *picture("128x72"), *GOP, "-flags", "+ildct+ilme", streams="v:0"
         ),
         "packed": packed_audio,
+        "oblong": lambda: by_packager(
+            root / "oblong",
+            generate(root / "oblong.mp4", *picture("128x72"), "-vf", "setsar=4/3", *GOP, *X264),
+        ),
+        "oblong-hevc": lambda: by_packager(
+            root / "oblong-hevc",
+            generate(root / "oblong-hevc.mp4", *picture("128x72"), "-vf", "setsar=4/3", *X265),
+        ),
         "hevc": hevc,
         "hevc-ts": lambda: by_ffmpeg(
             root / "hevc-ts", *picture("128x72"), *X265[:4], *X265[6:], streams="v:0"

@@ -104,6 +104,9 @@ right(_a_minute_later, everywhere("LOCAL:00:00:00.000", "LOCAL:00:01:00.000", "t
 # A cue that lasts beyond the end, and longer segments of subtitles.
 right(text("text/2.vtt", r"--> 00:00:13", "--> 00:00:20"))
 right(text("text/index.m3u8", "TARGETDURATION:6", "TARGETDURATION:7"))
+# An event that has ended; a date without a colon in its time zone.
+right(everywhere("PLAYLIST-TYPE:VOD", "PLAYLIST-TYPE:EVENT"))
+right(before_segments("#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:00.000+0100"))
 
 
 @pytest.mark.parametrize("change", CASES, ids=range(len(CASES)))
@@ -113,6 +116,19 @@ def test_what_is_right_passes(change: Break, bases: Callable[[str], Path], tmp_p
     found = judged(folder / M)
     assert failed(found.values()) == []
     assert {name for name, verdict in found.items() if verdict.status == "warn"} <= {"8.target"}
+
+
+@pytest.mark.parametrize("base", ["oblong", "oblong-hevc"])
+def test_pixels_that_are_not_square(base: str, bases: Callable[[str], Path], tmp_path: Path) -> None:
+    """RESOLUTION is the size on the screen (Shaka Packager), or that of the pictures; nothing else."""
+    folder = shutil.copytree(bases(base).parent, tmp_path / "copy")
+    master = folder / "master.m3u8"
+    assert re.search("RESOLUTION=17[01]x72", master.read_text("utf-8"))
+    assert judged(master)["6.resolution"].status == "pass"
+    text("master.m3u8", r"RESOLUTION=\d+x", "RESOLUTION=128x", count=0)(folder)
+    assert judged(master)["6.resolution"].status == "pass"
+    text("master.m3u8", r"RESOLUTION=\d+x", "RESOLUTION=160x", count=0)(folder)
+    assert judged(master)["6.resolution"].status == "fail"
 
 
 def test_a_missing_group_is_reported_as_just_that(bases: Callable[[str], Path], tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
-from vod_operators.check.tags import MAY_BE_EMPTY, QUOTED, UNQUOTED
+from vod_operators.check.tags import FORMS, MAY_BE_EMPTY, QUOTED, UNQUOTED
 
 Attributes = Mapping[str, str]
 """An attribute list, values without quotes."""
@@ -89,6 +89,8 @@ def attribute_list(text: str, variables: Variables, errors: list[str], place: st
         value = value.strip('"')
         if quoted or value.startswith(("0x", "0X", "{$")):
             value = variables.substituted(value, errors, place)
+        if name in FORMS and not quoted and not re.fullmatch(FORMS[name], value):
+            errors.append(f"{place}: {name}={value} does not have the form of its value")
         values[name] = value
         at = match.end()
         if match[7] and at == len(text):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vod_operators.check.playlist import Encryption, Entry
+from vod_operators.check.tags import METHODS
 from vod_operators.errors import VerificationError, VodError
 
 WHOLE = {"AES-128": 16, "AES-256-GCM": 32}
@@ -28,14 +29,16 @@ class Keys:
         self._by_uri: dict[str, bytes | None] = {}
 
     def decrypted(self, data: bytes, entry: Entry) -> bytes | None:
-        """The clear bytes of a segment or a part of one; None if there is no key.
+        """The clear bytes of a segment or a part of one; None if the key or the method is not known.
 
         :param entry: whose media sequence number is the IV if the playlist gives none.
         :raises VerificationError: the bytes are not encrypted by that method under that key.
         """
         encryption = entry.encryption
-        if encryption is None or encryption.method not in WHOLE:
+        if encryption is None or encryption.method in METHODS - WHOLE.keys():
             return data
+        if encryption.method not in WHOLE:
+            return None
         key = self._key(encryption)
         if key is None:
             return None

@@ -18,6 +18,11 @@ from vod_operators.formats.facts import Init, SegmentFacts
 from vod_operators.formats.segment import measure_segment, unreadable
 from vod_operators.formats.ts import continued
 
+_NO_INIT: tuple[Init, dict[int, mp4.InitTrack]] = (
+    Init(size_bytes=0, brands=(), has_samples=False, has_mvex=False, formats=()),
+    {},
+)
+
 
 class Loader:
     """Reads a presentation.
@@ -106,11 +111,13 @@ class Loader:
         place = (entry.map_uri, entry.map_range)
         if place not in self._inits:
             try:
-                self._inits[place] = mp4.read_init(self._bytes(*place))
+                data = self._keys.decrypted(
+                    self._bytes(*place), replace(entry, encryption=entry.map_encryption)
+                )
+                self._inits[place] = mp4.read_init(data) if data is not None else _NO_INIT
             except (VerificationError, ObjectNotFoundError) as error:
                 track.unreadable.append(f"{entry.map_uri}: {error}")
-                empty = Init(size_bytes=0, brands=(), has_samples=False, has_mvex=False, formats=())
-                self._inits[place] = (empty, {})
+                self._inits[place] = _NO_INIT
         init = self._inits[place][0]
         if init not in track.inits:
             track.inits.append(init)
@@ -211,7 +218,7 @@ class Loader:
             stream = measure_segment(clear, tracks, len(clear), cut_off=True).stream("video")
         except (VerificationError, ObjectNotFoundError) as error:
             track.unreadable.append(f"{entry.uri}: {error}")
-            return Fault(entry=entry, found=str(error))
+            return None if isinstance(error, ObjectNotFoundError) else Fault(entry=entry, found=str(error))
         if stream is None or not stream.starts_with_idr:
             return Fault(entry=entry, found="its bytes hold no IDR picture at their beginning")
         return None

@@ -21,6 +21,7 @@ from vod_operators.check.tags import (
     MULTIVARIANT_TAGS,
     ONCE,
     REQUIRED,
+    VALUES,
     WITHOUT_IV,
 )
 
@@ -62,6 +63,8 @@ class Entry:
     map_range: ByteRange | None
     discontinuity: bool
     encryption: Encryption | None
+    map_encryption: Encryption | None = None
+    """EXT-X-KEY that stands before its EXT-X-MAP (4.4.4.4)."""
     gap: bool = False
     """EXT-X-GAP: there is no file, and nobody asks for one."""
     bitrate_kbps: int | None = None
@@ -177,6 +180,7 @@ class _State:
     map_range: ByteRange | None = None
     discontinuity: bool = False
     encryption: Encryption | None = None
+    map_encryption: Encryption | None = None
     gap: bool = False
     bitrate_kbps: int | None = None
     skipped: int = 0
@@ -201,6 +205,8 @@ def _tag(playlist: Playlist, state: _State, line: str, place: str) -> None:
         if name in playlist.tags:
             errors.append(f"{place}: {name} appears twice")
         playlist.tags[name] = value
+    if name in VALUES and not re.fullmatch(VALUES[name], value):
+        errors.append(f"{place}: {name}:{value} does not have the form of its value")
     if name in BEFORE_SEGMENTS and playlist.entries:
         errors.append(f"{place}: {name} comes after a segment")
     if name in REQUIRED:
@@ -234,7 +240,7 @@ def _tag(playlist: Playlist, state: _State, line: str, place: str) -> None:
     elif name == "EXT-X-BITRATE":
         state.bitrate_kbps = int(value) if _INTEGER.fullmatch(value) else None
     elif name == "EXT-X-VERSION":
-        playlist.version = int(value) if _INTEGER.fullmatch(value) else 0
+        playlist.version = int(value) if _INTEGER.fullmatch(value.strip()) else playlist.version
 
 
 def _attributed(playlist: Playlist, state: _State, name: str, values: dict[str, str], place: str) -> None:
@@ -247,6 +253,9 @@ def _attributed(playlist: Playlist, state: _State, name: str, values: dict[str, 
         playlist.media.append(values)
     elif name == "EXT-X-MAP":
         state.map_uri, state.map_range = values.get("URI"), _range(values.get("BYTERANGE"))
+        state.map_encryption = state.encryption
+        if state.encryption and state.encryption.method == "AES-128" and not state.encryption.iv:
+            playlist.errors.append(f"{place}: AES-128 encrypts the EXT-X-MAP, and its EXT-X-KEY has no IV")
     elif name == "EXT-X-KEY":
         state.encryption = _encryption(values, playlist.errors, place)
     else:
@@ -312,6 +321,7 @@ def _uri(playlist: Playlist, state: _State, line: str, place: str) -> None:
             map_range=state.map_range,
             discontinuity=state.discontinuity,
             encryption=state.encryption,
+            map_encryption=state.map_encryption,
             gap=state.gap,
             bitrate_kbps=None if state.byte_range else state.bitrate_kbps,
         )

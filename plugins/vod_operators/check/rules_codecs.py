@@ -71,10 +71,10 @@ def _idr(presentation: Presentation) -> Iterator[Finding]:
 
 
 def _runs(track: Track) -> list[list[Stream]]:
-    """Its pictures between one gap (EXT-X-GAP) and the next, segment by segment."""
+    """Its pictures between segments that are gaps (EXT-X-GAP) or cannot be read, segment by segment."""
     runs: list[list[Stream]] = [[]]
-    for entry, segment in track.pairs():
-        if entry.gap:
+    for segment in track.segments:
+        if segment.unreadable:
             runs.append([])
         elif stream := segment.stream("video"):
             runs[-1].append(stream)

@@ -92,7 +92,8 @@ def _init(presentation: Presentation) -> Iterator[Finding]:
 def _vod(presentation: Presentation) -> Iterator[Finding]:
     for track in presentation.media:
         kind = track.playlist.tags.get("EXT-X-PLAYLIST-TYPE")
-        if kind != "VOD" and not track.playlist.unreadable:
+        # An event that has ended keeps its type (RFC 8216bis 6.2.1).
+        if kind not in ("VOD", "EVENT") and not track.playlist.unreadable:
             yield Finding(where=track.name, found=f"PLAYLIST-TYPE {kind or 'missing'}", expected="VOD")
 
 
@@ -122,7 +123,7 @@ RULES = (
          applies=always, check=_version),
     Rule(id="12.init", source="RFC 8216bis 3.1.2", says="init: brand of iso6 or later, mvex, no samples",
          applies=has_fmp4, check=_init),
-    Rule(id="12.vod", source="Apple 8.6", says="EXT-X-PLAYLIST-TYPE:VOD",
+    Rule(id="12.vod", source="Apple 8.6", says="EXT-X-PLAYLIST-TYPE, of VOD or of an event that has ended",
          applies=is_ended, check=_vod),
     Rule(id="12.endlist", source="RFC 8216bis 6.2.1", says="EXT-X-ENDLIST",
          applies=is_ended, check=_endlist),

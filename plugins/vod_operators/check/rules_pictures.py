@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from vod_operators.check.presentation import Presentation, Track, seconds
 from vod_operators.check.rule import Finding, Rule, has_i_frames, has_ladder, has_master, is_ended
-from vod_operators.check.rules_variants import far_off
+from vod_operators.check.rules_variants import far_off, sizes_of
 
 PICTURE_S = Fraction(11, 10)
 """A second, plus a frame at rates that do not divide a second."""
@@ -45,16 +45,16 @@ def _pictures_declared(presentation: Presentation) -> Iterator[Finding]:
                 yield Finding(where=track.name, found=f"no {name}", expected=name)
         if format is None:
             continue
-        size = f"{format.width}x{format.height}"
-        if declared.get("RESOLUTION", size) != size:
-            yield Finding(where=track.name, found=f"RESOLUTION={declared['RESOLUTION']}", expected=size)
+        sizes = sizes_of(format)
+        if declared.get("RESOLUTION", sizes[0]) not in sizes:
+            yield Finding(where=track.name, found=f"RESOLUTION={declared['RESOLUTION']}", expected=sizes[0])
         if declared.get("CODECS", format.codecs).lower() != format.codecs.lower():
             yield Finding(where=track.name, found=f"CODECS={declared['CODECS']}", expected=format.codecs)
 
 
 def _only(presentation: Presentation) -> Iterator[Finding]:
     for track in presentation.i_frames.values():
-        if not track.playlist.is_i_frames_only:
+        if not (track.playlist.is_i_frames_only or track.playlist.unreadable):
             tag = "EXT-X-I-FRAMES-ONLY"
             yield Finding(where=track.name, found=f"no {tag}", expected=tag)
 
@@ -72,7 +72,10 @@ def _dense(presentation: Presentation) -> Iterator[Finding]:
                 (entry.extinf or Fraction(0) for entry in track.playlist.entries), default=Fraction(9)
             )
             for track in tracks
+            if not track.playlist.unreadable
         }
+        if not steps:
+            continue
         densest = min(steps, key=lambda track: steps[track])
         if steps[densest] > PICTURE_S:
             words = f"{seconds(steps[densest])} between pictures of {densest}"

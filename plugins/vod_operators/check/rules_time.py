@@ -58,7 +58,7 @@ def _extinf(presentation: Presentation) -> Iterator[Finding]:
 
 def _aligned(presentation: Presentation) -> Iterator[Finding]:
     videos = presentation.of_kind("video")
-    if any(entry.gap for track in videos for entry in track.playlist.entries):
+    if any(segment.unreadable for track in videos for segment in track.segments):
         return  # then the n-th segment with pictures is not the n-th of another variant
     reference = [stream.shown for _, stream in videos[0].streams("video")]
     for track in videos[1:]:
@@ -86,7 +86,7 @@ def _decode_times(presentation: Presentation) -> Iterator[Finding]:
             for entry, segment in track.pairs():
                 stream = segment.stream(kind)
                 where = track.place(entry)
-                if entry.gap:
+                if segment.unreadable:
                     end = None
                 if segment.container != "fmp4" or stream is None:
                     continue
@@ -112,10 +112,7 @@ def _undeclared(presentation: Presentation) -> Iterator[Finding]:
                     yield Finding(
                         where=where, found=f"times jump by {seconds(jump)}", expected="EXT-X-DISCONTINUITY"
                     )
-            if entry.gap:
-                last_coding = last_stream = None
-            if not segment.unreadable:
-                last_coding, last_stream = coding, stream
+            last_coding, last_stream = (None, None) if segment.unreadable else (coding, stream)
 
 
 def _recoded(formats: Sequence[Format], before: Sequence[Format]) -> bool:
@@ -160,7 +157,7 @@ def _discontinuities(track: Track) -> list[Fraction]:
 
 def _target(presentation: Presentation) -> Iterator[Finding]:
     for track in presentation.tracks.values():
-        if track.playlist.target_s != BEST_TARGET_S:
+        if track.playlist.target_s not in (0, BEST_TARGET_S):  # 0: 0.files or 0.syntax tells why
             words = f"target duration {track.playlist.target_s} s"
             yield Finding(where=track.name, found=words, expected=f"{BEST_TARGET_S} s")
 
@@ -188,10 +185,11 @@ def _rounded(presentation: Presentation) -> Iterator[Finding]:
 
 def _same_target(presentation: Presentation) -> Iterator[Finding]:
     # Subtitles that are complete may have longer segments (RFC 8216bis 6.2.4, Apple 5.7).
+    subtitles = {item.get("URI") for item in presentation.renditions if item.get("TYPE") == "SUBTITLES"}
     tracks = [
         track
-        for track in presentation.tracks.values()
-        if track.playlist.entries and (track.kind != "text" or track.playlist.is_live)
+        for uri, track in presentation.tracks.items()
+        if track.playlist.entries and (uri not in subtitles or track.playlist.is_live)
     ]
     for track in tracks[1:]:
         if track.playlist.target_s != tracks[0].playlist.target_s:

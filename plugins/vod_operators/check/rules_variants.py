@@ -10,6 +10,7 @@ from vod_operators.check.attributes import Attributes
 from vod_operators.check.presentation import Presentation, Track
 from vod_operators.check.rule import Finding, Rule, has_ladder, has_master, has_video, is_ended
 from vod_operators.check.rules_time import RATE_TOLERANCE, measured_rate
+from vod_operators.formats.facts import Format
 from vod_operators.formats.rates import rate_bps
 
 TOLERANCE = Fraction(1, 10)
@@ -49,6 +50,19 @@ def whole_variants(presentation: Presentation) -> Iterator[tuple[str, Track, Att
             yield where, track, declared
 
 
+def _measured(presentation: Presentation, track: Track, declared: Attributes) -> bool:
+    """Whether the sizes of all segments that play with a variant are known."""
+    tracks = [track, *presentation.sounds(declared)]
+    return all(t.segments and (e.gap or s.size_bytes) for t in tracks for e, s in t.pairs())
+
+
+def sizes_of(format: Format) -> list[str]:
+    """What RESOLUTION may be: the size of the pictures, or that on the screen, rounded to either side."""
+    shown = format.shown_width
+    widths = [format.width, *((shown, shown - 1, shown + 1) if shown else ())]
+    return [f"{width}x{format.height}" for width in widths]
+
+
 def far_off(where: str, declared: Attributes, name: str, measured: int) -> Iterator[Finding]:
     """A finding if an attribute is there, and differs by more than 10 % from what was measured."""
     value = number(declared, name)
@@ -58,7 +72,8 @@ def far_off(where: str, declared: Attributes, name: str, measured: int) -> Itera
 
 def _bandwidth(presentation: Presentation, name: str) -> Iterator[Finding]:
     for where, track, declared in whole_variants(presentation):
-        yield from far_off(where, declared, name, _with_sound(presentation, track, declared)[name])
+        if _measured(presentation, track, declared):
+            yield from far_off(where, declared, name, _with_sound(presentation, track, declared)[name])
 
 
 def _peak_ratio(presentation: Presentation) -> Iterator[Finding]:
@@ -98,22 +113,24 @@ def _same_codec(a: str, b: str) -> bool:
 def _codecs(presentation: Presentation) -> Iterator[Finding]:
     for where, track, declared in whole_variants(presentation):
         listed = [part.strip() for part in declared.get("CODECS", "").split(",") if part.strip()]
-        formats = [f for t in _played_with(presentation, track, declared) for f in t.formats]
+        played = _played_with(presentation, track, declared)
+        formats = [f for t in played for f in t.formats]
         actual = sorted({f.codecs for f in formats if f.codecs != "wvtt"})
         if not formats:
             continue
         missing = [codec for codec in actual if not any(_same_codec(codec, other) for other in listed)]
         extra = [codec for codec in listed if not any(_same_codec(codec, other) for other in actual)]
-        if missing or extra:
+        if missing or (extra and not any(t.unreadable for t in played)):
             yield Finding(where=where, found=f'CODECS="{",".join(listed)}"', expected=",".join(actual))
 
 
 def _resolution(presentation: Presentation) -> Iterator[Finding]:
     for where, track, declared in variants(presentation):
-        format = track.format("video")
-        if format and declared.get("RESOLUTION") != (size := f"{format.width}x{format.height}"):
+        # After a discontinuity the size may be another.
+        sizes = [size for format in track.formats if format.kind == "video" for size in sizes_of(format)]
+        if sizes and declared.get("RESOLUTION") not in sizes:
             words = f"RESOLUTION={declared.get('RESOLUTION', 'missing')}"
-            yield Finding(where=where, found=words, expected=size)
+            yield Finding(where=where, found=words, expected=sizes[0])
 
 
 def _frame_rate(presentation: Presentation) -> Iterator[Finding]:
@@ -161,7 +178,7 @@ def _entry(track: Track) -> str:
 
 
 def _aspect(presentation: Presentation) -> Iterator[Finding]:
-    sizes = [(track, f.width, f.height) for track, f in presentation.videos() if f.height]
+    sizes = [(track, f.shown_width or f.width, f.height) for track, f in presentation.videos() if f.height]
     largest = max(sizes, key=lambda size: size[1], default=None)
     for track, width, height in sizes:
         assert largest is not None

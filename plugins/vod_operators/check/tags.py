@@ -63,6 +63,31 @@ UNQUOTED = {
 }  # fmt: skip
 """Attributes whose value must not be quoted. Of an unknown attribute the form is not known either."""
 
+VALUES = {
+    "EXT-X-VERSION": r"\d{1,20}",
+    "EXT-X-MEDIA-SEQUENCE": r"\d{1,20}",
+    "EXT-X-DISCONTINUITY-SEQUENCE": r"\d{1,20}",
+    "EXT-X-PLAYLIST-TYPE": "EVENT|VOD",
+    "EXT-X-BITRATE": r"\d{1,20}",
+    "EXT-X-PROGRAM-DATE-TIME": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([.,]\d+)?(Z|[+-]\d\d(:?\d\d)?)?",
+}
+"""Form of the values that are no attribute lists. EXT-X-TARGETDURATION has its own message."""
+
+YES_NO = {
+    "AUTOSELECT", "CAN-BLOCK-RELOAD", "CAN-SKIP-DATERANGES", "DEFAULT", "END-ON-NEXT", "FORCED", "GAP",
+    "INDEPENDENT", "PRECISE",
+}  # fmt: skip
+"""Attributes that are YES or NO."""
+
+FORMS = {
+    **dict.fromkeys(YES_NO, "YES|NO"),
+    "RESOLUTION": r"\d+x\d+",
+    "FRAME-RATE": r"\d+(\.\d+)?",
+    "VIDEO-RANGE": "SDR|HLG|PQ",
+    "HDCP-LEVEL": "TYPE-0|TYPE-1|NONE",
+}
+"""Form of the values of attributes."""
+
 MAY_BE_EMPTY = {"VALUE", "RECENTLY-REMOVED-DATERANGES"}
 """Quoted attributes that may be empty."""
 

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
+SHAPES = dict(
+    enumerate(
+        [(1, 1), (12, 11), (10, 11), (16, 11), (40, 33), (24, 11), (20, 11), (32, 11), (80, 33), (18, 11),
+         (15, 11), (64, 33), (160, 99), (4, 3), (3, 2), (2, 1)],
+        start=1,
+    )
+)  # fmt: skip
+"""``aspect_ratio_idc`` -> width and height of a pixel (H.264 table E-1, H.265 table E.1)."""
+
 
 class Bits:
     """Reads big-endian bits. Reading past the end raises ``IndexError``."""
@@ -41,10 +52,15 @@ def unescaped(nal: bytes) -> bytes:
     return nal.replace(b"\x00\x00\x03", b"\x00\x00")
 
 
+def signalled_shape(bits: Bits) -> Fraction:
+    """Width of a pixel, of its height, at the beginning of a VUI (H.264 E.1.1, H.265 E.2.1); 1 if unknown."""
+    number = bits.u(8) if bits.flag() else 0
+    across, down = (bits.u(16), bits.u(16)) if number == 255 else SHAPES.get(number, (1, 1))
+    return Fraction(across, down) if across and down else Fraction(1)
+
+
 def signalled_transfer(bits: Bits) -> int:
-    """Transfer characteristics at the beginning of a VUI (H.264 E.1.1, H.265 E.2.1); 2 if absent."""
-    if bits.flag() and bits.u(8) == 255:  # sample aspect ratio
-        bits.u(32)
+    """Transfer characteristics in a VUI, after the shape of its pixels; 2 if absent."""
     if bits.flag():  # overscan
         bits.u(1)
     if bits.flag():

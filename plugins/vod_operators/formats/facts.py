@@ -42,6 +42,8 @@ class Format(Model):
     """``level_idc``: 10 times the level in H.264, 30 times in HEVC."""
     width: int = 0
     height: int = 0
+    shown_width: int = 0
+    """Width on the screen, if pixels are not square; else 0."""
     interlaced: bool = False
     video_range: VideoRange = "SDR"
     hdr_metadata: bool = False

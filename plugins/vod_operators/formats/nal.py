@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from typing import NamedTuple
 
-from vod_operators.formats.bits import Bits, signalled_transfer, unescaped
+from vod_operators.formats.bits import Bits, signalled_shape, signalled_transfer, unescaped
 from vod_operators.formats.facts import RANGES, Codec, Format
 
 AVC, HEVC = "avc1", "hvc1"
@@ -117,14 +118,16 @@ def avc_format(sps: bytes, entry: str = AVC) -> Format:
     bits.u(1)
     left, right, top, bottom = (bits.ue() for _ in range(4)) if bits.flag() else (0, 0, 0, 0)
     across, down = (2 if chroma in (1, 2) else 1), (2 if chroma == 1 else 1) * (1 if frames_only else 2)
-    transfer = signalled_transfer(bits) if bits.flag() else 2
+    width = 16 * columns - across * (left + right)
+    shape, transfer = (signalled_shape(bits), signalled_transfer(bits)) if bits.flag() else (Fraction(1), 2)
     return Format(
         kind="video",
         codecs=f"{entry}.{head.profile:02x}{head.constraints:02x}{head.level:02x}",
         entry=entry,
         profile=head.profile,
         level=head.level,
-        width=16 * columns - across * (left + right),
+        width=width,
+        shown_width=round(width * shape) if shape != 1 else 0,
         height=16 * rows * (1 if frames_only else 2) - down * (top + bottom),
         interlaced=not frames_only,
         video_range=RANGES.get(transfer, "SDR"),
@@ -199,6 +202,7 @@ def hevc_format(sps: bytes, entry: str = HEVC) -> Format:
         left, right, top, bottom = (bits.ue() for _ in range(4))
         width -= (2 if chroma in (1, 2) else 1) * (left + right)
         height -= (2 if chroma == 1 else 1) * (top + bottom)
+    shape, transfer = _hevc_vui(bits, sub_layers)
     return Format(
         kind="video",
         codecs=hevc_codecs(entry, head),
@@ -208,11 +212,13 @@ def hevc_format(sps: bytes, entry: str = HEVC) -> Format:
         width=width,
         height=height,
         interlaced=interlaced,
-        video_range=RANGES.get(_hevc_transfer(bits, sub_layers), "SDR"),
+        shown_width=round(width * shape) if shape != 1 else 0,
+        video_range=RANGES.get(transfer, "SDR"),
     )
 
 
-def _hevc_transfer(bits: Bits, sub_layers: int) -> int:
+def _hevc_vui(bits: Bits, sub_layers: int) -> tuple[Fraction, int]:
+    """Shape of its pixels, and transfer characteristics."""
     bits.ue(), bits.ue()  # depths
     order_bits = bits.ue() + 4
     for _ in range(sub_layers + 1 if bits.flag() else 1):
@@ -231,7 +237,7 @@ def _hevc_transfer(bits: Bits, sub_layers: int) -> int:
         for _ in range(bits.ue()):
             bits.u(order_bits + 1)
     bits.u(2)
-    return signalled_transfer(bits) if bits.flag() else 2
+    return (signalled_shape(bits), signalled_transfer(bits)) if bits.flag() else (Fraction(1), 2)
 
 
 def _skip_hevc_scaling(bits: Bits) -> None:
