@@ -415,7 +415,7 @@ def test_damaged_bytes_never_crash_the_first_task(
     from vod_operators.work.source import Excerpt
 
     # For speed: ffmpeg's decoders are not ours.
-    monkeypatch.setattr(inspection._Look, "gives_a_frame", lambda *_: True)
+    monkeypatch.setattr(inspection._Inspection, "gives_a_frame", lambda *_: True)
     monkeypatch.setattr(inspection.Trial, "streams_that_can_be_cut", lambda _: set())
     monkeypatch.setattr(inspection.Trial, "choose_carriers", lambda trial, **_: trial.source)
     decoders = inspection.decoders(LocalRunner(), Tools())

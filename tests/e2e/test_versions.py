@@ -67,7 +67,9 @@ def test_versions(
 
     assert late.state == "failed"
     assert isinstance(late.errors["publish"], ClaimedError)
-    assert "'vod_transcode/third' (token" in str(late.errors["publish"])
+    assert "no longer holds the claim on this video; 'vod_transcode/third' (token" in str(
+        late.errors["publish"]
+    )
     assert shown_version(STORE, keys) == first["version"]
     assert names(check_presentation(stores / "results" / "film", **shown)) == ["tiny", "audio-0"]
     assert owner_of(stores, "film") == "vod_transcode/third"  # the late one's teardown left it

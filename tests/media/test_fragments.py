@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.isobmff import box, boxes
-from support.parts import in_memory
+from support.parts import part_of
 from support.tools import FFMPEG, FFPROBE, generate
 from vod_operators.errors import VerificationError
 from vod_operators.formats.facts import Stream
@@ -191,7 +191,7 @@ def test_every_way_to_write_fragments_is_read_as_ffprobe_reads_it(
 @pytest.mark.parametrize("way", [*(way for way in WAYS if way != "two trafs"), *OWN_WAYS])
 def test_a_join_keeps_every_sample(way: str, clip: bytes) -> None:
     data = rewritten(clip, *(WAYS | OWN_WAYS)[way])
-    part = in_memory(data, name="part", decode_time=0, samples=FRAMES, sample_ticks=TICKS)
+    part = part_of(data, name="part", decode_time=0, samples=FRAMES, sample_ticks=TICKS)
     assert contents(b"".join(own_fragments(part))) == contents(clip)
 
 
@@ -214,7 +214,7 @@ def test_every_way_to_write_fragments_holds_the_same_samples(way: str, clip: byt
 def test_a_join_refuses_a_fragment_of_two_trafs(clip: bytes, tmp_path: Path) -> None:
     """Each has a decode time of its own; our encoders write one."""
     data = rewritten(clip, two_trafs)
-    part = in_memory(data, name="part", decode_time=0, samples=FRAMES, sample_ticks=TICKS)
+    part = part_of(data, name="part", decode_time=0, samples=FRAMES, sample_ticks=TICKS)
     with pytest.raises(VerificationError, match="part: a 'moof' box has 2 'traf' boxes, not one"):
         list(own_fragments(part))
 

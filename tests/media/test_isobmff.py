@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import subprocess
 from dataclasses import replace
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.parts import in_memory, joined
+from support.parts import joined, part_of
 from vod_operators.errors import VerificationError
 from vod_operators.formats.isobmff import first_sample, read_fragments
 from vod_operators.formats.mp4 import starts_with_idr
@@ -20,6 +21,10 @@ from vod_operators.media.pieces import Part, own_fragments
 from vod_operators.runners.tools import Tools
 
 TOOLS = Tools()
+CUT_OFF = re.compile(
+    r"cut: MP4: (box b'\w{4}' of \d+ bytes|a box header of \d bytes) does not fit where it stands"
+)
+
 TICKS = 512  # of 1/12800 s: 25 fps
 
 
@@ -48,7 +53,7 @@ def chunks(folder: Path) -> list[bytes]:
 
 
 def a_part(data: bytes, first: int, samples: int, *, name: str = "chunk") -> Part:
-    return in_memory(data, name=name, decode_time=first * TICKS, samples=samples, sample_ticks=TICKS)
+    return part_of(data, name=name, decode_time=first * TICKS, samples=samples, sample_ticks=TICKS)
 
 
 def parts(chunks: list[bytes]) -> list[Part]:
@@ -168,11 +173,9 @@ def test_a_lead_in_and_a_lead_out_are_left_out(chunks: list[bytes]) -> None:
 
 @pytest.mark.parametrize("block", [1, 7, 4096])
 def test_any_blocks_make_the_same_part(
-    tmp_path: Path, chunks: list[bytes], block: int, monkeypatch: pytest.MonkeyPatch
+    chunks: list[bytes], block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "chunk.mp4"
-    path.write_bytes(joined(parts(chunks)))
-    part = replace(a_part(b"", 30, 30), path=path, before=30, after=15)
+    part = replace(a_part(joined(parts(chunks)), 30, 30), before=30, after=15)
     expected = b"".join(own_fragments(part))
     monkeypatch.setattr(pieces, "BLOCK_BYTES", block)
     assert b"".join(own_fragments(part)) == expected
@@ -195,10 +198,10 @@ def test_a_truncated_file_is_refused_wherever_it_ends(chunks: list[bytes]) -> No
     boxes = {fragment.offset for fragment in read_fragments(io.BytesIO(data))}
     for end in [*range(1, 1200), *range(1200, len(data), 17), len(data) - 1]:
         message = refused(a_part(data[:end], 0, 15, name="cut"))
-        ends = ("cut: MP4: box ", "cut: MP4: a box header of ")
-        assert message.startswith((*ends, "cut: has ")), (end, message)
+        ends_inside = CUT_OFF.fullmatch(message)
+        assert ends_inside or message.startswith("cut: has "), (end, message)
         if end not in boxes and end > 1200:
-            assert message.startswith(ends)
+            assert ends_inside
 
 
 def test_reading_a_truncated_file_is_refused_wherever_it_ends(chunks: list[bytes]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from media.plans import a_plan, a_rendition
-from support.parts import in_memory, joined
+from support.parts import joined, part_of
 from support.tools import generate
 from support.tracks import segment_facts
 from vod_operators.errors import VerificationError
@@ -88,7 +88,7 @@ def test_chunks_make_the_segments_of_the_whole_track(
 
     def part(first: int, last: int, data: bytes) -> Part:
         ticks = plan.frame_ticks
-        return in_memory(data, name="c", decode_time=first * ticks, samples=last - first, sample_ticks=ticks)
+        return part_of(data, name="c", decode_time=first * ticks, samples=last - first, sample_ticks=ticks)
 
     encoded = [encode(tmp_path / f"{first}.mp4", plan, first, last) for first, last in CHUNKS]
     parts = [part(*numbers, data) for numbers, data in zip(CHUNKS, encoded, strict=True)]

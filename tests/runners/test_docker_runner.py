@@ -240,7 +240,7 @@ def test_a_folder_that_the_engine_does_not_see(tmp_path: Path) -> None:
 
 @pytest.mark.docker
 def test_a_gpu_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="VOD_DOCKER_GPUS=1: this Docker engine has no GPU"):
+    with pytest.raises(InvalidInputError, match="VOD_DOCKER_GPUS=1: this Docker engine offers no GPU"):
         runner(gpus="1").run(["true"], folder=tmp_path)
     assert containers() == []
 

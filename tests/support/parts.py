@@ -1,28 +1,24 @@
-"""Parts of a track whose files are in memory, and the whole track that they make up."""
+"""Parts of a track, and the whole track that they make up."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from vod_operators.media.pieces import Part, own_fragments, renumber
 
-
-@dataclass(frozen=True)
-class _InMemory:
-    data: bytes
-
-    def open(self, mode: str) -> BinaryIO:
-        assert mode == "rb"
-        return io.BytesIO(self.data)
+_FOLDER = TemporaryDirectory(prefix="vod-parts-")
+_NUMBERS = count()
 
 
-def in_memory(data: bytes, **facts: Any) -> Part:
-    return Part(path=cast(Path, _InMemory(data)), **facts)
+def part_of(data: bytes, **facts: Any) -> Part:
+    """A part whose file has this content. The file lasts as long as the test process."""
+    path = Path(_FOLDER.name) / f"{next(_NUMBERS)}.mp4"
+    path.write_bytes(data)
+    return Part(path=path, **facts)
 
 
 def joined(parts: Sequence[Part]) -> bytes:

@@ -64,7 +64,10 @@ def _playlist(
     *,
     i_frames_only: bool = False,
 ) -> str:
-    """:param entries: URI, ticks and byte range of each."""
+    """A playlist of one track.
+
+    :param entries: URI, ticks and byte range of each.
+    """
     playlist = m3u8.M3U8()
     playlist.version = version_of(track, i_frames_only=i_frames_only)
     playlist.target_duration = target_s

@@ -41,7 +41,7 @@ def inspect(runner: Runner, tools: Tools, excerpt: Excerpt, *, limits: admission
         packets = protection.transport_packets(head)
         protection.check(protection.scrambled(packets) if packets else protection.protected_tracks(opened))
         changing = set() if packets else boxes.tracks_with_several_descriptions(opened)
-    look = _Look(runner, tools, excerpt, is_transport=packets is not None)
+    look = _Inspection(runner, tools, excerpt, is_transport=packets is not None)
     data, left_out, begins_late = _choose_streams(look, limits, packets)
     first = look.first_packets(data)
     left_out |= first.empty
@@ -71,7 +71,7 @@ def inspect(runner: Runner, tools: Tools, excerpt: Excerpt, *, limits: admission
 
 
 def _choose_streams(
-    look: _Look, limits: admission.Limits, packets: Collection[int] | None
+    look: _Inspection, limits: admission.Limits, packets: Collection[int] | None
 ) -> tuple[dict[str, Any], dict[int, str], bool]:
     """ffprobe's description of the streams to use, why others are left out (by index), and whether a stream
     begins so late that the whole source had to be read.
@@ -124,7 +124,7 @@ class _FirstPackets:
 
 
 @dataclass(frozen=True)
-class _Look(Look):
+class _Inspection(Look):
     is_transport: bool
 
     def ask(self, *, thorough: bool = False) -> dict[str, Any]:

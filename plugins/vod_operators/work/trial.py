@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Look:
-    """Runs the tools on the first task's file of a source."""
+    """Runs the tools on the file that ``prepare`` has of a source."""
 
     runner: Runner
     tools: Tools
