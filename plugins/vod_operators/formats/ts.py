@@ -153,7 +153,8 @@ class _Pictures(_Elementary):
             keys=tuple(self._keys),
             gap=_backward(decoded),
             captions=self._captions,
-            lacks_composition=self._order.is_reordered and len({late - early for early, late in self.times}) == 1,
+            lacks_composition=self._order.is_reordered
+            and len({late - early for early, late in self.times}) == 1,
         )
 
 
