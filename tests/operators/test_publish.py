@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import pytest
 from mpegdash.parser import MPEGDASHParser
@@ -19,9 +14,7 @@ from support.settings import configure
 from support.steps import Steps
 from support.tools import generate
 from vod_operators.cli.main import main
-from vod_operators.errors import LostWorkError, VerificationError
-from vod_operators.operators.publish import VodPublishOperator
-from vod_operators.work.publication import Publication
+from vod_operators.errors import VerificationError
 
 
 @pytest.fixture(scope="module")
@@ -112,76 +105,3 @@ def test_a_version_in_s3_is_judged_there(
     run.run("publish")
     stable = s3_bucket.client.get_object(Bucket=s3_bucket.name, Key="results/film/index.m3u8")["Body"].read()
     assert b"/full/index.m3u8" in stable
-
-
-# --- what is stored is decoded --------------------------------------------------------------
-
-JOIN = "full/seg-00002.m4s"
-"""Chunks last a second, as segments do."""
-
-
-def damage(path: Path, count: int = 1) -> bytes:
-    """Flip bytes in the middle of a file, which may be linked from the temp store; returns what it held."""
-    before = path.read_bytes()
-    at = len(before) // 2
-    flipped = bytes(byte ^ 0xFF for byte in before[at : at + count])
-    path.unlink()
-    path.write_bytes(before[:at] + flipped + before[at + count :])
-    return before
-
-
-@pytest.mark.parametrize("encryption", [None, "aes-128", "cbcs"])
-def test_damage_at_a_join_is_found_and_repaired(
-    steps: Callable[..., Steps], stores: Path, encryption: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    preset: dict[str, Any] = {}
-    if encryption:
-        preset = {"encryption": encryption}
-        connection = {
-            "conn_type": "generic",
-            "password": "5e" * 16,
-            "extra": {"key_uri": "https://key.test/"},
-        }
-        monkeypatch.setenv("AIRFLOW_CONN_VOD_KEY", json.dumps(connection))
-        monkeypatch.setenv("VOD_KEY_CONN_ID", "vod_key")
-    run = steps(**preset)
-    run.run("segment")
-    (path,) = (stores / "results/film").glob(f"v-*/{JOIN}")
-    good = damage(path)
-    with pytest.raises(LostWorkError, match=r"full/seg-00002.m4s: expected SHA-256 .*; segment made it"):
-        run.run("publish")
-    assert not (stores / "results/film/index.m3u8").exists()
-    run.run("publish")
-    assert path.read_bytes() == good and (stores / "results/film/index.m3u8").exists()
-    assert list((stores / "work").iterdir()) == []
-
-
-def test_what_was_made_undecodable_is_made_again(
-    steps: Callable[..., Steps], stores: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """As if the encoder had made it so: the object is what its marker says."""
-    caplog.set_level("INFO")
-    run = steps()
-    run.run("segment")
-    (path,) = (stores / "results/film").glob(f"v-*/{JOIN}")
-    operator = VodPublishOperator(task_id="publish", plan=run.pushed["plan"])
-    job = operator.open_job(run.context)
-    publication = Publication.load(operator.worker, job)
-    good = damage(path, count=4000)
-    digests = publication.digests | {path.as_uri(): hashlib.sha256(path.read_bytes()).hexdigest()}
-    markers = [Path(unquote(urlsplit(job.work_keys.marker(f"chunk-0000{n}")).path)) for n in range(3)]
-    with pytest.raises(LostWorkError, match=r"full/seg-0000[123].m4s: .*; transcode made it"):
-        replace(publication, digests=digests).check(None)
-    assert [marker.exists() for marker in markers].count(False) >= 1 and not markers[1].exists()
-    run.run("publish")
-    assert path.read_bytes() == good
-    assert "decoded 4 of 4 places" in caplog.text
-
-
-def test_a_film_is_not_decoded_without_end(
-    steps: Callable[..., Steps], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    caplog.set_level("INFO")
-    monkeypatch.setattr("vod_operators.work.gate.LIMIT_S", -1)
-    steps().run("publish")
-    assert "decoded 0 of 4 places" in caplog.text

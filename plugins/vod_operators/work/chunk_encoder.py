@@ -20,6 +20,7 @@ from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.work.cutting import obtain_cut
 from vod_operators.work.encoding import EncodingTask
+from vod_operators.work.ends import Ends
 from vod_operators.work.packaged import package_chunk, store_piece
 
 CHUNK = "chunk.nut"
@@ -34,7 +35,8 @@ class ChunkEncoder(EncodingTask):
     def encode(self) -> Marker:
         """Encode the chunk and store its objects, the marker last; returns the marker.
 
-        :raises VerificationError: an output does not hold exactly the planned frames.
+        :raises VerificationError: an output does not hold exactly the planned frames, or its first or last
+            second cannot be decoded.
         :raises InvalidInputError: the source changed since the run began.
         """
         begin, chunk, plan = time.monotonic(), self.chunk, self.job.plan
@@ -46,9 +48,11 @@ class ChunkEncoder(EncodingTask):
             damage = in_words(self.timeline.span(chunk, plan.frame_rate), found)
             self.worker.report_damage(damage)
             stored: dict[str, Stored] = {}
+            ends = Ends(worker=self.worker, folder=folder, task=chunk.name, key=self.key)
             for name, file in outputs.items():
-                stored |= self._store_segments(plan.rendition(name), folder / file, folder)
+                stored |= self._store_segments(plan.rendition(name), folder / file, folder, ends)
                 (folder / file).unlink()
+            ends.check()
             for still in stills:
                 stored[still.file] = self._store_still(still, folder / still.file)
             seconds = time.monotonic() - begin
@@ -110,13 +114,16 @@ class ChunkEncoder(EncodingTask):
             run(None)
             return [NOTHING_DECODED, *complaints(lines, codec)]
 
-    def _store_segments(self, rendition: Rendition, path: Path, folder: Path) -> dict[str, Stored]:
+    def _store_segments(
+        self, rendition: Rendition, path: Path, folder: Path, ends: Ends
+    ) -> dict[str, Stored]:
         """Cut one rendition, encoded at ``path``, into segments, and store them."""
         plan, chunk, worker = self.job.plan, self.chunk, self.worker
         part = encoded_part(path, f"{chunk.name}/{rendition.name}", plan, chunk, rendition)
         piece = package_chunk(
             worker.runner, worker.tools.packager, plan, chunk, rendition, part, folder, self.key
         )
+        ends.add(rendition.name, piece, sorted(folder.glob("seg-*")))
         return store_piece(worker.temp, self.job.work_keys, chunk.name, rendition.name, piece, folder)
 
     def _store_still(self, still: Still, path: Path) -> Stored:

@@ -21,7 +21,6 @@ from vod_operators.media.track import Track
 from vod_operators.storage import checkpoint, checksums
 from vod_operators.storage.checkpoint import Marker
 from vod_operators.storage.stores import get_bytes
-from vod_operators.work.gate import Gate
 from vod_operators.work.job import PICTURES, Job, read_timeline, track_names
 from vod_operators.work.reader import StoreReader
 from vod_operators.work.result import ChapterResult, RenditionResult, SourceFacts, Timings, VideoResult
@@ -91,29 +90,16 @@ class Publication:
         return dash.manifest(self.tracks, self._target_s, prefix=f"{self.job.version}/").encode()
 
     def check(self, key: ContentKey | None) -> None:
-        """Check the version against all rules of ``vod check``, and decode the ends and joins of its tracks.
+        """Check the version against all rules of ``vod check``.
 
-        Playlists and init segments are read from the store. For the rules, segments are not read again: the
-        same code measured them before they were stored, the store verified their checksums, and ``load`` has
-        checked their sizes.
+        Playlists and init segments are read from the store. Segments are not read again: the same code
+        measured them before they were stored, the store verified their checksums, and ``load`` has checked
+        their sizes.
 
         :param key: the content key. It is not fetched from the URL that players use, which workers may not
             reach, or which may not exist yet. None if the version is not encrypted.
         :raises VerificationError: a MUST is broken that is not in ``WISHED``, or a rule in ``PROMISED``.
-        :raises LostWorkError: an object cannot be decoded; the markers of the steps that made it are deleted.
         """
-        gate = Gate(
-            worker=self.worker,
-            job=self.job,
-            timeline=self.timeline,
-            tracks=self.tracks,
-            digests=self.digests,
-            key=key,
-        )
-        with gate.decoding():
-            self._judge(key)
-
-    def _judge(self, key: ContentKey | None) -> None:
         keys, version, results = self.job.result_keys, self.job.version, self.worker.results
         location = keys.version(version, "master.m3u8")
         facts = {

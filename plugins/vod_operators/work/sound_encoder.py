@@ -23,6 +23,7 @@ from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
 from vod_operators.work.cutting import obtain_cut
 from vod_operators.work.encoding import EncodingTask
+from vod_operators.work.ends import Ends
 from vod_operators.work.packaged import SOUND, TRACK, package_sound, store_piece
 
 BEGINNING_S = 0.5
@@ -51,7 +52,8 @@ class SoundEncoder(EncodingTask):
     def encode(self) -> Marker:
         """Encode the track and store its segments, the marker last; returns the marker.
 
-        :raises VerificationError: the encoded track is not as long as the source's sound.
+        :raises VerificationError: the encoded track is not as long as the source's sound, or its ends cannot
+            be decoded.
         :raises InvalidInputError: the source changed since the run began.
         """
         begin, audio, worker, keys = time.monotonic(), self.audio, self.worker, self.job.work_keys
@@ -65,6 +67,9 @@ class SoundEncoder(EncodingTask):
             (folder / ENCODED).rename(folder / TRACK)
             runner, packager = worker.runner, worker.tools.packager
             piece = package_sound(runner, packager, self.job.plan, audio, folder, self.key)
+            ends = Ends(worker=worker, folder=folder, task=SOUND, key=self.key)
+            ends.add(audio.name, piece, sorted(folder.glob("seg-*")))
+            ends.check()
             stored = store_piece(worker.temp, keys, SOUND, audio.name, piece, folder)
             facts = {
                 "rendition": audio.name,

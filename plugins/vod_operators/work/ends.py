@@ -1,0 +1,140 @@
+"""Decodes both ends of what an encoding task made, before it is stored.
+
+The last second of one chunk and the first of the next are a join. So every join, and both ends of each track,
+have been decoded when ``publish`` comes, which reads none of them again.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vod_operators.errors import ToolError, VerificationError
+from vod_operators.formats.cbcs import decrypted_samples
+from vod_operators.formats.facts import SegmentFacts
+from vod_operators.media.decoding import Clip, count_frames, decode_clips, faults_in, has_no_decoder
+from vod_operators.media.encryption import ContentKey
+from vod_operators.media.pieces import Piece
+from vod_operators.media.track import tables_bytes
+from vod_operators.work.worker import Worker
+
+SECOND = 1
+"""Seconds that are decoded at each end; at the last, from the key frame before."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _End:
+    """Bytes ``[begin, end)`` of a segment, as they are when it is not encrypted; None: to its end."""
+
+    says: str
+    segment: int
+    frames: int
+    """How many are decoded; the bytes may hold more."""
+    begin: int = 0
+    end: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ends:
+    """The ends of a task's tracks, copied into its scratch folder until ``check`` decodes them together."""
+
+    worker: Worker
+    folder: Path
+    task: str
+    """The chunk or sound track, for messages."""
+    key: ContentKey | None
+    """With which the packager encrypted; None if it did not."""
+    _clips: dict[str, Clip] = field(default_factory=dict, init=False)
+    """By what messages call them."""
+
+    def add(self, rendition: str, piece: Piece, files: Sequence[Path]) -> None:
+        """Copy both ends of a packaged rendition.
+
+        :param files: its segments.
+        :raises VerificationError: they are not encrypted as they should be.
+        """
+        init = bytes.fromhex(piece.init)
+        family = piece.described(1)["codecs"].partition(".")[0]
+        for number, end in enumerate(_ends_of(piece.segments)):
+            facts = piece.segments[end.segment]
+            file = f"end-{rendition}-{number}"
+            content = init + self._clear(init, _bytes_of(end, facts, files[end.segment]))
+            (self.folder / file).write_bytes(content)
+            self._clips[f"{self.task}/{rendition}: its {end.says} second"] = Clip(
+                file=file,
+                container=facts.container,
+                codecs={facts.streams[0].kind: family},
+                frames=end.frames,
+            )
+
+    def _clear(self, init: bytes, data: bytes) -> bytes:
+        clear = decrypted_samples(init, data, self.key.key) if self.key else data
+        if clear is None:
+            raise VerificationError(f"{self.task}: the packager did not encrypt with cbcs")
+        return clear
+
+    def check(self) -> None:
+        """Decode all ends, in one command.
+
+        :raises VerificationError: a decoder complains of one, or gives other frames than it has.
+        :raises ToolError: ffmpeg failed for another reason.
+        """
+        if self._fault(self._clips) is None:
+            return
+        for says, clip in self._clips.items():  # of which, each alone tells
+            if (words := self._fault({says: clip})) is not None:
+                raise VerificationError(f"{says}: {words}")
+        raise VerificationError(f"{self.task}: its ends cannot be decoded beside each other")
+
+    def _fault(self, clips: Mapping[str, Clip]) -> str | None:
+        """What is wrong with some of the clips; None if nothing is."""
+        try:
+            argv = decode_clips(self.worker.tools.ffmpeg, list(clips.values()), threads=1)
+            lines = self.worker.runner.run(argv, folder=self.folder)
+        except ToolError as error:
+            lines = error.stderr_tail.splitlines()
+            if not error.is_answer:
+                raise
+            if has_no_decoder(lines) and len(clips) == 1:
+                log.warning("this ffmpeg cannot decode %s", next(iter(clips)))
+                return None
+            return error.describe()
+        if faults := faults_in(lines, list(clips.values())):
+            return f"a decoder complains: {faults[0]}"
+        for clip in clips.values():
+            (kind,) = clip.codecs
+            frames = count_frames((self.folder / clip.counts(kind)).read_bytes())
+            if frames != clip.frames:
+                return f"{frames} of {clip.frames} frames can be decoded"
+        return None
+
+
+def _ends_of(segments: Sequence[SegmentFacts]) -> list[_End]:
+    """The first second, and the last one if it does not lie within the same bytes."""
+    first, last = segments[0].streams[0], segments[-1].streams[0]
+    rate = first.samples / first.duration
+    later = [key for key in first.keys if key.at >= first.begin + SECOND]
+    # Sound has no keys: its segments are decoded whole.
+    head = first.samples if not first.keys else min(first.samples, math.ceil(SECOND * rate))
+    ends = [_End(says="first", segment=0, frames=head, end=later[0].begin if later else None)]
+    earlier = [key for key in last.keys[1:] if key.at <= last.begin + last.duration - SECOND]
+    if earlier:
+        before = round((earlier[-1].at - last.begin) * rate)
+        tail = _End(
+            says="last", segment=len(segments) - 1, frames=last.samples - before, begin=earlier[-1].begin
+        )
+        return [*ends, tail]
+    if len(segments) == 1:
+        return [_End(says="first", segment=0, frames=first.samples)]
+    return [*ends, _End(says="last", segment=len(segments) - 1, frames=last.samples)]
+
+
+def _bytes_of(end: _End, facts: SegmentFacts, path: Path) -> bytes:
+    data = path.read_bytes()
+    tables = tables_bytes(facts) if end.begin else 0
+    return data[:tables] + data[end.begin : end.end]
