@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -284,3 +285,19 @@ def test_the_clock_of_sound_may_wrap(left_s: float, sound: Callable[[str], bytes
     segments = Transport().segments(frames, AAC_S, pes_bytes=700, begin_s=begin_s)
     assert broken(listed(tmp_path, segments, ".ts")) == SMALL
     assert broken(listed(tmp_path, packed(frames, AAC_S, begin_s), ".aac")) == SMALL
+
+
+def test_the_first_pictures_of_an_open_gop_do_not_overlap(bases: Callable[[str], Path]) -> None:
+    """They are shown between the last ones of the segment before, and times of decoding continue."""
+    found = broken(bases("open-gop-ts"))
+    assert "2.idr" in found
+    assert found.isdisjoint({"8.extinf", "9.extinf", "11.undeclared"})
+
+
+def test_a_segment_without_parameter_sets_is_judged_all_the_same(
+    bases: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(bases("open-gop-ts").parent, tmp_path / "copy")
+    for path in sorted(folder.glob("*.ts"))[1:]:
+        path.write_bytes(path.read_bytes().replace(b"\x00\x00\x01\x67", b"\x00\x00\x01\x6c"))
+    assert "2.idr" in broken(folder / "master.m3u8")

@@ -41,19 +41,27 @@ def _extinf(presentation: Presentation) -> Iterator[Finding]:
         kind = track.kind
         if kind is None or kind == "text":
             continue
-        drift, lowest, highest, place = Fraction(0), Fraction(0), Fraction(0), track.name
-        for entry, stream in track.streams(kind):
-            drift += (entry.extinf or 0) - stream.duration
-            if drift < lowest or drift > highest:
-                lowest, highest, place = min(drift, lowest), max(drift, highest), track.place(entry)
+        differ, place = min(_drift(track, kind, by_decoding) for by_decoding in (False, True))
         videos = presentation.of_kind("video")[:1]
         frame = max([frame_s(track, kind), *(frame_s(video, "video") for video in videos)])
-        if highest - lowest > frame:
+        if differ > frame + ALIGNED_S:
             yield Finding(
                 where=place,
-                found=f"EXTINF and media differ by {seconds(highest - lowest)}",
+                found=f"EXTINF and media differ by {seconds(differ)}",
                 expected=f"at most one frame, {seconds(frame)}",
             )
+
+
+def _drift(track: Track, kind: Kind, by_decoding: bool) -> tuple[Fraction, str]:
+    """By how much EXTINF and media differ at most, of any run of segments, and where that ends."""
+    drift, lowest, highest, place = Fraction(0), Fraction(0), Fraction(0), track.name
+    for entry, stream in track.streams(kind):
+        drift += (entry.extinf or 0) - (
+            stream.decoded_s if by_decoding and stream.decoded_s else stream.duration
+        )
+        if drift < lowest or drift > highest:
+            lowest, highest, place = min(drift, lowest), max(drift, highest), track.place(entry)
+    return highest - lowest, place
 
 
 def _aligned(presentation: Presentation) -> Iterator[Finding]:
@@ -127,7 +135,8 @@ def _recoded(formats: Sequence[Format], before: Sequence[Format]) -> bool:
 def _jump(previous: Stream, stream: Stream | None, tolerance: Fraction) -> Fraction:
     if stream is None:
         return Fraction(0)
-    jump = stream.begin - previous.begin - previous.duration
+    lengths = previous.duration, previous.decoded_s or previous.duration
+    jump = min((stream.begin - previous.begin - length for length in lengths), key=abs)
     return jump if abs(jump) > tolerance else Fraction(0)
 
 

@@ -83,6 +83,10 @@ class Stream(Model):
     shown: Seconds
     """Presentation time of its earliest sample."""
     duration: Seconds
+    decoded_s: Seconds = Fraction(0)
+    """MPEG-TS: how long its pictures last by their decoding times; 0: as ``duration``.
+
+    Of an open GOP the first pictures are shown between the last ones of the segment before."""
     samples: int
     size_bytes: int
     """Bytes of its samples, without the container's."""

@@ -89,8 +89,8 @@ class _Elementary:
         """Take bytes of the stream, whose packet ends at ``end``."""
         self.size += len(payload)
 
-    def described(self) -> tuple[Format, Stream] | None:
-        """What was in it; None if nothing with a time, or nothing that tells how it is coded."""
+    def described(self) -> tuple[Format | None, Stream] | None:
+        """What was in it, and its format if it tells; None if nothing with a time."""
         raise NotImplementedError
 
 
@@ -133,9 +133,9 @@ class _Pictures(_Elementary):
             unit = next((unit for unit in units if nal.kind_of(unit, self._codec) == parameters), None)
             self._format = read(unit).model_copy(update={"encrypted": self.encrypted}) if unit else None
 
-    def described(self) -> tuple[Format, Stream] | None:
+    def described(self) -> tuple[Format | None, Stream] | None:
         self._close()
-        if self._format is None:
+        if not self.times:
             return None
         decoded, shown = [time for time, _ in self.times], sorted(time for _, time in self.times)
         span = Fraction(shown[-1] - shown[0], CLOCK)
@@ -146,6 +146,7 @@ class _Pictures(_Elementary):
             begin=Fraction(decoded[0], CLOCK),
             shown=Fraction(shown[0], CLOCK),
             duration=span + step,
+            decoded_s=Fraction(decoded[-1] - decoded[0], CLOCK) + step,
             samples=len(shown),
             size_bytes=self.size,
             rate=1 / step if step else Fraction(0),
@@ -177,7 +178,7 @@ class _Sound(_Elementary):
         super()._add(payload, end)
         self._data += payload
 
-    def described(self) -> tuple[Format, Stream] | None:
+    def described(self) -> tuple[Format | None, Stream] | None:
         frames = audio_frames.frames_in(bytes(self._data), self._header_of) if self.times else None
         if frames is None:
             return None
@@ -255,7 +256,7 @@ def read_segment(data: bytes, size_bytes: int) -> SegmentFacts:
     return SegmentFacts(
         size_bytes=size_bytes,
         container="ts",
-        formats=tuple(known for known, _ in described),
+        formats=tuple(known for known, _ in described if known),
         streams=tuple(stream for _, stream in described),
         counters=counters.ends,
         counter_error=counters.error,
