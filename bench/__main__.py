@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from bench import against, chunks, ends, first_look, media, memory, orchestration, scale
+from bench import against, check, chunks, ends, first_look, media, memory, orchestration, scale
 from tqdm import tqdm
 
 from vod_operators.media.plan import CHUNK_S
 
-PARTS = ("against", "orchestration", "first_look", "ends", "ends_s3", "chunks", "memory", "scale")
+PARTS = ("against", "orchestration", "first_look", "ends", "ends_s3", "chunks", "check", "memory", "scale")
 
 
 def main() -> None:
@@ -103,6 +103,9 @@ def run(
         source = media.real(folder, options.seconds)
         found = chunks.measure(folder, min(options.repeat, 3), source, "h264_small", say)
         return found, chunks.table(found)
+    if part == "check":
+        found = check.measure(folder, min(options.repeat, 3), max(options.minutes), say)
+        return found, check.table(found)
     if part == "memory":
         found = memory.compare([3, 30], say)
         return found, memory.table(found)

@@ -64,9 +64,17 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         "hdr": hdr,
         "reordered": lambda: by_ffmpeg(root / "reordered", *B_PICTURES, container="fmp4", streams="v:0"),
         "open-gop-ts": lambda: by_ffmpeg(
-            root / "open-gop-ts", *picture("128x72"), *X264, "-flags", "-cgop", "-bf", "3",
-            "-x264-params", "open-gop=1:keyint=50:min-keyint=50:scenecut=0", streams="v:0",
-        ),  # fmt: skip
+            root / "open-gop-ts",
+            *picture("128x72"),
+            *X264,
+            "-flags",
+            "-cgop",
+            "-bf",
+            "3",
+            "-x264-params",
+            "open-gop=1:keyint=50:min-keyint=50:scenecut=0",
+            streams="v:0",
+        ),
         "reordered-ts": lambda: by_ffmpeg(root / "reordered-ts", *B_PICTURES, streams="v:0"),
     }
     made: dict[str, Path] = {}

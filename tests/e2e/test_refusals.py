@@ -104,6 +104,8 @@ def test_a_bad_video_id(run_dag, stores: Path, video_id: str) -> None:
         ("subtitles", [{"uri": "file:///a.srt", "language": "en", "sdh": True}]),
         ("subtitles", [{"uri": "file:///a.srt", "language": "en_US"}]),
         ("subtitles", [{"uri": "file:///a.srt"}]),
+        ("roles", {"audio-1": "director"}),
+        ("roles", {"sound": "commentary"}),
     ],
 )
 def test_a_bad_param_is_refused_before_the_run(run_dag, stores: Path, field: str, value: object) -> None:
