@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -107,6 +108,47 @@ def test_manifests_are_valid_by_the_schema_of_mpeg(schema: etree.XMLSchema, text
     audio = written.findall(f".//{{{dash.MPD}}}AdaptationSet")[2]
     audio.append(audio.find(f"{{{dash.MPD}}}Label"))
     assert not schema.validate(written)
+
+
+@pytest.fixture(scope="module")
+def schematron(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], set[str]]:
+    """The DASH-IF's rules, compiled by the XSLT that lies beside them: a manifest -> its findings."""
+    checkout = os.environ.get("DASH_SCHEMATRON")
+    if not checkout:
+        pytest.skip("DASH_SCHEMATRON names no checkout of github.com/Dash-Industry-Forum/DASH")
+    saxon = pytest.importorskip("saxonche", reason="there is no Saxon: pip install saxonche")
+    folder, made = Path(checkout) / "mpdvalidator/schematron", tmp_path_factory.mktemp("schematron")
+    processor = saxon.PySaxonProcessor(license=False).new_xslt30_processor()
+    source = folder / "schematron.sch"
+    for sheet in ("iso_dsdl_include", "iso_abstract_expand", "iso_svrl_for_xslt2"):
+        compiled = processor.compile_stylesheet(stylesheet_file=str(folder / f"schematron/{sheet}.xsl"))
+        compiled.transform_to_file(source_file=str(source), output_file=str(made / sheet))
+        source = made / sheet
+    rules = processor.compile_stylesheet(stylesheet_file=str(source))
+
+    def findings(manifest: str) -> set[str]:
+        (made / "manifest.mpd").write_text(manifest, "utf-8")
+        report = etree.fromstring(rules.transform_to_string(source_file=str(made / "manifest.mpd")).encode())
+        texts = (
+            report.iterfind(".//{*}failed-assert/{*}text"),
+            report.iterfind(".//{*}successful-report/{*}text"),
+        )
+        return {" ".join((text.text or "").split()) for found in texts for text in found}
+
+    return findings
+
+
+def test_manifests_are_valid_by_the_schematron_of_the_dash_if(schematron: Callable[[str], set[str]]) -> None:
+    """It is of the second edition: it knows neither later roles nor sets that are left out of a profile."""
+    assert schematron(dash.manifest(TRACKS, 6, prefix="v-1/")) == set()
+    roles = a_sound("audio-2", title="Described", describes_video=True)
+    (told,) = schematron(dash.manifest([*TRACKS, roles], 6, prefix="v-1/"))
+    assert told.startswith("The value of Role (role) shall be caption, subtitle, main, alternate")
+    (told,) = schematron(dash.manifest([*TRACKS, a_text("text-0", language="en")], 6, prefix="v-1/"))
+    assert told.startswith("For live profile, the SegmentTemplate element shall be present")
+    late = dash.manifest(TRACKS, 6, prefix="v-1/").replace('start="PT0S"', 'start="PT1S"')
+    (told,) = schematron(late)
+    assert told.endswith("the start attribute shall be zero.")
 
 
 def purposes(track: Track) -> tuple[list[str], list[str]]:
