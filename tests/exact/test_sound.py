@@ -95,9 +95,12 @@ def test_surround_is_kept_where_the_preset_asks(publish: Publisher, channel: int
         video.check_clicks(places, surround["name"], channel=other)
     by_channels = {item.channels: item.group_id for item in video.master.media}
     assert set(by_channels) == {"2", "6"} and len(set(by_channels.values())) == 2
-    for group in by_channels.values():
-        listed = [item.uri for item in video.master.playlists if item.stream_info.audio == group]
-        assert len(listed) == len(video.renditions)
+    listed = {
+        channels: sum(item.stream_info.audio == group for item in video.master.playlists)
+        for channels, group in by_channels.items()
+    }
+    # With such small pictures, 5.1 stands with the largest alone (docs/decisions/028).
+    assert listed == {"2": len(video.renditions), "6": 1}
 
 
 def test_surround_is_not_made_of_stereo(publish: Publisher) -> None:
