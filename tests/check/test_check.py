@@ -11,6 +11,7 @@ import pytest
 from support.breaks import (
     Break,
     WebReader,
+    aes_128,
     both,
     broken,
     data,
@@ -349,21 +350,12 @@ def test_a_media_playlist_alone_is_judged(bases: Callable[[str], Path]) -> None:
     assert pictures["13.picture"].status == "pass"
 
 
-def _encrypted(key: bytes, vector: bytes, clear: bytes) -> bytes:
-    """As AES-128 encrypts a whole segment."""
-    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
-    count = 16 - len(clear) % 16
-    encryptor = Cipher(algorithms.AES(key), modes.CBC(vector)).encryptor()
-    return encryptor.update(clear + bytes([count]) * count) + encryptor.finalize()
-
-
 @pytest.fixture
 def encrypted(bases: Callable[[str], Path], tmp_path: Path) -> Iterator[tuple[Path, bytes]]:
     """A sound track under AES-128, whose key lies beside it."""
     folder, key = shutil.copytree(bases("good").parent, tmp_path / "copy"), bytes(range(16))
     for number, path in enumerate(sorted((folder / "en").glob("seg-*.m4s"))):
-        path.write_bytes(_encrypted(key, number.to_bytes(16, "big"), path.read_bytes()))
+        path.write_bytes(aes_128(key, number.to_bytes(16, "big"), path.read_bytes()))
     text("en/index.m3u8", "^#EXTINF", '#EXT-X-KEY:METHOD=AES-128,URI="key"\n#EXTINF')(folder)
     (folder / "en" / "key").write_bytes(key)
     yield folder / "master.m3u8", key
@@ -386,7 +378,7 @@ def test_an_init_segment_after_its_key_is_encrypted_too(encrypted: tuple[Path, b
     line = f'#EXT-X-KEY:METHOD=AES-128,URI="key",IV=0x{vector.hex()}'
     text("en/index.m3u8", "^#EXT-X-MAP", f"{line}\n#EXT-X-MAP")(master.parent)
     assert judged(master)["0.files"].status == "fail"
-    path.write_bytes(_encrypted(key, vector, path.read_bytes()))
+    path.write_bytes(aes_128(key, vector, path.read_bytes()))
     assert broken(master) == set()
     (master.parent / "en" / "key").unlink()
     assert broken(master) == set()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.breaks import Break, broken, data, judged
+from support.breaks import Break, aes_128, broken, data, judged, text
 from support.tools import FFMPEG
 from vod_operators.check.decode import Decoded, Media
 from vod_operators.check.rule import Verdict
@@ -173,6 +173,31 @@ def test_encrypted_samples_are_decoded_with_the_key(locked: Path, tmp_path: Path
     data("video/2.m4s", flip)(locked.parent)
     (finding,) = decoded(locked, tmp_path, KEY).findings
     assert finding.where == "video/index.m3u8: 2.m4s"
+
+
+def test_an_encrypted_init_segment_is_decrypted_and_read_once(
+    bases: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(bases("good").parent, tmp_path / "copy")
+    vector = bytes(range(100, 116))
+    for path in (folder / "en").glob("*.m[4p][s4]"):
+        path.write_bytes(aes_128(KEY, vector, path.read_bytes()))
+    line = f'#EXT-X-KEY:METHOD=AES-128,URI="key",IV=0x{vector.hex()}'
+    text("en/index.m3u8", "^#EXT-X-MAP", f"{line}\n#EXT-X-MAP")(folder)
+    (folder / "en" / "key").write_bytes(KEY)
+    assert decoded(folder / "master.m3u8", tmp_path).findings == ()
+
+    class Counting(StoreReader):
+        inits = 0
+
+        def read(self, uri: str, start: int = 0, length: int | None = None) -> bytes:
+            self.inits += uri.endswith("en/init.mp4")
+            return super().read(uri, start, length)
+
+    location = (folder / "master.m3u8").as_uri()
+    reader = Counting(location, lambda uri: LocalStorage())
+    check(reader, location, decoder=OneFrame())
+    assert reader.inits == 1
 
 
 class OneFrame:

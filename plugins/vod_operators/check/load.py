@@ -18,10 +18,10 @@ from vod_operators.formats.facts import Init, SegmentFacts
 from vod_operators.formats.segment import measure_segment, unreadable
 from vod_operators.formats.ts import continued
 
-_NO_INIT: tuple[Init, dict[int, mp4.InitTrack]] = (
-    Init(size_bytes=0, brands=(), has_samples=False, has_mvex=False, formats=()),
-    {},
-)
+_InitRead = tuple[bytes, Init, dict[int, mp4.InitTrack]]
+"""Clear bytes of an init segment, and what they say."""
+
+_NO_INIT: _InitRead = (b"", Init(size_bytes=0, brands=(), has_samples=False, has_mvex=False, formats=()), {})
 
 
 class Loader:
@@ -33,7 +33,7 @@ class Loader:
     def __init__(self, reader: Reader, key: bytes | None = None) -> None:
         self._reader = reader
         self._keys = Keys(reader.read, key)
-        self._inits: dict[tuple[str, ByteRange | None], tuple[Init, dict[int, mp4.InitTrack]]] = {}
+        self._inits: dict[tuple[str, ByteRange | None], _InitRead] = {}
         self._facts: dict[tuple[str, ByteRange | None], SegmentFacts] = {}
 
     def load(self, location: str) -> Presentation:
@@ -114,11 +114,11 @@ class Loader:
                 data = self._keys.decrypted(
                     self._bytes(*place), replace(entry, encryption=entry.map_encryption)
                 )
-                self._inits[place] = mp4.read_init(data) if data is not None else _NO_INIT
+                self._inits[place] = (data, *mp4.read_init(data)) if data is not None else _NO_INIT
             except (VerificationError, ObjectNotFoundError) as error:
                 track.unreadable.append(f"{entry.map_uri}: {error}")
                 self._inits[place] = _NO_INIT
-        init = self._inits[place][0]
+        init = self._inits[place][1]
         if init not in track.inits:
             track.inits.append(init)
 
@@ -150,14 +150,18 @@ class Loader:
             return unreadable(str(error))
 
     def _init_tracks(self, entry: Entry) -> dict[int, mp4.InitTrack]:
-        return self._inits.get((entry.map_uri or "", entry.map_range), (None, {}))[1]
+        return self._init(entry)[2]
+
+    def _init(self, entry: Entry) -> _InitRead:
+        """The init segment of an entry, as ``_take_init`` read it."""
+        return self._inits.get((entry.map_uri or "", entry.map_range), _NO_INIT)
 
     def clear_blocks(self, entry: Entry) -> tuple[bytes, bytes] | None:
         """An entry's init segment (empty without one) and its decrypted segment; None if there is no key."""
-        init = self._bytes(entry.map_uri, entry.map_range) if entry.map_uri else b""
+        init, _, tracks = self._init(entry)
         data = self._keys.decrypted(self._bytes(entry.uri, entry.byte_range), entry)
         is_clear = entry.encryption is None or entry.encryption.method in WHOLE
-        if is_clear and not any(track.format.encrypted for track in self._init_tracks(entry).values()):
+        if is_clear and not any(track.format.encrypted for track in tracks.values()):
             return None if data is None else (init, data)
         key = self._keys.sample_key(entry)
         clear = decrypted_samples(init, data, key) if data and init and key else None
