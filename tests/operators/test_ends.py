@@ -122,3 +122,27 @@ def test_each_task_decodes_both_ends_of_all_its_renditions(
     pictures = ["end-full-0", "end-full-1", "end-half-0", "end-half-1"]
     assert [names for names in inputs if "end-full-0" in names] == [pictures] * 2
     assert [len(names) for names in inputs if "end-full-0" not in names] == [2]
+
+
+def test_an_ffmpeg_without_the_decoder_does_not_fail_the_task(
+    steps: Callable[..., Steps],
+    stores: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It may have been built with an encoder alone."""
+    script = tmp_path / "ffmpeg"
+    script.write_text(
+        f"""#!/bin/sh
+case "$*" in
+  *end-full*|*end-half*) echo "Decoding requested, but no decoder found for: av1" >&2; exit 1;;
+esac
+exec {Tools().ffmpeg} "$@"
+"""
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("VOD_FFMPEG", str(script))
+    steps().run("publish")
+    assert "chunk-00000/full: its first second is not checked" in caplog.text
+    assert (stores / "results/film/index.m3u8").exists()

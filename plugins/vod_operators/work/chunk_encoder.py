@@ -123,7 +123,7 @@ class ChunkEncoder(EncodingTask):
         piece = package_chunk(
             worker.runner, worker.tools.packager, plan, chunk, rendition, part, folder, self.key
         )
-        ends.add(rendition.name, piece, sorted(folder.glob("seg-*")))
+        ends.add(rendition.name, piece)
         return store_piece(worker.temp, self.job.work_keys, chunk.name, rendition.name, piece, folder)
 
     def _store_still(self, still: Still, path: Path) -> Stored:

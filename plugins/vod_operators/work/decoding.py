@@ -1,8 +1,8 @@
-"""Decodes runs of segments with ffmpeg for ``vod check --decode``."""
+"""Decodes finished media with ffmpeg, for ``vod check --decode`` and for the tasks that made it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,45 @@ from vod_operators.runners.base import Runner
 from vod_operators.toolwords import tool_words
 
 MEDIA = "media"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What ffmpeg made of clips."""
+
+    error: ToolError | None
+    """Why it gave up; None if it did not."""
+    faults: list[str]
+    """Complaints of the decoders."""
+    frames: Mapping[str, int]
+    """Decoded frames, by the names of the files that list them (``Clip.counts``)."""
+
+
+def decode(
+    runner: Runner,
+    tool: str,
+    clips: Sequence[Clip],
+    folder: Path,
+    *,
+    threads: int = 0,
+    limit_s: float | None = None,
+) -> Outcome | None:
+    """Decode a folder's clips in one command; None if this ffmpeg has no decoder for one of them.
+
+    :param threads: as for ``decode_clips``.
+    :raises ToolError: ffmpeg was killed, or lacked means.
+    """
+    try:
+        lines = runner.run(decode_clips(tool, clips, threads=threads), folder=folder, limit_s=limit_s)
+    except ToolError as error:
+        if not error.is_answer:
+            raise
+        if has_no_decoder(error.stderr_tail.splitlines()):
+            return None
+        return Outcome(error=error, faults=[], frames={})
+    listings = [clip.counts(kind) for clip in clips for kind in clip.codecs]
+    frames = {name: count_frames((folder / name).read_bytes()) for name in listings}
+    return Outcome(error=None, faults=faults_in(lines, clips), frames=frames)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,16 +77,12 @@ class FfmpegDecoder:
         with self.scratch(media.size_bytes) as folder:
             with (folder / MEDIA).open("wb") as file:
                 file.writelines(blocks)
-            argv = decode_clips(self.tool, [clip])
-            try:
-                lines = self.runner.run(argv, folder=folder, limit_s=self.limit_s(float(media.seconds)))
-            except ToolError as error:
-                lines = error.stderr_tail.splitlines()
-                if not error.is_answer:
-                    raise
-                if has_no_decoder(lines):
-                    return None
-                return Decoded(frames={}, complaint=tool_words(error.stderr_tail) or error.describe())
-            frames = {kind: count_frames((folder / clip.counts(kind)).read_bytes()) for kind in clip.codecs}
-        words = in_words("ffmpeg", faults_in(lines, [clip]))
+            limit_s = self.limit_s(float(media.seconds))
+            outcome = decode(self.runner, self.tool, [clip], folder, limit_s=limit_s)
+        if outcome is None:
+            return None
+        if error := outcome.error:
+            return Decoded(frames={}, complaint=tool_words(error.stderr_tail) or error.describe())
+        words = in_words("ffmpeg", outcome.faults)
+        frames = {kind: outcome.frames[clip.counts(kind)] for kind in clip.codecs}
         return Decoded(frames=frames, complaint=words[0] if words else None)

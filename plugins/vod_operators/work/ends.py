@@ -12,13 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vod_operators.errors import ToolError, VerificationError
+from vod_operators.errors import VerificationError
 from vod_operators.formats.cbcs import decrypted_samples
 from vod_operators.formats.facts import SegmentFacts
-from vod_operators.media.decoding import Clip, count_frames, decode_clips, faults_in, has_no_decoder
+from vod_operators.media.decoding import Clip
 from vod_operators.media.encryption import ContentKey
 from vod_operators.media.pieces import Piece
 from vod_operators.media.track import tables_bytes
+from vod_operators.work.decoding import Outcome, decode
 from vod_operators.work.worker import Worker
 
 SECOND = 1
@@ -52,13 +53,12 @@ class Ends:
     _clips: dict[str, Clip] = field(default_factory=dict, init=False)
     """By what messages call them."""
 
-    def add(self, rendition: str, piece: Piece, files: Sequence[Path]) -> None:
-        """Copy both ends of a packaged rendition.
+    def add(self, rendition: str, piece: Piece) -> None:
+        """Copy both ends of a packaged rendition, whose segments are in the folder.
 
-        :param files: its segments.
         :raises VerificationError: they are not encrypted as they should be.
         """
-        init = bytes.fromhex(piece.init)
+        files, init = sorted(self.folder.glob("seg-*")), bytes.fromhex(piece.init)
         family = piece.described(1)["codecs"].partition(".")[0]
         for number, end in enumerate(_ends_of(piece.segments)):
             facts = piece.segments[end.segment]
@@ -84,34 +84,31 @@ class Ends:
         :raises VerificationError: a decoder complains of one, or gives other frames than it has.
         :raises ToolError: ffmpeg failed for another reason.
         """
-        if self._fault(self._clips) is None:
+        if self._is_good(self._decoded(self._clips)):
             return
         for says, clip in self._clips.items():  # of which, each alone tells
-            if (words := self._fault({says: clip})) is not None:
+            outcome = self._decoded({says: clip})
+            if outcome is None:
+                log.warning("%s is not checked: this ffmpeg has no decoder for it", says)
+            elif words := self._fault(outcome, clip):
                 raise VerificationError(f"{says}: {words}")
-        raise VerificationError(f"{self.task}: its ends cannot be decoded beside each other")
 
-    def _fault(self, clips: Mapping[str, Clip]) -> str | None:
-        """What is wrong with some of the clips; None if nothing is."""
-        try:
-            argv = decode_clips(self.worker.tools.ffmpeg, list(clips.values()), threads=1)
-            lines = self.worker.runner.run(argv, folder=self.folder)
-        except ToolError as error:
-            lines = error.stderr_tail.splitlines()
-            if not error.is_answer:
-                raise
-            if has_no_decoder(lines) and len(clips) == 1:
-                log.warning("this ffmpeg cannot decode %s", next(iter(clips)))
-                return None
-            return error.describe()
-        if faults := faults_in(lines, list(clips.values())):
-            return f"a decoder complains: {faults[0]}"
-        for clip in clips.values():
-            (kind,) = clip.codecs
-            frames = count_frames((self.folder / clip.counts(kind)).read_bytes())
-            if frames != clip.frames:
-                return f"{frames} of {clip.frames} frames can be decoded"
-        return None
+    def _decoded(self, clips: Mapping[str, Clip]) -> Outcome | None:
+        tool = self.worker.tools.ffmpeg
+        return decode(self.worker.runner, tool, list(clips.values()), self.folder, threads=1)
+
+    def _is_good(self, outcome: Outcome | None) -> bool:
+        return outcome is not None and not any(self._fault(outcome, clip) for clip in self._clips.values())
+
+    def _fault(self, outcome: Outcome, clip: Clip) -> str | None:
+        """What is wrong with a clip, or with one of those decoded with it; None if nothing is."""
+        if outcome.error:
+            return outcome.error.describe()
+        if outcome.faults:
+            return f"a decoder complains: {outcome.faults[0]}"
+        (kind,) = clip.codecs
+        frames = outcome.frames[clip.counts(kind)]
+        return f"{frames} of {clip.frames} frames can be decoded" if frames != clip.frames else None
 
 
 def _ends_of(segments: Sequence[SegmentFacts]) -> list[_End]:

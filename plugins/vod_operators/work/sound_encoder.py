@@ -68,7 +68,7 @@ class SoundEncoder(EncodingTask):
             runner, packager = worker.runner, worker.tools.packager
             piece = package_sound(runner, packager, self.job.plan, audio, folder, self.key)
             ends = Ends(worker=worker, folder=folder, task=SOUND, key=self.key)
-            ends.add(audio.name, piece, sorted(folder.glob("seg-*")))
+            ends.add(audio.name, piece)
             ends.check()
             stored = store_piece(worker.temp, keys, SOUND, audio.name, piece, folder)
             facts = {
