@@ -26,7 +26,7 @@ LADDER = [
     (1080, 2000),
     (1080, 2600),
 ]
-"""Height and kb/s of each rendition: a third of the bits of ``h264``: two hours have 8 GB."""
+"""Height and kb/s of each rendition: two hours have 8 GB."""
 
 REPEATED_S = 12
 

@@ -44,7 +44,7 @@ class Keys:
             return None
         if encryption.method == "AES-256-GCM":
             return _decrypted_gcm(data, key)
-        return decrypted_whole(data, key, encryption.iv or entry.number.to_bytes(16, "big"))
+        return _decrypted_cbc(data, key, encryption.iv or entry.number.to_bytes(16, "big"))
 
     def sample_key(self, entry: Entry) -> bytes | None:
         """The key of the samples of an entry under SAMPLE-AES; None if there is none."""
@@ -67,7 +67,7 @@ class Keys:
         return self._by_uri[uri]
 
 
-def decrypted_whole(data: bytes, key: bytes, vector: bytes) -> bytes:
+def _decrypted_cbc(data: bytes, key: bytes, vector: bytes) -> bytes:
     """A segment under AES-128: in CBC mode, with PKCS7 padding.
 
     :raises VerificationError: it is not encrypted with that key.

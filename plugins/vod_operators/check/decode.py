@@ -10,6 +10,7 @@ from typing import Protocol
 from vod_operators.check.playlist import Entry
 from vod_operators.check.presentation import Presentation, Track
 from vod_operators.errors import VerificationError
+from vod_operators.formats.audio_frames import id3_bytes
 from vod_operators.formats.facts import Kind, SegmentFacts, Stream
 
 RUN_BYTES = 256 << 20
@@ -159,6 +160,6 @@ def _bytes_of(run: _Run, blocks: Blocks) -> Iterator[bytes]:
         if clear is None:
             raise _NoKeyError
         init, data = clear
-        if facts.container == "aac" and data[:3] == b"ID3":  # its time; frames follow it
-            data = data[10 + (data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9]) :]
+        if facts.container == "aac":  # its time, in a tag; frames follow it
+            data = data[id3_bytes(data, 0) :]
         yield from [init, data] if number == 0 else [data]

@@ -52,15 +52,19 @@ def unescaped(nal: bytes) -> bytes:
     return nal.replace(b"\x00\x00\x03", b"\x00\x00")
 
 
-def signalled_shape(bits: Bits) -> Fraction:
-    """Width of a pixel, of its height, at the beginning of a VUI (H.264 E.1.1, H.265 E.2.1); 1 if unknown."""
+def signalled(bits: Bits) -> tuple[Fraction, int]:
+    """Width of a pixel, of its height, and transfer characteristics, by the VUI if there is one (H.264 E.1.1,
+    H.265 E.2.1); 1 and 2 if unknown."""
+    return (_shape(bits), _transfer(bits)) if bits.flag() else (Fraction(1), 2)
+
+
+def _shape(bits: Bits) -> Fraction:
     number = bits.u(8) if bits.flag() else 0
     across, down = (bits.u(16), bits.u(16)) if number == 255 else SHAPES.get(number, (1, 1))
     return Fraction(across, down) if across and down else Fraction(1)
 
 
-def signalled_transfer(bits: Bits) -> int:
-    """Transfer characteristics in a VUI, after the shape of its pixels; 2 if absent."""
+def _transfer(bits: Bits) -> int:
     if bits.flag():  # overscan
         bits.u(1)
     if bits.flag():

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
-from vod_operators.formats.bits import Bits, signalled_shape, signalled_transfer, unescaped
+from vod_operators.formats.bits import Bits, signalled, unescaped
 from vod_operators.formats.facts import RANGES, Codec, Format
 
 AVC, HEVC = "avc1", "hvc1"
@@ -72,7 +72,6 @@ class AvcHead(NamedTuple):
     separate: bool
     frame_bits: int
     """Bits of ``frame_num``."""
-    order_type: int
     order_bits: int
     """Bits of ``pic_order_cnt_lsb``; 0 if there is none."""
 
@@ -100,7 +99,7 @@ def avc_head(bits: Bits) -> AvcHead:
         bits.u(1), bits.se(), bits.se()
         for _ in range(bits.ue()):
             bits.se()
-    return AvcHead(profile, constraints, level, number, chroma, separate, frame_bits, order, order_bits)
+    return AvcHead(profile, constraints, level, number, chroma, separate, frame_bits, order_bits)
 
 
 def avc_format(sps: bytes, entry: str = AVC) -> Format:
@@ -119,7 +118,7 @@ def avc_format(sps: bytes, entry: str = AVC) -> Format:
     left, right, top, bottom = (bits.ue() for _ in range(4)) if bits.flag() else (0, 0, 0, 0)
     across, down = (2 if chroma in (1, 2) else 1), (2 if chroma == 1 else 1) * (1 if frames_only else 2)
     width = 16 * columns - across * (left + right)
-    shape, transfer = (signalled_shape(bits), signalled_transfer(bits)) if bits.flag() else (Fraction(1), 2)
+    shape, transfer = signalled(bits)
     return Format(
         kind="video",
         codecs=f"{entry}.{head.profile:02x}{head.constraints:02x}{head.level:02x}",
@@ -237,7 +236,7 @@ def _hevc_vui(bits: Bits, sub_layers: int) -> tuple[Fraction, int]:
         for _ in range(bits.ue()):
             bits.u(order_bits + 1)
     bits.u(2)
-    return (signalled_shape(bits), signalled_transfer(bits)) if bits.flag() else (Fraction(1), 2)
+    return signalled(bits)
 
 
 def _skip_hevc_scaling(bits: Bits) -> None:
