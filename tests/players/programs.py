@@ -76,7 +76,11 @@ QUEUE = "queue max-size-time=0 max-size-bytes=0 max-size-buffers=0"
 """Without limits: a stream may wait for the others."""
 
 
-def gstreamer(url: str, folder: Path) -> Played:
+def gstreamer(url: str, folder: Path, *, texts: bool = True) -> Played:
+    """What it plays.
+
+    :param texts: whether there are subtitles; it plays nothing while it waits for some in vain.
+    """
     record = folder / "gstreamer.mkv"
     picture = f"video/x-raw,format=I420,width={SMALL[0]},height={SMALL[1]},pixel-aspect-ratio=1/1"
     sound = "audio/x-raw,format=S16LE,rate=48000,channels=1"
@@ -84,7 +88,7 @@ def gstreamer(url: str, folder: Path) -> Played:
         f"uridecodebin3 uri={url} name=d matroskamux name=m ! filesink location={record}",
         f"d.video_0 ! {QUEUE} ! videoconvert ! videoscale ! {picture} ! {QUEUE} ! m.",
         f"d.audio_0 ! {QUEUE} ! audioconvert ! audioresample ! {sound} ! {QUEUE} ! m.",
-        f"d.text_0 ! {QUEUE} ! fakesink",
+        f"d.text_0 ! {QUEUE} ! fakesink" if texts else "",
     )
     return played(record)
 
