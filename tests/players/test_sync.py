@@ -204,7 +204,8 @@ def test_a_late_sound_is_noticed_by_a_program(late: Film, program: Any, tmp_path
     check_in_step(moved, expected_of(program, late), tail=1)
 
 
-# mpv has ffmpeg's HLS, which reads no subtitles ("Can't support the subtitle"). VLC has them for screens.
+# mpv has ffmpeg's HLS, which reads no subtitles ("Can't support the subtitle"). VLC's recorder
+# loses the first or the last, and crashes on those of DASH.
 @pytest.mark.parametrize(
     ("texts_of", "manifest"),
     [
