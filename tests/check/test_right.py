@@ -67,8 +67,14 @@ right(
     )
 )
 right(everywhere("^(#EXTINF:.*)", "\\1a title\u2028of two\u0020lines"))
-right(before_segments('#EXT-X-DATERANGE:ID="ad",START-DATE="2026-01-01T00:00:00Z",DURATION=1.5,X-COM-A="b"'))
-right(text(M, "#EXT-X-STREAM-INF", '#EXT-X-SESSION-DATA:DATA-ID="a",VALUE="b"\n' * 2 + "#EXT-X-STREAM-INF"))
+right(
+    text(
+        M,
+        "#EXT-X-STREAM-INF",
+        '#EXT-X-SESSION-DATA:DATA-ID="a",VALUE="b",LANGUAGE="en"\n'
+        '#EXT-X-SESSION-DATA:DATA-ID="a",VALUE="b",LANGUAGE="de"\n#EXT-X-STREAM-INF',
+    )
+)
 right(text(M, "#EXT-X-STREAM-INF", '#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=1,URI="a"\n' * 2 + "#EXT-X-STREAM-INF"))
 right(_bitrates)
 # Attributes: quoted ones, unknown ones, and those that may be absent.
