@@ -207,6 +207,10 @@ case("12.vod", "good", text("en/index.m3u8", "#EXT-X-PLAYLIST-TYPE:VOD\n", ""))
 case("12.endlist", "good", text("large/iframes.m3u8", "#EXT-X-ENDLIST\n", ""))
 case("12.independent", "good", text(M, "#EXT-X-INDEPENDENT-SEGMENTS\n", ""))
 case("13.i-frames", "good", text(M, "#EXT-X-I-FRAME-STREAM-INF.*\n", "", count=0))
+case("13.families", "good", both(
+    *(_delete(f"{name}/iframes.m3u8") for name in ("small", "large")),
+    text(M, r'(I-FRAME-STREAM-INF.*CODECS=")avc1', r"\1hvc1", count=0),
+))  # fmt: skip
 case("13.declared", "good", text(M, r"(I-FRAME-STREAM-INF.*RESOLUTION=)\d+", r"\g<1>640"))
 case("13.declared", "good", text(M, r'(I-FRAME-STREAM-INF.*),CODECS="[^"]*"', r"\1"))
 case("13.only", "good", text("large/iframes.m3u8", "#EXT-X-I-FRAMES-ONLY\n", ""))

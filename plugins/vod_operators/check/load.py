@@ -225,4 +225,6 @@ class Loader:
             return None if isinstance(error, ObjectNotFoundError) else Fault(entry=entry, found=str(error))
         if stream is None or not stream.starts_with_idr:
             return Fault(entry=entry, found="its bytes hold no IDR picture at their beginning")
+        if entry.byte_range is None and stream.samples > 1:
+            return Fault(entry=entry, found=f"a file of {stream.samples} pictures")
         return None

@@ -123,6 +123,12 @@ class Playlist:
         return int(value) if _INTEGER.fullmatch(value) else 0
 
     @property
+    def has_moved(self) -> bool:
+        """Whether its sequence numbers tell that earlier segments were removed; many count from 1."""
+        media, breaks = (self.tags.get(f"EXT-X-{kind}SEQUENCE", "") for kind in ("MEDIA-", "DISCONTINUITY-"))
+        return media not in ("", "0", "1") or breaks not in ("", "0")
+
+    @property
     def duration(self) -> Fraction:
         """Sum of all EXTINF in seconds."""
         return sum((entry.extinf or Fraction(0) for entry in self.entries), Fraction(0))

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from vod_operators.check.playlist import Playlist
 from vod_operators.check.presentation import Presentation
-from vod_operators.check.rule import Finding, Rule, always, has_fmp4, has_ladder, is_ended
+from vod_operators.check.rule import Finding, Rule, always, has_fmp4, is_ended
+from vod_operators.check.rules_variants import has_pictures, pictures
 
 BRANDS = re.compile(r"iso[6-9abc]|cmf[a-z0-9]|dash")
 """Brands from ``iso6`` on (ISO 14496-12); those of CMAF and DASH are based on it."""
@@ -92,8 +93,8 @@ def _init(presentation: Presentation) -> Iterator[Finding]:
 def _vod(presentation: Presentation) -> Iterator[Finding]:
     for track in presentation.media:
         kind = track.playlist.tags.get("EXT-X-PLAYLIST-TYPE")
-        # An event that has ended keeps its type (RFC 8216bis 6.2.1).
-        if kind not in ("VOD", "EVENT") and not track.playlist.unreadable:
+        # An event that has ended keeps its type (RFC 8216bis 6.2.1); a window has none (6.2.2).
+        if kind not in ("VOD", "EVENT") and not (track.playlist.unreadable or track.playlist.has_moved):
             yield Finding(where=track.name, found=f"PLAYLIST-TYPE {kind or 'missing'}", expected="VOD")
 
 
@@ -107,7 +108,8 @@ def _independent(presentation: Presentation) -> Iterator[Finding]:
     tag, master = "EXT-X-INDEPENDENT-SEGMENTS", presentation.master
     if master is None or tag in master.tags:
         return
-    if any(tag not in track.playlist.tags for track in presentation.of_kind("video")):
+    playlists = [track.playlist for _, track, _ in pictures(presentation)]
+    if any(not playlist.unreadable and tag not in playlist.tags for playlist in playlists):
         yield Finding(where=master.name, found=f"no {tag}", expected=f"{tag}, here or in each variant")
 
 
@@ -128,6 +130,6 @@ RULES = (
     Rule(id="12.endlist", source="RFC 8216bis 6.2.1", says="EXT-X-ENDLIST",
          applies=is_ended, check=_endlist),
     Rule(id="12.independent", source="Apple 9.12", says="EXT-X-INDEPENDENT-SEGMENTS, for all variants",
-         applies=has_ladder, check=_independent),
+         applies=has_pictures, check=_independent),
 )
 # fmt: on

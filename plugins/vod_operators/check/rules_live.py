@@ -24,7 +24,9 @@ def _live(presentation: Presentation) -> list[Track]:
 
 def _dates(presentation: Presentation) -> Iterator[Finding]:
     for track in _live(presentation):
-        if "\n#EXT-X-PROGRAM-DATE-TIME:" not in track.playlist.text:
+        # In a delta update EXT-X-SKIP may stand for the segment that has the date.
+        is_delta = "EXT-X-SKIP" in track.playlist.lists
+        if not is_delta and "\n#EXT-X-PROGRAM-DATE-TIME:" not in track.playlist.text:
             tag = "EXT-X-PROGRAM-DATE-TIME"
             yield Finding(where=track.name, found=f"no {tag}", expected=tag)
 
