@@ -36,9 +36,10 @@ def test_a_good_presentation_passes_every_rule(bases: Callable[[str], Path]) -> 
     assert {name for name, verdict in found.items() if verdict.status == "warn"} == set()
     not_judged = {name for name, verdict in found.items() if verdict.status == "not applicable"}
     assert not_judged == {
-        "1.hevc-container", "1.hevc-level", "4.bitrate", "10.counters", "10.frames", "10.programme",
-        "10.tables", "10.timestamp", "15.captions", "16.hdr10", "18.decodes", "19.date", "19.peak",
-        "19.window", "20.control", "20.hint", "20.parts",
+        "1.hevc-container", "1.hevc-level", "4.bitrate", "6.pathway", "6.pathway-told", "6.score",
+        "6.supplemental", "10.counters", "10.frames", "10.programme", "10.tables", "10.timestamp",
+        "15.captions", "16.hdr10", "18.decodes", "19.date", "19.peak", "19.window", "20.control", "20.hint",
+        "20.parts",
     }  # fmt: skip
 
 
@@ -285,6 +286,17 @@ case("20.control", "live", text("0.m3u8", "CAN-SKIP-UNTIL=12.0", "CAN-SKIP-UNTIL
 case("20.parts", "live", text("0.m3u8", "DURATION=1.0", "DURATION=1.2"))
 case("20.parts", "live", text("0.m3u8", "#EXT-X-PART-INF.*\n", ""))
 case("20.hint", "live", text("0.m3u8", r"\Z", "#EXT-X-ENDLIST\n"))
+
+STEERING = '#EXT-X-CONTENT-STEERING:SERVER-URI="a.json"{}\n#EXT-X-STREAM-INF'
+case("6.pathway", "good", text(M, "#EXT-X-STREAM-INF", STEERING.format(',PATHWAY-ID="west"')))
+case("6.pathway-told", "good", text(M, "#EXT-X-STREAM-INF", STEERING.format("")))
+case("6.score", "good", text(M, "RESOLUTION", "SCORE=1,RESOLUTION"))
+case("6.supplemental", "good", text(M, "RESOLUTION", 'SUPPLEMENTAL-CODECS="dvh1.08.07/db4h",RESOLUTION'))
+case(
+    "14.members",
+    "good",
+    both(_second_group, text(M, 'GROUP-ID="more",(.*)LANGUAGE="en"', r'GROUP-ID="more",\1LANGUAGE="fr"')),
+)
 
 SERVED: list[tuple[str, Callable[[WebReader], None]]] = [
     ("17.types", lambda reader: reader.headers.update({"content-type": "text/plain"})),

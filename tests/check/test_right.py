@@ -93,6 +93,12 @@ right(
     text(M, "#EXT-X-INDEPENDENT-SEGMENTS\n", ""),
     *(text(f"{name}/index.m3u8", "(#EXT-X-TARGET)", r"#EXT-X-INDEPENDENT-SEGMENTS\n\1") for name in PICTURES),
 )
+right(text(M, "RESOLUTION", 'SCORE=1.5,SUPPLEMENTAL-CODECS="lvc1.1",RESOLUTION', count=0))
+right(
+    text(M, "(#EXT-X-STREAM-INF)", r'#EXT-X-CONTENT-STEERING:SERVER-URI="a.json",PATHWAY-ID="west"\n\1'),
+    text(M, "RESOLUTION", 'PATHWAY-ID="west",RESOLUTION', count=0),
+)
+right(text(M, "(#EXT-X-STREAM-INF)", r'#EXT-X-CONTENT-STEERING:SERVER-URI="a.json",PATHWAY-ID="."\n\1'))
 # Variables.
 right(
     text(M, "VERSION:7\n", 'VERSION:8\n#EXT-X-DEFINE:NAME="place",VALUE="large"\n'),

@@ -91,6 +91,19 @@ def master(pattern: str, replacement: str) -> Change:
     return Change("master", pattern, replacement)
 
 
+def added(*attributes: str) -> Change:
+    """EXT-X-MEDIA more."""
+    lines = "".join(f"#EXT-X-MEDIA:{item}\n" for item in attributes)
+    return master("(?=#EXT-X-MEDIA)", lines)
+
+
+def member(kind: str, group: str, more: str = "") -> str:
+    return f'TYPE={kind},GROUP-ID="{group}",NAME="n",LANGUAGE="en"{more}'
+
+
+ENGLISH = 'TYPE=AUDIO,GROUP-ID="b",NAME="English",LANGUAGE="en",AUTOSELECT=YES,URI="b.m3u8"'
+CC1, CC2 = (f',INSTREAM-ID="CC{number}"' for number in (1, 2))
+
 WRONG: list[tuple[str, dict[str, str], Change]] = [
     ("5.average", ONLY_MASTER, master("AVERAGE-BANDWIDTH=800,", "")),
     ("5.average", ONLY_MASTER, master("AVERAGE-BANDWIDTH=800,", "AVERAGE-BANDWIDTH=901,")),
@@ -102,6 +115,22 @@ WRONG: list[tuple[str, dict[str, str], Change]] = [
     ("6.video-range", ONLY_MASTER, master("RESOLUTION=1280x720,", "RESOLUTION=1280x720,VIDEO-RANGE=PQ,")),
     ("7.bitrates", ONLY_MASTER, master(r"^#EXT-X-STREAM-INF.*\nlarge.m3u8\n", "")),
     ("13.i-frames", ONLY_MASTER, master("^#EXT-X-I-FRAME.*\n", "")),
+    ("6.codecs", ONLY_MASTER, master('(?<=CODECS=")avc1.64001f,mp4a.40.2', "...")),
+    ("14.stereo", ONLY_MASTER, master('CHANNELS="2"', 'CHANNELS="6"')),
+    ("14.stereo", ONLY_MASTER, master('CHANNELS="2"', 'CHANNELS="16/JOC"')),
+    ("14.language", ONLY_MASTER, added('TYPE=CLOSED-CAPTIONS,GROUP-ID="c",NAME="n",INSTREAM-ID="CC1"')),
+    ("14.members", ONLY_MASTER, added(ENGLISH.replace("English", "English too"))),
+    ("14.members", ONLY_MASTER, added(f'{ENGLISH},CHARACTERISTICS="public.easy-to-read"')),
+    ("14.members", ONLY_MASTER, added(ENGLISH.replace(",AUTOSELECT=YES", ""))),
+    ("14.members", ONLY_MASTER, added(member("VIDEO", "a"), member("VIDEO", "b").replace('"n"', '"m"'))),
+    (
+        "14.members",
+        ONLY_MASTER,
+        added(
+            member("CLOSED-CAPTIONS", "a", CC1),
+            member("CLOSED-CAPTIONS", "b", CC1).replace('"en"', '"de"'),
+        ),
+    ),
     ("12.independent", VOD, master("#EXT-X-INDEPENDENT-SEGMENTS\n", "")),
     ("12.vod", VOD, Change("en", "#EXT-X-PLAYLIST-TYPE:VOD\n", "")),
     ("8.extinf", VOD, Change("en", "EXTINF:6.0", "EXTINF:6.5")),
@@ -120,6 +149,16 @@ RIGHT: list[tuple[dict[str, str], list[Change]]] = [
         master('avc1.6400..,|RESOLUTION=[0-9x]+,|FRAME-RATE=25.000,|#EXT-X-INDEPENDENT.*\n', ""),
     ]),
     (ONLY_MASTER, [master("RESOLUTION", "VIDEO-RANGE=PQ,RESOLUTION")]),
+    (ONLY_MASTER, [added(f'{ENGLISH},CHANNELS="6",DEFAULT=NO,SAMPLE-RATE=48000')]),
+    (ONLY_MASTER, [added(member("CLOSED-CAPTIONS", "a", CC1), member("CLOSED-CAPTIONS", "b", CC2))]),
+    (ONLY_MASTER, [added(member("VIDEO", "a"), member("VIDEO", "b", ',URI="v.m3u8"'))]),
+    (ONLY_MASTER, [master('CHANNELS="2"', 'CHANNELS="6"'), added(f'{ENGLISH},CHANNELS="2"')]),
+    (ONLY_MASTER, [master(',CHANNELS="2"', "")]),
+    # Captions in media that cannot be read.
+    (VOD, [
+        added(member("CLOSED-CAPTIONS", "cc", CC1)),
+        master("RESOLUTION(?=.*AUDIO)", 'CLOSED-CAPTIONS="cc",RESOLUTION'),
+    ]),
     # A window that has ended.
     (VOD, [Change(name, "#EXT-X-PLAYLIST-TYPE:VOD\n", "#EXT-X-MEDIA-SEQUENCE:81\n") for name in [*VOD][1:]]),
     # A delta update may skip the date.

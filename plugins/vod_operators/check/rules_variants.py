@@ -163,6 +163,9 @@ def _codecs(presentation: Presentation) -> Iterator[Finding]:
         actual = sorted({f.codecs for f in formats if f.codecs != "wvtt"})
         if not listed:
             yield Finding(where=where, found="no CODECS", expected=",".join(actual) or "CODECS")
+        for codec in listed:
+            if not re.fullmatch(r"[\w+-]{4}(\..+)?", codec):
+                yield Finding(where=where, found=f"{codec!r} in CODECS", expected="the form of RFC 6381")
         if not listed or presentation.missing_groups(declared):
             continue
         if not formats:
@@ -245,6 +248,42 @@ def _aspect(presentation: Presentation) -> Iterator[Finding]:
             yield Finding(where=track.name, found=words, expected=f"the shape of {largest[1]}x{largest[2]}")
 
 
+def _scores(presentation: Presentation) -> Iterator[Finding]:
+    for where, _, declared in all_variants(presentation):
+        if "SCORE" not in declared:
+            yield Finding(where=where, found="no SCORE", expected="SCORE, as other variants have")
+
+
+def _supplemental(presentation: Presentation) -> Iterator[Finding]:
+    for where, declared in presentation.listed():
+        bases = listed_codecs(declared)
+        for codec in listed_codecs(declared, "SUPPLEMENTAL-CODECS"):
+            names = BASES.get(codec[:4], ())
+            if not any(base.startswith(names) for base in bases) if names else not bases:
+                expected = f"{' or '.join(names) or 'its base'} in CODECS"
+                yield Finding(where=where, found=f"SUPPLEMENTAL-CODECS {codec}", expected=expected)
+
+
+def _steering(presentation: Presentation) -> list[Attributes]:
+    return presentation.master.lists.get("EXT-X-CONTENT-STEERING", []) if presentation.master else []
+
+
+def _pathway_declared(presentation: Presentation) -> Iterator[Finding]:
+    for item in _steering(presentation):
+        if "PATHWAY-ID" not in item:
+            where = "EXT-X-CONTENT-STEERING"
+            yield Finding(where=where, found="no PATHWAY-ID", expected="PATHWAY-ID of some variants")
+
+
+def _pathway(presentation: Presentation) -> Iterator[Finding]:
+    pathways = {declared.get("PATHWAY-ID", ".") for _, declared in presentation.variants()}
+    for item in _steering(presentation):
+        if item.get("PATHWAY-ID", ".") not in pathways and "PATHWAY-ID" in item:
+            words = f"PATHWAY-ID={item['PATHWAY-ID']}"
+            expected = f"one of the variants: {', '.join(sorted(pathways))}"
+            yield Finding(where="EXT-X-CONTENT-STEERING", found=words, expected=expected)
+
+
 def _declares_bitrate(presentation: Presentation) -> bool:
     return any(entry.bitrate_kbps for t in presentation.tracks.values() for entry in t.playlist.entries)
 
@@ -285,6 +324,14 @@ RULES = (
          applies=has_pictures, check=_frame_rate),
     Rule(id="6.video-range", source="Apple 9.16", says="VIDEO-RANGE, unless all is SDR",
          applies=has_pictures, check=_range),
+    Rule(id="6.supplemental", source="RFC 8216bis 4.4.6.2", says="CODECS has the base of SUPPLEMENTAL-CODECS",
+         applies=lambda p: any("SUPPLEMENTAL-CODECS" in a for _, a in p.listed()), check=_supplemental),
+    Rule(id="6.score", source="Apple 9.19", says="SCORE of all variants or of none",
+         applies=lambda p: any("SCORE" in a for _, a in p.variants()), check=_scores),
+    Rule(id="6.pathway", source="RFC 8216bis 4.4.6.6", says="content steering names a variant's PATHWAY-ID",
+         applies=lambda p: bool(_steering(p)), check=_pathway),
+    Rule(id="6.pathway-told", source="Apple 9.18", says="PATHWAY-ID of content steering is there", must=False,
+         applies=lambda p: bool(_steering(p)), check=_pathway_declared),
     Rule(id="7.bitrates", source="Apple 9.9", says="at least two video bitrates",
          applies=has_pictures, check=_several),
     Rule(id="7.first", source="Apple 1.32", says="the first variant is about 2000 kb/s", must=False,
