@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.breaks import Break, both, broken, everywhere, judged, later, text
+from support.breaks import Break, both, broken, data, everywhere, judged, later, text
 from support.isobmff import with_edit_list
 from vod_operators.check.playlist import Playlist, parse
 from vod_operators.check.rules import RULES, failed
@@ -41,6 +41,14 @@ def _edit_lists(folder: Path) -> None:
     for name, ticks in [("en", 1024), ("de", 1024), ("large", 1024), ("small", 1024)]:
         path = folder / name / "init.mp4"
         path.write_bytes(with_edit_list(path.read_bytes(), ticks))
+
+
+def enhanced(content: bytearray) -> None:
+    """x264's own user data (its settings, in words) becomes that of LCEVC."""
+    words = content.index(b"x264 - core")
+    at = content.rindex(b"\x06\x05", 0, words)
+    content[at + 1] = 4
+    content[words - 16 : words - 13] = b"\xb4\x00\x50"
 
 
 def _bitrates(folder: Path) -> None:
@@ -99,6 +107,11 @@ right(
     text(M, "RESOLUTION", 'PATHWAY-ID="west",RESOLUTION', count=0),
 )
 right(text(M, "(#EXT-X-STREAM-INF)", r'#EXT-X-CONTENT-STEERING:SERVER-URI="a.json",PATHWAY-ID="."\n\1'))
+# LCEVC in SEIs, whose decoder makes the pictures larger.
+right(
+    data("small/seg-00001.m4s", enhanced),
+    text(M, "(STREAM-INF.*RESOLUTION=)128x72", r"\g<1>256x144", count=0),
+)
 # Variables.
 right(
     text(M, "VERSION:7\n", 'VERSION:8\n#EXT-X-DEFINE:NAME="place",VALUE="large"\n'),

@@ -101,6 +101,19 @@ def member(kind: str, group: str, more: str = "") -> str:
     return f'TYPE={kind},GROUP-ID="{group}",NAME="n",LANGUAGE="en"{more}'
 
 
+FAIRPLAY = "com.apple.streamingkeydelivery"
+
+
+def key(attributes: str) -> Change:
+    """EXT-X-KEY in a playlist."""
+    return Change("en", "(?=#EXTINF:6.0,\n1)", f"#EXT-X-KEY:{attributes}\n")
+
+
+SESSION = {
+    **VOD,
+    "master": MASTER + '#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES,URI="k"\n#EXT-X-START:TIME-OFFSET=6\n',
+}
+
 ENGLISH = 'TYPE=AUDIO,GROUP-ID="b",NAME="English",LANGUAGE="en",AUTOSELECT=YES,URI="b.m3u8"'
 CC1, CC2 = (f',INSTREAM-ID="CC{number}"' for number in (1, 2))
 
@@ -136,6 +149,11 @@ WRONG: list[tuple[str, dict[str, str], Change]] = [
     ("8.extinf", VOD, Change("en", "EXTINF:6.0", "EXTINF:6.5")),
     ("0.syntax", VOD, Change("en", "#EXT-X-TARGETDURATION:6\n", "")),
     ("8.same-target", VOD, Change("en", "TARGETDURATION:6", "TARGETDURATION:7")),
+    ("12.fairplay", VOD, key('METHOD=SAMPLE-AES,URI="skd://k"')),
+    ("12.fairplay", VOD, key(f'METHOD=AES-128,URI="k",KEYFORMAT="{FAIRPLAY}"')),
+    ("12.no-ctr", VOD, key('METHOD=SAMPLE-AES-CTR,URI="k"')),
+    ("12.same-start", SESSION, Change("en", "(?=#EXTINF:6.0,\n1)", "#EXT-X-START:TIME-OFFSET=5\n")),
+    ("12.session-key", SESSION, key('METHOD=AES-128,URI="k"')),
     ("19.date", {"live": LIVE}, Change("live", "#EXT-X-PROGRAM-DATE-TIME.*\n", "")),
 ]
 
@@ -159,6 +177,11 @@ RIGHT: list[tuple[dict[str, str], list[Change]]] = [
         added(member("CLOSED-CAPTIONS", "cc", CC1)),
         master("RESOLUTION(?=.*AUDIO)", 'CLOSED-CAPTIONS="cc",RESOLUTION'),
     ]),
+    (VOD, [key(f'METHOD=SAMPLE-AES,URI="skd://k",KEYFORMAT="{FAIRPLAY}",KEYFORMATVERSIONS="1"')]),
+    (VOD, [key('METHOD=SAMPLE-AES,URI="data:k",KEYFORMAT="urn:uuid:edef8ba9-79d6-4ace-a3c8-27dcd51d21ed"')]),
+    (SESSION, [key('METHOD=SAMPLE-AES,URI="k"')]),
+    (SESSION, [key('METHOD=AES-128,URI="other"')]),
+    (SESSION, [Change("en", "(?=#EXTINF:6.0,\n1)", "#EXT-X-START:TIME-OFFSET=6\n")]),
     # A window that has ended.
     (VOD, [Change(name, "#EXT-X-PLAYLIST-TYPE:VOD\n", "#EXT-X-MEDIA-SEQUENCE:81\n") for name in [*VOD][1:]]),
     # A delta update may skip the date.
@@ -178,3 +201,26 @@ def test_what_the_text_alone_breaks(rule: str, playlists: dict[str, str], change
 @pytest.mark.parametrize(("playlists", "changes"), RIGHT, ids=range(len(RIGHT)))
 def test_what_the_text_alone_does_not_break(playlists: dict[str, str], changes: list[Change]) -> None:
     assert found(playlists, *changes) == set()
+
+
+@pytest.mark.parametrize(
+    ("playlists", "offset", "expected"),
+    [
+        (VOD, "12", "pass"),
+        (VOD, "-12.0", "pass"),
+        (VOD, "12.5", "warn"),
+        (VOD, "-13", "warn"),
+        ({"live": LIVE}, "24", "pass"),
+        ({"live": LIVE}, "25", "warn"),
+        ({"live": LIVE}, "-18", "pass"),
+        ({"live": LIVE}, "-17", "warn"),
+    ],
+)
+def test_where_playing_begins(playlists: dict[str, str], offset: str, expected: str) -> None:
+    """In the playlist, and of a live one three target durations before the end."""
+    tag = f"#EXT-X-START:TIME-OFFSET={offset}\n"
+    texts = {name: text.replace("#EXT-X-TARGET", f"{tag}#EXT-X-TARGET") for name, text in playlists.items()}
+    if "iframes" in texts:
+        texts["iframes"] = I_FRAMES
+    verdicts = check(Texts(**texts), f"https://host/{next(iter(texts))}.m3u8")
+    assert [verdict.status for verdict in verdicts if verdict.rule.id == "12.start"] == [expected]

@@ -139,6 +139,19 @@ class Playlist:
         return "EXT-X-I-FRAMES-ONLY" in self.tags
 
 
+def time_of(attributes: Attributes, name: str) -> Fraction | None:
+    """An attribute in seconds; None if it is absent or not a decimal number."""
+    try:
+        return Fraction(attributes[name]) if name in attributes else None
+    except ValueError:
+        return None
+
+
+def first_time(playlist: Playlist, tag: str, name: str) -> Fraction | None:
+    """As ``time_of``, of the first such tag of a playlist."""
+    return next((time_of(attributes, name) for attributes in playlist.lists.get(tag, [])), None)
+
+
 @lru_cache(maxsize=4096)  # an I-frame playlist names each segment many times
 def resolved(base: str, uri: str) -> str:
     """The absolute URI of ``uri`` in a playlist at ``base``. ``urljoin`` alone does not know ``s3://``."""
@@ -284,6 +297,7 @@ def _attributed(playlist: Playlist, state: _State, name: str, values: dict[str, 
             playlist.errors.append(f"{place}: AES-128 encrypts the EXT-X-MAP, and its EXT-X-KEY has no IV")
     elif name == "EXT-X-KEY":
         state.encryption = _encryption(values, playlist.errors, place)
+        playlist.lists.setdefault(name, []).append(values)
     else:
         before = playlist.lists.setdefault(name, [])
         playlist.errors += (f"{place}: {fault}" for fault in _session_faults(name, values, before))

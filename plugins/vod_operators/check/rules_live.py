@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
-from vod_operators.check.attributes import Attributes
-from vod_operators.check.playlist import Playlist
+from vod_operators.check.playlist import first_time, time_of
 from vod_operators.check.presentation import Presentation, Track
 from vod_operators.check.rule import Finding, Rule, is_live
 from vod_operators.check.rules_variants import number, variants
@@ -50,27 +49,15 @@ def _peak(presentation: Presentation) -> Iterator[Finding]:
 # --- low latency ----------------------------------------------------------------------------
 
 
-def _time(attributes: Attributes, name: str) -> Fraction | None:
-    """An attribute in seconds; None if it is absent or not a decimal number."""
-    try:
-        return Fraction(attributes[name]) if name in attributes else None
-    except ValueError:
-        return None
-
-
-def _only(playlist: Playlist, tag: str) -> Attributes:
-    return next(iter(playlist.lists.get(tag, [])), {})
-
-
 def _controls(presentation: Presentation) -> Iterator[Finding]:
     for track in presentation.media:
-        control = _only(track.playlist, "EXT-X-SERVER-CONTROL")
-        target, part = track.playlist.target_s, _time(_only(track.playlist, "EXT-X-PART-INF"), "PART-TARGET")
+        control = next(iter(track.playlist.lists.get("EXT-X-SERVER-CONTROL", [])), {})
+        target, part = track.playlist.target_s, first_time(track.playlist, "EXT-X-PART-INF", "PART-TARGET")
         least = {"CAN-SKIP-UNTIL": Fraction(6 * target), "HOLD-BACK": Fraction(3 * target)}
         if part is not None:
             least["PART-HOLD-BACK"] = 2 * part
         for name, seconds in least.items():
-            value = _time(control, name)
+            value = time_of(control, name)
             if (value is None and name == "PART-HOLD-BACK") or (value is not None and value < seconds):
                 words = f"{name}={control.get(name, 'missing')}"
                 yield Finding(where=track.name, found=words, expected=f"at least {float(seconds):g}")
@@ -81,14 +68,14 @@ def _controls(presentation: Presentation) -> Iterator[Finding]:
 def _parts(presentation: Presentation) -> Iterator[Finding]:
     for track in presentation.media:
         parts = track.playlist.lists.get("EXT-X-PART", [])
-        target = _time(_only(track.playlist, "EXT-X-PART-INF"), "PART-TARGET")
+        target = first_time(track.playlist, "EXT-X-PART-INF", "PART-TARGET")
         if parts and target is None:
             yield Finding(
                 where=track.name, found="EXT-X-PART", expected="EXT-X-PART-INF with PART-TARGET too"
             )
             continue
         for part in parts:
-            duration = _time(part, "DURATION")
+            duration = time_of(part, "DURATION")
             if duration is None or target is None or duration > target:
                 words = f"DURATION={part.get('DURATION', 'missing')}"
                 yield Finding(where=track.name, found=words, expected=f"at most PART-TARGET={target}")

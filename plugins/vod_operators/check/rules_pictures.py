@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from vod_operators.check.presentation import Presentation, Track, seconds
 from vod_operators.check.rule import Finding, Rule, has_i_frames, has_ladder, has_master, is_ended
-from vod_operators.check.rules_variants import far_off, has_pictures, sizes_of
+from vod_operators.check.rules_variants import far_off, has_pictures, is_enhanced, sizes_of
 
 PICTURE_S = Fraction(11, 10)
 """A second, plus a frame at rates that do not divide a second."""
@@ -43,6 +43,7 @@ def _has_each_family(presentation: Presentation) -> Iterator[Finding]:
 
 
 def _pictures_declared(presentation: Presentation) -> Iterator[Finding]:
+    are_enhanced = any(is_enhanced(track, declared) for track, declared in presentation.variants())
     for uri, declared in presentation.i_frame_streams:
         track = presentation.i_frames[uri]
         format = track.format("video")
@@ -52,7 +53,7 @@ def _pictures_declared(presentation: Presentation) -> Iterator[Finding]:
         if format is None:
             continue
         sizes = sizes_of(format)
-        if declared.get("RESOLUTION", sizes[0]) not in sizes:
+        if declared.get("RESOLUTION", sizes[0]) not in sizes and not are_enhanced:
             yield Finding(where=track.name, found=f"RESOLUTION={declared['RESOLUTION']}", expected=sizes[0])
         if declared.get("CODECS", format.codecs).lower() != format.codecs.lower():
             yield Finding(where=track.name, found=f"CODECS={declared['CODECS']}", expected=format.codecs)

@@ -179,10 +179,19 @@ def _codecs(presentation: Presentation) -> Iterator[Finding]:
             yield Finding(where=where, found=f'CODECS="{",".join(listed)}"', expected=",".join(actual))
 
 
+def is_enhanced(track: Track, declared: Attributes) -> bool:
+    """Whether LCEVC makes the pictures larger, by how much only its decoder knows."""
+    codecs = listed_codecs(declared) + listed_codecs(declared, "SUPPLEMENTAL-CODECS")
+    is_told = any(codec.startswith("lvc1") for codec in codecs)
+    return is_told or any(stream.enhanced for _, stream in track.streams("video"))
+
+
 def _resolution(presentation: Presentation) -> Iterator[Finding]:
     for where, track, declared in pictures(presentation):
         # After a discontinuity the size may be another.
         sizes = [size for format in track.formats if format.kind == "video" for size in sizes_of(format)]
+        if is_enhanced(track, declared):
+            sizes = []
         if "RESOLUTION" not in declared or (sizes and declared["RESOLUTION"] not in sizes):
             words = f"RESOLUTION={declared.get('RESOLUTION', 'missing')}"
             yield Finding(where=where, found=words, expected=(sizes or ["RESOLUTION"])[0])

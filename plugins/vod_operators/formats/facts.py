@@ -99,6 +99,10 @@ class Stream(Model):
     captions: bool = False
     """Whether pictures hold CEA-608 or CEA-708 captions."""
     hdr_metadata: bool = False
+    enhanced: bool = False
+    """Whether pictures hold an LCEVC enhancement, which may make them larger."""
+    encrypted: bool = False
+    """Whether its samples are encrypted (Common Encryption, SAMPLE-AES)."""
     starts_inside: bool = False
     """MPEG-TS and packed audio: whether it starts with the end of a frame of the segment before."""
     ends_inside: bool = False

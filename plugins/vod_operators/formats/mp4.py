@@ -37,6 +37,8 @@ class InitTrack:
     defaults: Defaults
     sets: tuple[bytes, ...] = ()
     """Parameter sets of H.264 and H.265."""
+    descriptions: int = 1
+    """Sample entries; of several, a clear one may stand beside that of encrypted samples."""
 
 
 @dataclass(kw_only=True)
@@ -55,6 +57,8 @@ class _Samples:
     gap: str | None = None
     captions: bool = False
     hdr: bool = False
+    enhanced: bool = False
+    encrypted: bool = False
     pictures: list[Sample] = field(default_factory=list)
     """The samples of a clear video track."""
 
@@ -115,6 +119,7 @@ def _read_track(
         length_size=length_size,
         defaults=extends.get(number, Defaults()),
         sets=tuple(parameter_sets(data, *find(data, *table, b"stsd"))),
+        descriptions=u32(data, find(data, *table, b"stsd")[0] + 4),
     )
     return track, bool(sizes and u32(data, sizes + 8))
 
@@ -168,6 +173,7 @@ def _take_fragment(data: bytes, fragment: Fragment, samples: _Samples) -> None:
     if samples.begin is not None and fragment.decode_time != samples.end:
         off = Fraction(fragment.decode_time - samples.end, track.timescale)
         samples.gap = samples.gap or f"a fragment decodes {float(off):+.6f} s off the end of the one before"
+    samples.encrypted = samples.encrypted or _is_encrypted(fragment, track)
     for sample in fragment.samples:
         first = samples.begin is None
         if first:
@@ -183,6 +189,13 @@ def _take_fragment(data: bytes, fragment: Fragment, samples: _Samples) -> None:
             _take_picture(data, fragment.offset, sample, samples, first)
 
 
+def _is_encrypted(fragment: Fragment, track: InitTrack) -> bool:
+    """Whether it tells how samples are encrypted, or all are alike (ISO 23001-7 7, 10.3)."""
+    told = bool({b"senc", b"saiz"} & fragment.boxes)
+    alike = track.descriptions == 1 and not {b"sbgp", b"sgpd"} & fragment.boxes
+    return track.format.encrypted and (told or alike)
+
+
 def _take_picture(data: bytes, moof: int, sample: Sample, samples: _Samples, first: bool) -> None:
     track = samples.track
     if not track.format.encrypted:
@@ -196,6 +209,7 @@ def _take_picture(data: bytes, moof: int, sample: Sample, samples: _Samples, fir
     if first:
         samples.first_is_idr = idr and sample.is_sync
     samples.hdr = samples.hdr or _tells_hdr(content, codec, track.length_size)
+    samples.enhanced = samples.enhanced or _is_enhanced(content, codec, track.length_size)
     if sample.is_sync:
         at = Fraction(sample.time, track.timescale)
         samples.keys.append(Key(begin=moof, end=sample.end, at=at, is_idr=idr))
@@ -223,6 +237,13 @@ def _tells_hdr(sample: bytes, codec: Codec | None, length_size: int) -> bool:
         if codec == "av1":
             return av1.has_hdr_metadata(sample)
         return codec == "hevc" and nal.has_hdr_metadata(nal.in_sample(sample, length_size))
+    except IndexError:
+        return False
+
+
+def _is_enhanced(sample: bytes, codec: Codec | None, length_size: int) -> bool:
+    try:
+        return codec in ("h264", "hevc") and nal.is_enhanced(nal.in_sample(sample, length_size), codec)
     except IndexError:
         return False
 
@@ -259,5 +280,7 @@ def _stream(data: bytes, samples: _Samples) -> Stream:
         gap=samples.gap,
         captions=samples.captions,
         hdr_metadata=samples.hdr,
+        enhanced=samples.enhanced,
+        encrypted=samples.encrypted,
         lacks_composition=_lacks_composition(data, samples),
     )
