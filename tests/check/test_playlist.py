@@ -15,6 +15,10 @@ def media(lines: str, ending: str = "#EXTINF:6.0,\na.ts\n") -> Playlist:
     return parse("https://host/a.m3u8", f"#EXTM3U\n#EXT-X-TARGETDURATION:6\n{lines}{ending}")
 
 
+def part(byte_range: str, name: str) -> str:
+    return f"#EXTINF:6.0,\n#EXT-X-BYTERANGE:{byte_range}\n{name}.ts\n"
+
+
 def ranges(*attributes: str) -> Playlist:
     return media(DATE + "".join(f"#EXT-X-DATERANGE:{item}\n" for item in attributes))
 
@@ -74,7 +78,9 @@ WRONG = [
     (key('KEYFORMATVERSIONS="1.0"'), "KEYFORMATVERSIONS=1.0 does not have the form"),
     (key("IV=0x1234"), "IV is not 0x and 32 hexadecimal digits"),
     (media('#EXT-X-MAP:URI="i.mp4",BYTERANGE="100"\n'), "does not say where it begins"),
-    (media("#EXT-X-BYTERANGE:100\n"), "no byte range before it says where its own begins"),
+    (media("#EXT-X-BYTERANGE:100@\n"), "EXT-X-BYTERANGE:100@ is not a length and a position"),
+    (media(f"{part('9@0', 'a')}{part('9@0', 'b')}{part('9', 'a')}"), "no byte range right before it"),
+    (media("#EXT-X-BYTERANGE:100\n"), "no byte range right before it says where its own begins"),
     (media("#EXT-X-START:TIME-OFFSET=early\n"), "TIME-OFFSET=early does not have the form"),
     (media("#EXT-X-PART-INF:PART-TARGET=short\n"), "PART-TARGET=short does not have the form"),
     (master('#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="b",SAMPLE-RATE=48k\n'), "SAMPLE-RATE=48k does not"),
@@ -100,6 +106,7 @@ RIGHT = [
     session("KEY", 'METHOD=SAMPLE-AES,URI="k"', 'METHOD=SAMPLE-AES,URI="other"'),
     key('KEYFORMAT="com.example",KEYFORMATVERSIONS="1/2/5",IV=0x' + "0f" * 16),
     media('#EXT-X-MAP:URI="i.mp4",BYTERANGE="100@0"\n#EXT-X-BYTERANGE:100@100\n'),
+    media(f"{part('9@0', 'b')}{part('9@0', 'a')}{part('9', 'a')}{part('9', 'a')}"),
     media("#EXT-X-START:TIME-OFFSET=-12.5,PRECISE=YES\n"),
     master('#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="b",SAMPLE-RATE=48000,STABLE-RENDITION-ID="c+/=.-_"\n'),
     master("#EXT-X-STREAM-INF:BANDWIDTH=1,SCORE=1.5\nb.m3u8\n"),

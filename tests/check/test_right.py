@@ -156,6 +156,12 @@ def test_pixels_that_are_not_square(base: str, bases: Callable[[str], Path], tmp
     assert judged(master)["6.resolution"].status == "fail"
 
 
+def test_h264_is_no_hdr10(bases: Callable[[str], Path]) -> None:
+    """Its pictures have eight bits."""
+    found = judged(bases("hdr-h264"))
+    assert found["3.sdr"].status == "fail" and found["16.hdr10"].status == "not applicable"
+
+
 def test_a_missing_group_is_reported_as_just_that(bases: Callable[[str], Path], tmp_path: Path) -> None:
     folder = shutil.copytree(bases("good").parent, tmp_path / "copy")
     text(M, 'AUDIO="audio"', 'AUDIO="none"')(folder)

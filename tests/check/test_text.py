@@ -114,6 +114,10 @@ SESSION = {
     "master": MASTER + '#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES,URI="k"\n#EXT-X-START:TIME-OFFSET=6\n',
 }
 
+AUDIO_ONLY = (
+    '#EXT-X-STREAM-INF:BANDWIDTH=9,AVERAGE-BANDWIDTH=9,CODECS="mp4a.40.2",VIDEO="audio_only"\na.m3u8\n'
+)
+
 ENGLISH = 'TYPE=AUDIO,GROUP-ID="b",NAME="English",LANGUAGE="en",AUTOSELECT=YES,URI="b.m3u8"'
 CC1, CC2 = (f',INSTREAM-ID="CC{number}"' for number in (1, 2))
 
@@ -154,6 +158,7 @@ WRONG: list[tuple[str, dict[str, str], Change]] = [
     ("12.no-ctr", VOD, key('METHOD=SAMPLE-AES-CTR,URI="k"')),
     ("12.same-start", SESSION, Change("en", "(?=#EXTINF:6.0,\n1)", "#EXT-X-START:TIME-OFFSET=5\n")),
     ("12.session-key", SESSION, key('METHOD=AES-128,URI="k"')),
+    ("19.sequence", {"live": LIVE}, Change("live", "(?=#EXTINF:6.0,\n5)", "#EXT-X-DISCONTINUITY\n")),
     ("19.date", {"live": LIVE}, Change("live", "#EXT-X-PROGRAM-DATE-TIME.*\n", "")),
 ]
 
@@ -182,6 +187,15 @@ RIGHT: list[tuple[dict[str, str], list[Change]]] = [
     (SESSION, [key('METHOD=SAMPLE-AES,URI="k"')]),
     (SESSION, [key('METHOD=AES-128,URI="other"')]),
     (SESSION, [Change("en", "(?=#EXTINF:6.0,\n1)", "#EXT-X-START:TIME-OFFSET=6\n")]),
+    ({"live": LIVE}, [
+        Change("live", "(?=#EXTINF:6.0,\n5)", "#EXT-X-DISCONTINUITY\n"),
+        Change("live", "(?=#EXT-X-TARGET)", "#EXT-X-DISCONTINUITY-SEQUENCE:0\n"),
+    ]),
+    # Sound alone beside pictures, as its CODECS tells.
+    (ONLY_MASTER, [
+        added(member("VIDEO", "audio_only")),
+        master(r"\Z", AUDIO_ONLY),
+    ]),
     # A window that has ended.
     (VOD, [Change(name, "#EXT-X-PLAYLIST-TYPE:VOD\n", "#EXT-X-MEDIA-SEQUENCE:81\n") for name in [*VOD][1:]]),
     # A delta update may skip the date.

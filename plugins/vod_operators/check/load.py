@@ -45,7 +45,7 @@ class Loader:
         playlist = self._playlist(location)
         if playlist.unreadable or not playlist.text.removeprefix("\ufeff").startswith("#EXTM3U"):
             raise InvalidInputError(
-                playlist.unreadable or f"{location} is not an HLS playlist: it has no #EXTM3U"
+                playlist.unreadable or f"{location} is not an HLS playlist: it does not begin with #EXTM3U"
             )
         presentation = Presentation()
         presentation.answers += self._answers("playlist", location)

@@ -17,6 +17,7 @@ from vod_operators.check.attributes import Attributes, Variables, attribute_list
 from vod_operators.check.date_ranges import DateRanges
 from vod_operators.check.tags import (
     BEFORE_SEGMENTS,
+    FORMS,
     INTEGER,
     KNOWN,
     MEDIA_TAGS,
@@ -208,7 +209,6 @@ class _State:
     variant: dict[str, str] | None = None
     extinf: Fraction | None = None
     byte_range: ByteRange | None = None
-    range_end: dict[str, int] = field(default_factory=dict)
     open_range: int | None = None
     map_uri: str | None = None
     map_range: ByteRange | None = None
@@ -264,7 +264,7 @@ def _tag(playlist: Playlist, state: _State, line: str, place: str) -> None:
         state.extinf = _seconds(duration) if _DECIMAL.fullmatch(duration) else None
     elif name == "EXT-X-BYTERANGE":
         length, _, start = value.partition("@")
-        if not _INTEGER.fullmatch(length) or (start and not _INTEGER.fullmatch(start)):
+        if not re.fullmatch(FORMS["BYTERANGE"], value):
             errors.append(f"{place}: EXT-X-BYTERANGE:{value} is not a length and a position")
         elif start:
             state.byte_range = ByteRange(start=int(start), length=int(length))
@@ -365,11 +365,12 @@ def _uri(playlist: Playlist, state: _State, line: str, place: str) -> None:
     if state.extinf is None:
         playlist.errors.append(f"{place}: {line} has no EXTINF")
     if state.open_range is not None:
-        if uri not in state.range_end:
-            playlist.errors.append(f"{place}: no byte range before it says where its own begins")
-        state.byte_range = ByteRange(start=state.range_end.get(uri, 0), length=state.open_range)
-    if state.byte_range:
-        state.range_end[uri] = state.byte_range.start + state.byte_range.length
+        last = playlist.entries[-1] if playlist.entries else None
+        before = last.byte_range if last and last.uri == uri else None
+        if before is None:
+            playlist.errors.append(f"{place}: no byte range right before it says where its own begins")
+        begin = before.start + before.length if before else 0
+        state.byte_range = ByteRange(start=begin, length=state.open_range)
     sequence = playlist.tags.get("EXT-X-MEDIA-SEQUENCE", "0")
     first = state.skipped + (int(sequence) if _INTEGER.fullmatch(sequence) else 0)
     playlist.entries.append(

@@ -23,7 +23,9 @@ def _hevc(presentation: Presentation) -> Videos:
 
 
 def _pq(presentation: Presentation) -> Videos:
-    return [(track, format) for track, format in presentation.videos() if format.video_range == "PQ"]
+    """Of ten bits, as HDR10 is: H.264 of Apple's profiles has eight."""
+    videos = [(t, f) for t, f in presentation.videos() if not f.entry.startswith("avc")]
+    return [(track, format) for track, format in videos if format.video_range == "PQ"]
 
 
 def _avc_level(presentation: Presentation) -> Iterator[Finding]:

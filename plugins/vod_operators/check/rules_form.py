@@ -117,8 +117,12 @@ def _independent(presentation: Presentation) -> Iterator[Finding]:
     tag, master = "EXT-X-INDEPENDENT-SEGMENTS", presentation.master
     if master is None or tag in master.tags:
         return
-    playlists = [track.playlist for _, track, _ in pictures(presentation)]
-    if any(not playlist.unreadable and tag not in playlist.tags for playlist in playlists):
+    # Of segments that do not begin with an IDR picture the tag would not be true.
+    tracks = [track for _, track, _ in pictures(presentation) if not track.playlist.unreadable]
+    if any(
+        tag not in track.playlist.tags and all(s.starts_with_idr for _, s in track.streams("video"))
+        for track in tracks
+    ):
         yield Finding(where=master.name, found=f"no {tag}", expected=f"{tag}, here or in each variant")
 
 

@@ -13,6 +13,9 @@ from vod_operators.check.rules_variants import number, variants
 MIN_SEGMENTS = 6
 """Segments of a live playlist (Apple 8.11)."""
 
+ROUNDING_S = Fraction(1, 100)
+"""Apple's own example has 1.0 for three times 0.33334."""
+
 PEAK = Fraction(125, 100)
 """Measured peak of live content, of BANDWIDTH (Apple 1.29)."""
 
@@ -38,6 +41,13 @@ def _window(presentation: Presentation) -> Iterator[Finding]:
             yield Finding(where=track.name, found=f"{listed} segments", expected=f"at least {MIN_SEGMENTS}")
 
 
+def _sequence(presentation: Presentation) -> Iterator[Finding]:
+    for track in _live(presentation):
+        tag = "EXT-X-DISCONTINUITY-SEQUENCE"
+        if tag not in track.playlist.tags and any(e.discontinuity for e in track.playlist.entries):
+            yield Finding(where=track.name, found=f"EXT-X-DISCONTINUITY and no {tag}", expected=tag)
+
+
 def _peak(presentation: Presentation) -> Iterator[Finding]:
     for where, track, declared in variants(presentation):
         bandwidth = number(declared, "BANDWIDTH")
@@ -55,7 +65,7 @@ def _controls(presentation: Presentation) -> Iterator[Finding]:
         target, part = track.playlist.target_s, first_time(track.playlist, "EXT-X-PART-INF", "PART-TARGET")
         least = {"CAN-SKIP-UNTIL": Fraction(6 * target), "HOLD-BACK": Fraction(3 * target)}
         if part is not None:
-            least["PART-HOLD-BACK"] = 2 * part
+            least["PART-HOLD-BACK"] = 3 * part - ROUNDING_S
         for name, seconds in least.items():
             value = time_of(control, name)
             if (value is None and name == "PART-HOLD-BACK") or (value is not None and value < seconds):
@@ -99,9 +109,12 @@ RULES = (
          applies=is_live, check=_dates),
     Rule(id="19.window", source="Apple 8.11", says="at least six segments in live playlists",
          applies=is_live, check=_window),
+    Rule(id="19.sequence", source="Apple 8.17", says="EXT-X-DISCONTINUITY-SEQUENCE of live discontinuities",
+         applies=is_live, check=_sequence),
     Rule(id="19.peak", source="Apple 1.29", says="measured peak of live content below 125 % of BANDWIDTH",
          applies=lambda p: is_live(p) and p.master is not None, check=_peak),
-    Rule(id="20.control", source="RFC 8216bis 4.4.3.8", says="distances in EXT-X-SERVER-CONTROL suffice",
+    Rule(id="20.control", source="RFC 8216bis 4.4.3.8, Apple 14.3",
+         says="distances in EXT-X-SERVER-CONTROL suffice",
          applies=_has("EXT-X-SERVER-CONTROL", "EXT-X-PART-INF"), check=_controls),
     Rule(id="20.parts", source="RFC 8216bis 4.4.4.9", says="parts are within the part target duration",
          applies=_has("EXT-X-PART"), check=_parts),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 
 from vod_operators.check.presentation import Presentation, Track, seconds
@@ -14,6 +14,13 @@ ALIGNED_S = Fraction(1, 1000)
 
 RATE_TOLERANCE = Fraction(1, 100)
 """Frames a second; less than the difference between 23.976 and 24."""
+
+LENGTHS: tuple[Callable[[Stream], Fraction], ...] = (
+    lambda stream: stream.duration,
+    lambda stream: stream.decoded_s,
+    lambda stream: stream.shown_s,
+)
+"""How long a segment lasts, by any of which EXTINF may be right."""
 
 KINDS: tuple[Kind, ...] = ("video", "audio")
 
@@ -41,7 +48,7 @@ def _extinf(presentation: Presentation) -> Iterator[Finding]:
         kind = track.kind
         if kind is None or kind == "text":
             continue
-        differ, place = min(_drift(track, kind, by_decoding) for by_decoding in (False, True))
+        differ, place = min(_drift(track, kind, lasts) for lasts in LENGTHS)
         videos = presentation.of_kind("video")[:1]
         frame = max([frame_s(track, kind), *(frame_s(video, "video") for video in videos)])
         if differ > frame + ALIGNED_S:
@@ -52,13 +59,11 @@ def _extinf(presentation: Presentation) -> Iterator[Finding]:
             )
 
 
-def _drift(track: Track, kind: Kind, by_decoding: bool) -> tuple[Fraction, str]:
+def _drift(track: Track, kind: Kind, lasts: Callable[[Stream], Fraction]) -> tuple[Fraction, str]:
     """By how much EXTINF and media differ at most, of any run of segments, and where that ends."""
     drift, lowest, highest, place = Fraction(0), Fraction(0), Fraction(0), track.name
     for entry, stream in track.streams(kind):
-        drift += (entry.extinf or 0) - (
-            stream.decoded_s if by_decoding and stream.decoded_s else stream.duration
-        )
+        drift += (entry.extinf or 0) - (lasts(stream) or stream.duration)
         if drift < lowest or drift > highest:
             lowest, highest, place = min(drift, lowest), max(drift, highest), track.place(entry)
     return highest - lowest, place

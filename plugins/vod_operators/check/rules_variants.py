@@ -23,11 +23,14 @@ FIRST_BPS = 2_000_000
 PICTURES = re.compile(r"avc[1-4]|hvc1|hev1|vvc1|vvi1|dvh[1e]|dva[1v]|dav1|av01|vp0[89]|mp4v|lvc1")
 """Beginnings of CODECS of pictures."""
 
+SOUND = re.compile(r"mp4a|ac-[34]|ec[-+]3|alac|fLaC|flac|[Oo]pus|apac|dts|mh[am]1")
+"""Beginnings of CODECS of sound."""
+
 TEXT = re.compile(r"stpp|wvtt|c608|c708")
 """Beginnings of CODECS of subtitles."""
 
 OF_PICTURES = ("RESOLUTION", "FRAME-RATE", "VIDEO-RANGE", "VIDEO")
-"""Attributes that only a variant with pictures has."""
+"""Attributes that tell of pictures where CODECS does not."""
 
 BASES = {"dvh1": ("hvc1", "hev1"), "dvhe": ("hvc1", "hev1"), "dva1": ("avc1", "avc3"),
          "dvav": ("avc1", "avc3"), "dav1": ("av01",)}  # fmt: skip
@@ -77,8 +80,10 @@ def listed_codecs(declared: Attributes, name: str = "CODECS") -> list[str]:
 def pictures(presentation: Presentation) -> Iterator[tuple[str, Track, Attributes]]:
     """As ``all_variants``, of those with pictures; of media that cannot be read, their attributes tell."""
     for where, track, declared in all_variants(presentation):
-        are_declared = any(name in declared for name in OF_PICTURES) or any(
-            PICTURES.match(codec) for codec in listed_codecs(declared)
+        codecs = listed_codecs(declared)
+        is_sound = bool(codecs) and all(SOUND.match(codec) or TEXT.match(codec) for codec in codecs)
+        are_declared = any(PICTURES.match(codec) for codec in codecs) or (
+            not is_sound and any(name in declared for name in OF_PICTURES)
         )
         if track.format("video") or (not track.formats and are_declared):
             yield where, track, declared

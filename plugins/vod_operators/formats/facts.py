@@ -87,6 +87,8 @@ class Stream(Model):
     """MPEG-TS: how long its pictures last by their decoding times; 0: as ``duration``.
 
     Of an open GOP the first pictures are shown between the last ones of the segment before."""
+    shown_s: Seconds = Fraction(0)
+    """fMP4: from the begin of its earliest sample to the end of the latest, as shown; 0: as ``duration``."""
     samples: int
     size_bytes: int
     """Bytes of its samples, without the container's."""

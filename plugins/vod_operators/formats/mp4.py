@@ -49,6 +49,7 @@ class _Samples:
     begin: int | None = None
     end: int = 0
     shown: int | None = None
+    shown_end: int = 0
     count: int = 0
     size: int = 0
     shortest: int = 0
@@ -180,6 +181,8 @@ def _take_fragment(data: bytes, fragment: Fragment, samples: _Samples) -> None:
             samples.begin = sample.time
         shown = sample.time + sample.composition - track.delay
         samples.shown = shown if samples.shown is None else min(samples.shown, shown)
+        shown_end = shown + sample.duration
+        samples.shown_end = shown_end if first else max(samples.shown_end, shown_end)
         samples.end = sample.time + sample.duration
         samples.count += 1
         samples.size += sample.size
@@ -267,11 +270,13 @@ def _lacks_composition(data: bytes, samples: _Samples) -> bool:
 def _stream(data: bytes, samples: _Samples) -> Stream:
     track = samples.track
     assert samples.begin is not None and samples.shown is not None
+    lasts, shown_lasts = samples.end - samples.begin, samples.shown_end - samples.shown
     return Stream(
         kind=track.format.kind,
         begin=Fraction(samples.begin, track.timescale),
         shown=Fraction(samples.shown, track.timescale),
-        duration=Fraction(samples.end - samples.begin, track.timescale),
+        duration=Fraction(lasts, track.timescale),
+        shown_s=Fraction(shown_lasts if shown_lasts != lasts else 0, track.timescale),
         samples=samples.count,
         size_bytes=samples.size,
         rate=Fraction(track.timescale, samples.shortest) if samples.shortest else Fraction(0),
