@@ -39,7 +39,8 @@ def test_a_good_presentation_passes_every_rule(bases: Callable[[str], Path]) -> 
     assert not_judged == {
         "1.hevc-container", "1.hevc-level", "4.bitrate", "6.pathway", "6.pathway-told", "6.score",
         "6.supplemental", "10.counters", "10.frames", "10.programme", "10.tables", "10.timestamp",
-        "12.fairplay", "12.key", "12.no-ctr", "12.same-start", "12.session-key", "12.start", "15.captions",
+        "12.fairplay", "12.key", "12.no-ctr", "12.same-start", "12.session-key", "12.start",
+        "14.forced-selected", "15.captions",
         "16.hdr10", "18.decodes", "19.date", "19.peak", "19.sequence", "19.window", "20.control", "20.hint",
         "20.parts",
     }  # fmt: skip
@@ -298,6 +299,15 @@ case(
     "14.members",
     "good",
     both(_second_group, text(M, 'GROUP-ID="more",(.*)LANGUAGE="en"', r'GROUP-ID="more",\1LANGUAGE="fr"')),
+)
+
+case("14.apart", "good", text(M, 'URI="en/index.m3u8",', ""))
+case("14.apart", "muxed", data("init.mp4", renamed(b"\x11\x90", b"\x11\xb0")))
+case("14.distinct", "good", text(M, 'LANGUAGE="de"', 'LANGUAGE="en"'))
+case(
+    "14.forced-selected",
+    "good",
+    text(M, "TYPE=SUBTITLES(.*)AUTOSELECT=YES", r"TYPE=SUBTITLES,FORCED=YES\1AUTOSELECT=NO"),
 )
 
 SERVED: list[tuple[str, Callable[[WebReader], None]]] = [

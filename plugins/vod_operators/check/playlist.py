@@ -182,7 +182,8 @@ def parse(uri: str, text: str, imported: Mapping[str, str] | None = None) -> Pla
         line = raw.strip()
         is_uri = bool(line) and not line.startswith("#")
         if _SPACED.search(raw) or (is_uri and re.search(r"\s", raw)):
-            errors.append(f"{place}: whitespace around or in {line[:30]!r}")
+            words = f"whitespace around or in {line[:30]!r}" if line else "nothing but whitespace"
+            errors.append(f"{place}: {words}")
         if line.startswith("#EXT"):
             _tag(playlist, state, line, place)
         elif is_uri:

@@ -34,6 +34,9 @@ AAC = tuple(f"mp4a.40.{kind}" for kind in (1, 2, 3, 4, 5, 29, 42))
 FREE = {"GROUP-ID", "URI", "CHANNELS", "BIT-DEPTH", "STABLE-RENDITION-ID", "INSTREAM-ID", "SAMPLE-RATE"}
 """Attributes by which members of the same name in two groups may differ (RFC 8216bis 4.4.6.1.1)."""
 
+DISTINCT, DEFAULTS = ("LANGUAGE", "ASSOC-LANGUAGE", "FORCED", "CHARACTERISTICS"), {"FORCED": "NO"}
+"""Attributes by which players select one of a group (RFC 8216bis 4.4.6.1.1), and what absence says."""
+
 ONLY_SOUND = ("CHANNELS", "BIT-DEPTH", "SAMPLE-RATE")
 
 CHANNEL = re.compile(r"CC[1-4]|SERVICE([1-9]|[1-5]\d|6[0-3])")
@@ -221,6 +224,41 @@ def _autoselect(presentation: Presentation) -> Iterator[Finding]:
             yield Finding(where=_member(item), found=words, expected="AUTOSELECT=YES, or no AUTOSELECT")
 
 
+def _apart(presentation: Presentation) -> Iterator[Finding]:
+    groups = _groups(presentation)
+    for (kind, _), items in groups.items():
+        inside = [item for item in items if "URI" not in item]
+        if kind == "AUDIO" and inside and len(items) > 1:
+            words = f"one of {len(items)} members without URI"
+            yield Finding(where=_member(inside[0]), found=words, expected="a URI: a playlist of its own")
+    for number, (track, declared) in enumerate(presentation.variants(), start=1):
+        where, angles = f"variant {number}", groups.get(("VIDEO", declared.get("VIDEO", "")), [])
+        sound = track.format("audio")
+        if len(angles) > 1 and "AUDIO" not in declared:
+            yield Finding(where=where, found=f"{len(angles)} angles, and no AUDIO", expected="separate sound")
+        if track.format("video") and sound and sound.channels > 2:
+            yield Finding(
+                where=where, found=f"{sound.channels} channels with pictures", expected="separate sound"
+            )
+
+
+def _alike(presentation: Presentation) -> Iterator[Finding]:
+    for items in _groups(presentation).values():
+        seen: dict[tuple[str, ...], Attributes] = {}
+        for item in (item for item in items if item.get("AUTOSELECT") == "YES"):
+            told = tuple(item.get(name, DEFAULTS.get(name, "")) for name in DISTINCT)
+            if (first := seen.setdefault(told, item)) is not item:
+                words = f"{', '.join(DISTINCT)} as of {_member(first)}"
+                yield Finding(where=_member(item), found=words, expected="one of them differs")
+
+
+def _forced_selected(presentation: Presentation) -> Iterator[Finding]:
+    for item in presentation.renditions:
+        if item.get("FORCED") == "YES" and item.get("AUTOSELECT") != "YES":
+            words = f"AUTOSELECT={item.get('AUTOSELECT', 'missing')}"
+            yield Finding(where=_member(item), found=words, expected="YES, as subtitles are forced")
+
+
 def _forced(presentation: Presentation) -> Iterator[Finding]:
     for item in presentation.renditions:
         if "FORCED" in item and item.get("TYPE") != "SUBTITLES":
@@ -288,6 +326,13 @@ RULES = (
          applies=lambda p: bool(p.renditions), check=_autoselect),
     Rule(id="14.forced", source="RFC 8216bis 4.4.6.1", says="FORCED of subtitles only",
          applies=lambda p: bool(p.renditions), check=_forced),
+    Rule(id="14.apart", source="Apple 9.6 to 9.8", says="sound to choose from, or surround, is separate",
+         applies=lambda p: has_master(p) and (has_sound(p) or bool(p.renditions)), check=_apart),
+    Rule(id="14.distinct", source="RFC 8216bis 4.4.6.1.1", says="AUTOSELECT members of a group differ",
+         applies=lambda p: bool(p.renditions), check=_alike, must=False),
+    Rule(id="14.forced-selected", source="Apple 5.11", says="forced subtitles have AUTOSELECT=YES",
+         applies=lambda p: any(item.get("FORCED") == "YES" for item in p.renditions),
+         check=_forced_selected, must=False),
     Rule(id="14.type", source="RFC 8216bis 4.4.6.1", says="other attributes of EXT-X-MEDIA fit its TYPE",
          applies=lambda p: bool(p.renditions), check=_types),
     Rule(id="14.channels-told", source="RFC 8216bis 4.4.6.1", says="CHANNELS of sound is there", must=False,
