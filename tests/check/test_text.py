@@ -133,6 +133,7 @@ WRONG: list[tuple[str, dict[str, str], Change]] = [
     ("7.bitrates", ONLY_MASTER, master(r"^#EXT-X-STREAM-INF.*\nlarge.m3u8\n", "")),
     ("13.i-frames", ONLY_MASTER, master("^#EXT-X-I-FRAME.*\n", "")),
     ("6.codecs", ONLY_MASTER, master('(?<=CODECS=")avc1.64001f,mp4a.40.2', "...")),
+    ("6.codecs", ONLY_MASTER, master("avc1.64001f,mp4a", "avc1.66.30,mp4a")),
     ("14.stereo", ONLY_MASTER, master('CHANNELS="2"', 'CHANNELS="6"')),
     ("14.stereo", ONLY_MASTER, master('CHANNELS="2"', 'CHANNELS="16/JOC"')),
     ("14.language", ONLY_MASTER, added('TYPE=CLOSED-CAPTIONS,GROUP-ID="c",NAME="n",INSTREAM-ID="CC1"')),

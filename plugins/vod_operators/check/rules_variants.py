@@ -23,6 +23,9 @@ FIRST_BPS = 2_000_000
 PICTURES = re.compile(r"avc[1-4]|hvc1|hev1|vvc1|vvi1|dvh[1e]|dva[1v]|dav1|av01|vp0[89]|mp4v|lvc1")
 """Beginnings of CODECS of pictures."""
 
+CODEC = re.compile(r"avc[1-4]\.[0-9A-Fa-f]{6}|(?!avc[1-4]\.)[\w+-]{4}(\..+)?")
+"""Form of an element of CODECS (RFC 6381)."""
+
 SOUND = re.compile(r"mp4a|ac-[34]|ec[-+]3|alac|fLaC|flac|[Oo]pus|apac|dts|mh[am]1")
 """Beginnings of CODECS of sound."""
 
@@ -169,7 +172,7 @@ def _codecs(presentation: Presentation) -> Iterator[Finding]:
         if not listed:
             yield Finding(where=where, found="no CODECS", expected=",".join(actual) or "CODECS")
         for codec in listed:
-            if not re.fullmatch(r"[\w+-]{4}(\..+)?", codec):
+            if not CODEC.fullmatch(codec):
                 yield Finding(where=where, found=f"{codec!r} in CODECS", expected="the form of RFC 6381")
         if not listed or presentation.missing_groups(declared):
             continue
