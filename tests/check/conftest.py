@@ -62,6 +62,9 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             root / "hevc-ts", *picture("128x72"), *X265[:4], *X265[6:], streams="v:0"
         ),
         "hdr": hdr,
+        "hdr-h264": lambda: by_ffmpeg(
+            root / "hdr-h264", *picture("128x72"), "-vf", PQ, *GOP, container="fmp4", streams="v:0"
+        ),
         "reordered": lambda: by_ffmpeg(root / "reordered", *B_PICTURES, container="fmp4", streams="v:0"),
         "open-gop-ts": lambda: by_ffmpeg(
             root / "open-gop-ts",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,9 +37,12 @@ def test_a_good_presentation_passes_every_rule(bases: Callable[[str], Path]) -> 
     assert {name for name, verdict in found.items() if verdict.status == "warn"} == set()
     not_judged = {name for name, verdict in found.items() if verdict.status == "not applicable"}
     assert not_judged == {
-        "1.hevc-container", "1.hevc-level", "4.bitrate", "10.counters", "10.frames", "10.programme",
-        "10.tables", "10.timestamp", "15.captions", "16.hdr10", "18.decodes", "19.date", "19.peak",
-        "19.window", "20.control", "20.hint", "20.parts",
+        "1.hevc-container", "1.hevc-level", "4.bitrate", "6.pathway", "6.pathway-told", "6.score",
+        "6.supplemental", "10.counters", "10.frames", "10.programme", "10.tables", "10.timestamp",
+        "12.fairplay", "12.key", "12.no-ctr", "12.same-start", "12.session-key", "12.start",
+        "14.forced-selected", "15.captions",
+        "16.hdr10", "18.decodes", "19.date", "19.peak", "19.sequence", "19.window", "20.control", "20.hint",
+        "20.parts",
     }  # fmt: skip
 
 
@@ -207,6 +211,10 @@ case("12.vod", "good", text("en/index.m3u8", "#EXT-X-PLAYLIST-TYPE:VOD\n", ""))
 case("12.endlist", "good", text("large/iframes.m3u8", "#EXT-X-ENDLIST\n", ""))
 case("12.independent", "good", text(M, "#EXT-X-INDEPENDENT-SEGMENTS\n", ""))
 case("13.i-frames", "good", text(M, "#EXT-X-I-FRAME-STREAM-INF.*\n", "", count=0))
+case("13.families", "good", both(
+    *(_delete(f"{name}/iframes.m3u8") for name in ("small", "large")),
+    text(M, r'(I-FRAME-STREAM-INF.*CODECS=")avc1', r"\1hvc1", count=0),
+))  # fmt: skip
 case("13.declared", "good", text(M, r"(I-FRAME-STREAM-INF.*RESOLUTION=)\d+", r"\g<1>640"))
 case("13.declared", "good", text(M, r'(I-FRAME-STREAM-INF.*),CODECS="[^"]*"', r"\1"))
 case("13.only", "good", text("large/iframes.m3u8", "#EXT-X-I-FRAMES-ONLY\n", ""))
@@ -275,12 +283,32 @@ case("15.end", "good", text("text/2.vtt", r"\Z", "\n00:00:14.000 --> 00:00:15.00
 case("19.date", "live", text("0.m3u8", "#EXT-X-PROGRAM-DATE-TIME.*\n", ""))
 case("19.window", "live", text("0.m3u8", r"#EXTINF.*\n.*\n#EXTINF.*\n.*\n", ""))
 case("19.peak", "live", text(M, r"BANDWIDTH=\d+", "BANDWIDTH=100"))
-case("20.control", "live", text("0.m3u8", "PART-HOLD-BACK=3.0", "PART-HOLD-BACK=1.5"))
+case("20.control", "live", text("0.m3u8", "PART-HOLD-BACK=3.0", "PART-HOLD-BACK=2.5"))
 case("20.control", "live", text("0.m3u8", ",PART-HOLD-BACK=3.0", ""))
 case("20.control", "live", text("0.m3u8", "CAN-SKIP-UNTIL=12.0", "CAN-SKIP-UNTIL=6.0"))
 case("20.parts", "live", text("0.m3u8", "DURATION=1.0", "DURATION=1.2"))
 case("20.parts", "live", text("0.m3u8", "#EXT-X-PART-INF.*\n", ""))
 case("20.hint", "live", text("0.m3u8", r"\Z", "#EXT-X-ENDLIST\n"))
+
+STEERING = '#EXT-X-CONTENT-STEERING:SERVER-URI="a.json"{}\n#EXT-X-STREAM-INF'
+case("6.pathway", "good", text(M, "#EXT-X-STREAM-INF", STEERING.format(',PATHWAY-ID="west"')))
+case("6.pathway-told", "good", text(M, "#EXT-X-STREAM-INF", STEERING.format("")))
+case("6.score", "good", text(M, "RESOLUTION", "SCORE=1,RESOLUTION"))
+case("6.supplemental", "good", text(M, "RESOLUTION", 'SUPPLEMENTAL-CODECS="dvh1.08.07/db4h",RESOLUTION'))
+case(
+    "14.members",
+    "good",
+    both(_second_group, text(M, 'GROUP-ID="more",(.*)LANGUAGE="en"', r'GROUP-ID="more",\1LANGUAGE="fr"')),
+)
+
+case("14.apart", "good", text(M, 'URI="en/index.m3u8",', ""))
+case("14.apart", "muxed", data("init.mp4", renamed(b"\x11\x90", b"\x11\xb0")))
+case("14.distinct", "good", text(M, 'LANGUAGE="de"', 'LANGUAGE="en"'))
+case(
+    "14.forced-selected",
+    "good",
+    text(M, "TYPE=SUBTITLES(.*)AUTOSELECT=YES", r"TYPE=SUBTITLES,FORCED=YES\1AUTOSELECT=NO"),
+)
 
 SERVED: list[tuple[str, Callable[[WebReader], None]]] = [
     ("17.types", lambda reader: reader.headers.update({"content-type": "text/plain"})),
@@ -317,11 +345,44 @@ def test_bad_service_is_caught(
     assert verdict.status == ("fail" if verdict.rule.must else "warn")
 
 
-IN_TEST_DECODE = {"10.composition", "18.decodes"}
+IN_OTHER_FILES = {
+    "10.composition", "12.fairplay", "12.key", "12.no-ctr", "12.same-start", "12.session-key", "12.start",
+    "18.decodes", "19.sequence",
+}  # fmt: skip
 
 
 def test_every_rule_has_been_broken() -> None:
-    assert {rule for rule, *_ in (*CASES, *SERVED)} | IN_TEST_DECODE == {rule.id for rule in RULES}
+    assert {rule for rule, *_ in (*CASES, *SERVED)} | IN_OTHER_FILES == {rule.id for rule in RULES}
+
+
+def test_segments_without_idr_pictures_are_not_independent(
+    bases: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Apple 9.12: the tag is required of segments that begin with one."""
+    folder = shutil.copytree(bases("good").parent, tmp_path / "copy")
+    text(M, "#EXT-X-INDEPENDENT-SEGMENTS\n", "")(folder)
+    no_idr("large", 2, 0)(folder)
+    no_idr("small", 2, 0)(folder)
+    assert broken(folder / M) >= {"2.idr"}
+    assert "12.independent" not in broken(folder / M)
+
+
+def test_extinf_may_be_the_time_on_the_screen(bases: Callable[[str], Path], tmp_path: Path) -> None:
+    """The last picture is shown, and its segment lasts, a fifth of a second longer."""
+    folder = shutil.copytree(bases("reordered").parent, tmp_path / "copy")
+    playlist = (folder / "0.m3u8").read_text("utf-8")
+    *_, (lasts, name) = re.findall(r"#EXTINF:([0-9.]+),\n(.*)", playlist)
+    text("0.m3u8", rf"#EXTINF:{lasts},\n{name}", f"#EXTINF:{float(lasts) + 0.2:.6f},\n{name}")(folder)
+    assert "9.extinf" in broken(folder / M)
+
+    def later_on_the_screen(content: bytearray) -> None:
+        at = content.rindex(b"trun")
+        end = at - 4 + int.from_bytes(content[at - 4 : at], "big")
+        offset = int.from_bytes(content[end - 4 : end], "big", signed=True) + 12_800 // 5
+        content[end - 4 : end] = offset.to_bytes(4, "big", signed=True)
+
+    data(name, later_on_the_screen)(folder)
+    assert "9.extinf" not in broken(folder / M)
 
 
 # --- by other makers ------------------------------------------------------------------------

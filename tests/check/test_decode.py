@@ -146,17 +146,21 @@ def test_a_flipped_byte_is_found(
 @pytest.fixture
 def locked(bases: Callable[[str], Path], tmp_path: Path) -> Path:
     """Pictures and sound of the good one, which the packager encrypts with ``cbcs``."""
+    return encrypted(bases("good").parent, tmp_path, "--clear_lead=0")
+
+
+def encrypted(good: Path, tmp_path: Path, lead: str) -> Path:
     folder, argv = tmp_path / "locked", [Tools().packager, "--quiet"]
     folder.mkdir()
     for name, kind in (("large", "video"), ("en", "audio")):
-        place = bases("good").parent / name
+        place = good / name
         parts = [place / "init.mp4", *sorted(place.glob("seg-*.m4s"))]
         (tmp_path / f"{name}.mp4").write_bytes(b"".join(part.read_bytes() for part in parts))
         argv.append(
             f"in={tmp_path / name}.mp4,stream={kind},init_segment={kind}/init.mp4,"
             f"segment_template={kind}/$Number$.m4s,playlist_name={kind}/index.m3u8"
         )
-    raw = ["--enable_raw_key_encryption", "--protection_scheme=cbcs", "--clear_lead=0", "--hls_key_uri=key",
+    raw = ["--enable_raw_key_encryption", "--protection_scheme=cbcs", lead, "--hls_key_uri=key",
            f"--keys=label=:key_id={bytes(16).hex()}:key={KEY.hex()}", f"--iv={bytes(16).hex()}"]  # fmt: skip
     subprocess.run([*argv, *raw, "--hls_master_playlist_output", "master.m3u8"], cwd=folder, check=True)
     return folder / "master.m3u8"
@@ -173,6 +177,18 @@ def test_encrypted_samples_are_decoded_with_the_key(locked: Path, tmp_path: Path
     data("video/2.m4s", flip)(locked.parent)
     (finding,) = decoded(locked, tmp_path, KEY).findings
     assert finding.where == "video/index.m3u8: 2.m4s"
+
+
+@pytest.mark.parametrize(("lead", "place"), [(0, "1.m4s"), (6, "2.m4s")])
+def test_encrypted_samples_need_a_key_tag(
+    lead: int, place: str, bases: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """But those of a clear lead do not."""
+    master = encrypted(bases("good").parent, tmp_path, f"--clear_lead={lead}")
+    assert judged(master)["12.key"].status == "pass"
+    text("audio/index.m3u8", "^#EXT-X-KEY.*\n", "")(master.parent)
+    (finding,) = judged(master)["12.key"].findings
+    assert finding.where == f"audio/index.m3u8: {place}"
 
 
 def test_an_encrypted_init_segment_is_decrypted_and_read_once(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.breaks import Break, both, broken, everywhere, judged, later, text
+from support.breaks import Break, both, broken, data, everywhere, judged, later, text
 from support.isobmff import with_edit_list
 from vod_operators.check.playlist import Playlist, parse
 from vod_operators.check.rules import RULES, failed
@@ -43,6 +43,14 @@ def _edit_lists(folder: Path) -> None:
         path.write_bytes(with_edit_list(path.read_bytes(), ticks))
 
 
+def enhanced(content: bytearray) -> None:
+    """x264's own user data (its settings, in words) becomes that of LCEVC."""
+    words = content.index(b"x264 - core")
+    at = content.rindex(b"\x06\x05", 0, words)
+    content[at + 1] = 4
+    content[words - 16 : words - 13] = b"\xb4\x00\x50"
+
+
 def _bitrates(folder: Path) -> None:
     """EXT-X-BITRATE of each segment of a track, 5 % too high."""
     path = folder / "en" / "index.m3u8"
@@ -67,8 +75,14 @@ right(
     )
 )
 right(everywhere("^(#EXTINF:.*)", "\\1a title\u2028of two\u0020lines"))
-right(before_segments('#EXT-X-DATERANGE:ID="ad",START-DATE="2026-01-01T00:00:00Z",DURATION=1.5,X-COM-A="b"'))
-right(text(M, "#EXT-X-STREAM-INF", '#EXT-X-SESSION-DATA:DATA-ID="a",VALUE="b"\n' * 2 + "#EXT-X-STREAM-INF"))
+right(
+    text(
+        M,
+        "#EXT-X-STREAM-INF",
+        '#EXT-X-SESSION-DATA:DATA-ID="a",VALUE="b",LANGUAGE="en"\n'
+        '#EXT-X-SESSION-DATA:DATA-ID="a",VALUE="b",LANGUAGE="de"\n#EXT-X-STREAM-INF',
+    )
+)
 right(text(M, "#EXT-X-STREAM-INF", '#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=1,URI="a"\n' * 2 + "#EXT-X-STREAM-INF"))
 right(_bitrates)
 # Attributes: quoted ones, unknown ones, and those that may be absent.
@@ -86,6 +100,17 @@ right(text(M, 'LANGUAGE="de"', 'LANGUAGE="yue-Hant",ASSOC-LANGUAGE="zh"'))
 right(
     text(M, "#EXT-X-INDEPENDENT-SEGMENTS\n", ""),
     *(text(f"{name}/index.m3u8", "(#EXT-X-TARGET)", r"#EXT-X-INDEPENDENT-SEGMENTS\n\1") for name in PICTURES),
+)
+right(text(M, "RESOLUTION", 'SCORE=1.5,SUPPLEMENTAL-CODECS="lvc1.1",RESOLUTION', count=0))
+right(
+    text(M, "(#EXT-X-STREAM-INF)", r'#EXT-X-CONTENT-STEERING:SERVER-URI="a.json",PATHWAY-ID="west"\n\1'),
+    text(M, "RESOLUTION", 'PATHWAY-ID="west",RESOLUTION', count=0),
+)
+right(text(M, "(#EXT-X-STREAM-INF)", r'#EXT-X-CONTENT-STEERING:SERVER-URI="a.json",PATHWAY-ID="."\n\1'))
+# LCEVC in SEIs, whose decoder makes the pictures larger.
+right(
+    data("small/seg-00001.m4s", enhanced),
+    text(M, "(STREAM-INF.*RESOLUTION=)128x72", r"\g<1>256x144", count=0),
 )
 # Variables.
 right(
@@ -129,6 +154,12 @@ def test_pixels_that_are_not_square(base: str, bases: Callable[[str], Path], tmp
     assert judged(master)["6.resolution"].status == "pass"
     text("master.m3u8", r"RESOLUTION=\d+x", "RESOLUTION=160x", count=0)(folder)
     assert judged(master)["6.resolution"].status == "fail"
+
+
+def test_h264_is_no_hdr10(bases: Callable[[str], Path]) -> None:
+    """Its pictures have eight bits."""
+    found = judged(bases("hdr-h264"))
+    assert found["3.sdr"].status == "fail" and found["16.hdr10"].status == "not applicable"
 
 
 def test_a_missing_group_is_reported_as_just_that(bases: Callable[[str], Path], tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def attribute_list(text: str, variables: Variables, errors: list[str], place: st
         value = value.strip('"')
         if quoted or value.startswith(("0x", "0X", "{$")):
             value = variables.substituted(value, errors, place)
-        if name in FORMS and not quoted and not re.fullmatch(FORMS[name], value):
+        if name in FORMS and value and not re.fullmatch(FORMS[name], value):
             errors.append(f"{place}: {name}={value} does not have the form of its value")
         values[name] = value
         at = match.end()

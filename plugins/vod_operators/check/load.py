@@ -45,7 +45,7 @@ class Loader:
         playlist = self._playlist(location)
         if playlist.unreadable or not playlist.text.removeprefix("\ufeff").startswith("#EXTM3U"):
             raise InvalidInputError(
-                playlist.unreadable or f"{location} is not an HLS playlist: it has no #EXTM3U"
+                playlist.unreadable or f"{location} is not an HLS playlist: it does not begin with #EXTM3U"
             )
         presentation = Presentation()
         presentation.answers += self._answers("playlist", location)
@@ -225,4 +225,6 @@ class Loader:
             return None if isinstance(error, ObjectNotFoundError) else Fault(entry=entry, found=str(error))
         if stream is None or not stream.starts_with_idr:
             return Fault(entry=entry, found="its bytes hold no IDR picture at their beginning")
+        if entry.byte_range is None and stream.samples > 1:
+            return Fault(entry=entry, found=f"a file of {stream.samples} pictures")
         return None

@@ -7,26 +7,35 @@ from the RFC: a missing quote, a duration without its comma, an attribute that a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from urllib.parse import urljoin
 
 from vod_operators.check.attributes import Attributes, Variables, attribute_list
+from vod_operators.check.date_ranges import DateRanges
 from vod_operators.check.tags import (
     BEFORE_SEGMENTS,
+    FORMS,
+    INTEGER,
+    KNOWN,
     MEDIA_TAGS,
     METHODS,
     MULTIVARIANT_TAGS,
     ONCE,
     REQUIRED,
+    SEGMENT_TAGS,
+    SESSION_KEY,
     VALUES,
     WITHOUT_IV,
 )
 
 _DECIMAL = re.compile(r"\d+(\.\d+)?")
-_INTEGER = re.compile(r"\d{1,20}")
+_INTEGER = re.compile(INTEGER)
+
+_SPACED = re.compile(rf"^\s|^#({'|'.join(sorted(KNOWN))})\b.*\s$")
+"""A line with whitespace where none may be (4.1). A title may end with it, and a tag that is not known."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
@@ -115,6 +124,12 @@ class Playlist:
         return int(value) if _INTEGER.fullmatch(value) else 0
 
     @property
+    def has_moved(self) -> bool:
+        """Whether its sequence numbers tell that earlier segments were removed; many count from 1."""
+        media, breaks = (self.tags.get(f"EXT-X-{kind}SEQUENCE", "") for kind in ("MEDIA-", "DISCONTINUITY-"))
+        return media not in ("", "0", "1") or breaks not in ("", "0")
+
+    @property
     def duration(self) -> Fraction:
         """Sum of all EXTINF in seconds."""
         return sum((entry.extinf or Fraction(0) for entry in self.entries), Fraction(0))
@@ -123,6 +138,19 @@ class Playlist:
     def is_i_frames_only(self) -> bool:
         """Whether it is an I-frame playlist."""
         return "EXT-X-I-FRAMES-ONLY" in self.tags
+
+
+def time_of(attributes: Attributes, name: str) -> Fraction | None:
+    """An attribute in seconds; None if it is absent or not a decimal number."""
+    try:
+        return Fraction(attributes[name]) if name in attributes else None
+    except ValueError:
+        return None
+
+
+def first_time(playlist: Playlist, tag: str, name: str) -> Fraction | None:
+    """As ``time_of``, of the first such tag of a playlist."""
+    return next((time_of(attributes, name) for attributes in playlist.lists.get(tag, [])), None)
 
 
 @lru_cache(maxsize=4096)  # an I-frame playlist names each segment many times
@@ -149,17 +177,25 @@ def parse(uri: str, text: str, imported: Mapping[str, str] | None = None) -> Pla
     if not lines or lines[0].rstrip() != "#EXTM3U":
         errors.append("its first line is not #EXTM3U")
     state = _State(variables=Variables(uri, imported))
-    for number, raw in enumerate(lines, start=1):
-        line, place = raw.rstrip(), f"line {number}"
+    for number, ended in enumerate(lines, start=1):
+        raw, place = ended.removesuffix("\r"), f"line {number}"
+        line = raw.strip()
+        is_uri = bool(line) and not line.startswith("#")
+        if _SPACED.search(raw) or (is_uri and re.search(r"\s", raw)):
+            words = f"whitespace around or in {line[:30]!r}" if line else "nothing but whitespace"
+            errors.append(f"{place}: {words}")
         if line.startswith("#EXT"):
             _tag(playlist, state, line, place)
-        elif line and not line.startswith("#"):
+        elif is_uri:
             _uri(playlist, state, state.variables.substituted(line, errors, place), place)
     _close(state, errors, "the end")
+    errors += state.dates.faults(
+        has_date="EXT-X-PROGRAM-DATE-TIME" in state.names, is_delta="EXT-X-SKIP" in state.names
+    )
     playlist.variables = state.variables.values
     if playlist.is_master and playlist.entries:
         errors.append("it lists both variants and segments")
-    if playlist.is_master and (misplaced := sorted(MEDIA_TAGS & playlist.tags.keys())):
+    if playlist.is_master and (misplaced := sorted((MEDIA_TAGS | SEGMENT_TAGS) & state.names)):
         errors.append(f"{misplaced[0]} is a tag of media playlists")
     if not playlist.is_master and not playlist.target_s:
         errors.append("EXT-X-TARGETDURATION is missing or not a whole number above 0")
@@ -174,7 +210,6 @@ class _State:
     variant: dict[str, str] | None = None
     extinf: Fraction | None = None
     byte_range: ByteRange | None = None
-    range_end: dict[str, int] = field(default_factory=dict)
     open_range: int | None = None
     map_uri: str | None = None
     map_range: ByteRange | None = None
@@ -185,6 +220,9 @@ class _State:
     bitrate_kbps: int | None = None
     skipped: int = 0
     """Segments that EXT-X-SKIP stands for."""
+    names: set[str] = field(default_factory=set)
+    """Names of all tags so far."""
+    dates: DateRanges = field(default_factory=DateRanges)
 
 
 def _close(state: _State, errors: list[str], place: str) -> None:
@@ -207,16 +245,16 @@ def _tag(playlist: Playlist, state: _State, line: str, place: str) -> None:
         playlist.tags[name] = value
     if name in VALUES and not re.fullmatch(VALUES[name], value):
         errors.append(f"{place}: {name}:{value} does not have the form of its value")
+    state.names.add(name)
     if name in BEFORE_SEGMENTS and playlist.entries:
         errors.append(f"{place}: {name} comes after a segment")
+    elif name == "EXT-X-DISCONTINUITY-SEQUENCE" and "EXT-X-DISCONTINUITY" in state.names:
+        errors.append(f"{place}: {name} comes after EXT-X-DISCONTINUITY")
     if name in REQUIRED:
         values = attribute_list(value, state.variables, errors, place)
         for required in REQUIRED[name]:
             if required not in values:
                 errors.append(f"{place}: {name} has no {required}")
-        for numeric in ("BANDWIDTH", "AVERAGE-BANDWIDTH", "SKIPPED-SEGMENTS"):
-            if numeric in values and not _INTEGER.fullmatch(values[numeric]):
-                errors.append(f"{place}: {numeric} is not a whole number: {values[numeric]!r}")
         if "URI" in values:
             values["URI"] = resolved(playlist.uri, values["URI"])
         _attributed(playlist, state, name, values, place)
@@ -227,7 +265,7 @@ def _tag(playlist: Playlist, state: _State, line: str, place: str) -> None:
         state.extinf = _seconds(duration) if _DECIMAL.fullmatch(duration) else None
     elif name == "EXT-X-BYTERANGE":
         length, _, start = value.partition("@")
-        if not _INTEGER.fullmatch(length) or (start and not _INTEGER.fullmatch(start)):
+        if not re.fullmatch(FORMS["BYTERANGE"], value):
             errors.append(f"{place}: EXT-X-BYTERANGE:{value} is not a length and a position")
         elif start:
             state.byte_range = ByteRange(start=int(start), length=int(length))
@@ -253,17 +291,41 @@ def _attributed(playlist: Playlist, state: _State, name: str, values: dict[str, 
         playlist.media.append(values)
     elif name == "EXT-X-MAP":
         state.map_uri, state.map_range = values.get("URI"), _range(values.get("BYTERANGE"))
+        if "BYTERANGE" in values and state.map_range is None:
+            playlist.errors.append(f"{place}: BYTERANGE of EXT-X-MAP does not say where it begins")
         state.map_encryption = state.encryption
         if state.encryption and state.encryption.method == "AES-128" and not state.encryption.iv:
             playlist.errors.append(f"{place}: AES-128 encrypts the EXT-X-MAP, and its EXT-X-KEY has no IV")
     elif name == "EXT-X-KEY":
         state.encryption = _encryption(values, playlist.errors, place)
-    else:
         playlist.lists.setdefault(name, []).append(values)
+    else:
+        before = playlist.lists.setdefault(name, [])
+        playlist.errors += (f"{place}: {fault}" for fault in _session_faults(name, values, before))
+        before.append(values)
         if name == "EXT-X-DEFINE":
             state.variables.define(values, playlist.errors, place)
+        elif name == "EXT-X-DATERANGE":
+            playlist.errors += (f"{place}: {fault}" for fault in state.dates.take(values))
+        elif name == "EXT-X-SESSION-KEY":
+            _encryption(values, playlist.errors, place)
         elif name == "EXT-X-SKIP" and _INTEGER.fullmatch(values.get("SKIPPED-SEGMENTS", "")):
             state.skipped = int(values["SKIPPED-SEGMENTS"])
+
+
+def _session_faults(name: str, values: Attributes, before: Sequence[Attributes]) -> Iterator[str]:
+    """What is wrong with an EXT-X-SESSION-DATA or EXT-X-SESSION-KEY after others of its kind, in words."""
+    same: tuple[str, ...] = ()
+    if name == "EXT-X-SESSION-DATA":
+        same = ("DATA-ID", "LANGUAGE")
+        if ("VALUE" in values) == ("URI" in values):
+            yield f"{name} has not exactly one of VALUE and URI"
+    elif name == "EXT-X-SESSION-KEY":
+        same = SESSION_KEY
+        if values.get("METHOD") == "NONE":
+            yield f"{name} has METHOD=NONE"
+    if same and any(all(values.get(key) == other.get(key) for key in same) for other in before):
+        yield f"{name} of the same {', '.join(same)} appears twice"
 
 
 def _encryption(values: Attributes, errors: list[str], place: str) -> Encryption | None:
@@ -279,7 +341,7 @@ def _encryption(values: Attributes, errors: list[str], place: str) -> Encryption
     if method in WITHOUT_IV and "IV" in values:
         errors.append(f"{place}: METHOD={method} has an IV")
     if method != "NONE" and "URI" not in values:
-        errors.append(f"{place}: EXT-X-KEY has no URI")
+        errors.append(f"{place}: METHOD={method} has no URI")
     if method in ("NONE", ""):
         return None
     return Encryption(
@@ -304,11 +366,12 @@ def _uri(playlist: Playlist, state: _State, line: str, place: str) -> None:
     if state.extinf is None:
         playlist.errors.append(f"{place}: {line} has no EXTINF")
     if state.open_range is not None:
-        if uri not in state.range_end:
-            playlist.errors.append(f"{place}: no byte range before it says where its own begins")
-        state.byte_range = ByteRange(start=state.range_end.get(uri, 0), length=state.open_range)
-    if state.byte_range:
-        state.range_end[uri] = state.byte_range.start + state.byte_range.length
+        last = playlist.entries[-1] if playlist.entries else None
+        before = last.byte_range if last and last.uri == uri else None
+        if before is None:
+            playlist.errors.append(f"{place}: no byte range right before it says where its own begins")
+        begin = before.start + before.length if before else 0
+        state.byte_range = ByteRange(start=begin, length=state.open_range)
     sequence = playlist.tags.get("EXT-X-MEDIA-SEQUENCE", "0")
     first = state.skipped + (int(sequence) if _INTEGER.fullmatch(sequence) else 0)
     playlist.entries.append(

@@ -161,6 +161,13 @@ class Presentation:
         """Track and attributes of each variant, in order."""
         return [(self.tracks[uri], item) for uri, item in self.master.variants] if self.master else []
 
+    def listed(self) -> Iterator[tuple[str, Attributes]]:
+        """Place (for messages) and attributes of each variant, also of those of I-frames."""
+        for number, (_, attributes) in enumerate(self.variants(), start=1):
+            yield f"variant {number}", attributes
+        for number, (_, attributes) in enumerate(self.i_frame_streams, start=1):
+            yield f"I-frame variant {number}", attributes
+
     def members(self, kind: str, group: str | None) -> list[Attributes]:
         """Attributes of each EXT-X-MEDIA in a group.
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 from vod_operators.check.presentation import Presentation, Track, seconds
 from vod_operators.check.rule import Finding, Rule, has_fmp4, has_ladder, has_video
 from vod_operators.check.rules_time import RATE_TOLERANCE, frame_s, measured_rate
+from vod_operators.check.rules_variants import has_pictures, pictures
 from vod_operators.formats.facts import Format, Stream
 
 Videos = list[tuple[Track, Format]]
@@ -23,7 +24,9 @@ def _hevc(presentation: Presentation) -> Videos:
 
 
 def _pq(presentation: Presentation) -> Videos:
-    return [(track, format) for track, format in presentation.videos() if format.video_range == "PQ"]
+    """Of ten bits, as HDR10 is: H.264 of Apple's profiles has eight."""
+    videos = [(t, f) for t, f in presentation.videos() if not f.entry.startswith("avc")]
+    return [(track, format) for track, format in videos if format.video_range == "PQ"]
 
 
 def _avc_level(presentation: Presentation) -> Iterator[Finding]:
@@ -111,7 +114,8 @@ def _some_avc(presentation: Presentation) -> Iterator[Finding]:
 
 
 def _some_sdr(presentation: Presentation) -> Iterator[Finding]:
-    ranges = {format.video_range for _, format in presentation.videos()}
+    formats = [(track.format("video"), declared) for _, track, declared in pictures(presentation)]
+    ranges = {f.video_range if f else declared.get("VIDEO-RANGE", "SDR") for f, declared in formats}
     if "SDR" not in ranges:
         yield Finding(where="variants", found=", ".join(sorted(ranges)), expected="some SDR variant")
 
@@ -146,7 +150,7 @@ RULES = (
     Rule(id="3.h264", source="Apple 1.12", says="some variant is H.264", must=False,
          applies=has_ladder, check=_some_avc),
     Rule(id="3.sdr", source="Apple 1.24", says="some variant is SDR",
-         applies=has_ladder, check=_some_sdr),
+         applies=has_pictures, check=_some_sdr),
     Rule(id="16.hdr10", source="Apple 1.35", says="HDR10 tells mastering display and light level", must=False,
          applies=lambda p: bool(_pq(p)), check=_hdr10),
 )

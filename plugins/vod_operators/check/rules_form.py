@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import product
 
-from vod_operators.check.playlist import Playlist
-from vod_operators.check.presentation import Presentation
-from vod_operators.check.rule import Finding, Rule, always, has_fmp4, has_ladder, is_ended
+from vod_operators.check.attributes import Attributes
+from vod_operators.check.playlist import Playlist, first_time
+from vod_operators.check.presentation import Presentation, seconds
+from vod_operators.check.rule import Finding, Rule, always, has_fmp4, is_ended
+from vod_operators.check.rules_variants import has_pictures, pictures
 
 BRANDS = re.compile(r"iso[6-9abc]|cmf[a-z0-9]|dash")
 """Brands from ``iso6`` on (ISO 14496-12); those of CMAF and DASH are based on it."""
+
+
+FAIRPLAY = "com.apple.streamingkeydelivery"
+"""KEYFORMAT of FairPlay Streaming (Apple 13.3)."""
+
+SESSION_AGREES = ("METHOD", "KEYFORMAT", "KEYFORMATVERSIONS")
+"""Attributes that EXT-X-SESSION-KEY has in common with an EXT-X-KEY of the same URI."""
 
 
 def _syntax(presentation: Presentation) -> Iterator[Finding]:
@@ -92,8 +102,8 @@ def _init(presentation: Presentation) -> Iterator[Finding]:
 def _vod(presentation: Presentation) -> Iterator[Finding]:
     for track in presentation.media:
         kind = track.playlist.tags.get("EXT-X-PLAYLIST-TYPE")
-        # An event that has ended keeps its type (RFC 8216bis 6.2.1).
-        if kind not in ("VOD", "EVENT") and not track.playlist.unreadable:
+        # An event that has ended keeps its type (RFC 8216bis 6.2.1); a window has none (6.2.2).
+        if kind not in ("VOD", "EVENT") and not (track.playlist.unreadable or track.playlist.has_moved):
             yield Finding(where=track.name, found=f"PLAYLIST-TYPE {kind or 'missing'}", expected="VOD")
 
 
@@ -107,8 +117,99 @@ def _independent(presentation: Presentation) -> Iterator[Finding]:
     tag, master = "EXT-X-INDEPENDENT-SEGMENTS", presentation.master
     if master is None or tag in master.tags:
         return
-    if any(tag not in track.playlist.tags for track in presentation.of_kind("video")):
+    # Of segments that do not begin with an IDR picture the tag would not be true.
+    tracks = [track for _, track, _ in pictures(presentation) if not track.playlist.unreadable]
+    if any(
+        tag not in track.playlist.tags and all(s.starts_with_idr for _, s in track.streams("video"))
+        for track in tracks
+    ):
         yield Finding(where=master.name, found=f"no {tag}", expected=f"{tag}, here or in each variant")
+
+
+def _is_encrypted(presentation: Presentation) -> bool:
+    return any(format.encrypted for track in presentation.tracks.values() for format in track.formats)
+
+
+def _keys_in_force(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.tracks.values():
+        for entry, segment in track.pairs():
+            if entry.encryption is None and any(stream.encrypted for stream in segment.streams):
+                yield Finding(
+                    where=track.place(entry), found="encrypted samples", expected="an EXT-X-KEY before it"
+                )
+                break
+
+
+def _key_tags(presentation: Presentation) -> Iterator[tuple[Playlist, Attributes]]:
+    """Playlist and attributes of each EXT-X-KEY and EXT-X-SESSION-KEY."""
+    for playlist in presentation.playlists:
+        for tag in ("EXT-X-KEY", "EXT-X-SESSION-KEY"):
+            for item in playlist.lists.get(tag, []):
+                yield playlist, item
+
+
+def _has_keys(presentation: Presentation) -> bool:
+    return any(item.get("METHOD") != "NONE" for _, item in _key_tags(presentation))
+
+
+def _is_fairplay(item: Attributes) -> bool:
+    return item.get("KEYFORMAT") == FAIRPLAY or item.get("URI", "").startswith("skd:")
+
+
+def _fairplay(presentation: Presentation) -> Iterator[Finding]:
+    for playlist, item in _key_tags(presentation):
+        for name, value in (("METHOD", "SAMPLE-AES"), ("KEYFORMAT", FAIRPLAY)):
+            if _is_fairplay(item) and item.get(name) != value:
+                words = f"{name}={item.get(name, 'missing')} of FairPlay Streaming"
+                yield Finding(where=playlist.name, found=words, expected=value)
+                break
+
+
+def _counter_mode(presentation: Presentation) -> Iterator[Finding]:
+    for name in dict.fromkeys(
+        p.name for p, i in _key_tags(presentation) if i.get("METHOD") == "SAMPLE-AES-CTR"
+    ):
+        yield Finding(where=name, found="METHOD=SAMPLE-AES-CTR", expected="SAMPLE-AES")
+
+
+def _session_keys(presentation: Presentation) -> Iterator[Finding]:
+    session = presentation.master.lists.get("EXT-X-SESSION-KEY", []) if presentation.master else []
+    for track in presentation.media:
+        for item, key in product(session, track.playlist.lists.get("EXT-X-KEY", [])):
+            names = [name for name in SESSION_AGREES if item.get(name) != key.get(name)]
+            if names and item.get("URI") == key.get("URI"):
+                words = f"another {', '.join(names)} of {item.get('URI')} than in EXT-X-SESSION-KEY"
+                yield Finding(where=track.name, found=words, expected="the same")
+                break
+
+
+def _starts(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.media:
+        playlist = track.playlist
+        origin = playlist if "EXT-X-START" in playlist.lists else presentation.master
+        offset = first_time(origin, "EXT-X-START", "TIME-OFFSET") if origin else None
+        if offset is None or not playlist.entries:
+            continue
+        words = f"TIME-OFFSET={float(offset):g}"
+        edge = playlist.duration - 3 * playlist.target_s
+        if abs(offset) > playlist.duration:
+            expected = f"within its duration, {seconds(playlist.duration)}"
+            yield Finding(where=playlist.name, found=words, expected=expected)
+        elif playlist.is_live and (offset + playlist.duration if offset < 0 else offset) > edge:
+            expected = "three target durations before the end"
+            yield Finding(where=playlist.name, found=words, expected=expected)
+
+
+def _starts_twice(presentation: Presentation) -> Iterator[Finding]:
+    own = presentation.master.lists.get("EXT-X-START", []) if presentation.master else []
+    for track in presentation.media:
+        other = track.playlist.lists.get("EXT-X-START", [])
+        if own and other and own[0] != other[0]:
+            yield Finding(
+                where=track.name,
+                found="another EXT-X-START than in the multivariant playlist",
+                expected="the same",
+            )
 
 
 # fmt: off
@@ -127,7 +228,20 @@ RULES = (
          applies=is_ended, check=_vod),
     Rule(id="12.endlist", source="RFC 8216bis 6.2.1", says="EXT-X-ENDLIST",
          applies=is_ended, check=_endlist),
+    Rule(id="12.key", source="RFC 8216bis 4.4.4.4", says="what is encrypted has an EXT-X-KEY",
+         applies=_is_encrypted, check=_keys_in_force),
+    Rule(id="12.fairplay", source="Apple 13.2, 13.3", says="METHOD and KEYFORMAT of FairPlay Streaming",
+         applies=lambda p: any(_is_fairplay(item) for _, item in _key_tags(p)), check=_fairplay),
+    Rule(id="12.no-ctr", source="Apple 13.11", says="no SAMPLE-AES-CTR",
+         applies=_has_keys, check=_counter_mode),
+    Rule(id="12.session-key", source="RFC 8216bis 4.4.6.5", says="EXT-X-SESSION-KEY agrees with EXT-X-KEY",
+         applies=lambda p: bool(p.master and p.master.lists.get("EXT-X-SESSION-KEY")), check=_session_keys),
+    Rule(id="12.start", source="RFC 8216bis 4.4.2.2", says="EXT-X-START is in the playlist, not at its end",
+         applies=lambda p: any("EXT-X-START" in playlist.lists for playlist in p.playlists),
+         check=_starts, must=False),
+    Rule(id="12.same-start", source="RFC 8216bis 4.4.2", says="EXT-X-START is the same in all playlists",
+         applies=lambda p: bool(p.master and p.master.lists.get("EXT-X-START")), check=_starts_twice),
     Rule(id="12.independent", source="Apple 9.12", says="EXT-X-INDEPENDENT-SEGMENTS, for all variants",
-         applies=has_ladder, check=_independent),
+         applies=has_pictures, check=_independent),
 )
 # fmt: on

@@ -19,7 +19,8 @@ from vod_operators.check.rule import (
     is_ended,
 )
 from vod_operators.check.rules_time import other_lengths
-from vod_operators.check.rules_variants import TOLERANCE, variants
+from vod_operators.check.rules_variants import TOLERANCE, listed_codecs, variants
+from vod_operators.check.tags import YES_NO
 from vod_operators.formats.languages import is_language
 from vod_operators.formats.rates import rate_bps
 
@@ -29,6 +30,12 @@ SPAN_S = Fraction(1, 2)
 
 AAC = tuple(f"mp4a.40.{kind}" for kind in (1, 2, 3, 4, 5, 29, 42))
 """Main, LC, SSR, LTP, HE, HE version 2, xHE; MP3 is of the same family of names, as mp4a.40.34."""
+
+FREE = {"GROUP-ID", "URI", "CHANNELS", "BIT-DEPTH", "STABLE-RENDITION-ID", "INSTREAM-ID", "SAMPLE-RATE"}
+"""Attributes by which members of the same name in two groups may differ (RFC 8216bis 4.4.6.1.1)."""
+
+DISTINCT, DEFAULTS = ("LANGUAGE", "ASSOC-LANGUAGE", "FORCED", "CHARACTERISTICS"), {"FORCED": "NO"}
+"""Attributes by which players select one of a group (RFC 8216bis 4.4.6.1.1), and what absence says."""
 
 ONLY_SOUND = ("CHANNELS", "BIT-DEPTH", "SAMPLE-RATE")
 
@@ -46,12 +53,38 @@ def _stereo_tracks(presentation: Presentation) -> list[Track]:
     return [t for t, f in formats if f and f.codecs in AAC and 1 <= f.channels <= 2]
 
 
+def _may_be_stereo(item: Attributes) -> bool:
+    """Whether a member of an AUDIO group may have one or two channels, as far as it tells."""
+    return item.get("CHANNELS", "2").partition("/")[0] in ("1", "2")
+
+
+def _may_have_stereo(presentation: Presentation) -> bool:
+    """Whether there may be stereo AAC in what could not be read, as far as attributes tell."""
+    unread = [
+        item for item in _audio(presentation) if "URI" not in item or _is_unread(presentation, item["URI"])
+    ]
+    if any(_may_be_stereo(item) for item in unread):
+        return True
+    for track, declared in presentation.variants():
+        codecs = listed_codecs(declared)
+        is_aac = not codecs or any(codec.startswith("mp4a") for codec in codecs)
+        if "AUDIO" not in declared and is_aac and _is_unread(presentation, track.playlist.uri):
+            return True
+    return False
+
+
+def _is_unread(presentation: Presentation, uri: str) -> bool:
+    track = presentation.tracks.get(uri)
+    return track is None or not track.formats
+
+
 def _stereo(presentation: Presentation) -> Iterator[Finding]:
-    if not _stereo_tracks(presentation):
-        formats = sorted(
-            {f"{f.codecs} of {f.channels}" for t in presentation.tracks.values() if (f := t.format("audio"))}
-        )
-        yield Finding(where="sound", found=", ".join(formats), expected="AAC with two channels")
+    if not _stereo_tracks(presentation) and not _may_have_stereo(presentation):
+        tracks = presentation.tracks.values()
+        formats = {f"{f.codecs} of {f.channels}" for t in tracks if (f := t.format("audio"))}
+        told = {f"CHANNELS={item['CHANNELS']}" for item in _audio(presentation) if "CHANNELS" in item}
+        words = ", ".join(sorted(formats or told))
+        yield Finding(where="sound", found=words, expected="AAC with two channels")
 
 
 def _stereo_rate(presentation: Presentation) -> Iterator[Finding]:
@@ -75,7 +108,7 @@ def _audio(presentation: Presentation) -> list[Attributes]:
 
 def _language(presentation: Presentation) -> Iterator[Finding]:
     for item in presentation.renditions:
-        required = ("LANGUAGE",) if item.get("TYPE") in ("AUDIO", "SUBTITLES") else ()
+        required = ("LANGUAGE",) if item.get("TYPE") != "VIDEO" else ()
         for name in ("LANGUAGE", "ASSOC-LANGUAGE"):
             if (name in item or name in required) and not is_language(item.get(name, "")):
                 words = f"{name}={item.get(name, 'missing')}"
@@ -117,17 +150,28 @@ def _channels(presentation: Presentation) -> Iterator[Finding]:
 
 
 def _same_members(presentation: Presentation) -> Iterator[Finding]:
-    for kind in ("AUDIO", "SUBTITLES"):
+    for kind in GROUPED:
         groups = [(g, _membership(items)) for (k, g), items in _groups(presentation).items() if k == kind]
         for group, members in groups[1:]:
-            if members != groups[0][1]:
-                differing = sorted(name for name, _ in members ^ groups[0][1])
-                words = f"{', '.join(differing)} in one of them only"
-                yield Finding(where=f"{kind} {group}", found=words, expected=f"the members of {groups[0][0]}")
+            first, reference = groups[0]
+            if names := sorted(members.keys() ^ reference.keys()):
+                words = f"{', '.join(names)} in one of them only"
+                yield Finding(where=f"{kind} {group}", found=words, expected=f"the members of {first}")
+            for name in members.keys() & reference.keys():
+                pairs = members[name].items() ^ reference[name].items()
+                if differing := sorted({attribute for attribute, _ in pairs}):
+                    words = f"{name} has another {', '.join(differing)}"
+                    yield Finding(where=f"{kind} {group}", found=words, expected=f"the same as in {first}")
 
 
-def _membership(items: Sequence[Attributes]) -> set[tuple[str, str]]:
-    return {(item.get("NAME", ""), item.get("LANGUAGE", "")) for item in items}
+def _membership(items: Sequence[Attributes]) -> dict[str, Attributes]:
+    """Attributes that must be the same in all groups, by NAME; NO is what absence says too."""
+    return {
+        item.get("NAME", ""): {
+            k: v for k, v in item.items() if k not in FREE and (k not in YES_NO or v != "NO")
+        }
+        for item in items
+    }
 
 
 def _timestamp_map(presentation: Presentation) -> Iterator[Finding]:
@@ -156,22 +200,15 @@ def _captions(presentation: Presentation) -> Iterator[Finding]:
     for where, track, declared in variants(presentation):
         group = declared.get("CLOSED-CAPTIONS", "NONE")
         has_captions = any(stream.captions for _, stream in track.streams("video"))
+        is_read = all(segment.stream("video") for segment in track.segments)
         if has_captions and group == "NONE":
             yield Finding(where=where, found="captions", expected="CLOSED-CAPTIONS=group")
-        if not has_captions and group != "NONE":
+        if is_read and not has_captions and group != "NONE":
             yield Finding(where=where, found=f"CLOSED-CAPTIONS={group}", expected="captions in the pictures")
 
 
-def _listed(presentation: Presentation) -> Iterator[tuple[str, Attributes]]:
-    """Place (for messages) and attributes of each variant, also of those of I-frames."""
-    for number, (_, attributes) in enumerate(presentation.variants(), start=1):
-        yield f"variant {number}", attributes
-    for number, (_, attributes) in enumerate(presentation.i_frame_streams, start=1):
-        yield f"I-frame variant {number}", attributes
-
-
 def _groups_exist(presentation: Presentation) -> Iterator[Finding]:
-    for where, attributes in _listed(presentation):
+    for where, attributes in presentation.listed():
         for kind in presentation.missing_groups(attributes):
             yield Finding(
                 where=where,
@@ -185,6 +222,41 @@ def _autoselect(presentation: Presentation) -> Iterator[Finding]:
         if item.get("DEFAULT") == "YES" and item.get("AUTOSELECT", "YES") != "YES":
             words = f"DEFAULT=YES,AUTOSELECT={item['AUTOSELECT']}"
             yield Finding(where=_member(item), found=words, expected="AUTOSELECT=YES, or no AUTOSELECT")
+
+
+def _apart(presentation: Presentation) -> Iterator[Finding]:
+    groups = _groups(presentation)
+    for (kind, _), items in groups.items():
+        inside = [item for item in items if "URI" not in item]
+        if kind == "AUDIO" and inside and len(items) > 1:
+            words = f"one of {len(items)} members without URI"
+            yield Finding(where=_member(inside[0]), found=words, expected="a URI: a playlist of its own")
+    for number, (track, declared) in enumerate(presentation.variants(), start=1):
+        where, angles = f"variant {number}", groups.get(("VIDEO", declared.get("VIDEO", "")), [])
+        sound = track.format("audio")
+        if len(angles) > 1 and "AUDIO" not in declared:
+            yield Finding(where=where, found=f"{len(angles)} angles, and no AUDIO", expected="separate sound")
+        if track.format("video") and sound and sound.channels > 2:
+            yield Finding(
+                where=where, found=f"{sound.channels} channels with pictures", expected="separate sound"
+            )
+
+
+def _alike(presentation: Presentation) -> Iterator[Finding]:
+    for items in _groups(presentation).values():
+        seen: dict[tuple[str, ...], Attributes] = {}
+        for item in (item for item in items if item.get("AUTOSELECT") == "YES"):
+            told = tuple(item.get(name, DEFAULTS.get(name, "")) for name in DISTINCT)
+            if (first := seen.setdefault(told, item)) is not item:
+                words = f"{', '.join(DISTINCT)} as of {_member(first)}"
+                yield Finding(where=_member(item), found=words, expected="one of them differs")
+
+
+def _forced_selected(presentation: Presentation) -> Iterator[Finding]:
+    for item in presentation.renditions:
+        if item.get("FORCED") == "YES" and item.get("AUTOSELECT") != "YES":
+            words = f"AUTOSELECT={item.get('AUTOSELECT', 'missing')}"
+            yield Finding(where=_member(item), found=words, expected="YES, as subtitles are forced")
 
 
 def _forced(presentation: Presentation) -> Iterator[Finding]:
@@ -227,12 +299,12 @@ def _no_captions(presentation: Presentation) -> Iterator[Finding]:
 # fmt: off
 RULES = (
     Rule(id="14.stereo", source="Apple 2.3", says="stereo AAC",
-         applies=lambda p: has_master(p) and has_sound(p), check=_stereo),
+         applies=lambda p: has_master(p) and (has_sound(p) or bool(_audio(p))), check=_stereo),
     Rule(id="14.bitrate", source="Apple 2.9", says="stereo AAC of at most 160 kb/s", must=False,
          applies=has_sound, check=_stereo_rate),
     Rule(id="14.separate", source="Apple 9.5", says="sound apart from pictures", must=False,
          applies=lambda p: has_ladder(p) and has_sound(p), check=_separate),
-    Rule(id="14.language", source="Apple 8.10", says="LANGUAGE of sound and subtitles",
+    Rule(id="14.language", source="Apple 8.10", says="LANGUAGE of all but VIDEO",
          applies=lambda p: bool(p.renditions), check=_language),
     Rule(id="14.name", source="RFC 8216bis 4.4.6.1.1", says="NAME is unique in its group",
          applies=lambda p: bool(p.renditions), check=_names),
@@ -240,7 +312,7 @@ RULES = (
          applies=lambda p: bool(p.renditions), check=_defaults),
     Rule(id="14.channels", source="RFC 8216bis 4.4.6.1", says="CHANNELS is that of the sound",
          applies=lambda p: bool(_audio(p)), check=_channels),
-    Rule(id="14.members", source="RFC 8216bis 4.4.6.1.1", says="groups of a kind hold the same members",
+    Rule(id="14.members", source="RFC 8216bis 4.4.6.1.1", says="groups of a kind have the same members",
          applies=lambda p: bool(p.renditions), check=_same_members),
     Rule(id="15.timestamp-map", source="Apple 5.3", says="X-TIMESTAMP-MAP in each WebVTT segment",
          applies=has_text, check=_timestamp_map),
@@ -254,6 +326,13 @@ RULES = (
          applies=lambda p: bool(p.renditions), check=_autoselect),
     Rule(id="14.forced", source="RFC 8216bis 4.4.6.1", says="FORCED of subtitles only",
          applies=lambda p: bool(p.renditions), check=_forced),
+    Rule(id="14.apart", source="Apple 9.6 to 9.8", says="sound to choose from, or surround, is separate",
+         applies=lambda p: has_master(p) and (has_sound(p) or bool(p.renditions)), check=_apart),
+    Rule(id="14.distinct", source="RFC 8216bis 4.4.6.1.1", says="AUTOSELECT members of a group differ",
+         applies=lambda p: bool(p.renditions), check=_alike, must=False),
+    Rule(id="14.forced-selected", source="Apple 5.11", says="forced subtitles have AUTOSELECT=YES",
+         applies=lambda p: any(item.get("FORCED") == "YES" for item in p.renditions),
+         check=_forced_selected, must=False),
     Rule(id="14.type", source="RFC 8216bis 4.4.6.1", says="other attributes of EXT-X-MEDIA fit its TYPE",
          applies=lambda p: bool(p.renditions), check=_types),
     Rule(id="14.channels-told", source="RFC 8216bis 4.4.6.1", says="CHANNELS of sound is there", must=False,

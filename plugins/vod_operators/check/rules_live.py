@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
-from vod_operators.check.attributes import Attributes
-from vod_operators.check.playlist import Playlist
+from vod_operators.check.playlist import first_time, time_of
 from vod_operators.check.presentation import Presentation, Track
 from vod_operators.check.rule import Finding, Rule, is_live
 from vod_operators.check.rules_variants import number, variants
 
 MIN_SEGMENTS = 6
 """Segments of a live playlist (Apple 8.11)."""
+
+ROUNDING_S = Fraction(1, 100)
+"""Apple's own example has 1.0 for three times 0.33334."""
 
 PEAK = Fraction(125, 100)
 """Measured peak of live content, of BANDWIDTH (Apple 1.29)."""
@@ -24,7 +26,9 @@ def _live(presentation: Presentation) -> list[Track]:
 
 def _dates(presentation: Presentation) -> Iterator[Finding]:
     for track in _live(presentation):
-        if "\n#EXT-X-PROGRAM-DATE-TIME:" not in track.playlist.text:
+        # In a delta update EXT-X-SKIP may stand for the segment that has the date.
+        is_delta = "EXT-X-SKIP" in track.playlist.lists
+        if not is_delta and "\n#EXT-X-PROGRAM-DATE-TIME:" not in track.playlist.text:
             tag = "EXT-X-PROGRAM-DATE-TIME"
             yield Finding(where=track.name, found=f"no {tag}", expected=tag)
 
@@ -35,6 +39,13 @@ def _window(presentation: Presentation) -> Iterator[Finding]:
         listed = len(track.playlist.entries) + sum(number(item, "SKIPPED-SEGMENTS") or 0 for item in skipped)
         if track.playlist.is_live and listed < MIN_SEGMENTS:
             yield Finding(where=track.name, found=f"{listed} segments", expected=f"at least {MIN_SEGMENTS}")
+
+
+def _sequence(presentation: Presentation) -> Iterator[Finding]:
+    for track in _live(presentation):
+        tag = "EXT-X-DISCONTINUITY-SEQUENCE"
+        if tag not in track.playlist.tags and any(e.discontinuity for e in track.playlist.entries):
+            yield Finding(where=track.name, found=f"EXT-X-DISCONTINUITY and no {tag}", expected=tag)
 
 
 def _peak(presentation: Presentation) -> Iterator[Finding]:
@@ -48,27 +59,15 @@ def _peak(presentation: Presentation) -> Iterator[Finding]:
 # --- low latency ----------------------------------------------------------------------------
 
 
-def _time(attributes: Attributes, name: str) -> Fraction | None:
-    """An attribute in seconds; None if it is absent or not a decimal number."""
-    try:
-        return Fraction(attributes[name]) if name in attributes else None
-    except ValueError:
-        return None
-
-
-def _only(playlist: Playlist, tag: str) -> Attributes:
-    return next(iter(playlist.lists.get(tag, [])), {})
-
-
 def _controls(presentation: Presentation) -> Iterator[Finding]:
     for track in presentation.media:
-        control = _only(track.playlist, "EXT-X-SERVER-CONTROL")
-        target, part = track.playlist.target_s, _time(_only(track.playlist, "EXT-X-PART-INF"), "PART-TARGET")
+        control = next(iter(track.playlist.lists.get("EXT-X-SERVER-CONTROL", [])), {})
+        target, part = track.playlist.target_s, first_time(track.playlist, "EXT-X-PART-INF", "PART-TARGET")
         least = {"CAN-SKIP-UNTIL": Fraction(6 * target), "HOLD-BACK": Fraction(3 * target)}
         if part is not None:
-            least["PART-HOLD-BACK"] = 2 * part
+            least["PART-HOLD-BACK"] = 3 * part - ROUNDING_S
         for name, seconds in least.items():
-            value = _time(control, name)
+            value = time_of(control, name)
             if (value is None and name == "PART-HOLD-BACK") or (value is not None and value < seconds):
                 words = f"{name}={control.get(name, 'missing')}"
                 yield Finding(where=track.name, found=words, expected=f"at least {float(seconds):g}")
@@ -79,14 +78,14 @@ def _controls(presentation: Presentation) -> Iterator[Finding]:
 def _parts(presentation: Presentation) -> Iterator[Finding]:
     for track in presentation.media:
         parts = track.playlist.lists.get("EXT-X-PART", [])
-        target = _time(_only(track.playlist, "EXT-X-PART-INF"), "PART-TARGET")
+        target = first_time(track.playlist, "EXT-X-PART-INF", "PART-TARGET")
         if parts and target is None:
             yield Finding(
                 where=track.name, found="EXT-X-PART", expected="EXT-X-PART-INF with PART-TARGET too"
             )
             continue
         for part in parts:
-            duration = _time(part, "DURATION")
+            duration = time_of(part, "DURATION")
             if duration is None or target is None or duration > target:
                 words = f"DURATION={part.get('DURATION', 'missing')}"
                 yield Finding(where=track.name, found=words, expected=f"at most PART-TARGET={target}")
@@ -110,9 +109,12 @@ RULES = (
          applies=is_live, check=_dates),
     Rule(id="19.window", source="Apple 8.11", says="at least six segments in live playlists",
          applies=is_live, check=_window),
+    Rule(id="19.sequence", source="Apple 8.17", says="EXT-X-DISCONTINUITY-SEQUENCE of live discontinuities",
+         applies=is_live, check=_sequence),
     Rule(id="19.peak", source="Apple 1.29", says="measured peak of live content below 125 % of BANDWIDTH",
          applies=lambda p: is_live(p) and p.master is not None, check=_peak),
-    Rule(id="20.control", source="RFC 8216bis 4.4.3.8", says="distances in EXT-X-SERVER-CONTROL suffice",
+    Rule(id="20.control", source="RFC 8216bis 4.4.3.8, Apple 14.3",
+         says="distances in EXT-X-SERVER-CONTROL suffice",
          applies=_has("EXT-X-SERVER-CONTROL", "EXT-X-PART-INF"), check=_controls),
     Rule(id="20.parts", source="RFC 8216bis 4.4.4.9", says="parts are within the part target duration",
          applies=_has("EXT-X-PART"), check=_parts),

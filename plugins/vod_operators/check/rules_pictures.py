@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from vod_operators.check.presentation import Presentation, Track, seconds
 from vod_operators.check.rule import Finding, Rule, has_i_frames, has_ladder, has_master, is_ended
-from vod_operators.check.rules_variants import far_off, sizes_of
+from vod_operators.check.rules_variants import far_off, has_pictures, is_enhanced, sizes_of
 
 PICTURE_S = Fraction(11, 10)
 """A second, plus a frame at rates that do not divide a second."""
@@ -31,12 +31,19 @@ def _pictures(presentation: Presentation) -> dict[str, list[Track]]:
 
 
 def _has_pictures(presentation: Presentation) -> Iterator[Finding]:
+    if not presentation.i_frame_streams:
+        yield Finding(where="variants", found="no EXT-X-I-FRAME-STREAM-INF", expected="at least one")
+
+
+def _has_each_family(presentation: Presentation) -> Iterator[Finding]:
     families = {family(format.codecs) for _, format in presentation.videos()}
-    for name in sorted(families - _pictures(presentation).keys()):
+    listed = _pictures(presentation).keys()
+    for name in sorted(families - listed if "mjpg" not in listed else ()):
         yield Finding(where=f"{name} variants", found="no EXT-X-I-FRAME-STREAM-INF", expected="at least one")
 
 
 def _pictures_declared(presentation: Presentation) -> Iterator[Finding]:
+    are_enhanced = any(is_enhanced(track, declared) for track, declared in presentation.variants())
     for uri, declared in presentation.i_frame_streams:
         track = presentation.i_frames[uri]
         format = track.format("video")
@@ -46,7 +53,7 @@ def _pictures_declared(presentation: Presentation) -> Iterator[Finding]:
         if format is None:
             continue
         sizes = sizes_of(format)
-        if declared.get("RESOLUTION", sizes[0]) not in sizes:
+        if declared.get("RESOLUTION", sizes[0]) not in sizes and not are_enhanced:
             yield Finding(where=track.name, found=f"RESOLUTION={declared['RESOLUTION']}", expected=sizes[0])
         if declared.get("CODECS", format.codecs).lower() != format.codecs.lower():
             yield Finding(where=track.name, found=f"CODECS={declared['CODECS']}", expected=format.codecs)
@@ -93,8 +100,11 @@ def _i_frame_rates(presentation: Presentation) -> Iterator[Finding]:
 
 # fmt: off
 RULES = (
-    Rule(id="13.i-frames", source="Apple 6.1", says="I-frame playlists for every video codec",
-         applies=has_ladder, check=_has_pictures),
+    Rule(id="13.i-frames", source="Apple 6.1", says="I-frame playlists",
+         applies=has_pictures, check=_has_pictures),
+    # Only a warning: AirPlay alone requires it.
+    Rule(id="13.families", source="Apple 6.13", says="I-frame playlists for every video codec", must=False,
+         applies=lambda p: has_ladder(p) and has_i_frames(p), check=_has_each_family),
     Rule(id="13.declared", source="Apple 9.3, 9.4", says="CODECS and RESOLUTION of I-frames are right",
          applies=lambda p: has_master(p) and has_i_frames(p), check=_pictures_declared),
     Rule(id="13.only", source="Apple 6.8", says="EXT-X-I-FRAMES-ONLY",

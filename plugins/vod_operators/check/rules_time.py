@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 
 from vod_operators.check.presentation import Presentation, Track, seconds
@@ -14,6 +14,13 @@ ALIGNED_S = Fraction(1, 1000)
 
 RATE_TOLERANCE = Fraction(1, 100)
 """Frames a second; less than the difference between 23.976 and 24."""
+
+LENGTHS: tuple[Callable[[Stream], Fraction], ...] = (
+    lambda stream: stream.duration,
+    lambda stream: stream.decoded_s,
+    lambda stream: stream.shown_s,
+)
+"""How long a segment lasts, by any of which EXTINF may be right."""
 
 KINDS: tuple[Kind, ...] = ("video", "audio")
 
@@ -41,7 +48,7 @@ def _extinf(presentation: Presentation) -> Iterator[Finding]:
         kind = track.kind
         if kind is None or kind == "text":
             continue
-        differ, place = min(_drift(track, kind, by_decoding) for by_decoding in (False, True))
+        differ, place = min(_drift(track, kind, lasts) for lasts in LENGTHS)
         videos = presentation.of_kind("video")[:1]
         frame = max([frame_s(track, kind), *(frame_s(video, "video") for video in videos)])
         if differ > frame + ALIGNED_S:
@@ -52,13 +59,11 @@ def _extinf(presentation: Presentation) -> Iterator[Finding]:
             )
 
 
-def _drift(track: Track, kind: Kind, by_decoding: bool) -> tuple[Fraction, str]:
+def _drift(track: Track, kind: Kind, lasts: Callable[[Stream], Fraction]) -> tuple[Fraction, str]:
     """By how much EXTINF and media differ at most, of any run of segments, and where that ends."""
     drift, lowest, highest, place = Fraction(0), Fraction(0), Fraction(0), track.name
     for entry, stream in track.streams(kind):
-        drift += (entry.extinf or 0) - (
-            stream.decoded_s if by_decoding and stream.decoded_s else stream.duration
-        )
+        drift += (entry.extinf or 0) - (lasts(stream) or stream.duration)
         if drift < lowest or drift > highest:
             lowest, highest, place = min(drift, lowest), max(drift, highest), track.place(entry)
     return highest - lowest, place
@@ -166,13 +171,15 @@ def _discontinuities(track: Track) -> list[Fraction]:
 
 def _target(presentation: Presentation) -> Iterator[Finding]:
     for track in presentation.tracks.values():
-        if track.playlist.target_s not in (0, BEST_TARGET_S):  # 0: 0.files or 0.syntax tells why
+        if track.playlist.target_s not in (0, BEST_TARGET_S):
             words = f"target duration {track.playlist.target_s} s"
             yield Finding(where=track.name, found=words, expected=f"{BEST_TARGET_S} s")
 
 
 def _segment_length(presentation: Presentation) -> Iterator[Finding]:
     for track in presentation.tracks.values():
+        if not track.playlist.target_s:  # 0.files or 0.syntax tells why
+            continue
         limit = track.playlist.target_s + Fraction(1, 2)
         for entry, stream in track.streams(track.kind or "video"):
             if stream.duration > limit:
@@ -184,7 +191,7 @@ def _segment_length(presentation: Presentation) -> Iterator[Finding]:
 
 def _rounded(presentation: Presentation) -> Iterator[Finding]:
     for track in presentation.media:
-        for entry in track.playlist.entries:
+        for entry in track.playlist.entries if track.playlist.target_s else ():
             if entry.extinf is not None and int(entry.extinf + Fraction(1, 2)) > track.playlist.target_s:
                 where = track.place(entry)
                 expected = f"at most TARGETDURATION:{track.playlist.target_s} when rounded"
@@ -192,13 +199,20 @@ def _rounded(presentation: Presentation) -> Iterator[Finding]:
                 break
 
 
+def _is_vod(track: Track) -> bool:
+    return track.playlist.tags.get("EXT-X-PLAYLIST-TYPE") == "VOD"
+
+
 def _same_target(presentation: Presentation) -> Iterator[Finding]:
-    # Subtitles that are complete may have longer segments (RFC 8216bis 6.2.4, Apple 5.7).
-    subtitles = {item.get("URI") for item in presentation.renditions if item.get("TYPE") == "SUBTITLES"}
+    # Subtitles and I-frames may have others if their type is VOD (RFC 8216bis 6.2.4, Apple 5.7, 6.12).
+    free = {item.get("URI") for item in presentation.renditions if item.get("TYPE") == "SUBTITLES"}
+    free |= presentation.i_frames.keys()
     tracks = [
         track
-        for uri, track in presentation.tracks.items()
-        if track.playlist.entries and (uri not in subtitles or track.playlist.is_live)
+        for track in presentation.media
+        if track.playlist.entries
+        and track.playlist.target_s
+        and not (_is_vod(track) and track.playlist.uri in free)
     ]
     for track in tracks[1:]:
         if track.playlist.target_s != tracks[0].playlist.target_s:
@@ -246,7 +260,7 @@ RULES = (
     Rule(id="8.extinf", source="RFC 8216bis 4.4.3.1", says="EXTINF, rounded, is within the target duration",
          applies=always, check=_rounded),
     Rule(id="8.same-target", source="Apple 8.2", says="the same target duration for sound and video",
-         applies=lambda p: len(p.tracks) > 1, check=_same_target),
+         applies=lambda p: len(p.media) > 1, check=_same_target),
     Rule(id="8.same-total", source="Apple 8.3", says="the same total duration for sound and video",
          applies=lambda p: len(p.tracks) > 1 and is_ended(p), check=_same_total),
 )

@@ -20,6 +20,25 @@ ROUNDING = Fraction(1, 1000)
 
 FIRST_BPS = 2_000_000
 
+PICTURES = re.compile(r"avc[1-4]|hvc1|hev1|vvc1|vvi1|dvh[1e]|dva[1v]|dav1|av01|vp0[89]|mp4v|lvc1")
+"""Beginnings of CODECS of pictures."""
+
+CODEC = re.compile(r"avc[1-4]\.[0-9A-Fa-f]{6}|(?!avc[1-4]\.)[\w+-]{4}(\..+)?")
+"""Form of an element of CODECS (RFC 6381)."""
+
+SOUND = re.compile(r"mp4a|ac-[34]|ec[-+]3|alac|fLaC|flac|[Oo]pus|apac|dts|mh[am]1")
+"""Beginnings of CODECS of sound."""
+
+TEXT = re.compile(r"stpp|wvtt|c608|c708")
+"""Beginnings of CODECS of subtitles."""
+
+OF_PICTURES = ("RESOLUTION", "FRAME-RATE", "VIDEO-RANGE", "VIDEO")
+"""Attributes that tell of pictures where CODECS does not."""
+
+BASES = {"dvh1": ("hvc1", "hev1"), "dvhe": ("hvc1", "hev1"), "dva1": ("avc1", "avc3"),
+         "dvav": ("avc1", "avc3"), "dav1": ("av01",)}  # fmt: skip
+"""Codecs of enhancements -> those of their base layers."""
+
 
 def _with_sound(presentation: Presentation, track: Track, declared: Attributes) -> dict[str, int]:
     """Measured rates of a variant with the largest sound that plays with it, by attribute."""
@@ -36,11 +55,17 @@ def number(declared: Attributes, name: str) -> int | None:
     return int(value) if value.isdecimal() else None
 
 
-def variants(presentation: Presentation) -> Iterator[tuple[str, Track, Attributes]]:
-    """Place (for messages), track and attributes of each variant that could be read."""
+def all_variants(presentation: Presentation) -> Iterator[tuple[str, Track, Attributes]]:
+    """Place (for messages), track and attributes of each variant."""
     for number, (track, declared) in enumerate(presentation.variants(), start=1):
+        yield f"variant {number}, {track.name}", track, declared
+
+
+def variants(presentation: Presentation) -> Iterator[tuple[str, Track, Attributes]]:
+    """As ``all_variants``, of those whose playlist could be read."""
+    for where, track, declared in all_variants(presentation):
         if track.segments:
-            yield f"variant {number}, {track.name}", track, declared
+            yield where, track, declared
 
 
 def whole_variants(presentation: Presentation) -> Iterator[tuple[str, Track, Attributes]]:
@@ -48,6 +73,28 @@ def whole_variants(presentation: Presentation) -> Iterator[tuple[str, Track, Att
     for where, track, declared in variants(presentation):
         if not presentation.missing_groups(declared):
             yield where, track, declared
+
+
+def listed_codecs(declared: Attributes, name: str = "CODECS") -> list[str]:
+    """The codecs in an attribute."""
+    return [part.strip() for part in declared.get(name, "").split(",") if part.strip()]
+
+
+def pictures(presentation: Presentation) -> Iterator[tuple[str, Track, Attributes]]:
+    """As ``all_variants``, of those with pictures; of media that cannot be read, their attributes tell."""
+    for where, track, declared in all_variants(presentation):
+        codecs = listed_codecs(declared)
+        is_sound = bool(codecs) and all(SOUND.match(codec) or TEXT.match(codec) for codec in codecs)
+        are_declared = any(PICTURES.match(codec) for codec in codecs) or (
+            not is_sound and any(name in declared for name in OF_PICTURES)
+        )
+        if track.format("video") or (not track.formats and are_declared):
+            yield where, track, declared
+
+
+def has_pictures(presentation: Presentation) -> bool:
+    """Some variant has pictures, as far as media or attributes tell."""
+    return any(True for _ in pictures(presentation))
 
 
 def _measured(presentation: Presentation, track: Track, declared: Attributes) -> bool:
@@ -72,7 +119,9 @@ def far_off(where: str, declared: Attributes, name: str, measured: int) -> Itera
 
 def _bandwidth(presentation: Presentation, name: str) -> Iterator[Finding]:
     for where, track, declared in whole_variants(presentation):
-        if _measured(presentation, track, declared):
+        tracks = [track, *presentation.sounds(declared)]
+        has_target = name != "BANDWIDTH" or all(t.playlist.target_s for t in tracks)
+        if has_target and _measured(presentation, track, declared):
             yield from far_off(where, declared, name, _with_sound(presentation, track, declared)[name])
 
 
@@ -93,9 +142,13 @@ def _largest_sum(presentation: Presentation) -> Iterator[Finding]:
 
 
 def _average_declared(presentation: Presentation) -> Iterator[Finding]:
-    for where, _, declared in variants(presentation):
+    for where, _, declared in all_variants(presentation):
+        average, peak = number(declared, "AVERAGE-BANDWIDTH"), number(declared, "BANDWIDTH")
         if "AVERAGE-BANDWIDTH" not in declared:
             yield Finding(where=where, found="no AVERAGE-BANDWIDTH", expected="AVERAGE-BANDWIDTH")
+        elif average is not None and peak is not None and average > peak:
+            words = f"AVERAGE-BANDWIDTH={average}"
+            yield Finding(where=where, found=words, expected=f"at most BANDWIDTH={peak}")
 
 
 def _played_with(presentation: Presentation, track: Track, declared: Attributes) -> list[Track]:
@@ -111,12 +164,22 @@ def _same_codec(a: str, b: str) -> bool:
 
 
 def _codecs(presentation: Presentation) -> Iterator[Finding]:
-    for where, track, declared in whole_variants(presentation):
-        listed = [part.strip() for part in declared.get("CODECS", "").split(",") if part.strip()]
+    for where, track, declared in all_variants(presentation):
+        listed = listed_codecs(declared)
         played = _played_with(presentation, track, declared)
         formats = [f for t in played for f in t.formats]
         actual = sorted({f.codecs for f in formats if f.codecs != "wvtt"})
+        if not listed:
+            yield Finding(where=where, found="no CODECS", expected=",".join(actual) or "CODECS")
+        for codec in listed:
+            if not CODEC.fullmatch(codec):
+                yield Finding(where=where, found=f"{codec!r} in CODECS", expected="the form of RFC 6381")
+        if not listed or presentation.missing_groups(declared):
+            continue
         if not formats:
+            if presentation.sounds(declared) and all(PICTURES.match(c) or TEXT.match(c) for c in listed):
+                words = f'CODECS="{",".join(listed)}"'
+                yield Finding(where=where, found=words, expected=f"that of AUDIO={declared['AUDIO']} too")
             continue
         missing = [codec for codec in actual if not any(_same_codec(codec, other) for other in listed)]
         extra = [codec for codec in listed if not any(_same_codec(codec, other) for other in actual)]
@@ -124,23 +187,33 @@ def _codecs(presentation: Presentation) -> Iterator[Finding]:
             yield Finding(where=where, found=f'CODECS="{",".join(listed)}"', expected=",".join(actual))
 
 
+def is_enhanced(track: Track, declared: Attributes) -> bool:
+    """Whether LCEVC makes the pictures larger, by how much only its decoder knows."""
+    codecs = listed_codecs(declared) + listed_codecs(declared, "SUPPLEMENTAL-CODECS")
+    is_told = any(codec.startswith("lvc1") for codec in codecs)
+    return is_told or any(stream.enhanced for _, stream in track.streams("video"))
+
+
 def _resolution(presentation: Presentation) -> Iterator[Finding]:
-    for where, track, declared in variants(presentation):
+    for where, track, declared in pictures(presentation):
         # After a discontinuity the size may be another.
         sizes = [size for format in track.formats if format.kind == "video" for size in sizes_of(format)]
-        if sizes and declared.get("RESOLUTION") not in sizes:
+        if is_enhanced(track, declared):
+            sizes = []
+        if "RESOLUTION" not in declared or (sizes and declared["RESOLUTION"] not in sizes):
             words = f"RESOLUTION={declared.get('RESOLUTION', 'missing')}"
-            yield Finding(where=where, found=words, expected=sizes[0])
+            yield Finding(where=where, found=words, expected=(sizes or ["RESOLUTION"])[0])
 
 
 def _frame_rate(presentation: Presentation) -> Iterator[Finding]:
-    for where, track, declared in variants(presentation):
+    for where, track, declared in pictures(presentation):
         text, rate = declared.get("FRAME-RATE", ""), measured_rate(track)
-        if not rate:
-            continue
         if not re.fullmatch(r"\d+(\.\d{1,3})?", text):
             words = f"FRAME-RATE={text or 'missing'}"
-            yield Finding(where=where, found=words, expected=f"{float(rate):.3f}, at most three decimals")
+            expected = f"{float(rate):.3f}" if rate else "FRAME-RATE"
+            yield Finding(where=where, found=words, expected=f"{expected}, at most three decimals")
+            continue
+        if not rate:
             continue
         rates = [rate, *(stream.rate for _, stream in track.streams("video"))]
         if all(abs(Fraction(text) - candidate) > RATE_TOLERANCE for candidate in rates):
@@ -148,17 +221,22 @@ def _frame_rate(presentation: Presentation) -> Iterator[Finding]:
 
 
 def _range(presentation: Presentation) -> Iterator[Finding]:
-    formats = [(w, t.format("video"), a) for w, t, a in variants(presentation)]
-    all_sdr = all(format is None or format.video_range == "SDR" for _, format, _ in formats)
+    formats = [(w, t.format("video"), a) for w, t, a in pictures(presentation)]
+    all_sdr = all(
+        (format.video_range if format else declared.get("VIDEO-RANGE", "SDR")) == "SDR"
+        for _, format, declared in formats
+    )
     for where, format, declared in formats:
         value = declared.get("VIDEO-RANGE", "SDR" if all_sdr else "missing")
-        if format and value != format.video_range:
-            yield Finding(where=where, found=f"VIDEO-RANGE={value}", expected=format.video_range)
+        if value == "missing" or (format and value != format.video_range):
+            expected = format.video_range if format else "VIDEO-RANGE, as others have"
+            yield Finding(where=where, found=f"VIDEO-RANGE={value}", expected=expected)
 
 
 def _several(presentation: Presentation) -> Iterator[Finding]:
-    rates = {track.average_bps for track in presentation.of_kind("video")}
-    if len(rates) < 2:
+    # Two variants may play the same pictures with other sound.
+    rates = {t.playlist.uri: t.average_bps or number(a, "BANDWIDTH") for _, t, a in pictures(presentation)}
+    if len(set(rates.values())) < 2:
         yield Finding(where="variants", found="one video bitrate", expected="at least two")
 
 
@@ -185,6 +263,42 @@ def _aspect(presentation: Presentation) -> Iterator[Finding]:
         if abs(Fraction(width * largest[2], largest[1]) - height) > 2:  # sides are even
             words = f"{width}x{height}"
             yield Finding(where=track.name, found=words, expected=f"the shape of {largest[1]}x{largest[2]}")
+
+
+def _scores(presentation: Presentation) -> Iterator[Finding]:
+    for where, _, declared in all_variants(presentation):
+        if "SCORE" not in declared:
+            yield Finding(where=where, found="no SCORE", expected="SCORE, as other variants have")
+
+
+def _supplemental(presentation: Presentation) -> Iterator[Finding]:
+    for where, declared in presentation.listed():
+        bases = listed_codecs(declared)
+        for codec in listed_codecs(declared, "SUPPLEMENTAL-CODECS"):
+            names = BASES.get(codec[:4], ())
+            if not any(base.startswith(names) for base in bases) if names else not bases:
+                expected = f"{' or '.join(names) or 'its base'} in CODECS"
+                yield Finding(where=where, found=f"SUPPLEMENTAL-CODECS {codec}", expected=expected)
+
+
+def _steering(presentation: Presentation) -> list[Attributes]:
+    return presentation.master.lists.get("EXT-X-CONTENT-STEERING", []) if presentation.master else []
+
+
+def _pathway_declared(presentation: Presentation) -> Iterator[Finding]:
+    for item in _steering(presentation):
+        if "PATHWAY-ID" not in item:
+            where = "EXT-X-CONTENT-STEERING"
+            yield Finding(where=where, found="no PATHWAY-ID", expected="PATHWAY-ID of some variants")
+
+
+def _pathway(presentation: Presentation) -> Iterator[Finding]:
+    pathways = {declared.get("PATHWAY-ID", ".") for _, declared in presentation.variants()}
+    for item in _steering(presentation):
+        if item.get("PATHWAY-ID", ".") not in pathways and "PATHWAY-ID" in item:
+            words = f"PATHWAY-ID={item['PATHWAY-ID']}"
+            expected = f"one of the variants: {', '.join(sorted(pathways))}"
+            yield Finding(where="EXT-X-CONTENT-STEERING", found=words, expected=expected)
 
 
 def _declares_bitrate(presentation: Presentation) -> bool:
@@ -217,18 +331,26 @@ RULES = (
          applies=_declares_bitrate, check=_bitrate),
     Rule(id="5.bandwidth", source="Apple 9.13", says="BANDWIDTH is the largest sum with its sound",
          applies=lambda p: has_master(p) and is_ended(p), check=_largest_sum),
-    Rule(id="5.average", source="Apple 9.14", says="AVERAGE-BANDWIDTH is there",
+    Rule(id="5.average", source="Apple 9.14", says="AVERAGE-BANDWIDTH is there, and within BANDWIDTH",
          applies=has_master, check=_average_declared),
     Rule(id="6.codecs", source="Apple 9.1", says="CODECS names what is played, and nothing else",
          applies=has_master, check=_codecs),
     Rule(id="6.resolution", source="Apple 9.2", says="RESOLUTION is that of the pictures",
-         applies=has_ladder, check=_resolution),
+         applies=has_pictures, check=_resolution),
     Rule(id="6.frame-rate", source="Apple 9.15", says="FRAME-RATE is that of the pictures, to three decimals",
-         applies=has_ladder, check=_frame_rate),
+         applies=has_pictures, check=_frame_rate),
     Rule(id="6.video-range", source="Apple 9.16", says="VIDEO-RANGE, unless all is SDR",
-         applies=has_ladder, check=_range),
+         applies=has_pictures, check=_range),
+    Rule(id="6.supplemental", source="RFC 8216bis 4.4.6.2", says="CODECS has the base of SUPPLEMENTAL-CODECS",
+         applies=lambda p: any("SUPPLEMENTAL-CODECS" in a for _, a in p.listed()), check=_supplemental),
+    Rule(id="6.score", source="Apple 9.19", says="SCORE of all variants or of none",
+         applies=lambda p: any("SCORE" in a for _, a in p.variants()), check=_scores),
+    Rule(id="6.pathway", source="RFC 8216bis 4.4.6.6", says="content steering names a variant's PATHWAY-ID",
+         applies=lambda p: bool(_steering(p)), check=_pathway),
+    Rule(id="6.pathway-told", source="Apple 9.18", says="PATHWAY-ID of content steering is there", must=False,
+         applies=lambda p: bool(_steering(p)), check=_pathway_declared),
     Rule(id="7.bitrates", source="Apple 9.9", says="at least two video bitrates",
-         applies=has_ladder, check=_several),
+         applies=has_pictures, check=_several),
     Rule(id="7.first", source="Apple 1.32", says="the first variant is about 2000 kb/s", must=False,
          applies=has_ladder, check=_first),
     Rule(id="7.aspect", source="Apple 1.33", says="one aspect ratio", must=False,

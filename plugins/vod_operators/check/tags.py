@@ -14,6 +14,12 @@ MULTIVARIANT_TAGS = {
 }  # fmt: skip
 """Tags that make a playlist a multivariant playlist (4.4.6)."""
 
+SEGMENT_TAGS = {
+    "EXTINF", "EXT-X-BYTERANGE", "EXT-X-DISCONTINUITY", "EXT-X-KEY", "EXT-X-MAP", "EXT-X-PROGRAM-DATE-TIME",
+    "EXT-X-GAP", "EXT-X-BITRATE", "EXT-X-PART",
+}  # fmt: skip
+"""Tags of segments (4.4.4). None of them may appear in a multivariant playlist."""
+
 ONCE = MEDIA_TAGS | {
     "EXTM3U", "EXT-X-VERSION", "EXT-X-INDEPENDENT-SEGMENTS", "EXT-X-START", "EXT-X-SKIP",
     "EXT-X-CONTENT-STEERING",
@@ -44,6 +50,9 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 }
 """Tags whose value is an attribute list, with the attributes that they must have."""
 
+KNOWN = (ONCE | SEGMENT_TAGS | REQUIRED.keys()) - {"EXTINF"}
+"""All tags but EXTINF, which may have a title."""
+
 QUOTED = {
     "ALLOWED-CPC", "ASSOC-LANGUAGE", "AUDIO", "BYTERANGE", "CHANNELS", "CHARACTERISTICS", "CLASS", "CODECS",
     "CUE", "DATA-ID", "END-DATE", "GROUP-ID", "ID", "IMPORT", "INSTREAM-ID", "KEYFORMAT",
@@ -63,24 +72,53 @@ UNQUOTED = {
 }  # fmt: skip
 """Attributes whose value must not be quoted. Of an unknown attribute the form is not known either."""
 
+DATE = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([.,]\d+)?(Z|[+-]\d\d(?::?\d\d)?)?"
+"""A date and time of ISO 8601; groups: fraction of a second, time zone."""
+
+INTEGER, DECIMAL = r"\d{1,20}", r"(\d+\.?\d*|\.\d+)"
+"""``decimal-integer`` and ``decimal-floating-point`` (4.2)."""
+
 VALUES = {
-    "EXT-X-VERSION": r"\d{1,20}",
-    "EXT-X-MEDIA-SEQUENCE": r"\d{1,20}",
-    "EXT-X-DISCONTINUITY-SEQUENCE": r"\d{1,20}",
+    "EXT-X-VERSION": INTEGER,
+    "EXT-X-MEDIA-SEQUENCE": INTEGER,
+    "EXT-X-DISCONTINUITY-SEQUENCE": INTEGER,
     "EXT-X-PLAYLIST-TYPE": "EVENT|VOD",
-    "EXT-X-BITRATE": r"\d{1,20}",
-    "EXT-X-PROGRAM-DATE-TIME": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([.,]\d+)?(Z|[+-]\d\d(:?\d\d)?)?",
+    "EXT-X-BITRATE": INTEGER,
+    "EXT-X-PROGRAM-DATE-TIME": DATE,
 }
 """Form of the values that are no attribute lists. EXT-X-TARGETDURATION has its own message."""
 
 YES_NO = {
-    "AUTOSELECT", "CAN-BLOCK-RELOAD", "CAN-SKIP-DATERANGES", "DEFAULT", "END-ON-NEXT", "FORCED", "GAP",
-    "INDEPENDENT", "PRECISE",
+    "AUTOSELECT", "CAN-BLOCK-RELOAD", "CAN-SKIP-DATERANGES", "DEFAULT", "FORCED", "GAP", "INDEPENDENT",
+    "PRECISE",
 }  # fmt: skip
 """Attributes that are YES or NO."""
 
+NUMBERS = {
+    "AVERAGE-BANDWIDTH", "BANDWIDTH", "BIT-DEPTH", "BYTERANGE-LENGTH", "BYTERANGE-START", "LAST-MSN",
+    "LAST-PART", "SAMPLE-RATE", "SKIPPED-SEGMENTS",
+}  # fmt: skip
+"""Attributes that are whole numbers."""
+
+TIMES = {
+    "CAN-SKIP-UNTIL", "DURATION", "HOLD-BACK", "PART-HOLD-BACK", "PART-TARGET", "PLANNED-DURATION",
+}  # fmt: skip
+"""Attributes that are seconds, of which none is negative."""
+
 FORMS = {
     **dict.fromkeys(YES_NO, "YES|NO"),
+    **dict.fromkeys(NUMBERS, INTEGER),
+    **dict.fromkeys(TIMES, DECIMAL),
+    **dict.fromkeys(("SCTE35-CMD", "SCTE35-IN", "SCTE35-OUT"), r"0[xX][0-9A-Fa-f]+"),
+    **dict.fromkeys(("STABLE-RENDITION-ID", "STABLE-VARIANT-ID"), r"[A-Za-z0-9+/=._-]+"),
+    **dict.fromkeys(("START-DATE", "END-DATE"), DATE),
+    "BYTERANGE": r"\d+(@\d+)?",
+    "END-ON-NEXT": "YES",
+    "FORMAT": "JSON|RAW",
+    "KEYFORMATVERSIONS": r"[1-9]\d*(/[1-9]\d*)*",
+    "PATHWAY-ID": r"[A-Za-z0-9._-]+",
+    "SCORE": DECIMAL,
+    "TIME-OFFSET": rf"-?{DECIMAL}",
     "RESOLUTION": r"\d+x\d+",
     "FRAME-RATE": r"\d+(\.\d+)?",
     "VIDEO-RANGE": "SDR|HLG|PQ",
@@ -90,6 +128,9 @@ FORMS = {
 
 MAY_BE_EMPTY = {"VALUE", "RECENTLY-REMOVED-DATERANGES"}
 """Quoted attributes that may be empty."""
+
+SESSION_KEY = ("METHOD", "URI", "IV", "KEYFORMAT", "KEYFORMATVERSIONS")
+"""Attributes by which two EXT-X-SESSION-KEY differ (4.4.6.5)."""
 
 METHODS = {"NONE", "AES-128", "AES-256-GCM", "SAMPLE-AES", "SAMPLE-AES-CTR"}
 """Encryption methods (4.4.4.4). AES-256 and AES-256-CTR, which some players know, are not in the draft."""

@@ -87,6 +87,8 @@ class Stream(Model):
     """MPEG-TS: how long its pictures last by their decoding times; 0: as ``duration``.
 
     Of an open GOP the first pictures are shown between the last ones of the segment before."""
+    shown_s: Seconds = Fraction(0)
+    """fMP4: from the begin of its earliest sample to the end of the latest, as shown; 0: as ``duration``."""
     samples: int
     size_bytes: int
     """Bytes of its samples, without the container's."""
@@ -99,6 +101,10 @@ class Stream(Model):
     captions: bool = False
     """Whether pictures hold CEA-608 or CEA-708 captions."""
     hdr_metadata: bool = False
+    enhanced: bool = False
+    """Whether pictures hold an LCEVC enhancement, which may make them larger."""
+    encrypted: bool = False
+    """Whether its samples are encrypted (Common Encryption, SAMPLE-AES)."""
     starts_inside: bool = False
     """MPEG-TS and packed audio: whether it starts with the end of a frame of the segment before."""
     ends_inside: bool = False

@@ -153,6 +153,8 @@ class Fragment:
     samples: tuple[Sample, ...]
     extent: tuple[int, int]
     """First byte of all samples, and the byte after the last one."""
+    boxes: frozenset[bytes] = frozenset()
+    """Types of the boxes in the ``traf``."""
 
     @property
     def duration(self) -> int:
@@ -243,7 +245,8 @@ def _parse_traf(
     samples: list[Sample] = []
     position = base
     bounds = []
-    for kind, first, last in children(moof, begin, end):
+    boxes = list(children(moof, begin, end))
+    for kind, first, last in boxes:
         if kind == b"trun":
             run = _parse_trun(moof, first, last, own, base, position, time, most - len(samples))
             if run:
@@ -256,6 +259,7 @@ def _parse_traf(
         decode_time=decode_time,
         samples=tuple(samples),
         extent=(min(bounds, default=base), max(bounds, default=base)),
+        boxes=frozenset(kind for kind, _, _ in boxes),
     )
 
 

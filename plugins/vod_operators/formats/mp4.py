@@ -37,6 +37,8 @@ class InitTrack:
     defaults: Defaults
     sets: tuple[bytes, ...] = ()
     """Parameter sets of H.264 and H.265."""
+    descriptions: int = 1
+    """Sample entries; of several, a clear one may stand beside that of encrypted samples."""
 
 
 @dataclass(kw_only=True)
@@ -47,6 +49,7 @@ class _Samples:
     begin: int | None = None
     end: int = 0
     shown: int | None = None
+    shown_end: int = 0
     count: int = 0
     size: int = 0
     shortest: int = 0
@@ -55,6 +58,8 @@ class _Samples:
     gap: str | None = None
     captions: bool = False
     hdr: bool = False
+    enhanced: bool = False
+    encrypted: bool = False
     pictures: list[Sample] = field(default_factory=list)
     """The samples of a clear video track."""
 
@@ -115,6 +120,7 @@ def _read_track(
         length_size=length_size,
         defaults=extends.get(number, Defaults()),
         sets=tuple(parameter_sets(data, *find(data, *table, b"stsd"))),
+        descriptions=u32(data, find(data, *table, b"stsd")[0] + 4),
     )
     return track, bool(sizes and u32(data, sizes + 8))
 
@@ -168,12 +174,15 @@ def _take_fragment(data: bytes, fragment: Fragment, samples: _Samples) -> None:
     if samples.begin is not None and fragment.decode_time != samples.end:
         off = Fraction(fragment.decode_time - samples.end, track.timescale)
         samples.gap = samples.gap or f"a fragment decodes {float(off):+.6f} s off the end of the one before"
+    samples.encrypted = samples.encrypted or _is_encrypted(fragment, track)
     for sample in fragment.samples:
         first = samples.begin is None
         if first:
             samples.begin = sample.time
         shown = sample.time + sample.composition - track.delay
         samples.shown = shown if samples.shown is None else min(samples.shown, shown)
+        shown_end = shown + sample.duration
+        samples.shown_end = shown_end if first else max(samples.shown_end, shown_end)
         samples.end = sample.time + sample.duration
         samples.count += 1
         samples.size += sample.size
@@ -181,6 +190,13 @@ def _take_fragment(data: bytes, fragment: Fragment, samples: _Samples) -> None:
             samples.shortest = min(samples.shortest or sample.duration, sample.duration)
         if track.format.kind == "video":
             _take_picture(data, fragment.offset, sample, samples, first)
+
+
+def _is_encrypted(fragment: Fragment, track: InitTrack) -> bool:
+    """Whether it tells how samples are encrypted, or all are alike (ISO 23001-7 7, 10.3)."""
+    told = bool({b"senc", b"saiz"} & fragment.boxes)
+    alike = track.descriptions == 1 and not {b"sbgp", b"sgpd"} & fragment.boxes
+    return track.format.encrypted and (told or alike)
 
 
 def _take_picture(data: bytes, moof: int, sample: Sample, samples: _Samples, first: bool) -> None:
@@ -196,6 +212,7 @@ def _take_picture(data: bytes, moof: int, sample: Sample, samples: _Samples, fir
     if first:
         samples.first_is_idr = idr and sample.is_sync
     samples.hdr = samples.hdr or _tells_hdr(content, codec, track.length_size)
+    samples.enhanced = samples.enhanced or _is_enhanced(content, codec, track.length_size)
     if sample.is_sync:
         at = Fraction(sample.time, track.timescale)
         samples.keys.append(Key(begin=moof, end=sample.end, at=at, is_idr=idr))
@@ -227,6 +244,13 @@ def _tells_hdr(sample: bytes, codec: Codec | None, length_size: int) -> bool:
         return False
 
 
+def _is_enhanced(sample: bytes, codec: Codec | None, length_size: int) -> bool:
+    try:
+        return codec in ("h264", "hevc") and nal.is_enhanced(nal.in_sample(sample, length_size), codec)
+    except IndexError:
+        return False
+
+
 def _lacks_composition(data: bytes, samples: _Samples) -> bool:
     """Whether pictures are reordered, and all composition offsets are equal."""
     track, pictures = samples.track, samples.pictures
@@ -246,11 +270,13 @@ def _lacks_composition(data: bytes, samples: _Samples) -> bool:
 def _stream(data: bytes, samples: _Samples) -> Stream:
     track = samples.track
     assert samples.begin is not None and samples.shown is not None
+    lasts, shown_lasts = samples.end - samples.begin, samples.shown_end - samples.shown
     return Stream(
         kind=track.format.kind,
         begin=Fraction(samples.begin, track.timescale),
         shown=Fraction(samples.shown, track.timescale),
-        duration=Fraction(samples.end - samples.begin, track.timescale),
+        duration=Fraction(lasts, track.timescale),
+        shown_s=Fraction(shown_lasts if shown_lasts != lasts else 0, track.timescale),
         samples=samples.count,
         size_bytes=samples.size,
         rate=Fraction(track.timescale, samples.shortest) if samples.shortest else Fraction(0),
@@ -259,5 +285,7 @@ def _stream(data: bytes, samples: _Samples) -> Stream:
         gap=samples.gap,
         captions=samples.captions,
         hdr_metadata=samples.hdr,
+        enhanced=samples.enhanced,
+        encrypted=samples.encrypted,
         lacks_composition=_lacks_composition(data, samples),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import NamedTuple
@@ -17,6 +18,9 @@ HEVC_SLICES, HEVC_IDR = range(32), (19, 20)
 
 CAPTIONS = b"\xb5\x00\x31GA94\x03"
 """Beginning of user data (ITU-T T.35, ATSC A/53) with CEA-608 and CEA-708 captions, whose channels follow."""
+
+_ENHANCEMENT = re.compile(rb"\x04\xff*[^\xff]\xb4\x00\x50", re.DOTALL)
+"""Begin of user data (ITU-T T.35) with LCEVC (MPEG-5 part 2): type, size, country, and V-Nova as provider."""
 
 _CHROMA_PROFILES = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
 
@@ -55,6 +59,15 @@ def is_idr(nals: Iterable[bytes], codec: Codec) -> bool:
 def has_hdr_metadata(nals: Iterable[bytes]) -> bool:
     """Whether H.265 prefix SEIs hold the mastering display (137) or the light level (144)."""
     return any(kind_of(nal, "hevc") == 39 and nal[2] in (137, 144) for nal in nals if len(nal) > 3)
+
+
+def is_enhanced(nals: Iterable[bytes], codec: Codec) -> bool:
+    """Whether SEIs hold an LCEVC enhancement of the picture.
+
+    :param codec: ``h264`` or ``hevc``.
+    """
+    kind = 6 if codec == "h264" else 39
+    return any(kind_of(nal, codec) == kind and bool(_ENHANCEMENT.search(nal)) for nal in nals if nal)
 
 
 # --- H.264 ----------------------------------------------------------------------------------

@@ -102,7 +102,7 @@ class _Pictures(_Elementary):
         self._codec = PICTURES[kind]
         self._format: Format | None = None
         self._keys: list[Key] = []
-        self._starts_with_idr = self._captions = False
+        self._starts_with_idr = self._captions = self._enhanced = False
         self._order = PictureOrder(self._codec)
         self._picture = bytearray()
         self._at = self._end = 0
@@ -123,6 +123,7 @@ class _Pictures(_Elementary):
             return
         units = [unit for unit in nal.in_byte_stream(bytes(self._picture)) if unit]
         self._captions = self._captions or nal.CAPTIONS in self._picture
+        self._enhanced = self._enhanced or nal.is_enhanced(units, self._codec)
         self._order.take(units)
         if nal.is_idr(units, self._codec):
             at = Fraction(self.times[-1][0], CLOCK)
@@ -154,6 +155,8 @@ class _Pictures(_Elementary):
             keys=tuple(self._keys),
             gap=_backward(decoded),
             captions=self._captions,
+            enhanced=self._enhanced,
+            encrypted=self.encrypted,
             lacks_composition=self._order.is_reordered
             and len({late - early for early, late in self.times}) == 1,
         )

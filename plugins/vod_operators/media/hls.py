@@ -229,9 +229,9 @@ def _text_member(track: Track, prefix: str, *, autoselect: bool) -> m3u8.Media:
 
 
 def _captions_member(channel: str, *, autoselect: bool) -> m3u8.Media:
-    # The captions do not tell their language.
+    # The captions do not tell their language; Apple 4.4 and 8.10 require one.
     return m3u8.Media(
-        type="CLOSED-CAPTIONS", group_id=CAPTIONS_GROUP, name=channel, instream_id=channel,
+        type="CLOSED-CAPTIONS", group_id=CAPTIONS_GROUP, name=channel, instream_id=channel, language="und",
         default="NO", autoselect="YES" if autoselect else "NO",
     )  # fmt: skip
 

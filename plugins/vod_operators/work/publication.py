@@ -31,7 +31,10 @@ WISHED = {"7.bitrates"}
 """Rules whose violation does not prevent a publication, because the request may ask for it. A custom preset
 may have a single rung, and pictures without detail have equal bitrates in two rungs of the same quality."""
 
-PROMISED = {"1.h264-4.1", "1.sample-entry", "10.aligned", "14.bitrate", "14.channels-told", "14.separate"}
+PROMISED = {
+    "1.h264-4.1", "1.sample-entry", "10.aligned", "13.families", "14.bitrate", "14.channels-told",
+    "14.separate",
+}  # fmt: skip
 """Rules that Apple only recommends, and that everything made here keeps."""
 
 log = logging.getLogger(__name__)
