@@ -182,7 +182,17 @@ class DashJs extends Player {
 
   texts() { return this.dash.getTracksFor('text').map((track, id) => ({id, language: track.lang})); }
 
-  setText(id) { this.dash.setTextTrack(id); }
+  // A film that is buffered whole loads nothing more, also no subtitles, before there is a seek.
+  async setText(id) {
+    this.dash.setTextTrack(id);
+    const nudge = setInterval(() => { video.currentTime = video.currentTime; }, 500);
+    try {
+      await within(20, loaded(() => cues().length), 'dash.js: subtitles');
+    } finally {
+      clearInterval(nudge);
+    }
+    await within(20, loaded(() => !video.seeking), 'dash.js: seek');
+  }
 }
 
 // The engine of video.js in place of the browser's, and text tracks of its own making.
@@ -198,7 +208,7 @@ class VideoJs extends Player {
     this.player.one('loadstart', () => {
       const choose = this.vhs().selectPlaylist;
       let choice;
-      this.vhs().selectPlaylist = () => choice = choice || choose();
+      this.vhs().selectPlaylist = () => choice = choice || this.vhs().playlists.media() || choose();
     });
     this.player.on('error', () => watcher.happened('player-error', this.player.error().message));
     this.player.src({src: url, type: url.endsWith('.mpd') ? 'application/dash+xml' : 'application/x-mpegURL'});
@@ -239,8 +249,10 @@ class VideoJs extends Player {
   setText(id) { this.textTracks().forEach((track, n) => { track.mode = n === id ? 'showing' : 'disabled'; }); }
 }
 
-async function firstPicture() {
-  while (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) await sleep(20);
+const firstPicture = () => loaded(() => video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA);
+
+async function loaded(condition) {
+  while (!condition()) await sleep(20);
 }
 
 function describe(error) {
