@@ -95,11 +95,11 @@ def test_the_map_of_the_sheets() -> None:
     lines = pictures.thumbnails(board, small, plan, timeline).split("\n\n")
 
     assert (board.columns, board.rows, board.interval_s) == (10, 2, 1.0)
-    assert len(lines) == 12 and lines[0] == "WEBVTT"
+    assert len(lines) == 13 and lines[0] == "WEBVTT" and lines[12] == ""
     assert lines[1] == "00:00:00.000 --> 00:00:01.000\nsheet-00001.jpg#xywh=0,0,192,108"
     assert lines[10] == "00:00:09.000 --> 00:00:10.000\nsheet-00001.jpg#xywh=1728,0,192,108"
     # The last one lasts to the end of the video.
-    assert lines[11] == "00:00:10.000 --> 00:00:10.400\nsheet-00001.jpg#xywh=0,108,192,108\n"
+    assert lines[11] == "00:00:10.000 --> 00:00:10.400\nsheet-00001.jpg#xywh=0,108,192,108"
 
 
 def test_the_map_goes_on_to_the_next_sheet() -> None:
