@@ -39,7 +39,7 @@ test-browser: up  ## a person's way through the UI, in a Chromium that this mach
 	.venv/bin/python -m pip install -q 'playwright>=1.50'
 	.venv/bin/python -m pytest -m browser tests/browser
 
-test-players: venv  ## hls.js, shaka-player (npm) and Chromium play each preset: EXACT_CLIPS=folder PLAYERS_SHOTS=folder PLAYERS_REPORT=file
+test-players: venv  ## eight players, of npm and of this machine, play each preset: EXACT_CLIPS=folder PLAYERS_SHOTS=folder PLAYERS_REPORT=file
 	.venv/bin/python -m pip install -q 'playwright>=1.50'
 	.venv/bin/python -m pytest -m players -o log_cli=false tests/players
 

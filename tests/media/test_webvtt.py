@@ -76,14 +76,15 @@ def test_a_cue_stands_in_every_segment_that_shows_it() -> None:
 
 
 def test_a_segment_is_whole_without_a_cue() -> None:
-    assert webvtt.segment([]) == "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n"
+    assert webvtt.segment([]) == "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n\n"
     assert webvtt.segment([cue(-500, 3_723_004, "<i>a</i>\nb")]) == (
-        "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n\n00:00:00.000 --> 01:02:03.004\n<i>a</i>\nb\n"
+        "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n\n"
+        "00:00:00.000 --> 01:02:03.004\n<i>a</i>\nb\n\n"
     )
 
 
 def test_a_whole_track() -> None:
-    assert webvtt.whole([cue(0, 1500)]) == "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nHi\n"
+    assert webvtt.whole([cue(0, 1500)]) == "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nHi\n\n"
 
 
 def test_what_was_written_is_held_against_what_was_meant() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from players import programs
+from players.playing import every_program
 from players.published import Film
 from support.clips import clip
 from support.players import Server
@@ -89,6 +92,8 @@ def play(session: Session) -> None:
     [
         pytest.param("hls.js", "aes-128", "fmp4", id="hls.js-aes-128"),
         pytest.param("hls.js", "aes-128", "ts", id="hls.js-aes-128-ts"),
+        pytest.param("video.js", "aes-128", "fmp4", id="video.js-aes-128"),
+        pytest.param("video.js", "aes-128", "ts", id="video.js-aes-128-ts"),
         pytest.param("shaka", "aes-128", "fmp4", id="shaka-aes-128"),
         pytest.param("shaka", "cbcs", "fmp4", id="shaka-cbcs"),
     ],
@@ -112,6 +117,24 @@ def test_plays_with_the_key(
         session.seek(frame)
         assert session.number_on_screen(tmp_path) == frame
     session.screenshot()
+    assert served.asked
+
+
+@every_program
+@pytest.mark.parametrize("container", ["fmp4", "ts"])
+def test_a_program_plays_with_the_key(
+    encrypted: Any, served: KeyServer, program: Any, container: str, tmp_path: Path
+) -> None:
+    url = f"{encrypted('aes-128', container).url}/index.m3u8"
+    if program is programs.gstreamer:
+        program = partial(program, texts=False)
+        if container == "fmp4":
+            # It decrypts the init segment, which is in the clear.
+            with pytest.raises(AssertionError, match=r"gst-launch-1\.0"):
+                program(url, tmp_path)
+            return
+    numbers = [number for _, number in program(url, tmp_path).pictures]
+    assert numbers in (list(range(FRAMES)), list(range(FRAMES - 1)))  # VLC may leave the last one
     assert served.asked
 
 

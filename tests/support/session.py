@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from support.clips import decoded, numbers_in
 
@@ -75,10 +76,19 @@ class Session:
         """Every picture that was shown: its time, size and number."""
         return with_numbers(self.ask("() => watcher.frames"))
 
+    def recorded(self) -> tuple[float, NDArray[np.float32]]:
+        """When the record of the sound begins, by its own clock, and its samples."""
+        record = self.ask("() => watcher.recorded()")
+        return record["at"], np.frombuffer(base64.b64decode(record["samples"]), "<i2") / np.float32(32767)
+
     # --- doing ------------------------------------------------------------------------------
 
     def play(self, rate: float = 1) -> None:
         self.ask("rate => { video.playbackRate = rate; return video.play(); }", rate)
+
+    def listen(self) -> None:
+        """Record the sound from now on, and when each picture is shown by the sound's clock."""
+        self.ask("() => watcher.listen()")
 
     def pause(self) -> None:
         self.ask("() => video.pause()")

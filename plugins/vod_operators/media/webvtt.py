@@ -163,7 +163,8 @@ def _document(head: str, cues: Sequence[Cue]) -> str:
     for cue in cues:
         times = f"{time_of(max(0, cue.begin_ms))} --> {time_of(cue.end_ms)}"
         blocks.append(f"{times} {cue.settings}".rstrip() + f"\n{cue.text}")
-    return "\n\n".join(blocks) + "\n"
+    # An empty line at the end too: GStreamer does not show a segment's last cue without one.
+    return "\n\n".join(blocks) + "\n\n"
 
 
 def check(

@@ -1,7 +1,12 @@
-// Three players behind one face: hls.js, shaka-player, and the browser's own.
+// Five players behind one face: hls.js, shaka-player, dash.js, video.js, and the browser's own.
 'use strict';
 
-class HlsJs {
+class Player {
+  // The text tracks that have the cues.
+  textTracks() { return Array.from(video.textTracks); }
+}
+
+class HlsJs extends Player {
   async load(url, {bufferSeconds = 60} = {}) {
     this.hls = new Hls({maxBufferLength: bufferSeconds, maxMaxBufferLength: bufferSeconds});
     this.hls.on(Hls.Events.ERROR, (_, data) => {
@@ -57,7 +62,7 @@ class HlsJs {
   }
 }
 
-class Shaka {
+class Shaka extends Player {
   // text: the language of subtitles that are on from the start. shaka-player 5.2 places WebVTT of HLS by the
   // next video segment that it appends: of a film that is buffered whole there is none, and no cue is shown.
   async load(url, {bufferSeconds = 60, text = ''} = {}) {
@@ -122,7 +127,7 @@ class Shaka {
   }
 }
 
-class Native {
+class Native extends Player {
   async load(url) {
     const ready = new Promise((resolve, reject) => {
       video.addEventListener('loadedmetadata', resolve, {once: true});
@@ -140,6 +145,100 @@ class Native {
   setText(id) { Array.from(video.textTracks).forEach((t, n) => { t.mode = n === id ? 'showing' : 'disabled'; }); }
 }
 
+class DashJs extends Player {
+  async load(url, {bufferSeconds = 60} = {}) {
+    this.dash = dashjs.MediaPlayer().create();
+    this.dash.updateSettings({
+      debug: {logLevel: dashjs.Debug.LOG_LEVEL_NONE},
+      streaming: {
+        abr: {autoSwitchBitrate: {video: false, audio: false}},
+        buffer: {bufferTimeDefault: bufferSeconds, bufferTimeAtTopQuality: bufferSeconds,
+                 bufferTimeAtTopQualityLongForm: bufferSeconds},
+        gaps: {jumpGaps: false},  // it tells nobody when it jumps
+        text: {defaultEnabled: false},
+      },
+    });
+    const {ERROR, PLAYBACK_STALLED} = dashjs.MediaPlayer.events;
+    this.dash.on(ERROR, ({error}) => watcher.happened('player-error', `${error.code} ${error.message}`));
+    this.dash.on(PLAYBACK_STALLED, () => watcher.happened('stall'));
+    this.dash.initialize(video, url, false);
+    await within(30, firstPicture(), 'dash.js: first picture');
+  }
+
+  levels() {
+    const active = this.dash.getCurrentRepresentationForType('video');
+    return this.dash.getRepresentationsByType('video')
+      .map(({id, width, height, bandwidth, codecs}) => ({id, width, height, bandwidth, codecs, active: id === active.id}));
+  }
+
+  setLevel(id, atOnce) { this.dash.setRepresentationForTypeById('video', id, atOnce); }
+
+  audios() {
+    const active = this.dash.getCurrentTrackFor('audio');
+    return this.dash.getTracksFor('audio').map((track, id) => ({id, language: track.lang, active: track === active}));
+  }
+
+  setAudio(id) { this.dash.setCurrentTrack(this.dash.getTracksFor('audio')[id]); }
+
+  texts() { return this.dash.getTracksFor('text').map((track, id) => ({id, language: track.lang})); }
+
+  setText(id) { this.dash.setTextTrack(id); }
+}
+
+// The engine of video.js in place of the browser's, and text tracks of its own making.
+class VideoJs extends Player {
+  async load(url, {bufferSeconds = 60} = {}) {
+    videojs.log.level('off');
+    Object.assign(videojs.Vhs, {GOAL_BUFFER_LENGTH: bufferSeconds, MAX_GOAL_BUFFER_LENGTH: bufferSeconds});
+    const vhs = {overrideNative: true, useBandwidthFromLocalStorage: false};
+    this.player = videojs(video, {controls: false, html5: {vhs, nativeAudioTracks: false, nativeVideoTracks: false}});
+    // A change of rendition stops the sound's loader, and while the player is paused nothing starts it again: a seek
+    // to where only pictures are loaded then waits for ever (videojs/http-streaming#752, #183; of plain ffmpeg's
+    // HLS too, but not of a single rendition). So the first choice stays, until a test makes another.
+    this.player.one('loadstart', () => {
+      const choose = this.vhs().selectPlaylist;
+      let choice;
+      this.vhs().selectPlaylist = () => choice = choice || choose();
+    });
+    this.player.on('error', () => watcher.happened('player-error', this.player.error().message));
+    this.player.src({src: url, type: url.endsWith('.mpd') ? 'application/dash+xml' : 'application/x-mpegURL'});
+    await within(30, firstPicture(), 'video.js: first picture');
+  }
+
+  vhs() { return this.player.tech(true).vhs; }
+
+  levels() {
+    const active = this.vhs().playlists.media().id;
+    return this.vhs().representations().map(({id, width, height, bandwidth, codecs}) =>
+      ({id, width, height, bandwidth, codecs, active: id === active}));
+  }
+
+  setLevel(id, atOnce) {
+    const playlist = this.vhs().playlists.main.playlists.find(playlist => playlist.id === id);
+    this.vhs().selectPlaylist = () => playlist;
+    if (atOnce) {
+      // Only what was disabled is enabled at once.
+      this.vhs().representations().forEach(level => level.enabled(false));
+      this.vhs().representations().find(level => level.id === id).enabled(true);
+    } else {
+      this.vhs().playlists.media(playlist);
+    }
+  }
+
+  audios() {
+    return Array.from(this.player.audioTracks(), (track, id) => ({id, language: track.language, name: track.label,
+                                                                  active: track.enabled}));
+  }
+
+  setAudio(id) { Array.from(this.player.audioTracks()).forEach((track, n) => { track.enabled = n === id; }); }
+
+  textTracks() { return Array.from(this.player.textTracks()).filter(track => track.kind === 'subtitles'); }
+
+  texts() { return this.textTracks().map((track, id) => ({id, language: track.language, name: track.label})); }
+
+  setText(id) { this.textTracks().forEach((track, n) => { track.mode = n === id ? 'showing' : 'disabled'; }); }
+}
+
 async function firstPicture() {
   while (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) await sleep(20);
 }
@@ -151,18 +250,18 @@ function describe(error) {
     + JSON.stringify(error.data, (key, value) => value instanceof ArrayBuffer ? '...' : value);
 }
 
-// The cues that are in the element, by the browser's own account.
+// The cues of the text tracks that are shown.
 function cues() {
-  return Array.from(video.textTracks)
+  return player.textTracks()
     .filter(track => track.mode === 'showing')
     .flatMap(track => Array.from(track.cues || [], cue => ({start: cue.startTime, end: cue.endTime, text: cue.text})));
 }
 
 function activeCues() {
-  return Array.from(video.textTracks)
+  return player.textTracks()
     .filter(track => track.mode === 'showing')
     .flatMap(track => Array.from(track.activeCues || [], cue => cue.text));
 }
 
-const players = {'hls.js': HlsJs, 'shaka': Shaka, 'native': Native};
+const players = {'hls.js': HlsJs, 'shaka': Shaka, 'dash.js': DashJs, 'video.js': VideoJs, 'native': Native};
 const player = new players[new URLSearchParams(location.search).get('player')]();

@@ -12,8 +12,8 @@ class Watcher {
     for (const name of ['playing', 'seeking', 'seeked', 'waiting', 'stalled', 'error', 'ended', 'ratechange']) {
       video.addEventListener(name, () => this.happened(name));
     }
-    const next = () => {
-      this.shown();
+    const next = (now, {mediaTime, expectedDisplayTime}) => {
+      this.shown(mediaTime, expectedDisplayTime);
       video.requestVideoFrameCallback(next);
     };
     video.requestVideoFrameCallback(next);
@@ -63,9 +63,14 @@ class Watcher {
     return btoa(String.fromCharCode(...luma));
   }
 
-  shown() {
+  // Notes the picture on the screen, with the subtitles and, once something listens, the time on the sound's clock.
+  shown(at, milliseconds) {
     const picture = video.seeking ? null : this.picture();
-    if (picture) this.frames.push(picture);
+    if (!picture) return;
+    const clock = this.audio && this.audio.currentTime + (milliseconds - performance.now()) / 1000;
+    // A late screen may have gone on to the next picture, which has no time of its own then.
+    const timed = clock && Math.abs(picture.at - at) < 0.001;
+    this.frames.push({...picture, text: activeCues(), clock: timed ? clock : null});
   }
 
   // Goes to a time, and waits until the picture of that time is there.
@@ -94,15 +99,42 @@ class Watcher {
             error: video.error && video.error.message, quality: this.quality()};
   }
 
+  // Where the sound goes instead of to the speaker, and from there to it.
+  source() {
+    if (!this.audio) {
+      this.audio = new AudioContext({sampleRate: 48000});
+      this.element = this.audio.createMediaElementSource(video);
+      this.element.connect(this.audio.destination);
+    }
+    return this.element;
+  }
+
+  // Records all sound from now on.
+  async listen() {
+    const source = this.source();
+    await this.audio.audioWorklet.addModule('/page/ear.js');
+    const ear = new AudioWorkletNode(this.audio, 'ear', {channelCount: 1, channelCountMode: 'explicit'});
+    this.heard = [];
+    ear.port.onmessage = ({data}) => this.heard.push(data);
+    source.connect(ear).connect(this.audio.destination);  // what leads nowhere is not run
+  }
+
+  // When the record begins, and its samples, as 16-bit integers in base64.
+  recorded() {
+    const bytes = this.heard.map(({samples}) => {
+      const whole = Int16Array.from(samples, sample => 32767 * Math.max(-1, Math.min(1, sample)));
+      return String.fromCharCode(...new Uint8Array(whole.buffer));
+    });
+    return {at: this.heard[0].at, samples: btoa(bytes.join(''))};
+  }
+
   // The pitch that is heard now, in Hz.
   pitch() {
     if (!this.analyser) {
-      const context = new AudioContext();
-      this.analyser = context.createAnalyser();
+      const source = this.source();
+      this.analyser = this.audio.createAnalyser();
       this.analyser.fftSize = 8192;
-      const source = context.createMediaElementSource(video);
       source.connect(this.analyser);
-      source.connect(context.destination);
     }
     const bins = new Float32Array(this.analyser.frequencyBinCount);
     this.analyser.getFloatFrequencyData(bins);
