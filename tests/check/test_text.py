@@ -118,6 +118,19 @@ AUDIO_ONLY = (
     '#EXT-X-STREAM-INF:BANDWIDTH=9,AVERAGE-BANDWIDTH=9,CODECS="mp4a.40.2",VIDEO="audio_only"\na.m3u8\n'
 )
 
+SUBTITLES = '#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="t",NAME="t",LANGUAGE="en",URI="text.m3u8"\n#EXT-X-MEDIA'
+WITH_TEXT = {
+    **VOD,
+    "master": MASTER.replace("#EXT-X-MEDIA", SUBTITLES).replace(",AUDIO", ',SUBTITLES="t",AUDIO'),
+    "text": MEDIA,
+}
+TEXT_AND_SOUND = {name: WITH_TEXT[name] for name in ("master", "en", "text", "iframes")}
+
+SOUND_ALONE = {
+    "master": re.sub("avc1.6400..,|RESOLUTION=[0-9x]+,|FRAME-RATE=25.000,|#EXT-X-I.*\n", "", MASTER),
+    **dict.fromkeys(("en", "small", "large"), MEDIA),
+}
+
 ENGLISH = 'TYPE=AUDIO,GROUP-ID="b",NAME="English",LANGUAGE="en",AUTOSELECT=YES,URI="b.m3u8"'
 CC1, CC2 = (f',INSTREAM-ID="CC{number}"' for number in (1, 2))
 
@@ -161,9 +174,19 @@ WRONG: list[tuple[str, dict[str, str], Change]] = [
     ),
     ("12.independent", VOD, master("#EXT-X-INDEPENDENT-SEGMENTS\n", "")),
     ("12.vod", VOD, Change("en", "#EXT-X-PLAYLIST-TYPE:VOD\n", "")),
-    ("8.extinf", VOD, Change("en", "EXTINF:6.0", "EXTINF:6.5")),
+    ("8.extinf", {"en": MEDIA}, Change("en", "EXTINF:6.0", "EXTINF:6.5")),
     ("0.syntax", VOD, Change("en", "#EXT-X-TARGETDURATION:6\n", "")),
     ("8.same-target", VOD, Change("en", "TARGETDURATION:6", "TARGETDURATION:7")),
+    ("8.same-total", VOD, Change("en", "^#EXTINF:6.0,\n2", "#EXTINF:5.8,\n2")),
+    ("8.same-total", SOUND_ALONE, Change("large", "^#EXTINF:6.0,\n2", "#EXTINF:5.8,\n2")),
+    ("11.same", VOD, Change("en", "(?=#EXTINF:6.0,\n2)", "#EXT-X-DISCONTINUITY\n")),
+    ("11.same", WITH_TEXT, Change("text", "(?=#EXTINF:6.0,\n2)", "#EXT-X-DISCONTINUITY\n")),
+    ("15.span", WITH_TEXT, Change("text", "^#EXTINF:6.0,\n2", "#EXTINF:5.4,\n2")),
+    (
+        "15.span",
+        TEXT_AND_SOUND,
+        Change("text", "^#EXTINF:6.0,\n2", "#EXTINF:5.4,\n2"),
+    ),
     ("12.fairplay", VOD, key('METHOD=SAMPLE-AES,URI="skd://k"')),
     ("12.fairplay", VOD, key(f'METHOD=AES-128,URI="k",KEYFORMAT="{FAIRPLAY}"')),
     ("12.no-ctr", VOD, key('METHOD=SAMPLE-AES-CTR,URI="k"')),
@@ -177,6 +200,17 @@ RIGHT: list[tuple[dict[str, str], list[Change]]] = [
     (ONLY_MASTER, []),
     (VOD, []),
     ({"live": LIVE}, []),
+    (SOUND_ALONE, []),
+    (WITH_TEXT, []),
+    # The last frame of sound ends a little later, after each discontinuity too.
+    (VOD, [Change("en", "^#EXTINF:6.0,\n2", "#EXTINF:6.09,\n2")]),
+    (VOD, [
+        *(Change(name, "(?=#EXTINF:6.0,\n2)", "#EXT-X-DISCONTINUITY\n") for name in ("en", "small", "large")),
+        Change("en", "EXTINF:6.0", "EXTINF:6.07"),
+    ]),
+    (WITH_TEXT, [Change("text", "^#EXTINF:6.0,\n2", "#EXTINF:5.6,\n2")]),
+    # Sound to choose from, of which one is the variant's own.
+    (SOUND_ALONE, [added('TYPE=AUDIO,GROUP-ID="a",NAME="Deutsch",LANGUAGE="de",CHANNELS="2"')]),
     # Audio alone: no pictures are declared.
     (ONLY_MASTER, [
         master("^#EXT-X-I-FRAME.*\n", ""),

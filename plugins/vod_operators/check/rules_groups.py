@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from vod_operators.check.attributes import Attributes
+from vod_operators.check.declared import listed_codecs, listing
 from vod_operators.check.presentation import GROUPED, Presentation, Track
 from vod_operators.check.rule import (
     Finding,
@@ -15,11 +16,10 @@ from vod_operators.check.rule import (
     has_master,
     has_sound,
     has_text,
-    has_video,
     is_ended,
 )
 from vod_operators.check.rules_time import other_lengths
-from vod_operators.check.rules_variants import TOLERANCE, listed_codecs, variants
+from vod_operators.check.rules_variants import TOLERANCE, pictures, variants
 from vod_operators.check.tags import YES_NO
 from vod_operators.formats.languages import is_language
 from vod_operators.formats.rates import rate_bps
@@ -185,8 +185,9 @@ def _timestamp_map(presentation: Presentation) -> Iterator[Finding]:
 
 
 def _span(presentation: Presentation) -> Iterator[Finding]:
-    longest = max(presentation.of_kind("video"), key=lambda track: track.playlist.duration)
-    yield from other_lengths(presentation.of_kind("text"), longest, SPAN_S)
+    content = listing(presentation, "video") or listing(presentation, "audio")
+    longest = max(content, key=lambda track: track.playlist.duration)
+    yield from other_lengths(listing(presentation, "text"), longest, SPAN_S)
 
 
 def _has_captions(presentation: Presentation) -> bool:
@@ -226,9 +227,11 @@ def _autoselect(presentation: Presentation) -> Iterator[Finding]:
 
 def _apart(presentation: Presentation) -> Iterator[Finding]:
     groups = _groups(presentation)
-    for (kind, _), items in groups.items():
+    with_pictures = {declared.get("AUDIO") for _, _, declared in pictures(presentation)}
+    for (kind, group), items in groups.items():
         inside = [item for item in items if "URI" not in item]
-        if kind == "AUDIO" and inside and len(items) > 1:
+        # Without pictures a variant's playlist is a stream of sound already.
+        if kind == "AUDIO" and group in with_pictures and inside and len(items) > 1:
             words = f"one of {len(items)} members without URI"
             yield Finding(where=_member(inside[0]), found=words, expected="a URI: a playlist of its own")
     for number, (track, declared) in enumerate(presentation.variants(), start=1):
@@ -317,7 +320,8 @@ RULES = (
     Rule(id="15.timestamp-map", source="Apple 5.3", says="X-TIMESTAMP-MAP in each WebVTT segment",
          applies=has_text, check=_timestamp_map),
     Rule(id="15.span", source="Apple 5.5", says="subtitles span the whole presentation",
-         applies=lambda p: has_text(p) and has_video(p) and is_ended(p), check=_span),
+         applies=lambda p: bool(listing(p, "text") and listing(p, "video", "audio")) and is_ended(p),
+         check=_span),
     Rule(id="15.captions", source="Apple 4.4", says="captions in the pictures are declared",
          applies=_has_captions, check=_captions),
     Rule(id="14.groups", source="RFC 8216bis 4.4.6.2", says="groups that variants name have members",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from vod_operators.check.attributes import Attributes
+from vod_operators.check.declared import CODEC, PICTURES, TEXT, declares_pictures, listed_codecs
 from vod_operators.check.presentation import Presentation, Track
 from vod_operators.check.rule import Finding, Rule, has_ladder, has_master, has_video, is_ended
 from vod_operators.check.rules_time import RATE_TOLERANCE, measured_rate
@@ -19,21 +20,6 @@ ROUNDING = Fraction(1, 1000)
 """Measured rates are computed from EXTINF, which are rounded."""
 
 FIRST_BPS = 2_000_000
-
-PICTURES = re.compile(r"avc[1-4]|hvc1|hev1|vvc1|vvi1|dvh[1e]|dva[1v]|dav1|av01|vp0[89]|mp4v|lvc1")
-"""Beginnings of CODECS of pictures."""
-
-CODEC = re.compile(r"avc[1-4]\.[0-9A-Fa-f]{6}|(?!avc[1-4]\.)[\w+-]{4}(\..+)?")
-"""Form of an element of CODECS (RFC 6381)."""
-
-SOUND = re.compile(r"mp4a|ac-[34]|ec[-+]3|alac|fLaC|flac|[Oo]pus|apac|dts|mh[am]1")
-"""Beginnings of CODECS of sound."""
-
-TEXT = re.compile(r"stpp|wvtt|c608|c708")
-"""Beginnings of CODECS of subtitles."""
-
-OF_PICTURES = ("RESOLUTION", "FRAME-RATE", "VIDEO-RANGE", "VIDEO")
-"""Attributes that tell of pictures where CODECS does not."""
 
 BASES = {"dvh1": ("hvc1", "hev1"), "dvhe": ("hvc1", "hev1"), "dva1": ("avc1", "avc3"),
          "dvav": ("avc1", "avc3"), "dav1": ("av01",)}  # fmt: skip
@@ -75,20 +61,10 @@ def whole_variants(presentation: Presentation) -> Iterator[tuple[str, Track, Att
             yield where, track, declared
 
 
-def listed_codecs(declared: Attributes, name: str = "CODECS") -> list[str]:
-    """The codecs in an attribute."""
-    return [part.strip() for part in declared.get(name, "").split(",") if part.strip()]
-
-
 def pictures(presentation: Presentation) -> Iterator[tuple[str, Track, Attributes]]:
     """As ``all_variants``, of those with pictures; of media that cannot be read, their attributes tell."""
     for where, track, declared in all_variants(presentation):
-        codecs = listed_codecs(declared)
-        is_sound = bool(codecs) and all(SOUND.match(codec) or TEXT.match(codec) for codec in codecs)
-        are_declared = any(PICTURES.match(codec) for codec in codecs) or (
-            not is_sound and any(name in declared for name in OF_PICTURES)
-        )
-        if track.format("video") or (not track.formats and are_declared):
+        if track.format("video") or (not track.formats and declares_pictures(declared)):
             yield where, track, declared
 
 
