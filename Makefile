@@ -1,6 +1,6 @@
 # Everything a person needs, by name. Each target prepares .venv first, once.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down test test-exact test-faults test-fleet test-browser test-players test-docker test-compose test-hostile bench check lock schemas clean
+.PHONY: help venv page demo up down test test-exact test-faults test-fleet test-browser test-players test-docker test-compose test-hostile bench check lock schemas clean
 MAKEFLAGS += --no-print-directory
 
 # Reach the recipes through the environment: a path with spaces or quotes needs no care there.
@@ -13,6 +13,10 @@ help:  ## list the targets
 
 venv:
 	@scripts/bootstrap.sh
+	@scripts/build_page.sh
+
+page:  ## build the page Videos of Airflow's UI with npm; format and types are checked
+	@scripts/build_page.sh --check
 
 demo: venv  ## turn a clip into HLS on a local Airflow: make demo [VIDEO=file] [PRESET=name] [OUT=folder]
 	@.venv/bin/python scripts/local_airflow.py demo
@@ -72,4 +76,5 @@ schemas: venv  ## write docs/schemas anew: of video.json and of the callback
 
 clean: down  ## remove the environment, the local Airflow with all it made, and caches
 	rm -rf .venv .venv.lock .airflow .mypy_cache .ruff_cache .pytest_cache build dist
+	cd plugins/vod_operators/page && rm -rf static ui/node_modules ui/node_modules.lock
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -66,12 +66,15 @@ def look(home: Path, dags: Path, **environment: str) -> dict:
     return found
 
 
+IGNORED = shutil.ignore_patterns("__pycache__", "node_modules")
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The two folders, as a team would copy them into their Airflow."""
     home = tmp_path_factory.mktemp("folders")
     for name in ("dags", "plugins"):
-        shutil.copytree(ROOT / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, home / name, ignore=IGNORED)
     return home
 
 

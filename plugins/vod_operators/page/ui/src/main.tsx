@@ -1,0 +1,62 @@
+// What Airflow's UI imports: the page "Videos", which is also the tab of runs and tasks.
+import { Box, Center, Spinner } from "@chakra-ui/react";
+import { useEffect } from "react";
+import { Route, Routes } from "react-router-dom";
+
+import { readMe } from "./api";
+import { MeContext } from "./me";
+import { Problem } from "./parts/Notice";
+import { usePoll } from "./poll";
+import { CompareView } from "./views/Compare";
+import { ListView } from "./views/List";
+import { NewVideoView } from "./views/NewVideo";
+import { VideoView } from "./views/Video";
+import { TabView } from "./views/Tab";
+
+interface Place {
+  dagId?: string;
+  runId?: string;
+  taskId?: string;
+  mapIndex?: string;
+}
+
+function Videos({ dagId, runId, taskId, mapIndex }: Place) {
+  const me = usePoll("me", readMe, (data) => (data ? 300 : 15));
+  const isTab = dagId !== undefined && runId !== undefined;
+  useEffect(() => {
+    if (!isTab) document.title = "Videos";
+  }, [isTab]);
+  if (me.data === null) {
+    return (
+      <Box p={{ base: 2, md: 4 }}>
+        {me.error ? (
+          <Problem error={me.error} retry={me.reload} />
+        ) : (
+          <Center minH={40}>
+            <Spinner aria-label="Loading" />
+          </Center>
+        )}
+      </Box>
+    );
+  }
+  return (
+    <MeContext.Provider value={me.data}>
+      <Box h="full" overflowX="hidden" overflowY="auto" p={{ base: 2, md: 4 }} tabIndex={-1} w="full">
+        {isTab ? (
+          <TabView dagId={dagId} mapIndex={mapIndex} runId={runId} taskId={taskId} />
+        ) : (
+          <Routes>
+            <Route element={<ListView />} index />
+            <Route element={<NewVideoView />} path="new" />
+            <Route element={<VideoView />} path="video/:videoId" />
+            <Route element={<CompareView />} path="video/:videoId/compare/:version" />
+            <Route element={<ListView />} path="*" />
+          </Routes>
+        )}
+      </Box>
+    </MeContext.Provider>
+  );
+}
+
+// Airflow looks for the name of the react app first.
+Object.assign(globalThis, { Videos, AirflowPlugin: Videos });
