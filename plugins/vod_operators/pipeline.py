@@ -6,6 +6,15 @@ DAG_ID = "vod_transcode"
 BULK_DAG_ID = "vod_transcode_bulk"
 """The same DAG for ingest and re-encoding, behind the first."""
 
+MANAGE_DAG_ID = "vod_manage"
+"""Verifies, repairs, rolls back or deletes one published video."""
+
+MANAGE = "manage"
+"""The only task of ``MANAGE_DAG_ID``."""
+
+OUTCOME_KEY = "outcome"
+"""XCom of ``MANAGE``: what came of the action, in one sentence."""
+
 PREPARE = "prepare"
 SPLIT = "split"
 TRANSCODE = "transcode"
