@@ -7,8 +7,15 @@ from collections.abc import Mapping, Sequence
 DAG_ID = "vod_transcode"
 BULK_DAG_ID = "vod_transcode_bulk"
 """The same DAG for ingest and re-encoding, behind the first."""
+
 MANAGE_DAG_ID = "vod_manage"
-"""What people do with a published video: verify, repair, roll back, delete."""
+"""Verifies, repairs, rolls back or deletes one published video."""
+
+MANAGE = "manage"
+"""The only task of ``MANAGE_DAG_ID``."""
+
+OUTCOME_KEY = "outcome"
+"""XCom of ``MANAGE``: what came of the action, in one sentence."""
 
 PREPARE = "prepare"
 SPLIT = "split"

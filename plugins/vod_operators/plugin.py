@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
+from vod_operators import notes
 from vod_operators.errors import InvalidInputError
 from vod_operators.operators.priority import FirstCome, TakingTurns
 from vod_operators.pipeline import STEPS
@@ -21,6 +22,14 @@ class VodPlugin(AirflowPlugin):
 
     name = "vod"
     priority_weight_strategies = [FirstCome, TakingTurns]  # noqa: RUF012  (the type that Airflow declares)
+    listeners = [notes]  # noqa: RUF012
+
+    @cached_property
+    def operator_extra_links(self) -> list[Any]:  # type: ignore[override]
+        """Buttons on tasks; made when Airflow first shows or reads a DAG, not in tasks."""
+        from vod_operators.links import PlayLink, VideoLink
+
+        return [VideoLink(), PlayLink()]
 
     # Only the API server asks for these two, and only there are FastAPI and the page's modules imported.
 
