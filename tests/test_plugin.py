@@ -50,7 +50,15 @@ print(json.dumps({
 """
 
 
-DAGS = ["vod_ingest", "vod_janitor", "vod_reencode", "vod_scrub", "vod_transcode", "vod_transcode_bulk"]
+DAGS = [
+    "vod_ingest",
+    "vod_janitor",
+    "vod_manage",
+    "vod_reencode",
+    "vod_scrub",
+    "vod_transcode",
+    "vod_transcode_bulk",
+]
 
 
 def look(home: Path, dags: Path, **environment: str) -> dict:

@@ -35,19 +35,21 @@ def build_parser() -> argparse.ArgumentParser:
     run = add("run", "run the vod_transcode DAG in this process, without a server")
     submit = add("submit", "start a video's run in a running Airflow")
     rollback = add("rollback", "point players to an earlier version of a video")
+    delete = add("delete", "remove all versions and intermediate files of a video")
     verify = add("verify", "compare each published file of a video with its checksum")
     check = add("check", "check any HLS presentation and its segments against Apple's rules and the RFC")
 
     _add_request(run)
     _add_request(submit)
     _add_airflow(submit)
-    for command in (rollback, verify):
+    for command in (rollback, delete, verify):
         command.add_argument("video_id", metavar="VIDEO_ID")
-    for command in (run, rollback, verify):
+    for command in (run, rollback, delete, verify):
         command.add_argument("--tmp", metavar="URI", help="the temp store (default: VOD_TEMP_URI)")
         command.add_argument("--results", metavar="URI", help="the results store (default: VOD_RESULTS_URI)")
     rollback.add_argument("--to", metavar="VERSION", help="default: the one that players had before")
     rollback.add_argument("--list", action="store_true", help="only list the versions")
+    delete.add_argument("--yes", action="store_true", help="delete it; nothing brings it back")
     verify.add_argument(
         "--repair",
         action="store_true",
@@ -60,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--decode", action="store_true", help="decode all pictures and sound, on this host's disk and cores"
     )
-    for command in (run, submit, rollback, verify, check):
+    for command in (run, submit, rollback, delete, verify, check):
         command.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     return parser
 

@@ -14,9 +14,18 @@ from typing import Any, NamedTuple
 import httpx
 
 from vod_operators.cli.main import DEFAULT_PRESET, request
-from vod_operators.cli.output import WEIGHTS, ProgressBar, print_result, step_label
+from vod_operators.cli.output import ProgressBar, print_result, step_label
 from vod_operators.errors import InvalidInputError, StorageError, VodError
-from vod_operators.pipeline import AUDIO, BULK_DAG_ID, DAG_ID, PUBLISH, RELEASE, TRANSCODE
+from vod_operators.pipeline import (
+    AUDIO,
+    BULK_DAG_ID,
+    DAG_ID,
+    PUBLISH,
+    RELEASE,
+    TRANSCODE,
+    WEIGHTS,
+    percent_done,
+)
 from vod_operators.storage.originals import is_same_source
 from vod_operators.storage.redact import redact
 
@@ -153,18 +162,13 @@ class Airflow(contextlib.AbstractContextManager["Airflow"]):
         tasks: dict[str, list[dict[str, Any]]] = {}
         for instance in self._pages(f"{_path(run)}/taskInstances?", "task_instances"):
             tasks.setdefault(instance["task_id"], []).append(instance)
-        percent, label = 0.0, "queued"
-        for task, weight in WEIGHTS.items():
-            instances = tasks.get(task, [])
-            for instance in instances:
-                state, part = instance["state"], 0.0
-                if state in ("success", "skipped"):
-                    part = 1.0
-                elif state == "running":
+        label, parts = "queued", {}
+        for task in WEIGHTS:
+            parts[task] = [self._part(run, instance) for instance in tasks.get(task, [])]
+            for instance in tasks.get(task, []):
+                if instance["state"] == "running":
                     label = step_label(task, instance["rendered_map_index"])
-                    part = self._percent(run, instance) / 100 if task in (TRANSCODE, AUDIO) else 0.0
-                percent += weight * part / len(instances)
-        return label, min(99.0, percent)
+        return label, percent_done(parts)
 
     def result(self, run: RunName) -> dict[str, Any]:
         """What ``publish`` returned: the content of ``video.json``, and ``playlist``.
@@ -215,10 +219,15 @@ class Airflow(contextlib.AbstractContextManager["Airflow"]):
             if offset >= page["total_entries"]:
                 return
 
-    def _percent(self, run: RunName, instance: dict[str, Any]) -> float:
+    def _part(self, run: RunName, instance: dict[str, Any]) -> float:
+        """How much of a task instance is done, 0 to 1."""
+        if instance["state"] in ("success", "skipped"):
+            return 1.0
+        if instance["state"] != "running" or instance["task_id"] not in (TRANSCODE, AUDIO):
+            return 0.0
         path = f"{_path(run)}/taskInstances/{instance['task_id']}/state-store/progress"
         progress = self._value(f"{path}?map_index={instance['map_index']}")
-        return float(progress["percent"]) if progress else 0.0
+        return float(progress["percent"]) / 100 if progress else 0.0
 
     def _call(self, method: str, path: str, body: Any = None, ok: tuple[int, ...] = (200,)) -> httpx.Response:
         """Make a call, and repeat it while Airflow does not answer; every call here is safe to repeat.
