@@ -96,6 +96,6 @@ export const resume = (dagId: string, id: string): Promise<unknown> =>
 export const cancel = (dagId: string, id: string): Promise<unknown> =>
   send("PATCH", `${runPath(dagId, id)}?update_mask=state`, { state: "failed" });
 
-/** The state of a run, as Airflow names it. */
-export const runState = async (dagId: string, id: string, signal?: AbortSignal): Promise<string> =>
-  (await call<{ state: string }>(runPath(dagId, id), { signal })).state;
+/** A run's state, as Airflow names it, and its note, where runs of `vod_manage` tell their outcome. */
+export const readRun = (dagId: string, id: string, signal?: AbortSignal) =>
+  call<{ state: string; note: string | null }>(runPath(dagId, id), { signal });

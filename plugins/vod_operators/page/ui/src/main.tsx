@@ -6,6 +6,7 @@ import { Route, Routes } from "react-router-dom";
 import { readMe } from "./api";
 import { MeContext } from "./me";
 import { Problem } from "./parts/Notice";
+import { NEW } from "./paths";
 import { usePoll } from "./poll";
 import { CompareView } from "./views/Compare";
 import { ListView } from "./views/List";
@@ -41,15 +42,23 @@ function Videos({ dagId, runId, taskId, mapIndex }: Place) {
   }
   return (
     <MeContext.Provider value={me.data}>
-      <Box h="full" overflowX="hidden" overflowY="auto" p={{ base: 2, md: 4 }} tabIndex={-1} w="full">
+      <Box
+        as={isTab ? "div" : "main"}
+        h="full"
+        overflowX="hidden"
+        overflowY="auto"
+        p={{ base: 2, md: 4 }}
+        tabIndex={-1}
+        w="full"
+      >
         {isTab ? (
           <TabView dagId={dagId} mapIndex={mapIndex} runId={runId} taskId={taskId} />
         ) : (
           <Routes>
             <Route element={<ListView />} index />
-            <Route element={<NewVideoView />} path="new" />
-            <Route element={<VideoView />} path="video/:videoId" />
-            <Route element={<CompareView />} path="video/:videoId/compare/:version" />
+            <Route element={<NewVideoView />} path={NEW} />
+            <Route element={<VideoView />} path=":videoId" />
+            <Route element={<CompareView />} path=":videoId/compare/:version" />
             <Route element={<ListView />} path="*" />
           </Routes>
         )}
@@ -58,5 +67,5 @@ function Videos({ dagId, runId, taskId, mapIndex }: Place) {
   );
 }
 
-// Airflow looks for the name of the react app first.
-Object.assign(globalThis, { Videos, AirflowPlugin: Videos });
+// Airflow looks for a component under the names of its react apps, the page and the tabs: see plugin.py.
+Object.assign(globalThis, { Videos, Video: Videos });

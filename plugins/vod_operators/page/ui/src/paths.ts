@@ -3,8 +3,10 @@
 const part = encodeURIComponent;
 
 export const PAGE = "/plugin/videos";
-export const newVideoPath = `${PAGE}/new`;
-export const videoPath = (videoId: string): string => `${PAGE}/video/${part(videoId)}`;
+/** No id of a video has a plus sign. */
+export const NEW = "+new";
+export const newVideoPath = `${PAGE}/${NEW}`;
+export const videoPath = (videoId: string): string => `${PAGE}/${part(videoId)}`;
 export const comparePath = (videoId: string, version: string): string =>
   `${videoPath(videoId)}/compare/${part(version)}`;
 export const runPath = (dagId: string, runId: string): string => `/dags/${part(dagId)}/runs/${part(runId)}`;

@@ -119,7 +119,7 @@ export function useActions({ video, follow, changed }: Props) {
                   Verify and repair
                 </Menu.Item>
                 <Menu.Separator />
-                <Menu.Item color="fg.error" onClick={askDelete} value="delete">
+                <Menu.Item color="error.fg" onClick={askDelete} value="delete">
                   Delete…
                 </Menu.Item>
               </Menu.Content>

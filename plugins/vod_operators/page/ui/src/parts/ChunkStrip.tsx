@@ -1,5 +1,5 @@
 // All chunks of a run, a cell each, that fill while they are encoded; one row for each host.
-import { Box, chakra, Flex, HStack, Stack, Text } from "@chakra-ui/react";
+import { Box, chakra, Grid, HStack, Stack, Text } from "@chakra-ui/react";
 import { type KeyboardEvent, useRef, useState } from "react";
 import { Link as RouterLink } from "react-router-dom";
 
@@ -95,7 +95,12 @@ export function ChunkStrip({ chunks, dagId, runId, highlight }: Props) {
             <Text color="fg.muted" fontSize="xs" mb={1.5}>
               {host || "waiting for a host"} · {count(own.length, "chunk")}
             </Text>
-            <Flex aria-label={host || "waiting for a host"} gap={1} role="group" wrap="wrap">
+            <Grid
+              aria-label={host || "waiting for a host"}
+              gap={1}
+              role="group"
+              templateColumns={`repeat(auto-fill, minmax(clamp(1.25rem, calc(100% / ${own.length} - 0.25rem), 3.5rem), 1fr))`}
+            >
               {own.map((chunk) => (
                 <Cell
                   chunk={chunk}
@@ -106,7 +111,7 @@ export function ChunkStrip({ chunks, dagId, runId, highlight }: Props) {
                   to={chunkPath(dagId, runId, "transcode", chunk.index)}
                 />
               ))}
-            </Flex>
+            </Grid>
           </Box>
         ))}
         <Text aria-hidden="true" color="fg.muted" fontSize="xs" minH={4}>
@@ -141,17 +146,13 @@ function Cell({ chunk, to, tabIndex, marked, show }: CellProps) {
       data-chunk={chunk.index}
       data-state={chunk.state}
       display="block"
-      flex="1 0 auto"
       h={6}
-      maxW={14}
-      minW={4}
       onFocus={show}
       onMouseEnter={show}
       overflow="hidden"
       position="relative"
       tabIndex={tabIndex}
       to={to}
-      w={5}
     >
       <Box
         bg={COLORS[chunk.state]}

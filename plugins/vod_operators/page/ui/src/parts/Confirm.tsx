@@ -1,4 +1,4 @@
-import { Button, CloseButton, Code, Dialog, Field, Input, Portal } from "@chakra-ui/react";
+import { Button, Code, Dialog, Field, Input, Portal } from "@chakra-ui/react";
 import { type ReactNode, useEffect, useState } from "react";
 
 import { Notice } from "./Notice";
@@ -93,9 +93,6 @@ export function Confirm({ question, close }: { question: Question | null; close:
                   {question?.verb}
                 </Button>
               </Dialog.Footer>
-              <Dialog.CloseTrigger asChild>
-                <CloseButton aria-label="Close" size="sm" />
-              </Dialog.CloseTrigger>
             </form>
           </Dialog.Content>
         </Dialog.Positioner>

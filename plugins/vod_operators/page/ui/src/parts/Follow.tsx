@@ -2,7 +2,7 @@ import { Button } from "@chakra-ui/react";
 import { useEffect, useRef } from "react";
 import { Link as RouterLink } from "react-router-dom";
 
-import { runState, type StartedRun } from "../api";
+import { readRun, type StartedRun } from "../api";
 import { runPath } from "../paths";
 import { usePoll } from "../poll";
 import { Notice } from "./Notice";
@@ -18,11 +18,12 @@ const ENDED = new Set(["success", "failed"]);
 /** A run that was started here, followed to its end. */
 export function Follow({ errand, ended }: { errand: Errand; ended: (succeeded: boolean) => void }) {
   const { dag_id: dagId, dag_run_id: runId } = errand.run;
-  const { data: state } = usePoll(
+  const { data: run } = usePoll(
     `${dagId}/${runId}`,
-    (signal) => runState(dagId, runId, signal),
-    (data) => (data !== null && ENDED.has(data) ? 3600 : 1.5),
+    (signal) => readRun(dagId, runId, signal),
+    (data) => (data !== null && ENDED.has(data.state) ? 3600 : 1.5),
   );
+  const state = run?.state ?? null;
   const latest = useRef(ended);
   latest.current = ended;
   useEffect(() => {
@@ -40,7 +41,7 @@ export function Follow({ errand, ended }: { errand: Errand; ended: (succeeded: b
       title={`${errand.what} ${words}`}
       tone={state === "success" ? "success" : state === "failed" ? "error" : "info"}
     >
-      {state === "failed" ? "The first failed task of the run says why." : null}
+      {run?.note ?? (state === "failed" ? "The first failed task of the run says why." : null)}
     </Notice>
   );
 }

@@ -1,4 +1,4 @@
-import { Box, HStack, Table, Text } from "@chakra-ui/react";
+import { Box, HStack, Table, Text, VisuallyHidden } from "@chakra-ui/react";
 
 import { bitrate, bytes, rate } from "../format";
 import type { Bitrates, Rendition } from "../types";
@@ -58,7 +58,9 @@ export function Renditions({ renditions, bitrates }: { renditions: Rendition[]; 
                 {name}
               </Table.ColumnHeader>
             ))}
-            <Table.ColumnHeader aria-label="Average, peak and cap as a bar" minW={32} />
+            <Table.ColumnHeader minW={32}>
+              <VisuallyHidden>Average, peak and cap as a bar</VisuallyHidden>
+            </Table.ColumnHeader>
           </Table.Row>
         </Table.Header>
         <Table.Body fontVariantNumeric="tabular-nums">
@@ -85,7 +87,7 @@ export function Renditions({ renditions, bitrates }: { renditions: Rendition[]; 
                 <Table.Cell textAlign="end" whiteSpace="nowrap">
                   {bitrate(rendition.average_bps)}
                 </Table.Cell>
-                <Table.Cell color={over ? "fg.error" : undefined} textAlign="end" whiteSpace="nowrap">
+                <Table.Cell color={over ? "error.fg" : undefined} textAlign="end" whiteSpace="nowrap">
                   <HStack gap={1} justify="flex-end">
                     {bitrate(rendition.peak_bps)}
                     {over ? <span>above the cap</span> : null}

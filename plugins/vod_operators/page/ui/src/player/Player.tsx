@@ -15,9 +15,11 @@ interface Props {
   storyboard: string | null;
   label: string;
   frame_s: number;
+  /** Begin at once, as far as the browser lets. */
+  autoPlay?: boolean;
 }
 
-export function Player({ sources, poster, storyboard, label, frame_s }: Props) {
+export function Player({ sources, poster, storyboard, label, frame_s, autoPlay = false }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const video = useRef<HTMLVideoElement>(null);
   const hls = useHls(video, sources);
@@ -46,6 +48,7 @@ export function Player({ sources, poster, storyboard, label, frame_s }: Props) {
         <Flex align="center" bg="#000" flex="1" justify="center" minH={0}>
           <video
             aria-label={label}
+            autoPlay={autoPlay}
             onClick={() => video.current && togglePlay(video.current)}
             playsInline
             poster={poster ?? undefined}

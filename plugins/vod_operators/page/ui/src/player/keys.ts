@@ -3,7 +3,7 @@ import type { KeyboardEvent } from "react";
 import { togglePlay } from "./Controls";
 
 export const KEYS_HELP =
-  "Keys: space plays, ← → 5 s, J L 10 s, , . one frame, 0–9 tenths, ↑ ↓ volume, M mute, C subtitles, F full screen";
+  "Keys: space plays, ← → 5 s, J L 10 s, comma and dot one frame, 0–9 tenths, ↑ ↓ volume, M mute, C subtitles, F full screen";
 
 interface Player {
   video: HTMLVideoElement;

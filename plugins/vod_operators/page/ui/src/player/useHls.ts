@@ -143,7 +143,7 @@ export function useHls(video: RefObject<HTMLVideoElement | null>, sources: strin
     levels: {
       choices: tracks.levels,
       chosen: tracks.level,
-      choose: (id) => choose((hls) => (hls.nextLevel = id), { level: id }),
+      choose: (id) => choose((hls) => (hls.currentLevel = id), { level: id }),
     },
     playing: tracks.levels[tracks.current]?.name ?? null,
     sounds: {

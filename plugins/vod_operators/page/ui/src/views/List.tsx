@@ -342,7 +342,7 @@ function VideoRow({ row }: { row: Row }) {
           </Box>
         ) : null}
         {row.state === "failed" && row.reason ? (
-          <Text color="fg.error" fontSize="xs" lineClamp={2} mt={1} overflowWrap="anywhere" title={row.reason}>
+          <Text color="error.fg" fontSize="xs" lineClamp={2} mt={1} overflowWrap="anywhere" title={row.reason}>
             {row.reason}
           </Text>
         ) : null}

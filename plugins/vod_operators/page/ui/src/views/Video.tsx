@@ -1,6 +1,6 @@
 import { Box, Flex, Grid, Heading, HStack, Link, Skeleton, Stack, Text } from "@chakra-ui/react";
 import { type ReactNode, useEffect, useState } from "react";
-import { Link as RouterLink, useNavigate, useParams } from "react-router-dom";
+import { Link as RouterLink, useNavigate, useParams, useSearchParams } from "react-router-dom";
 
 import { mediaAddress, readBitrates, readVideo, readWork } from "../api";
 import { ago, bitrate, bytes, clock, count, moment, rate, span } from "../format";
@@ -144,6 +144,7 @@ function NewestWork({ video }: { video: Video }) {
 }
 
 function Published({ video, result, bitrates }: { video: Video; result: VideoResult; bitrates: Bitrates | null }) {
+  const [query] = useSearchParams();
   const own = (path: string | null): string | null => (path ? mediaAddress(video.video_id, path) : null);
   return (
     <>
@@ -153,6 +154,7 @@ function Published({ video, result, bitrates }: { video: Video; result: VideoRes
         templateColumns={{ base: "minmax(0, 1fr)", xl: "minmax(0, 2fr) minmax(0, 1fr)" }}
       >
         <Player
+          autoPlay={query.has("play")}
           frame_s={result.duration_s / Math.max(1, result.frames)}
           // Another version is another film, with the player's menus anew.
           key={video.version}
