@@ -102,7 +102,8 @@ AIRFLOW_SETTINGS = {
     # Operators are imported before tasks are forked, not in each of them.
     "AIRFLOW__CORE__LAZY_LOAD_PLUGINS": "False",
     "AIRFLOW__CORE__HOSTNAME_CALLABLE": "local_settings.hostname",
-    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+    # The two others are for trying what Airflow lets them see and do; their passwords are in the same file.
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,editor:user,viewer:viewer",
     "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(HOME / "passwords.json"),
     # A step starts about one idle loop of the scheduler after the step before. Each loop takes 20 to 40 ms
     # from the CPUs that also encode: 6 % of one CPU at 0.5 s, 11 % at 0.25 s.
