@@ -71,8 +71,9 @@ lock: venv  ## write requirements.lock anew, keeping its versions: make lock [UP
 		--no-emit-index-url --no-annotate --no-header --quiet $(UPGRADE) \
 		--extra test --extra celery --extra postgres --extra local --output-file requirements.lock pyproject.toml
 
-schemas: venv  ## write docs/schemas anew: of video.json and of the callback
+schemas: venv  ## write docs/schemas anew (video.json, the callback), and docs/page-api.json
 	.venv/bin/python -m vod_operators.work.schemas docs/schemas
+	.venv/bin/python -m vod_operators.page.schema docs/page-api.json
 
 clean: down  ## remove the environment, the local Airflow with all it made, and caches
 	rm -rf .venv .venv.lock .airflow .mypy_cache .ruff_cache .pytest_cache build dist

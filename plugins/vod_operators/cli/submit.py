@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import httpx
 
@@ -56,12 +57,7 @@ def main(args: argparse.Namespace) -> int:
     fields |= {name: getattr(args, name) for name in ("callback_url", "source_conn_id", "callback_conn_id")}
     conf = {name: value for name, value in fields.items() if value is not None}
     begin = time.monotonic()
-    with Airflow(
-        url=args.url or os.environ.get("VOD_AIRFLOW_URL", "http://localhost:8080"),
-        user=args.user or os.environ.get("VOD_AIRFLOW_USER"),
-        password=args.password or os.environ.get("VOD_AIRFLOW_PASSWORD"),
-        token=args.token or os.environ.get("VOD_AIRFLOW_TOKEN"),
-    ) as airflow:
+    with airflow_of(args) as airflow:
         run, state = airflow.ask(f"vod.{args.video_id}.{args.preset}{'.verify' * args.verify}", conf)
         if not args.wait:
             report = {"dag_id": run.dag_id, "dag_run_id": run.run_id, "state": state}
@@ -87,7 +83,7 @@ def _follow(airflow: Airflow, run: RunName) -> dict[str, Any]:
 
 
 class Airflow(contextlib.AbstractContextManager["Airflow"]):
-    """The calls of Airflow's REST API v2 that ``vod submit`` needs."""
+    """The calls of Airflow's REST API v2, and of the page's, that the command line needs."""
 
     def __init__(self, *, url: str, user: str | None, password: str | None, token: str | None) -> None:
         self._url = url.rstrip("/")
@@ -192,6 +188,15 @@ class Airflow(contextlib.AbstractContextManager["Airflow"]):
             f"run {run.run_id}{log})"
         )
 
+    def page(self, path: str, **query: Any) -> dict[str, Any]:
+        """An answer of the API of the page *Videos*.
+
+        :param query: None for what is not asked.
+        """
+        asked = urlencode({name: value for name, value in query.items() if value is not None})
+        answer: dict[str, Any] = self._call("GET", f"{path}?{asked}", api="/vod/api").json()
+        return answer
+
     # --- wire -------------------------------------------------------------------------------
 
     def _xcom(self, run: RunName, task: str, key: str) -> dict[str, Any] | None:
@@ -229,7 +234,9 @@ class Airflow(contextlib.AbstractContextManager["Airflow"]):
         progress = self._value(f"{path}?map_index={instance['map_index']}")
         return float(progress["percent"]) / 100 if progress else 0.0
 
-    def _call(self, method: str, path: str, body: Any = None, ok: tuple[int, ...] = (200,)) -> httpx.Response:
+    def _call(
+        self, method: str, path: str, body: Any = None, ok: tuple[int, ...] = (200,), api: str = "/api/v2"
+    ) -> httpx.Response:
         """Make a call, and repeat it while Airflow does not answer; every call here is safe to repeat.
 
         :param ok: statuses of a successful answer.
@@ -239,10 +246,9 @@ class Airflow(contextlib.AbstractContextManager["Airflow"]):
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
-                headers = {"Authorization": f"Bearer {self._bearer()}"}
-                response = self._client.request(
-                    method, f"{self._url}/api/v2{path}", json=body, headers=headers
-                )
+                # The second is what the page's API asks of programs; Airflow's ignores it.
+                headers = {"Authorization": f"Bearer {self._bearer()}", "X-Requested-With": "vod"}
+                response = self._client.request(method, f"{self._url}{api}{path}", json=body, headers=headers)
             except httpx.InvalidURL as error:
                 raise InvalidInputError(f"url: {self._url!r} is not a URL ({error})") from None
             except httpx.HTTPError as error:
@@ -276,6 +282,16 @@ class Airflow(contextlib.AbstractContextManager["Airflow"]):
                 )
             self._token = response.json()["access_token"]
         return self._token
+
+
+def airflow_of(args: argparse.Namespace) -> Airflow:
+    """The Airflow that the command's options, or the environment, name."""
+    return Airflow(
+        url=args.url or os.environ.get("VOD_AIRFLOW_URL", "http://localhost:8080"),
+        user=args.user or os.environ.get("VOD_AIRFLOW_USER"),
+        password=args.password or os.environ.get("VOD_AIRFLOW_PASSWORD"),
+        token=args.token or os.environ.get("VOD_AIRFLOW_TOKEN"),
+    )
 
 
 def _path(run: RunName) -> str:

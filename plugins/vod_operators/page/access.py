@@ -33,6 +33,10 @@ reads_runs = Depends(requires_access_dag("GET", DagAccessEntity.RUN))
 """Requires that the user may see runs of the DAG that the path names."""
 
 
+acts = Depends(requires_access_dag("POST", DagAccessEntity.RUN, param_dag_id=DAG_ID))
+"""Requires that the user may start runs of ``vod_transcode``."""
+
+
 def require_own_origin(request: Request, origin: Annotated[str | None, Header()] = None) -> None:
     """Refuse requests of other sites' pages.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -9,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from fastapi import HTTPException, Request, Response
 from fastapi.responses import StreamingResponse
 
+from vod_operators.errors import InvalidInputError
 from vod_operators.settings import VodSettings
 from vod_operators.storage.base import ReadableStorage
 from vod_operators.storage.keys import ResultKeys, is_video_id
@@ -32,6 +34,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
+log = logging.getLogger(__name__)
+
 MISSING = "There is no such file"
 
 IMMUTABLE = "private, max-age=31536000, immutable"
@@ -50,7 +54,11 @@ def media(
     parts = path.split("/")
     if not is_video_id(video_id) or not all(_NAME.fullmatch(part) for part in parts):
         raise HTTPException(404, MISSING)
-    info = results.stat(uri)
+    try:
+        info = results.stat(uri)
+    except InvalidInputError as error:  # a folder, or a file that the server may not read
+        log.warning("%s", error)
+        info = None
     if info is None or not _is_inside(results.local_path(uri), len(parts)):
         raise HTTPException(404, MISSING)
     etag = '"' + info.version.strip('"') + '"'

@@ -58,6 +58,8 @@ class RunFacts:
     preset: str | None
     title: str
     """File name of the source, if the run names one."""
+    action: str | None
+    """Of a run of ``vod_manage``."""
     asked_at: datetime | None
     begun_at: datetime | None
     ended_at: datetime | None
@@ -76,7 +78,7 @@ def _columns() -> tuple[Any, ...]:
         DagRun.dag_id,
         DagRun.run_id,
         DagRun._state,
-        *(DagRun.conf[name].as_string() for name in ("video_id", "preset", "source")),
+        *(DagRun.conf[name].as_string() for name in ("video_id", "preset", "source", "action")),
         DagRun.run_after,
         DagRun.start_date,
         DagRun.end_date,
@@ -85,7 +87,7 @@ def _columns() -> tuple[Any, ...]:
 
 
 def _facts(row: Sequence[Any]) -> RunFacts:
-    dag_id, run_id, state, video_id, preset, source, asked_at, begun_at, ended_at, by, *note = row
+    dag_id, run_id, state, video_id, preset, source, action, asked_at, begun_at, ended_at, by, *note = row
     return RunFacts(
         dag_id=dag_id,
         run_id=run_id,
@@ -93,6 +95,7 @@ def _facts(row: Sequence[Any]) -> RunFacts:
         video_id=video_id,
         preset=preset,
         title=file_name(source or ""),
+        action=action,
         asked_at=asked_at,
         begun_at=begun_at,
         ended_at=ended_at,

@@ -36,16 +36,14 @@ _STATES: dict[str, VideoState] = {"queued": "queued", "running": "encoding", "fa
 """Airflow's state of a run -> the video's."""
 
 
-@lru_cache(maxsize=4)
-def _index(temp_uri: str, aws_conn_id: str, process: int) -> Index:
-    """The index, kept with what it remembers."""
-    settings = VodSettings(temp_uri=temp_uri, aws_conn_id=aws_conn_id)
-    return Index(open_stores(settings)[0], temp_uri)
-
-
 def index_of(settings: VodSettings) -> Index:
     """The deployment's index; one for each process, so that it reads only shards that changed."""
-    return _index(settings.temp_uri, settings.aws_conn_id, os.getpid())
+    return _index(settings, os.getpid())
+
+
+@lru_cache(maxsize=4)
+def _index(settings: VodSettings, process: int) -> Index:
+    return Index(open_stores(settings)[0], settings.temp_uri)
 
 
 def list_videos(

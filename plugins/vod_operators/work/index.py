@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 
 from vod_operators.errors import CorruptObjectError, ObjectNotFoundError, StorageError, VodError
 from vod_operators.formats.base import Model
@@ -53,6 +54,8 @@ class Row(Model):
     """URI of a JPEG, relative to the video's folder."""
     updated_at: datetime
     """When its stable playlist was last written."""
+    since: datetime
+    """Since when its stable playlist has pointed to this version, by the results store's clock."""
     dag_id: str | None = None
     run_id: str | None = None
     """The run that did; None if no run did, or it is not known."""
@@ -69,6 +72,7 @@ class Row(Model):
         by: str | None = None,
     ) -> Row:
         """The row of a stable ``video.json``."""
+        since = publications(result)[0].since
         return cls(
             video_id=result.video_id,
             title=result.source.name,
@@ -77,7 +81,8 @@ class Row(Model):
             version=result.version,
             poster=result.poster,
             # A rollback leaves the timings, and a publication of the same version leaves the history.
-            updated_at=max(result.timings.published_at, publications(result)[0].since),
+            updated_at=max(result.timings.published_at, since),
+            since=since,
             dag_id=dag_id,
             run_id=run_id,
             by=by,
@@ -109,7 +114,7 @@ class Index:
 
         def add(videos: dict[str, Row]) -> dict[str, Row]:
             present = videos.get(row.video_id)
-            return videos if present and present.updated_at > row.updated_at else videos | {row.video_id: row}
+            return videos if present and present.since > row.since else videos | {row.video_id: row}
 
         self._replace(shard_of(row.video_id), add)
 
@@ -143,27 +148,32 @@ class Index:
         :raises StorageError: a store failed; shards may have been replaced.
         """
         begun = results.now(f"{results_uri}/_now")
-        found: list[dict[str, Row | None]] = [{} for _ in range(SHARDS)]
         names = (name for name in results.folders(f"{results_uri}/") if is_video_id(name))
+        found: list[dict[str, Row | None]] = [{} for _ in range(SHARDS)]
 
-        def read(video_id: str) -> tuple[str, Row | None] | None:
-            uri = ResultKeys(results_uri=results_uri, video_id=video_id).metadata
+        def read(video_id: str) -> Row | None:
+            """The row of what is published now; None if nothing is.
+
+            :raises CorruptObjectError: ``video.json`` is damaged.
+            """
+            keys = ResultKeys(results_uri=results_uri, video_id=video_id)
+            result = read_result(results, keys.metadata)
+            return Row.of(result) if result else None
+
+        def look_at(video_id: str) -> None:
+            number = shard_of(video_id)
             try:
-                result = read_result(results, uri)
+                if row := read(video_id):
+                    found[number][video_id] = row
             except CorruptObjectError as error:
                 log.warning("the index keeps what it knows of %s: %s", video_id, error)
-                return video_id, None
-            return (video_id, Row.of(result)) if result else None
+                found[number][video_id] = None
 
         with ThreadPoolExecutor(checkpoint.READS) as pool:
-            for item in filter(None, pool.map(read, names)):
-                found[shard_of(item[0])][item[0]] = item[1]
-
-        def is_there(video_id: str) -> bool:
-            return results.stat(ResultKeys(results_uri=results_uri, video_id=video_id).metadata) is not None
-
+            for _ in pool.map(look_at, names):
+                pass
         for number, videos in enumerate(found):
-            self._replace(number, lambda present, v=videos: _merged(present, v, begun - RECENT, is_there))  # type: ignore[misc]
+            self._replace(number, partial(_merged, found=videos, recent=begun - RECENT, read=read))
         return sum(map(len, found))
 
     def _uri(self, number: int) -> str:
@@ -235,23 +245,23 @@ def _merged(
     present: dict[str, Row],
     found: dict[str, Row | None],
     recent: datetime,
-    is_there: Callable[[str], bool],
+    read: Callable[[str], Row | None],
 ) -> dict[str, Row]:
     """A shard's rows after a rebuild.
 
     :param found: rows by the results store; None: there is a video, but its ``video.json`` is damaged.
-    :param recent: rows that are newer are kept.
-    :param is_there: asks the results store again, because a new row's video may just have been deleted.
+    :param recent: rows of videos that were not found are kept if they are newer.
+    :param read: reads the results store again. What was found may have changed since; and what changes from
+        now on also changes the shard, so that this is done again.
     """
     kept = {name: row for name, row in present.items() if name in found or row.updated_at > recent}
     for name, row in found.items():
-        if row is None:
+        known = kept.get(name)
+        # A row of the same publication is kept, because it also knows the run.
+        if row is None or (known and known.version == row.version and known.updated_at >= row.updated_at):
             continue
-        if name in kept:
-            # A row of the same publication also knows the run.
-            kept[name] = max(kept[name], row, key=lambda r: r.updated_at)
-        elif is_there(name):
-            kept[name] = row
+        if fresh := read(name):
+            kept[name] = fresh
     return kept
 
 

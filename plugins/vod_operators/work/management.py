@@ -17,6 +17,7 @@ from vod_operators.storage.base import Storage
 from vod_operators.storage.claim import Claim, Verdict, is_process_dead
 from vod_operators.storage.keys import ResultKeys, check_video_id, claim_key
 from vod_operators.work.deletion import Removed, delete_video, require_confirmation, require_known
+from vod_operators.work.index import note_deleted, note_published
 from vod_operators.work.result import VideoResult
 from vod_operators.work.stable import roll_back, versions
 
@@ -63,7 +64,9 @@ class Manager:
         with self._claimed(video_id, ROLLBACK_S) as hold:
             mine = hold()
             uri = claim_key(self.settings.temp_uri, video_id)
-            return roll_back(self.results, keys, to, still_owner=lambda: claim.check(self.temp, uri, mine))
+            shown = roll_back(self.results, keys, to, still_owner=lambda: claim.check(self.temp, uri, mine))
+            note_published(self.temp, self.settings.temp_uri, shown)
+            return shown
 
     def delete(self, video_id: str, confirm: str | None) -> Removed:
         """Remove everything of a video but its claim; returns what was removed. May be repeated.
@@ -76,7 +79,9 @@ class Manager:
         require_confirmation(video_id, confirm)
         require_known(self.temp, self.results, self.settings.temp_uri, keys)
         with self._claimed(video_id, DELETION_S) as hold:
-            return delete_video(self.temp, self.results, self.settings.temp_uri, keys, hold=hold)
+            removed = delete_video(self.temp, self.results, self.settings.temp_uri, keys, hold=hold)
+            note_deleted(self.temp, self.settings.temp_uri, video_id)
+            return removed
 
     @contextmanager
     def _claimed(self, video_id: str, ttl_s: int) -> Iterator[Callable[[], Claim]]:
