@@ -14,7 +14,9 @@ from support.clips import numbers_in
 MINUTE_S = 60
 
 PICTURE = """async index => {
-    const frame = new VideoFrame(document.querySelectorAll('video')[index]);
+    const video = document.querySelectorAll('video')[index];
+    if (!video || video.readyState < 2) return null;
+    const frame = new VideoFrame(video);
     const context = new OffscreenCanvas(64, 36).getContext('2d', {willReadFrequently: true});
     context.drawImage(frame, 0, 0, 64, 36);
     const size = [frame.displayWidth, frame.displayHeight];
@@ -25,8 +27,10 @@ PICTURE = """async index => {
 
 
 def picture(page: Any, index: int = 0) -> tuple[int, int]:
-    """Number of the picture that a player shows (-1: none can be read), and its height."""
+    """Number of the picture that a player shows (-1: none can be read), and its height (0: there is none)."""
     seen = page.evaluate(PICTURE, index)
+    if seen is None:
+        return -1, 0
     luma = np.frombuffer(base64.b64decode(seen["luma"]), np.uint8).reshape(1, 36, 64)
     return numbers_in(luma)[0], seen["size"][1]
 

@@ -46,7 +46,7 @@ export function Renditions({ renditions, bitrates }: { renditions: Rendition[]; 
   const caps = new Map(bitrates?.renditions.map(({ name, cap_bps }) => [name, cap_bps]));
   const most = 1.02 * Math.max(1, ...renditions.map(({ name, peak_bps }) => Math.max(peak_bps, caps.get(name) ?? 0)));
   return (
-    <Table.ScrollArea>
+    <Table.ScrollArea position="relative">
       <Table.Root css={FLUSH} size="sm">
         <Table.Header>
           <Table.Row>

@@ -13,7 +13,7 @@ const length = ({ begun_at: begun, ended_at: ended }: Run): string =>
 /** The runs of a video, each one click from Airflow's page of it. */
 export function Runs({ runs }: { runs: Run[] }) {
   return (
-    <Table.ScrollArea>
+    <Table.ScrollArea position="relative">
       <Table.Root css={FLUSH} size="sm">
         <Table.Header>
           <Table.Row>

@@ -15,6 +15,7 @@ import {
 } from "../parts/icons";
 import { SeekBar } from "./SeekBar";
 import type { Picture } from "./storyboard";
+import { useAhead } from "./useAhead";
 import type { HlsState, Menu } from "./useHls";
 import type { MediaState } from "./useMedia";
 
@@ -37,6 +38,7 @@ export const togglePlay = (video: HTMLVideoElement): void => {
 
 export function Controls({ video, media, hls, pictures, toggleFullscreen }: Props) {
   const short = media.duration < 60;
+  const [volume, setVolume] = useAhead(media.muted ? 0 : media.volume);
   const act = (change: (element: HTMLVideoElement) => void) => () => {
     if (video.current) change(video.current);
   };
@@ -65,13 +67,15 @@ export function Controls({ video, media, hls, pictures, toggleFullscreen }: Prop
             min={0}
             onChange={(event) =>
               act((element) => {
-                element.volume = Number(event.target.value);
+                const to = Number(event.target.value);
+                setVolume(to);
+                element.volume = to;
                 element.muted = false;
               })()
             }
             step={0.05}
             type="range"
-            value={media.muted ? 0 : media.volume}
+            value={volume}
             w={16}
           />
           <Text fontSize="xs" fontVariantNumeric="tabular-nums" ml={1} whiteSpace="nowrap">

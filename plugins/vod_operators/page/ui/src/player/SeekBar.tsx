@@ -3,6 +3,7 @@ import { type PointerEvent, useState } from "react";
 
 import { clock } from "../format";
 import type { Picture } from "./storyboard";
+import { useAhead } from "./useAhead";
 import type { MediaState } from "./useMedia";
 
 interface Props {
@@ -14,6 +15,7 @@ interface Props {
 /** A slider over the whole video, with a preview of where the pointer is. */
 export function SeekBar({ media, seek, pictures }: Props) {
   const [hover, setHover] = useState<{ at: number; x: number; width: number } | null>(null);
+  const [at, setAt] = useAhead(media.at);
   const duration = media.duration || 1;
   const short = media.duration < 60;
   const point = (event: PointerEvent<HTMLDivElement>): void => {
@@ -31,7 +33,7 @@ export function SeekBar({ media, seek, pictures }: Props) {
           position="absolute"
           style={{ width: `${(media.buffered / duration) * 100}%` }}
         />
-        <Box bg="brand.solid" h="full" position="absolute" style={{ width: `${(media.at / duration) * 100}%` }} />
+        <Box bg="brand.solid" h="full" position="absolute" style={{ width: `${(at / duration) * 100}%` }} />
       </Box>
       <Box
         bg="brand.solid"
@@ -39,13 +41,13 @@ export function SeekBar({ media, seek, pictures }: Props) {
         boxSize={3.5}
         pointerEvents="none"
         position="absolute"
-        style={{ left: `${(media.at / duration) * 100}%` }}
+        style={{ left: `${(at / duration) * 100}%` }}
         top="50%"
         transform="translate(-50%, -50%)"
       />
       <chakra.input
         aria-label="Position"
-        aria-valuetext={`${clock(media.at, short)} of ${clock(media.duration, short)}`}
+        aria-valuetext={`${clock(at, short)} of ${clock(media.duration, short)}`}
         css={{
           appearance: "none",
           "&:focus-visible": { outline: "2px solid", outlineColor: "brand.focusRing", outlineOffset: "2px" },
@@ -60,11 +62,15 @@ export function SeekBar({ media, seek, pictures }: Props) {
         inset={0}
         max={media.duration}
         min={0}
-        onChange={(event) => seek(Number(event.target.value))}
+        onChange={(event) => {
+          const to = Number(event.target.value);
+          setAt(to);
+          seek(to);
+        }}
         position="absolute"
         step={0.01}
         type="range"
-        value={media.at}
+        value={at}
         w="full"
       />
       {hover && media.duration ? <Preview hover={hover} pictures={pictures} short={short} /> : null}

@@ -20,8 +20,8 @@ import { Versions } from "../parts/Versions";
 import { PAGE } from "../paths";
 import { Player } from "../player/Player";
 import { sourcesOf } from "../player/sources";
-import { usePoll } from "../poll";
-import type { Bitrates, Video, VideoResult } from "../types";
+import { type Polled, usePoll } from "../poll";
+import type { Bitrates, Video, VideoResult, Work } from "../types";
 import { WorkPanel } from "./Work";
 
 const isBusy = (video: Video | null): boolean => video?.state === "queued" || video?.state === "encoding";
@@ -76,6 +76,7 @@ function OneVideo({ video, reload }: { video: Video; reload: () => void }) {
     // A version never changes; only a failure is worth another try.
     (data) => (data ? 86_400 : 30),
   );
+  const work = useNewestWork(video);
   const { result } = video;
   const ended = (succeeded: boolean): void => {
     if (succeeded && errand?.what === "Deletion") navigate(PAGE);
@@ -90,7 +91,7 @@ function OneVideo({ video, reload }: { video: Video; reload: () => void }) {
             <Heading as="h1" overflowWrap="anywhere" size="xl">
               {video.video_id}
             </Heading>
-            <StateBadge done={video.percent} state={video.state} />
+            <StateBadge done={work.data?.percent ?? video.percent} state={video.state} />
           </HStack>
           <Text color="fg.muted" fontSize="sm" overflowWrap="anywhere">
             {[video.title, video.updated_at ? ago(video.updated_at) : null, video.by ? `by ${video.by}` : null]
@@ -102,7 +103,7 @@ function OneVideo({ video, reload }: { video: Video; reload: () => void }) {
       </Flex>
       {dialogs}
       {errand ? <Follow ended={ended} errand={errand} key={errand.run.dag_run_id} /> : null}
-      <NewestWork video={video} />
+      <NewestWork video={video} work={work} />
       {video.playlist && result ? <Published bitrates={bitrates.data} result={result} video={video} /> : null}
       {video.versions.length ? (
         <Card flush title={`Versions (${video.versions.length})`}>
@@ -123,15 +124,19 @@ function OneVideo({ video, reload }: { video: Video; reload: () => void }) {
 }
 
 /** The work of the newest run, while it is at work and after it failed. */
-function NewestWork({ video }: { video: Video }) {
+function useNewestWork(video: Video): Polled<Work | null> {
   const { dag_id: dagId, run_id: runId, state } = video;
   const show = state !== "published" && dagId !== null && runId !== null;
-  const work = usePoll(
+  return usePoll(
     `${show}/${dagId}/${runId}`,
     (signal) => (show ? readWork(dagId, runId, signal) : Promise.resolve(null)),
     () => (isBusy(video) ? 2 : 15),
   );
-  if (!show) return null;
+}
+
+function NewestWork({ video, work }: { video: Video; work: Polled<Work | null> }) {
+  const { dag_id: dagId, run_id: runId, state } = video;
+  if (state === "published" || dagId === null || runId === null) return null;
   if (work.data) return <WorkPanel dagId={dagId} runId={runId} work={work.data} />;
   if (work.error) return <Problem error={work.error} retry={work.reload} />;
   return state === "failed" && video.reason ? (
