@@ -1,7 +1,7 @@
 // What Airflow's UI imports: the page "Videos", which is also the tab of runs and tasks.
 import { Box, Center, Spinner } from "@chakra-ui/react";
-import { useEffect } from "react";
-import { Route, Routes } from "react-router-dom";
+import { useEffect, useState } from "react";
+import { Route, Routes, useLocation, useNavigate } from "react-router-dom";
 
 import { readMe } from "./api";
 import { MeContext } from "./me";
@@ -21,6 +21,32 @@ interface Place {
   mapIndex?: string;
 }
 
+/** Whether Airflow has put the component where it stays. */
+let settled = false;
+
+/**
+ * The first time, Airflow renders the page inside of what loads it, and without that whenever its router moves next:
+ * React then mounts the page anew, and a search loses its focus. So the router is moved at once.
+ */
+function Entrance(place: Place) {
+  const navigate = useNavigate();
+  const { pathname, search, hash, state } = useLocation();
+  const [waiting, setWaiting] = useState(!settled);
+  useEffect(() => {
+    if (settled) return;
+    settled = true;
+    void navigate({ pathname, search, hash }, { replace: true, state });
+    setWaiting(false);
+  });
+  return waiting ? <Loading /> : <Videos {...place} />;
+}
+
+const Loading = () => (
+  <Center minH={40}>
+    <Spinner aria-label="Loading" />
+  </Center>
+);
+
 function Videos({ dagId, runId, taskId, mapIndex }: Place) {
   const me = usePoll("me", readMe, (data) => (data ? 300 : 15));
   const isTab = dagId !== undefined && runId !== undefined;
@@ -28,17 +54,7 @@ function Videos({ dagId, runId, taskId, mapIndex }: Place) {
     if (!isTab) document.title = "Videos";
   }, [isTab]);
   if (me.data === null) {
-    return (
-      <Box p={{ base: 2, md: 4 }}>
-        {me.error ? (
-          <Problem error={me.error} retry={me.reload} />
-        ) : (
-          <Center minH={40}>
-            <Spinner aria-label="Loading" />
-          </Center>
-        )}
-      </Box>
-    );
+    return <Box p={{ base: 2, md: 4 }}>{me.error ? <Problem error={me.error} retry={me.reload} /> : <Loading />}</Box>;
   }
   return (
     <MeContext.Provider value={me.data}>
@@ -68,4 +84,4 @@ function Videos({ dagId, runId, taskId, mapIndex }: Place) {
 }
 
 // Airflow looks for a component under the names of its react apps, the page and the tabs: see plugin.py.
-Object.assign(globalThis, { Videos, Video: Videos });
+Object.assign(globalThis, { Videos: Entrance, Video: Entrance });

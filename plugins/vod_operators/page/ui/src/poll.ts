@@ -7,10 +7,23 @@ export interface Polled<T> {
   reload: () => void;
 }
 
+/** The newest answers, so that going back to a page, or Airflow mounting it anew, shows no spinner. */
+const answers = new Map<string, unknown>();
+const MOST_ANSWERS = 50;
+
+function remember(key: string, data: unknown): void {
+  answers.delete(key);
+  answers.set(key, data);
+  if (answers.size > MOST_ANSWERS) answers.delete(answers.keys().next().value!);
+}
+
+const remembered = <T>(key: string): T | null => (answers.get(key) as T | undefined) ?? null;
+
 /**
  * What `read` answers, asked again every `interval(data)` seconds, but not while the page is hidden.
  *
- * `key` names what is read: when it changes, the old answer stays until the new one is there, unless `forget`.
+ * `key` names what is read, in the whole page. When it changes, the old answer stays until the new one is there,
+ * unless `forget`.
  */
 export function usePoll<T>(
   key: string,
@@ -18,11 +31,11 @@ export function usePoll<T>(
   interval: (data: T | null) => number,
   forget = true,
 ): Polled<T> {
-  const [answer, setAnswer] = useState<{ key: string; data: T | null; error: Error | null }>({
+  const [answer, setAnswer] = useState<{ key: string; data: T | null; error: Error | null }>(() => ({
     key,
-    data: null,
+    data: remembered<T>(key),
     error: null,
-  });
+  }));
   const [turn, setTurn] = useState(0);
   const latest = useRef({ read, interval });
   latest.current = { read, interval };
@@ -38,6 +51,7 @@ export function usePoll<T>(
         const answered = await latest.current.read(abort.signal);
         if (ended) return;
         data = answered;
+        remember(key, answered);
         setAnswer({ key, data: answered, error: null });
       } catch (error) {
         if (ended) return;
@@ -59,5 +73,5 @@ export function usePoll<T>(
 
   const reload = useCallback(() => setTurn((old) => old + 1), []);
   const stale = forget && answer.key !== key;
-  return { data: stale ? null : answer.data, error: stale ? null : answer.error, reload };
+  return { data: stale ? remembered<T>(key) : answer.data, error: stale ? null : answer.error, reload };
 }

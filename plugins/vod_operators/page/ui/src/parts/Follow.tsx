@@ -19,7 +19,7 @@ const ENDED = new Set(["success", "failed"]);
 export function Follow({ errand, ended }: { errand: Errand; ended: (succeeded: boolean) => void }) {
   const { dag_id: dagId, dag_run_id: runId } = errand.run;
   const { data: run } = usePoll(
-    `${dagId}/${runId}`,
+    `run/${dagId}/${runId}`,
     (signal) => readRun(dagId, runId, signal),
     (data) => (data !== null && ENDED.has(data.state) ? 3600 : 1.5),
   );

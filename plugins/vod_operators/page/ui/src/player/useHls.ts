@@ -37,11 +37,9 @@ interface Tracks {
 
 const NONE: Tracks = { levels: [], level: -1, current: -1, sounds: [], sound: -1, subtitles: [], subtitle: -1 };
 
-/** "1080p · 4.20 Mb/s", with the codec where levels of several codecs are offered. */
-function levelName(level: Level, codecs: Set<string>): string {
-  const codec = codecs.size > 1 && level.videoCodec ? ` · ${level.videoCodec.split(".")[0]}` : "";
-  return `${level.height ? `${Math.min(level.width, level.height)}p` : "sound only"}${codec} · ${bitrate(level.bitrate)}`;
-}
+/** "1080p-high · 4.20 Mb/s": the rendition, which is the folder of its playlist, and its peak. */
+const levelName = (level: Level): string =>
+  `${new URL(level.uri).pathname.split("/").at(-2) ?? ""} · ${bitrate(level.bitrate)}`;
 
 const trackName = (track: MediaPlaylist): string =>
   track.lang && track.lang !== track.name ? `${track.name} (${track.lang})` : track.name;
@@ -84,9 +82,8 @@ export function useHls(video: RefObject<HTMLVideoElement | null>, sources: strin
       let at = 0;
       let mended = false;
       const update = (): void => {
-        const codecs = new Set(hls.levels.map((level) => level.videoCodec?.split(".")[0] ?? ""));
         setTracks({
-          levels: hls.levels.map((level, id) => ({ id, name: levelName(level, codecs) })),
+          levels: hls.levels.map((level, id) => ({ id, name: levelName(level) })),
           level: hls.autoLevelEnabled ? -1 : hls.manualLevel,
           current: hls.currentLevel,
           sounds: hls.audioTracks.map((track, id) => ({ id, name: trackName(track) })),

@@ -25,7 +25,7 @@ import { Crumbs } from "./Video";
 export function CompareView() {
   const { videoId = "", version = "" } = useParams();
   const video = usePoll(
-    videoId,
+    `video/${videoId}`,
     (signal) => readVideo(videoId, signal),
     () => 30,
   );

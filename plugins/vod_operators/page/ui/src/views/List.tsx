@@ -83,7 +83,7 @@ export function ListView() {
     if (filters[name]) query.set(name, filters[name]);
   }
   const key = query.toString();
-  const { data, error, reload } = usePoll(key, (signal) => readVideos(key, signal), interval, false);
+  const { data, error, reload } = usePoll(`videos?${key}`, (signal) => readVideos(key, signal), interval, false);
   const filtered = Boolean(filters.search || filters.state || filters.preset);
 
   return (

@@ -17,7 +17,7 @@ interface Props {
 
 export function TabView({ dagId, runId, taskId, mapIndex }: Props) {
   const work = usePoll(
-    `${dagId}/${runId}`,
+    `work/${dagId}/${runId}`,
     (signal) => readWork(dagId, runId, signal),
     (data) => (data === null || isAtWork(data.state) ? 2 : 15),
   );

@@ -29,7 +29,7 @@ const isBusy = (video: Video | null): boolean => video?.state === "queued" || vi
 export function VideoView() {
   const { videoId = "" } = useParams();
   const video = usePoll(
-    videoId,
+    `video/${videoId}`,
     (signal) => readVideo(videoId, signal),
     (data) => (isBusy(data) ? 3 : 10),
   );
@@ -71,7 +71,7 @@ function OneVideo({ video, reload }: { video: Video; reload: () => void }) {
   const [errand, setErrand] = useState<Errand | null>(null);
   const { buttons, dialogs, rollBack } = useActions({ video, follow: setErrand, changed: reload });
   const bitrates = usePoll(
-    `${video.video_id}/${video.version}`,
+    `bitrates/${video.video_id}/${video.version}`,
     (signal) => (video.version ? readBitrates(video.video_id, video.version, signal) : Promise.resolve(null)),
     // A version never changes; only a failure is worth another try.
     (data) => (data ? 86_400 : 30),
@@ -128,7 +128,7 @@ function useNewestWork(video: Video): Polled<Work | null> {
   const { dag_id: dagId, run_id: runId, state } = video;
   const show = state !== "published" && dagId !== null && runId !== null;
   return usePoll(
-    `${show}/${dagId}/${runId}`,
+    `work/${show}/${dagId}/${runId}`,
     (signal) => (show ? readWork(dagId, runId, signal) : Promise.resolve(null)),
     () => (isBusy(video) ? 2 : 15),
   );
