@@ -33,11 +33,13 @@ function Entrance(place: Place) {
   const { pathname, search, hash, state } = useLocation();
   const [waiting, setWaiting] = useState(!settled);
   useEffect(() => {
-    if (settled) return;
+    if (settled) return undefined;
     settled = true;
     void navigate({ pathname, search, hash }, { replace: true, state });
-    setWaiting(false);
-  });
+    // Where Airflow mounts nothing anew.
+    const timer = setTimeout(() => setWaiting(false), 500);
+    return () => clearTimeout(timer);
+  }, []);
   return waiting ? <Loading /> : <Videos {...place} />;
 }
 
