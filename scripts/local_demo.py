@@ -121,6 +121,4 @@ def demo(order: Order, state: dict[str, Any]) -> int:
     print(f"playlist: {results / order.video_id / 'index.m3u8' if results else state['results']}")
     for edge in state["edges"]:
         print(f"URL:      {edge}/{order.video_id}/index.m3u8")
-    if state["edge_here"]:
-        print(f"watch:    {state['edges'][0]}/{order.video_id}/watch")
     return 0

@@ -22,6 +22,8 @@ BIN = Path(sys.executable).parent
 DATABASE = HOME / "postgres"
 ORIGINALS = HOME / "originals"
 """Links to the files that the demo is called with."""
+UPLOADS = HOME / "uploads"
+"""What is uploaded on the page."""
 CLIPS = ROOT / "tests" / "media"
 POOL = "vod_transcode"
 MARKER = "VOD_LOCAL_AIRFLOW"
@@ -135,6 +137,7 @@ def environment(api_url: str, database_url: str, edge_url: str, log_port: int) -
     defaults = {
         "VOD_TEMP_URI": (storage / "tmp").as_uri(),
         "VOD_RESULTS_URI": (storage / "results").as_uri(),
+        "VOD_UPLOADS_URI": UPLOADS.as_uri(),
         "VOD_WORK_DIR": str(HOME / "work"),
         "VOD_TRANSCODE_POOL": POOL,
         "VOD_EDGES": json.dumps([edge_url]),

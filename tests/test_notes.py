@@ -22,9 +22,7 @@ def session(airflow_db: None) -> Iterator[Any]:
     from airflow.utils.session import create_session
 
     with create_session() as made:
-        made.execute(
-            text("PRAGMA defer_foreign_keys=ON")
-        )  # XComs have no tasks here
+        made.execute(text("PRAGMA defer_foreign_keys=ON"))  # XComs have no tasks here
         yield made
         made.rollback()
 
