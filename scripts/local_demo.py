@@ -108,8 +108,6 @@ def demo(order: Order, state: dict[str, Any]) -> int:
     code = subprocess.run(argv, env=env, stdout=subprocess.PIPE).returncode
     if code:
         return code
-    if target:
-        shutil.rmtree(target.parent, ignore_errors=True)
     if results and order.out:
         shutil.copytree(
             results / order.video_id,

@@ -21,7 +21,7 @@ DAGS = Path(os.environ.get("VOD_DAGS_DIR") or ROOT / "dags").expanduser().resolv
 BIN = Path(sys.executable).parent
 DATABASE = HOME / "postgres"
 ORIGINALS = HOME / "originals"
-"""Links to the files that the demo is called with."""
+"""Links to the files that the demo is called with, or copies; kept, so that they can be encoded again."""
 UPLOADS = HOME / "uploads"
 """What is uploaded on the page."""
 CLIPS = ROOT / "tests" / "media"

@@ -51,6 +51,9 @@ def on_dag_run_failed(dag_run: Any, msg: str) -> None:
         reason = failure.get("failure", {}).get("reason") if isinstance(failure, dict) else None
         _note(dag_run, reason or _xcom(dag_run, MANAGE, OUTCOME_KEY) or "failed; its log says why")
     elif isinstance(failure := _xcom(dag_run, RELEASE, FAILURE_KEY), dict):
+        if failure.get("code") == "cancelled":  # the teardown has run since
+            _note(dag_run, "stopped by hand")
+            return
         step = failure.get("item") or failure.get("step")
         _note(dag_run, f"{step} failed: {failure.get('reason')}")
     else:
