@@ -12,7 +12,6 @@ from typing import Any
 from airflow.listeners import hookimpl
 
 from vod_operators.pipeline import BULK_DAG_ID, DAG_ID, MANAGE, MANAGE_DAG_ID, OUTCOME_KEY, RELEASE
-from vod_operators.storage.keys import is_video_id
 
 FAILURE_KEY = "failure"
 """XCom of ``RELEASE`` and of a failed ``MANAGE``; of the latter, inside of what the retry policy left."""
@@ -62,6 +61,8 @@ def on_dag_run_failed(dag_run: Any, msg: str) -> None:
 
 def _note(dag_run: Any, outcome: str) -> None:
     """Set the note of a run of ours, unless a person wrote it."""
+    from vod_operators.storage.keys import is_video_id  # here, because every task imports this file
+
     if dag_run.dag_id not in (DAG_ID, BULK_DAG_ID, MANAGE_DAG_ID):
         return
     asked = dag_run.conf or {}
