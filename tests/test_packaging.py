@@ -78,6 +78,12 @@ def complaints(house: Path, folder: str, line: str) -> str:
         ("runners", "import vod_operators.operators"),
         ("work", "from airflow.sdk import Context"),
         ("work", "from vod_operators.operators import base"),
+        ("work", "from vod_operators.page import videos"),
+        ("page", "import boto3"),
+        ("page", "import httpx"),
+        ("page", "from vod_operators.operators import base"),
+        ("page", "from vod_operators.runners import local"),
+        ("page", "from vod_operators.cli import main"),
     ],
 )
 def test_the_walls_flag_a_forbidden_import(house: Path, folder: str, line: str) -> None:
