@@ -39,7 +39,7 @@ test-faults: venv  ## kill -9 at 100 moments, bad S3, damage, 50 at once: FAULTS
 test-fleet: venv  ## a backfill that is killed and repeated, 20 videos with 2 slots: FAULTS_REPORT=file
 	.venv/bin/python -m pytest -m 'fleet or not fleet' -o log_cli=false tests/fleet
 
-test-browser: up  ## a person's way through the UI, in a Chromium that this machine has
+test-browser: page up  ## the page Videos and the trigger form in a Chromium that this machine has: real runs, three users, axe
 	.venv/bin/python -m pip install -q 'playwright>=1.50'
 	.venv/bin/python -m pytest -m browser tests/browser
 

@@ -44,10 +44,13 @@ class VodPlugin(AirflowPlugin):
     def react_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
         """The page *Videos*, and its tab on runs and on tasks."""
         base = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
-        script = f"{base}{PREFIX}/static/videos.js"
+        static = f"{base}{PREFIX}/static"
+        script = f"{static}/videos.js"
+        icons = {"icon": f"{static}/icon.svg", "icon_dark_mode": f"{static}/icon-dark.svg"}
         return [
             {"name": "Videos", "bundle_url": script, "url_route": "videos", "destination": "nav"}
-            | {"nav_top_level": True},
+            | {"nav_top_level": True}
+            | icons,
             # Airflow drops a second entry of the same route.
             {"name": "Video", "bundle_url": script, "url_route": "vod", "destination": "dag_run"},
             {"name": "Video", "bundle_url": script, "url_route": "vod-task", "destination": "task_instance"},

@@ -9,20 +9,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from support.clips import clip
+from browser.place import SHOTS, LocalAirflow
 from support.tools import ROOT
 
 HERE = Path(__file__).parent
-SHOTS = ROOT / "build" / "screenshots"
 VIEW = {"width": 1400, "height": 1000}
 
 
@@ -31,27 +27,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == HERE:
             item.add_marker(pytest.mark.browser)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LocalAirflow:
-    """What `make up` started."""
-
-    url: str
-    home: Path
-    settings: dict[str, str]
-    passwords: dict[str, str]
-
-    @property
-    def results(self) -> Path:
-        return Path(unquote(urlsplit(self.settings["VOD_RESULTS_URI"]).path))
-
-    def source(self, name: str, frames: int) -> Path:
-        """A film of numbered pictures, where requests may read it."""
-        film = clip(name, frames=frames, size=(768, 432))
-        folder = self.home / "originals" / "browser" / uuid.uuid4().hex[:8]
-        folder.mkdir(parents=True)
-        return Path(shutil.copy(film, folder))
 
 
 @pytest.fixture(scope="session")
@@ -113,9 +88,9 @@ def open_page(
     """
     contexts, errors = [], []
 
-    def open_page(path: str, *, user: str = "admin", width: int = VIEW["width"], scheme: str = "light") -> Any:
+    def open_page(path: str, *, user: str = "admin", scheme: str = "light", **size: int) -> Any:
         context = chromium.new_context(
-            viewport=VIEW | {"width": width}, color_scheme=scheme, storage_state=signed_in(user)
+            viewport=VIEW | size, color_scheme=scheme, storage_state=signed_in(user)
         )
         contexts.append(context)
         # Airflow remembers the choice of its menu; without one it is light.

@@ -60,8 +60,6 @@ def until_state(page: Any, state: str, timeout_s: float = 5 * MINUTE_S) -> None:
 def seek(page: Any, seconds: float) -> None:
     """Move the player's slider, and wait until the picture is there."""
     page.get_by_label("Position").fill(str(seconds))
-    until(
-        page,
-        lambda: page.evaluate("() => [...document.querySelectorAll('video')].every(v => !v.seeking && v.readyState >= 2)"),
-        f"the picture at {seconds} s",
-    )
+    there = """() => [...document.querySelectorAll('video')].every(
+        video => !video.seeking && video.readyState >= 2)"""
+    until(page, lambda: page.evaluate(there), f"the picture at {seconds} s")
