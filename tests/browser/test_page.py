@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -32,7 +33,7 @@ def ask_for(page: Any, source: str, video_id: str, *, preset: str = "h264_small"
     page.get_by_role("link", name="New video").click()
     page.locator("[name=source]").fill(source)
     page.locator("[name=video_id]").fill(video_id)
-    page.get_by_role("radio", name=preset, exact=True).check(force=True)
+    page.get_by_text(preset, exact=True).click()
     page.get_by_text("More options").click()
     page.locator("[name=chunk_seconds]").fill(str(chunk_s))
     page.get_by_role("button", name="Encode").click()
@@ -104,6 +105,8 @@ def test_the_run_has_a_tab_with_its_work(video: Watched, open_page: Open) -> Non
     assert page.evaluate("() => document.activeElement.dataset.chunk") == "4"
     page.keyboard.press("Enter")
     page.wait_for_url("**/tasks/transcode/mapped/4**")
+    page.get_by_role("link", name="Video", exact=True).click()
+    until(page, lambda: cells.count() == CHUNKS, "the same on the task's page")
 
 
 def test_it_plays_seeks_and_changes_the_level(video: Watched, open_page: Open) -> None:
@@ -201,7 +204,7 @@ def test_encoded_again_compared_and_rolled_back(video: Watched, open_page: Open)
     first = versions.first.locator("p").first.inner_text()
     page.get_by_role("button", name="Encode again").click()
     dialog = page.get_by_role("dialog", name="Encode again")
-    dialog.get_by_role("radio", name="h264", exact=True).check(force=True)
+    dialog.get_by_text("h264", exact=True).click()
     page.screenshot(path=SHOTS / "again.png")
     dialog.get_by_role("button", name="Encode").click()
     until(page, lambda: badge(page).startswith(("Queued", "Encoding")), "that it begins")
@@ -309,11 +312,71 @@ def test_a_file_is_uploaded_and_encoded(airflow: LocalAirflow, open_page: Open) 
     assert page.locator("[name=source]").input_value().endswith("/sent.mp4")
     video_id = new_id("sent")
     page.locator("[name=video_id]").fill(video_id)
-    page.get_by_role("radio", name="h264_small", exact=True).check(force=True)
+    page.get_by_text("h264_small", exact=True).click()
     page.screenshot(path=SHOTS / "new.png")
     page.get_by_role("button", name="Encode").click()
     page.wait_for_url(f"**/plugin/videos/{video_id}")
     until_state(page, "Published")
+
+
+def answer(route: Any, **data: Any) -> None:
+    route.fulfill(json=data)
+
+
+def test_200_chunks_come_in_one_request(video: Watched, open_page: Open) -> None:
+    """The answer is made here, for its size; what makes it is tested in ``tests/page``."""
+    asked: list[str] = []
+    chunk = {"label": "", "percent": None, "host": "encoder", "tries": 1, "wall_s": None}
+
+    def work(route: Any) -> None:
+        done = 40 * len(asked)
+        asked.append(route.request.url)
+        chunks = [chunk | {"index": n, "state": "done" if n < done else "queued"} for n in range(200)]
+        steps: list[Any] = []
+        times = {"begun_at": "2026-11-29T12:00:00Z", "ended_at": None, "eta_s": 60, "eta_error_s": 6}
+        facts = {"video_id": video.video_id, "state": "running", "percent": 10, "cpu_s": None}
+        answer(route, **facts, **times, waits_for=None, reason=None, steps=steps, chunks=chunks)
+
+    page = open_page("/plugin/videos", user="viewer")
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.route("**/vod/api/runs/**", work)
+    run = page.evaluate(
+        """() => fetch('/vod/api/videos', {headers: {'X-Requested-With': 'vod'}})
+                 .then(response => response.json()).then(list => list.videos[0])"""
+    )
+    page.goto(page.url.replace("/plugin/videos", f"/dags/{run['dag_id']}/runs/{run['run_id']}/plugin/vod"))
+    done = page.locator("[data-chunk][data-state=done]")
+    until(page, lambda: done.count() == 80, "the third answer")
+    assert page.locator("[data-chunk]").count() == 200
+    page.screenshot(path=SHOTS / "200-chunks.png")
+    ours = [url for url in requests if "/vod/api/" in url and not url.endswith(("/me", "/videos"))]
+    assert set(ours) == set(asked) and len(ours) == len(asked)
+
+
+def test_10000_videos_come_in_pages(open_page: Open) -> None:
+    """The answer is made here; ``make bench PARTS=listing`` measures the real one."""
+    row = {"title": "a.mp4", "state": "published", "percent": None, "reason": None, "duration_s": 60.0}
+    row |= {"preset": "h264", "updated_at": "2026-11-29T12:00:00Z", "by": "anna", "poster": None}
+    row |= {"version": "v-1", "dag_id": None, "run_id": None}
+
+    def videos(route: Any) -> None:
+        asked = dict(parse_qsl(urlsplit(route.request.url).query))
+        first = int(asked["offset"])
+        rows = [row | {"video_id": f"video-{n}"} for n in range(first, first + int(asked["limit"]))]
+        counts = {"queued": 0, "encoding": 0, "published": 10_000, "failed": 0}
+        answer(route, videos=rows, total=10_000, counts=counts, presets=["h264"])
+
+    page = open_page("/dags", user="viewer")
+    page.route("**/vod/api/videos?*", videos)
+    page.goto(page.url.replace("/dags", "/plugin/videos"))
+    until(page, page.get_by_text("1–50 of 10,000 videos").is_visible, "the first page")
+    page.get_by_role("button", name="Next").click()
+    until(page, page.get_by_text("51–100 of 10,000 videos").is_visible, "the second page")
+    rows = page.get_by_role("table", name="Videos").get_by_role("link")
+    assert rows.count() == 50 and rows.first.inner_text() == "video-50"
+    page.reload()
+    until(page, page.get_by_text("51–100 of 10,000 videos").is_visible, "the second page again")
 
 
 def test_deleted_after_its_name_was_typed(video: Watched, airflow: LocalAirflow, open_page: Open) -> None:
