@@ -262,6 +262,8 @@ def test_without_a_session_one_has_to_sign_in(airflow: LocalAirflow, chromium: A
     for path in ("/vod/api/me", "/vod/api/videos"):
         answer = page.request.get(airflow.url + path, headers={"X-Requested-With": "vod"})
         assert answer.status == 401
+    script = page.request.get(f"{airflow.url}/vod/static/videos.js")
+    assert script.status == 200 and script.headers["cache-control"] == "no-cache"
     page.close()
 
 
