@@ -21,7 +21,9 @@ DAGS = Path(os.environ.get("VOD_DAGS_DIR") or ROOT / "dags").expanduser().resolv
 BIN = Path(sys.executable).parent
 DATABASE = HOME / "postgres"
 ORIGINALS = HOME / "originals"
-"""Links to the files that the demo is called with."""
+"""Links to the files that the demo is called with, or copies; kept, so that they can be encoded again."""
+UPLOADS = HOME / "uploads"
+"""What is uploaded on the page."""
 CLIPS = ROOT / "tests" / "media"
 POOL = "vod_transcode"
 MARKER = "VOD_LOCAL_AIRFLOW"
@@ -135,6 +137,7 @@ def environment(api_url: str, database_url: str, edge_url: str, log_port: int) -
     defaults = {
         "VOD_TEMP_URI": (storage / "tmp").as_uri(),
         "VOD_RESULTS_URI": (storage / "results").as_uri(),
+        "VOD_UPLOADS_URI": UPLOADS.as_uri(),
         "VOD_WORK_DIR": str(HOME / "work"),
         "VOD_TRANSCODE_POOL": POOL,
         "VOD_EDGES": json.dumps([edge_url]),

@@ -89,6 +89,14 @@ def test_a_run_that_somebody_marks_tells_no_old_reason(session: Any) -> None:
     assert run.note == "film-42 · h264 · marked as done by hand"
 
 
+def test_a_cancelled_run_names_no_step(session: Any) -> None:
+    run = a_run(session)
+    cancelled = Failure.of("cancelled", step="transcode", item="chunk 1/1", reason="somebody marked it")
+    leave(session, run, "release", "failure", cancelled.model_dump(mode="json"))
+    notes.on_dag_run_failed(run, "task_failure")
+    assert run.note == "film-42 · h264 · stopped by hand"
+
+
 def test_vod_manage_tells_the_outcome_of_its_action(session: Any) -> None:
     run = a_run(session, "vod_manage", {"video_id": "film-42", "action": "rollback"})
     notes.on_dag_run_running(run, "started")

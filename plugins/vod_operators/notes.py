@@ -12,7 +12,6 @@ from typing import Any
 from airflow.listeners import hookimpl
 
 from vod_operators.pipeline import BULK_DAG_ID, DAG_ID, MANAGE, MANAGE_DAG_ID, OUTCOME_KEY, RELEASE
-from vod_operators.storage.keys import is_video_id
 
 FAILURE_KEY = "failure"
 """XCom of ``RELEASE`` and of a failed ``MANAGE``; of the latter, inside of what the retry policy left."""
@@ -51,6 +50,9 @@ def on_dag_run_failed(dag_run: Any, msg: str) -> None:
         reason = failure.get("failure", {}).get("reason") if isinstance(failure, dict) else None
         _note(dag_run, reason or _xcom(dag_run, MANAGE, OUTCOME_KEY) or "failed; its log says why")
     elif isinstance(failure := _xcom(dag_run, RELEASE, FAILURE_KEY), dict):
+        if failure.get("code") == "cancelled":  # the teardown has run since
+            _note(dag_run, "stopped by hand")
+            return
         step = failure.get("item") or failure.get("step")
         _note(dag_run, f"{step} failed: {failure.get('reason')}")
     else:
@@ -59,6 +61,8 @@ def on_dag_run_failed(dag_run: Any, msg: str) -> None:
 
 def _note(dag_run: Any, outcome: str) -> None:
     """Set the note of a run of ours, unless a person wrote it."""
+    from vod_operators.storage.keys import is_video_id  # here, because every task imports this file
+
     if dag_run.dag_id not in (DAG_ID, BULK_DAG_ID, MANAGE_DAG_ID):
         return
     asked = dag_run.conf or {}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from types import SimpleNamespace
@@ -338,3 +341,19 @@ def test_the_command_deletes_what_it_is_told_to(place: Place, capsys: pytest.Cap
     assert capsys.readouterr().out.splitlines()[-1] == "film: removed: nothing was left of it"
     assert main(["delete", "other", "--yes"]) == 1
     assert "there is no video 'other'" in capsys.readouterr().err
+
+
+def test_a_command_that_is_killed_loses_its_claim_and_the_next_one_goes_on(place: Place) -> None:
+    """By the kernel, as soon as the playlist is gone."""
+    publish(place, *range(1, 6))
+    for number in range(50):
+        place.temp.write(f"{place.temp_uri}/film/{WORK}/chunk-{number:05}/seg.m4s", [b"x"])
+    command = [sys.executable, "-m", "vod_operators.cli.main", "delete", "film", "--yes"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while place.results.stat(place.keys.playlist) and process.poll() is None:
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    assert place.results.stat(place.keys.playlist) is None
+    assert main(["delete", "film", "--yes"]) == 0
+    assert left(place) == {"claim.json"} and owner(place) is None

@@ -294,15 +294,14 @@ class S3Uploads:
     def _client(self) -> Any:
         with self._making:
             if self._cached_client is None:
-                self._cached_client = make_client(self._conn_id)
+                # SeaweedFS asks for each part's checksum at the end, but does not list them.
+                self._cached_client = make_client(self._conn_id, checksums=False)
             return self._cached_client
 
     def begin(self, name: str, size: int) -> Upload:
         unbegun = _new(name, size, "none")
         with self._calls(unbegun):
-            response = self._client.create_multipart_upload(
-                Bucket=self._bucket, Key=self._key(unbegun), **self._checksum_option
-            )
+            response = self._client.create_multipart_upload(Bucket=self._bucket, Key=self._key(unbegun))
         return unbegun.model_copy(update={"handle": response["UploadId"]})
 
     def uri(self, upload: Upload) -> str:
@@ -310,9 +309,7 @@ class S3Uploads:
 
     def write_part(self, upload: Upload, number: int, file: BinaryIO) -> None:
         with self._calls(upload):
-            self._client.upload_part(
-                **self._names(upload), PartNumber=number, Body=file, **self._checksum_option
-            )
+            self._client.upload_part(**self._names(upload), PartNumber=number, Body=file)
 
     def parts(self, upload: Upload) -> list[int]:
         return sorted(self._stored(upload))
@@ -321,10 +318,7 @@ class S3Uploads:
         try:
             stored = self._stored(upload)
             _require_all(upload, sorted(stored))
-            parts = [
-                {name: part[name] for name in ("PartNumber", "ETag", "ChecksumCRC32") if name in part}
-                for _, part in sorted(stored.items())
-            ]
+            parts = [{"PartNumber": number, "ETag": part["ETag"]} for number, part in sorted(stored.items())]
             with self._calls(upload):
                 self._client.complete_multipart_upload(
                     **self._names(upload), MultipartUpload={"Parts": parts}
@@ -338,11 +332,6 @@ class S3Uploads:
         with suppress(ObjectNotFoundError), self._calls(upload):
             self._client.abort_multipart_upload(**self._names(upload))
 
-    @property
-    def _checksum_option(self) -> dict[str, str]:
-        has_checksums = self._client.meta.config.request_checksum_calculation != "when_required"
-        return {"ChecksumAlgorithm": "CRC32"} if has_checksums else {}
-
     def _key(self, upload: Upload) -> str:
         return f"{self._prefix}{upload.folder}/{upload.name}"
 
@@ -350,10 +339,12 @@ class S3Uploads:
         return {"Bucket": self._bucket, "Key": self._key(upload), "UploadId": upload.handle}
 
     def _stored(self, upload: Upload) -> dict[int, dict[str, Any]]:
-        """The stored parts that have the length that they must have."""
+        """The stored parts that have the length that they must have. SeaweedFS lists one that was sent twice
+        twice, in any order: the newer one counts."""
         with self._calls(upload):
             pages = self._client.get_paginator("list_parts").paginate(**self._names(upload))
             found = [part for page in pages for part in page.get("Parts", ())]
+        found.sort(key=lambda part: part["LastModified"])
         return {
             part["PartNumber"]: part
             for part in found
