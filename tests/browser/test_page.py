@@ -234,8 +234,14 @@ def test_verified(video: Watched, open_page: Open) -> None:
     page = open_page(f"/plugin/videos/{video.video_id}", user="editor")
     page.get_by_role("button", name="More actions").click()
     page.get_by_role("menuitem", name="Verify all files").click()
-    done = page.get_by_text("Verification is done")
+    done = page.get_by_role("status").filter(has_text="Verification is done")
     until(page, done.is_visible, "that it is verified", 2 * MINUTE_S)
+
+    done.get_by_role("link", name="Airflow run").click()
+    page.wait_for_url("**/dags/vod_manage/runs/**")
+    page.get_by_role("link", name="Video", exact=True).click()
+    page.get_by_role("link", name="Open the video").click()
+    page.wait_for_url(f"**/plugin/videos/{video.video_id}")
 
 
 def test_a_viewer_sees_and_cannot_act(video: Watched, open_page: Open) -> None:
