@@ -1,6 +1,6 @@
 # Everything a person needs, by name. Each target prepares .venv first, once.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down test test-exact test-faults test-fleet test-browser test-players test-docker test-compose test-hostile bench check lock schemas clean
+.PHONY: help venv page demo up down test test-exact test-faults test-fleet test-browser test-players test-docker test-compose test-hostile bench check lock schemas clean
 MAKEFLAGS += --no-print-directory
 
 # Reach the recipes through the environment: a path with spaces or quotes needs no care there.
@@ -13,6 +13,10 @@ help:  ## list the targets
 
 venv:
 	@scripts/bootstrap.sh
+	@scripts/build_page.sh
+
+page:  ## build the page Videos of Airflow's UI with npm; format and types are checked
+	@scripts/build_page.sh --check
 
 demo: venv  ## turn a clip into HLS on a local Airflow: make demo [VIDEO=file] [PRESET=name] [OUT=folder]
 	@.venv/bin/python scripts/local_airflow.py demo
@@ -35,7 +39,7 @@ test-faults: venv  ## kill -9 at 100 moments, bad S3, damage, 50 at once: FAULTS
 test-fleet: venv  ## a backfill that is killed and repeated, 20 videos with 2 slots: FAULTS_REPORT=file
 	.venv/bin/python -m pytest -m 'fleet or not fleet' -o log_cli=false tests/fleet
 
-test-browser: up  ## a person's way through the UI, in a Chromium that this machine has
+test-browser: page up  ## the page Videos and the trigger form in a Chromium that this machine has: real runs, three users, axe
 	.venv/bin/python -m pip install -q 'playwright>=1.50'
 	.venv/bin/python -m pytest -m browser tests/browser
 
@@ -67,9 +71,11 @@ lock: venv  ## write requirements.lock anew, keeping its versions: make lock [UP
 		--no-emit-index-url --no-annotate --no-header --quiet $(UPGRADE) \
 		--extra test --extra celery --extra postgres --extra local --output-file requirements.lock pyproject.toml
 
-schemas: venv  ## write docs/schemas anew: of video.json and of the callback
+schemas: venv  ## write docs/schemas anew (video.json, the callback), and docs/page-api.json
 	.venv/bin/python -m vod_operators.work.schemas docs/schemas
+	.venv/bin/python -m vod_operators.page.schema docs/page-api.json
 
 clean: down  ## remove the environment, the local Airflow with all it made, and caches
 	rm -rf .venv .venv.lock .airflow .mypy_cache .ruff_cache .pytest_cache build dist
+	cd plugins/vod_operators/page && rm -rf static ui/node_modules ui/node_modules.lock
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

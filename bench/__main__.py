@@ -22,12 +22,23 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from bench import against, check, chunks, ends, first_look, media, memory, orchestration, scale
+from bench import against, check, chunks, ends, first_look, listing, media, memory, orchestration, scale
 from tqdm import tqdm
 
 from vod_operators.media.plan import CHUNK_S
 
-PARTS = ("against", "orchestration", "first_look", "ends", "ends_s3", "chunks", "check", "memory", "scale")
+PARTS = (
+    "against",
+    "orchestration",
+    "first_look",
+    "ends",
+    "ends_s3",
+    "chunks",
+    "check",
+    "memory",
+    "scale",
+    "listing",
+)
 
 
 def main() -> None:
@@ -109,6 +120,9 @@ def run(
     if part == "memory":
         found = memory.compare([3, 30], say)
         return found, memory.table(found)
+    if part == "listing":
+        found = listing.measure(folder, options.repeat, say)
+        return found, listing.table(found)
     costs = scale.costs_of(report)
     found = {
         "costs": vars(costs),

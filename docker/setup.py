@@ -18,7 +18,7 @@ from pathlib import Path
 FOLDER = Path("/var/lib/vod/secrets")
 GROUP_FOLDER = Path("/var/lib/vod/groups")
 VOLUMES = (Path("/var/lib/vod/s3"), Path("/var/lib/vod/cache"), Path("/var/lib/vod/work"))
-ORIGINALS, TEMP, RESULTS = BUCKETS = ("vod-originals", "vod-tmp", "vod-results")
+ORIGINALS, UPLOADS, TEMP, RESULTS = BUCKETS = ("vod-originals", "vod-uploads", "vod-tmp", "vod-results")
 
 GROUPS = {
     "airflow": (
@@ -112,7 +112,10 @@ def identities(made: dict[str, str]) -> list[dict[str, object]]:
         {
             "name": "airflow",
             "credentials": [json.loads(made["s3_key"])],
-            "actions": [*on(ORIGINALS, "Read", "List"), *on(TEMP, *change), *on(RESULTS, *change)],
+            "actions": [
+                *on(ORIGINALS, "Read", "List"),
+                *(action for bucket in (UPLOADS, TEMP, RESULTS) for action in on(bucket, *change)),
+            ],
         },
         {
             "name": "uploads",

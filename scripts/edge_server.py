@@ -2,8 +2,7 @@
 
 In production a CDN or an nginx cache serves the results store. This server has no cache, no TLS and no access
 control. It provides what a player needs: MIME types, byte ranges, CORS, compressed playlists, and the cache
-lifetimes that the layout of the results allows. ``/{video_id}/watch`` is a page that plays a video; with
-``--hls-js`` it plays in every browser.
+lifetimes that the layout of the results allows.
 
 Run it: ``python scripts/edge_server.py --root DIR --port 8090``
 """
@@ -13,24 +12,18 @@ from __future__ import annotations
 import argparse
 import gzip
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
-from starlette.routing import Mount, Route
+from starlette.responses import FileResponse, Response
+from starlette.routing import Mount
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
-
-from edge_page import PAGE_POLICY, SCRIPT, SCRIPT_POLICY, watch_page
-from vod_operators.storage.keys import is_video_id
 
 MIME_TYPES = {
     ".m3u8": "application/vnd.apple.mpegurl",
@@ -111,44 +104,13 @@ def _compressed(plain: FileResponse, path: Path) -> Response:
     return response
 
 
-def create_app(root: Path, hls_js: Path | None = None) -> Starlette:
+def create_app(root: Path) -> Starlette:
     """The edge as an ASGI application.
 
     :param root: the results folder; ``root/{video_id}/index.m3u8`` is a video's stable playlist.
-    :param hls_js: the file ``hls.min.js`` of the npm package hls.js, for the page that plays a video.
     """
-    files = ResultFiles(directory=root)
-
-    async def watch(request: Request) -> Response:
-        video_id: str = request.path_params["video_id"]
-
-        def page() -> str | None:
-            try:
-                _, playlist = files.lookup_path(f"{video_id}/index.m3u8")
-                metadata, _ = files.lookup_path(f"{video_id}/video.json")
-            except (OSError, ValueError):  # a name that no file can have: too long, or a null byte
-                return None
-            if not playlist:
-                return None
-            return watch_page(video_id, Path(metadata) if metadata else None, scripted=hls_js is not None)
-
-        # A route's regular expression also matches before a final newline.
-        is_name = is_video_id(video_id) and request.scope["path"].endswith("/watch")
-        html = await run_in_threadpool(page) if is_name else None
-        if html is None:
-            raise HTTPException(404)
-        policy = SCRIPT_POLICY if hls_js else PAGE_POLICY
-        return HTMLResponse(html, headers={"Content-Security-Policy": policy, "Cache-Control": "no-cache"})
-
-    def script(path: Path) -> Callable[[Request], Response]:
-        return lambda _: FileResponse(
-            path, media_type="text/javascript", headers={"Cache-Control": "no-cache"}
-        )
-
-    # These paths cannot belong to a video, because a video id has no dot.
-    scripts = [Route("/hls.js", script(hls_js)), Route("/watch.js", script(SCRIPT))] if hls_js else []
     return Starlette(
-        routes=[Route("/{video_id}/watch", watch), *scripts, Mount("/", files)],
+        routes=[Mount("/", ResultFiles(directory=root))],
         middleware=[
             Middleware(
                 CORSMiddleware,
@@ -166,17 +128,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--root", type=Path, required=True, help="the results folder")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8090, help="port to listen on (default: %(default)s)")
-    parser.add_argument(
-        "--hls-js", type=Path, help="hls.min.js of the npm package hls.js, for the page /ID/watch"
-    )
     options = parser.parse_args(argv)
-    if options.hls_js and not options.hls_js.is_file():
-        parser.error(f"--hls-js {options.hls_js}: no such file")
     if not options.root.is_dir():
         parser.error(f"--root {options.root}: no such folder")
-    uvicorn.run(
-        create_app(options.root, options.hls_js), host=options.host, port=options.port, log_level="warning"
-    )
+    uvicorn.run(create_app(options.root), host=options.host, port=options.port, log_level="warning")
 
 
 if __name__ == "__main__":

@@ -59,9 +59,6 @@ from vod_operators.settings import get_settings
 
 START_TIMEOUT_S = 180
 
-HLS_JS = ROOT / "tests" / "players" / "node_modules" / "hls.js" / "dist" / "hls.min.js"
-"""For the edge's page that plays a video; exists after `npm ci` in `tests/players`."""
-
 
 def wait_for(step: str, ready: Callable[[], bool], components: list[Component], started: float) -> None:
     """Poll until ``ready`` returns true; on a terminal, show the elapsed time.
@@ -174,8 +171,7 @@ def start_all() -> dict[str, Any]:
 
 def _edge_command(results: Path) -> list[str]:
     results.mkdir(parents=True, exist_ok=True)
-    player = ["--hls-js", str(HLS_JS)] if HLS_JS.is_file() else []
-    return [sys.executable, str(ROOT / "scripts" / "edge_server.py"), "--root", str(results), *player]
+    return [sys.executable, str(ROOT / "scripts" / "edge_server.py"), "--root", str(results)]
 
 
 def _require_settings() -> None:
@@ -240,6 +236,12 @@ def print_login(state: dict[str, Any]) -> None:
         print(f"export VOD_AIRFLOW_{name}={shlex.quote(value)}")
 
 
+def print_page(state: dict[str, Any], video_id: str) -> None:
+    """The last lines of the demo: where the video is seen, and how to get in."""
+    print(f"\nThe video plays on its page; log in as admin, password {password()}:")
+    print(f"{state['url']}/plugin/videos/{video_id}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     actions = parser.add_subparsers(dest="action", required=True)
@@ -263,6 +265,8 @@ def main() -> int:
             state = up()
             code = demo(order, state)
             print_login(state)
+            if code == 0:
+                print_page(state, order.video_id)
             return code
         if options.action == "status":
             return status()

@@ -108,8 +108,6 @@ def demo(order: Order, state: dict[str, Any]) -> int:
     code = subprocess.run(argv, env=env, stdout=subprocess.PIPE).returncode
     if code:
         return code
-    if target:
-        shutil.rmtree(target.parent, ignore_errors=True)
     if results and order.out:
         shutil.copytree(
             results / order.video_id,
@@ -121,6 +119,4 @@ def demo(order: Order, state: dict[str, Any]) -> int:
     print(f"playlist: {results / order.video_id / 'index.m3u8' if results else state['results']}")
     for edge in state["edges"]:
         print(f"URL:      {edge}/{order.video_id}/index.m3u8")
-    if state["edge_here"]:
-        print(f"watch:    {state['edges'][0]}/{order.video_id}/watch")
     return 0

@@ -21,7 +21,9 @@ DAGS = Path(os.environ.get("VOD_DAGS_DIR") or ROOT / "dags").expanduser().resolv
 BIN = Path(sys.executable).parent
 DATABASE = HOME / "postgres"
 ORIGINALS = HOME / "originals"
-"""Links to the files that the demo is called with."""
+"""Links to the files that the demo is called with, or copies; kept, so that they can be encoded again."""
+UPLOADS = HOME / "uploads"
+"""What is uploaded on the page."""
 CLIPS = ROOT / "tests" / "media"
 POOL = "vod_transcode"
 MARKER = "VOD_LOCAL_AIRFLOW"
@@ -102,7 +104,8 @@ AIRFLOW_SETTINGS = {
     # Operators are imported before tasks are forked, not in each of them.
     "AIRFLOW__CORE__LAZY_LOAD_PLUGINS": "False",
     "AIRFLOW__CORE__HOSTNAME_CALLABLE": "local_settings.hostname",
-    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+    # The two others are for trying what Airflow lets them see and do; their passwords are in the same file.
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,editor:user,viewer:viewer",
     "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(HOME / "passwords.json"),
     # A step starts about one idle loop of the scheduler after the step before. Each loop takes 20 to 40 ms
     # from the CPUs that also encode: 6 % of one CPU at 0.5 s, 11 % at 0.25 s.
@@ -135,6 +138,7 @@ def environment(api_url: str, database_url: str, edge_url: str, log_port: int) -
     defaults = {
         "VOD_TEMP_URI": (storage / "tmp").as_uri(),
         "VOD_RESULTS_URI": (storage / "results").as_uri(),
+        "VOD_UPLOADS_URI": UPLOADS.as_uri(),
         "VOD_WORK_DIR": str(HOME / "work"),
         "VOD_TRANSCODE_POOL": POOL,
         "VOD_EDGES": json.dumps([edge_url]),

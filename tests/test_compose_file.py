@@ -24,6 +24,7 @@ ENV = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", ENV_TEXT, re.M))
 NGINX = (ROOT / "docker" / "edge" / "nginx.conf").read_text("utf-8")
 SETUP = runpy.run_path(str(ROOT / "docker" / "setup.py"))
 ONCE = {"secrets", "init"}
+STORES = ("VOD_TEMP_URI", "VOD_RESULTS_URI", "VOD_UPLOADS_URI")
 
 VARIABLE = re.compile(r"(?<!\$)\$\{([A-Z0-9_]+)(:\?see \.env)?\}")
 
@@ -58,7 +59,7 @@ def test_its_settings_are_settings_and_good_ones(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_stores_of_the_settings_are_the_buckets_that_are_made() -> None:
-    buckets = {urlsplit(ENV[name]).netloc for name in ("VOD_TEMP_URI", "VOD_RESULTS_URI")}
+    buckets = {urlsplit(ENV[name]).netloc for name in STORES}
     assert buckets < set(SETUP["BUCKETS"])
     results = urlsplit(ENV["VOD_RESULTS_URI"]).netloc
     assert f"{ENV['S3_ENDPOINT']}/{results};" in NGINX
@@ -151,7 +152,7 @@ def test_networks_keep_the_edge_and_workers_from_the_database() -> None:
     assert at == {
         "database": {"postgres", "init", "api-server", "scheduler", "dag-processor", "triggerer"},
         "broker": {"redis", "scheduler", "worker", "transcoder"},
-        "store": {"s3", "init", "worker", "transcoder"},
+        "store": {"s3", "init", "api-server", "worker", "transcoder"},
         "players": {"s3", "edge"},
         "airflow": {"api-server", "scheduler", "dag-processor", "triggerer", "worker", "transcoder"},
     }
@@ -172,6 +173,7 @@ def test_the_filer_is_out_of_reach_and_workers_administer_nothing() -> None:
     assert "Write:vod-originals" not in rights["airflow"]
     assert {action.split(":")[1] for action in rights["airflow"]} == {
         "vod-originals",
+        "vod-uploads",
         "vod-tmp",
         "vod-results",
     }

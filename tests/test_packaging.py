@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import json
 import re
 import shutil
 import subprocess
@@ -77,6 +78,12 @@ def complaints(house: Path, folder: str, line: str) -> str:
         ("runners", "import vod_operators.operators"),
         ("work", "from airflow.sdk import Context"),
         ("work", "from vod_operators.operators import base"),
+        ("work", "from vod_operators.page import videos"),
+        ("page", "import boto3"),
+        ("page", "import httpx"),
+        ("page", "from vod_operators.operators import base"),
+        ("page", "from vod_operators.runners import local"),
+        ("page", "from vod_operators.cli import main"),
     ],
 )
 def test_the_walls_flag_a_forbidden_import(house: Path, folder: str, line: str) -> None:
@@ -172,6 +179,24 @@ def test_celery_comes_as_an_extra_and_into_the_image(wheel: zipfile.ZipFile) -> 
     assert {"apache-airflow-providers-amazon", "apache-airflow-providers-docker"} <= base
     assert " --extra celery " in (ROOT / "docker" / "airflow.Dockerfile").read_text()
     assert " --extra celery " in (ROOT / "Makefile").read_text()  # of the lock
+
+
+PAGE = ROOT / "plugins" / "vod_operators" / "page"
+
+
+@pytest.mark.skipif(not (PAGE / "static" / "videos.js").is_file(), reason="the page is not built (no npm)")
+def test_the_wheel_carries_the_page_with_its_licence_and_without_its_source(wheel: zipfile.ZipFile) -> None:
+    names = set(wheel.namelist())
+    built = {f"vod_operators/page/static/{file.name}" for file in (PAGE / "static").iterdir()}
+    assert {"vod_operators/page/static/videos.js", "vod_operators/page/static/hls.js-LICENSE.txt"} < built
+    assert built <= names
+    assert not [name for name in names if name.startswith("vod_operators/page/ui")]
+
+
+def test_the_lock_of_the_page_names_no_registry() -> None:
+    lock = json.loads((PAGE / "ui" / "package-lock.json").read_text())
+    packages = [package for name, package in lock["packages"].items() if name]
+    assert packages and all(package["integrity"] and "resolved" not in package for package in packages)
 
 
 def test_the_wheel_carries_nothing_else(wheel: zipfile.ZipFile) -> None:

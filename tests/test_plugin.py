@@ -50,7 +50,15 @@ print(json.dumps({
 """
 
 
-DAGS = ["vod_ingest", "vod_janitor", "vod_reencode", "vod_scrub", "vod_transcode", "vod_transcode_bulk"]
+DAGS = [
+    "vod_ingest",
+    "vod_janitor",
+    "vod_manage",
+    "vod_reencode",
+    "vod_scrub",
+    "vod_transcode",
+    "vod_transcode_bulk",
+]
 
 
 def look(home: Path, dags: Path, **environment: str) -> dict:
@@ -66,12 +74,15 @@ def look(home: Path, dags: Path, **environment: str) -> dict:
     return found
 
 
+IGNORED = shutil.ignore_patterns("__pycache__", "node_modules")
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The two folders, as a team would copy them into their Airflow."""
     home = tmp_path_factory.mktemp("folders")
     for name in ("dags", "plugins"):
-        shutil.copytree(ROOT / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, home / name, ignore=IGNORED)
     return home
 
 
@@ -120,6 +131,17 @@ def test_as_a_wheel(tmp_path: Path) -> None:
     assert found["plugin_errors"] == {} and found["dag_errors"] == {}
     assert found["dags"] == DAGS
     assert found["package"] == str(site / "vod_operators" / "__init__.py")
+
+
+def test_neither_tasks_nor_the_api_server_import_the_page_at_their_start() -> None:
+    """Only its first visitor waits for it."""
+    code = (
+        "import sys, vod_operators.plugin as plugin; found = plugin.VodPlugin();"
+        "known = 'fastapi' in sys.modules; apps = found.fastapi_apps, found.react_apps;"
+        "print(known, 'fastapi' in sys.modules, [n for n in sys.modules if '.page.' in n])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False False ['vod_operators.page.mount']"
 
 
 def test_the_plugin_loader_executes_no_module_of_the_package(checkout: Path) -> None:

@@ -66,6 +66,24 @@ def test_the_folder_of_ingest_counts_as_named(monkeypatch: pytest.MonkeyPatch) -
     assert get_settings().callbacks.setting == "VOD_CALLBACK_ALLOW"
 
 
+def test_the_folder_of_uploads_counts_as_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, source_allow='["s3://films"]', ingest_uri="s3://inbox/new", uploads_uri="s3://up/")
+    assert get_settings().uploads_uri == "s3://up"
+    assert get_settings().sources.entries == ("s3://films", "s3://inbox/new", "s3://up")
+
+
+@pytest.mark.parametrize(
+    "uri", ["file:///srv/vod/results", "file:///srv/vod/results/in", "file:///srv/vod", "file:///srv/tmp/x"]
+)
+def test_uploads_are_kept_apart_from_what_is_published(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+    stores = {"results_uri": "file:///srv/vod/results", "temp_uri": "file:///srv/tmp"}
+    configure(monkeypatch, **stores, uploads_uri=uri)
+    with pytest.raises(InvalidInputError, match=r"VOD_UPLOADS_URI: .* lie in each other; keep uploads apart"):
+        get_settings()
+    configure(monkeypatch, **stores, uploads_uri="file:///srv/vod/results-in")
+    assert get_settings().uploads_uri == "file:///srv/vod/results-in"
+
+
 @pytest.mark.parametrize("pattern", [None, "(?:team)-a-.+|x"])
 def test_a_video_id_is_one_for_the_form_and_for_the_operators(
     monkeypatch: pytest.MonkeyPatch, pattern: str | None

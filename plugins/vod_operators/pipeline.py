@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 DAG_ID = "vod_transcode"
 BULK_DAG_ID = "vod_transcode_bulk"
 """The same DAG for ingest and re-encoding, behind the first."""
+
+MANAGE_DAG_ID = "vod_manage"
+"""Verifies, repairs, rolls back or deletes one published video."""
+
+MANAGE = "manage"
+"""The only task of ``MANAGE_DAG_ID``."""
+
+OUTCOME_KEY = "outcome"
+"""XCom of ``MANAGE``: what came of the action, in one sentence."""
 
 PREPARE = "prepare"
 SPLIT = "split"
@@ -21,3 +32,26 @@ STEPS = (PREPARE, SPLIT, TRANSCODE, AUDIO, TEXT, PICTURES, SEGMENT, PUBLISH, REL
 
 MAX_MAP_LENGTH = 1024
 """Most mapped instances of a task: Airflow's default of ``[core] max_map_length``."""
+
+WEIGHTS: Mapping[str, int] = {
+    PREPARE: 2,
+    SPLIT: 3,
+    TRANSCODE: 80,
+    AUDIO: 4,
+    PICTURES: 1,
+    SEGMENT: 7,
+    TEXT: 1,
+    PUBLISH: 2,
+}
+"""Task id -> its share of a run in percent, which the instances of a mapped task divide."""
+
+
+def percent_done(parts: Mapping[str, Sequence[float]]) -> float:
+    """How much of a run is done, in percent, 0 to 99.
+
+    :param parts: task id -> how much of each instance is done, 0 to 1.
+    """
+    done = sum(
+        weight * sum(part) / len(part) for task, weight in WEIGHTS.items() if (part := parts.get(task))
+    )
+    return min(99.0, done)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cached_property
 from importlib import import_module
+from typing import Any
+from urllib.parse import urlsplit
 
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
+from vod_operators import notes
 from vod_operators.errors import InvalidInputError
 from vod_operators.operators.priority import FirstCome, TakingTurns
 from vod_operators.pipeline import STEPS
@@ -18,7 +22,43 @@ class VodPlugin(AirflowPlugin):
 
     name = "vod"
     priority_weight_strategies = [FirstCome, TakingTurns]  # noqa: RUF012  (the type that Airflow declares)
+    listeners = [notes]  # noqa: RUF012
 
+    @cached_property
+    def operator_extra_links(self) -> list[Any]:  # type: ignore[override]
+        """Buttons on tasks; made when Airflow first shows or reads a DAG, not in tasks."""
+        from vod_operators.links import PlayLink, VideoLink
+
+        return [VideoLink(), PlayLink()]
+
+    # Only the API server asks for these two.
+
+    @cached_property
+    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """The API of the page *Videos*."""
+        from vod_operators.page.mount import Page
+
+        return [{"app": Page(), "url_prefix": PREFIX, "name": "vod"}]
+
+    @cached_property
+    def react_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """The page *Videos*, and its tab on runs and on tasks."""
+        base = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
+        static = f"{base}{PREFIX}/static"
+        script = f"{static}/videos.js"
+        icons = {"icon": f"{static}/icon.svg", "icon_dark_mode": f"{static}/icon-dark.svg"}
+        return [
+            {"name": "Videos", "bundle_url": script, "url_route": "videos", "destination": "nav"}
+            | {"nav_top_level": True}
+            | icons,
+            # Airflow drops a second entry of the same route.
+            {"name": "Video", "bundle_url": script, "url_route": "vod", "destination": "dag_run"},
+            {"name": "Video", "bundle_url": script, "url_route": "vod-task", "destination": "task_instance"},
+        ]
+
+
+PREFIX = "/vod"
+"""Where Airflow's API server mounts the page's API and files."""
 
 PRELOADED = (
     *(f"vod_operators.operators.{step}" for step in STEPS),

@@ -30,7 +30,8 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": INTEGRATION,
                 "python-modules": [
-                    f"vod_operators.operators.{module}" for module in (*STEPS, "ingest", "janitor", "scrub")
+                    f"vod_operators.operators.{module}"
+                    for module in (*STEPS, "ingest", "janitor", "manage", "scrub")
                 ],
             }
         ],

@@ -47,7 +47,7 @@ class VodSettings(BaseSettings):
         (PUBLIC,),
         description="Places from which requests may read, JSON list: `public` (web servers with public "
         "addresses), `file:///folder`, `s3://bucket/prefix`, `https://host/path`, `host`, `host:port`; a "
-        "host that is listed may be private. `VOD_INGEST_URI` is always allowed "
+        "host that is listed may be private. `VOD_INGEST_URI` and `VOD_UPLOADS_URI` are always allowed "
         "([entries](security.md#what-requests-may-reach))",
     )
     callback_allow: tuple[str, ...] = Field(
@@ -140,6 +140,12 @@ class VodSettings(BaseSettings):
         None,
         description="Folder whose new sources `vod_ingest` transcodes, `s3://bucket/prefix` or "
         "`file:///path`. Default: none, and `vod_ingest` does nothing",
+    )
+    uploads_uri: str | None = Field(
+        None,
+        description="Folder into which people upload sources on the page *Videos*, `s3://bucket/prefix` or "
+        "`file:///path`; every worker must reach it. Requests may read it. Default: none, and nothing can be "
+        "uploaded",
     )
     ingest_pattern: str | None = Field(
         None,
@@ -265,8 +271,8 @@ class VodSettings(BaseSettings):
     @property
     def sources(self) -> AllowList:
         """The places that requests may have read."""
-        ingest = (self.ingest_uri,) if self.ingest_uri else ()
-        return AllowList("VOD_SOURCE_ALLOW", self.source_allow + ingest)
+        ours = tuple(uri for uri in (self.ingest_uri, self.uploads_uri) if uri)
+        return AllowList("VOD_SOURCE_ALLOW", self.source_allow + ours)
 
     @property
     def callbacks(self) -> AllowList:
@@ -326,6 +332,19 @@ class VodSettings(BaseSettings):
     @classmethod
     def _ingest_uri(cls, value: str | None) -> str | None:
         return cls._storage_uri(value) if value else None
+
+    @field_validator("uploads_uri")
+    @classmethod
+    def _uploads_uri(cls, value: str | None, info: ValidationInfo) -> str | None:
+        uri = cls._storage_uri(value) if value else None
+        for name in ("temp_uri", "results_uri"):
+            ours = info.data.get(name)
+            if uri and ours and (f"{uri}/".startswith(f"{ours}/") or f"{ours}/".startswith(f"{uri}/")):
+                raise ValueError(
+                    f"{uri!r} and VOD_{name.upper()} {ours!r} lie in each other; keep uploads apart, because "
+                    "all users may read published files, and the janitor removes intermediate ones"
+                )
+        return uri
 
     @field_validator("ingest_pattern")
     @classmethod

@@ -272,7 +272,7 @@ def test_uploads_open_nothing_but_originals(stack: Stack, originals: dict[str, s
     from botocore.exceptions import ClientError
 
     client = stack.uploads()
-    for bucket in ("vod-results", "vod-tmp"):
+    for bucket in ("vod-results", "vod-tmp", "vod-uploads"):
         with pytest.raises(ClientError):
             client.put_object(Bucket=bucket, Key="film/index.m3u8", Body=b"mine")
     with pytest.raises(ClientError):

@@ -51,6 +51,7 @@ def try_dag(airflow_db: None, stores: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ("vod_ingest", "ask", {}, "dryrun", "dry_run"),
         ("vod_janitor", "clean", {}, "grace_hour", "grace_hours"),
         ("vod_scrub", "read", {}, "part", "parts"),
+        ("vod_manage", "manage", {"video_id": "typo"}, "confirmed", "confirm"),
     ],
 )
 def test_each_dag_refuses_it(

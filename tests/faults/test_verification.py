@@ -344,6 +344,36 @@ def test_the_scrub(film: Film, scrub: Callable[..., tuple[str, dict[str, Any] | 
     assert scrub(repair=True)[0] == "failed"
 
 
+@pytest.mark.faults
+def test_vod_manage_repairs_what_it_finds(film: Film, airflow_db: None) -> None:
+    """By a run of the lane of people, with the request that made the video."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    from airflow.models import DagRun
+    from airflow.utils.session import create_session
+
+    DagBundlesManager().sync_bundles_to_db()
+    bag = DagBag(ROOT / "dags")
+    sync_bag_to_db(bag, "dags-folder", None)
+
+    def manage(action: str) -> tuple[str, dict[str, Any]]:
+        done = bag.dags["vod_manage"].test(run_conf={"action": action, "video_id": "film"})
+        return str(done.state), done.get_task_instance("manage").xcom_pull(task_ids="manage")
+
+    assert manage("repair")[1]["run"] is None
+    flip(film.version / SEGMENT, secretly=True)
+    state, report = manage("verify")
+    assert (state, report["damaged"]) == ("failed", 1)
+    state, report = manage("repair")
+    run_id = f"vod.film.verify.{film.version.name}"
+    assert state == "success"
+    assert report["run"] == {"dag_id": "vod_transcode", "run_id": run_id, "state": "new"}
+    with create_session() as session:
+        found = session.query(DagRun).filter(DagRun.dag_id == "vod_transcode", DagRun.run_id == run_id)
+        assert found.one().conf == film.asked | {"preset": "tiny", "chunk_seconds": 1, "verify": True}
+    assert manage("repair")[1]["run"]["state"] == "running"  # it is queued, and not asked for twice
+
+
 def test_each_video_has_its_day(film: Film) -> None:
     from vod_operators.operators.scrub import VodScrubOperator
 

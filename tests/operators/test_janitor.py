@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Any
 import pytest
 
 from support.results import Place, version
-from vod_operators.errors import StorageError
+from support.settings import configure
+from vod_operators.errors import ObjectNotFoundError, StorageError
 from vod_operators.operators.janitor import VodJanitorOperator
 from vod_operators.storage import claim
 from vod_operators.storage.keys import claim_key
 from vod_operators.storage.local import LocalStorage
 from vod_operators.storage.s3 import S3Storage
+from vod_operators.storage.uploads import uploads_for
 from vod_operators.work.cleaning import Cleaner
 
 CONTEXT: Any = {"dag_run": SimpleNamespace(dag_id="vod_janitor", run_id="today")}
@@ -207,6 +210,29 @@ def test_what_killed_writers_left_goes(
     report = clean()
     assert report["removed"]["unfinished"] == 1 and report["bytes_freed"] >= 1000
     assert list(place.temp.unfinished(f"{place.temp_uri}/")) == []
+
+
+def test_uploads_that_people_did_not_end_go(
+    place: Place, later: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = place.temp_uri.removesuffix("tmp") + "in"
+    configure(monkeypatch, uploads_uri=root)
+    uploads = uploads_for(root, place.conn_id)
+    done, left = (uploads.begin("film.mp4", 5) for _ in range(2))
+    for upload in (done, left):
+        uploads.write_part(upload, 1, io.BytesIO(b"video"))
+    uri = uploads.complete(done)
+    claim.hold(place.temp, claim_key(place.temp_uri, left.folder), owner="a", ttl_s=86_400 * 4)
+
+    if root.startswith("file://"):  # moto dates all uploads 2010
+        later(71)
+        assert clean()["removed"]["unfinished"] == 0 and uploads.parts(left) == [1]
+    later(73)
+    assert clean(is_dry_run="True")["removed"]["unfinished"] == 1 and uploads.parts(left) == [1]
+    assert clean()["removed"]["unfinished"] == 1
+    with pytest.raises(ObjectNotFoundError):
+        uploads.parts(left)
+    assert place.temp.stat(uri) is not None
 
 
 def test_many_videos_one_at_a_time_in_both_stores(place: Place, later: Callable[[float], None]) -> None:

@@ -47,11 +47,11 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def edge(results: Path, node_modules: Path) -> Iterator[str]:
+def edge(results: Path) -> Iterator[str]:
     """The project's own edge, in front of the results."""
     from edge_server import create_app
 
-    server = Server(create_app(results, node_modules / "hls.js" / "dist" / "hls.min.js"))
+    server = Server(create_app(results))
     yield server.url
     server.stop()
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -40,22 +38,3 @@ def test_the_poster_is_a_picture_of_the_film(h264: Film) -> None:
     video = json.loads((h264.folder / "video.json").read_text("utf-8"))
     (number,) = numbers_in(decoded(h264.folder / video["poster"], 64, 36, "scale=64:36"))
     assert 0 <= number < FRAMES
-
-
-def test_the_page_shows_it_while_scrubbing(
-    new_session: Callable[[], Session], h264: Film, tmp_path: Path
-) -> None:
-    session = new_session()
-    page: Any = session.page
-    page.goto(f"{h264.url}/watch")
-    # Polled, because the page's security policy forbids what wait_for_function does.
-    while not page.evaluate("document.querySelector('video').duration > 0"):
-        page.wait_for_timeout(100)
-    bar = page.locator("#scrub").bounding_box()
-    for part in (0.1, 0.5, 0.9):
-        page.mouse.move(bar["x"] + part * bar["width"], bar["y"] + bar["height"] / 2)
-        page.locator("#preview").wait_for(state="visible")
-        page.wait_for_timeout(300)
-        number = session.number_on_screen(tmp_path, "#preview")
-        assert number / FRAMES == pytest.approx(part, abs=5 * RATE / FRAMES)
-    session.screenshot()

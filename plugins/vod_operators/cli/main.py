@@ -35,19 +35,26 @@ def build_parser() -> argparse.ArgumentParser:
     run = add("run", "run the vod_transcode DAG in this process, without a server")
     submit = add("submit", "start a video's run in a running Airflow")
     rollback = add("rollback", "point players to an earlier version of a video")
+    delete = add("delete", "remove all versions and intermediate files of a video")
     verify = add("verify", "compare each published file of a video with its checksum")
+    lists = add("list", "list the videos of a running Airflow")
+    show = add("show", "show one video of a running Airflow")
     check = add("check", "check any HLS presentation and its segments against Apple's rules and the RFC")
 
     _add_request(run)
     _add_request(submit)
-    _add_airflow(submit)
-    for command in (rollback, verify):
+    _add_callback(submit)
+    for command in (submit, lists, show):
+        _add_airflow(command)
+    _add_filters(lists)
+    for command in (rollback, delete, verify, show):
         command.add_argument("video_id", metavar="VIDEO_ID")
-    for command in (run, rollback, verify):
+    for command in (run, rollback, delete, verify):
         command.add_argument("--tmp", metavar="URI", help="the temp store (default: VOD_TEMP_URI)")
         command.add_argument("--results", metavar="URI", help="the results store (default: VOD_RESULTS_URI)")
     rollback.add_argument("--to", metavar="VERSION", help="default: the one that players had before")
     rollback.add_argument("--list", action="store_true", help="only list the versions")
+    delete.add_argument("--yes", action="store_true", help="delete it; nothing brings it back")
     verify.add_argument(
         "--repair",
         action="store_true",
@@ -60,7 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--decode", action="store_true", help="decode all pictures and sound, on this host's disk and cores"
     )
-    for command in (run, submit, rollback, verify, check):
+    for command in (run, submit, rollback, delete, verify, lists, show, check):
         command.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     return parser
 
@@ -98,8 +105,24 @@ def _add_request(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_airflow(submit: argparse.ArgumentParser) -> None:
-    """The options of ``submit``: the callback, and how Airflow is reached."""
+def _add_filters(command: argparse.ArgumentParser) -> None:
+    """The options of ``list``: which videos, in which order."""
+    command.add_argument("--search", metavar="TEXT", help="part of the id or of the source's file name")
+    command.add_argument("--state", choices=("queued", "encoding", "published", "failed"))
+    command.add_argument("--preset", metavar="NAME")
+    command.add_argument(
+        "--sort",
+        metavar="FIELD",
+        default="-updated_at",
+        help="updated_at, video_id, duration_s, state or preset; with - in front, from the last "
+        "(--sort=-state; default: %(default)s)",
+    )
+    command.add_argument("--offset", metavar="N", type=int, default=0, help="leave out the first N")
+    command.add_argument("--limit", metavar="N", type=int, default=50, help="default: %(default)s")
+
+
+def _add_callback(submit: argparse.ArgumentParser) -> None:
+    """The options of ``submit`` alone: the callback, connections, waiting."""
     submit.add_argument("--callback-url", metavar="URL", help="URL that gets the outcome by HTTP POST")
     for server in ("source", "callback"):
         submit.add_argument(
@@ -108,16 +131,20 @@ def _add_airflow(submit: argparse.ArgumentParser) -> None:
             help=f"Airflow connection with the credentials of the {server}",
         )
     submit.add_argument("--wait", action="store_true", help="show progress until the run ends")
-    submit.add_argument(
+
+
+def _add_airflow(command: argparse.ArgumentParser) -> None:
+    """How Airflow is reached."""
+    command.add_argument(
         "--url", metavar="URL", help="URL of Airflow (default: VOD_AIRFLOW_URL, http://localhost:8080)"
     )
-    submit.add_argument("--user", metavar="NAME", help="default: VOD_AIRFLOW_USER")
-    submit.add_argument(
+    command.add_argument("--user", metavar="NAME", help="default: VOD_AIRFLOW_USER")
+    command.add_argument(
         "--password",
         metavar="TEXT",
         help="default: VOD_AIRFLOW_PASSWORD, which is safer: other users can see command lines",
     )
-    submit.add_argument(
+    command.add_argument(
         "--token", metavar="JWT", help="instead of user and password (default: VOD_AIRFLOW_TOKEN)"
     )
 

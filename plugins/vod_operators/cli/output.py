@@ -8,20 +8,6 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from vod_operators.pipeline import AUDIO, PICTURES, PREPARE, PUBLISH, SEGMENT, SPLIT, TEXT, TRANSCODE
-
-WEIGHTS: Mapping[str, int] = {
-    PREPARE: 2,
-    SPLIT: 3,
-    TRANSCODE: 80,
-    AUDIO: 4,
-    PICTURES: 1,
-    SEGMENT: 7,
-    TEXT: 1,
-    PUBLISH: 2,
-}
-"""Task id -> its share of the bar in percent, which the instances of a mapped task divide."""
-
 LINE_EVERY_PERCENT = 10
 
 RESULT_KEYS = ("video_id", "playlist", "playlist_urls", "renditions", "frames", "duration_s")

@@ -5,21 +5,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
-import socket
 import sys
 from typing import Any
 
-from vod_operators import processes
 from vod_operators.cli.main import settings_of
+from vod_operators.cli.manager import manager_of
 from vod_operators.errors import NoSuchVideoError
-from vod_operators.storage import claim
-from vod_operators.storage.keys import ResultKeys, check_video_id, claim_key
-from vod_operators.work.stable import Version, roll_back, versions
-from vod_operators.work.worker import open_stores
-
-CLAIM_S = 300
-"""Longer than it takes to list a version's files and to write the stable objects."""
+from vod_operators.storage.keys import ResultKeys
+from vod_operators.work.stable import Version, versions
 
 
 def main(args: argparse.Namespace) -> int:
@@ -37,24 +30,14 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _roll_back_or_list(args: argparse.Namespace) -> tuple[ResultKeys, list[Version]]:
-    check_video_id(args.video_id)
-    settings = settings_of(args)
-    temp, results = open_stores(settings)
-    keys = ResultKeys(results_uri=settings.results_uri, video_id=args.video_id)
-    present = versions(results, keys)
-    if not present:  # checked first, so that no claim is written for a video that does not exist
+    manager = manager_of(settings_of(args), "vod rollback")
+    keys = manager.keys(args.video_id)
+    if not args.list:
+        manager.roll_back(args.video_id, args.to)
+    there = versions(manager.results, keys)
+    if not there:
         raise NoSuchVideoError(keys.video_id, keys.results_uri)
-    if args.list:
-        return keys, present
-    uri = claim_key(settings.temp_uri, args.video_id)
-    owner = f"vod rollback, process {os.getpid()} on {socket.gethostname()}"
-    holder = claim.process_holder(processes.number(os.getpid()))
-    held = claim.hold(temp, uri, owner=owner, ttl_s=CLAIM_S, brief=True, holder=holder)
-    try:
-        roll_back(results, keys, args.to, still_owner=lambda: claim.check(temp, uri, held))
-    finally:
-        claim.release(temp, uri, owner=owner)
-    return keys, versions(results, keys)
+    return keys, there
 
 
 def _described(version: Version) -> dict[str, Any]:

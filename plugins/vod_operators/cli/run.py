@@ -21,9 +21,9 @@ from typing import Any, TextIO, cast
 from vod_operators import processes
 from vod_operators.cli.interrupt import Child, Interrupted, KilledError, ignore_signals, raise_on_signals
 from vod_operators.cli.main import request, settings_of
-from vod_operators.cli.output import WEIGHTS, ProgressBar, print_result, step_label
+from vod_operators.cli.output import ProgressBar, print_result, step_label
 from vod_operators.errors import StorageError, VodError
-from vod_operators.pipeline import AUDIO, DAG_ID, PREPARE, PUBLISH, SEGMENT, SPLIT, TRANSCODE
+from vod_operators.pipeline import AUDIO, DAG_ID, PREPARE, PUBLISH, SEGMENT, SPLIT, TRANSCODE, WEIGHTS
 from vod_operators.runners.scratch import clear_up, scratch_folder
 from vod_operators.settings import VodSettings, get_settings
 from vod_operators.storage import claim

@@ -10,13 +10,23 @@ import sys
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import httpx
 
 from vod_operators.cli.main import DEFAULT_PRESET, request
-from vod_operators.cli.output import WEIGHTS, ProgressBar, print_result, step_label
+from vod_operators.cli.output import ProgressBar, print_result, step_label
 from vod_operators.errors import InvalidInputError, StorageError, VodError
-from vod_operators.pipeline import AUDIO, BULK_DAG_ID, DAG_ID, PUBLISH, RELEASE, TRANSCODE
+from vod_operators.pipeline import (
+    AUDIO,
+    BULK_DAG_ID,
+    DAG_ID,
+    PUBLISH,
+    RELEASE,
+    TRANSCODE,
+    WEIGHTS,
+    percent_done,
+)
 from vod_operators.storage.originals import is_same_source
 from vod_operators.storage.redact import redact
 
@@ -47,12 +57,7 @@ def main(args: argparse.Namespace) -> int:
     fields |= {name: getattr(args, name) for name in ("callback_url", "source_conn_id", "callback_conn_id")}
     conf = {name: value for name, value in fields.items() if value is not None}
     begin = time.monotonic()
-    with Airflow(
-        url=args.url or os.environ.get("VOD_AIRFLOW_URL", "http://localhost:8080"),
-        user=args.user or os.environ.get("VOD_AIRFLOW_USER"),
-        password=args.password or os.environ.get("VOD_AIRFLOW_PASSWORD"),
-        token=args.token or os.environ.get("VOD_AIRFLOW_TOKEN"),
-    ) as airflow:
+    with airflow_of(args) as airflow:
         run, state = airflow.ask(f"vod.{args.video_id}.{args.preset}{'.verify' * args.verify}", conf)
         if not args.wait:
             report = {"dag_id": run.dag_id, "dag_run_id": run.run_id, "state": state}
@@ -78,7 +83,7 @@ def _follow(airflow: Airflow, run: RunName) -> dict[str, Any]:
 
 
 class Airflow(contextlib.AbstractContextManager["Airflow"]):
-    """The calls of Airflow's REST API v2 that ``vod submit`` needs."""
+    """The calls of Airflow's REST API v2, and of the page's, that the command line needs."""
 
     def __init__(self, *, url: str, user: str | None, password: str | None, token: str | None) -> None:
         self._url = url.rstrip("/")
@@ -153,18 +158,13 @@ class Airflow(contextlib.AbstractContextManager["Airflow"]):
         tasks: dict[str, list[dict[str, Any]]] = {}
         for instance in self._pages(f"{_path(run)}/taskInstances?", "task_instances"):
             tasks.setdefault(instance["task_id"], []).append(instance)
-        percent, label = 0.0, "queued"
-        for task, weight in WEIGHTS.items():
-            instances = tasks.get(task, [])
-            for instance in instances:
-                state, part = instance["state"], 0.0
-                if state in ("success", "skipped"):
-                    part = 1.0
-                elif state == "running":
+        label, parts = "queued", {}
+        for task in WEIGHTS:
+            parts[task] = [self._part(run, instance) for instance in tasks.get(task, [])]
+            for instance in tasks.get(task, []):
+                if instance["state"] == "running":
                     label = step_label(task, instance["rendered_map_index"])
-                    part = self._percent(run, instance) / 100 if task in (TRANSCODE, AUDIO) else 0.0
-                percent += weight * part / len(instances)
-        return label, min(99.0, percent)
+        return label, percent_done(parts)
 
     def result(self, run: RunName) -> dict[str, Any]:
         """What ``publish`` returned: the content of ``video.json``, and ``playlist``.
@@ -187,6 +187,15 @@ class Airflow(contextlib.AbstractContextManager["Airflow"]):
             f"{step} failed: {failure['reason']} (code {failure['code']}, retry {failure['retry']}; "
             f"run {run.run_id}{log})"
         )
+
+    def page(self, path: str, **query: Any) -> dict[str, Any]:
+        """An answer of the API of the page *Videos*.
+
+        :param query: None for what is not asked.
+        """
+        asked = urlencode({name: value for name, value in query.items() if value is not None})
+        answer: dict[str, Any] = self._call("GET", f"{path}?{asked}", api="/vod/api").json()
+        return answer
 
     # --- wire -------------------------------------------------------------------------------
 
@@ -215,12 +224,19 @@ class Airflow(contextlib.AbstractContextManager["Airflow"]):
             if offset >= page["total_entries"]:
                 return
 
-    def _percent(self, run: RunName, instance: dict[str, Any]) -> float:
+    def _part(self, run: RunName, instance: dict[str, Any]) -> float:
+        """How much of a task instance is done, 0 to 1."""
+        if instance["state"] in ("success", "skipped"):
+            return 1.0
+        if instance["state"] != "running" or instance["task_id"] not in (TRANSCODE, AUDIO):
+            return 0.0
         path = f"{_path(run)}/taskInstances/{instance['task_id']}/state-store/progress"
         progress = self._value(f"{path}?map_index={instance['map_index']}")
-        return float(progress["percent"]) if progress else 0.0
+        return float(progress["percent"]) / 100 if progress else 0.0
 
-    def _call(self, method: str, path: str, body: Any = None, ok: tuple[int, ...] = (200,)) -> httpx.Response:
+    def _call(
+        self, method: str, path: str, body: Any = None, ok: tuple[int, ...] = (200,), api: str = "/api/v2"
+    ) -> httpx.Response:
         """Make a call, and repeat it while Airflow does not answer; every call here is safe to repeat.
 
         :param ok: statuses of a successful answer.
@@ -230,10 +246,9 @@ class Airflow(contextlib.AbstractContextManager["Airflow"]):
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
-                headers = {"Authorization": f"Bearer {self._bearer()}"}
-                response = self._client.request(
-                    method, f"{self._url}/api/v2{path}", json=body, headers=headers
-                )
+                # The second is what the page's API asks of programs; Airflow's ignores it.
+                headers = {"Authorization": f"Bearer {self._bearer()}", "X-Requested-With": "vod"}
+                response = self._client.request(method, f"{self._url}{api}{path}", json=body, headers=headers)
             except httpx.InvalidURL as error:
                 raise InvalidInputError(f"url: {self._url!r} is not a URL ({error})") from None
             except httpx.HTTPError as error:
@@ -267,6 +282,16 @@ class Airflow(contextlib.AbstractContextManager["Airflow"]):
                 )
             self._token = response.json()["access_token"]
         return self._token
+
+
+def airflow_of(args: argparse.Namespace) -> Airflow:
+    """The Airflow that the command's options, or the environment, name."""
+    return Airflow(
+        url=args.url or os.environ.get("VOD_AIRFLOW_URL", "http://localhost:8080"),
+        user=args.user or os.environ.get("VOD_AIRFLOW_USER"),
+        password=args.password or os.environ.get("VOD_AIRFLOW_PASSWORD"),
+        token=args.token or os.environ.get("VOD_AIRFLOW_TOKEN"),
+    )
 
 
 def _path(run: RunName) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timezone
@@ -29,6 +30,12 @@ from vod_operators.work.worker import Worker
 
 PROGRESS_KEY = "progress"
 """Key in the task's state store: ``{"percent": 41.5, "speed": 2.3}``."""
+
+CPU_KEY = "cpu_s"
+"""Key in the task's state store: seconds of CPU time of the try that succeeded, with its media tools."""
+
+LEAST_CPU_S = 1.0
+"""Less is not told, because each report is a call to Airflow's API."""
 
 
 class VodBaseOperator(BaseOperator):
@@ -89,13 +96,33 @@ class VodBaseOperator(BaseOperator):
         """Write the log line of a step that succeeded. The retry policy writes that of one that failed."""
         instance = context["ti"]
         begun = instance.start_date
+        cpu_s = self._cpu_s()
         telemetry.log_step(
             "step done",
             step=instance.task_id,
             item=getattr(instance, "rendered_map_index", None),
             wall_s=round((datetime.now(timezone.utc) - begun).total_seconds(), 3) if begun else None,
+            cpu_s=cpu_s,
             **self.facts,
         )
+        if cpu_s is not None and cpu_s >= LEAST_CPU_S:
+            self._leave(context, CPU_KEY, cpu_s)
+
+    def _cpu_s(self) -> float | None:
+        """Seconds of CPU time of this process and its media tools; None if they ran in containers."""
+        if "worker" not in self.__dict__ or not self.worker.runs_on_host:
+            return None
+        spent = os.times()
+        return round(spent.user + spent.system + spent.children_user + spent.children_system, 1)
+
+    def _leave(self, context: Context, key: str, value: Any) -> None:
+        """Put a value into the task's state store, which the page *Videos* shows. Never raises."""
+        store: Any = context.get("task_state_store")
+        try:
+            if store is not None:
+                store.set(key, value)
+        except Exception as error:  # a failed report must not fail a task
+            self.log.warning("%s could not be reported: %s", key, error)
 
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
         """Render the fields as Airflow does, and mask the secrets of their URLs before Airflow shows them."""
@@ -153,7 +180,6 @@ class VodBaseOperator(BaseOperator):
 
     def reporter(self, context: Context, job: Job) -> Callable[[Progress], None]:
         """A function that shows a command's progress in the task's state, and renews the claim."""
-        store: Any = context.get("task_state_store")
         begin = time.monotonic()
 
         def report(progress: Progress) -> None:
@@ -162,11 +188,9 @@ class VodBaseOperator(BaseOperator):
                 self.watch(context, progress)
             self.renew_claim(context, job.plan.video_id)
             # Each report is a call to Airflow's API, so short tasks make none.
-            if store is not None and time.monotonic() - begin >= REPORT_EVERY_S:
-                try:
-                    store.set(PROGRESS_KEY, {"percent": round(progress.percent, 1), "speed": progress.speed})
-                except Exception as error:  # a failed report must not fail a chunk
-                    self.log.warning("progress could not be reported: %s", error)
+            if time.monotonic() - begin >= REPORT_EVERY_S:
+                shown = {"percent": round(progress.percent, 1), "speed": progress.speed}
+                self._leave(context, PROGRESS_KEY, shown)
 
         return report
 

@@ -45,7 +45,7 @@ FIELDS: tuple[tuple[str, FailureCode], ...] = (
     (r"preset\b", "preset_invalid"),
     (
         r"(?:conf|video_id|chunk_seconds|subtitles|roles|callback_url|source_conn_id|callback_conn_id|prefix|videos"
-        r"|begin|end|grace_hours|parts)\b",
+        r"|begin|end|grace_hours|parts|action|version|confirm)\b",
         "request_invalid",
     ),
 )

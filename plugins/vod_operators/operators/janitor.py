@@ -16,6 +16,7 @@ from vod_operators.storage import claim
 from vod_operators.storage.keys import claim_key
 from vod_operators.work.cleaning import Cleaner, Report
 from vod_operators.work.conf import is_true
+from vod_operators.work.index import Index
 
 CLAIM_S = 1800
 """Much longer than removing a video's folders takes: one request deletes a thousand objects."""
@@ -56,6 +57,8 @@ class VodJanitorOperator(VodBaseOperator):
                 storage.discard(found)
             why = f"its writer died: begun {found.started:%Y-%m-%d %H:%M} UTC, never ended"
             report.add("unfinished", found.uri, found.size, 1, why)
+        if not report.is_dry_run:
+            self._rebuild_index()
         self.log.info("%s", report.as_dict())
         if report.failed:
             raise StorageError(
@@ -74,6 +77,16 @@ class VodJanitorOperator(VodBaseOperator):
         if not 0 <= hours < float("inf"):
             raise InvalidInputError(f"grace_hours: {self.grace_hours!r} is not a number of hours")
         return hours
+
+    def _rebuild_index(self) -> None:
+        """Mend the list of videos: those of before it existed, and rows that could not be written."""
+        index = Index(self.worker.temp, self.settings.temp_uri)
+        try:
+            videos = index.rebuild(self.worker.results, self.settings.results_uri)
+        except VodError as error:  # what was removed is removed; the next run tries again
+            self.log.error("the index of published videos was not rebuilt: %s", error)
+        else:
+            self.log.info("the index lists %d published videos", videos)
 
     def _clean(self, context: Context, video_id: str, cleaner: Cleaner, report: Report) -> None:
         uri = claim_key(self.settings.temp_uri, video_id)

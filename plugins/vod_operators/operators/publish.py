@@ -12,6 +12,7 @@ from vod_operators.operators.content_key import job_key
 from vod_operators.operators.runs import run_name
 from vod_operators.storage import claim
 from vod_operators.storage.keys import claim_key
+from vod_operators.work import index
 from vod_operators.work.publication import Publication
 from vod_operators.work.stable import point_to
 
@@ -43,8 +44,8 @@ class VodPublishOperator(VodStepOperator):
         """
         job = self.open_job(context)
         publication = Publication.load(self.worker, job)
-        result = publication.describe(started_at=context["dag_run"].start_date)
-        publication.check(job_key(self.settings, job))
+        checked = publication.check(job_key(self.settings, job))
+        result = publication.describe(started_at=context["dag_run"].start_date, checked=checked)
         publication.write(result)
         claimed = claim_key(self.settings.temp_uri, job.plan.video_id)
         # Renewed before ``point_to`` reads the stable objects' versions, so that no late write passes.
@@ -56,6 +57,15 @@ class VodPublishOperator(VodStepOperator):
             publication.stable_playlist,
             publication.stable_manifest,
             still_owner=lambda: claim.check(self.worker.temp, claimed, mine),
+        )
+        run = context["dag_run"]
+        index.note_published(
+            self.worker.temp,
+            self.settings.temp_uri,
+            result,
+            dag_id=run.dag_id,
+            run_id=run.run_id,
+            by=run.triggering_user_name,
         )
         # Released here too, because clearing only this task does not clear the teardown.
         claim.release(self.worker.temp, claimed, owner=run_name(context))

@@ -12,6 +12,7 @@
         chunk-00000/thumbnails.mjpeg, posters.mjpeg
         audio/{rendition}/seg-00001.m4s, piece.json       the same of sound
         text/{rendition}.vtt                              subtitle files of the request
+    {temp}/_index/00.json                                 what lists show of published videos, in shards
     {results}/{video_id}/index.m3u8                       the stable playlist, whose URL players are given
     {results}/{video_id}/manifest.mpd                     the same for DASH players
     {results}/{video_id}/video.json                       metadata for the CMS
@@ -200,6 +201,11 @@ def is_workspace(folder: str) -> bool:
 def probe_key(root_uri: str, name: str) -> str:
     """A test object for learning whether a store honours conditions; outside of all videos' folders."""
     return f"{root_uri}/_probe-{name}"
+
+
+def index_folder(temp_uri: str) -> str:
+    """The folder of the index of published videos; no video's folder has such a name."""
+    return f"{temp_uri}/_index/"
 
 
 def claim_key(temp_uri: str, video_id: str) -> str:

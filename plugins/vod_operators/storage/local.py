@@ -202,7 +202,10 @@ class LocalStorage:
                     continue
                 if status := _status(Path(path)):
                     yield Unfinished(
-                        uri=uri_of_path(parent) + "/", handle=path, size=status.st_size, started=_time(status)
+                        uri=uri_of_path(parent.rstrip("/")) + "/",
+                        handle=path,
+                        size=status.st_size,
+                        started=_time(status),
                     )
 
     def discard(self, unfinished: Unfinished) -> None:

@@ -22,9 +22,11 @@ ATTEMPTS = 4
 READ_TIMEOUT_S = 60
 
 
-def make_client(aws_conn_id: str) -> Any:
+def make_client(aws_conn_id: str, *, checksums: bool = True) -> Any:
     """A boto3 S3 client.
 
+    :param checksums: whether it sends a checksum with what it writes, unless the connection says otherwise.
+        Without one it signs the content, of which the server then computes the SHA-256.
     :raises InvalidInputError: the connection does not exist or cannot be used.
     :raises StorageError: reading the connection or assuming its role failed; it may work in a moment.
     """
@@ -52,6 +54,8 @@ def make_client(aws_conn_id: str) -> Any:
         # A config given to the hook replaces the connection's own, so the two are merged. It is given to the
         # hook and not to its client, so that it also applies when a role is assumed.
         config = config.merge(S3Hook(aws_conn_id=aws_conn_id).config)
+        if not checksums:
+            config = config.merge(Config(request_checksum_calculation="when_required"))
         return S3Hook(aws_conn_id=aws_conn_id, config=config).get_conn()
     except VodError:
         raise

@@ -13,6 +13,8 @@ from typing import Any
 from vod_operators.storage import claim
 from vod_operators.storage.base import Storage, Unfinished
 from vod_operators.storage.keys import ResultKeys, WorkKeys, claim_key, is_video_id, is_workspace
+from vod_operators.storage.stores import storage_for
+from vod_operators.storage.uploads import unfinished_uploads
 from vod_operators.work.retention import Folder, Removal, VideoFacts, expired_versions, expired_workspaces
 from vod_operators.work.stable import VERSION_NAME, publications, read_result, shown_version
 from vod_operators.work.worker import Worker
@@ -75,7 +77,8 @@ class Cleaner:
             self.worker.results.delete_folder(keys.version(name, ""))
 
     def unfinished(self) -> Iterator[tuple[Storage, Unfinished]]:
-        """Writes that were begun before the grace period and never ended, of videos that no run works on."""
+        """Writes that were begun before the grace period and never ended, of videos that no run works on; and
+        uploads of people."""
         settings = self.worker.settings
         temp, results = self.worker.temp, self.worker.results
         for storage, root, now in (
@@ -90,6 +93,12 @@ class Cleaner:
                     is_video_id(video_id) and claim.is_held(temp, claim_key(settings.temp_uri, video_id))
                 ):
                     yield storage, found
+        if settings.uploads_uri:
+            uploads = storage_for(settings.uploads_uri, settings.aws_conn_id)
+            now = uploads.now(f"{settings.uploads_uri}/_now")
+            for found in unfinished_uploads(uploads, settings.uploads_uri):
+                if found.started <= now - self.grace:
+                    yield uploads, found
 
     def _facts(self, video_id: str) -> VideoFacts:
         temp = f"{self.worker.settings.temp_uri}/{video_id}/"

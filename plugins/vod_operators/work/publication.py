@@ -23,7 +23,14 @@ from vod_operators.storage.checkpoint import Marker
 from vod_operators.storage.stores import get_bytes
 from vod_operators.work.job import PICTURES, Job, read_timeline, track_names
 from vod_operators.work.reader import StoreReader
-from vod_operators.work.result import ChapterResult, RenditionResult, SourceFacts, Timings, VideoResult
+from vod_operators.work.result import (
+    ChapterResult,
+    CheckResult,
+    RenditionResult,
+    SourceFacts,
+    Timings,
+    VideoResult,
+)
 from vod_operators.work.stable import IMMUTABLE, JSON_TYPE, MANIFEST_TYPE, PLAYLIST_TYPE
 from vod_operators.work.worker import Worker
 
@@ -36,6 +43,9 @@ PROMISED = {
     "14.separate",
 }  # fmt: skip
 """Rules that Apple only recommends, and that everything made here keeps."""
+
+WARNINGS_TOLD = 20
+"""How many warnings ``video.json`` lists; the log has all of them."""
 
 log = logging.getLogger(__name__)
 
@@ -92,8 +102,8 @@ class Publication:
             return None
         return dash.manifest(self.tracks, self._target_s, prefix=f"{self.job.version}/").encode()
 
-    def check(self, key: ContentKey | None) -> None:
-        """Check the version against all rules of ``vod check``.
+    def check(self, key: ContentKey | None) -> CheckResult:
+        """Check the version against all rules of ``vod check``; returns how many applied, and the warnings.
 
         Playlists and init segments are read from the store. Segments are not read again: the same code
         measured them before they were stored, the store verified their checksums, and ``load`` has checked
@@ -112,13 +122,19 @@ class Publication:
         }
         reader = StoreReader(location, lambda _: results, facts, {location: self.master})
         verdicts = check(reader, location, key=key.key if key else None)
-        for verdict in verdicts:
-            for finding in verdict.findings if verdict.status == "warn" else ():
-                log.warning("%s: %s: found %s", verdict.rule.says, finding.where, finding.found)
+        warnings = tuple(
+            f"{verdict.rule.says}: {finding.where}: found {finding.found}"
+            for verdict in verdicts
+            for finding in (verdict.findings if verdict.status == "warn" else ())
+        )
+        for warning in warnings:
+            log.warning("%s", warning)
         # How many renditions there are is the wish of the preset, and the size of the source.
         judged = [verdict for verdict in verdicts if verdict.rule.id not in WISHED]
         if broken := failed(judged, also=PROMISED):
             raise VerificationError(f"the result breaks rules, and is not published: {'; '.join(broken)}")
+        applied = sum(verdict.status != "not applicable" for verdict in verdicts)
+        return CheckResult(rules=applied, warnings=warnings[:WARNINGS_TOLD])
 
     def write(self, result: VideoResult) -> None:
         """Write those of the version's playlists and documents that do not exist yet, ``video.json`` last."""
@@ -149,9 +165,10 @@ class Publication:
             data = result.model_dump_json(indent=2).encode()
             results.write(metadata, [data], content_type=JSON_TYPE, cache_control=IMMUTABLE)
 
-    def describe(self, *, started_at: datetime | None) -> VideoResult:
+    def describe(self, *, started_at: datetime | None, checked: CheckResult) -> VideoResult:
         """The content of ``video.json``.
 
+        :param checked: what ``check`` returned.
         :param started_at: when the run began.
         """
         job, plan, timeline = self.job, self.job.plan, self.timeline
@@ -180,6 +197,7 @@ class Publication:
             ),
             poster=self.stills.get("poster"),
             storyboard=self.stills.get("storyboard"),
+            check=checked,
             timings=Timings(
                 started_at=started_at,
                 published_at=now,

@@ -169,6 +169,15 @@ def _rounded(seconds: Fraction) -> float:
     return round(float(seconds), 3)
 
 
+class CheckResult(Model):
+    """What the rules of ``vod check`` found before the version was published."""
+
+    rules: int
+    """How many applied to it. None that must be kept was broken."""
+    warnings: tuple[str, ...]
+    """What differs from a recommendation; sentences for people."""
+
+
 class VideoResult(Model):
     """A published video."""
 
@@ -192,6 +201,8 @@ class VideoResult(Model):
     """URI of a JPEG, relative to ``video.json``; None if the preset asks for none, or there is only sound."""
     storyboard: Storyboard | None
     """For previews while scrubbing; its URI is relative to ``video.json`` too."""
+    check: CheckResult | None = None
+    """None in results of before it was recorded."""
     timings: Timings
     made_by: dict[str, str]
     """Tool -> version."""

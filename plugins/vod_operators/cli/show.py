@@ -1,0 +1,62 @@
+"""``vod show``: one video of a running Airflow, as its page *Videos* shows it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from vod_operators.cli.list import state_words, table
+from vod_operators.cli.submit import airflow_of
+from vod_operators.media.models import clock
+from vod_operators.storage.keys import check_video_id
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print what is known of a video, or the page's answer as JSON. Returns 0."""
+    with airflow_of(args) as airflow:
+        video = airflow.page(f"/videos/{check_video_id(args.video_id)}")
+    print(json.dumps(video) if args.json else "\n".join(_lines(video)))
+    return 0
+
+
+def _lines(video: dict[str, Any]) -> Iterator[str]:
+    yield f"{video['video_id']}  {video['title']}"
+    yield ": ".join(filter(None, (state_words(video), video["reason"])))
+    if result := video["result"]:
+        yield f"{clock(result['duration_s'])}, preset {result['preset']}, {result['version']}"
+        yield ""
+        yield table([("TRACK", "CODECS", "SIZE", "kb/s", "PEAK"), *map(_track, result["renditions"])])
+    for place in video["urls"]:
+        yield from filter(None, ("", place["place"], place["hls"], place["dash"]))
+    if video["remarks"]:
+        yield from ("", *video["remarks"])
+    if check := video["check"]:
+        yield ""
+        yield f"{check['rules']} rules kept, {len(check['warnings'])} warnings"
+        yield from check["warnings"]
+    if video["versions"]:
+        yield from ("", table([_version(version) for version in video["versions"]]))
+    if video["runs"]:
+        yield from ("", table([_run(run) for run in video["runs"]]))
+
+
+def _version(version: dict[str, Any]) -> tuple[str, ...]:
+    mark = "*" if version["is_current"] else " "
+    return mark, version["version"], (version["published_at"] or "never")[:19], version["preset"]
+
+
+def _run(run: dict[str, Any]) -> tuple[str, ...]:
+    return run["dag_id"], run["state"], (run["begun_at"] or "not yet")[:19], run["run_id"]
+
+
+def _track(track: dict[str, Any]) -> tuple[str, ...]:
+    size = f"{track['width']}x{track['height']}" if track["width"] else track["language"] or "-"
+    return (
+        track["name"],
+        track["codecs"],
+        size,
+        str(round(track["average_bps"] / 1000)),
+        str(round(track["peak_bps"] / 1000)),
+    )

@@ -1,0 +1,49 @@
+"""What the page's form for a new video needs: the DAG's params, the presets, and what the user may do."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from airflow.models.serialized_dag import SerializedDagModel
+from sqlalchemy.orm import Session
+
+from vod_operators.errors import InvalidInputError
+from vod_operators.media.presets.catalog import load_preset, preset_names
+from vod_operators.page.models import Me, PresetText
+from vod_operators.pipeline import DAG_ID
+from vod_operators.settings import VodSettings
+
+
+def me(session: Session, settings: VodSettings, *, can_act: bool) -> Me:
+    """What the page needs to know of the user and of the deployment."""
+    return Me(
+        can_act=can_act,
+        uploads=settings.uploads_uri is not None,
+        edges=list(settings.edges),
+        presets=_presets(settings),
+        form=_params(session),
+    )
+
+
+def _presets(settings: VodSettings) -> list[PresetText]:
+    """The presets that can be used; the others fail a run with the reason."""
+    found = []
+    for name in preset_names(settings.presets_dir):
+        with suppress(InvalidInputError):
+            text = load_preset(name, settings.presets_dir).description
+            found.append(PresetText(name=name, text=text))
+    return found
+
+
+def _params(session: Session) -> dict[str, dict[str, Any]]:
+    """JSON schema of each param; empty until Airflow has read the DAG."""
+    dag = SerializedDagModel.get_dag(DAG_ID, session=session)
+    if dag is None:
+        return {}
+    found = {}
+    for name in dag.params:
+        param = dag.params.get_param(name).dump()
+        schema = {key: value for key, value in param["schema"].items() if key != "$schema"}
+        found[name] = schema | {"description": param["description"], "default": param["value"]}
+    return found

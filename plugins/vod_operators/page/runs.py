@@ -1,0 +1,357 @@
+"""The runs of videos, as Airflow's database has them. Each function makes a fixed number of queries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import unquote
+
+from airflow.models.dagrun import DagRun, DagRunNote
+from airflow.models.task_state_store import TaskStateStoreModel
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from sqlalchemy import and_, func, or_, select, tuple_
+from sqlalchemy.orm import Session
+
+from vod_operators.pipeline import (
+    BULK_DAG_ID,
+    DAG_ID,
+    MANAGE_DAG_ID,
+    RELEASE,
+    SPLIT,
+    WEIGHTS,
+    percent_done,
+)
+from vod_operators.storage.redact import redact
+
+ENCODING_DAGS = (DAG_ID, BULK_DAG_ID)
+VIDEO_DAGS = (*ENCODING_DAGS, MANAGE_DAG_ID)
+"""DAGs whose runs are of one video, which their ``conf`` names."""
+
+MAX_FAILED = 5000
+"""Failed runs that the list looks at, the newest ones: those of a bad month."""
+
+MAX_RUNS = 50
+"""Runs that are shown of one video."""
+
+PROGRESS_KEY, CPU_KEY, FAILURE_KEY = "progress", "cpu_s", "failure"
+"""What tasks leave in their state store (the first two) and in XCom."""
+
+UNKNOWN_REASON = "it is not known why; the logs of its tasks may tell"
+
+RunName = tuple[str, str]
+"""DAG id and run id."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFacts:
+    """A run of a video."""
+
+    dag_id: str
+    run_id: str
+    state: str
+    video_id: str | None
+    preset: str | None
+    title: str
+    """File name of the source, if the run names one."""
+    action: str | None
+    """Of a run of ``vod_manage``."""
+    asked_at: datetime | None
+    begun_at: datetime | None
+    ended_at: datetime | None
+    by: str | None
+    note: str | None = None
+
+    @property
+    def name(self) -> RunName:
+        """DAG id and run id."""
+        return self.dag_id, self.run_id
+
+
+def _columns() -> tuple[Any, ...]:
+    # Parts of ``conf`` instead of the whole, which may be long.
+    return (
+        DagRun.dag_id,
+        DagRun.run_id,
+        DagRun._state,
+        *(DagRun.conf[name].as_string() for name in ("video_id", "preset", "source", "action")),
+        DagRun.run_after,
+        DagRun.start_date,
+        DagRun.end_date,
+        DagRun.triggering_user_name,
+    )
+
+
+def _facts(row: Sequence[Any]) -> RunFacts:
+    dag_id, run_id, state, video_id, preset, source, action, asked_at, begun_at, ended_at, by, *note = row
+    return RunFacts(
+        dag_id=dag_id,
+        run_id=run_id,
+        state=state or "queued",
+        video_id=video_id,
+        preset=preset,
+        title=file_name(source or ""),
+        action=action,
+        asked_at=asked_at,
+        begun_at=begun_at,
+        ended_at=ended_at,
+        by=by,
+        note=note[0] if note else None,
+    )
+
+
+def file_name(uri: str) -> str:
+    """The last part of a URI's path, without a secret of its query."""
+    return PurePosixPath(unquote(redact(uri).partition("://")[2].removesuffix("?..."))).name
+
+
+def unpublished(session: Session) -> dict[str, RunFacts]:
+    """Of each video with a run that is queued, running or failed: that run.
+
+    Of several, the one at work, or else the newest. Failed runs of deleted videos are left out.
+    """
+    at_work = select(*_columns()).where(
+        DagRun.dag_id.in_(ENCODING_DAGS), DagRun._state.in_(("queued", "running"))
+    )
+    failed = (
+        select(*_columns())
+        .where(DagRun.dag_id.in_(ENCODING_DAGS), DagRun._state == "failed")
+        .order_by(DagRun.id.desc())
+        .limit(MAX_FAILED)
+    )
+    deleted = session.execute(
+        select(DagRun.conf["video_id"].as_string(), func.max(DagRun.end_date))
+        .where(
+            DagRun.dag_id == MANAGE_DAG_ID,
+            DagRun._state == "success",
+            DagRun.conf["action"].as_string() == "delete",
+        )
+        .group_by(DagRun.conf["video_id"].as_string())
+    )
+    deleted_at: dict[str, datetime] = dict(deleted.all())
+    found: dict[str, RunFacts] = {}
+    for row in session.execute(failed).all()[::-1]:
+        run = _facts(row)
+        gone_at = deleted_at.get(run.video_id or "")
+        if run.video_id and not (gone_at and run.ended_at and run.ended_at < gone_at):
+            found[run.video_id] = run
+    for row in session.execute(at_work.order_by(DagRun._state, DagRun.id)).all():  # queued before running
+        run = _facts(row)
+        if run.video_id:
+            found[run.video_id] = run
+    return found
+
+
+def runs_of(session: Session, video_id: str) -> list[RunFacts]:
+    """The runs of a video, the newest first."""
+    rows = session.execute(
+        select(*_columns(), DagRunNote.content)
+        .outerjoin(DagRunNote, DagRunNote.dag_run_id == DagRun.id)
+        .where(DagRun.dag_id.in_(VIDEO_DAGS), DagRun.conf["video_id"].as_string() == video_id)
+        .order_by(DagRun.id.desc())
+        .limit(MAX_RUNS)
+    )
+    return [_facts(row) for row in rows.all()]
+
+
+def run_of(session: Session, dag_id: str, run_id: str) -> RunFacts | None:
+    """A run; None if there is none."""
+    row = session.execute(
+        select(*_columns()).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
+    ).one_or_none()
+    return _facts(row) if row else None
+
+
+def conf_of(session: Session, run: RunName) -> dict[str, Any]:
+    """What a run was asked for."""
+    return session.scalar(select(DagRun.conf).where(DagRun.dag_id == run[0], DagRun.run_id == run[1])) or {}
+
+
+def percents(session: Session, runs: Collection[RunName]) -> dict[RunName, float]:
+    """How much of each run is done, in percent; for any number of runs, two queries."""
+    if not runs:
+        return {}
+    parts: dict[RunName, dict[str, list[float]]] = {name: {} for name in runs}
+    counted = session.execute(
+        select(
+            TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.state, func.count()
+        )
+        .where(tuple_(TaskInstance.dag_id, TaskInstance.run_id).in_(runs), TaskInstance.task_id.in_(WEIGHTS))
+        .group_by(TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.state)
+    )
+    for dag_id, run_id, task_id, state, count in counted:
+        done = [float(state in ("success", "skipped"))] * count
+        parts[dag_id, run_id].setdefault(task_id, []).extend(done)
+    running = session.execute(
+        select(
+            TaskStateStoreModel.dag_id,
+            TaskStateStoreModel.run_id,
+            TaskStateStoreModel.task_id,
+            TaskStateStoreModel.value,
+        )
+        .join(
+            TaskInstance,
+            and_(
+                *(
+                    getattr(TaskStateStoreModel, name) == getattr(TaskInstance, name)
+                    for name in ("dag_id", "run_id", "task_id", "map_index")
+                )
+            ),
+        )
+        .where(
+            tuple_(TaskStateStoreModel.dag_id, TaskStateStoreModel.run_id).in_(runs),
+            TaskStateStoreModel.key == PROGRESS_KEY,
+            TaskInstance.state == "running",
+        )
+    )
+    for dag_id, run_id, task_id, value in running:
+        if task_id in (known := parts[dag_id, run_id]) and 0.0 in known[task_id]:
+            known[task_id][known[task_id].index(0.0)] = percent_of(value) / 100
+    return {name: round(percent_done(part), 1) for name, part in parts.items()}
+
+
+def percent_of(value: Any) -> float:
+    """The percentage in a task's state store."""
+    content = decoded(value)
+    return float(content.get("percent", 0)) if isinstance(content, dict) else 0.0
+
+
+def reasons(session: Session, runs: Collection[RunName]) -> dict[RunName, str]:
+    """Why each run failed, in one line; for any number of runs, one query."""
+    if not runs:
+        return {}
+    left = session.execute(
+        select(XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.value).where(
+            tuple_(XComModel.dag_id, XComModel.run_id).in_(runs), XComModel.key == FAILURE_KEY
+        )
+    )
+    found: dict[RunName, list[tuple[str, Any]]] = {name: [] for name in runs}
+    for dag_id, run_id, task_id, value in left:
+        found[dag_id, run_id].append((task_id, value))
+    return {name: reason_in(failures) for name, failures in found.items()}
+
+
+def reason_in(failures: Iterable[tuple[str, Any]]) -> str:
+    """Why a run failed, by what its tasks left in XCom.
+
+    :param failures: task id and value.
+    """
+    known = []
+    for task_id, value in failures:
+        content = decoded(value)
+        if task_id == RELEASE:  # it has chosen already
+            return _sentence(content)
+        known.append(content)
+    # ``release`` was killed, or has not run yet. The first failure is the likely cause of the others.
+    first = min(known, key=lambda left: (not left["by_itself"], str(left["failure"].get("at"))), default=None)
+    return _sentence(first["failure"]) if first else UNKNOWN_REASON
+
+
+def _sentence(failure: Mapping[str, Any]) -> str:
+    return f"{failure.get('item') or failure['step']}: {failure['reason']}"
+
+
+def decoded(value: Any) -> Any:
+    """A JSON value of XCom or of the state store, which are stored as text."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceFacts:
+    """A task of a run."""
+
+    task_id: str
+    map_index: int
+    state: str | None
+    label: str | None
+    begun_at: datetime | None
+    ended_at: datetime | None
+    tries: int
+    host: str | None
+    pool: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunTasks:
+    """The tasks of one run, and what they have left."""
+
+    instances: list[InstanceFacts]
+    progress: dict[tuple[str, int], float]
+    """Task id and map index -> percent."""
+    cpu_s: float | None
+    """Sum of those that are known."""
+    labels: list[str]
+    """Of the chunks, by map index."""
+    failures: list[tuple[str, Any]]
+    """Task id -> what it left in XCom."""
+
+
+def tasks_of(session: Session, dag_id: str, run_id: str) -> RunTasks:
+    """The tasks of a run; three queries."""
+    instances = session.execute(
+        select(
+            TaskInstance.task_id,
+            TaskInstance.map_index,
+            TaskInstance.state,
+            TaskInstance._rendered_map_index,
+            TaskInstance.start_date,
+            TaskInstance.end_date,
+            TaskInstance.try_number,
+            TaskInstance.hostname,
+            TaskInstance.pool,
+        )
+        .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
+        .order_by(TaskInstance.task_id, TaskInstance.map_index)
+    )
+    states = session.execute(
+        select(
+            TaskStateStoreModel.task_id,
+            TaskStateStoreModel.map_index,
+            TaskStateStoreModel.key,
+            TaskStateStoreModel.value,
+        ).where(
+            TaskStateStoreModel.dag_id == dag_id,
+            TaskStateStoreModel.run_id == run_id,
+            TaskStateStoreModel.key.in_((PROGRESS_KEY, CPU_KEY)),
+        )
+    ).all()
+    xcoms = session.execute(
+        select(XComModel.task_id, XComModel.key, XComModel.value).where(
+            XComModel.dag_id == dag_id,
+            XComModel.run_id == run_id,
+            or_(
+                XComModel.key == FAILURE_KEY,
+                and_(XComModel.task_id == SPLIT, XComModel.key == "return_value"),
+            ),
+        )
+    ).all()
+    cpu = [float(decoded(value)) for *_, key, value in states if key == CPU_KEY]
+    chunks: list[dict[str, Any]] = next(
+        (decoded(value) for _, key, value in xcoms if key == "return_value"), []
+    )
+    return RunTasks(
+        instances=[
+            InstanceFacts(
+                task_id=task_id,
+                map_index=map_index,
+                state=state,
+                label=label,
+                begun_at=begun_at,
+                ended_at=ended_at,
+                tries=tries,
+                host=host or None,
+                pool=pool,
+            )
+            for task_id, map_index, state, label, begun_at, ended_at, tries, host, pool in instances
+        ],
+        progress={
+            (task, index): percent_of(value) for task, index, key, value in states if key == PROGRESS_KEY
+        },
+        cpu_s=round(sum(cpu), 1) if cpu else None,
+        labels=[str(chunk["label"]) for chunk in chunks],
+        failures=[(task_id, value) for task_id, key, value in xcoms if key == FAILURE_KEY],
+    )

@@ -1,0 +1,337 @@
+import { Box, Flex, Grid, Heading, HStack, Link, Skeleton, Stack, Text } from "@chakra-ui/react";
+import { type ReactNode, useState } from "react";
+import { Link as RouterLink, useNavigate, useParams, useSearchParams } from "react-router-dom";
+
+import { mediaAddress, readBitrates, readVideo, readWork } from "../api";
+import { ago, bitrate, bytes, clock, count, moment, rate, span } from "../format";
+import { useMe } from "../me";
+import { useActions } from "../parts/Actions";
+import { BitratePlot } from "../parts/BitratePlot";
+import { Card } from "../parts/Card";
+import { Copyable, CopyButton } from "../parts/Copyable";
+import { Facts } from "../parts/Facts";
+import { type Errand, Follow } from "../parts/Follow";
+import { CheckIcon, WarningIcon } from "../parts/icons";
+import { Notice, Problem } from "../parts/Notice";
+import { Renditions } from "../parts/Renditions";
+import { Runs } from "../parts/Runs";
+import { StateBadge } from "../parts/StateBadge";
+import { Versions } from "../parts/Versions";
+import { PAGE } from "../paths";
+import { Player } from "../player/Player";
+import { sourcesOf } from "../player/sources";
+import { type Polled, usePoll } from "../poll";
+import { useTitle } from "../title";
+import type { Bitrates, Video, VideoResult, Work } from "../types";
+import { WorkPanel } from "./Work";
+
+const isBusy = (video: Video | null): boolean => video?.state === "queued" || video?.state === "encoding";
+
+export function VideoView() {
+  const { videoId = "" } = useParams();
+  const video = usePoll(
+    `video/${videoId}`,
+    (signal) => readVideo(videoId, signal),
+    (data) => (isBusy(data) ? 3 : 10),
+  );
+  useTitle(`${videoId} – Videos`);
+  return (
+    <Stack gap={4} maxW="8xl" mx="auto">
+      <Crumbs here={videoId} />
+      {video.error ? <Problem error={video.error} retry={video.reload} /> : null}
+      {video.data ? (
+        <OneVideo key={videoId} reload={video.reload} video={video.data} />
+      ) : video.error ? null : (
+        <Stack aria-busy="true" aria-label="Loading" gap={4}>
+          <Skeleton h={9} w={72} />
+          <Skeleton h={96} />
+        </Stack>
+      )}
+    </Stack>
+  );
+}
+
+export const Crumbs = ({ here, between }: { here: string; between?: ReactNode }) => (
+  <HStack aria-label="Breadcrumb" as="nav" color="fg.muted" fontSize="sm" gap={2} minW={0}>
+    <Link asChild>
+      <RouterLink to={PAGE}>Videos</RouterLink>
+    </Link>
+    <span aria-hidden="true">/</span>
+    {between}
+    <Text aria-current="page" truncate>
+      {here}
+    </Text>
+  </HStack>
+);
+
+function OneVideo({ video, reload }: { video: Video; reload: () => void }) {
+  const me = useMe();
+  const navigate = useNavigate();
+  const [errand, setErrand] = useState<Errand | null>(null);
+  const { buttons, dialogs, rollBack } = useActions({ video, follow: setErrand, changed: reload });
+  const bitrates = usePoll(
+    `bitrates/${video.video_id}/${video.version}`,
+    (signal) => (video.version ? readBitrates(video.video_id, video.version, signal) : Promise.resolve(null)),
+    // A version never changes; only a failure is worth another try.
+    (data) => (data ? 86_400 : 30),
+  );
+  const work = useNewestWork(video);
+  const { result } = video;
+  const ended = (succeeded: boolean): void => {
+    if (succeeded && errand?.what === "Deletion") navigate(PAGE);
+    else reload();
+  };
+
+  return (
+    <>
+      <Flex align="flex-start" gap={3} justify="space-between" wrap="wrap">
+        <Box minW={0}>
+          <HStack gap={3} wrap="wrap">
+            <Heading as="h1" overflowWrap="anywhere" size="xl">
+              {video.video_id}
+            </Heading>
+            <StateBadge done={work.data?.percent ?? video.percent} state={video.state} />
+          </HStack>
+          <Text color="fg.muted" fontSize="sm" overflowWrap="anywhere">
+            {[video.title, video.updated_at ? ago(video.updated_at) : null, video.by ? `by ${video.by}` : null]
+              .filter(Boolean)
+              .join(" · ")}
+          </Text>
+        </Box>
+        {me.can_act ? buttons : null}
+      </Flex>
+      {dialogs}
+      {errand ? <Follow ended={ended} errand={errand} key={errand.run.dag_run_id} /> : null}
+      <NewestWork video={video} work={work} />
+      {video.playlist && result ? <Published bitrates={bitrates.data} result={result} video={video} /> : null}
+      {video.versions.length ? (
+        <Card flush title={`Versions (${video.versions.length})`}>
+          <Versions
+            rollBack={me.can_act && !isBusy(video) ? rollBack : undefined}
+            versions={video.versions}
+            videoId={video.video_id}
+          />
+        </Card>
+      ) : null}
+      {video.runs.length ? (
+        <Card flush title={`Runs (${video.runs.length})`}>
+          <Runs runs={video.runs} />
+        </Card>
+      ) : null}
+    </>
+  );
+}
+
+/** The work of the newest run, while it is at work and after it failed. */
+function useNewestWork(video: Video): Polled<Work | null> {
+  const { dag_id: dagId, run_id: runId, state } = video;
+  const show = state !== "published" && dagId !== null && runId !== null;
+  return usePoll(
+    `work/${show}/${dagId}/${runId}`,
+    (signal) => (show ? readWork(dagId, runId, signal) : Promise.resolve(null)),
+    () => (isBusy(video) ? 2 : 15),
+  );
+}
+
+function NewestWork({ video, work }: { video: Video; work: Polled<Work | null> }) {
+  const { dag_id: dagId, run_id: runId, state } = video;
+  if (state === "published" || dagId === null || runId === null) return null;
+  if (work.data) return <WorkPanel dagId={dagId} runId={runId} work={work.data} />;
+  if (work.error) return <Problem error={work.error} retry={work.reload} />;
+  return state === "failed" && video.reason ? (
+    <Notice title="The newest run failed" tone="error">
+      {video.reason}
+    </Notice>
+  ) : (
+    <Skeleton h={40} />
+  );
+}
+
+function Published({ video, result, bitrates }: { video: Video; result: VideoResult; bitrates: Bitrates | null }) {
+  const [query] = useSearchParams();
+  const own = (path: string | null): string | null => (path ? mediaAddress(video.video_id, path) : null);
+  return (
+    <>
+      <Grid
+        alignItems="start"
+        gap={4}
+        templateColumns={{ base: "minmax(0, 1fr)", xl: "minmax(0, 2fr) minmax(0, 1fr)" }}
+      >
+        <Player
+          autoPlay={query.has("play")}
+          frame_s={result.duration_s / Math.max(1, result.frames)}
+          // Another version is another film, with the player's menus anew.
+          key={video.version}
+          label={video.video_id}
+          poster={own(video.poster)}
+          sources={sourcesOf(video, video.playlist!)}
+          storyboard={own(video.storyboard)}
+        />
+        <Stack gap={4}>
+          <Card title="Video">
+            <VideoFacts result={result} video={video} />
+          </Card>
+          <Card title="Checks and remarks">
+            <Remarks video={video} />
+          </Card>
+        </Stack>
+      </Grid>
+      <Card flush title={`Renditions (${result.renditions.length})`}>
+        <Renditions bitrates={bitrates} renditions={result.renditions} />
+        {bitrates ? (
+          <Box p={4}>
+            <Text fontSize="sm" fontWeight="semibold" mb={2}>
+              Bitrate over time
+            </Text>
+            <BitratePlot bitrates={bitrates} key={video.version} />
+          </Box>
+        ) : null}
+      </Card>
+      <Grid gap={4} templateColumns={{ base: "minmax(0, 1fr)", lg: "repeat(2, minmax(0, 1fr))" }}>
+        <Card title="Addresses">
+          <Addresses video={video} />
+        </Card>
+        <Card title="Source">
+          <SourceFacts result={result} />
+        </Card>
+      </Grid>
+    </>
+  );
+}
+
+function VideoFacts({ video, result }: { video: Video; result: VideoResult }) {
+  const { timings } = result;
+  return (
+    <Facts
+      facts={[
+        ["Length", `${clock(result.duration_s, result.duration_s < 60)} · ${count(result.frames, "frame")}`],
+        ["Frame rate", result.frame_rate ? `${rate(result.frame_rate)} a second` : null],
+        ["Preset", result.preset],
+        ["Published", <span title={moment(timings.published_at)}>{ago(timings.published_at)}</span>],
+        ["Took", timings.wall_s === null ? null : `${span(timings.wall_s)}, ${count(result.chunks, "chunk")}`],
+        ["Encoding", `${span(timings.encode_s)} on all hosts together`],
+        ["Size", bytes(result.renditions.reduce((sum, { size_bytes }) => sum + size_bytes, 0))],
+        [
+          "Version",
+          video.version ? (
+            <HStack gap={1}>
+              <Text fontFamily="mono" fontSize="xs" truncate>
+                {video.version}
+              </Text>
+              <CopyButton text={video.version} what="the version" />
+            </HStack>
+          ) : null,
+        ],
+        [
+          "Chapters",
+          result.chapters.length
+            ? result.chapters.map(({ start_s, title }) => (
+                <div key={start_s}>
+                  {clock(start_s)} {title}
+                </div>
+              ))
+            : null,
+        ],
+      ]}
+    />
+  );
+}
+
+function Remarks({ video }: { video: Video }) {
+  const { check, remarks } = video;
+  return (
+    <Stack fontSize="sm" gap={3}>
+      {check ? (
+        <Flex align="flex-start" gap={2}>
+          <Box color={check.warnings.length ? "warning.fg" : "success.fg"} pt={1}>
+            {check.warnings.length ? <WarningIcon /> : <CheckIcon />}
+          </Box>
+          <Box minW={0}>
+            {check.warnings.length
+              ? `${count(check.rules, "rule")} checked, with ${count(check.warnings.length, "warning")}:`
+              : `All ${count(check.rules, "rule")} of the validator are kept.`}
+            <Lines lines={check.warnings} />
+          </Box>
+        </Flex>
+      ) : (
+        <Text color="fg.muted">The validator's result of this version is not known.</Text>
+      )}
+      {remarks.length ? (
+        <Box>
+          <Text color="fg.muted" fontSize="xs" mb={1}>
+            What was done to the source
+          </Text>
+          <Lines lines={remarks} />
+        </Box>
+      ) : (
+        <Text color="fg.muted">Nothing of the source had to be changed or left out.</Text>
+      )}
+    </Stack>
+  );
+}
+
+const Lines = ({ lines }: { lines: string[] }) => (
+  <Stack as="ul" gap={1} listStylePosition="outside" listStyleType="disc" pl={4}>
+    {lines.map((line) => (
+      <Box as="li" key={line} overflowWrap="anywhere">
+        {line}
+      </Box>
+    ))}
+  </Stack>
+);
+
+/** What viewers get comes first. */
+const edgesFirst = (one: { place: string }, other: { place: string }): number =>
+  Number(one.place === "results") - Number(other.place === "results");
+
+function Addresses({ video }: { video: Video }) {
+  return (
+    <Stack gap={4}>
+      {[...video.urls].sort(edgesFirst).map(({ place, hls, dash }) => (
+        <Stack gap={1.5} key={place}>
+          <Text color="fg.muted" fontSize="xs" truncate>
+            {place === "results" ? "In the results store" : `At the edge ${place}`}
+          </Text>
+          <Copyable label="HLS" text={hls} />
+          {dash ? <Copyable label="DASH" text={dash} /> : null}
+        </Stack>
+      ))}
+      {video.embed ? (
+        <Stack gap={1.5}>
+          <Text color="fg.muted" fontSize="xs">
+            For a web page
+          </Text>
+          <Copyable label="Embed" text={video.embed} />
+        </Stack>
+      ) : null}
+    </Stack>
+  );
+}
+
+function SourceFacts({ result }: { result: VideoResult }) {
+  const { source } = result;
+  const pictures = [
+    source.video_codec,
+    source.width && source.height ? `${source.width} × ${source.height}` : null,
+    source.frame_rate ? `${rate(source.frame_rate)} a second` : null,
+  ];
+  return (
+    <Facts
+      facts={[
+        ["File", source.name],
+        ["Container", `${source.container}, ${bytes(source.size_bytes)}`],
+        ["Pictures", pictures.filter(Boolean).join(" · ")],
+        ["Sound tracks", source.audio_tracks],
+        ["Subtitles", source.text_tracks],
+        ["Length", source.duration_s === null ? null : clock(source.duration_s, source.duration_s < 60)],
+        ["Bitrate", source.bitrate_bps === null ? null : bitrate(source.bitrate_bps)],
+        [
+          "Made by",
+          Object.entries(result.made_by)
+            .map(([tool, version]) => `${tool} ${version}`)
+            .join(", "),
+        ],
+      ]}
+    />
+  );
+}

@@ -1,0 +1,209 @@
+"""A run at work: its steps, its chunks, and when it will be done."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from statistics import fmean, stdev
+
+from sqlalchemy.orm import Session
+
+from vod_operators.page.models import Chunk, ChunkState, Run, Step, StepState
+from vod_operators.page.runs import (
+    ENCODING_DAGS,
+    InstanceFacts,
+    RunFacts,
+    RunTasks,
+    reason_in,
+    run_of,
+    tasks_of,
+)
+from vod_operators.pipeline import (
+    AUDIO,
+    MANAGE,
+    PICTURES,
+    PUBLISH,
+    SEGMENT,
+    STEPS,
+    TRANSCODE,
+    WEIGHTS,
+    percent_done,
+)
+
+_STATES: dict[str | None, StepState] = {
+    None: "waiting",
+    "scheduled": "queued",
+    "queued": "queued",
+    "running": "running",
+    "restarting": "running",
+    "deferred": "running",
+    "up_for_retry": "retrying",
+    "up_for_reschedule": "retrying",
+    "success": "done",
+    "skipped": "skipped",
+    "upstream_failed": "skipped",
+    "failed": "failed",
+}
+"""Airflow's state of a task -> ours."""
+
+_FIRST: tuple[StepState, ...] = ("failed", "running", "retrying", "queued")
+"""A step that has a task in one of these is in the first of them."""
+
+FOUND_AGAIN = 0.25
+"""A finished chunk that took less than this share of the longest one's time was found, not encoded."""
+
+LEAST_PERCENT = 5.0
+"""A running chunk tells how long it takes once so much of it is done."""
+
+AFTERWARDS = (WEIGHTS[PICTURES] + WEIGHTS[SEGMENT] + WEIGHTS[PUBLISH]) / WEIGHTS[TRANSCODE]
+"""Time of the steps after encoding, as a share of the encoding's."""
+
+
+def work_of(session: Session, dag_id: str, run_id: str) -> Run | None:
+    """A run's work; None if there is no such run. Four queries."""
+    run = run_of(session, dag_id, run_id)
+    if run is None:
+        return None
+    tasks, now = tasks_of(session, dag_id, run_id), datetime.now(timezone.utc)
+    by_step: dict[str, list[InstanceFacts]] = {}
+    for task in tasks.instances:
+        if task.state != "removed":
+            by_step.setdefault(task.task_id, []).append(task)
+    chunks = [_chunk(task, tasks, now) for task in by_step.get(TRANSCODE, []) if task.map_index >= 0]
+    is_encoding = dag_id in ENCODING_DAGS
+    eta = estimate(chunks) if run.state == "running" else None
+    return Run(
+        video_id=run.video_id,
+        state=run.state,
+        percent=_percent(by_step, tasks) if is_encoding and run.state == "running" else None,
+        begun_at=run.begun_at,
+        ended_at=run.ended_at,
+        eta_s=eta[0] if eta else None,
+        eta_error_s=eta[1] if eta else None,
+        waits_for=_waits_for(run, by_step),
+        reason=reason_in(tasks.failures) if run.state == "failed" else None,
+        cpu_s=tasks.cpu_s,
+        steps=[
+            _step(name, by_step[name], now)
+            for name in (STEPS if is_encoding else (MANAGE,))
+            if name in by_step
+        ],
+        chunks=chunks,
+    )
+
+
+def estimate(chunks: Sequence[Chunk]) -> tuple[float, float] | None:
+    """In how many seconds all chunks will be published, and by how much that may be wrong.
+
+    By the time that finished chunks took and running ones will take, the rest of the work, and how many run
+    at a time. None if nothing is left, or no chunk tells how long it takes.
+    """
+    done = [chunk.wall_s for chunk in chunks if chunk.state == "done" and chunk.wall_s]
+    running = [chunk for chunk in chunks if chunk.state == "running"]
+    promised = [
+        100 * chunk.wall_s / chunk.percent
+        for chunk in running
+        if chunk.wall_s and (chunk.percent or 0) >= LEAST_PERCENT and chunk.percent
+    ]
+    longest = max((*done, *promised), default=0)
+    times = [seconds for seconds in (*done, *promised) if seconds >= FOUND_AGAIN * longest]
+    left = [1 - (chunk.percent or 0) / 100 for chunk in running]
+    left += [1.0 for chunk in chunks if chunk.state in ("queued", "retried")]
+    if not times or not left:
+        return None
+    mean = fmean(times)
+    spread = stdev(times) if len(times) > 1 else mean / 2
+    slots = max(1, len(running))
+    encoding = mean * max(sum(left) / slots, max(left))
+    afterwards = AFTERWARDS * mean * len(chunks) / slots
+    return round(encoding + afterwards, 1), round(spread * math.sqrt(len(left)) / slots + afterwards / 2, 1)
+
+
+def _chunk(task: InstanceFacts, tasks: RunTasks, now: datetime) -> Chunk:
+    state = _chunk_state(task)
+    known = tasks.labels[task.map_index] if task.map_index < len(tasks.labels) else None
+    percent = {"done": 100.0, "running": tasks.progress.get((TRANSCODE, task.map_index))}
+    return Chunk(
+        index=task.map_index,
+        label=known or task.label or str(task.map_index),
+        state=state,
+        percent=percent.get(state),
+        host=task.host,
+        tries=task.tries,
+        wall_s=None if state in ("queued", "retried") else _wall_s([task], now),
+    )
+
+
+def _chunk_state(task: InstanceFacts) -> ChunkState:
+    state = _STATES.get(task.state, "waiting")
+    if state in ("running", "done", "failed"):
+        return state
+    # Airflow counts a try when it queues the task, so one that is queued for the first time is at 0 or 1.
+    again = state == "retrying" or (state == "queued" and task.tries > 1)
+    return "retried" if again else "queued"
+
+
+def _step(name: str, tasks: Sequence[InstanceFacts], now: datetime) -> Step:
+    begun = [task.begun_at for task in tasks if task.begun_at]
+    ended = [task.ended_at for task in tasks if task.ended_at]
+    state = step_state([task.state for task in tasks])
+    is_over = state in ("done", "skipped", "failed")
+    return Step(
+        step=name,
+        state=state,
+        begun_at=min(begun, default=None),
+        ended_at=max(ended, default=None) if is_over else None,
+        wall_s=_wall_s(tasks, now) if begun else None,
+        tries=max(task.tries for task in tasks),
+    )
+
+
+def step_state(states: Sequence[str | None]) -> StepState:
+    """The state of a step, by Airflow's states of its tasks."""
+    found = {_STATES.get(state, "waiting") for state in states}
+    for state in _FIRST:
+        if state in found:
+            return state
+    if "waiting" in found:
+        return "queued" if "done" in found else "waiting"
+    return "done" if "done" in found else "skipped"
+
+
+def _wall_s(tasks: Sequence[InstanceFacts], now: datetime) -> float | None:
+    begun = [task.begun_at for task in tasks if task.begun_at]
+    if not begun:
+        return None
+    # A task that runs again keeps the end of its try before.
+    is_running = any(_STATES.get(task.state) == "running" for task in tasks)
+    end = now if is_running else max((task.ended_at for task in tasks if task.ended_at), default=now)
+    return round(max(0.0, (end - min(begun)).total_seconds()), 1)
+
+
+def _percent(by_step: dict[str, list[InstanceFacts]], tasks: RunTasks) -> float:
+    def part(task: InstanceFacts) -> float:
+        if task.state in ("success", "skipped"):
+            return 1.0
+        if task.state != "running" or task.task_id not in (TRANSCODE, AUDIO):
+            return 0.0
+        return tasks.progress.get((task.task_id, task.map_index), 0.0) / 100
+
+    return round(percent_done({name: [part(task) for task in found] for name, found in by_step.items()}), 1)
+
+
+def _waits_for(run: RunFacts, by_step: dict[str, list[InstanceFacts]]) -> str | None:
+    """What a run waits for while none of its tasks runs, in words; None if one does, or it has ended."""
+    if run.state == "queued":
+        return f"one of the active runs of {run.dag_id} to end"
+    all_tasks = [task for found in by_step.values() for task in found]
+    if run.state != "running" or any(_STATES.get(task.state) == "running" for task in all_tasks):
+        return None
+    for state, words in (
+        ("queued", "a free worker for {step}"),
+        ("scheduled", "a free slot of the pool {pool} for {step}"),
+        ("up_for_retry", "the next try of {step}"),
+    ):
+        for task in all_tasks:
+            if task.state == state:
+                return words.format(step=task.task_id, pool=task.pool)
+    return "Airflow's scheduler"

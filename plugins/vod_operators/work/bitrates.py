@@ -1,0 +1,91 @@
+"""The bitrates of a version over time, from its playlists and a listing of its folder. No media is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from itertools import accumulate
+
+import m3u8
+
+from vod_operators.errors import CorruptObjectError, InvalidInputError
+from vod_operators.formats.base import Model
+from vod_operators.media.plan import fingerprint
+from vod_operators.media.presets.catalog import load_preset
+from vod_operators.media.renditions import SURROUND_SUFFIX
+from vod_operators.settings import VodSettings
+from vod_operators.storage.base import ReadableStorage
+from vod_operators.storage.keys import ResultKeys
+from vod_operators.storage.stores import get_bytes
+from vod_operators.work.result import RenditionResult, VideoResult
+
+
+class TrackBits(Model):
+    """The bitrate of a track over time."""
+
+    name: str
+    kind: str
+    cap_bps: int | None
+    """Most that the preset allows; None if it has changed since."""
+    average_bps: int
+    peak_bps: int
+    segments: tuple[tuple[float, float, int], ...]
+    """Of each segment: where it begins, its length, both in seconds, and its bits a second."""
+
+
+def bitrates(
+    results: ReadableStorage, keys: ResultKeys, result: VideoResult, settings: VodSettings
+) -> tuple[TrackBits, ...]:
+    """The bitrates of the video and sound tracks of a version.
+
+    :param result: the version's ``video.json``.
+    :raises CorruptObjectError: a playlist names a segment that is not there.
+    :raises StorageError: the store failed.
+    """
+    folder = keys.version(result.version, "")
+    sizes = {info.uri.removeprefix(folder): info.size for info in results.list(folder)}
+    caps = _caps(result, settings)
+    return tuple(
+        TrackBits(
+            name=track.name,
+            kind=track.kind,
+            cap_bps=caps.get(track.name),
+            average_bps=track.average_bps,
+            peak_bps=track.peak_bps,
+            segments=_segments(results, folder, track, sizes),
+        )
+        for track in result.renditions
+        if track.kind != "text"
+    )
+
+
+def _segments(
+    results: ReadableStorage, folder: str, track: RenditionResult, sizes: Mapping[str, int]
+) -> tuple[tuple[float, float, int], ...]:
+    uri = f"{folder}{track.name}/index.m3u8"
+    playlist = m3u8.loads(get_bytes(results, uri).decode("utf-8", "replace"))
+    lengths = [float(segment.duration) for segment in playlist.segments]
+    found = []
+    for at, length, segment in zip(
+        accumulate(lengths, initial=0.0), lengths, playlist.segments, strict=False
+    ):
+        size = sizes.get(f"{track.name}/{segment.uri}")
+        if size is None or length <= 0:
+            raise CorruptObjectError(f"{uri}: its segment {segment.uri} is not there, or has no duration")
+        found.append((round(at, 3), round(length, 3), round(8 * size / length)))
+    return tuple(found)
+
+
+def _caps(result: VideoResult, settings: VodSettings) -> dict[str, int]:
+    """Name of a track -> most bits a second that its preset allows; empty if the preset has changed."""
+    with suppress(InvalidInputError):
+        preset = load_preset(result.preset, settings.presets_dir)
+        if fingerprint(preset) == result.preset_fingerprint:
+            caps = {rung.name: rung.max_bitrate_bps for ladder in preset.ladders for rung in ladder.rungs}
+            for track in result.renditions:
+                if track.kind == "audio":
+                    surround = track.name.endswith(SURROUND_SUFFIX)
+                    bitrate = preset.audio.surround_bitrate_bps if surround else preset.audio.bitrate_bps
+                    caps |= {track.name: bitrate} if bitrate else {}
+            return caps
+    return {}
