@@ -65,7 +65,9 @@ class Steps:
         self.retried: list[str] = []
         """Step and error of each try that failed and was followed by another."""
         now = datetime.datetime.now(datetime.timezone.utc)
-        run = SimpleNamespace(dag_id="vod_transcode", run_id=run_id, start_date=now)
+        run = SimpleNamespace(
+            dag_id="vod_transcode", run_id=run_id, start_date=now, triggering_user_name=None
+        )
         self.pushed: dict[str, Any] = {}
         """What ``prepare`` leaves in XCom."""
         ti = SimpleNamespace(try_number=1, get_task_states=lambda **_: {}, xcom_push=self.pushed.__setitem__)
