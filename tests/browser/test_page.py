@@ -304,7 +304,7 @@ def test_axe_finds_no_serious_fault(video: Watched, open_page: Open, scheme: str
             page.get_by_role("button", name="More actions").click()
         page.evaluate(axe)
         page.screenshot(path=SHOTS / f"axe-{scheme}{path.replace('/', '-')}.png")
-        found = page.evaluate("() => axe.run(document.querySelector('main'))")
+        found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
         faults += [
             f"{path} {scheme}: {fault['id']}: {node['html']}"
             for fault in found["violations"]
