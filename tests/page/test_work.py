@@ -136,6 +136,16 @@ def test_a_failed_run(viewer: TestClient, runs: Runs) -> None:
     assert states == {"transcode": "failed", "publish": "skipped", "release": "failed"}
 
 
+def test_values_that_are_kept_elsewhere_are_not_known(viewer: TestClient, runs: Runs) -> None:
+    """As with an XCom backend in object storage."""
+    run_id = runs.add("film", "failed")
+    runs.task(run_id, "transcode", "failed", index=0, label="chunk 1/1")
+    runs.xcom(run_id, "split", "return_value", "s3://xcoms/split.json")
+    runs.xcom(run_id, "release", "failure", "s3://xcoms/release.json")
+    found = work(viewer, run_id)
+    assert found["chunks"][0]["label"] == "chunk 1/1" and "logs" in found["reason"]
+
+
 def test_a_run_that_manages_a_video(viewer: TestClient, runs: Runs) -> None:
     run_id = runs.add("film", "running", dag_id="vod_manage", action="verify")
     runs.task(run_id, "manage", "running", dag_id="vod_manage", begun=NOON)
