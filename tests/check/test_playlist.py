@@ -122,3 +122,11 @@ def test_another_form_is_reported(playlist: Playlist, error: str) -> None:
 @pytest.mark.parametrize("playlist", RIGHT, ids=range(len(RIGHT)))
 def test_the_form_of_the_text_is_right(playlist: Playlist) -> None:
     assert playlist.errors == []
+
+
+def test_a_carriage_return_alone_ends_a_line() -> None:
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:6", "#EXTINF:6,", "a.ts", ""]
+    alone, fed = (parse("https://host/a.m3u8", end.join(lines)) for end in ("\r", "\r\n"))
+    assert alone.errors == ["a carriage return without a line feed ends a line"]
+    assert fed.errors == []
+    assert alone.entries == fed.entries

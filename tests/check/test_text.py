@@ -131,6 +131,30 @@ SOUND_ALONE = {
     **dict.fromkeys(("en", "small", "large"), MEDIA),
 }
 
+NO_SEGMENTS = """#EXTM3U
+#EXT-X-VERSION:6
+#EXT-X-TARGETDURATION:6
+#EXT-X-PLAYLIST-TYPE:VOD
+#EXT-X-MAP:URI="init.mp4"
+#EXT-X-ENDLIST
+"""
+
+SESSION_DATA = '#EXT-X-SESSION-DATA:DATA-ID="a",VALUE="b",LANGUAGE="en"\n'
+
+INF = """#EXT-X-PART-INF:PART-TARGET=2.0
+#EXT-X-SERVER-CONTROL:PART-HOLD-BACK=6.0,CAN-BLOCK-RELOAD=YES
+#EXT-X-MAP"""
+
+
+def parts(names: str) -> str:
+    """EXT-X-PART of each letter."""
+    return "".join(f'#EXT-X-PART:DURATION=2.0,URI="{name}"\n' for name in names)
+
+
+PARTS = LIVE.replace("#EXT-X-MAP", INF).replace("#EXTINF:6.0,\n6", parts("abc") + "#EXTINF:6.0,\n6").replace(
+    "#EXTINF:6.0,\n7", parts("def") + "#EXTINF:6.0,\n7"
+) + parts("g")
+
 ENGLISH = 'TYPE=AUDIO,GROUP-ID="b",NAME="English",LANGUAGE="en",AUTOSELECT=YES,URI="b.m3u8"'
 CC1, CC2 = (f',INSTREAM-ID="CC{number}"' for number in (1, 2))
 
@@ -187,6 +211,11 @@ WRONG: list[tuple[str, dict[str, str], Change]] = [
         TEXT_AND_SOUND,
         Change("text", "^#EXTINF:6.0,\n2", "#EXTINF:5.4,\n2"),
     ),
+    ("12.version", {"none": NO_SEGMENTS}, Change("none", "VERSION:6", "VERSION:5")),
+    ("14.language", ONLY_MASTER, master(r"\Z", SESSION_DATA.replace('"en"', '"sp"'))),
+    ("20.parts", {"live": PARTS}, Change("live", 'DURATION=2.0,URI="b"', 'DURATION=1.69,URI="b"')),
+    ("20.parts", {"live": PARTS}, Change("live", '#EXT-X-PART:DURATION=2.0,URI="e"\n', "")),
+    ("20.parts", {"live": PARTS}, Change("live", '#EXT-X-PART:DURATION=2.0,URI="b"\n', "")),
     ("12.fairplay", VOD, key('METHOD=SAMPLE-AES,URI="skd://k"')),
     ("12.fairplay", VOD, key(f'METHOD=AES-128,URI="k",KEYFORMAT="{FAIRPLAY}"')),
     ("12.no-ctr", VOD, key('METHOD=SAMPLE-AES-CTR,URI="k"')),
@@ -200,6 +229,22 @@ RIGHT: list[tuple[dict[str, str], list[Change]]] = [
     (ONLY_MASTER, []),
     (VOD, []),
     ({"live": LIVE}, []),
+    ({"none": NO_SEGMENTS}, []),
+    (ONLY_MASTER, [master(r"\Z", SESSION_DATA)]),
+    # A part may be short if it is independent, the last of its segment or next to a gap; the first ones
+    # of a segment go when they are three target durations old.
+    ({"live": PARTS}, []),
+    ({"live": PARTS}, [Change("live", 'DURATION=2.0,URI="b"', 'DURATION=1.7,URI="b"')]),
+    ({"live": PARTS}, [Change("live", 'DURATION=2.0,URI="b"', 'DURATION=1.2,URI="b",INDEPENDENT=YES')]),
+    ({"live": PARTS}, [Change("live", 'DURATION=2.0,URI="c"', 'DURATION=1.2,URI="c"')]),
+    ({"live": PARTS}, [
+        Change("live", 'DURATION=2.0,URI="b"', 'DURATION=1.2,URI="b"'),
+        Change("live", 'URI="c"', 'URI="c",GAP=YES'),
+    ]),
+    ({"live": PARTS}, [
+        Change("live", '#EXT-X-PART:DURATION=2.0,URI="a"\n', ""),
+        Change("live", "(?=#EXT-X-PART.*g)", "".join(f"#EXTINF:6.0,\n{n}.m4s\n" for n in (8, 9))),
+    ]),
     (SOUND_ALONE, []),
     (WITH_TEXT, []),
     # The last frame of sound ends a little later, after each discontinuity too.
@@ -283,3 +328,37 @@ def test_where_playing_begins(playlists: dict[str, str], offset: str, expected: 
         texts["iframes"] = I_FRAMES
     verdicts = check(Texts(**texts), f"https://host/{next(iter(texts))}.m3u8")
     assert [verdict.status for verdict in verdicts if verdict.rule.id == "12.start"] == [expected]
+
+
+def rates(first: int, second: int) -> list[Change]:
+    """AVERAGE-BANDWIDTH of both variants."""
+    return [master("=800,", f"={first},"), master("=8000,", f"={second},"), master("H=9", "H=99999999")]
+
+
+SHOULD: list[tuple[str, list[Change], bool]] = [
+    ("7.first", rates(9_000_000, 2_000_000), True),
+    ("7.first", rates(2_000_000, 9_000_000), False),
+    ("7.aspect", [master("640x360,F", "640x480,F")], True),
+    ("7.aspect", [master("640x360,F", "416x234,F")], False),
+    ("14.separate", [master(',AUDIO="a"', "")], True),
+    ("14.separate", [master(',URI="en.m3u8"', "")], True),
+    ("14.separate", [master(',AUDIO="a"', ""), master(",mp4a.40.2", "")], False),
+    ("3.h264", [master("avc1.640028|avc1.64001f(?=,)", "hvc1.1.6.L93.B0")], True),
+    ("3.h264", [master("avc1.640028", "hvc1.1.6.L93.B0")], False),
+    (
+        "3.h264",
+        [master("avc1.640028", "hvc1.1.6.L93.B0"), master('CODECS="avc1.64001f,mp4a.40.2",', "")],
+        False,
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "changes", "warns"), SHOULD)
+def test_ladders_of_which_only_the_text_is_there(rule: str, changes: list[Change], warns: bool) -> None:
+    texts = dict(ONLY_MASTER)
+    for _, pattern, replacement in changes:
+        texts["master"], count = re.subn(pattern, replacement, texts["master"], flags=re.M)
+        assert count, pattern
+    verdicts = check(Texts(**texts), "https://host/master.m3u8")
+    expected = "warn" if warns else "pass"
+    assert [verdict.status for verdict in verdicts if verdict.rule.id == rule] == [expected]

@@ -73,7 +73,7 @@ def _of_segments(playlist: Playlist) -> Iterator[tuple[int, str]]:
         yield 4, "byte ranges or I-frames only"
     if any("METHOD=SAMPLE-AES" in key or "KEYFORMAT" in key for key in keys):
         yield 5, "SAMPLE-AES or KEYFORMAT"
-    if any(entry.map_uri for entry in playlist.entries):
+    if re.search(r"^#EXT-X-MAP:", playlist.text, re.M):
         yield (5, "EXT-X-MAP of I-frames") if playlist.is_i_frames_only else (6, "EXT-X-MAP")
 
 
@@ -97,6 +97,8 @@ def _init(presentation: Presentation) -> Iterator[Finding]:
                 yield Finding(where=track.name, found="samples in the moov", expected="an empty sample table")
             if not init.has_mvex:
                 yield Finding(where=track.name, found="no mvex in the moov", expected="mvex")
+            if init.has_duration:
+                yield Finding(where=track.name, found="a duration in mvhd or tkhd", expected="0")
 
 
 def _vod(presentation: Presentation) -> Iterator[Finding]:
@@ -222,8 +224,8 @@ RULES = (
          applies=has_fmp4, check=_map),
     Rule(id="12.version", source="RFC 8216bis 8", says="EXT-X-VERSION is high enough for what is used",
          applies=always, check=_version),
-    Rule(id="12.init", source="RFC 8216bis 3.1.2", says="init: brand of iso6 or later, mvex, no samples",
-         applies=has_fmp4, check=_init),
+    Rule(id="12.init", source="RFC 8216bis 3.1.2", says="init: iso6 or later, mvex, no samples, no duration",
+         applies=lambda p: any(track.inits for track in p.media), check=_init),
     Rule(id="12.vod", source="Apple 8.6", says="EXT-X-PLAYLIST-TYPE, of VOD or of an event that has ended",
          applies=is_ended, check=_vod),
     Rule(id="12.endlist", source="RFC 8216bis 6.2.1", says="EXT-X-ENDLIST",

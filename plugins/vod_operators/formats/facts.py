@@ -59,6 +59,8 @@ class Init(Model):
     brands: tuple[str, ...]
     has_samples: bool
     has_mvex: bool
+    has_duration: bool = False
+    """Whether ``mvhd`` or a ``tkhd`` tells a duration."""
     formats: tuple[Format, ...]
 
 
@@ -149,6 +151,8 @@ class SegmentFacts(Model):
     """WebVTT: end of the last cue."""
     cues: Cues | None = None
     """WebVTT: times of its cues; None if it has none."""
+    unread: tuple[str, ...] = ()
+    """MPEG-TS: what pictures and sound it has beside these, of a coding that HLS does not have there."""
     unreadable: str | None = None
     """Why nothing could be measured (no key, or damage), in words."""
     needs_key: bool = False
