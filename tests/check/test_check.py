@@ -39,10 +39,9 @@ def test_a_good_presentation_passes_every_rule(bases: Callable[[str], Path]) -> 
     assert not_judged == {
         "1.hevc-container", "1.hevc-level", "4.bitrate", "6.pathway", "6.pathway-told", "6.score",
         "6.supplemental", "10.counters", "10.frames", "10.programme", "10.tables", "10.timestamp",
-        "12.fairplay", "12.key", "12.no-ctr", "12.same-start", "12.session-key", "12.start",
-        "14.forced-selected", "15.captions",
-        "16.hdr10", "18.decodes", "19.date", "19.peak", "19.sequence", "19.window", "20.control", "20.hint",
-        "20.parts",
+        "12.fairplay", "12.hdcp", "12.key", "12.no-ctr", "12.pattern", "12.same-start",
+        "12.session-key", "12.start", "14.forced-selected", "15.captions", "16.hdr10",
+        "18.decodes", "19.date", "19.peak", "19.sequence", "19.window", "20.control", "20.hint", "20.parts",
     }  # fmt: skip
 
 
@@ -353,8 +352,8 @@ def test_bad_service_is_caught(
 
 
 IN_OTHER_FILES = {
-    "10.composition", "12.fairplay", "12.key", "12.no-ctr", "12.same-start", "12.session-key", "12.start",
-    "18.decodes", "19.sequence",
+    "10.composition", "12.fairplay", "12.hdcp", "12.key", "12.no-ctr", "12.pattern", "12.same-start",
+    "12.session-key", "12.start", "18.decodes", "19.sequence",
 }  # fmt: skip
 
 

@@ -205,6 +205,7 @@ WRONG: list[tuple[str, dict[str, str], Change]] = [
     ("8.same-total", SOUND_ALONE, Change("large", "^#EXTINF:6.0,\n2", "#EXTINF:5.8,\n2")),
     ("11.same", VOD, Change("en", "(?=#EXTINF:6.0,\n2)", "#EXT-X-DISCONTINUITY\n")),
     ("11.same", WITH_TEXT, Change("text", "(?=#EXTINF:6.0,\n2)", "#EXT-X-DISCONTINUITY\n")),
+    ("11.same", VOD, Change("iframes", "(?=#EXTINF:1.0,\n2)", "#EXT-X-DISCONTINUITY\n")),
     ("15.span", WITH_TEXT, Change("text", "^#EXTINF:6.0,\n2", "#EXTINF:5.4,\n2")),
     (
         "15.span",
@@ -250,8 +251,9 @@ RIGHT: list[tuple[dict[str, str], list[Change]]] = [
     # The last frame of sound ends a little later, after each discontinuity too.
     (VOD, [Change("en", "^#EXTINF:6.0,\n2", "#EXTINF:6.09,\n2")]),
     (VOD, [
-        *(Change(name, "(?=#EXTINF:6.0,\n2)", "#EXT-X-DISCONTINUITY\n") for name in ("en", "small", "large")),
+        *(Change(name, "(?=#EXTINF:[0-9.]+,\n2)", "#EXT-X-DISCONTINUITY\n") for name in [*VOD][1:]),
         Change("en", "EXTINF:6.0", "EXTINF:6.07"),
+        Change("iframes", "EXTINF:1.0", "EXTINF:5.0"),
     ]),
     (WITH_TEXT, [Change("text", "^#EXTINF:6.0,\n2", "#EXTINF:5.6,\n2")]),
     # Sound to choose from, of which one is the variant's own.
@@ -335,6 +337,8 @@ def rates(first: int, second: int) -> list[Change]:
     return [master("=800,", f"={first},"), master("=8000,", f"={second},"), master("H=9", "H=99999999")]
 
 
+PROTECTED = f'#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES,URI="skd://k",KEYFORMAT="{FAIRPLAY}"\n'
+
 SHOULD: list[tuple[str, list[Change], bool]] = [
     ("7.first", rates(9_000_000, 2_000_000), True),
     ("7.first", rates(2_000_000, 9_000_000), False),
@@ -345,6 +349,25 @@ SHOULD: list[tuple[str, list[Change], bool]] = [
     ("14.separate", [master(',AUDIO="a"', ""), master(",mp4a.40.2", "")], False),
     ("3.h264", [master("avc1.640028|avc1.64001f(?=,)", "hvc1.1.6.L93.B0")], True),
     ("3.h264", [master("avc1.640028", "hvc1.1.6.L93.B0")], False),
+    ("12.hdcp", [master(r"\Z", PROTECTED)], True),
+    (
+        "12.hdcp",
+        [master(r"\Z", PROTECTED), master("RESOLUTION=1280", "HDCP-LEVEL=NONE,RESOLUTION=1280")],
+        True,
+    ),
+    (
+        "12.hdcp",
+        [master(r"\Z", PROTECTED), master("RESOLUTION=1280", "HDCP-LEVEL=TYPE-0,RESOLUTION=1280")],
+        False,
+    ),
+    (
+        "12.hdcp",
+        [
+            master(r"\Z", PROTECTED),
+            master("RESOLUTION=1280x720", "HDCP-LEVEL=TYPE-0,RESOLUTION=3840x2160"),
+        ],
+        True,
+    ),
     (
         "3.h264",
         [master("avc1.640028", "hvc1.1.6.L93.B0"), master('CODECS="avc1.64001f,mp4a.40.2",', "")],
@@ -362,3 +385,18 @@ def test_ladders_of_which_only_the_text_is_there(rule: str, changes: list[Change
     verdicts = check(Texts(**texts), "https://host/master.m3u8")
     expected = "warn" if warns else "pass"
     assert [verdict.status for verdict in verdicts if verdict.rule.id == rule] == [expected]
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "1e999999999", "1/0", "-1", "0"])
+def test_numbers_that_are_none_are_told(value: str) -> None:
+    """Nobody computes with them."""
+    names = "BANDWIDTH|RESOLUTION|FRAME-RATE|EXTINF:|BYTERANGE:|DURATION|PART-TARGET|HOLD-BACK|TIME-OFFSET"
+    texts = {
+        "live": PARTS.replace("#EXT-X-MAP", "#EXT-X-START:TIME-OFFSET=1\n#EXT-X-BYTERANGE:1@1\n#EXT-X-MAP")
+    }
+    for playlists in (VOD, texts):
+        changed = {
+            name: re.sub(rf"({names})([=:]?)[0-9.x@]+", rf"\g<1>\g<2>{value}", text)
+            for name, text in playlists.items()
+        }
+        assert "0.syntax" in found(changed)

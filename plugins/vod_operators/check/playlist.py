@@ -17,6 +17,7 @@ from vod_operators.check.attributes import Attributes, Variables, attribute_list
 from vod_operators.check.date_ranges import DateRanges
 from vod_operators.check.tags import (
     BEFORE_SEGMENTS,
+    DECIMAL,
     FORMS,
     INTEGER,
     KNOWN,
@@ -31,7 +32,7 @@ from vod_operators.check.tags import (
     WITHOUT_IV,
 )
 
-_DECIMAL = re.compile(r"\d+(\.\d+)?")
+_DECIMAL = re.compile(r"\d{1,20}(\.\d{1,99})?")
 _INTEGER = re.compile(INTEGER)
 
 _SPACED = re.compile(rf"^\s|^#({'|'.join(sorted(KNOWN))})\b.*\s$")
@@ -146,10 +147,8 @@ class Playlist:
 
 def time_of(attributes: Attributes, name: str) -> Fraction | None:
     """An attribute in seconds; None if it is absent or not a decimal number."""
-    try:
-        return Fraction(attributes[name]) if name in attributes else None
-    except ValueError:
-        return None
+    value = attributes.get(name, "")
+    return Fraction(value) if len(value) < 100 and re.fullmatch(f"-?{DECIMAL}", value) else None
 
 
 def first_time(playlist: Playlist, tag: str, name: str) -> Fraction | None:
@@ -361,7 +360,7 @@ def _encryption(values: Attributes, errors: list[str], place: str) -> Encryption
 
 
 def _range(text: str | None) -> ByteRange | None:
-    match = re.fullmatch(r"(\d+)@(\d+)", text or "")
+    match = re.fullmatch(f"({INTEGER})@({INTEGER})", text or "")
     return ByteRange(start=int(match[2]), length=int(match[1])) if match else None
 
 

@@ -11,7 +11,7 @@ from vod_operators.check.declared import CODEC, PICTURES, TEXT, declares_picture
 from vod_operators.check.presentation import Presentation, Track
 from vod_operators.check.rule import Finding, Rule, has_master, has_video, is_ended
 from vod_operators.check.rules_time import RATE_TOLERANCE, measured_rate
-from vod_operators.check.tags import FORMS
+from vod_operators.check.tags import FORMS, INTEGER
 from vod_operators.formats.facts import Format
 from vod_operators.formats.rates import rate_bps
 
@@ -39,7 +39,7 @@ def _with_sound(presentation: Presentation, track: Track, declared: Attributes) 
 def number(declared: Attributes, name: str) -> int | None:
     """An attribute that is a whole number; None if it is absent or not a number."""
     value = declared.get(name, "")
-    return int(value) if value.isdecimal() else None
+    return int(value) if re.fullmatch(INTEGER, value) else None
 
 
 def all_variants(presentation: Presentation) -> Iterator[tuple[str, Track, Attributes]]:
@@ -185,7 +185,7 @@ def _resolution(presentation: Presentation) -> Iterator[Finding]:
 def _frame_rate(presentation: Presentation) -> Iterator[Finding]:
     for where, track, declared in pictures(presentation):
         text, rate = declared.get("FRAME-RATE", ""), measured_rate(track)
-        if not re.fullmatch(r"\d+(\.\d{1,3})?", text):
+        if not re.fullmatch(r"\d{1,20}(\.\d{1,3})?", text):
             words = f"FRAME-RATE={text or 'missing'}"
             expected = f"{float(rate):.3f}" if rate else "FRAME-RATE"
             yield Finding(where=where, found=words, expected=f"{expected}, at most three decimals")

@@ -37,6 +37,8 @@ class Format(Model):
     entry: str
     """Sample entry in MP4 (without encryption); in MPEG-TS, the one that it would have in MP4."""
     encrypted: bool = False
+    pattern: str = ""
+    """Blocks of pictures that Common Encryption encrypts and skips, as ``1:9``; ``0:0``: it skips none."""
     profile: int = 0
     level: int = 0
     """``level_idc``: 10 times the level in H.264, 30 times in HEVC."""
