@@ -39,10 +39,9 @@ def test_a_good_presentation_passes_every_rule(bases: Callable[[str], Path]) -> 
     assert not_judged == {
         "1.hevc-container", "1.hevc-level", "4.bitrate", "6.pathway", "6.pathway-told", "6.score",
         "6.supplemental", "10.counters", "10.frames", "10.programme", "10.tables", "10.timestamp",
-        "12.fairplay", "12.key", "12.no-ctr", "12.same-start", "12.session-key", "12.start",
-        "14.forced-selected", "15.captions",
-        "16.hdr10", "18.decodes", "19.date", "19.peak", "19.sequence", "19.window", "20.control", "20.hint",
-        "20.parts",
+        "12.fairplay", "12.hdcp", "12.key", "12.no-ctr", "12.pattern", "12.same-start",
+        "12.session-key", "12.start", "14.forced-selected", "15.captions", "16.hdr10",
+        "18.decodes", "19.date", "19.peak", "19.sequence", "19.window", "20.control", "20.hint", "20.parts",
     }  # fmt: skip
 
 
@@ -193,6 +192,7 @@ case("10.aligned", "good", later("large", "seg-*.m4s", 12_800))
 case("10.aligned", "good", text("large/index.m3u8", r"#EXTINF.*\nseg-00003.*\n", ""))
 case("10.tfdt", "good", later("large", "seg-00002.m4s", 512, slice(1, 2)))
 case("10.tfdt", "good", later("en", "seg-00003.m4s", 1024))
+case("0.files", "ts", data("01.ts", renamed(b"\x0f\xe1\x01\xf0", b"\x11\xe1\x01\xf0")))
 case("10.counters", "ts", data("01.ts", _counter))
 case("10.counters", "ts", text("0.m3u8", r"#EXTINF.*\n01\.ts\n", ""))
 case("10.frames", "ts", data("01.ts", _no_header))
@@ -207,6 +207,8 @@ case("12.version", "good", text("large/index.m3u8", "VERSION:7", "VERSION:5"))
 case("12.version", "good", text("text/index.m3u8", "VERSION:7", "VERSION:2"))
 case("12.init", "good", data("large/init.mp4", renamed(b"mvex", b"free")))
 case("12.init", "good", data("large/init.mp4", _old_brand))
+case("12.init", "good", data("large/init.mp4", in_box(b"mvhd", 16, b"\0\0\0\1")))
+case("12.init", "good", data("large/init.mp4", in_box(b"tkhd", 20, b"\0\0\0\1")))
 case("12.vod", "good", text("en/index.m3u8", "#EXT-X-PLAYLIST-TYPE:VOD\n", ""))
 case("12.endlist", "good", text("large/iframes.m3u8", "#EXT-X-ENDLIST\n", ""))
 case("12.independent", "good", text(M, "#EXT-X-INDEPENDENT-SEGMENTS\n", ""))
@@ -217,6 +219,8 @@ case("13.families", "good", both(
 ))  # fmt: skip
 case("13.declared", "good", text(M, r"(I-FRAME-STREAM-INF.*RESOLUTION=)\d+", r"\g<1>640"))
 case("13.declared", "good", text(M, r'(I-FRAME-STREAM-INF.*),CODECS="[^"]*"', r"\1"))
+case("13.declared", "good", text(M, r'(I-FRAME-STREAM-INF.*CODECS=")', r"\1mp4a.40.2,"))
+case("13.declared", "good", text(M, r'(I-FRAME-STREAM-INF.*CODECS=")[^"]*', r"\1c1"))
 case("13.only", "good", text("large/iframes.m3u8", "#EXT-X-I-FRAMES-ONLY\n", ""))
 case("13.begin", "good", text("large/iframes.m3u8", r"BYTERANGE:(\d+)@(\d+)", r"BYTERANGE:\1@1\2"))
 case("13.picture", "good", text("large/iframes.m3u8", r"BYTERANGE:(\d+)\d@", r"BYTERANGE:\1@"))
@@ -288,6 +292,8 @@ case("20.control", "live", text("0.m3u8", ",PART-HOLD-BACK=3.0", ""))
 case("20.control", "live", text("0.m3u8", "CAN-SKIP-UNTIL=12.0", "CAN-SKIP-UNTIL=6.0"))
 case("20.parts", "live", text("0.m3u8", "DURATION=1.0", "DURATION=1.2"))
 case("20.parts", "live", text("0.m3u8", "#EXT-X-PART-INF.*\n", ""))
+case("20.parts", "live", text("0.m3u8", "#EXT-X-PART:.*part2.*\n", ""))
+case("20.hint", "live", text("0.m3u8", "TYPE=PART", "TYPE=FOO"))
 case("20.hint", "live", text("0.m3u8", r"\Z", "#EXT-X-ENDLIST\n"))
 
 STEERING = '#EXT-X-CONTENT-STEERING:SERVER-URI="a.json"{}\n#EXT-X-STREAM-INF'
@@ -346,8 +352,8 @@ def test_bad_service_is_caught(
 
 
 IN_OTHER_FILES = {
-    "10.composition", "12.fairplay", "12.key", "12.no-ctr", "12.same-start", "12.session-key", "12.start",
-    "18.decodes", "19.sequence",
+    "10.composition", "12.fairplay", "12.hdcp", "12.key", "12.no-ctr", "12.pattern", "12.same-start",
+    "12.session-key", "12.start", "18.decodes", "19.sequence",
 }  # fmt: skip
 
 

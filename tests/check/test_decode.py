@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.breaks import Break, aes_128, broken, data, judged, text
+from support.breaks import Break, aes_128, broken, data, in_box, judged, text
 from support.tools import FFMPEG
 from vod_operators.check.decode import Decoded, Media
 from vod_operators.check.rule import Verdict
@@ -189,6 +189,14 @@ def test_encrypted_samples_need_a_key_tag(
     text("audio/index.m3u8", "^#EXT-X-KEY.*\n", "")(master.parent)
     (finding,) = judged(master)["12.key"].findings
     assert finding.where == f"audio/index.m3u8: {place}"
+
+
+@pytest.mark.parametrize(("place", "value"), [(5, b"\x11"), (5, b"\0"), (0, b"\0")])
+def test_pictures_are_encrypted_by_a_pattern_of_one_in_ten(locked: Path, place: int, value: bytes) -> None:
+    """1:1, all blocks, and a box that knows no pattern; of sound nothing is asked."""
+    assert judged(locked)["12.pattern"].status == "pass"
+    data("video/init.mp4", in_box(b"tenc", place, value))(locked.parent)
+    assert judged(locked)["12.pattern"].status == "fail"
 
 
 def test_an_encrypted_init_segment_is_decrypted_and_read_once(

@@ -8,6 +8,8 @@ from vod_operators.check.playlist import Playlist, parse
 
 DATE = "#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:00.000Z\n"
 START = 'START-DATE="2026-01-01T00:00:00.000Z"'
+NEXT = f'CLASS="c",END-ON-NEXT=YES,{START}'
+LATER, LAST = (f'CLASS="c",START-DATE="2026-01-01T00:00:{second}.000Z"' for second in ("05", "10"))
 ASSET = 'CLASS="com.apple.hls.interstitial",' + START
 
 
@@ -56,6 +58,11 @@ WRONG = [
     (ranges(f'ID="a",{ASSET}'), "is an interstitial without exactly one of"),
     (ranges(f'ID="a",{ASSET},X-ASSET-URI="https://a/b",X-ASSET-LIST="c"'), "without exactly one of"),
     (ranges(f'ID="a",{ASSET},X-ASSET-URI="b.m3u8"'), "has an X-ASSET-URI that is not absolute"),
+    (ranges(f'ID="a",{NEXT}', f'ID="b",{LATER},DURATION=9', f'ID="c",{LAST}'), "b and c of the CLASS c"),
+    (
+        ranges(f'ID="a",{LATER},END-ON-NEXT=YES', f'ID="b",CLASS="c",{START},DURATION=6'),
+        "b and a of the CLASS c",
+    ),
     # Whitespace.
     (media("", "#EXTINF:6.0,\n a.ts\n"), "whitespace around or in 'a.ts'"),
     (media("", "#EXTINF:6.0,\na.ts \n"), "whitespace around or in 'a.ts'"),
@@ -96,6 +103,11 @@ RIGHT = [
     ranges(f'ID="a",{START},END-DATE="2026-01-01T01:00:09.250+01",DURATION=9.25'),
     ranges(f'ID="a",{START},END-DATE="2025-12-31T23:30:00,5-0030",DURATION=.5'),
     ranges(f'ID="a",{START},END-ON-NEXT=YES,CLASS="c",CUE="PRE,ONCE",SCTE35-OUT=0xFC002F'),
+    ranges(f'ID="a",{NEXT}', f'ID="b",{LATER},DURATION=5', f'ID="c",{LAST}', f'ID="d",{LAST},DURATION=0'),
+    ranges(f'ID="a",{NEXT}', f'ID="b",CLASS="other",{START},DURATION=9', f'ID="c",{LATER}'),
+    ranges(f'ID="a",CLASS="c",{START},DURATION=9', f'ID="b",{LATER}'),
+    ranges(f'ID="a",CLASS="c",{START},DURATION={"9" * 400}', f'ID="b",{LATER},DURATION={"9" * 15}'),
+    ranges(f'ID="a",{NEXT}', 'ID="b",CLASS="c",START-DATE="0001-01-01T00:00:00Z"'),
     ranges(f'ID="a",{ASSET},X-ASSET-URI="https://a/b.m3u8",X-RESUME-OFFSET=-1.5'),
     ranges(f'ID="a",{ASSET},X-ASSET-LIST="b.json"'),
     # What is absent may have been skipped.
@@ -122,3 +134,11 @@ def test_another_form_is_reported(playlist: Playlist, error: str) -> None:
 @pytest.mark.parametrize("playlist", RIGHT, ids=range(len(RIGHT)))
 def test_the_form_of_the_text_is_right(playlist: Playlist) -> None:
     assert playlist.errors == []
+
+
+def test_a_carriage_return_alone_ends_a_line() -> None:
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:6", "#EXTINF:6,", "a.ts", ""]
+    alone, fed = (parse("https://host/a.m3u8", end.join(lines)) for end in ("\r", "\r\n"))
+    assert alone.errors == ["a carriage return without a line feed ends a line"]
+    assert fed.errors == []
+    assert alone.entries == fed.entries

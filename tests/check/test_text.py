@@ -131,6 +131,30 @@ SOUND_ALONE = {
     **dict.fromkeys(("en", "small", "large"), MEDIA),
 }
 
+NO_SEGMENTS = """#EXTM3U
+#EXT-X-VERSION:6
+#EXT-X-TARGETDURATION:6
+#EXT-X-PLAYLIST-TYPE:VOD
+#EXT-X-MAP:URI="init.mp4"
+#EXT-X-ENDLIST
+"""
+
+SESSION_DATA = '#EXT-X-SESSION-DATA:DATA-ID="a",VALUE="b",LANGUAGE="en"\n'
+
+INF = """#EXT-X-PART-INF:PART-TARGET=2.0
+#EXT-X-SERVER-CONTROL:PART-HOLD-BACK=6.0,CAN-BLOCK-RELOAD=YES
+#EXT-X-MAP"""
+
+
+def parts(names: str) -> str:
+    """EXT-X-PART of each letter."""
+    return "".join(f'#EXT-X-PART:DURATION=2.0,URI="{name}"\n' for name in names)
+
+
+PARTS = LIVE.replace("#EXT-X-MAP", INF).replace("#EXTINF:6.0,\n6", parts("abc") + "#EXTINF:6.0,\n6").replace(
+    "#EXTINF:6.0,\n7", parts("def") + "#EXTINF:6.0,\n7"
+) + parts("g")
+
 ENGLISH = 'TYPE=AUDIO,GROUP-ID="b",NAME="English",LANGUAGE="en",AUTOSELECT=YES,URI="b.m3u8"'
 CC1, CC2 = (f',INSTREAM-ID="CC{number}"' for number in (1, 2))
 
@@ -181,12 +205,18 @@ WRONG: list[tuple[str, dict[str, str], Change]] = [
     ("8.same-total", SOUND_ALONE, Change("large", "^#EXTINF:6.0,\n2", "#EXTINF:5.8,\n2")),
     ("11.same", VOD, Change("en", "(?=#EXTINF:6.0,\n2)", "#EXT-X-DISCONTINUITY\n")),
     ("11.same", WITH_TEXT, Change("text", "(?=#EXTINF:6.0,\n2)", "#EXT-X-DISCONTINUITY\n")),
+    ("11.same", VOD, Change("iframes", "(?=#EXTINF:1.0,\n2)", "#EXT-X-DISCONTINUITY\n")),
     ("15.span", WITH_TEXT, Change("text", "^#EXTINF:6.0,\n2", "#EXTINF:5.4,\n2")),
     (
         "15.span",
         TEXT_AND_SOUND,
         Change("text", "^#EXTINF:6.0,\n2", "#EXTINF:5.4,\n2"),
     ),
+    ("12.version", {"none": NO_SEGMENTS}, Change("none", "VERSION:6", "VERSION:5")),
+    ("14.language", ONLY_MASTER, master(r"\Z", SESSION_DATA.replace('"en"', '"sp"'))),
+    ("20.parts", {"live": PARTS}, Change("live", 'DURATION=2.0,URI="b"', 'DURATION=1.69,URI="b"')),
+    ("20.parts", {"live": PARTS}, Change("live", '#EXT-X-PART:DURATION=2.0,URI="e"\n', "")),
+    ("20.parts", {"live": PARTS}, Change("live", '#EXT-X-PART:DURATION=2.0,URI="b"\n', "")),
     ("12.fairplay", VOD, key('METHOD=SAMPLE-AES,URI="skd://k"')),
     ("12.fairplay", VOD, key(f'METHOD=AES-128,URI="k",KEYFORMAT="{FAIRPLAY}"')),
     ("12.no-ctr", VOD, key('METHOD=SAMPLE-AES-CTR,URI="k"')),
@@ -200,13 +230,30 @@ RIGHT: list[tuple[dict[str, str], list[Change]]] = [
     (ONLY_MASTER, []),
     (VOD, []),
     ({"live": LIVE}, []),
+    ({"none": NO_SEGMENTS}, []),
+    (ONLY_MASTER, [master(r"\Z", SESSION_DATA)]),
+    # A part may be short if it is independent, the last of its segment or next to a gap; the first ones
+    # of a segment go when they are three target durations old.
+    ({"live": PARTS}, []),
+    ({"live": PARTS}, [Change("live", 'DURATION=2.0,URI="b"', 'DURATION=1.7,URI="b"')]),
+    ({"live": PARTS}, [Change("live", 'DURATION=2.0,URI="b"', 'DURATION=1.2,URI="b",INDEPENDENT=YES')]),
+    ({"live": PARTS}, [Change("live", 'DURATION=2.0,URI="c"', 'DURATION=1.2,URI="c"')]),
+    ({"live": PARTS}, [
+        Change("live", 'DURATION=2.0,URI="b"', 'DURATION=1.2,URI="b"'),
+        Change("live", 'URI="c"', 'URI="c",GAP=YES'),
+    ]),
+    ({"live": PARTS}, [
+        Change("live", '#EXT-X-PART:DURATION=2.0,URI="a"\n', ""),
+        Change("live", "(?=#EXT-X-PART.*g)", "".join(f"#EXTINF:6.0,\n{n}.m4s\n" for n in (8, 9))),
+    ]),
     (SOUND_ALONE, []),
     (WITH_TEXT, []),
     # The last frame of sound ends a little later, after each discontinuity too.
     (VOD, [Change("en", "^#EXTINF:6.0,\n2", "#EXTINF:6.09,\n2")]),
     (VOD, [
-        *(Change(name, "(?=#EXTINF:6.0,\n2)", "#EXT-X-DISCONTINUITY\n") for name in ("en", "small", "large")),
+        *(Change(name, "(?=#EXTINF:[0-9.]+,\n2)", "#EXT-X-DISCONTINUITY\n") for name in [*VOD][1:]),
         Change("en", "EXTINF:6.0", "EXTINF:6.07"),
+        Change("iframes", "EXTINF:1.0", "EXTINF:5.0"),
     ]),
     (WITH_TEXT, [Change("text", "^#EXTINF:6.0,\n2", "#EXTINF:5.6,\n2")]),
     # Sound to choose from, of which one is the variant's own.
@@ -283,3 +330,73 @@ def test_where_playing_begins(playlists: dict[str, str], offset: str, expected: 
         texts["iframes"] = I_FRAMES
     verdicts = check(Texts(**texts), f"https://host/{next(iter(texts))}.m3u8")
     assert [verdict.status for verdict in verdicts if verdict.rule.id == "12.start"] == [expected]
+
+
+def rates(first: int, second: int) -> list[Change]:
+    """AVERAGE-BANDWIDTH of both variants."""
+    return [master("=800,", f"={first},"), master("=8000,", f"={second},"), master("H=9", "H=99999999")]
+
+
+PROTECTED = f'#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES,URI="skd://k",KEYFORMAT="{FAIRPLAY}"\n'
+
+SHOULD: list[tuple[str, list[Change], bool]] = [
+    ("7.first", rates(9_000_000, 2_000_000), True),
+    ("7.first", rates(2_000_000, 9_000_000), False),
+    ("7.aspect", [master("640x360,F", "640x480,F")], True),
+    ("7.aspect", [master("640x360,F", "416x234,F")], False),
+    ("14.separate", [master(',AUDIO="a"', "")], True),
+    ("14.separate", [master(',URI="en.m3u8"', "")], True),
+    ("14.separate", [master(',AUDIO="a"', ""), master(",mp4a.40.2", "")], False),
+    ("3.h264", [master("avc1.640028|avc1.64001f(?=,)", "hvc1.1.6.L93.B0")], True),
+    ("3.h264", [master("avc1.640028", "hvc1.1.6.L93.B0")], False),
+    ("12.hdcp", [master(r"\Z", PROTECTED)], True),
+    (
+        "12.hdcp",
+        [master(r"\Z", PROTECTED), master("RESOLUTION=1280", "HDCP-LEVEL=NONE,RESOLUTION=1280")],
+        True,
+    ),
+    (
+        "12.hdcp",
+        [master(r"\Z", PROTECTED), master("RESOLUTION=1280", "HDCP-LEVEL=TYPE-0,RESOLUTION=1280")],
+        False,
+    ),
+    (
+        "12.hdcp",
+        [
+            master(r"\Z", PROTECTED),
+            master("RESOLUTION=1280x720", "HDCP-LEVEL=TYPE-0,RESOLUTION=3840x2160"),
+        ],
+        True,
+    ),
+    (
+        "3.h264",
+        [master("avc1.640028", "hvc1.1.6.L93.B0"), master('CODECS="avc1.64001f,mp4a.40.2",', "")],
+        False,
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "changes", "warns"), SHOULD)
+def test_ladders_of_which_only_the_text_is_there(rule: str, changes: list[Change], warns: bool) -> None:
+    texts = dict(ONLY_MASTER)
+    for _, pattern, replacement in changes:
+        texts["master"], count = re.subn(pattern, replacement, texts["master"], flags=re.M)
+        assert count, pattern
+    verdicts = check(Texts(**texts), "https://host/master.m3u8")
+    expected = "warn" if warns else "pass"
+    assert [verdict.status for verdict in verdicts if verdict.rule.id == rule] == [expected]
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "1e999999999", "1/0", "-1", "0"])
+def test_numbers_that_are_none_are_told(value: str) -> None:
+    """Nobody computes with them."""
+    names = "BANDWIDTH|RESOLUTION|FRAME-RATE|EXTINF:|BYTERANGE:|DURATION|PART-TARGET|HOLD-BACK|TIME-OFFSET"
+    texts = {
+        "live": PARTS.replace("#EXT-X-MAP", "#EXT-X-START:TIME-OFFSET=1\n#EXT-X-BYTERANGE:1@1\n#EXT-X-MAP")
+    }
+    for playlists in (VOD, texts):
+        changed = {
+            name: re.sub(rf"({names})([=:]?)[0-9.x@]+", rf"\g<1>\g<2>{value}", text)
+            for name, text in playlists.items()
+        }
+        assert "0.syntax" in found(changed)

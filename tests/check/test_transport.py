@@ -13,6 +13,7 @@ from support.breaks import WebReader, broken, judged, text
 from support.presentations import X264, by_ffmpeg, picture, tone
 from support.tools import generate
 from support.transport import WRAP, Transport, cut, encoded, id3, listed, packed
+from vod_operators.errors import VerificationError
 from vod_operators.formats.audio_frames import Header, adts, dolby, mpeg_audio
 from vod_operators.formats.segment import measure_segment
 
@@ -86,6 +87,22 @@ def test_a_private_stream_is_known_by_its_descriptor(sound: Callable[[str], byte
     transport = Transport(kind=0x06, descriptor=b"\x0a\x04eng\0\x6a\x01\0")
     (segment, _), *_ = transport.segments(frames, Fraction(32, 1000), pes_bytes=1000)
     assert measure_segment(segment, {}, 0).formats[0].codecs == "ac-3"
+
+
+@pytest.mark.parametrize(
+    ("name", "codecs"), [(b"AC-3", "ac-3"), (b"Opus", None), (b"DTS1", None), (b"ID3 ", None)]
+)
+def test_a_private_stream_is_known_by_its_registration(
+    name: bytes, codecs: str | None, sound: Callable[[str], bytes]
+) -> None:
+    transport = Transport(kind=0x06, descriptor=b"\x05\x04" + name)
+    (segment, _), *_ = transport.segments(cut(sound("ac3"), dolby), Fraction(32, 1000), pes_bytes=1000)
+    if codecs:
+        assert measure_segment(segment, {}, 0).formats[0].codecs == codecs
+    else:
+        told = name[:3].decode() if name != b"ID3 " else "no picture and no sound"
+        with pytest.raises(VerificationError, match=told):
+            measure_segment(segment, {}, 0)
 
 
 @pytest.mark.parametrize(("layout", "channels"), [("5.1", 6), ("mono", 1), ("3.0", 3), ("stereo", 2)])

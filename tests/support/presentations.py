@@ -115,11 +115,12 @@ def by_ffmpeg(
 
 
 def low_latency(folder: Path, *args: str) -> Path:
-    """A low-latency live stream while it runs: seven segments, and names of parts that are not there."""
+    """A low-latency live stream while it runs: six whole segments, and names of parts that are not there."""
     master = by_ffmpeg(folder, *args, seconds=2)
     playlist = folder / "0.m3u8"
     text = playlist.read_text("utf-8").replace("#EXT-X-PLAYLIST-TYPE:VOD\n", "")
-    before, last, _ = text.rpartition("#EXTINF")
+    text = text.rpartition("#EXTINF")[0]  # half a segment
+    before, last, end = text.rpartition("#EXTINF")
     head, first, middle = before.partition("#EXTINF")
     playlist.write_text(
         head
@@ -128,7 +129,7 @@ def low_latency(folder: Path, *args: str) -> Path:
         + "#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:00.000Z\n"
         + (first + middle)
         + '#EXT-X-PART:DURATION=1.0,URI="part1.ts",INDEPENDENT=YES\n#EXT-X-PART:DURATION=1.0,URI="part2.ts"\n'
-        + (last + text.rpartition("#EXTINF")[2]).replace("#EXT-X-ENDLIST\n", "")
+        + (last + end)
         + '#EXT-X-PRELOAD-HINT:TYPE=PART,URI="part3.ts"\n',
         "utf-8",
     )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from vod_operators.check.attributes import Attributes
 from vod_operators.check.tags import DATE, DECIMAL
@@ -64,15 +65,44 @@ class DateRanges:
         for name, attributes in self.ranges.items():
             for fault in _faults(attributes):
                 yield f"the date range {name} {fault}"
+        yield from self._overlaps()
+
+    def _overlaps(self) -> Iterator[str]:
+        """Ranges of a CLASS with END-ON-NEXT that overlap, in words."""
+        classes = {item.get("CLASS") for item in self.ranges.values() if "END-ON-NEXT" in item} - {None}
+        for kind in sorted(str(kind) for kind in classes):
+            spans = {
+                name: span
+                for name, item in self.ranges.items()
+                if item.get("CLASS") == kind and (span := _span(item))
+            }
+            names = sorted(spans, key=lambda name: spans[name])
+            for first, second in pairwise(names):
+                (begin, end), (other, until) = spans[first], spans[second]
+                if end - other > ROUNDING and (other > begin or until > other):
+                    yield f"the date ranges {first} and {second} of the CLASS {kind} with END-ON-NEXT overlap"
+
+
+def _span(attributes: Attributes) -> tuple[datetime, datetime] | None:
+    """When a range begins, and when it ends as far as is known; None without a begin."""
+    start, end = (date_of(attributes.get(name, "")) for name in ("START-DATE", "END-DATE"))
+    return (start, end or _end(start, attributes) or start) if start else None
+
+
+def _end(start: datetime, attributes: Attributes) -> datetime | None:
+    """When a range ends by its DURATION; None without one, or beyond all calendars."""
+    duration = attributes.get("DURATION", "")
+    try:
+        return start + timedelta(seconds=float(duration)) if re.fullmatch(DECIMAL, duration) else None
+    except OverflowError:
+        return None
 
 
 def _faults(attributes: Attributes) -> Iterator[str]:
     start, end = (date_of(attributes.get(name, "")) for name in ("START-DATE", "END-DATE"))
-    duration = attributes.get("DURATION", "")
-    lasts = timedelta(seconds=float(duration)) if re.fullmatch(DECIMAL, duration) else None
     if start and end and end < start:
         yield "ends before it begins"
-    elif start and end and lasts is not None and abs(start + lasts - end) > ROUNDING:
+    elif start and end and (other := _end(start, attributes)) and abs(other - end) > ROUNDING:
         yield "has another DURATION than from START-DATE to END-DATE"
     if "END-ON-NEXT" in attributes:
         if "CLASS" not in attributes:

@@ -96,6 +96,7 @@ class Loader:
             return self._i_frame_track(playlist)
         track = Track(playlist=playlist, unreadable=[playlist.unreadable] if playlist.unreadable else [])
         before: SegmentFacts | None = None
+        unread: dict[str, str] = {}
         for entry in playlist.entries:
             self._take_init(track, entry)
             facts = continued(self._segment(track, entry), None if entry.discontinuity else before)
@@ -103,6 +104,8 @@ class Loader:
             track.segments.append(facts)
             if facts.unreadable and not facts.needs_key and not entry.gap:
                 track.unreadable.append(f"{entry.uri}: {facts.unreadable}")
+            unread |= {name: entry.uri for name in facts.unread if name not in unread}
+        track.unreadable += (f"{uri}: {name} in MPEG-TS, which HLS has not" for name, uri in unread.items())
         return track
 
     def _take_init(self, track: Track, entry: Entry) -> None:

@@ -17,6 +17,7 @@ from vod_operators.check.attributes import Attributes, Variables, attribute_list
 from vod_operators.check.date_ranges import DateRanges
 from vod_operators.check.tags import (
     BEFORE_SEGMENTS,
+    DECIMAL,
     FORMS,
     INTEGER,
     KNOWN,
@@ -31,7 +32,7 @@ from vod_operators.check.tags import (
     WITHOUT_IV,
 )
 
-_DECIMAL = re.compile(r"\d+(\.\d+)?")
+_DECIMAL = re.compile(r"\d{1,20}(\.\d{1,99})?")
 _INTEGER = re.compile(INTEGER)
 
 _SPACED = re.compile(rf"^\s|^#({'|'.join(sorted(KNOWN))})\b.*\s$")
@@ -78,6 +79,8 @@ class Entry:
     """EXT-X-GAP: there is no file, and nobody asks for one."""
     bitrate_kbps: int | None = None
     """EXT-X-BITRATE."""
+    parts: tuple[Attributes, ...] = ()
+    """Attributes of each EXT-X-PART of it."""
 
 
 @dataclass(kw_only=True)
@@ -101,6 +104,8 @@ class Playlist:
     """URI and attributes of each EXT-X-I-FRAME-STREAM-INF."""
     media: list[Attributes] = field(default_factory=list)
     """Attributes of each EXT-X-MEDIA; its URI is absolute."""
+    parts: list[Attributes] = field(default_factory=list)
+    """Attributes of each EXT-X-PART of the segment that is not complete yet."""
     lists: dict[str, list[Attributes]] = field(default_factory=dict)
     """Attributes of each other tag that has some, by the tag's name."""
     variables: dict[str, str] = field(default_factory=dict)
@@ -142,10 +147,8 @@ class Playlist:
 
 def time_of(attributes: Attributes, name: str) -> Fraction | None:
     """An attribute in seconds; None if it is absent or not a decimal number."""
-    try:
-        return Fraction(attributes[name]) if name in attributes else None
-    except ValueError:
-        return None
+    value = attributes.get(name, "")
+    return Fraction(value) if len(value) < 100 and re.fullmatch(f"-?{DECIMAL}", value) else None
 
 
 def first_time(playlist: Playlist, tag: str, name: str) -> Fraction | None:
@@ -169,17 +172,19 @@ def parse(uri: str, text: str, imported: Mapping[str, str] | None = None) -> Pla
     """
     playlist = Playlist(uri=uri, text=text)
     errors = playlist.errors
-    lines = text.removeprefix("\ufeff").split("\n")  # not splitlines: a title may have other line separators
+    # Not splitlines: a title may have other line separators.
+    lines = re.split(r"\r?\n|\r", text.removeprefix("\ufeff"))
     if text.startswith("\ufeff"):
         errors.append("it begins with a byte order mark")
+    if re.search(r"\r(?!\n)", text):
+        errors.append("a carriage return without a line feed ends a line")
     if _CONTROL.search(text):
         errors.append("it has control characters")
     if not lines or lines[0].rstrip() != "#EXTM3U":
         errors.append("its first line is not #EXTM3U")
     state = _State(variables=Variables(uri, imported))
-    for number, ended in enumerate(lines, start=1):
-        raw, place = ended.removesuffix("\r"), f"line {number}"
-        line = raw.strip()
+    for number, raw in enumerate(lines, start=1):
+        line, place = raw.strip(), f"line {number}"
         is_uri = bool(line) and not line.startswith("#")
         if _SPACED.search(raw) or (is_uri and re.search(r"\s", raw)):
             words = f"whitespace around or in {line[:30]!r}" if line else "nothing but whitespace"
@@ -303,7 +308,9 @@ def _attributed(playlist: Playlist, state: _State, name: str, values: dict[str, 
         before = playlist.lists.setdefault(name, [])
         playlist.errors += (f"{place}: {fault}" for fault in _session_faults(name, values, before))
         before.append(values)
-        if name == "EXT-X-DEFINE":
+        if name == "EXT-X-PART":
+            playlist.parts.append(values)
+        elif name == "EXT-X-DEFINE":
             state.variables.define(values, playlist.errors, place)
         elif name == "EXT-X-DATERANGE":
             playlist.errors += (f"{place}: {fault}" for fault in state.dates.take(values))
@@ -353,7 +360,7 @@ def _encryption(values: Attributes, errors: list[str], place: str) -> Encryption
 
 
 def _range(text: str | None) -> ByteRange | None:
-    match = re.fullmatch(r"(\d+)@(\d+)", text or "")
+    match = re.fullmatch(f"({INTEGER})@({INTEGER})", text or "")
     return ByteRange(start=int(match[2]), length=int(match[1])) if match else None
 
 
@@ -387,7 +394,9 @@ def _uri(playlist: Playlist, state: _State, line: str, place: str) -> None:
             map_encryption=state.map_encryption,
             gap=state.gap,
             bitrate_kbps=None if state.byte_range else state.bitrate_kbps,
+            parts=tuple(playlist.parts),
         )
     )
+    playlist.parts.clear()
     state.extinf = state.byte_range = state.open_range = None
     state.discontinuity = state.gap = False

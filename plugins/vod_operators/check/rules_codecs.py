@@ -9,7 +9,7 @@ from itertools import pairwise
 from vod_operators.check.presentation import Presentation, Track, seconds
 from vod_operators.check.rule import Finding, Rule, has_fmp4, has_ladder, has_video
 from vod_operators.check.rules_time import RATE_TOLERANCE, frame_s, measured_rate
-from vod_operators.check.rules_variants import has_pictures, pictures
+from vod_operators.check.rules_variants import entry_of, has_pictures, pictures
 from vod_operators.formats.facts import Format, Stream
 
 Videos = list[tuple[Track, Format]]
@@ -108,8 +108,9 @@ def _frame_rate(presentation: Presentation) -> Iterator[Finding]:
 
 
 def _some_avc(presentation: Presentation) -> Iterator[Finding]:
-    if not _avc(presentation):
-        families = sorted({format.entry for _, format in presentation.videos()})
+    entries = {entry_of(track, declared) for _, track, declared in pictures(presentation)}
+    families = sorted(entries - {""})
+    if "" not in entries and not any(entry.startswith("avc") for entry in entries):
         yield Finding(where="variants", found=", ".join(families), expected="some H.264 variant")
 
 
@@ -148,7 +149,7 @@ RULES = (
          applies=has_video, check=_frame_rate),
     # Only a warning: whoever knows the players may want a newer codec alone.
     Rule(id="3.h264", source="Apple 1.12", says="some variant is H.264", must=False,
-         applies=has_ladder, check=_some_avc),
+         applies=has_pictures, check=_some_avc),
     Rule(id="3.sdr", source="Apple 1.24", says="some variant is SDR",
          applies=has_pictures, check=_some_sdr),
     Rule(id="16.hdr10", source="Apple 1.35", says="HDR10 tells mastering display and light level", must=False,

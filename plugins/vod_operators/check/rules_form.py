@@ -11,6 +11,7 @@ from vod_operators.check.playlist import Playlist, first_time
 from vod_operators.check.presentation import Presentation, seconds
 from vod_operators.check.rule import Finding, Rule, always, has_fmp4, is_ended
 from vod_operators.check.rules_variants import has_pictures, pictures
+from vod_operators.check.tags import FORMS
 
 BRANDS = re.compile(r"iso[6-9abc]|cmf[a-z0-9]|dash")
 """Brands from ``iso6`` on (ISO 14496-12); those of CMAF and DASH are based on it."""
@@ -18,6 +19,9 @@ BRANDS = re.compile(r"iso[6-9abc]|cmf[a-z0-9]|dash")
 
 FAIRPLAY = "com.apple.streamingkeydelivery"
 """KEYFORMAT of FairPlay Streaming (Apple 13.3)."""
+
+PATTERN = "1:9"
+"""Blocks of pictures that are encrypted and skipped (Apple 13.7)."""
 
 SESSION_AGREES = ("METHOD", "KEYFORMAT", "KEYFORMATVERSIONS")
 """Attributes that EXT-X-SESSION-KEY has in common with an EXT-X-KEY of the same URI."""
@@ -73,7 +77,7 @@ def _of_segments(playlist: Playlist) -> Iterator[tuple[int, str]]:
         yield 4, "byte ranges or I-frames only"
     if any("METHOD=SAMPLE-AES" in key or "KEYFORMAT" in key for key in keys):
         yield 5, "SAMPLE-AES or KEYFORMAT"
-    if any(entry.map_uri for entry in playlist.entries):
+    if re.search(r"^#EXT-X-MAP:", playlist.text, re.M):
         yield (5, "EXT-X-MAP of I-frames") if playlist.is_i_frames_only else (6, "EXT-X-MAP")
 
 
@@ -97,6 +101,8 @@ def _init(presentation: Presentation) -> Iterator[Finding]:
                 yield Finding(where=track.name, found="samples in the moov", expected="an empty sample table")
             if not init.has_mvex:
                 yield Finding(where=track.name, found="no mvex in the moov", expected="mvex")
+            if init.has_duration:
+                yield Finding(where=track.name, found="a duration in mvhd or tkhd", expected="0")
 
 
 def _vod(presentation: Presentation) -> Iterator[Finding]:
@@ -172,6 +178,23 @@ def _counter_mode(presentation: Presentation) -> Iterator[Finding]:
         yield Finding(where=name, found="METHOD=SAMPLE-AES-CTR", expected="SAMPLE-AES")
 
 
+def _patterns(presentation: Presentation) -> Iterator[Finding]:
+    for track, format in presentation.videos():
+        if format.pattern not in ("", PATTERN):
+            yield Finding(where=track.name, found=f"a pattern of {format.pattern}", expected=PATTERN)
+
+
+def _hdcp(presentation: Presentation) -> Iterator[Finding]:
+    for where, declared in presentation.listed():
+        size = re.fullmatch(FORMS["RESOLUTION"], declared.get("RESOLUTION", ""))
+        width, height = map(int, size[0].split("x")) if size else (0, 0)
+        levels = ["TYPE-1"] if width > 1920 or height > 1080 else ["TYPE-0", "TYPE-1"]
+        level = declared.get("HDCP-LEVEL", "missing")
+        if (width >= 1280 or height >= 720) and level not in levels:
+            words = f"HDCP-LEVEL={level} of {declared['RESOLUTION']}"
+            yield Finding(where=where, found=words, expected=levels[0])
+
+
 def _session_keys(presentation: Presentation) -> Iterator[Finding]:
     session = presentation.master.lists.get("EXT-X-SESSION-KEY", []) if presentation.master else []
     for track in presentation.media:
@@ -222,8 +245,8 @@ RULES = (
          applies=has_fmp4, check=_map),
     Rule(id="12.version", source="RFC 8216bis 8", says="EXT-X-VERSION is high enough for what is used",
          applies=always, check=_version),
-    Rule(id="12.init", source="RFC 8216bis 3.1.2", says="init: brand of iso6 or later, mvex, no samples",
-         applies=has_fmp4, check=_init),
+    Rule(id="12.init", source="RFC 8216bis 3.1.2", says="init: iso6 or later, mvex, no samples, no duration",
+         applies=lambda p: any(track.inits for track in p.media), check=_init),
     Rule(id="12.vod", source="Apple 8.6", says="EXT-X-PLAYLIST-TYPE, of VOD or of an event that has ended",
          applies=is_ended, check=_vod),
     Rule(id="12.endlist", source="RFC 8216bis 6.2.1", says="EXT-X-ENDLIST",
@@ -234,6 +257,10 @@ RULES = (
          applies=lambda p: any(_is_fairplay(item) for _, item in _key_tags(p)), check=_fairplay),
     Rule(id="12.no-ctr", source="Apple 13.11", says="no SAMPLE-AES-CTR",
          applies=_has_keys, check=_counter_mode),
+    Rule(id="12.pattern", source="Apple 13.7", says="Common Encryption of pictures has a pattern of 1:9",
+         applies=lambda p: any(format.pattern for _, format in p.videos()), check=_patterns),
+    Rule(id="12.hdcp", source="Apple 13.5, 13.6", says="HDCP-LEVEL of HD under FairPlay", must=False,
+         applies=lambda p: any(_is_fairplay(item) for _, item in _key_tags(p)), check=_hdcp),
     Rule(id="12.session-key", source="RFC 8216bis 4.4.6.5", says="EXT-X-SESSION-KEY agrees with EXT-X-KEY",
          applies=lambda p: bool(p.master and p.master.lists.get("EXT-X-SESSION-KEY")), check=_session_keys),
     Rule(id="12.start", source="RFC 8216bis 4.4.2.2", says="EXT-X-START is in the playlist, not at its end",

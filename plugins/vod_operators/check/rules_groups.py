@@ -7,19 +7,18 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from vod_operators.check.attributes import Attributes
-from vod_operators.check.declared import listed_codecs, listing
+from vod_operators.check.declared import SOUND, listed_codecs, listing
 from vod_operators.check.presentation import GROUPED, Presentation, Track
 from vod_operators.check.rule import (
     Finding,
     Rule,
-    has_ladder,
     has_master,
     has_sound,
     has_text,
     is_ended,
 )
 from vod_operators.check.rules_time import other_lengths
-from vod_operators.check.rules_variants import TOLERANCE, pictures, variants
+from vod_operators.check.rules_variants import TOLERANCE, has_pictures, pictures, variants
 from vod_operators.check.tags import YES_NO
 from vod_operators.formats.languages import is_language
 from vod_operators.formats.rates import rate_bps
@@ -36,6 +35,8 @@ FREE = {"GROUP-ID", "URI", "CHANNELS", "BIT-DEPTH", "STABLE-RENDITION-ID", "INST
 
 DISTINCT, DEFAULTS = ("LANGUAGE", "ASSOC-LANGUAGE", "FORCED", "CHARACTERISTICS"), {"FORCED": "NO"}
 """Attributes by which players select one of a group (RFC 8216bis 4.4.6.1.1), and what absence says."""
+
+LANGUAGE = "a BCP 47 tag of a known language"
 
 ONLY_SOUND = ("CHANNELS", "BIT-DEPTH", "SAMPLE-RATE")
 
@@ -100,6 +101,12 @@ def _separate(presentation: Presentation) -> Iterator[Finding]:
     for track in presentation.of_kind("video"):
         if track.format("audio"):
             yield Finding(where=track.name, found="pictures and sound", expected="a rendition of its own")
+    for where, track, declared in pictures(presentation):
+        has_sound = any(SOUND.match(codec) for codec in listed_codecs(declared))
+        if has_sound and not (
+            track.formats or presentation.sounds(declared) or presentation.missing_groups(declared)
+        ):
+            yield Finding(where=where, found="pictures and sound", expected="a rendition of its own")
 
 
 def _audio(presentation: Presentation) -> list[Attributes]:
@@ -112,7 +119,15 @@ def _language(presentation: Presentation) -> Iterator[Finding]:
         for name in ("LANGUAGE", "ASSOC-LANGUAGE"):
             if (name in item or name in required) and not is_language(item.get(name, "")):
                 words = f"{name}={item.get(name, 'missing')}"
-                yield Finding(where=_member(item), found=words, expected="a BCP 47 tag of a known language")
+                yield Finding(where=_member(item), found=words, expected=LANGUAGE)
+    for item in _session_data(presentation):
+        if not is_language(item.get("LANGUAGE", "en")):
+            where, words = f"EXT-X-SESSION-DATA {item.get('DATA-ID')}", f"LANGUAGE={item['LANGUAGE']}"
+            yield Finding(where=where, found=words, expected=LANGUAGE)
+
+
+def _session_data(presentation: Presentation) -> list[Attributes]:
+    return presentation.master.lists.get("EXT-X-SESSION-DATA", []) if presentation.master else []
 
 
 def _groups(presentation: Presentation) -> dict[tuple[str, str], list[Attributes]]:
@@ -306,9 +321,9 @@ RULES = (
     Rule(id="14.bitrate", source="Apple 2.9", says="stereo AAC of at most 160 kb/s", must=False,
          applies=has_sound, check=_stereo_rate),
     Rule(id="14.separate", source="Apple 9.5", says="sound apart from pictures", must=False,
-         applies=lambda p: has_ladder(p) and has_sound(p), check=_separate),
+         applies=has_pictures, check=_separate),
     Rule(id="14.language", source="Apple 8.10", says="LANGUAGE of all but VIDEO",
-         applies=lambda p: bool(p.renditions), check=_language),
+         applies=lambda p: bool(p.renditions or _session_data(p)), check=_language),
     Rule(id="14.name", source="RFC 8216bis 4.4.6.1.1", says="NAME is unique in its group",
          applies=lambda p: bool(p.renditions), check=_names),
     Rule(id="14.default", source="RFC 8216bis 4.4.6.1.1", says="at most one DEFAULT in a group",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
+from vod_operators.check.declared import CODEC, SOUND, listed_codecs
 from vod_operators.check.presentation import Presentation, Track, seconds
 from vod_operators.check.rule import Finding, Rule, has_i_frames, has_ladder, has_master, is_ended
 from vod_operators.check.rules_variants import far_off, has_pictures, is_enhanced, sizes_of
@@ -50,6 +51,11 @@ def _pictures_declared(presentation: Presentation) -> Iterator[Finding]:
         for name in ("CODECS", "RESOLUTION"):
             if name not in declared:
                 yield Finding(where=track.name, found=f"no {name}", expected=name)
+        for codec in listed_codecs(declared):
+            if not CODEC.fullmatch(codec) or SOUND.match(codec):
+                yield Finding(
+                    where=track.name, found=f"{codec!r} in CODECS", expected="that of pictures only"
+                )
         if format is None:
             continue
         sizes = sizes_of(format)

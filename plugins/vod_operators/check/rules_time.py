@@ -150,7 +150,8 @@ def _jump(previous: Stream, stream: Stream | None, tolerance: Fraction) -> Fract
 
 
 def _same_discontinuities(presentation: Presentation) -> Iterator[Finding]:
-    tracks = listing(presentation, *KINDS, "text")
+    pictures = [track for track in presentation.i_frames.values() if track.playlist.entries]
+    tracks = [*listing(presentation, *KINDS, "text"), *pictures]
     reference = _discontinuities(tracks[0]) if tracks else []
     for track in tracks[1:]:
         times = _discontinuities(track)
@@ -257,7 +258,7 @@ RULES = (
     Rule(id="11.undeclared", source="Apple 8.13", says="no discontinuity that is not declared",
          applies=lambda p: bool(p.tracks), check=_undeclared),
     Rule(id="11.same", source="Apple 8.15", says="the same discontinuities in all renditions",
-         applies=lambda p: len(p.tracks) > 1 and is_ended(p), check=_same_discontinuities),
+         applies=lambda p: len(p.media) > 1 and is_ended(p), check=_same_discontinuities),
     Rule(id="8.target", source="Apple 7.5", says="target duration of 6 s", must=False,
          applies=lambda p: bool(p.tracks), check=_target),
     Rule(id="8.segment-length", source="Apple 7.7", says="no segment is longer than target + 0.5 s",

@@ -9,8 +9,9 @@ from fractions import Fraction
 from vod_operators.check.attributes import Attributes
 from vod_operators.check.declared import CODEC, PICTURES, TEXT, declares_pictures, listed_codecs
 from vod_operators.check.presentation import Presentation, Track
-from vod_operators.check.rule import Finding, Rule, has_ladder, has_master, has_video, is_ended
+from vod_operators.check.rule import Finding, Rule, has_master, has_video, is_ended
 from vod_operators.check.rules_time import RATE_TOLERANCE, measured_rate
+from vod_operators.check.tags import FORMS, INTEGER
 from vod_operators.formats.facts import Format
 from vod_operators.formats.rates import rate_bps
 
@@ -38,7 +39,7 @@ def _with_sound(presentation: Presentation, track: Track, declared: Attributes) 
 def number(declared: Attributes, name: str) -> int | None:
     """An attribute that is a whole number; None if it is absent or not a number."""
     value = declared.get(name, "")
-    return int(value) if value.isdecimal() else None
+    return int(value) if re.fullmatch(INTEGER, value) else None
 
 
 def all_variants(presentation: Presentation) -> Iterator[tuple[str, Track, Attributes]]:
@@ -184,7 +185,7 @@ def _resolution(presentation: Presentation) -> Iterator[Finding]:
 def _frame_rate(presentation: Presentation) -> Iterator[Finding]:
     for where, track, declared in pictures(presentation):
         text, rate = declared.get("FRAME-RATE", ""), measured_rate(track)
-        if not re.fullmatch(r"\d+(\.\d{1,3})?", text):
+        if not re.fullmatch(r"\d{1,20}(\.\d{1,3})?", text):
             words = f"FRAME-RATE={text or 'missing'}"
             expected = f"{float(rate):.3f}" if rate else "FRAME-RATE"
             yield Finding(where=where, found=words, expected=f"{expected}, at most three decimals")
@@ -216,29 +217,40 @@ def _several(presentation: Presentation) -> Iterator[Finding]:
         yield Finding(where="variants", found="one video bitrate", expected="at least two")
 
 
+def entry_of(track: Track, declared: Attributes) -> str:
+    """Sample entry of a variant's pictures; of media that cannot be read as CODECS tells, empty if not."""
+    format = track.format("video")
+    told = (codec.split(".")[0] for codec in listed_codecs(declared) if PICTURES.match(codec))
+    return format.entry if format else next(told, "")
+
+
 def _first(presentation: Presentation) -> Iterator[Finding]:
-    variants = [(t, a) for t, a in presentation.variants() if t.kind == "video"]
-    family = [(t, a) for t, a in variants if _entry(t) == _entry(variants[0][0])]
-    rates = [number(a, "AVERAGE-BANDWIDTH") or number(a, "BANDWIDTH") or 0 for _, a in family]
+    ladder = [(track, declared) for _, track, declared in pictures(presentation)]
+    family = [a for t, a in ladder if entry_of(t, a) == entry_of(*ladder[0])]
+    rates = [number(a, "AVERAGE-BANDWIDTH") or number(a, "BANDWIDTH") or 0 for a in family]
     nearest = min(rates, key=lambda rate: abs(rate - FIRST_BPS))
     # These rates include sound, so two variants about as near are equally good.
     if abs(rates[0] - FIRST_BPS) > abs(nearest - FIRST_BPS) + FIRST_BPS / 5:
         yield Finding(where="first variant", found=f"{rates[0]} b/s", expected=f"the one of {nearest} b/s")
 
 
-def _entry(track: Track) -> str:
-    format = track.format("video")
-    return format.entry if format else ""
+def _size(track: Track, declared: Attributes) -> tuple[int, int]:
+    """Width and height on the screen; of media that cannot be read RESOLUTION, or zeros."""
+    if format := track.format("video"):
+        return format.shown_width or format.width, format.height
+    told = re.fullmatch(FORMS["RESOLUTION"], declared.get("RESOLUTION", ""))
+    width, height = told[0].split("x") if told else ("0", "0")
+    return int(width), int(height)
 
 
 def _aspect(presentation: Presentation) -> Iterator[Finding]:
-    sizes = [(track, f.shown_width or f.width, f.height) for track, f in presentation.videos() if f.height]
-    largest = max(sizes, key=lambda size: size[1], default=None)
-    for track, width, height in sizes:
-        assert largest is not None
-        if abs(Fraction(width * largest[2], largest[1]) - height) > 2:  # sides are even
+    sizes = {where: _size(track, declared) for where, track, declared in pictures(presentation)}
+    known = {where: size for where, size in sizes.items() if all(size)}
+    largest = max(known.values(), key=lambda size: size[1], default=(0, 0))
+    for where, (width, height) in known.items():
+        if abs(Fraction(width * largest[1], largest[0]) - height) > 2:  # sides are even
             words = f"{width}x{height}"
-            yield Finding(where=track.name, found=words, expected=f"the shape of {largest[1]}x{largest[2]}")
+            yield Finding(where=where, found=words, expected=f"the shape of {largest[0]}x{largest[1]}")
 
 
 def _scores(presentation: Presentation) -> Iterator[Finding]:
@@ -328,8 +340,8 @@ RULES = (
     Rule(id="7.bitrates", source="Apple 9.9", says="at least two video bitrates",
          applies=has_pictures, check=_several),
     Rule(id="7.first", source="Apple 1.32", says="the first variant is about 2000 kb/s", must=False,
-         applies=has_ladder, check=_first),
+         applies=has_pictures, check=_first),
     Rule(id="7.aspect", source="Apple 1.33", says="one aspect ratio", must=False,
-         applies=has_ladder, check=_aspect),
+         applies=has_pictures, check=_aspect),
 )
 # fmt: on

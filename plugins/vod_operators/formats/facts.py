@@ -37,6 +37,8 @@ class Format(Model):
     entry: str
     """Sample entry in MP4 (without encryption); in MPEG-TS, the one that it would have in MP4."""
     encrypted: bool = False
+    pattern: str = ""
+    """Blocks of pictures that Common Encryption encrypts and skips, as ``1:9``; ``0:0``: it skips none."""
     profile: int = 0
     level: int = 0
     """``level_idc``: 10 times the level in H.264, 30 times in HEVC."""
@@ -59,6 +61,8 @@ class Init(Model):
     brands: tuple[str, ...]
     has_samples: bool
     has_mvex: bool
+    has_duration: bool = False
+    """Whether ``mvhd`` or a ``tkhd`` tells a duration."""
     formats: tuple[Format, ...]
 
 
@@ -149,6 +153,8 @@ class SegmentFacts(Model):
     """WebVTT: end of the last cue."""
     cues: Cues | None = None
     """WebVTT: times of its cues; None if it has none."""
+    unread: tuple[str, ...] = ()
+    """MPEG-TS: what pictures and sound it has beside these, of a coding that HLS does not have there."""
     unreadable: str | None = None
     """Why nothing could be measured (no key, or damage), in words."""
     needs_key: bool = False

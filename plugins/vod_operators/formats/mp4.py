@@ -87,19 +87,28 @@ def read_init(data: bytes) -> tuple[Init, dict[int, InitTrack]]:
                     extends[u32(data, at + 4)] = Defaults(*struct.unpack_from(">3I", data, at + 12))
     movie, _ = find(data, begin, end, b"mvhd")
     movie_scale = u32(data, movie + (20 if data[movie] == 1 else 12))
+    has_duration = _lasts(data, movie, 16)
     for kind, first, last in children(data, begin, end):
         if kind == b"trak":
             track, samples = _read_track(data, first, last, extends, movie_scale)
             tracks[track.number] = track
+            has_duration = has_duration or _lasts(data, find(data, first, last, b"tkhd")[0], 20)
             has_samples = has_samples or samples
     init = Init(
         size_bytes=len(data),
         brands=tuple(brands),
         has_samples=has_samples,
         has_mvex=has_mvex,
+        has_duration=has_duration,
         formats=tuple(track.format for track in tracks.values()),
     )
     return init, tracks
+
+
+def _lasts(data: bytes, begin: int, at: int) -> bool:
+    """Whether a header tells a duration, which is at ``at`` in version 0."""
+    place, size = (begin + at + 8, 8) if data[begin] == 1 else (begin + at, 4)
+    return any(data[place : place + size])
 
 
 def _read_track(

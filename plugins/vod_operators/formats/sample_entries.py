@@ -76,18 +76,26 @@ def format_of(data: bytes, begin: int, end: int) -> tuple[Format, int]:
 
 
 def _entry(data: bytes, name: str, begin: int, end: int) -> tuple[Format, int]:
-    head = {"encv": 78, "enca": 28}.get(name)
+    head, pattern = {"encv": 78, "enca": 28}.get(name), ""
     if head is not None:
-        boxes = _boxes(data, begin + head, end)
-        original = _boxes(boxes.get("sinf", b""), 0).get("frma", b"????")
-        name = original.decode("ascii", "replace")
+        protection = _boxes(_boxes(data, begin + head, end).get("sinf", b""), 0)
+        pattern = _pattern(protection) if name == "encv" else ""
+        name = protection.get("frma", b"????").decode("ascii", "replace")
     if name in TEXT:
         return Format(kind="text", codecs=TEXT[name], entry=name), 4
     if name[:3] in (*CODECS, "vp0"):
         described, length_size = _video(data, name, begin, end)
     else:
         described, length_size = _audio(data, name, begin, end), 4
-    return described.model_copy(update={"encrypted": head is not None}), length_size
+    return described.model_copy(update={"encrypted": head is not None, "pattern": pattern}), length_size
+
+
+def _pattern(protection: dict[str, bytes]) -> str:
+    """As ``Format.pattern``, of the boxes in ``sinf`` (ISO 23001-7 8.2); empty if they do not tell."""
+    told = _boxes(protection.get("schi", b""), 0).get("tenc", b"")
+    if len(told) < 6:
+        return ""
+    return f"{told[5] >> 4}:{told[5] & 15}" if told[0] else "0:0"
 
 
 def _boxes(data: bytes, begin: int, end: int | None = None) -> dict[str, bytes]:

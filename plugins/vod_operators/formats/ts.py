@@ -45,6 +45,14 @@ SAMPLE_AES = (0xC1, 0xC2, 0xCF, 0xDB)
 DVB = {0x6A: 0x81, 0x7A: 0x87}
 """Descriptors of private streams (ETSI EN 300 468, annex D) -> stream type of the same coding elsewhere."""
 
+REGISTERED = {b"AC-3": 0x81, b"EAC3": 0x87, b"HEVC": HEVC}
+"""Registrations of private streams (ISO 13818-1, 2.6.8) -> stream type of the same coding elsewhere."""
+FOREIGN = {0x01: "MPEG-1 video", 0x02: "MPEG-2 video", 0x10: "MPEG-4 video", 0x11: "AAC in LATM",
+           0x33: "VVC"}  # fmt: skip
+FOREIGN_REGISTERED = {b"Opus": "Opus", b"AC-4": "AC-4", b"AV01": "AV1", b"VVC ": "VVC", b"BSSD": "PCM",
+                      b"DTS1": "DTS", b"DTS2": "DTS", b"DTS3": "DTS"}  # fmt: skip
+"""Pictures and sound that are not read, because HLS does not have them in MPEG-TS."""
+
 Times = tuple[int, int]
 """Decoding and presentation time, in ticks."""
 
@@ -241,7 +249,7 @@ def read_segment(data: bytes, size_bytes: int) -> SegmentFacts:
     """
     if len(data) % PACKET or not data or any(data[at] != SYNC for at in range(0, len(data), PACKET)):
         raise VerificationError("MPEG-TS: it is not whole packets of 188 bytes that begin with 0x47")
-    programmes, kinds, tables_first = _tables(data)
+    programmes, kinds, unread, tables_first = _tables(data)
     clock, counters = _Clock(), _Counters()
     streams = {
         pid: (_Pictures if kind in PICTURES else _Sound)(kind, clock.unwrapped) for pid, kind in kinds.items()
@@ -255,7 +263,7 @@ def read_segment(data: bytes, size_bytes: int) -> SegmentFacts:
                 stream.take(packet[payload_of(packet) :], at, bool(packet[1] & 0x40))
     described = [known for stream in streams.values() if (known := stream.described())]
     if not described:
-        raise VerificationError("MPEG-TS: no picture and no sound in it")
+        raise VerificationError(f"MPEG-TS: {' and '.join(unread) or 'no picture and no sound'} in it")
     return SegmentFacts(
         size_bytes=size_bytes,
         container="ts",
@@ -264,12 +272,14 @@ def read_segment(data: bytes, size_bytes: int) -> SegmentFacts:
         counters=counters.ends,
         counter_error=counters.error,
         programmes=programmes,
+        unread=unread,
         tables_first=tables_first,
     )
 
 
-def _tables(data: bytes) -> tuple[int, dict[int, int], bool]:
-    """Number of programmes, PID -> stream type of what can be read, and whether tables are the first packets.
+def _tables(data: bytes) -> tuple[int, dict[int, int], tuple[str, ...], bool]:
+    """Number of programmes, PID -> stream type of what can be read, what else there is, and whether tables
+    are the first packets.
 
     The first list of programmes and the first map are taken, wherever they are.
     """
@@ -281,15 +291,30 @@ def _tables(data: bytes) -> tuple[int, dict[int, int], bool]:
             if section and pid:
                 kinds = {stream: _kind(kind, described) for stream, kind, described in streams_in(section)}
                 known = {stream: kind for stream, kind in kinds.items() if kind in PICTURES or kind in SOUND}
-                return len(programmes), known, at == PACKET
+                unread = tuple(
+                    name for _, kind, told in streams_in(section) if (name := _foreign(kind, told))
+                )
+                return len(programmes), known, unread, at == PACKET
             programmes = programmes_in(section) or programmes
-    return len(programmes), {}, False
+    return len(programmes), {}, (), False
 
 
 def _kind(kind: int, described: bytes) -> int:
     """The stream type, also of a private stream whose descriptors tell what it is."""
-    named = (DVB[tag] for tag, _ in descriptors(described) if tag in DVB) if kind == PRIVATE else iter(())
-    return next(named, kind)
+    if kind != PRIVATE:
+        return kind
+    dvb = (DVB[tag] for tag, _ in descriptors(described) if tag in DVB)
+    return next(dvb, REGISTERED.get(_registration(described), kind))
+
+
+def _registration(described: bytes) -> bytes:
+    return next((content[:4] for tag, content in descriptors(described) if tag == 5), b"")
+
+
+def _foreign(kind: int, described: bytes) -> str | None:
+    """The coding of pictures or sound that are not read; None of what is read, or is neither."""
+    named = FOREIGN_REGISTERED.get(_registration(described)) if kind == PRIVATE else None
+    return named or FOREIGN.get(kind)
 
 
 def read_packed_audio(data: bytes, size_bytes: int) -> SegmentFacts:
