@@ -133,6 +133,17 @@ def test_as_a_wheel(tmp_path: Path) -> None:
     assert found["package"] == str(site / "vod_operators" / "__init__.py")
 
 
+def test_neither_tasks_nor_the_api_server_import_the_page_at_their_start() -> None:
+    """Only its first visitor waits for it."""
+    code = (
+        "import sys, vod_operators.plugin as plugin; found = plugin.VodPlugin();"
+        "known = 'fastapi' in sys.modules; apps = found.fastapi_apps, found.react_apps;"
+        "print(known, 'fastapi' in sys.modules, [n for n in sys.modules if '.page.' in n])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False False ['vod_operators.page.mount']"
+
+
 def test_the_plugin_loader_executes_no_module_of_the_package(checkout: Path) -> None:
     """Airflow runs every ``.py`` below its plugins folder as a module of its own, unless told not to."""
     assert (checkout / "plugins" / ".airflowignore").read_text("utf-8").split() == ["vod_operators/**"]

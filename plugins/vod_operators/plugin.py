@@ -31,14 +31,14 @@ class VodPlugin(AirflowPlugin):
 
         return [VideoLink(), PlayLink()]
 
-    # Only the API server asks for these two, and only there are FastAPI and the page's modules imported.
+    # Only the API server asks for these two.
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
         """The API of the page *Videos*."""
-        from vod_operators.page.app import create_app
+        from vod_operators.page.mount import Page
 
-        return [{"app": create_app(), "url_prefix": PREFIX, "name": "vod"}]
+        return [{"app": Page(), "url_prefix": PREFIX, "name": "vod"}]
 
     @cached_property
     def react_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]

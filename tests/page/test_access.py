@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from page.conftest import HEADERS, ROLES, Runs
+from support.page import HEADERS, ROLES, Runs
 from support.tools import ROOT
 from vod_operators.settings import get_settings
 

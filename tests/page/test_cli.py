@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from page.conftest import NOON, Runs
+from support.page import NOON, Runs
 from support.results import Place, version
 from vod_operators.work.index import note_published
 

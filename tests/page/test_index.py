@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from page.test_list import a_row
+from support.page import a_row
 from support.results import Place, version
 from vod_operators.errors import StorageError
 from vod_operators.operators.janitor import VodJanitorOperator

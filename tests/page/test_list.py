@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from page.conftest import NOON, Runs
+from support.page import NOON, Runs, a_row
 from support.results import Place, a_result
 from vod_operators.settings import get_settings
 from vod_operators.work.index import Index, Row
 from vod_operators.work.worker import open_stores
-
-
-def a_row(video_id: str, at: datetime = NOON, **facts: Any) -> Row:
-    version = "v-0123456789ab-012345"
-    known = {"title": f"{video_id}.mov", "preset": "h264", "duration_s": 60.0, "version": version}
-    known |= {"poster": f"{version}/pictures/poster.jpg", "by": "ada", "since": at}
-    return Row(video_id=video_id, updated_at=at, **(known | facts))
 
 
 @pytest.fixture

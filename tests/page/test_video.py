@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from page.conftest import NOON, Runs
 from support.dag_runs import Run
+from support.page import NOON, Runs
 from support.results import Place, a_result, version
 from support.settings import configure
 from support.tools import ROOT

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from page.conftest import NOON, Runs
+from support.page import NOON, Runs
 from vod_operators.page.models import Chunk
 from vod_operators.page.work import AFTERWARDS, estimate, step_state
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from vod_operators.errors import CorruptObjectError
 from vod_operators.page.models import Bitrates, Check, Place, RenditionBits, RunRow, VersionRow, Video
 from vod_operators.page.runs import ENCODING_DAGS, RunFacts, conf_of, runs_of
-from vod_operators.page.videos import row_of, with_run_facts
+from vod_operators.page.videos import entry_of, shown, with_run_facts
 from vod_operators.settings import VodSettings
 from vod_operators.storage.base import Storage
 from vod_operators.storage.keys import ResultKeys
@@ -47,10 +47,10 @@ def video_of(session: Session, results: Storage, settings: VodSettings, video_id
         published, row = {"remarks": [DAMAGED]}, None
     if row is None and current is None:
         return None
-    (shown,) = with_run_facts(session, [row_of(row, current)])
+    (about,) = with_run_facts(session, [shown(entry_of(row, current))])
     known: dict[str, Any] = {**NOTHING, **(published or {})}
     known |= {"runs": [_run_row(run) for run in runs], "request": _request(session, encoding)}
-    return Video(**shown.model_dump(), **known)
+    return Video(**about.model_dump(), **known)
 
 
 NOTHING: Mapping[str, Any] = {

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime, timezone
 from functools import lru_cache
-from typing import Literal, get_args
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple, get_args
 
 from sqlalchemy.orm import Session
 
@@ -34,6 +36,8 @@ NEVER = datetime.min.replace(tzinfo=timezone.utc)
 
 _STATES: dict[str, VideoState] = {"queued": "queued", "running": "encoding", "failed": "failed"}
 """Airflow's state of a run -> the video's."""
+
+_ORDER = get_args(VideoState)
 
 
 def index_of(settings: VodSettings) -> Index:
@@ -64,54 +68,89 @@ def list_videos(
     """
     runs = unpublished(session)
     published = {row.video_id: row for row in index.rows()}
-    rows = [row_of(published.get(name), runs.get(name)) for name in {*published, *runs} if is_video_id(name)]
-    presets = sorted({row.preset for row in rows if row.preset})
+    entries = [
+        entry_of(published.get(name), runs.get(name)) for name in {*published, *runs} if is_video_id(name)
+    ]
+    presets = sorted({entry.preset for entry in entries if entry.preset})
     words = search.casefold()
     matching = [
-        row
-        for row in rows
-        if (preset is None or row.preset == preset)
-        and (words in row.video_id.casefold() or words in row.title.casefold())
+        entry
+        for entry in entries
+        if (preset is None or entry.preset == preset)
+        and (words in entry.video_id.casefold() or words in entry.title.casefold())
     ]
-    counts = Counter[str](row.state for row in matching)
+    counts = Counter[str](entry.state for entry in matching)
     if state is not None:
-        matching = [row for row in matching if row.state == state]
-    matching.sort(key=lambda row: row.video_id)
-    field = sort.removeprefix("-")
-    matching.sort(key=lambda row: _sortable(row, field), reverse=sort.startswith("-"))
-    shown = with_run_facts(session, matching[offset : offset + limit])
-    return VideoList(videos=shown, total=len(matching), counts=Counts(**counts), presets=presets)
+        matching = [entry for entry in matching if entry.state == state]
+    matching.sort(key=attrgetter("video_id"))
+    matching.sort(key=_SORTABLE[sort.removeprefix("-")], reverse=sort.startswith("-"))
+    rows = with_run_facts(session, [shown(entry) for entry in matching[offset : offset + limit]])
+    return VideoList(videos=rows, total=len(matching), counts=Counts(**counts), presets=presets)
 
 
-def row_of(row: Row | None, run: RunFacts | None) -> VideoRow:
-    """The video's row in the list, without what only its run's tasks know.
+class Entry(NamedTuple):
+    """A video, as far as the list is filtered and sorted by it; there may be ten thousand."""
+
+    video_id: str
+    title: str
+    state: VideoState
+    duration_s: float | None
+    preset: str | None
+    updated_at: datetime
+    row: Row | None
+    """What is published of it."""
+    run: RunFacts | None
+    """The run whose state it has; None if it is published."""
+
+
+_SORTABLE: dict[str, Callable[[Entry], Any]] = {
+    "updated_at": attrgetter("updated_at"),
+    "video_id": attrgetter("video_id"),
+    "duration_s": lambda entry: entry.duration_s or -1.0,
+    "preset": lambda entry: entry.preset or "",
+    "state": lambda entry: _ORDER.index(entry.state),
+}
+"""Field -> what is compared. What is not known comes first."""
+
+
+def entry_of(row: Row | None, run: RunFacts | None) -> Entry:
+    """A video of which at least one is known.
 
     :param row: None if no version of it is published.
     :param run: the one at work, or the newest failed one; None if there is none.
     """
-    if (
-        run is not None
-        and row is not None
-        and run.state == "failed"
-        and (run.ended_at or NEVER) < row.updated_at
+    if run is not None and not (
+        row is not None and run.state == "failed" and (run.ended_at or NEVER) < row.updated_at
     ):
-        run = None
-    if run is None:
-        assert row is not None
-        facts = row.model_dump(exclude={"version"})
-        return VideoRow.model_construct(state="published", version=row.version, **facts)
-    return VideoRow.model_construct(
-        video_id=run.video_id or "",
-        title=run.title or (row.title if row else ""),
-        state=_STATES[run.state],
-        duration_s=row.duration_s if row else None,
-        preset=run.preset or (row.preset if row else None),
-        updated_at=(run.ended_at if run.state == "failed" else run.begun_at) or run.asked_at or NEVER,
-        by=run.by,
-        poster=row.poster if row else None,
-        version=row.version if row else None,
-        dag_id=run.dag_id,
-        run_id=run.run_id,
+        return Entry(
+            video_id=run.video_id or "",
+            title=run.title or (row.title if row else ""),
+            state=_STATES[run.state],
+            duration_s=row.duration_s if row else None,
+            preset=run.preset or (row.preset if row else None),
+            updated_at=(run.ended_at if run.state == "failed" else run.begun_at) or run.asked_at or NEVER,
+            row=row,
+            run=run,
+        )
+    assert row is not None
+    return Entry(row.video_id, row.title, "published", row.duration_s, row.preset, row.updated_at, row, None)
+
+
+def shown(entry: Entry) -> VideoRow:
+    """The video's row in the list, without what only its run's tasks know."""
+    asked = entry.run or entry.row
+    return VideoRow(
+        video_id=entry.video_id,
+        title=entry.title,
+        state=entry.state,
+        duration_s=entry.duration_s,
+        preset=entry.preset,
+        updated_at=entry.updated_at,
+        poster=entry.row.poster if entry.row else None,
+        version=entry.row.version if entry.row else None,
+        by=asked.by if asked else None,
+        dag_id=asked.dag_id if asked else None,
+        run_id=asked.run_id if asked else None,
     )
 
 
@@ -130,10 +169,3 @@ def with_run_facts(session: Session, rows: list[VideoRow]) -> list[VideoRow]:
         return row.model_copy(update={"reason": why.get(name)}) if row.state == "failed" else row
 
     return [completed(row) for row in rows]
-
-
-def _sortable(row: VideoRow, field: str) -> tuple[bool, object]:
-    if field == "state":
-        return False, get_args(VideoState).index(row.state)
-    value = getattr(row, field)
-    return value is not None, value
