@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import fcntl
 import os
 import re
 import secrets
@@ -222,6 +223,8 @@ class FolderUploads:
 
     def write_part(self, upload: Upload, number: int, file: BinaryIO) -> None:
         with self._opened(upload) as part:
+            if os.fstat(part.fileno()).st_size == upload.size:
+                return  # a late copy of a part of a complete file
             part.seek((number - 1) * upload.part_bytes)
             shutil.copyfileobj(file, part, BLOCK_BYTES)
             flush(part)  # first the bytes, then the note that they are there
@@ -269,8 +272,10 @@ class FolderUploads:
 
     @contextmanager
     def _opened(self, upload: Upload) -> Iterator[BinaryIO]:
+        """The file, locked: a late copy of a part must not write into it once it is complete."""
         path = self._path(upload)
         with explained(path), path.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
             if os.fstat(file.fileno()).st_size not in (upload.size, upload.size + upload.count):
                 raise ObjectNotFoundError("there is no such upload")
             yield file
