@@ -189,3 +189,23 @@ def test_estimates() -> None:
 )
 def test_states_of_steps(states: list[str | None], state: str) -> None:
     assert step_state(states) == state
+
+
+def test_values_that_an_xcom_backend_keeps_elsewhere(viewer: TestClient, runs: Runs) -> None:
+    run_id = runs.add("film", "failed")
+    runs.xcom(run_id, "release", "failure", "s3://xcoms/failure")
+    runs.xcom(run_id, "split", "return_value", "s3://xcoms/chunks")
+    runs.task(run_id, "transcode", "success", index=0)
+    found = work(viewer, run_id)
+    assert "it is not known why" in found["reason"] and found["chunks"][0]["label"] == "0"
+    (video,) = viewer.get("/vod/api/videos").json()["videos"]
+    assert video["reason"] == found["reason"]
+
+
+def test_removed_chunks_count_for_nothing(viewer: TestClient, runs: Runs) -> None:
+    """A run that was cleared may have fewer chunks than before."""
+    run_id = runs.add("film", "running")
+    runs.task(run_id, "transcode", "success", index=0)
+    runs.task(run_id, "transcode", "removed", index=1)
+    (video,) = viewer.get("/vod/api/videos").json()["videos"]
+    assert video["percent"] == work(viewer, run_id)["percent"] == 80
