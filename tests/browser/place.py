@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from support.clips import clip
+from support.clips import SOUND, clip
 from support.tools import ROOT
 
 SHOTS = ROOT / "build" / "screenshots"
@@ -28,9 +28,9 @@ class LocalAirflow:
     def results(self) -> Path:
         return Path(unquote(urlsplit(self.settings["VOD_RESULTS_URI"]).path))
 
-    def source(self, name: str, frames: int) -> Path:
+    def source(self, name: str, frames: int, sounds: int = 1) -> Path:
         """A film of numbered pictures, where requests may read it."""
-        film = clip(name, frames=frames, size=(768, 432))
+        film = clip(name, frames=frames, size=(768, 432), sound=[SOUND] * sounds)
         folder = self.home / "originals" / "browser" / uuid.uuid4().hex[:8]
         folder.mkdir(parents=True)
         return Path(shutil.copy(film, folder))

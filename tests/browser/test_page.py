@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Callable
@@ -233,8 +234,14 @@ def test_verified(video: Watched, open_page: Open) -> None:
     page = open_page(f"/plugin/videos/{video.video_id}", user="editor")
     page.get_by_role("button", name="More actions").click()
     page.get_by_role("menuitem", name="Verify all files").click()
-    done = page.get_by_text("Verification is done")
+    done = page.get_by_role("status").filter(has_text="Verification is done")
     until(page, done.is_visible, "that it is verified", 2 * MINUTE_S)
+
+    done.get_by_role("link", name="Airflow run").click()
+    page.wait_for_url("**/dags/vod_manage/runs/**")
+    page.get_by_role("link", name="Video", exact=True).click()
+    page.get_by_role("link", name="Open the video").click()
+    page.wait_for_url(f"**/plugin/videos/{video.video_id}")
 
 
 def test_a_viewer_sees_and_cannot_act(video: Watched, open_page: Open) -> None:
@@ -262,6 +269,8 @@ def test_without_a_session_one_has_to_sign_in(airflow: LocalAirflow, chromium: A
     for path in ("/vod/api/me", "/vod/api/videos"):
         answer = page.request.get(airflow.url + path, headers={"X-Requested-With": "vod"})
         assert answer.status == 401
+    script = page.request.get(f"{airflow.url}/vod/static/videos.js")
+    assert script.status == 200 and script.headers["cache-control"] == "no-cache"
     page.close()
 
 
@@ -295,7 +304,7 @@ def test_axe_finds_no_serious_fault(video: Watched, open_page: Open, scheme: str
             page.get_by_role("button", name="More actions").click()
         page.evaluate(axe)
         page.screenshot(path=SHOTS / f"axe-{scheme}{path.replace('/', '-')}.png")
-        found = page.evaluate("() => axe.run(document.querySelector('main'))")
+        found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
         faults += [
             f"{path} {scheme}: {fault['id']}: {node['html']}"
             for fault in found["violations"]
@@ -377,6 +386,37 @@ def test_10000_videos_come_in_pages(open_page: Open) -> None:
     assert rows.count() == 50 and rows.first.inner_text() == "video-50"
     page.reload()
     until(page, page.get_by_text("51–100 of 10,000 videos").is_visible, "the second page again")
+
+
+def test_sound_and_subtitles_are_chosen(airflow: LocalAirflow, open_page: Open) -> None:
+    video_id, source = new_id("tongues"), airflow.source("tongues.mp4", 150, sounds=2)
+    text = source.with_suffix(".srt")
+    text.write_text("1\n00:00:01,000 --> 00:00:03,000\nHallo\n", "utf-8")
+    page = open_page("/plugin/videos/+new", user="editor")
+    page.locator("[name=source]").fill(source.as_uri())
+    page.locator("[name=video_id]").fill(video_id)
+    page.get_by_text("h264_small", exact=True).click()
+    page.get_by_text("More options").click()
+    page.locator("[name=subtitles]").fill("no JSON")
+    page.get_by_role("button", name="Encode").click()
+    assert page.get_by_text("This is not JSON").is_visible()
+    page.locator("[name=subtitles]").fill(json.dumps([{"uri": text.as_uri(), "language": "de"}]))
+    page.get_by_role("button", name="Encode").click()
+    until_state(page, "Published")
+
+    sounds, texts = page.get_by_label("Sound track", exact=True), page.get_by_label("Subtitles", exact=True)
+    until(page, lambda: texts.count() and sounds.count(), "both menus")
+    assert sounds.locator("option").count() == 2 and texts.locator("option").count() == 2
+    sounds.select_option(index=1)
+    until(page, lambda: sounds.input_value() == "1", "the other sound")
+    texts.select_option(index=0)
+    page.locator("video").focus()
+    page.keyboard.press("c")
+    assert texts.input_value() == "0"
+    seek(page, 2)
+    shown = """() => [...document.querySelector('video').textTracks].filter(track => track.mode === 'showing')
+        .flatMap(track => [...(track.activeCues ?? [])].map(cue => cue.text))"""
+    until(page, lambda: page.evaluate(shown) == ["Hallo"], "the subtitle")
 
 
 def test_deleted_after_its_name_was_typed(video: Watched, airflow: LocalAirflow, open_page: Open) -> None:

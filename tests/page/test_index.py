@@ -13,9 +13,11 @@ from support.page import a_row
 from support.results import Place, version
 from vod_operators.errors import StorageError
 from vod_operators.operators.janitor import VodJanitorOperator
+from vod_operators.settings import get_settings
 from vod_operators.work import index as module
 from vod_operators.work.cleaning import Cleaner
 from vod_operators.work.index import SHARDS, Index, Row, note_deleted, note_published, shard_of
+from vod_operators.work.management import Manager
 
 NOW = datetime.now(timezone.utc)
 
@@ -154,6 +156,18 @@ def test_a_failing_index_fails_no_publication(
     note_published(place.temp, place.temp_uri, place.publish(1))
     note_deleted(place.temp, place.temp_uri, "film")
     assert caplog.text.count("the store is away") == 2 and "until the janitor runs" in caplog.text
+
+
+def test_a_rollback_and_a_deletion_change_it(place: Place) -> None:
+    for number in (1, 2):
+        note_published(place.temp, place.temp_uri, place.publish(number), run_id="a-run", by="ada")
+    manager = Manager(
+        settings=get_settings(), temp=place.temp, results=place.results, owner="vod_manage/a", holder=""
+    )
+    manager.roll_back("film", None)
+    assert (rows(place)["film"].version, rows(place)["film"].by) == (version(1), None)
+    manager.delete("film", "film")
+    assert rows(place) == {}
 
 
 def test_the_janitor_rebuilds_it_and_takes_it_for_no_video(place: Place, index: Index) -> None:

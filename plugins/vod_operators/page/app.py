@@ -123,6 +123,19 @@ def _failed(request: Request, error: Exception) -> Response:
     return JSONResponse({"detail": "The store does not answer; the server's log says why"}, 503)
 
 
+class PageFiles(StaticFiles):
+    """The page's script and what it loads.
+
+    Browsers ask each time whether theirs is the newest, because its name stays from release to release.
+    """
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """The file, or that the browser has it."""
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
 def create_app() -> FastAPI:
     """The app, without pages of documentation: those would be open to everybody."""
     app = FastAPI(
@@ -139,6 +152,6 @@ def create_app() -> FastAPI:
     app.include_router(uploads_api([*OWN_SCRIPT, access.acts]), prefix="/api")
     app.include_router(files)
     if STATIC.is_dir():  # a checkout has it after `make page`
-        app.mount("/static", StaticFiles(directory=STATIC))
+        app.mount("/static", PageFiles(directory=STATIC))
     app.add_exception_handler(VodError, _failed)
     return app

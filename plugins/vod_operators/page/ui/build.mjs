@@ -44,7 +44,5 @@ const options = {
 
 await rm(options.outdir, { recursive: true, force: true });
 await build(options);
-// Of the sidebar: Airflow shows them as images, so they cannot take its colours.
-for (const icon of ["icon.svg", "icon-dark.svg"]) await copyFile(icon, `${options.outdir}/${icon}`);
 // hls.js goes into the wheel, and its licence with it.
 await copyFile("node_modules/hls.js/LICENSE", `${options.outdir}/hls.js-LICENSE.txt`);

@@ -98,4 +98,4 @@ export const cancel = (dagId: string, id: string): Promise<unknown> =>
 
 /** A run's state, as Airflow names it, and its note, where runs of `vod_manage` tell their outcome. */
 export const readRun = (dagId: string, id: string, signal?: AbortSignal) =>
-  call<{ state: string; note: string | null }>(runPath(dagId, id), { signal });
+  call<{ state: string; note: string | null; conf: { video_id?: unknown } | null }>(runPath(dagId, id), { signal });

@@ -52,9 +52,6 @@ const Loading = () => (
 function Videos({ dagId, runId, taskId, mapIndex }: Place) {
   const me = usePoll("me", readMe, (data) => (data ? 300 : 15));
   const isTab = dagId !== undefined && runId !== undefined;
-  useEffect(() => {
-    if (!isTab) document.title = "Videos";
-  }, [isTab]);
   if (me.data === null) {
     return <Box p={{ base: 2, md: 4 }}>{me.error ? <Problem error={me.error} retry={me.reload} /> : <Loading />}</Box>;
   }

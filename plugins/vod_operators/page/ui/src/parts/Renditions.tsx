@@ -1,4 +1,4 @@
-import { Box, HStack, Table, Text, VisuallyHidden } from "@chakra-ui/react";
+import { Box, Table, Text, VisuallyHidden } from "@chakra-ui/react";
 
 import { bitrate, bytes, rate } from "../format";
 import type { Bitrates, Rendition } from "../types";
@@ -18,18 +18,17 @@ function shape(rendition: Rendition): string {
 /** Average and peak as bars on one scale, with the cap as a line across. */
 function Meter({ rendition, cap, most }: { rendition: Rendition; cap: number | null; most: number }) {
   const width = (bps: number): string => `${(bps / most) * 100}%`;
-  const over = cap !== null && rendition.peak_bps > cap;
   return (
     <Box aria-hidden="true" bg="bg.muted" borderRadius="sm" h={2.5} minW={24} position="relative">
       <Box
-        bg={over ? "failed.muted" : "brand.muted"}
+        bg="brand.muted"
         borderRadius="sm"
         h="full"
         position="absolute"
         style={{ width: width(rendition.peak_bps) }}
       />
       <Box
-        bg={over ? "failed.solid" : "brand.solid"}
+        bg="brand.solid"
         borderRadius="sm"
         h="full"
         position="absolute"
@@ -66,7 +65,6 @@ export function Renditions({ renditions, bitrates }: { renditions: Rendition[]; 
         <Table.Body fontVariantNumeric="tabular-nums">
           {renditions.map((rendition) => {
             const cap = caps.get(rendition.name) ?? null;
-            const over = cap !== null && rendition.peak_bps > cap;
             return (
               <Table.Row key={rendition.name}>
                 <Table.Cell whiteSpace="nowrap">
@@ -87,11 +85,8 @@ export function Renditions({ renditions, bitrates }: { renditions: Rendition[]; 
                 <Table.Cell textAlign="end" whiteSpace="nowrap">
                   {bitrate(rendition.average_bps)}
                 </Table.Cell>
-                <Table.Cell color={over ? "error.fg" : undefined} textAlign="end" whiteSpace="nowrap">
-                  <HStack gap={1} justify="flex-end">
-                    {bitrate(rendition.peak_bps)}
-                    {over ? <span>above the cap</span> : null}
-                  </HStack>
+                <Table.Cell textAlign="end" whiteSpace="nowrap">
+                  {bitrate(rendition.peak_bps)}
                 </Table.Cell>
                 <Table.Cell textAlign="end" whiteSpace="nowrap">
                   {cap === null ? "—" : bitrate(cap)}

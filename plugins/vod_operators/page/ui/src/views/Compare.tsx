@@ -1,6 +1,6 @@
 // Two versions of a video side by side, in step, with one set of controls.
 import { Badge, Box, Button, Flex, Grid, Heading, HStack, Link, Skeleton, Stack, Text } from "@chakra-ui/react";
-import { type RefObject, useEffect, useRef, useState } from "react";
+import { type RefObject, useRef, useState } from "react";
 import { Link as RouterLink, useNavigate, useParams } from "react-router-dom";
 
 import { manage, mediaAddress, readVideo } from "../api";
@@ -19,6 +19,7 @@ import { type HlsState, useHls } from "../player/useHls";
 import { useMedia } from "../player/useMedia";
 import { useStep } from "../player/useStep";
 import { usePoll } from "../poll";
+import { useTitle } from "../title";
 import type { Version, Video } from "../types";
 import { Crumbs } from "./Video";
 
@@ -32,9 +33,7 @@ export function CompareView() {
   const current = video.data?.versions.find(({ is_current }) => is_current);
   const other = video.data?.versions.find((candidate) => candidate.version === version);
   const title = `Compare versions of ${videoId}`;
-  useEffect(() => {
-    document.title = `${title} – Videos`;
-  }, [title]);
+  useTitle(`${title} – Videos`);
 
   return (
     <Stack gap={4} maxW="8xl" mx="auto">

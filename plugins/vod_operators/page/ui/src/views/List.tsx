@@ -27,6 +27,7 @@ import { Poster } from "../parts/Poster";
 import { PALETTE, STATE_NAMES, StateBadge } from "../parts/StateBadge";
 import { newVideoPath, videoPath } from "../paths";
 import { usePoll } from "../poll";
+import { useTitle } from "../title";
 import type { Row, VideoList, VideoState } from "../types";
 
 const LIMIT = 50;
@@ -78,6 +79,7 @@ function useFilters() {
 export function ListView() {
   const me = useMe();
   const filters = useFilters();
+  useTitle("Videos");
   const query = new URLSearchParams({ sort: filters.sort, offset: String(filters.offset), limit: String(LIMIT) });
   for (const name of ["search", "state", "preset"] as const) {
     if (filters[name]) query.set(name, filters[name]);

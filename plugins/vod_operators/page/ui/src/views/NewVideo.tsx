@@ -1,5 +1,5 @@
 import { Box, Button, chakra, Flex, Heading, SimpleGrid, Stack, Text } from "@chakra-ui/react";
-import { type FormEvent, useEffect, useState } from "react";
+import { type FormEvent, useState } from "react";
 import { Link as RouterLink, useNavigate } from "react-router-dom";
 
 import { encode } from "../api";
@@ -10,6 +10,7 @@ import { Notice } from "../parts/Notice";
 import { PresetChoice } from "../parts/PresetChoice";
 import { UploadField } from "../parts/UploadField";
 import { PAGE, videoPath } from "../paths";
+import { useTitle } from "../title";
 import type { FieldSchema } from "../types";
 import { Crumbs } from "./Video";
 
@@ -28,9 +29,7 @@ const idFrom = (source: string): string =>
 
 export function NewVideoView() {
   const me = useMe();
-  useEffect(() => {
-    document.title = "New video – Videos";
-  }, []);
+  useTitle("New video – Videos");
   return (
     <Stack gap={4} maxW="4xl" mx="auto">
       <Crumbs here="New video" />

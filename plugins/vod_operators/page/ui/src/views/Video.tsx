@@ -1,5 +1,5 @@
 import { Box, Flex, Grid, Heading, HStack, Link, Skeleton, Stack, Text } from "@chakra-ui/react";
-import { type ReactNode, useEffect, useState } from "react";
+import { type ReactNode, useState } from "react";
 import { Link as RouterLink, useNavigate, useParams, useSearchParams } from "react-router-dom";
 
 import { mediaAddress, readBitrates, readVideo, readWork } from "../api";
@@ -21,6 +21,7 @@ import { PAGE } from "../paths";
 import { Player } from "../player/Player";
 import { sourcesOf } from "../player/sources";
 import { type Polled, usePoll } from "../poll";
+import { useTitle } from "../title";
 import type { Bitrates, Video, VideoResult, Work } from "../types";
 import { WorkPanel } from "./Work";
 
@@ -33,9 +34,7 @@ export function VideoView() {
     (signal) => readVideo(videoId, signal),
     (data) => (isBusy(data) ? 3 : 10),
   );
-  useEffect(() => {
-    document.title = `${videoId} – Videos`;
-  }, [videoId]);
+  useTitle(`${videoId} – Videos`);
   return (
     <Stack gap={4} maxW="8xl" mx="auto">
       <Crumbs here={videoId} />
@@ -281,10 +280,14 @@ const Lines = ({ lines }: { lines: string[] }) => (
   </Stack>
 );
 
+/** What viewers get comes first. */
+const edgesFirst = (one: { place: string }, other: { place: string }): number =>
+  Number(one.place === "results") - Number(other.place === "results");
+
 function Addresses({ video }: { video: Video }) {
   return (
     <Stack gap={4}>
-      {video.urls.map(({ place, hls, dash }) => (
+      {[...video.urls].sort(edgesFirst).map(({ place, hls, dash }) => (
         <Stack gap={1.5} key={place}>
           <Text color="fg.muted" fontSize="xs" truncate>
             {place === "results" ? "In the results store" : `At the edge ${place}`}
