@@ -213,3 +213,16 @@ def test_a_real_video_from_the_run_to_the_page(
     assert {chunk["state"] for chunk in work["chunks"]} == {"done"}
     assert work["chunks"][0]["label"].startswith("chunk 1/")
     assert {step["state"] for step in work["steps"]} <= {"done", "skipped"}
+
+
+def test_a_real_failure_tells_why(
+    run_dag: Callable[..., Run], viewer: TestClient, runs: Runs, stores: Path
+) -> None:
+    missing = stores / "nothing.mp4"
+    assert run_dag(video_id="bad", source=missing.as_uri(), preset="h264_small").state == "failed"
+    found = shown(viewer, "bad")
+    assert (found["state"], found["title"]) == ("failed", "nothing.mp4")
+    assert found["reason"].startswith("prepare: source: ") and "does not exist" in found["reason"]
+    work = viewer.get(f"/vod/api/runs/{found['dag_id']}/{found['run_id']}").json()
+    assert work["reason"] == found["reason"]
+    assert {step["step"]: step["state"] for step in work["steps"]}["prepare"] == "failed"

@@ -129,13 +129,13 @@ def unpublished(session: Session) -> dict[str, RunFacts]:
         .limit(MAX_FAILED)
     )
     deleted = session.execute(
-        select(DagRun.conf["video_id"].as_string(), func.max(DagRun.end_date))
+        select(DagRun.conf["video_id"].as_string(), DagRun.end_date)
         .where(
             DagRun.dag_id == MANAGE_DAG_ID,
             DagRun._state == "success",
             DagRun.conf["action"].as_string() == "delete",
         )
-        .group_by(DagRun.conf["video_id"].as_string())
+        .order_by(DagRun.end_date)
     )
     deleted_at: dict[str, datetime] = dict(deleted.all())
     found: dict[str, RunFacts] = {}
@@ -268,7 +268,7 @@ def reason_in(failures: Iterable[tuple[str, Any]]) -> str:
     for task_id, value in failures:
         content = decoded(value)
         if not isinstance(content, dict):
-            continue  # an XCom backend keeps it elsewhere, and this is its address
+            continue
         if task_id == RELEASE:  # it has chosen already
             return _sentence(content)
         known.append(content)
@@ -282,8 +282,15 @@ def _sentence(failure: Mapping[str, Any]) -> str:
 
 
 def decoded(value: Any) -> Any:
-    """A JSON value of XCom or of the state store, which are stored as text."""
-    return json.loads(value) if isinstance(value, str) else value
+    """A JSON value of XCom or of the state store, which are stored as text.
+
+    A deployment may keep large ones elsewhere. Airflow's database then has only their place, a text, or a
+    mark, an object of other keys; the page does not know them.
+    """
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -355,8 +362,9 @@ def tasks_of(session: Session, dag_id: str, run_id: str) -> RunTasks:
             ),
         )
     ).all()
-    cpu = [float(decoded(value)) for *_, key, value in states if key == CPU_KEY]
-    chunks = next((decoded(value) for _, key, value in xcoms if key == "return_value"), None)
+    known = (decoded(value) for *_, key, value in states if key == CPU_KEY)
+    cpu = [value for value in known if isinstance(value, int | float)]
+    chunks: Any = next((decoded(value) for _, key, value in xcoms if key == "return_value"), [])
     return RunTasks(
         instances=[
             InstanceFacts(
