@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -122,6 +124,23 @@ def test_a_part_of_another_length_is_refused(client: TestClient, size: int, anno
     assert answer.status_code == 400
     assert answer.json()["detail"].startswith("Part 3 has 99 bytes, not ")
     assert client.get(f"/api/uploads/{upload_id}").json()["parts"] == []
+
+
+@pytest.mark.parametrize("disk", ["temporary", "uploads"])
+def test_a_disk_that_fills_up_meanwhile_is_told(
+    stores: Path, monkeypatch: pytest.MonkeyPatch, disk: str
+) -> None:
+    monkeypatch.setattr(uploads, "PART_BYTES", PART)
+    configure(monkeypatch, uploads_uri=f"{stores.as_uri()}/in")
+    client = client_of(lambda: None)
+    upload_id = begin(client)["upload_id"]
+
+    def fill(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    place = {"temporary": "tempfile.TemporaryFile", "uploads": "shutil.copyfileobj"}[disk]
+    monkeypatch.setattr(place, fill)
+    assert send(client, upload_id, 1) == 507
 
 
 def test_what_cannot_be_a_source_is_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import fcntl
 import os
 import re
@@ -145,6 +146,7 @@ class Uploads(Protocol):
 
         :param file: has exactly the part's bytes.
         :raises ObjectNotFoundError: the upload has ended, or never was.
+        :raises NoRoomError: the folder's disk is full.
         """
 
     def parts(self, upload: Upload) -> list[int]:
@@ -177,6 +179,20 @@ def uploads_for(root_uri: str, aws_conn_id: str) -> Uploads:
 @lru_cache(maxsize=8)
 def _s3(root_uri: str, aws_conn_id: str, process: int) -> S3Uploads:
     return S3Uploads(root_uri, aws_conn_id)
+
+
+@contextmanager
+def needing_room(path: Path) -> Iterator[None]:
+    """Translates the operating system's errors that mean a full disk.
+
+    :raises NoRoomError: the disk or the user's share of it is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise NoRoomError(f"{path}: {error.strerror}") from error
 
 
 def unfinished_uploads(storage: Storage, root_uri: str) -> Iterator[Unfinished]:
@@ -274,7 +290,7 @@ class FolderUploads:
     def _opened(self, upload: Upload) -> Iterator[BinaryIO]:
         """The file, locked: a late copy of a part must not write into it once it is complete."""
         path = self._path(upload)
-        with explained(path), path.open("r+b") as file:
+        with explained(path), needing_room(path), path.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if os.fstat(file.fileno()).st_size not in (upload.size, upload.size + upload.count):
                 raise ObjectNotFoundError("there is no such upload")
