@@ -195,6 +195,21 @@ def test_killed_while_it_completes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert [path.name for path in tmp_path.rglob(".*")] == []
 
 
+def test_completed_by_two_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inbox = uploads_for(tmp_path.as_uri(), "unused")
+    upload = inbox.begin("film.mp4", 3)
+    inbox.write_part(upload, 1, io.BytesIO(b"abc"))
+    require_all = uploads._require_all
+
+    def come_first(*args: Any) -> None:
+        monkeypatch.setattr(uploads, "_require_all", require_all)
+        inbox.complete(upload)
+
+    monkeypatch.setattr(uploads, "_require_all", come_first)
+    uri = inbox.complete(upload)
+    assert Path(uri.removeprefix("file://")).read_bytes() == b"abc"
+
+
 def test_a_file_that_somebody_put_there_is_kept(tmp_path: Path) -> None:
     inbox = uploads_for(tmp_path.as_uri(), "unused")
     upload = inbox.begin("film.mp4", 3)

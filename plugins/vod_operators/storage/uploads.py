@@ -257,9 +257,15 @@ class FolderUploads:
         return [number for number, note in enumerate(notes, start=1) if note]
 
     def complete(self, upload: Upload) -> str:
+        try:
+            self._put_in_place(upload)
+        except ObjectNotFoundError:
+            if not self._target(upload).is_file():  # an earlier call, or one at the same time, did it
+                raise
+        return self.uri(upload)
+
+    def _put_in_place(self, upload: Upload) -> None:
         path, target = self._path(upload), self._target(upload)
-        if not path.exists() and target.is_file():
-            return self.uri(upload)
         _require_all(upload, self.parts(upload))
         with self._opened(upload) as part:
             part.truncate(upload.size)
@@ -268,10 +274,11 @@ class FolderUploads:
             target.parent.mkdir(exist_ok=True)
             with suppress(FileExistsError):  # linked before, and then killed
                 os.link(path, target)
-        if not os.path.samefile(path, target):
+        with explained(path):
+            is_ours = os.path.samefile(path, target)
+        if not is_ours:
             raise InvalidInputError(f"{target}: there is another file of that name")
         path.unlink(missing_ok=True)
-        return self.uri(upload)
 
     def abort(self, upload: Upload) -> None:
         path = self._path(upload)
