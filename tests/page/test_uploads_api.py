@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import random
@@ -141,6 +142,26 @@ def test_a_disk_that_fills_up_meanwhile_is_told(
     place = {"temporary": "tempfile.TemporaryFile", "uploads": "shutil.copyfileobj"}[disk]
     monkeypatch.setattr(place, fill)
     assert send(client, upload_id, 1) == 507
+
+
+def test_a_line_that_breaks_stores_nothing_and_is_no_bug(client: TestClient) -> None:
+    upload_id = begin(client)["upload_id"]
+    messages = iter(
+        [{"type": "http.request", "body": DATA[:99], "more_body": True}, {"type": "http.disconnect"}]
+    )
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def send_answer(message: Any) -> None:
+        sent.append(message)
+
+    path = f"/api/uploads/{upload_id}/parts/1"
+    scope = {"type": "http", "method": "PUT", "path": path, "headers": [], "query_string": b""}
+    asyncio.run(client.app(scope, receive, send_answer))  # type: ignore[arg-type]
+    assert sent[0]["status"] == 400
+    assert client.get(f"/api/uploads/{upload_id}").json()["parts"] == []
 
 
 def test_what_cannot_be_a_source_is_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from vod_operators.errors import InvalidInputError, NoRoomError, ObjectNotFoundError
 from vod_operators.settings import VodSettings, get_settings
@@ -120,11 +121,12 @@ async def put_part(request: Request, store: Store, upload: Named, number: int) -
     # On disk, because the store must be able to read it again, and because many may come at a time.
     with _refusing(), needing_room(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as file:
         received = 0
-        async for block in request.stream():
-            received += len(block)
-            if received > length:
-                break
-            file.write(block)
+        with suppress(ClientDisconnect):  # nobody gets the answer; a stack trace would tell nothing
+            async for block in request.stream():
+                received += len(block)
+                if received > length:
+                    break
+                file.write(block)
         if received != length:
             more = "more" if received > length else f"only {received}"
             raise HTTPException(400, f"Part {number} has {length} bytes, not {more}")
