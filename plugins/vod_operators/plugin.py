@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import cached_property
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,7 +43,9 @@ class VodPlugin(AirflowPlugin):
 
     @cached_property
     def react_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """The page *Videos*, and its tab on runs and on tasks."""
+        """The page *Videos*, and its tab on runs and on tasks; none where npm has not built them."""
+        if not (Path(__file__).parent / "page" / "static" / "videos.js").is_file():
+            return []
         base = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
         script = f"{base}{PREFIX}/static/videos.js"
         return [

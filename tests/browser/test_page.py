@@ -383,7 +383,8 @@ def test_10000_videos_come_in_pages(open_page: Open) -> None:
     page.get_by_role("button", name="Next").click()
     until(page, page.get_by_text("51–100 of 10,000 videos").is_visible, "the second page")
     rows = page.get_by_role("table", name="Videos").get_by_role("link")
-    assert rows.count() == 50 and rows.first.inner_text() == "video-50"
+    until(page, lambda: rows.first.inner_text() == "video-50", "its rows")
+    assert rows.count() == 50
     page.reload()
     until(page, page.get_by_text("51–100 of 10,000 videos").is_visible, "the second page again")
 
