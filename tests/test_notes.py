@@ -66,6 +66,22 @@ def test_a_run_tells_its_video_and_then_what_came_of_it(session: Any) -> None:
     assert (run.note, run.dag_run_note.user_id) == ("film-42 · h264", None)
 
 
+def test_a_person_writes_a_note_at_the_same_time(session: Any) -> None:
+    from airflow.utils.sqlalchemy import prohibit_commit
+
+    run = a_run(session)
+    assert run.dag_run_note is None
+    row = {"id": run.id, "at": "2026-11-29 12:00:00"}
+    columns = "(dag_run_id, content, user_id, created_at, updated_at)"
+    session.connection().execute(
+        text(f"INSERT INTO dag_run_note {columns} VALUES (:id, 'mine', 'ada', :at, :at)"), row
+    )
+    with prohibit_commit(session):  # as the scheduler calls it
+        notes.on_dag_run_running(run, "started")
+    session.flush()
+    assert run.note == "mine"
+
+
 @pytest.mark.parametrize("encode", [lambda value: value, json.dumps])
 def test_a_failed_run_tells_why(session: Any, encode: Any) -> None:
     run = a_run(session)

@@ -7,6 +7,7 @@ A note that a person has written is left alone.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from airflow.listeners import hookimpl
@@ -73,9 +74,30 @@ def _note(dag_run: Any, outcome: str) -> None:
     note = (f"{note} · {outcome}" if outcome else note)[:MAX_CHARS]
     present = dag_run.dag_run_note
     if present is None:
-        dag_run.note = note
+        _insert(dag_run, note)
     elif present.user_id is None:
         present.content = note
+
+
+def _insert(dag_run: Any, note: str) -> None:
+    """Insert a run's first note, unless a person writes one at the same time.
+
+    In a savepoint, because the scheduler's transaction must not fail with it.
+    """
+    from airflow.models.dagrun import DagRunNote
+    from sqlalchemy import insert
+    from sqlalchemy.exc import IntegrityError
+    from sqlalchemy.orm import object_session
+
+    session = object_session(dag_run)
+    if session is None:
+        return
+    connection = (
+        session.connection()
+    )  # the session's own savepoints count as commits, which the scheduler forbids
+    with suppress(IntegrityError), connection.begin_nested():
+        connection.execute(insert(DagRunNote).values(dag_run_id=dag_run.id, content=note))
+    session.expire(dag_run, ["dag_run_note"])
 
 
 def _xcom(dag_run: Any, task_id: str, key: str) -> Any:

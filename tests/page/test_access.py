@@ -123,6 +123,22 @@ def test_every_answer_has_the_security_headers(
     assert "Access-Control-Allow-Origin" not in headers
 
 
+def test_a_bug_has_the_security_headers_and_tells_nothing(
+    api_app: FastAPI, viewer: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise RuntimeError("s3cret")
+
+    monkeypatch.setattr("vod_operators.page.videos.unpublished", fail)
+    client = TestClient(
+        api_app, cookies=viewer.cookies, headers=viewer.headers, raise_server_exceptions=False
+    )
+    answer = client.get("/vod/api/videos")
+    assert answer.status_code == 500 and "s3cret" not in answer.text
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
 @pytest.mark.parametrize("path", ["docs", "redoc", "openapi.json", "docs/oauth2-redirect", ""])
 def test_there_is_no_open_page_of_documentation(viewer: TestClient, path: str) -> None:
     assert viewer.get(f"/vod/{path}").status_code == 404

@@ -186,3 +186,31 @@ def test_a_row_comes_from_what_is_published(place: Place) -> None:
     row = Row.of(place.publish(1), dag_id="vod_transcode", run_id="a", by="ada")
     result = a_result(row.version)
     assert (row.title, row.preset, row.duration_s) == ("film.mp4", "h264", result.duration_s)
+
+
+def both(client: TestClient) -> tuple[str, str] | None:
+    """State and run of ``film``, which the list and the video itself must show alike; None: it is gone."""
+    rows = [(video["state"], video["run_id"]) for video in listed(client, "search=film")["videos"]]
+    answer = client.get("/vod/api/videos/film")
+    own = [(answer.json()["state"], answer.json()["run_id"])] if answer.status_code == 200 else []
+    assert rows == own
+    return rows[0] if rows else None
+
+
+def test_the_list_and_the_video_choose_the_same_run(viewer: TestClient, runs: Runs) -> None:
+    later = NOON + timedelta(hours=1)
+    again = runs.add("film", "failed", at=later)  # an older run that was cleared, and failed after
+    runs.add("film", "success", at=NOON)
+    assert both(viewer) == ("failed", again)
+    running = runs.add("film", "running", at=NOON)
+    runs.add("film", "queued", at=later)
+    assert both(viewer) == ("encoding", running)
+
+
+@pytest.mark.parametrize("state", ["running", "failed"])
+def test_a_run_that_is_cleared_after_a_deletion_counts(viewer: TestClient, runs: Runs, state: str) -> None:
+    run_id = runs.add("film", state, at=NOON + timedelta(hours=5))
+    runs.add("film", "failed", at=NOON, run_id="before")
+    runs.add("film", "success", dag_id="vod_manage", at=NOON + timedelta(hours=1), action="delete")
+    shown = both(viewer)
+    assert shown is not None and shown[1] == run_id

@@ -168,3 +168,5 @@ def test_links_do_not_lead_out(viewer: TestClient, stores: Path) -> None:
     assert viewer.get(f"/vod/media/film/{VERSION}/link.m4s").status_code == 404
     assert viewer.get(f"/vod/media/film/{VERSION}/folder/secret.txt").status_code == 404
     assert viewer.get(f"/vod/media/film/{VERSION}/alias.m4s").text == "inside"
+    (stores / "results" / "linked").symlink_to(stores)
+    assert viewer.get("/vod/media/linked/secret.txt").status_code == 404

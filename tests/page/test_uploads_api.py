@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -121,6 +124,43 @@ def test_a_part_of_another_length_is_refused(client: TestClient, size: int, anno
     answer = client.put(f"/api/uploads/{upload_id}/parts/3", content=body)
     assert answer.status_code == 400
     assert answer.json()["detail"].startswith("Part 3 has 99 bytes, not ")
+    assert client.get(f"/api/uploads/{upload_id}").json()["parts"] == []
+
+
+@pytest.mark.parametrize("disk", ["temporary", "uploads"])
+def test_a_disk_that_fills_up_meanwhile_is_told(
+    stores: Path, monkeypatch: pytest.MonkeyPatch, disk: str
+) -> None:
+    monkeypatch.setattr(uploads, "PART_BYTES", PART)
+    configure(monkeypatch, uploads_uri=f"{stores.as_uri()}/in")
+    client = client_of(lambda: None)
+    upload_id = begin(client)["upload_id"]
+
+    def fill(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    place = {"temporary": "tempfile.TemporaryFile", "uploads": "shutil.copyfileobj"}[disk]
+    monkeypatch.setattr(place, fill)
+    assert send(client, upload_id, 1) == 507
+
+
+def test_a_line_that_breaks_stores_nothing_and_is_no_bug(client: TestClient) -> None:
+    upload_id = begin(client)["upload_id"]
+    messages = iter(
+        [{"type": "http.request", "body": DATA[:99], "more_body": True}, {"type": "http.disconnect"}]
+    )
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def send_answer(message: Any) -> None:
+        sent.append(message)
+
+    path = f"/api/uploads/{upload_id}/parts/1"
+    scope = {"type": "http", "method": "PUT", "path": path, "headers": [], "query_string": b""}
+    asyncio.run(client.app(scope, receive, send_answer))  # type: ignore[arg-type]
+    assert sent[0]["status"] == 400
     assert client.get(f"/api/uploads/{upload_id}").json()["parts"] == []
 
 

@@ -139,8 +139,9 @@ def test_bitrates(viewer: TestClient, place: Place, monkeypatch: pytest.MonkeyPa
         lines += [f"#EXTINF:{seconds},", f"seg-{number:05}.m4s"]
         place.results.write(f"{folder}360p/seg-{number:05}.m4s", [b"x" * 1000 * number])
     place.results.write(f"{folder}360p/index.m3u8", ["\n".join([*lines, "#EXT-X-ENDLIST", ""]).encode()])
-    place.results.write(place.keys.version_metadata(version(1)), [result.model_dump_json().encode()])
     path = f"/vod/api/videos/film/bitrates?version={version(1)}"
+    assert viewer.get(path).status_code == 404  # which is not remembered
+    place.results.write(place.keys.version_metadata(version(1)), [result.model_dump_json().encode()])
     answer = viewer.get(path)
     assert answer.status_code == 200
     assert answer.json() == {

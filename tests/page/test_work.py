@@ -199,3 +199,12 @@ def test_estimates() -> None:
 )
 def test_states_of_steps(states: list[str | None], state: str) -> None:
     assert step_state(states) == state
+
+
+def test_removed_chunks_count_for_nothing(viewer: TestClient, runs: Runs) -> None:
+    """A run that was cleared may have fewer chunks than before."""
+    run_id = runs.add("film", "running")
+    runs.task(run_id, "transcode", "success", index=0)
+    runs.task(run_id, "transcode", "removed", index=1)
+    (video,) = viewer.get("/vod/api/videos").json()["videos"]
+    assert video["percent"] == work(viewer, run_id)["percent"] == 80

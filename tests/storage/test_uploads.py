@@ -105,6 +105,31 @@ def test_parts_at_the_same_time(inbox: Inbox) -> None:
     assert get_bytes(inbox.storage, inbox.uploads.complete(upload)) == DATA
 
 
+def test_a_late_copy_of_a_part_leaves_the_complete_file_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client has sent the part again meanwhile, because no answer came."""
+    monkeypatch.setattr(uploads, "PART_BYTES", PART)
+    folder = uploads_for(tmp_path.as_uri(), "none")
+    upload = folder.begin("film.mp4", len(DATA))
+    for number in (1, 2, 3):
+        folder.write_part(upload, number, part(upload, number))
+
+    class Late(io.BytesIO):
+        """Read after the file has been opened for it."""
+
+        def read(self, size: int | None = -1) -> bytes:
+            if completing.ident is None:
+                completing.start()
+                completing.join(0.5)  # it may have to wait for this
+            return super().read(size)
+
+    completing = threading.Thread(target=folder.complete, args=(upload,))
+    folder.write_part(upload, 2, Late(part(upload, 2).getvalue()))
+    completing.join()
+    assert (tmp_path / upload.folder / upload.name).read_bytes() == DATA
+
+
 def test_what_is_given_up_leaves_nothing(inbox: Inbox) -> None:
     upload = inbox.uploads.begin("film.mp4", len(DATA))
     inbox.uploads.write_part(upload, 1, part(upload, 1))
@@ -168,6 +193,21 @@ def test_killed_while_it_completes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     uri = inbox.complete(upload)
     assert Path(uri.removeprefix("file://")).read_bytes() == b"abc"
     assert [path.name for path in tmp_path.rglob(".*")] == []
+
+
+def test_completed_by_two_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inbox = uploads_for(tmp_path.as_uri(), "unused")
+    upload = inbox.begin("film.mp4", 3)
+    inbox.write_part(upload, 1, io.BytesIO(b"abc"))
+    require_all = uploads._require_all
+
+    def come_first(*args: Any) -> None:
+        monkeypatch.setattr(uploads, "_require_all", require_all)
+        inbox.complete(upload)
+
+    monkeypatch.setattr(uploads, "_require_all", come_first)
+    uri = inbox.complete(upload)
+    assert Path(uri.removeprefix("file://")).read_bytes() == b"abc"
 
 
 def test_a_file_that_somebody_put_there_is_kept(tmp_path: Path) -> None:

@@ -153,6 +153,5 @@ def create_app() -> FastAPI:
     app.include_router(files)
     if STATIC.is_dir():  # a checkout has it after `make page`
         app.mount("/static", PageFiles(directory=STATIC))
-    app.add_middleware(access.SecurityHeaders)
     app.add_exception_handler(VodError, _failed)
     return app

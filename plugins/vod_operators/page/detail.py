@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from vod_operators.errors import CorruptObjectError
+from vod_operators.errors import CorruptObjectError, ObjectNotFoundError
 from vod_operators.page.models import Bitrates, Check, Place, RenditionBits, RunRow, VersionRow, Video
-from vod_operators.page.runs import ENCODING_DAGS, RunFacts, conf_of, runs_of
+from vod_operators.page.runs import RunFacts, conf_of, runs_of, since_deleted, unpublished_of
 from vod_operators.page.videos import entry_of, shown, with_run_facts
 from vod_operators.settings import VodSettings
 from vod_operators.storage.base import Storage
@@ -38,8 +38,8 @@ def video_of(session: Session, results: Storage, settings: VodSettings, video_id
     """
     keys = ResultKeys(results_uri=settings.results_uri, video_id=video_id)
     runs = runs_of(session, video_id)
-    encoding = _since_deleted(runs)
-    current = _current(encoding)
+    encoding = since_deleted(runs)
+    current = unpublished_of(encoding)
     try:
         published = _published(results, keys, settings)
         row = _row(published["result"], encoding) if published else None
@@ -104,18 +104,6 @@ def _row(stable: VideoResult, encoding: Sequence[RunFacts]) -> Row:
     return Row.of(stable, dag_id=by.dag_id, run_id=by.run_id, by=by.by) if by else Row.of(stable)
 
 
-def _since_deleted(runs: Sequence[RunFacts]) -> list[RunFacts]:
-    """The encoding runs since the video was last deleted, the newest first."""
-    deletion = (n for n, run in enumerate(runs) if run.action == "delete" and run.state == "success")
-    return [run for run in runs[: next(deletion, None)] if run.dag_id in ENCODING_DAGS]
-
-
-def _current(encoding: Sequence[RunFacts]) -> RunFacts | None:
-    """The run at work, or else the newest one if it has failed."""
-    at_work = next((run for run in encoding if run.state in ("queued", "running")), None)
-    return at_work or next((run for run in encoding[:1] if run.state == "failed"), None)
-
-
 def _places(keys: ResultKeys, settings: VodSettings, *, has_manifest: bool) -> list[Place]:
     places = [
         Place(place="results", hls=keys.playlist, dash=keys.manifest if has_manifest else None),
@@ -165,13 +153,16 @@ def _request(session: Session, encoding: Sequence[RunFacts]) -> dict[str, Any] |
 
 
 @lru_cache(maxsize=64)
-def _bitrates(settings: VodSettings, video_id: str, version: str) -> Bitrates | None:
-    # A version is immutable, so it is read once.
+def _bitrates(settings: VodSettings, video_id: str, version: str) -> Bitrates:
+    """As ``bitrates_of``. A version is immutable, so it is read once.
+
+    :raises ObjectNotFoundError: there is no such version. It is not remembered, because it may appear.
+    """
     results = open_stores(settings)[1]
     keys = ResultKeys(results_uri=settings.results_uri, video_id=video_id)
     result = read_result(results, keys.version_metadata(version))
     if result is None:
-        return None
+        raise ObjectNotFoundError(f"{keys.version_metadata(version)} does not exist")
     tracks = bitrates(results, keys, result, settings)
     return Bitrates(renditions=[RenditionBits(**track.model_dump()) for track in tracks])
 
@@ -181,4 +172,9 @@ def bitrates_of(settings: VodSettings, video_id: str, version: str) -> Bitrates 
 
     :raises StorageError: the store failed.
     """
-    return _bitrates(settings, video_id, version) if VERSION_NAME.fullmatch(version) else None
+    if not VERSION_NAME.fullmatch(version):
+        return None
+    try:
+        return _bitrates(settings, video_id, version)
+    except ObjectNotFoundError:
+        return None

@@ -107,6 +107,9 @@ def _range(text: str, size: int) -> tuple[int, int] | None:
 def _is_inside(path: Path | None, depth: int) -> bool:
     """Whether a file of a file store is really below the video's folder, wherever links lead.
 
-    :param depth: how far below.
+    :param depth: how far below. The folder must not be a link either; the store's own may be.
     """
-    return path is None or path.resolve().is_relative_to(path.parents[depth - 1].resolve())
+    if path is None:
+        return True
+    folder, results = path.parents[depth - 1], path.parents[depth]
+    return path.resolve().is_relative_to(results.resolve() / folder.name)

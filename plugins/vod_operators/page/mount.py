@@ -17,10 +17,11 @@ class Page:
 
     @cached_property
     def app(self) -> ASGIApp:
-        """The page's FastAPI app."""
+        """The page's FastAPI app, inside of what adds the headers: its own middleware would not see a 500."""
+        from vod_operators.page.access import SecurityHeaders
         from vod_operators.page.app import create_app
 
-        return create_app()
+        return SecurityHeaders(create_app())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""

@@ -71,6 +71,10 @@ class RunFacts:
         """DAG id and run id."""
         return self.dag_id, self.run_id
 
+    def ended_before(self, at: datetime | None) -> bool:
+        """Whether it ended before a time; no if it is at work, or there is no such time."""
+        return at is not None and self.ended_at is not None and self.ended_at < at
+
 
 def _columns() -> tuple[Any, ...]:
     # Parts of ``conf`` instead of the whole, which may be long.
@@ -112,7 +116,8 @@ def file_name(uri: str) -> str:
 def unpublished(session: Session) -> dict[str, RunFacts]:
     """Of each video with a run that is queued, running or failed: that run.
 
-    Of several, the one at work, or else the newest. Failed runs of deleted videos are left out.
+    Of several, the running, queued or failed one, in this order, and the newest of these. Failed runs that
+    ended before the video was deleted are left out.
     """
     at_work = select(*_columns()).where(
         DagRun.dag_id.in_(ENCODING_DAGS), DagRun._state.in_(("queued", "running"))
@@ -136,14 +141,31 @@ def unpublished(session: Session) -> dict[str, RunFacts]:
     found: dict[str, RunFacts] = {}
     for row in session.execute(failed).all()[::-1]:
         run = _facts(row)
-        gone_at = deleted_at.get(run.video_id or "")
-        if run.video_id and not (gone_at and run.ended_at and run.ended_at < gone_at):
+        if run.video_id and not run.ended_before(deleted_at.get(run.video_id)):
             found[run.video_id] = run
     for row in session.execute(at_work.order_by(DagRun._state, DagRun.id)).all():  # queued before running
         run = _facts(row)
         if run.video_id:
             found[run.video_id] = run
     return found
+
+
+def unpublished_of(runs: Sequence[RunFacts]) -> RunFacts | None:
+    """Of one video's encoding runs: the one whose state it has in the list; None if all succeeded.
+
+    :param runs: the newest first.
+    """
+    for state in ("running", "queued", "failed"):
+        if run := next((run for run in runs if run.state == state), None):
+            return run
+    return None
+
+
+def since_deleted(runs: Sequence[RunFacts]) -> list[RunFacts]:
+    """The encoding runs of a video that are at work or ended after it was last deleted, in the same order."""
+    deletions = [run for run in runs if run.action == "delete" and run.state == "success"]
+    deleted_at = max((run.ended_at for run in deletions if run.ended_at), default=None)
+    return [run for run in runs if run.dag_id in ENCODING_DAGS and not run.ended_before(deleted_at)]
 
 
 def runs_of(session: Session, video_id: str) -> list[RunFacts]:
@@ -184,6 +206,8 @@ def percents(session: Session, runs: Collection[RunName]) -> dict[RunName, float
         .group_by(TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.state)
     )
     for dag_id, run_id, task_id, state, count in counted:
+        if state == "removed":  # a mapped task that has fewer instances since its run was cleared
+            continue
         done = [float(state in ("success", "skipped"))] * count
         parts[dag_id, run_id].setdefault(task_id, []).extend(done)
     running = session.execute(

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from vod_operators.errors import InvalidInputError, NoRoomError, ObjectNotFoundError
 from vod_operators.settings import VodSettings, get_settings
-from vod_operators.storage.uploads import Upload, Uploads, uploads_for
+from vod_operators.storage.uploads import Upload, Uploads, needing_room, uploads_for
 
 NO_SUCH_UPLOAD = "There is no such upload: it was completed, given up, or removed after some days"
 
@@ -117,19 +119,19 @@ async def put_part(request: Request, store: Store, upload: Named, number: int) -
     if announced is not None and announced != str(length):
         raise HTTPException(400, f"Part {number} has {length} bytes, not {announced}")
     # On disk, because the store must be able to read it again, and because many may come at a time.
-    with tempfile.TemporaryFile() as file:
+    with _refusing(), needing_room(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as file:
         received = 0
-        async for block in request.stream():
-            received += len(block)
-            if received > length:
-                break
-            file.write(block)
+        with suppress(ClientDisconnect):  # nobody gets the answer; a stack trace would tell nothing
+            async for block in request.stream():
+                received += len(block)
+                if received > length:
+                    break
+                file.write(block)
         if received != length:
             more = "more" if received > length else f"only {received}"
             raise HTTPException(400, f"Part {number} has {length} bytes, not {more}")
         file.seek(0)
-        with _refusing():
-            await run_in_threadpool(store.write_part, upload, number, file)
+        await run_in_threadpool(store.write_part, upload, number, file)
 
 
 def complete(store: Store, upload: Named) -> CompletedUpload:
@@ -165,7 +167,7 @@ def _refusing(status: int = 400) -> Iterator[None]:
     except ObjectNotFoundError:
         raise HTTPException(404, NO_SUCH_UPLOAD) from None
     except NoRoomError:
-        raise HTTPException(507, "The disk of the uploads is too full for this file") from None
+        raise HTTPException(507, "A disk of the server is too full for this file") from None
     except InvalidInputError as error:
         field, _, words = str(error).partition(": ")
         if field not in ("name", "part", "parts"):

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
+import fcntl
 import os
 import re
 import secrets
@@ -144,6 +146,7 @@ class Uploads(Protocol):
 
         :param file: has exactly the part's bytes.
         :raises ObjectNotFoundError: the upload has ended, or never was.
+        :raises NoRoomError: the folder's disk is full.
         """
 
     def parts(self, upload: Upload) -> list[int]:
@@ -176,6 +179,20 @@ def uploads_for(root_uri: str, aws_conn_id: str) -> Uploads:
 @lru_cache(maxsize=8)
 def _s3(root_uri: str, aws_conn_id: str, process: int) -> S3Uploads:
     return S3Uploads(root_uri, aws_conn_id)
+
+
+@contextmanager
+def needing_room(path: Path) -> Iterator[None]:
+    """Translates the operating system's errors that mean a full disk.
+
+    :raises NoRoomError: the disk or the user's share of it is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise NoRoomError(f"{path}: {error.strerror}") from error
 
 
 def unfinished_uploads(storage: Storage, root_uri: str) -> Iterator[Unfinished]:
@@ -222,6 +239,8 @@ class FolderUploads:
 
     def write_part(self, upload: Upload, number: int, file: BinaryIO) -> None:
         with self._opened(upload) as part:
+            if os.fstat(part.fileno()).st_size == upload.size:
+                return  # a late copy of a part of a complete file
             part.seek((number - 1) * upload.part_bytes)
             shutil.copyfileobj(file, part, BLOCK_BYTES)
             flush(part)  # first the bytes, then the note that they are there
@@ -238,9 +257,15 @@ class FolderUploads:
         return [number for number, note in enumerate(notes, start=1) if note]
 
     def complete(self, upload: Upload) -> str:
+        try:
+            self._put_in_place(upload)
+        except ObjectNotFoundError:
+            if not self._target(upload).is_file():  # an earlier call, or one at the same time, did it
+                raise
+        return self.uri(upload)
+
+    def _put_in_place(self, upload: Upload) -> None:
         path, target = self._path(upload), self._target(upload)
-        if not path.exists() and target.is_file():
-            return self.uri(upload)
         _require_all(upload, self.parts(upload))
         with self._opened(upload) as part:
             part.truncate(upload.size)
@@ -249,10 +274,11 @@ class FolderUploads:
             target.parent.mkdir(exist_ok=True)
             with suppress(FileExistsError):  # linked before, and then killed
                 os.link(path, target)
-        if not os.path.samefile(path, target):
+        with explained(path):
+            is_ours = os.path.samefile(path, target)
+        if not is_ours:
             raise InvalidInputError(f"{target}: there is another file of that name")
         path.unlink(missing_ok=True)
-        return self.uri(upload)
 
     def abort(self, upload: Upload) -> None:
         path = self._path(upload)
@@ -269,8 +295,10 @@ class FolderUploads:
 
     @contextmanager
     def _opened(self, upload: Upload) -> Iterator[BinaryIO]:
+        """The file, locked: a late copy of a part must not write into it once it is complete."""
         path = self._path(upload)
-        with explained(path), path.open("r+b") as file:
+        with explained(path), needing_room(path), path.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
             if os.fstat(file.fileno()).st_size not in (upload.size, upload.size + upload.count):
                 raise ObjectNotFoundError("there is no such upload")
             yield file
