@@ -48,14 +48,21 @@ def frame_s(track: Track, kind: Kind) -> Fraction:
 
 
 def _extinf(presentation: Presentation) -> Iterator[Finding]:
+    picture = max(
+        (frame_s(video, "video") for video in presentation.of_kind("video")[:1]), default=Fraction(0)
+    )
     for track in presentation.tracks.values():
         kind = track.kind
         if kind is None or kind == "text":
             continue
-        differ, place = min(_drift(track, kind, lasts) for lasts in LENGTHS)
-        videos = presentation.of_kind("video")[:1]
-        frame = max([frame_s(track, kind), *(frame_s(video, "video") for video in videos)])
-        if differ > frame + ALIGNED_S:
+        frame = max(frame_s(track, kind), picture)
+        drifts = []
+        for lasts in LENGTHS:
+            drifts.append(_drift(track, kind, lasts))
+            if drifts[-1][0] <= frame + ALIGNED_S:
+                break
+        else:
+            differ, place = min(drifts)
             yield Finding(
                 where=place,
                 found=f"EXTINF and media differ by {seconds(differ)}",

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -105,6 +106,10 @@ class Track(Model):
     cues: int | None = None
     """Cues of a subtitle track; one that crosses a segment's end counts once."""
 
+    def changed(self, **fields: Any) -> Track:
+        """The track with other values of some fields. (``model_copy`` would also copy what is cached.)"""
+        return Track(**dict(self) | fields)
+
     @property
     def family(self) -> str:
         """Sample entry of its codec (``avc1``, ``hvc1``, ``av01``, ``mp4a``). Players stay within one."""
@@ -120,14 +125,14 @@ class Track(Model):
             *([AUXILIARY] if self.commentary else []),
         )
 
-    @property
-    def segments(self) -> list[Segment]:
+    @cached_property
+    def segments(self) -> tuple[Segment, ...]:
         """The segments in order."""
         lengths = self.text_ticks or map(self._segment_ticks, self.facts)
-        return [
+        return tuple(
             Segment(segment_name(number, facts.container), ticks, facts.size_bytes)
             for number, (facts, ticks) in enumerate(zip(self.facts, lengths, strict=True), start=1)
-        ]
+        )
 
     @property
     def iframes_file(self) -> str | None:
@@ -136,8 +141,8 @@ class Track(Model):
         is_whole = self.encryption is not None and self.encryption.method == "AES-128"
         return f"iframes{SUFFIXES[self.facts[0].container]}" if is_whole else None
 
-    @property
-    def key_frames(self) -> list[KeyFrame]:
+    @cached_property
+    def key_frames(self) -> tuple[KeyFrame, ...]:
         """The key frames of a video track in order."""
         frames: list[KeyFrame] = []
         copied = 0
@@ -156,7 +161,7 @@ class Track(Model):
                     )
                     copied += size
                 frames.append(KeyFrame(file, offset, size, end - begin))
-        return frames
+        return tuple(frames)
 
     def _segment_ticks(self, facts: SegmentFacts) -> int:
         (stream,) = facts.streams

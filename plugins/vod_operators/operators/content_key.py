@@ -67,7 +67,7 @@ def lock_segments(track: Track, key: ContentKey, folder: Path) -> Track:
     ``iframes_file``, each encrypted as the media segment that it is in the I-frame playlist. In MPEG-TS its
     segment's tables precede it, because a player cannot read those of the encrypted segment.
     """
-    locked = track.model_copy(update={"encryption": Encryption(method="AES-128", uri=key.facts.uri)})
+    locked = track.changed(encryption=Encryption(method="AES-128", uri=key.facts.uri))
     facts, pictures = [], 0
     for number, (segment, clear) in enumerate(zip(track.segments, track.facts, strict=True)):
         path = folder / segment.name
@@ -80,4 +80,4 @@ def lock_segments(track: Track, key: ContentKey, folder: Path) -> Track:
             pictures += 1
         size = path.write_bytes(key.encrypted(data, number))
         facts.append(clear.model_copy(update={"size_bytes": size}))
-    return locked.model_copy(update={"facts": tuple(facts)})
+    return locked.changed(facts=tuple(facts))

@@ -144,8 +144,7 @@ class VodSegmentHlsOperator(VodStepOperator):
             if key is not None and is_locked:
                 track = lock_segments(track, key, folder)
             elif key is not None:
-                encryption = Encryption(method="SAMPLE-AES", uri=key.facts.uri)
-                track = track.model_copy(update={"encryption": encryption})
+                track = track.changed(encryption=Encryption(method="SAMPLE-AES", uri=key.facts.uri))
             if init:
                 (folder / INIT).write_bytes(init)
             target = measure.target_duration_s(plan)
