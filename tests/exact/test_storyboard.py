@@ -28,7 +28,7 @@ def thumbnails(video: Published) -> list[tuple[str, str, NDArray[np.uint8]]]:
     """Begin, end and picture of each time of the storyboard."""
     index = video.folder / video.video["storyboard"]["uri"]
     found = []
-    for block in index.read_text("utf-8").split("\n\n")[1:]:
+    for block in index.read_text("utf-8").strip().split("\n\n")[1:]:
         times, place = block.strip().split("\n")
         match = re.fullmatch(r"(\S+\.jpg)#xywh=(\d+),(\d+),(\d+),(\d+)", place)
         assert match

@@ -35,7 +35,7 @@ METRICS: Mapping[str, tuple[str, str]] = {
         "tries that failed for want of a store, the network, memory, disk",
     ),
     "vod.failures.repeatable": ("counter", "tries that failed by a tool's exit code, a wrong output, a bug"),
-    "vod.asked": ("counter", "runs asked for by ingest and re-encoding"),
+    "vod.asked": ("counter", "runs asked for by ingest, re-encoding and repair"),
 }
 """Name -> kind and meaning. The table in docs/deployment.md is checked against it."""
 
