@@ -317,10 +317,16 @@ def test_what_cannot_be_is_refused(place: Place, params: dict[str, str], words: 
         manage(**params)
 
 
-@pytest.mark.parametrize("action", ["verify", "repair", "rollback", "delete"])
+@pytest.mark.parametrize("action", ["verify", "repair", "rollback"])
 def test_a_video_that_is_not_there_gets_no_claim(place: Place, action: str) -> None:
     with pytest.raises(NoSuchVideoError):
-        manage(action=action, confirm="film")
+        manage(action=action)
+    assert left(place) == set()
+
+
+def test_a_video_that_never_stored_anything_is_deleted_without_a_claim(place: Place) -> None:
+    report = manage(action="delete", confirm="film")
+    assert (report["outcome"], report["removed"]["objects"]) == ("deleted: nothing was left of it", 0)
     assert left(place) == set()
 
 

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from support.page import NOON, Runs, a_row
 from support.results import Place, a_result
 from vod_operators.settings import get_settings
-from vod_operators.work.index import Index, Row
+from vod_operators.work.index import Index, Row, note_published
 from vod_operators.work.worker import open_stores
 
 
@@ -169,6 +169,7 @@ def test_queries_do_not_grow_with_the_list(viewer: TestClient, index: Index, run
     def add(number: int) -> None:
         runs.task(runs.add(f"a{number}", "running"), "transcode", "running", index=0, percent=10)
         runs.add(f"b{number}", "failed")
+        index.put(a_row(f"c{number}"))
 
     listed(viewer)  # Airflow asks some things once in each process
     event.listen(settings.engine, "after_cursor_execute", note)
@@ -214,3 +215,19 @@ def test_a_run_that_is_cleared_after_a_deletion_counts(viewer: TestClient, runs:
     runs.add("film", "success", dag_id="vod_manage", at=NOON + timedelta(hours=1), action="delete")
     shown = both(viewer)
     assert shown is not None and shown[1] == run_id
+
+
+def test_a_row_without_a_run_gets_the_newest_that_succeeded(
+    viewer: TestClient, place: Place, runs: Runs
+) -> None:
+    note_published(place.temp, place.temp_uri, place.publish(1))  # as after a rollback
+    assert both(viewer) == ("published", None)
+    runs.add("film", "success", at=NOON, by="bob")
+    newest = runs.add("film", "success", at=NOON, run_id="bulk", dag_id="vod_transcode_bulk")
+    runs.add("film-2", "success", at=NOON, by="eve")
+    runs.add("film", "failed", at=NOON, run_id="failed.before")
+    assert both(viewer) == ("published", newest)
+    assert [(row["dag_id"], row["by"]) for row in listed(viewer)["videos"]] == [("vod_transcode_bulk", "ada")]
+    later = NOON + timedelta(hours=1)
+    runs.add("film", "success", dag_id="vod_manage", at=later, action="delete")
+    assert both(viewer) == ("published", None)

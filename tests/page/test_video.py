@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -141,6 +142,7 @@ def test_bitrates(viewer: TestClient, place: Place, monkeypatch: pytest.MonkeyPa
     place.results.write(f"{folder}360p/index.m3u8", ["\n".join([*lines, "#EXT-X-ENDLIST", ""]).encode()])
     path = f"/vod/api/videos/film/bitrates?version={version(1)}"
     assert viewer.get(path).status_code == 404  # which is not remembered
+    place.results.write(place.keys.version_playlist(version(1)), [b"#EXTM3U"])
     place.results.write(place.keys.version_metadata(version(1)), [result.model_dump_json().encode()])
     answer = viewer.get(path)
     assert answer.status_code == 200
@@ -161,6 +163,65 @@ def test_bitrates(viewer: TestClient, place: Place, monkeypatch: pytest.MonkeyPa
     for other in (version(2), "..", "v-0123456789ab-012345/../.."):
         assert viewer.get(f"/vod/api/videos/film/bitrates?version={other}").status_code == 404
     assert viewer.get("/vod/api/videos/film/bitrates").status_code == 422
+
+
+@pytest.mark.parametrize("lost", ["index.m3u8", "seg-00001.m4s"])
+def test_bitrates_of_a_damaged_version(viewer: TestClient, place: Place, lost: str) -> None:
+    place.publish(1)
+    folder = place.keys.version(version(1), "360p/")
+    playlist = b"#EXTM3U\n#EXTINF:6,\nseg-00001.m4s\n#EXT-X-ENDLIST\n"
+    place.results.write(f"{folder}index.m3u8", [playlist])
+    place.results.delete(folder + lost)
+    answer = viewer.get(f"/vod/api/videos/film/bitrates?version={version(1)}")
+    assert answer.status_code == 500
+    assert answer.json() == {"detail": "Files of this version are damaged: verify and repair the video"}
+
+
+def test_a_version_is_read_once(
+    viewer: TestClient, place: Place, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = type(place.results)
+    requests: list[str] = []
+
+    def noted(call: Callable[..., Any]) -> Callable[..., Any]:
+        def noting(self: Any, uri: str, *rest: Any, **more: Any) -> Any:
+            requests.append(uri)
+            return call(self, uri, *rest, **more)
+
+        return noting
+
+    for name in ("stat", "read", "list", "folders"):
+        monkeypatch.setattr(store, name, noted(getattr(store, name)))
+
+    def of_versions() -> Counter[str]:
+        """The requests to versions' folders, by version."""
+        requests.clear()
+        shown(viewer)
+        parts = [uri.removeprefix(f"{place.keys.folder}/").split("/") for uri in requests]
+        return Counter(part[0] for part in parts if part[-1] in ("stable.m3u8", "video.json") and part[1:])
+
+    numbers = range(101, 106)
+    for number in numbers:
+        place.publish(number)
+    assert of_versions() == {version(number): 2 for number in numbers}
+    assert of_versions() == {}
+    assert len(requests) <= 6
+    place.publish(106)
+    assert of_versions() == {version(106): 2}
+    place.results.delete_folder(place.keys.version(version(101), ""))
+    assert [row["version"] for row in shown(viewer)["versions"]] == [
+        version(number) for number in range(106, 101, -1)
+    ]
+
+
+def test_an_incomplete_version_is_not_remembered(viewer: TestClient, place: Place, runs: Runs) -> None:
+    place.publish(1)
+    name = version(107)
+    document = a_result(name).model_dump_json().encode()
+    place.results.write(place.keys.version_metadata(name), [document])
+    assert [row["version"] for row in shown(viewer)["versions"]] == [version(1)]
+    place.results.write(place.keys.version_playlist(name), [b"#EXTM3U"])
+    assert [row["version"] for row in shown(viewer)["versions"]] == [version(1), name]
 
 
 def test_what_the_form_needs(viewer: TestClient, stores: Path) -> None:

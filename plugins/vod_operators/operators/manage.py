@@ -8,12 +8,13 @@ from typing import Any
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
-from vod_operators.errors import InvalidInputError
+from vod_operators.errors import InvalidInputError, NoSuchVideoError
 from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodBaseOperator
 from vod_operators.operators.runs import ask_for_run, holder_of, is_owner_dead, run_name
 from vod_operators.pipeline import DAG_ID, OUTCOME_KEY
 from vod_operators.storage.keys import ResultKeys
+from vod_operators.work.deletion import Removed
 from vod_operators.work.management import Manager
 from vod_operators.work.verification import Verification, repair_request, verify
 
@@ -87,7 +88,11 @@ class VodManageOperator(VodBaseOperator):
 
     def _delete(self, context: Context) -> dict[str, Any]:
         """``removed``: counts of versions, workspaces, objects and bytes."""
-        removed = self._manager(context).delete(self.video_id, self.confirm)
+        try:
+            removed = self._manager(context).delete(self.video_id, self.confirm)
+        except NoSuchVideoError:
+            # Its runs failed before they stored anything. When this one succeeds, lists leave them out.
+            removed = Removed()
         return {"removed": removed.as_dict(), "outcome": f"deleted: {removed}"}
 
     def _verified(self) -> Verification:

@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from vod_operators import __version__
-from vod_operators.errors import InvalidInputError, VodError
+from vod_operators.errors import CorruptObjectError, InvalidInputError, VodError
 from vod_operators.page import access, form, videos
 from vod_operators.page.detail import bitrates_of, video_of
 from vod_operators.page.media import media
@@ -114,12 +114,17 @@ def get_media(request: Request, settings: Settings, video_id: str, path: str) ->
 
 
 def _failed(request: Request, error: Exception) -> Response:
-    """The answer when a store fails. The reason stays in the log: it names places of the deployment."""
+    """The answer when a store fails, or what it has is damaged.
+
+    The reason stays in the log: it names places of the deployment.
+    """
     log.error("%s: %s", request.url.path, error)
     if isinstance(error, InvalidInputError):
         return JSONResponse(
             {"detail": "The deployment's settings do not allow it; the server's log says why"}, 500
         )
+    if isinstance(error, CorruptObjectError):
+        return JSONResponse({"detail": "Files of this version are damaged: verify and repair the video"}, 500)
     return JSONResponse({"detail": "The store does not answer; the server's log says why"}, 503)
 
 

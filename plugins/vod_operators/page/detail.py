@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -20,7 +20,7 @@ from vod_operators.storage.redact import redact
 from vod_operators.work.bitrates import bitrates
 from vod_operators.work.index import Row
 from vod_operators.work.result import VideoResult
-from vod_operators.work.stable import VERSION_NAME, read_result, versions
+from vod_operators.work.stable import VERSION_NAME, complete_version, read_result, versions
 from vod_operators.work.worker import open_stores
 
 REQUEST_FIELDS = ("video_id", "source", "preset", "chunk_seconds", "subtitles", "roles", "source_conn_id")
@@ -92,7 +92,7 @@ def _published(results: Storage, keys: ResultKeys, settings: VodSettings) -> dic
                 playlist=f"{version.name}/master.m3u8",
                 poster=version.result.poster,
             )
-            for version in versions(results, keys)
+            for version in versions(results, keys, read=partial(_version_or_none, settings, keys.video_id))
         ],
         "remarks": [*stable.source.normalised, *stable.source.skipped, *stable.source.damage],
         "check": Check(**stable.check.model_dump()) if stable.check else None,
@@ -117,7 +117,11 @@ def _places(keys: ResultKeys, settings: VodSettings, *, has_manifest: bool) -> l
 
 
 def _embed(settings: VodSettings, stable: VideoResult) -> str:
-    """HTML of a player at the first edge; empty without an edge. Browsers play HLS themselves by now."""
+    """HTML of a ``<video>`` with the HLS playlist at the first edge; empty without an edge.
+
+    It plays in browsers that play HLS themselves. Desktop Firefox does not: a page for it needs a player such
+    as hls.js.
+    """
     urls = settings.playlist_urls(stable.video_id)
     if not urls:
         return ""
@@ -152,24 +156,44 @@ def _request(session: Session, encoding: Sequence[RunFacts]) -> dict[str, Any] |
     return {name: conf[name] for name in REQUEST_FIELDS if conf.get(name)}
 
 
+@lru_cache(maxsize=256)
+def _version(settings: VodSettings, video_id: str, version: str) -> VideoResult:
+    """A version's own ``video.json``. A version is immutable, so it is read once, though a page polls it.
+
+    One that is being removed is therefore listed until its folder is gone.
+
+    :raises ObjectNotFoundError: it is not complete. That is not remembered, because it may become so.
+    """
+    keys = ResultKeys(results_uri=settings.results_uri, video_id=video_id)
+    result = complete_version(open_stores(settings)[1], keys, version)
+    if result is None:
+        raise ObjectNotFoundError(f"{keys.version(version, '')} has no complete version")
+    return result
+
+
+def _version_or_none(settings: VodSettings, video_id: str, version: str) -> VideoResult | None:
+    try:
+        return _version(settings, video_id, version)
+    except ObjectNotFoundError:
+        return None
+
+
 @lru_cache(maxsize=64)
 def _bitrates(settings: VodSettings, video_id: str, version: str) -> Bitrates:
     """As ``bitrates_of``. A version is immutable, so it is read once.
 
     :raises ObjectNotFoundError: there is no such version. It is not remembered, because it may appear.
     """
-    results = open_stores(settings)[1]
+    result = _version(settings, video_id, version)
     keys = ResultKeys(results_uri=settings.results_uri, video_id=video_id)
-    result = read_result(results, keys.version_metadata(version))
-    if result is None:
-        raise ObjectNotFoundError(f"{keys.version_metadata(version)} does not exist")
-    tracks = bitrates(results, keys, result, settings)
+    tracks = bitrates(open_stores(settings)[1], keys, result, settings)
     return Bitrates(renditions=[RenditionBits(**track.model_dump()) for track in tracks])
 
 
 def bitrates_of(settings: VodSettings, video_id: str, version: str) -> Bitrates | None:
     """The bitrates of a version; None if there is no such version.
 
+    :raises CorruptObjectError: files of it are missing or damaged.
     :raises StorageError: the store failed.
     """
     if not VERSION_NAME.fullmatch(version):

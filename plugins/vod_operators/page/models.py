@@ -143,7 +143,8 @@ class Video(VideoRow):
     storyboard: str | None
     urls: list[Place]
     embed: str
-    """HTML that plays it from the first edge; empty if there is no edge."""
+    """HTML of a ``<video>`` with the HLS playlist at the first edge, for browsers that play HLS themselves
+    (desktop Firefox does not); empty if there is no edge."""
     versions: list[VersionRow]
     runs: list[RunRow]
     """Newest first, at most 50."""

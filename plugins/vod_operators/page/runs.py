@@ -128,16 +128,7 @@ def unpublished(session: Session) -> dict[str, RunFacts]:
         .order_by(DagRun.id.desc())
         .limit(MAX_FAILED)
     )
-    deleted = session.execute(
-        select(DagRun.conf["video_id"].as_string(), DagRun.end_date)
-        .where(
-            DagRun.dag_id == MANAGE_DAG_ID,
-            DagRun._state == "success",
-            DagRun.conf["action"].as_string() == "delete",
-        )
-        .order_by(DagRun.end_date)
-    )
-    deleted_at: dict[str, datetime] = dict(deleted.all())
+    deleted_at = _deleted_at(session)
     found: dict[str, RunFacts] = {}
     for row in session.execute(failed).all()[::-1]:
         run = _facts(row)
@@ -148,6 +139,45 @@ def unpublished(session: Session) -> dict[str, RunFacts]:
         if run.video_id:
             found[run.video_id] = run
     return found
+
+
+def _deleted_at(session: Session) -> dict[str, datetime]:
+    """When each video was last deleted."""
+    deleted = session.execute(
+        select(DagRun.conf["video_id"].as_string(), DagRun.end_date)
+        .where(
+            DagRun.dag_id == MANAGE_DAG_ID,
+            DagRun._state == "success",
+            DagRun.conf["action"].as_string() == "delete",
+        )
+        .order_by(DagRun.end_date)
+    )
+    return dict(deleted.all())
+
+
+def succeeded(session: Session, video_ids: Collection[str]) -> dict[str, RunFacts]:
+    """Of each video: its newest encoding run that succeeded; for any number of videos, two queries.
+
+    Runs that ended before the video was deleted are left out.
+    """
+    if not video_ids:
+        return {}
+    deleted_at = _deleted_at(session)
+    rows = session.execute(
+        select(*_columns())
+        .where(
+            DagRun.dag_id.in_(ENCODING_DAGS),
+            DagRun._state == "success",
+            DagRun.conf["video_id"].as_string().in_(video_ids),
+        )
+        .order_by(DagRun.id)
+    )
+    runs = [_facts(row) for row in rows.all()]
+    return {
+        run.video_id: run
+        for run in runs
+        if run.video_id and not run.ended_before(deleted_at.get(run.video_id))
+    }
 
 
 def unpublished_of(runs: Sequence[RunFacts]) -> RunFacts | None:

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from sqlalchemy.orm import Session
 
 from vod_operators.page.models import Counts, VideoList, VideoRow, VideoState
-from vod_operators.page.runs import RunFacts, percents, reasons, unpublished
+from vod_operators.page.runs import RunFacts, percents, reasons, succeeded, unpublished
 from vod_operators.settings import VodSettings
 from vod_operators.storage.keys import is_video_id
 from vod_operators.work.index import Index, Row
@@ -155,17 +155,26 @@ def shown(entry: Entry) -> VideoRow:
 
 
 def with_run_facts(session: Session, rows: list[VideoRow]) -> list[VideoRow]:
-    """The rows with the percentage of running and the reason of failed runs; at most three queries."""
+    """The rows with the percentage of running and the reason of failed runs; at most five queries.
+
+    After a rollback or a rebuild the index does not know a video's run: then it is the newest that succeeded.
+    """
 
     def runs(state: str) -> list[tuple[str, str]]:
         return [(row.dag_id, row.run_id) for row in rows if row.state == state and row.dag_id and row.run_id]
 
     done, why = percents(session, runs("encoding")), reasons(session, runs("failed"))
+    without = [row.video_id for row in rows if row.state == "published" and row.run_id is None]
+    newest = succeeded(session, without)
 
     def completed(row: VideoRow) -> VideoRow:
         name = (row.dag_id or "", row.run_id or "")
         if row.state == "encoding":
             return row.model_copy(update={"percent": done.get(name)})
-        return row.model_copy(update={"reason": why.get(name)}) if row.state == "failed" else row
+        if row.state == "failed":
+            return row.model_copy(update={"reason": why.get(name)})
+        if row.run_id is None and (run := newest.get(row.video_id)):
+            return row.model_copy(update={"dag_id": run.dag_id, "run_id": run.run_id, "by": run.by})
+        return row
 
     return [completed(row) for row in rows]

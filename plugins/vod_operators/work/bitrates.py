@@ -8,7 +8,7 @@ from itertools import accumulate
 
 import m3u8
 
-from vod_operators.errors import CorruptObjectError, InvalidInputError
+from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectNotFoundError
 from vod_operators.formats.base import Model
 from vod_operators.media.plan import fingerprint
 from vod_operators.media.presets.catalog import load_preset
@@ -39,7 +39,7 @@ def bitrates(
     """The bitrates of the video and sound tracks of a version.
 
     :param result: the version's ``video.json``.
-    :raises CorruptObjectError: a playlist names a segment that is not there.
+    :raises CorruptObjectError: a playlist is not there, or names a segment that is not.
     :raises StorageError: the store failed.
     """
     folder = keys.version(result.version, "")
@@ -63,7 +63,10 @@ def _segments(
     results: ReadableStorage, folder: str, track: RenditionResult, sizes: Mapping[str, int]
 ) -> tuple[tuple[float, float, int], ...]:
     uri = f"{folder}{track.name}/index.m3u8"
-    playlist = m3u8.loads(get_bytes(results, uri).decode("utf-8", "replace"))
+    try:
+        playlist = m3u8.loads(get_bytes(results, uri).decode("utf-8", "replace"))
+    except ObjectNotFoundError as error:
+        raise CorruptObjectError(f"{uri} is not there") from error
     lengths = [float(segment.duration) for segment in playlist.segments]
     found = []
     for at, length, segment in zip(

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from pydantic import ValidationError
 
@@ -170,8 +171,24 @@ class Version:
     is_shown: bool
 
 
-def versions(results: Storage, keys: ResultKeys) -> list[Version]:
-    """The versions that the stable playlist can point to, the latest published one first."""
+def complete_version(results: Storage, keys: ResultKeys, name: str) -> VideoResult | None:
+    """A version's own ``video.json``; None if the version is not complete.
+
+    :raises CorruptObjectError: it is not a valid ``video.json``.
+    """
+    if results.stat(keys.version_playlist(name)) is None:
+        return None
+    return read_result(results, keys.version_metadata(name))
+
+
+def versions(
+    results: Storage, keys: ResultKeys, *, read: Callable[[str], VideoResult | None] | None = None
+) -> list[Version]:
+    """The versions that the stable playlist can point to, the latest published one first.
+
+    :param read: what ``complete_version`` returns of a version's name, for callers that remember it.
+    """
+    read = read or partial(complete_version, results, keys)
     shown = shown_version(results, keys)
     stable = read_result(results, keys.metadata)
     since: dict[str, datetime] = {}  # newest publication first
@@ -180,9 +197,7 @@ def versions(results: Storage, keys: ResultKeys) -> list[Version]:
     order = list(since)
     found = []
     for name in results.folders(f"{keys.folder}/"):
-        if not VERSION_NAME.fullmatch(name) or results.stat(keys.version_playlist(name)) is None:
-            continue
-        if result := read_result(results, keys.version_metadata(name)):
+        if VERSION_NAME.fullmatch(name) and (result := read(name)):
             found.append(Version(name=name, result=result, since=since.get(name), is_shown=name == shown))
     # Not sorted by time, because a store's clock may have a resolution of seconds.
     return sorted(found, key=lambda v: order.index(v.name) if v.name in since else len(order))

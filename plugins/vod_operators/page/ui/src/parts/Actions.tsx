@@ -67,7 +67,9 @@ export function useActions({ video, follow, changed }: Props) {
   const askDelete = (): void =>
     setQuestion({
       title: "Delete this video?",
-      text: "All its versions are removed from the results store, with their playlists. Links to it stop playing. This cannot be undone.",
+      text: published
+        ? "All its versions are removed from the results store, with their playlists. Links to it stop playing. This cannot be undone."
+        : "What its runs have finished is removed. None of it was published. This cannot be undone.",
       verb: "Delete",
       danger: true,
       typed: videoId,
@@ -102,7 +104,7 @@ export function useActions({ video, follow, changed }: Props) {
           Encode again
         </Button>
       ) : null}
-      {published ? (
+      {published || state === "failed" ? (
         <Menu.Root positioning={{ placement: "bottom-end" }}>
           <Menu.Trigger asChild>
             <IconButton aria-label="More actions" size="sm" variant="outline">
@@ -112,13 +114,17 @@ export function useActions({ video, follow, changed }: Props) {
           <Portal>
             <Menu.Positioner>
               <Menu.Content>
-                <Menu.Item onClick={() => void attempt(() => run("verify"))} value="verify">
-                  Verify all files
-                </Menu.Item>
-                <Menu.Item onClick={() => void attempt(() => run("repair"))} value="repair">
-                  Verify and repair
-                </Menu.Item>
-                <Menu.Separator />
+                {published ? (
+                  <>
+                    <Menu.Item onClick={() => void attempt(() => run("verify"))} value="verify">
+                      Verify all files
+                    </Menu.Item>
+                    <Menu.Item onClick={() => void attempt(() => run("repair"))} value="repair">
+                      Verify and repair
+                    </Menu.Item>
+                    <Menu.Separator />
+                  </>
+                ) : null}
                 <Menu.Item color="error.fg" onClick={askDelete} value="delete">
                   Delete…
                 </Menu.Item>

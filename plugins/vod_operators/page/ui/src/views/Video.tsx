@@ -103,7 +103,7 @@ function OneVideo({ video, reload }: { video: Video; reload: () => void }) {
       {dialogs}
       {errand ? <Follow ended={ended} errand={errand} key={errand.run.dag_run_id} /> : null}
       <NewestWork video={video} work={work} />
-      {video.playlist && result ? <Published bitrates={bitrates.data} result={result} video={video} /> : null}
+      {video.playlist && result ? <Published bitrates={bitrates} result={result} video={video} /> : null}
       {video.versions.length ? (
         <Card flush title={`Versions (${video.versions.length})`}>
           <Versions
@@ -147,7 +147,15 @@ function NewestWork({ video, work }: { video: Video; work: Polled<Work | null> }
   );
 }
 
-function Published({ video, result, bitrates }: { video: Video; result: VideoResult; bitrates: Bitrates | null }) {
+function Published({
+  video,
+  result,
+  bitrates,
+}: {
+  video: Video;
+  result: VideoResult;
+  bitrates: Polled<Bitrates | null>;
+}) {
   const [query] = useSearchParams();
   const own = (path: string | null): string | null => (path ? mediaAddress(video.video_id, path) : null);
   return (
@@ -177,13 +185,17 @@ function Published({ video, result, bitrates }: { video: Video; result: VideoRes
         </Stack>
       </Grid>
       <Card flush title={`Renditions (${result.renditions.length})`}>
-        <Renditions bitrates={bitrates} renditions={result.renditions} />
-        {bitrates ? (
+        <Renditions bitrates={bitrates.data} renditions={result.renditions} />
+        {bitrates.data ? (
           <Box p={4}>
             <Text fontSize="sm" fontWeight="semibold" mb={2}>
               Bitrate over time
             </Text>
-            <BitratePlot bitrates={bitrates} key={video.version} />
+            <BitratePlot bitrates={bitrates.data} key={video.version} />
+          </Box>
+        ) : bitrates.error ? (
+          <Box p={4}>
+            <Problem error={bitrates.error} retry={bitrates.reload} />
           </Box>
         ) : null}
       </Card>
@@ -299,7 +311,7 @@ function Addresses({ video }: { video: Video }) {
       {video.embed ? (
         <Stack gap={1.5}>
           <Text color="fg.muted" fontSize="xs">
-            For a web page
+            For a web page, in browsers that play HLS themselves (desktop Firefox does not)
           </Text>
           <Copyable label="Embed" text={video.embed} />
         </Stack>
