@@ -29,7 +29,7 @@ from vod_operators.media.models import (
 )
 from vod_operators.media.names import iso_639_2
 from vod_operators.media.pieces import in_language
-from vod_operators.media.track import Track
+from vod_operators.media.track import Encryption, Track
 from vod_operators.runners.tools import Tools
 from vod_operators.work.packaged import measured
 
@@ -150,6 +150,16 @@ def test_the_media_playlist_adds_up(track: Track) -> None:
     assert text.startswith("#EXTM3U\n") and text.endswith("#EXT-X-ENDLIST\n")
     assert text.count('#EXT-X-MAP:URI="init.mp4"') == 1
     assert int(playlist.version) >= 6
+
+
+def test_a_changed_track_counts_anew(track: Track) -> None:
+    assert track.segments and track.key_frames  # both are kept from now on
+    locked = track.changed(encryption=Encryption(method="AES-128", uri="https://keys.example/1"))
+    assert (
+        {key.file for key in locked.key_frames} == {"iframes.m4s"} != {key.file for key in track.key_frames}
+    )
+    shorter = track.changed(facts=track.facts[:1])
+    assert shorter.segments == track.segments[:1] and shorter.ticks < track.ticks
 
 
 def test_a_segment_begins_where_the_one_before_ends(folder: Path) -> None:

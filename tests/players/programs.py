@@ -128,6 +128,10 @@ def texts_of_mpv(url: str, folder: Path) -> list[Text]:
     return [Text(float(begin), float(end), lines) for begin, end, lines in rows]
 
 
+LONGEST_S = 120
+"""Much longer than a program takes for a film of 14 s, which it plays as fast as it can."""
+
+
 def _launch(*pipeline: str) -> str:
     return _run("gst-launch-1.0", "-m", *" ".join(pipeline).split())
 
@@ -136,14 +140,18 @@ def _run(program: str, *options: str, **how: Any) -> str:
     """What a program says."""
     if not shutil.which(program):
         pytest.skip(f"no {program} on PATH")
-    done = subprocess.run(
-        [program, *options],
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        timeout=120,
-        env=os.environ | {"LC_ALL": "C.UTF-8"},
-        **({"stdout": subprocess.PIPE} | how),
-    )
+    try:
+        done = subprocess.run(
+            [program, *options],
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            timeout=LONGEST_S,
+            env=os.environ | {"LC_ALL": "C.UTF-8"},
+            **({"stdout": subprocess.PIPE} | how),
+        )
+    except subprocess.TimeoutExpired:
+        # So GStreamer may end a stream that it cannot read: whether it says so, too, is a matter of timing.
+        raise AssertionError(f"{program}: still busy after {LONGEST_S} s") from None
     told = (done.stdout or b"").decode() + done.stderr.decode(errors="replace")
     assert done.returncode == 0, f"{program}: {told[-2000:]}"
     return told

@@ -108,7 +108,7 @@ class Track(Model):
 
     def changed(self, **fields: Any) -> Track:
         """The track with other values of some fields. (``model_copy`` would also copy what is cached.)"""
-        return Track(**dict(self) | fields)
+        return Track(**{name: getattr(self, name) for name in Track.model_fields} | fields)
 
     @property
     def family(self) -> str:
