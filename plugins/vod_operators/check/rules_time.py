@@ -141,6 +141,8 @@ def _undeclared(presentation: Presentation) -> Iterator[Finding]:
 
 def _recoded(formats: Sequence[Format], before: Sequence[Format]) -> bool:
     """Whether streams of a kind are coded in another way; in one segment all of a kind may be over."""
+    if formats == before:
+        return False
     for kind in KINDS:
         streams, previous = ([f for f in each if f.kind == kind] for each in (formats, before))
         if streams and previous and streams != previous:
