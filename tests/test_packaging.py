@@ -193,9 +193,11 @@ def test_the_wheel_carries_the_page_with_its_licence_and_without_its_source(whee
     assert not [name for name in names if name.startswith("vod_operators/page/ui")]
 
 
-def test_the_lock_of_the_page_names_no_registry() -> None:
-    lock = json.loads((PAGE / "ui" / "package-lock.json").read_text())
-    packages = [package for name, package in lock["packages"].items() if name]
+@pytest.mark.parametrize("folder", [PAGE / "ui", ROOT / "tests" / "players"], ids=["page", "players"])
+def test_the_locks_of_npm_hold_names_versions_and_hashes_alone(folder: Path) -> None:
+    lock = (folder / "package-lock.json").read_text()
+    assert "://" not in lock
+    packages = [package for name, package in json.loads(lock)["packages"].items() if name]
     assert packages and all(package["integrity"] and "resolved" not in package for package in packages)
 
 
