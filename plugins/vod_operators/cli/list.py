@@ -16,13 +16,13 @@ def main(args: argparse.Namespace) -> int:
     """Print a line for each video, or the page's answer as JSON. Returns 0."""
     with airflow_of(args) as airflow:
         names = ("search", "state", "preset", "sort", "offset", "limit")
-        found = airflow.page("/videos", **{name: getattr(args, name) for name in names})
+        answer = airflow.page("/videos", **{name: getattr(args, name) for name in names})
     if args.json:
-        print(json.dumps(found))
+        print(json.dumps(answer))
         return 0
-    print(table([COLUMNS, *(_cells(video) for video in found["videos"])]))
-    counts = ", ".join(f"{number} {state}" for state, number in found["counts"].items() if number)
-    print(f"{len(found['videos'])} of {found['total']}{f' ({counts})' if counts else ''}")
+    print(table([COLUMNS, *(_cells(video) for video in answer["videos"])]))
+    counts = ", ".join(f"{number} {state}" for state, number in answer["counts"].items() if number)
+    print(f"{len(answer['videos'])} of {answer['total']}{f' ({counts})' if counts else ''}")
     return 0
 
 

@@ -34,10 +34,10 @@ def _roll_back_or_list(args: argparse.Namespace) -> tuple[ResultKeys, list[Versi
     keys = manager.keys(args.video_id)
     if not args.list:
         manager.roll_back(args.video_id, args.to)
-    there = versions(manager.results, keys)
-    if not there:
+    present = versions(manager.results, keys)
+    if not present:
         raise NoSuchVideoError(keys.video_id, keys.results_uri)
-    return keys, there
+    return keys, present
 
 
 def _described(version: Version) -> dict[str, Any]:

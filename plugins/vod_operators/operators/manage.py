@@ -68,13 +68,13 @@ class VodManageOperator(VodBaseOperator):
 
     def _repair(self, context: Context) -> dict[str, Any]:
         """As ``verify``, and ``run``: ``{"dag_id", "run_id", "state"}`` of the run that repairs; or None."""
-        found = self._verified()
-        report = _described(found)
-        if not found.damage:
+        verification = self._verified()
+        report = _described(verification)
+        if not verification.damage:
             return report | {"run": None, "outcome": f"nothing to repair: {report['outcome']}"}
-        request = repair_request(self.worker.temp, self.settings, self.video_id, found)
+        request = repair_request(self.worker.temp, self.settings, self.video_id, verification)
         # The scrub's name for it, so that a damage is repaired once, whoever finds it.
-        run_id = f"vod.{self.video_id}.verify.{found.version}"
+        run_id = f"vod.{self.video_id}.verify.{verification.version}"
         state = ask_for_run(context, DAG_ID, run_id, request)
         if state != "running":
             telemetry.count("vod.asked")
@@ -97,11 +97,11 @@ class VodManageOperator(VodBaseOperator):
 
     def _verified(self) -> Verification:
         keys = ResultKeys(results_uri=self.settings.results_uri, video_id=self.video_id)
-        found = verify(self.worker.results, keys)
-        self.facts |= {"objects": found.objects, "damaged": len(found.damage)}
-        for item in found.damage:
+        verification = verify(self.worker.results, keys)
+        self.facts |= {"objects": verification.objects, "damaged": len(verification.damage)}
+        for item in verification.damage:
             self.log.warning("damaged: %s", item)
-        return found
+        return verification
 
     def _manager(self, context: Context) -> Manager:
         return Manager(
@@ -114,17 +114,17 @@ class VodManageOperator(VodBaseOperator):
         )
 
 
-def _described(found: Verification) -> dict[str, Any]:
-    damaged = len(found.damage)
+def _described(verification: Verification) -> dict[str, Any]:
+    damaged = len(verification.damage)
     return {
-        "version": found.version,
-        "objects": found.objects,
-        "size_bytes": found.size_bytes,
+        "version": verification.version,
+        "objects": verification.objects,
+        "size_bytes": verification.size_bytes,
         "damaged": damaged,
-        "damage": [{"uri": item.uri, "found": item.found} for item in found.damage[:DAMAGE_LISTED]],
-        "outcome": f"{damaged} of {found.objects} files are damaged"
+        "damage": [{"uri": item.uri, "found": item.found} for item in verification.damage[:DAMAGE_LISTED]],
+        "outcome": f"{damaged} of {verification.objects} files are damaged"
         if damaged
-        else f"all {found.objects} files match their checksums",
+        else f"all {verification.objects} files match their checksums",
     }
 
 
