@@ -9,7 +9,6 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from vod_operators.cli.interrupt import raise_on_signals
 from vod_operators.cli.main import settings_of
@@ -35,7 +34,7 @@ def main(args: argparse.Namespace) -> int:
             repaired = _repair(args.video_id, verification, home) if verification.damage else None
     else:
         verification, repaired = _verify_and_print(args), None
-    report = _described(args.video_id, verification)
+    report = {"video_id": args.video_id} | verification.report()
     if repaired:
         report["repaired"] = repaired
         if not args.json:
@@ -74,16 +73,6 @@ def _repair(video_id: str, verification: Verification, home: Path) -> str:
     if second.damage:
         raise InvalidInputError(f"video_id: {video_id} is still damaged: {second.damage[0]}")
     return version
-
-
-def _described(video_id: str, verification: Verification) -> dict[str, Any]:
-    return {
-        "video_id": video_id,
-        "version": verification.version,
-        "objects": verification.objects,
-        "size_bytes": verification.size_bytes,
-        "damage": [{"uri": item.uri, "found": item.found} for item in verification.damage],
-    }
 
 
 def _print(video_id: str, verification: Verification) -> None:

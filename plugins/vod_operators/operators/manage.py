@@ -116,12 +116,8 @@ class VodManageOperator(VodBaseOperator):
 
 def _described(verification: Verification) -> dict[str, Any]:
     damaged = len(verification.damage)
-    return {
-        "version": verification.version,
-        "objects": verification.objects,
-        "size_bytes": verification.size_bytes,
+    return verification.report(DAMAGE_LISTED) | {
         "damaged": damaged,
-        "damage": [{"uri": item.uri, "found": item.found} for item in verification.damage[:DAMAGE_LISTED]],
         "outcome": f"{damaged} of {verification.objects} files are damaged"
         if damaged
         else f"all {verification.objects} files match their checksums",

@@ -46,6 +46,18 @@ class Verification:
     damage: tuple[Damage, ...]
     """Empty if all objects are as they were written."""
 
+    def report(self, most: int | None = None) -> dict[str, Any]:
+        """For JSON: ``{"version", "objects", "size_bytes", "damage": [{"uri", "found"}]}``.
+
+        :param most: how many damaged objects are listed; None for all.
+        """
+        return {
+            "version": self.version,
+            "objects": self.objects,
+            "size_bytes": self.size_bytes,
+            "damage": [{"uri": item.uri, "found": item.found} for item in self.damage[:most]],
+        }
+
 
 def verify(
     results: Storage, keys: ResultKeys, *, progress: Callable[[float], object] = lambda _: None
