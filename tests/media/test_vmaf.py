@@ -1,0 +1,119 @@
+"""VMAF of chosen frames: which are chosen, the score of each, and what is made of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import ffmpeg
+import pytest
+
+from support.tools import CLIP, FFMPEG, generate
+from vod_operators.media import vmaf
+from vod_operators.media.ffmpeg import command
+from vod_operators.media.vmaf import Raw, WindowScore
+
+
+@pytest.fixture(scope="module")
+def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``encoded.mp4`` of 320x180, 60 frames, and ``full.yuv``, what its encoder was given."""
+    folder = tmp_path_factory.mktemp("vmaf")
+    picture = ("-vf", "scale=320:180:flags=bicubic", "-an", "-frames:v", "60", "-fps_mode", "passthrough")
+    generate(folder / "full.yuv", "-i", str(CLIP), *picture, "-f", "rawvideo", "-pix_fmt", "yuv420p")
+    generate(
+        folder / "encoded.mp4", "-i", str(CLIP), *picture, "-c:v", "libx264", "-crf", "33", "-threads", "1",
+        "-movflags", "frag_keyframe+delay_moov",
+    )  # fmt: skip
+    return folder
+
+
+def run(argv: list[str], folder: Path) -> None:
+    subprocess.run(argv, cwd=folder, check=True, capture_output=True, timeout=300)
+
+
+def full_run(folder: Path, scale: str = "null") -> list[float]:
+    """ffmpeg's own VMAF of all frames."""
+    graph = (
+        f"[0:v]settb=1/25,setpts=N,{scale}[a];[1:v]settb=1/25,setpts=N,{scale}[b];"
+        "[a][b]libvmaf=log_fmt=json:log_path=full.json"
+    )
+    run(
+        [FFMPEG, "-v", "error", "-i", "encoded.mp4", "-f", "rawvideo", "-s", "320x180", "-r", "25",
+         "-i", "full.yuv", "-lavfi", graph, "-f", "null", "-"],
+        folder,
+    )  # fmt: skip
+    return [f["metrics"]["vmaf"] for f in json.loads((folder / "full.json").read_text())["frames"]]
+
+
+def taken(folder: Path, raw: Raw, chosen: list[int], scale: tuple[int, int] | None = None) -> None:
+    """Write the reference for these points."""
+    size = {"video_size": (320, 180), "pixel_format": "yuv420p", "framerate": 25}
+    stream = ffmpeg.input("full.yuv", format="rawvideo", **size)["v:0"]
+    if scale:
+        stream = stream.filter("scale", *scale, flags="bicubic")
+    run(command(FFMPEG, vmaf.write_reference(stream, raw, chosen)), folder)
+
+
+@pytest.mark.parametrize("chosen", [[1], [5], [4, 7, 10], vmaf.points(0, 60, 7), vmaf.points(0, 60, 20)])
+def test_each_point_has_the_score_of_a_full_run(encoded: Path, chosen: list[int]) -> None:
+    native, large = Raw(file="n.yuv", width=320, height=180), Raw(file="l.yuv", width=640, height=360)
+    taken(encoded, native, chosen)
+    taken(encoded, large, chosen, large.size)
+    run(vmaf.compare(FFMPEG, "encoded.mp4", chosen, {"n.json": native, "l.json": large}, threads=2), encoded)
+
+    whole, scaled = full_run(encoded), full_run(encoded, "scale=640:360:flags=bicubic")
+    assert vmaf.scores((encoded / "n.json").read_text()) == [whole[n] for n in chosen]
+    assert vmaf.scores((encoded / "l.json").read_text()) == [scaled[n] for n in chosen]
+    assert max(whole) - min(whole) > 1  # so that another frame's score would be seen
+
+
+@pytest.mark.parametrize(
+    ("frames", "count", "expected"), [(50, 1, 1), (50, 8, 8), (3, 5, 1), (7, 5, 2), (2, 1, 0), (9, 3, 3)]
+)
+def test_points_lie_apart_and_inside(frames: int, count: int, expected: int) -> None:
+    for turn in range(40):
+        found = vmaf.points(100, frames, count, turn=turn)
+        assert len(found) == expected
+        assert all(101 <= n <= 100 + frames - 2 for n in found)
+        assert all(b - a >= vmaf.TRIPLE for a, b in pairwise(found))
+
+
+def test_points_meet_all_phases_of_a_gop_alike() -> None:
+    found = [n for turn in range(400) for n in vmaf.points(0, 48, 2, turn=2 * turn)]
+    for period in (4, 6, 12):
+        counts = [sum(n % period == phase for n in found) for phase in range(period)]
+        assert max(counts) <= 1.5 * min(counts)
+
+
+def test_a_log_that_is_none_is_refused() -> None:
+    for text in ("", "{}", '{"frames": [{"frameNum": 3}]}', "[]"):
+        with pytest.raises(ValueError, match="libvmaf"):
+            vmaf.scores(text)
+    with pytest.raises(ValueError, match="no numbers"):
+        vmaf.scores('{"frames": [{"frameNum": 3, "metrics": {"vmaf": NaN}}]}')
+
+
+def test_merge() -> None:
+    windows = [
+        WindowScore(first=0, frames=50, native=(90.0, 94.0), at_1080p=(80.0,)),
+        WindowScore(first=100, frames=50, native=(80.0, 84.0)),
+        WindowScore(first=150, frames=25, native=(70.0,)),
+        WindowScore(first=175, frames=25, native=()),
+    ]
+    quality = vmaf.merge(windows, Fraction(25))
+    assert quality is not None and quality.native is not None and quality.at_1080p is not None
+    # (92 * 50 + 82 * 50 + 70 * 25) / 125
+    assert quality.native.mean == 83.6
+    assert (quality.native.worst, quality.native.worst_at_s) == (70.0, 6.0)
+    assert quality.native.p5 == 70.0
+    assert quality.at_1080p.mean == 80.0
+    assert quality.measured_s == 5.0
+    assert quality.model == "vmaf_v0.6.1"
+
+
+def test_nothing_measured_has_no_quality() -> None:
+    assert vmaf.merge([], Fraction(25)) is None
+    assert vmaf.merge([WindowScore(first=0, frames=50, native=())], Fraction(25)) is None
