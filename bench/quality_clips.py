@@ -114,19 +114,26 @@ _REAL = {
 }
 
 
-def clips(folder: Path, names: Sequence[str] | None = None) -> list[Clip]:
-    """The clips, made where they are missing (a minute or two of CPU each), and the real ones.
+def clips(
+    folder: Path, names: Sequence[str] | None = None, *, seconds: int = SECONDS, height: int = 1080
+) -> list[Clip]:
+    """The clips, made where they are missing (20 to 60 s of CPU each), and the real ones.
 
-    :param folder: is made; holds ``NAME.mp4`` and the wheels of the photos.
+    :param folder: is made; holds the files, and the wheels of the photos.
     :param names: only these; default all.
+    :param seconds: length of the drawn ones.
+    :param height: most lines of the drawn ones (vertical: columns); larger ones are drawn smaller.
     """
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     wanted = [name for name in CLIPS if names is None or name in names]
     for name in tqdm(wanted, desc="clips", file=sys.stderr, disable=not sys.stderr.isatty()):
-        drawn, path = CLIPS[name], folder / f"{name}.mp4"
+        drawn = CLIPS[name]
+        ratio = min(1, height / min(drawn.size))
+        size = (round(drawn.size[0] * ratio), round(drawn.size[1] * ratio))
+        path = folder / f"{name}-{size[0]}x{size[1]}-{seconds}s.mp4"
         if not path.exists():
-            _make(drawn, photos(folder), path)
+            _make(drawn, photos(folder), path, size, seconds)
         whose = [f"{photo}: {_PHOTOS[photo][2]}" for photo in drawn.photos]
         if drawn.scene is people.interview:
             whose.append("portrait of Grace Hopper: public domain")
@@ -167,9 +174,9 @@ def photos(folder: Path) -> dict[str, Image.Image]:
     return found
 
 
-def _make(drawn: _Drawn, pictures: Photos, path: Path) -> None:
+def _make(drawn: _Drawn, pictures: Photos, path: Path, size: tuple[int, int], seconds: int) -> None:
     """Draw it into a file that then takes its name."""
-    width, height = drawn.size
+    width, height = size
     part = path.with_suffix(".part.mp4")
     filters, encoder = {
         "plain": ("format=yuv420p", ("libx264", "-preset", "superfast", "-crf", "6")),
@@ -215,7 +222,7 @@ def _make(drawn: _Drawn, pictures: Photos, path: Path) -> None:
     ]  # fmt: skip
     process = subprocess.Popen(command, stdin=subprocess.PIPE)
     assert process.stdin is not None
-    for frame in drawn.scene(pictures, width, height, SECONDS * drawn.rate):
+    for frame in drawn.scene(pictures, width, height, seconds * drawn.rate):
         process.stdin.write(frame.tobytes())
     process.stdin.close()
     if process.wait():
@@ -224,7 +231,7 @@ def _make(drawn: _Drawn, pictures: Photos, path: Path) -> None:
 
 
 def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("build/quality/clips")
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("build/bench/quality/clips")
     for clip in clips(folder):
         print(f"{clip.name:<20}{clip.kind:<24}{clip.path.stat().st_size / 1e6:7.1f} MB  {clip.origin}")
 
