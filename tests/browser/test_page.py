@@ -198,6 +198,27 @@ def test_a_run_is_cancelled(airflow: LocalAirflow, open_page: Open) -> None:
     assert not (airflow.results / video_id / "index.m3u8").exists()
 
 
+def test_a_failed_video_is_deleted(airflow: LocalAirflow, open_page: Open) -> None:
+    video_id, source = new_id("never"), airflow.source("never.mp4", 150)
+    source.write_bytes(b"no film")
+    page = open_page("/plugin/videos", user="editor")
+    ask_for(page, source.as_uri(), video_id)
+    until_state(page, "Failed")
+    page.get_by_role("button", name="More actions").click()
+    assert page.get_by_role("menuitem").all_inner_texts() == ["Delete…"]
+    page.get_by_role("menuitem", name="Delete").click()
+    dialog = page.get_by_role("alertdialog")
+    assert "None of it was published" in dialog.inner_text()
+    dialog.get_by_role("textbox").fill(video_id)
+    page.screenshot(path=SHOTS / "delete-failed.png")
+    dialog.get_by_role("button", name="Delete").click()
+    page.wait_for_url("**/plugin/videos", timeout=2 * MINUTE_S * 1000)
+    page.get_by_label("Search by id or title").fill(video_id)
+    until(page, page.get_by_text("No video matches").is_visible, "that it is gone from the list")
+    page.goto(f"{airflow.url}/plugin/videos/{video_id}")
+    until(page, page.get_by_text(f"a video {video_id}").is_visible, "that there is no such video")
+
+
 def test_encoded_again_compared_and_rolled_back(video: Watched, open_page: Open) -> None:
     page = open_page(f"/plugin/videos/{video.video_id}", user="editor")
     until_state(page, "Published")
@@ -326,6 +347,38 @@ def test_a_file_is_uploaded_and_encoded(airflow: LocalAirflow, open_page: Open) 
     page.get_by_role("button", name="Encode").click()
     page.wait_for_url(f"**/plugin/videos/{video_id}")
     until_state(page, "Published")
+
+
+def test_an_upload_goes_on_after_a_reload(airflow: LocalAirflow, open_page: Open) -> None:
+    source = airflow.source("halved.mp4", 150)
+    part = 16 * 2**20
+    with source.open("ab") as file:  # bytes behind the film's last box: a "free" box of four parts
+        file.write((4 * part).to_bytes(4, "big") + b"free" + bytes(4 * part - 8))
+    there = f"{2 * part / 1e6:.0f} MB of {source.stat().st_size / 1e6:.0f} MB"
+    page = open_page("/plugin/videos/+new", user="editor")
+    stored: list[str] = []
+    page.on("response", lambda answer: stored.append(answer.url) if "/parts/" in answer.url else None)
+
+    def first_two(route: Any) -> None:
+        if route.request.url.endswith(("/1", "/2")):
+            route.continue_()
+
+    page.route("**/vod/api/uploads/*/parts/*", first_two)
+    page.get_by_label("File to upload").set_input_files(source)
+    until(page, lambda: len(stored) == 2, "two parts are stored")
+    assert page.get_by_text(there).is_visible()
+    page.reload()
+    open_upload = page.get_by_role("listitem").filter(has_text="halved.mp4")
+    until(page, open_upload.is_visible, "what was sent")
+    assert f"{there} are there" in open_upload.inner_text()
+    page.screenshot(path=SHOTS / "upload-open.png")
+
+    page.unroute("**/vod/api/uploads/*/parts/*")
+    page.get_by_label("File to upload").set_input_files(source)
+    until(page, page.get_by_text("Uploaded", exact=True).first.is_visible, "the upload's end", 2 * MINUTE_S)
+    assert sorted(url.rsplit("/", 1)[1] for url in stored) == ["1", "2", "3", "4", "5"]
+    uri = page.locator("[name=source]").input_value()
+    assert Path(urlsplit(uri).path).read_bytes() == source.read_bytes()
 
 
 def answer(route: Any, **data: Any) -> None:

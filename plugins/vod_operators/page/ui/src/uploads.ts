@@ -16,8 +16,10 @@ const TRIES = 6;
 
 const pause = (tries: number): Promise<void> => new Promise((done) => setTimeout(done, 1000 * 2 ** tries));
 
+const MEMORY = "vod-upload/";
+
 /** Under which the upload of a file is remembered: the same file again continues it. */
-const memoryOf = (file: File): string => `vod-upload/${file.name}/${file.size}/${file.lastModified}`;
+const memoryOf = (file: File): string => `${MEMORY}${file.name}/${file.size}/${file.lastModified}`;
 
 async function begin(file: File, signal: AbortSignal): Promise<BegunUpload> {
   const known = localStorage.getItem(memoryOf(file));
@@ -36,6 +38,39 @@ async function begin(file: File, signal: AbortSignal): Promise<BegunUpload> {
   });
   localStorage.setItem(memoryOf(file), begun.upload_id);
   return begun;
+}
+
+/** An upload that was begun in this browser and is not complete. */
+export interface OpenUpload {
+  key: string;
+  name: string;
+  size: number;
+  /** Bytes that are there. */
+  sent: number;
+}
+
+/** What can be continued. Uploads that were removed meanwhile are forgotten. */
+export async function openUploads(signal: AbortSignal): Promise<OpenUpload[]> {
+  const keys = Object.keys(localStorage).filter((key) => key.startsWith(MEMORY));
+  const found = await Promise.all(
+    keys.map(async (key): Promise<OpenUpload | null> => {
+      const [, name = "", size] = /^(.*)\/(\d+)\/\d+$/s.exec(key.slice(MEMORY.length)) ?? [];
+      try {
+        const begun = await call<BegunUpload>(`vod/api/uploads/${localStorage.getItem(key)}`, { signal });
+        return { key, name, size: Number(size), sent: Math.min(Number(size), begun.parts.length * begun.part_bytes) };
+      } catch (error) {
+        if (error instanceof ApiError && error.status === 404) localStorage.removeItem(key);
+        return null;
+      }
+    }),
+  );
+  return found.filter((upload) => upload !== null);
+}
+
+/** Remove what was sent of an upload. */
+export async function giveUp({ key }: OpenUpload): Promise<void> {
+  await call(`vod/api/uploads/${localStorage.getItem(key)}`, { method: "DELETE" });
+  localStorage.removeItem(key);
 }
 
 /** Send one part by XMLHttpRequest, because `fetch` tells nothing of what was sent so far. */

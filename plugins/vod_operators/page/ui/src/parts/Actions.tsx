@@ -3,6 +3,7 @@ import { Button, HStack, IconButton, Menu, Portal } from "@chakra-ui/react";
 import { useState } from "react";
 
 import { cancel, MANAGE, manage, type ManageAction, resume } from "../api";
+import { useAttempt } from "../attempt";
 import type { Version, Video } from "../types";
 import { Confirm, type Question } from "./Confirm";
 import { EncodeAgain } from "./EncodeAgain";
@@ -29,28 +30,20 @@ interface Props {
 export function useActions({ video, follow, changed }: Props) {
   const [question, setQuestion] = useState<Question | null>(null);
   const [again, setAgain] = useState(false);
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<string | null>(null);
+  const { busy, error, run: attempt } = useAttempt();
   const { video_id: videoId, state } = video;
   const atWork = state === "queued" || state === "encoding";
   const published = video.version !== null;
 
-  const run = async (action: ManageAction, more: { version?: string; confirm?: string } = {}): Promise<void> => {
+  const start = async (action: ManageAction, more: { version?: string; confirm?: string } = {}): Promise<void> => {
     const started = await manage(action, videoId, more);
     follow({ what: NOUNS[action], run: started });
     changed();
   };
-  const attempt = async (act: () => Promise<unknown>): Promise<void> => {
-    setBusy(true);
-    setError(null);
-    try {
-      await act();
-      changed();
-    } catch (reason) {
-      setError((reason as Error).message);
-    } finally {
-      setBusy(false);
-    }
+
+  const goOn = async (dagId: string, runId: string): Promise<void> => {
+    await resume(dagId, runId);
+    changed();
   };
 
   const askCancel = (dagId: string, runId: string): void =>
@@ -73,14 +66,14 @@ export function useActions({ video, follow, changed }: Props) {
       verb: "Delete",
       danger: true,
       typed: videoId,
-      act: () => run("delete", { confirm: videoId }),
+      act: () => start("delete", { confirm: videoId }),
     });
   const rollBack = (version: Version): void =>
     setQuestion({
       title: "Roll back?",
       text: `Players get the version ${version.version} instead of ${video.version ?? "the current one"}, at the same address. The current version is kept.`,
       verb: "Roll back",
-      act: () => run("rollback", { version: version.version }),
+      act: () => start("rollback", { version: version.version }),
     });
 
   const newest =
@@ -90,7 +83,7 @@ export function useActions({ video, follow, changed }: Props) {
   const buttons = (
     <HStack gap={2} wrap="wrap">
       {state === "failed" && newest ? (
-        <Button loading={busy} onClick={() => void attempt(() => resume(newest.dagId, newest.runId))} size="sm">
+        <Button loading={busy} onClick={() => void attempt(() => goOn(newest.dagId, newest.runId))} size="sm">
           Continue
         </Button>
       ) : null}
@@ -116,10 +109,10 @@ export function useActions({ video, follow, changed }: Props) {
               <Menu.Content>
                 {published ? (
                   <>
-                    <Menu.Item onClick={() => void attempt(() => run("verify"))} value="verify">
+                    <Menu.Item onClick={() => void attempt(() => start("verify"))} value="verify">
                       Verify all files
                     </Menu.Item>
-                    <Menu.Item onClick={() => void attempt(() => run("repair"))} value="repair">
+                    <Menu.Item onClick={() => void attempt(() => start("repair"))} value="repair">
                       Verify and repair
                     </Menu.Item>
                     <Menu.Separator />

@@ -1,6 +1,7 @@
 import { Button, Code, Dialog, Field, Input, Portal } from "@chakra-ui/react";
 import { type ReactNode, useEffect, useState } from "react";
 
+import { useAttempt } from "../attempt";
 import { Notice } from "./Notice";
 
 export interface Question {
@@ -17,25 +18,14 @@ export interface Question {
 /** Asks before something is done; stays open, with the reason, if it fails. */
 export function Confirm({ question, close }: { question: Question | null; close: () => void }) {
   const [text, setText] = useState("");
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<string | null>(null);
+  const { busy, error, run, reset } = useAttempt();
   useEffect(() => {
     setText("");
-    setError(null);
-    setBusy(false);
-  }, [question]);
+    reset();
+  }, [question, reset]);
 
   const act = async (): Promise<void> => {
-    if (!question) return;
-    setBusy(true);
-    setError(null);
-    try {
-      await question.act();
-      close();
-    } catch (reason) {
-      setError((reason as Error).message);
-      setBusy(false);
-    }
+    if (question && (await run(question.act))) close();
   };
 
   return (

@@ -2,6 +2,7 @@ import { Button, CloseButton, Dialog, Portal } from "@chakra-ui/react";
 import { useEffect, useState } from "react";
 
 import { encode } from "../api";
+import { useAttempt } from "../attempt";
 import { useMe } from "../me";
 import type { Video } from "../types";
 import { Notice } from "./Notice";
@@ -18,23 +19,13 @@ interface Props {
 export function EncodeAgain({ video, open, close, started }: Props) {
   const me = useMe();
   const [preset, setPreset] = useState(video.preset ?? me.presets[0]?.name ?? "");
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<string | null>(null);
-  useEffect(() => {
-    setError(null);
-    setBusy(false);
-  }, [open]);
+  const { busy, error, run, reset } = useAttempt();
+  useEffect(reset, [open, reset]);
 
   const act = async (): Promise<void> => {
-    setBusy(true);
-    try {
-      await encode({ ...video.request, video_id: video.video_id, preset });
-      started();
-      close();
-    } catch (reason) {
-      setError((reason as Error).message);
-      setBusy(false);
-    }
+    if (!(await run(() => encode({ ...video.request, video_id: video.video_id, preset })))) return;
+    started();
+    close();
   };
 
   return (

@@ -1,8 +1,9 @@
-import { Box, Button, Flex, Text, VisuallyHidden } from "@chakra-ui/react";
+import { Box, Button, Flex, Stack, Text, VisuallyHidden } from "@chakra-ui/react";
 import { type DragEvent, useEffect, useRef, useState } from "react";
 
+import { useAttempt } from "../attempt";
 import { bytes, percent } from "../format";
-import { upload } from "../uploads";
+import { giveUp, type OpenUpload, openUploads, upload } from "../uploads";
 import { Bar } from "./Bar";
 import { CheckIcon, UploadIcon } from "./icons";
 import { Notice } from "./Notice";
@@ -11,6 +12,48 @@ interface Props {
   busy: (busy: boolean) => void;
   /** The file is there, under this URI. */
   uploaded: (uri: string) => void;
+}
+
+/** Uploads that a reload of the page, or a broken line, has stopped: a page cannot open their files again by itself. */
+function Open() {
+  const { busy, error, run } = useAttempt();
+  const [open, setOpen] = useState<OpenUpload[]>([]);
+  const [turn, setTurn] = useState(0);
+  useEffect(() => {
+    const abort = new AbortController();
+    void openUploads(abort.signal).then((found) => abort.signal.aborted || setOpen(found));
+    return () => abort.abort();
+  }, [turn]);
+
+  if (!open.length) {
+    return (
+      <Text color="fg.muted" fontSize="xs">
+        A broken upload goes on where it stopped when the same file is chosen again.
+      </Text>
+    );
+  }
+  return (
+    <Stack as="ul" fontSize="xs" gap={1} listStyleType="none">
+      {open.map((one) => (
+        <Flex align="center" as="li" gap={2} justify="center" key={one.key} wrap="wrap">
+          <Text minW={0} overflowWrap="anywhere">
+            <strong>{one.name}</strong>: {bytes(one.sent)} of {bytes(one.size)} are there. Choose the same file to go
+            on.
+          </Text>
+          <Button
+            aria-label={`Give up the upload of ${one.name}`}
+            loading={busy}
+            onClick={() => void run(() => giveUp(one)).then(() => setTurn((old) => old + 1))}
+            size="2xs"
+            variant="outline"
+          >
+            Give up
+          </Button>
+        </Flex>
+      ))}
+      {error ? <Notice title={error} tone="error" /> : null}
+    </Stack>
+  );
 }
 
 /** A file to upload, chosen or dropped, with its progress. */
@@ -93,9 +136,7 @@ export function UploadField({ busy, uploaded }: Props) {
             <Button onClick={() => input.current?.click()} size="sm" variant="outline">
               Choose a file
             </Button>
-            <Text color="fg.muted" fontSize="xs">
-              A broken upload goes on where it stopped when the same file is chosen again.
-            </Text>
+            <Open />
           </>
         ) : (
           <>

@@ -3,6 +3,7 @@ import { type FormEvent, useState } from "react";
 import { Link as RouterLink, useNavigate } from "react-router-dom";
 
 import { encode } from "../api";
+import { useAttempt } from "../attempt";
 import { useMe } from "../me";
 import { Card } from "../parts/Card";
 import { type Draft, draftOf, faultOf, FormField, valueOf } from "../parts/FormField";
@@ -54,8 +55,7 @@ function Form({ schemas }: { schemas: Record<string, FieldSchema> }) {
   const [named, setNamed] = useState(false);
   const [checked, setChecked] = useState(false);
   const [uploading, setUploading] = useState(false);
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<string | null>(null);
+  const { busy, error, run } = useAttempt();
 
   const set = (name: string, draft: Draft): void =>
     setDrafts((old) => {
@@ -89,7 +89,6 @@ function Form({ schemas }: { schemas: Record<string, FieldSchema> }) {
     event.preventDefault();
     const form = event.currentTarget;
     setChecked(true);
-    setError(null);
     const faulty = Object.keys(schemas).find((name) => faults[name]);
     if (faulty !== undefined) {
       const input = form.elements.namedItem(faulty);
@@ -99,19 +98,12 @@ function Form({ schemas }: { schemas: Record<string, FieldSchema> }) {
       }
       return;
     }
-    setBusy(true);
-    try {
-      const conf = Object.fromEntries(
-        Object.entries(schemas)
-          .map(([name, schema]) => [name, valueOf(schema, drafts[name] ?? "")] as const)
-          .filter(([, value]) => value !== undefined),
-      );
-      await encode(conf);
-      navigate(videoPath(String(conf.video_id)));
-    } catch (reason) {
-      setError((reason as Error).message);
-      setBusy(false);
-    }
+    const conf = Object.fromEntries(
+      Object.entries(schemas)
+        .map(([name, schema]) => [name, valueOf(schema, drafts[name] ?? "")] as const)
+        .filter(([, value]) => value !== undefined),
+    );
+    if (await run(() => encode(conf))) navigate(videoPath(String(conf.video_id)));
   };
   const others = Object.keys(schemas).filter((name) => !FIRST.includes(name) && name !== "preset");
 
