@@ -7,6 +7,11 @@
                      -> audio[track] --+                            |
                      -> text ---------------------------------------+
 
+With a preset that asks for a quality, two steps come before ``transcode`` and one after it; otherwise they
+are skipped::
+
+    split -> analyse[part] -> choose -> transcode[chunk] -> correct[chunk] -> segment[track]
+
 Start it with the trigger form in the UI, over REST (``POST /api/v2/dags/vod_transcode/dagRuns``), or with
 ``vod submit``. The params are the fields of the form and of the request's ``conf`` alike.
 
@@ -18,14 +23,19 @@ Pause it to stop it from starting tasks.
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from airflow.sdk import DAG, Param, TriggerRule, get_parsing_context, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 from vod_operators import pipeline
 from vod_operators.media.presets.catalog import preset_names
 from vod_operators.media.roles import roles_schema
 from vod_operators.media.subtitles import URI_PATTERN, URL_PATTERN, files_schema, schema_pattern
+from vod_operators.operators.analyse import VodAnalyseOperator
 from vod_operators.operators.audio import VodEncodeAudioOperator
+from vod_operators.operators.choose import VodChooseOperator
+from vod_operators.operators.correct import VodCorrectChunkOperator
 from vod_operators.operators.pictures import VodPicturesOperator
 from vod_operators.operators.prepare import VodPrepareOperator
 from vod_operators.operators.priority import Lane, lanes
@@ -127,6 +137,14 @@ def sound_tracks(tracks: list[dict[str, str]]) -> list[dict[str, str]]:
     return tracks
 
 
+@task(task_id="parts")
+def analysed_parts(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The parts of the analysis. If there are none, its steps are skipped, before the split has ended."""
+    if not parts:
+        raise AirflowSkipException("the preset leaves nothing open")
+    return parts
+
+
 def prepare_operator() -> VodPrepareOperator:
     """The first task, which takes the run's params."""
     return VodPrepareOperator(
@@ -152,16 +170,33 @@ def one_video(lane: Lane) -> None:
     prepare = prepare_operator()
     plan = prepare.output["plan"]
     sounds = sound_tracks(prepare.output["sounds"])
+    parts = analysed_parts(prepare.output["parts"])
 
     source = "{{ params.source }}"
     split = VodSplitOperator(task_id=pipeline.SPLIT, plan=plan, source=source)
+    analyse = VodAnalyseOperator.partial(
+        task_id=pipeline.ANALYSE,
+        plan=plan,
+        source=source,
+        map_index_template="{{ task.part.label }}",
+        **encoding,
+    ).expand(part=parts)
+    choose = VodChooseOperator(task_id=pipeline.CHOOSE, plan=plan)
     transcode = VodTranscodeChunkOperator.partial(
         task_id=pipeline.TRANSCODE,
         plan=plan,
         source=source,
         map_index_template="{{ task.chunk.label }}",
+        trigger_rule=TriggerRule.NONE_FAILED,  # most presets skip ``choose``
         **encoding,
     ).expand(chunk=split.output)
+    correct = VodCorrectChunkOperator.partial(
+        task_id=pipeline.CORRECT,
+        plan=plan,
+        source=source,
+        map_index_template="{{ task.chunk.label }}",
+        **encoding,
+    ).expand(chunk=choose.output)
     audio = VodEncodeAudioOperator.partial(
         task_id=pipeline.AUDIO,
         plan=plan,
@@ -191,12 +226,18 @@ def one_video(lane: Lane) -> None:
     )
 
     split >> [audio, text]
+    # A skipped ``parts`` skips these three at once, so that they never delay a video without them.
+    parts >> [analyse, choose, correct]
+    split >> analyse >> choose >> transcode >> correct
     transcode >> pictures
-    [transcode, audio] >> segment
+    [transcode, correct, audio] >> segment
     [segment, text, pictures] >> publish
     # The teardown waits for all tasks and not only for ``publish``, because a failed chunk fails ``publish``
     # at once, while other chunks are still being encoded.
-    steps = [prepare, sounds, split, transcode, audio, text, pictures, segment, publish]
+    steps = [
+        prepare, sounds, parts, split, analyse, choose, transcode, correct,
+        audio, text, pictures, segment, publish,
+    ]  # fmt: skip
     steps >> release.as_teardown(on_failure_fail_dagrun=True)
 
 

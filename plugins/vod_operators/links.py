@@ -12,7 +12,10 @@ from vod_operators.pipeline import MANAGE, PUBLISH, STEPS
 from vod_operators.storage.keys import is_video_id
 
 OPERATORS = {
+    "analyse": "VodAnalyseOperator",
     "audio": "VodEncodeAudioOperator",
+    "choose": "VodChooseOperator",
+    "correct": "VodCorrectChunkOperator",
     "manage": "VodManageOperator",
     "pictures": "VodPicturesOperator",
     "prepare": "VodPrepareOperator",

@@ -19,7 +19,10 @@ OUTCOME_KEY = "outcome"
 
 PREPARE = "prepare"
 SPLIT = "split"
+ANALYSE = "analyse"
+CHOOSE = "choose"
 TRANSCODE = "transcode"
+CORRECT = "correct"
 AUDIO = "audio"
 TEXT = "text"
 PICTURES = "pictures"
@@ -27,8 +30,16 @@ SEGMENT = "segment"
 PUBLISH = "publish"
 RELEASE = "release"
 
-STEPS = (PREPARE, SPLIT, TRANSCODE, AUDIO, TEXT, PICTURES, SEGMENT, PUBLISH, RELEASE)
+STEPS = (
+    PREPARE, SPLIT, ANALYSE, CHOOSE, TRANSCODE, CORRECT, AUDIO, TEXT, PICTURES, SEGMENT, PUBLISH, RELEASE,
+)  # fmt: skip
 """Task ids in this order; the operator of each is in the module of that name."""
+
+ENCODING = (ANALYSE, TRANSCODE, CORRECT, AUDIO)
+"""Steps whose tasks encode for minutes and report their progress."""
+
+OPTIONAL = (ANALYSE, CHOOSE, CORRECT)
+"""Steps that are skipped, and then not shown, unless the preset asks for a quality."""
 
 MAX_MAP_LENGTH = 1024
 """Most mapped instances of a task: Airflow's default of ``[core] max_map_length``."""
@@ -36,22 +47,26 @@ MAX_MAP_LENGTH = 1024
 WEIGHTS: Mapping[str, int] = {
     PREPARE: 2,
     SPLIT: 3,
+    ANALYSE: 8,
     TRANSCODE: 80,
+    CORRECT: 8,
     AUDIO: 4,
     PICTURES: 1,
     SEGMENT: 7,
     TEXT: 1,
     PUBLISH: 2,
 }
-"""Task id -> its share of a run in percent, which the instances of a mapped task divide."""
+"""Task id -> its share of a run, which the instances of a mapped task divide; 100 without ``OPTIONAL``."""
 
 
 def percent_done(parts: Mapping[str, Sequence[float]]) -> float:
     """How much of a run is done, in percent, 0 to 99.
 
-    :param parts: task id -> how much of each instance is done, 0 to 1.
+    :param parts: task id -> how much of each instance is done, 0 to 1; without ``OPTIONAL`` steps that are
+        skipped.
     """
     done = sum(
         weight * sum(part) / len(part) for task, weight in WEIGHTS.items() if (part := parts.get(task))
     )
-    return min(99.0, done)
+    whole = sum(weight for task, weight in WEIGHTS.items() if task not in OPTIONAL or parts.get(task))
+    return min(99.0, 100 * done / whole)

@@ -15,7 +15,7 @@ from vod_operators.operators.priority import BEGINNING, LAST, PACE, UNITS_PER_S,
 from vod_operators.pipeline import MAX_MAP_LENGTH
 from vod_operators.settings import get_settings
 
-ENCODING = ("transcode", "audio")
+ENCODING = ("analyse", "transcode", "correct", "audio")
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,10 @@ from typing import Any
 ORDER = (
     "prepare",
     "split",
+    "analyse",
+    "choose",
     "transcode",
+    "correct",
     "audio",
     "text",
     "pictures",
@@ -96,7 +99,10 @@ class Steps:
     def _steps(self, until: str) -> Iterator[str]:
         from airflow.sdk.exceptions import AirflowSkipException
 
+        from vod_operators.operators.analyse import VodAnalyseOperator
         from vod_operators.operators.audio import VodEncodeAudioOperator
+        from vod_operators.operators.choose import VodChooseOperator
+        from vod_operators.operators.correct import VodCorrectChunkOperator
         from vod_operators.operators.pictures import VodPicturesOperator
         from vod_operators.operators.prepare import VodPrepareOperator
         from vod_operators.operators.publish import VodPublishOperator
@@ -125,6 +131,16 @@ class Steps:
                 self.before.get(step, _nothing)()
             if step == "split":
                 chunks = self._try(VodSplitOperator, task_id=step, plan=plan, source=self.source)
+            elif step == "analyse":
+                for part in self.pushed["parts"]:
+                    self._try(VodAnalyseOperator, task_id=step, plan=plan, source=self.source, part=part)
+            elif step == "choose" and self.pushed["parts"]:
+                self._try(VodChooseOperator, task_id=step, plan=plan)
+            elif step == "correct" and self.pushed["parts"]:
+                for chunk in chunks:
+                    self._try(
+                        VodCorrectChunkOperator, task_id=step, plan=plan, source=self.source, chunk=chunk
+                    )
             elif step == "transcode":
                 for chunk in chunks:
                     self._try(
@@ -143,7 +159,8 @@ class Steps:
                     self._try(VodPicturesOperator, task_id=step, plan=plan)
             elif step == "segment":
                 for track in tracks:
-                    self._try(VodSegmentHlsOperator, task_id=step, plan=plan, track=track)
+                    with suppress(AirflowSkipException):  # left out of this video
+                        self._try(VodSegmentHlsOperator, task_id=step, plan=plan, track=track)
             elif step == "publish":
                 published = self._try(VodPublishOperator, task_id=step, plan=plan)
             elif step == "release":

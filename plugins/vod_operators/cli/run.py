@@ -23,7 +23,19 @@ from vod_operators.cli.interrupt import Child, Interrupted, KilledError, ignore_
 from vod_operators.cli.main import request, settings_of
 from vod_operators.cli.output import ProgressBar, print_result, step_label
 from vod_operators.errors import StorageError, VodError
-from vod_operators.pipeline import AUDIO, DAG_ID, PREPARE, PUBLISH, SEGMENT, SPLIT, TRANSCODE, WEIGHTS
+from vod_operators.pipeline import (
+    ANALYSE,
+    AUDIO,
+    CORRECT,
+    DAG_ID,
+    OPTIONAL,
+    PREPARE,
+    PUBLISH,
+    SEGMENT,
+    SPLIT,
+    TRANSCODE,
+    WEIGHTS,
+)
 from vod_operators.runners.scratch import clear_up, scratch_folder
 from vod_operators.settings import VodSettings, get_settings
 from vod_operators.storage import claim
@@ -166,6 +178,7 @@ class _Follower:
         self.published: dict[str, Any] | None = None
         self.error: BaseException | None = None
         self._counts = {TRANSCODE: 1, AUDIO: 1, SEGMENT: 1}
+        self._weights = {task: weight for task, weight in WEIGHTS.items() if task not in OPTIONAL}
         self._fractions: dict[tuple[str, int], float] = {}
 
     def started(self, context: Any) -> None:
@@ -184,10 +197,13 @@ class _Follower:
         if instance.task_id in (PREPARE, SPLIT, PUBLISH):
             result = instance.xcom_pull(task_ids=instance.task_id)
             if instance.task_id == SPLIT:
-                self._counts[TRANSCODE] = len(result)
+                self._counts |= {TRANSCODE: len(result), CORRECT: len(result)}
             elif instance.task_id == PREPARE:
                 sounds = instance.xcom_pull(task_ids=PREPARE, key="sounds")
-                self._counts |= {AUDIO: max(1, len(sounds)), SEGMENT: len(result)}
+                parts = instance.xcom_pull(task_ids=PREPARE, key="parts")
+                self._counts |= {AUDIO: max(1, len(sounds)), SEGMENT: len(result), ANALYSE: len(parts)}
+                if parts:
+                    self._weights = dict(WEIGHTS)
             else:
                 self.published = result
         self._show(context, 100)
@@ -199,10 +215,11 @@ class _Follower:
     def _show(self, context: Any, percent: float) -> None:
         instance = context["ti"]
         self._fractions[instance.task_id, instance.map_index or 0] = percent / 100
-        total = sum(
-            part * WEIGHTS.get(task, 0) / self._counts.get(task, 1)
+        done = sum(
+            part * self._weights.get(task, 0) / self._counts.get(task, 1)
             for (task, _), part in self._fractions.items()
         )
+        total = 100 * done / sum(self._weights.values())
         label = step_label(instance.task_id, instance.rendered_map_index)
         self.bar.show(label, 100 if self.published is not None else min(99, total))
 

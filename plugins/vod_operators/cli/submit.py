@@ -18,12 +18,12 @@ from vod_operators.cli.main import DEFAULT_PRESET, request
 from vod_operators.cli.output import ProgressBar, print_result, step_label
 from vod_operators.errors import InvalidInputError, StorageError, VodError
 from vod_operators.pipeline import (
-    AUDIO,
     BULK_DAG_ID,
     DAG_ID,
+    ENCODING,
+    OPTIONAL,
     PUBLISH,
     RELEASE,
-    TRANSCODE,
     WEIGHTS,
     percent_done,
 )
@@ -160,7 +160,10 @@ class Airflow(contextlib.AbstractContextManager["Airflow"]):
             tasks.setdefault(instance["task_id"], []).append(instance)
         label, parts = "queued", {}
         for task in WEIGHTS:
-            parts[task] = [self._part(run, instance) for instance in tasks.get(task, [])]
+            instances = tasks.get(task, [])
+            if task in OPTIONAL and all(instance["state"] == "skipped" for instance in instances):
+                continue
+            parts[task] = [self._part(run, instance) for instance in instances]
             for instance in tasks.get(task, []):
                 if instance["state"] == "running":
                     label = step_label(task, instance["rendered_map_index"])
@@ -228,7 +231,7 @@ class Airflow(contextlib.AbstractContextManager["Airflow"]):
         """How much of a task instance is done, 0 to 1."""
         if instance["state"] in ("success", "skipped"):
             return 1.0
-        if instance["state"] != "running" or instance["task_id"] not in (TRANSCODE, AUDIO):
+        if instance["state"] != "running" or instance["task_id"] not in ENCODING:
             return 0.0
         path = f"{_path(run)}/taskInstances/{instance['task_id']}/state-store/progress"
         progress = self._value(f"{path}?map_index={instance['map_index']}")

@@ -14,6 +14,15 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 """Part of an object's key: safe in a path, a URL and a task's label."""
 
 
+def is_unset(value: object) -> bool:
+    """For ``Field(exclude_if=is_unset)``: leave an optional field out where a model is written.
+
+    A field that a release adds to presets or plans must not change the fingerprints of those that do not use
+    it: work and results of releases before would no longer count.
+    """
+    return value is None
+
+
 class Model(BaseModel):
     """Base of all models. Errors name the field, and never quote the value that was given."""
 

@@ -31,6 +31,8 @@ class Encoder:
     lookahead: Mapping[str, int]
     """Its presets, quickest first -> frames that each looks ahead."""
     max_crf: int
+    probed_crfs: tuple[float, ...]
+    """At which the step ``analyse`` encodes, ascending: around what presets ask for."""
     whole_crf: bool = False
     """Whether it takes only whole numbers as CRF."""
     min_side: int = 2
@@ -52,6 +54,7 @@ ENCODERS: Mapping[EncoderName, Encoder] = {
             "slow": 50, "slower": 60, "veryslow": 60,
         },
         max_crf=51,
+        probed_crfs=(19, 27, 35),
     ),
     "libx265": Encoder(
         codec="hevc",
@@ -61,6 +64,7 @@ ENCODERS: Mapping[EncoderName, Encoder] = {
             "slow": 25, "slower": 40, "veryslow": 40,
         },
         max_crf=51,
+        probed_crfs=(20, 28, 36),
         min_side=16,
         bit_depths=(8, 10),
     ),
@@ -69,6 +73,7 @@ ENCODERS: Mapping[EncoderName, Encoder] = {
         # Measured: 0 or 50 frames after a GOP, its bytes are the same.
         lookahead={str(preset): 0 for preset in range(13, 2, -1)},
         max_crf=63,
+        probed_crfs=(22, 36, 50),
         whole_crf=True,
         bit_depths=(8, 10),
     ),
@@ -76,6 +81,7 @@ ENCODERS: Mapping[EncoderName, Encoder] = {
         codec="h264",
         lookahead={f"p{preset}": NVENC_LOOKAHEAD for preset in range(1, 8)},
         max_crf=51,
+        probed_crfs=(19, 27, 35),
         # NVIDIA's minimum is 145 x 49; sides are even.
         min_side=146,
         hardware=True,

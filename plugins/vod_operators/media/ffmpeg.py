@@ -15,7 +15,7 @@ import ffmpeg
 
 from vod_operators.media import filters
 from vod_operators.media.encoders import encoder_options
-from vod_operators.media.models import Chunk, Layout, Plan, Rendition, Timeline, VideoStream
+from vod_operators.media.models import Chunk, Layout, Plan, Rendition, Timeline, VideoStream, Window
 from vod_operators.media.pictures import Still, Storyboard
 from vod_operators.media.subtitles import Format
 
@@ -308,34 +308,79 @@ def transcode_chunk(
     if source is None:
         picture = filters.black(plan).filter("trim", end_frame=end - begin)
     else:
-        # ffmpeg would guess how long the last picture is shown, which may be for several chunks. So every
-        # packet gets the whole video's length: the next picture ends it, and the last one is trimmed.
-        length = timeline.frames / plan.frame_rate
-        lasts = f"setts=pts=PTS:dts=DTS:duration={length.numerator}/{length.denominator}/TB"
-        # Keep the filters where the picture size changes: new ones would start the frame grid anew.
-        keep_filters = {"reinit_filter": 0}
-        media = ffmpeg.input(
-            source,
-            format=timeline.carrier,
-            **UNCROPPED,
-            noautorotate=None,
-            **keep_filters,
-            **LOCAL_ONLY,
-            **{"bsf:v": lasts},
-        )
-        # From NUT's finer time base back to the source's: exact, and integers from here on.
-        base = timeline.time_base
-        picture = media["v:0"].filter("settb", f"{base.numerator}/{base.denominator}")
-        picture = picture.filter("setpts", f"PTS-{guard_ticks(base)}")
-        picture = filters.on_grid(filters.upright(picture, plan), plan, begin, end)
+        picture = _pictures(source, plan, timeline, begin, end)
     streams = []
-    sizes = list(filters.cascade(picture, plan, converted=source is None))
+    sizes = list(filters.cascade(picture, plan, converted=source is None, only=outputs))
     for rendition, stream in sizes:
         largest, smallest = rendition is sizes[0][0], rendition is sizes[-1][0]
         own_stills = [still for still in stills if (largest if still.name == "posters" else smallest)]
         picture_stream, *branches = filters.branches(stream, 1 + len(own_stills))
         streams.append(_encode(picture_stream, outputs[rendition.name], plan, rendition))
         streams += [_take(*pair, chunk, begin) for pair in zip(branches, own_stills, strict=True)]
+    return command(tool, ffmpeg.merge_outputs(*streams), *ENCODING)
+
+
+def _pictures(
+    source: str, plan: Plan, timeline: Timeline, begin: int, end: int, *, key_pts: int | None = None
+) -> filters.Stream:
+    """The output frames ``[begin, end)`` of a cut chunk, as large as the source.
+
+    :param key_pts: where decoding begins, in source ticks from the start of the video; None: with the cut's
+        first packet.
+    """
+    # ffmpeg would guess how long the last picture is shown, which may be for several chunks. So every
+    # packet gets the whole video's length: the next picture ends it, and the last one is trimmed.
+    length, base = timeline.frames / plan.frame_rate, timeline.time_base
+    drop = ""
+    if key_pts is not None:
+        first = (key_pts - Fraction(1, 2) + guard_ticks(base)) * base
+        drop = f"noise=amount=0:drop=lt(pts*tb\\,{float(first):.9f}),"
+    lasts = f"{drop}setts=pts=PTS:dts=DTS:duration={length.numerator}/{length.denominator}/TB"
+    # Keep the filters where the picture size changes: new ones would start the frame grid anew.
+    keep_filters = {"reinit_filter": 0}
+    media = ffmpeg.input(
+        source,
+        format=timeline.carrier,
+        **UNCROPPED,
+        noautorotate=None,
+        **keep_filters,
+        **LOCAL_ONLY,
+        **{"bsf:v": lasts},
+    )
+    # From NUT's finer time base back to the source's: exact, and integers from here on.
+    picture = media["v:0"].filter("settb", f"{base.numerator}/{base.denominator}")
+    picture = picture.filter("setpts", f"PTS-{guard_ticks(base)}")
+    return filters.on_grid(filters.upright(picture, plan), plan, begin, end)
+
+
+def window_pictures(
+    source: str, *, plan: Plan, window: Window, timeline: Timeline, only: Sequence[str]
+) -> list[tuple[Rendition, filters.Stream]]:
+    """The pictures of one window, and of the frames after it that encoders look ahead to, for renditions.
+
+    :param source: a cut that holds the window's packets, and perhaps those before.
+    :param only: names of the renditions.
+    """
+    begin, end = window.first, window.last + plan.lead_out(window)
+    picture = _pictures(source, plan, timeline, begin, end, key_pts=window.key_pts - timeline.origin_pts)
+    return list(filters.cascade(picture, plan, converted=False, only=only))
+
+
+def raw_output(stream: filters.Stream, output: str) -> filters.Output:
+    """Write pictures as they are, for ``encode_window``."""
+    return stream.output(output, format="nut", fps_mode="passthrough", **{"c:v": "rawvideo"}, **BARE)
+
+
+def encode_window(tool: str, source: str, outputs: Mapping[str, str], *, plan: Plan, crf: float) -> Argv:
+    """Encode what ``raw_output`` wrote as production does, but with that CRF.
+
+    :param outputs: rendition name -> file to write, fragmented MP4 with times from 0.
+    """
+    media = ffmpeg.input(source, format="nut", **LOCAL_ONLY)
+    streams = [
+        _encode(stream, outputs[rendition.name], plan, rendition.model_copy(update={"crf": crf}))
+        for rendition, stream in filters.cascade(media["v:0"], plan, converted=True, only=outputs)
+    ]
     return command(tool, ffmpeg.merge_outputs(*streams), *ENCODING)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from fractions import Fraction
 from itertools import groupby
 from typing import TypeAlias
@@ -88,17 +88,26 @@ def black(plan: Plan) -> Stream:
     return ffmpeg.input(source, format="lavfi")["v:0"]
 
 
-def cascade(picture: Stream, plan: Plan, *, converted: bool) -> Iterator[tuple[Rendition, Stream]]:
+def cascade(
+    picture: Stream, plan: Plan, *, converted: bool, only: Container[str] | None = None
+) -> Iterator[tuple[Rendition, Stream]]:
     """Each rendition's pictures, largest first.
 
     All encoders share one decode, and one scaling of each size. Each size is scaled from the next larger one,
     not from the source.
 
     :param converted: whether the colours are already those of the output.
+    :param only: names of the renditions that are wanted, None for all. Others are only scaled, where
+        those depend on it.
     """
     depth = max(rendition.bit_depth for rendition in plan.renditions)
     by_size = groupby(reversed(plan.renditions), key=lambda rendition: (rendition.width, rendition.height))
-    sizes = [(size, list(renditions)) for size, renditions in by_size]
+    sizes = [
+        (size, [made for made in renditions if only is None or made.name in only])
+        for size, renditions in by_size
+    ]
+    while sizes and not sizes[-1][1]:
+        sizes.pop()
     for number, ((width, height), renditions) in enumerate(sizes):
         convert = number == 0 and not converted
         picture = picture.filter("scale", width, height, flags="bicubic", **_to_limited(plan, convert))

@@ -5,12 +5,14 @@ Times are integers: frames at the output rate, or ticks of a stated time base.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from vod_operators.formats.base import Model, Name, Rate
+from vod_operators.formats.base import Model, Name, Rate, is_unset
+from vod_operators.media.choice import Choice
 from vod_operators.media.encoders import Encoding
 from vod_operators.media.orientation import Crop, DisplayMatrix
 from vod_operators.media.presets.model import Preset
@@ -207,6 +209,8 @@ class Rendition(Encoding):
     name: Name
     width: int = Field(gt=0, multiple_of=2)
     height: int = Field(gt=0, multiple_of=2)
+    target_vmaf: float | None = Field(None, exclude_if=is_unset)
+    """Mean VMAF at its own size that it should have. ``crf`` is then only a guess, until ``Plan.chosen``."""
 
     @property
     def label(self) -> str:
@@ -274,12 +278,41 @@ class Plan(Model):
     lookahead_frames: int = Field(ge=0)
     """Longest lookahead of the encoders, at most a GOP: that many frames of a lead-out are encoded."""
     renditions: tuple[Rendition, ...]
-    """Of all ladders, from the smallest picture to the largest; none for sound only."""
+    """Of all ladders, from the smallest picture to the largest; none for sound only. If ``is_open``, those
+    that may be made."""
     audio: tuple[AudioRendition, ...]
     texts: tuple[TextRendition, ...] = ()
     """The source's tracks in its order, named as they are cut; then the files of the request."""
     skipped: tuple[str, ...] = ()
     """Sound that the preset leaves out, in words for a person."""
+
+    @property
+    def targets(self) -> tuple[Rendition, ...]:
+        """The renditions with a target quality."""
+        return tuple(rendition for rendition in self.renditions if rendition.target_vmaf is not None)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the video is analysed before it is decided how its renditions are encoded."""
+        return bool(self.targets)
+
+    def chosen(self, choice: Choice) -> Plan:
+        """The plan with what was chosen for this video: the CRF of each rendition, without those left out."""
+        left_out = {name for name, chosen in choice.renditions.items() if chosen.crf is None}
+        crfs = {name: chosen.crf for name, chosen in choice.renditions.items() if chosen.crf is not None}
+        kept = tuple(rendition for rendition in self.renditions if rendition.name not in left_out)
+        return self.model_copy(update={"renditions": kept}).with_crfs(crfs)
+
+    def with_crfs(self, crfs: Mapping[str, float]) -> Plan:
+        """The plan with other CRFs.
+
+        :param crfs: by name of the rendition; the others keep theirs.
+        """
+        changed = (
+            rendition.model_copy(update={"crf": crfs.get(rendition.name, rendition.crf)})
+            for rendition in self.renditions
+        )
+        return self.model_copy(update={"renditions": tuple(changed)})
 
     @property
     def frame_ticks(self) -> int:
@@ -389,6 +422,15 @@ class Chunk(Model):
         return f"chunk-{self.index:05d}"
 
 
+class Window(Chunk):
+    """A few seconds of the video encoded at several rates, to learn what it needs. Inside one chunk."""
+
+    @property
+    def name(self) -> str:
+        """``window-00003``."""
+        return f"window-{self.index:05d}"
+
+
 class Sound(Model):
     """One sound track as it is cut."""
 
@@ -411,6 +453,8 @@ class Timeline(Model):
     variable_rate: bool = False
     """Whether the source's frames differ in length."""
     chunks: tuple[Chunk, ...]
+    windows: tuple[Window, ...] = ()
+    """What is analysed of the video; empty in timelines of before there were any."""
     sounds: dict[str, Sound]
     """Track of the source -> its sound."""
     still: bool = False
@@ -446,6 +490,11 @@ class Timeline(Model):
     def label(self, chunk: Chunk, rate: Fraction) -> str:
         """Label of a chunk in the list of mapped tasks: ``chunk 3/12 · 0:54-1:12``."""
         return f"chunk {chunk.index + 1}/{len(self.chunks)} · {self.span(chunk, rate)}"
+
+
+def chunk_of(timeline: Timeline, window: Window) -> Chunk:
+    """The chunk that a window lies in."""
+    return next(chunk for chunk in timeline.chunks if chunk.first <= window.first < chunk.last)
 
 
 def clock(seconds: Fraction | float) -> str:

@@ -15,11 +15,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.formats.base import Model
 from vod_operators.media.encoders import ENCODERS
-from vod_operators.media.models import Chunk, Colour, Plan, Sound, Source, Timeline
+from vod_operators.media.models import Chunk, Colour, Plan, Sound, Source, Timeline, Window
 from vod_operators.media.presets.model import Preset
 from vod_operators.media.renditions import plan_audio, plan_renditions
 from vod_operators.media.subtitles import Sidecar, plan_texts
@@ -209,10 +210,15 @@ def plan_chunk_ranges(frames: int, chunk_frames: int, gop_frames: int) -> list[t
     A rest shorter than a GOP joins the chunk before it. A task for a few frames costs more than it gains, and
     an encoder that gets fewer frames than its reorder delay shifts their timestamps.
     """
-    firsts = list(range(0, frames, chunk_frames))
-    if len(firsts) > 1 and frames - firsts[-1] < gop_frames:
+    return _ranges(0, frames, chunk_frames, gop_frames)
+
+
+def _ranges(begin: int, end: int, step: int, least: int) -> list[tuple[int, int]]:
+    """``[begin, end)`` in ranges of ``step``; a rest below ``least`` joins the one before."""
+    firsts = list(range(begin, end, step))
+    if len(firsts) > 1 and end - firsts[-1] < least:
         firsts.pop()
-    return list(zip(firsts, [*firsts[1:], frames], strict=True))
+    return list(zip(firsts, [*firsts[1:], end], strict=True))
 
 
 def grid_frame(pts: int, origin_pts: int, frames_a_tick: Fraction) -> int:
@@ -272,13 +278,15 @@ def plan_timeline(
         frames = heard_frames
     # Check again: the chunk length was chosen by the declared duration, not by this count.
     refuse_too_many_chunks(frames, plan.chunk_frames, plan.segment_frames, plan.frame_rate, limit=most_chunks)
-    chunks = _chunks(plan, frames, frames_a_tick, pts, key_pts, begins_with_key=begins_with_key)
+    chunks, windows = _chunks(plan, frames, frames_a_tick, pts, key_pts, begins_with_key=begins_with_key)
     timeline = _timeline(origin, time_base, frames, chunks, sounds)
     places = [grid_frame(tick, origin, time_base * video.natural_rate) for tick in pts]
     varies = not still and _varies(places, interlaced=video.interlaced)
     # Lost at the source's own rate. Frames dropped for a preset's lower rate do not count.
     lost = len(places) - len(set(places))
-    return timeline.model_copy(update={"variable_rate": varies, "still": still, "lost_frames": lost})
+    return timeline.model_copy(
+        update={"windows": windows, "variable_rate": varies, "still": still, "lost_frames": lost}
+    )
 
 
 def _varies(places: Sequence[int], *, interlaced: bool) -> bool:
@@ -311,8 +319,8 @@ def _chunks(
     key_pts: Sequence[int],
     *,
     begins_with_key: bool,
-) -> tuple[Chunk, ...]:
-    """The chunks of a video.
+) -> tuple[tuple[Chunk, ...], tuple[Window, ...]]:
+    """The chunks of a video, and its windows.
 
     :param begins_with_key: whether the first entry of ``key_pts`` is a key frame.
     """
@@ -320,26 +328,63 @@ def _chunks(
     def on_grid(tick: int) -> int:
         return grid_frame(tick, pts[0], frames_a_tick)
 
-    chunks = []
     # A deinterlacer also needs the frame before, which is two pictures.
     pre_roll = 2 if plan.source.video and plan.source.video.interlaced else 0
-    for index, (begin, end) in enumerate(plan_chunk_ranges(frames, plan.chunk_frames, plan.gop_frames)):
-        lead_in, lead_out = min(begin, LEAD_IN_GOPS * plan.gop_frames), min(frames - end, plan.gop_frames)
+
+    def facts(index: int, begin: int, end: int, lead_in_gops: int) -> dict[str, Any]:
+        lead_in, lead_out = min(begin, lead_in_gops * plan.gop_frames), min(frames - end, plan.gop_frames)
         key = bisect_right(key_pts, begin - lead_in - pre_roll, key=on_grid) - 1
         after = bisect_left(pts, end + lead_out, key=on_grid)
-        chunks.append(
-            Chunk(
-                index=index,
-                first=begin,
-                last=end,
-                lead_in=lead_in,
-                lead_out=lead_out,
-                key_pts=key_pts[max(0, key)],
-                begins_with_key=begins_with_key or key > 0,
-                end_pts=pts[after] if after < len(pts) else None,
-            )
-        )
-    return tuple(chunks)
+        return {
+            "index": index,
+            "first": begin,
+            "last": end,
+            "lead_in": lead_in,
+            "lead_out": lead_out,
+            "key_pts": key_pts[max(0, key)],
+            "begins_with_key": begins_with_key or key > 0,
+            "end_pts": pts[after] if after < len(pts) else None,
+        }
+
+    ranges = plan_chunk_ranges(frames, plan.chunk_frames, plan.gop_frames)
+    chunks = tuple(Chunk(**facts(n, *spot, LEAD_IN_GOPS)) for n, spot in enumerate(ranges))
+    spots = plan_windows(ranges, plan.gop_frames, plan.frame_rate)
+    return chunks, tuple(Window(**facts(n, *spot, 0)) for n, spot in enumerate(spots))
+
+
+ANALYSED_S, WINDOW_S = 20, 2
+"""Seconds of a video that are analysed, and of each window of it. At three rates they cost about as much as
+110 s of the video, which is 9 % of 20 minutes (docs/decisions/030-target-quality.md)."""
+
+WHOLE_WINDOW_S = 5
+"""Length of a window where the whole video is analysed."""
+
+
+def plan_windows(chunks: Sequence[tuple[int, int]], gop_frames: int, rate: Fraction) -> list[tuple[int, int]]:
+    """Half-open frame ranges that are analysed: whole GOPs, spread evenly over the video, each in a chunk.
+
+    All of a video that is not longer than they are together.
+
+    :param chunks: the chunks' ranges.
+    """
+    frames = chunks[-1][1]
+
+    def gops(seconds: int) -> int:
+        return max(1, round(seconds * rate / gop_frames)) * gop_frames
+
+    if frames <= ANALYSED_S * rate:
+        step = gops(WHOLE_WINDOW_S)
+        return [part for begin, end in chunks for part in _ranges(begin, end, step, gop_frames)]
+    length = gops(WINDOW_S)
+    count = max(1, round(ANALYSED_S * rate / length))
+    found: dict[int, int] = {}
+    for number in range(count):
+        middle = (2 * number + 1) * frames // (2 * count)
+        begin, end = next(chunk for chunk in chunks if middle < chunk[1])
+        first = max(begin, min(middle - length // 2, end - length))
+        first = begin + (first - begin) // gop_frames * gop_frames
+        found[first] = min(first + length, end)
+    return sorted(found.items())
 
 
 STILL_S = 1

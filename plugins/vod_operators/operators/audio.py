@@ -22,6 +22,7 @@ class VodEncodeAudioOperator(VodStepOperator):
     """
 
     template_fields: Sequence[str] = ("plan", "source", "track")
+    precedes_choice = True
 
     def __init__(self, *, source: str, track: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)

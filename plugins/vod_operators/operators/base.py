@@ -23,6 +23,7 @@ from vod_operators.storage.claim import Claim
 from vod_operators.storage.keys import claim_key
 from vod_operators.storage.requested import RequestedStorage
 from vod_operators.work import allowance
+from vod_operators.work.choice import with_choice
 from vod_operators.work.conf import check_conf
 from vod_operators.work.job import Job, read_job
 from vod_operators.work.source import Original
@@ -202,6 +203,9 @@ class VodStepOperator(VodBaseOperator):
     """
 
     template_fields: Sequence[str] = ("plan",)
+    precedes_choice = False
+    """Whether the step does not need to know what is chosen for the video. Its plan then has all renditions
+    that may be made."""
 
     def __init__(self, *, plan: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -210,7 +214,9 @@ class VodStepOperator(VodBaseOperator):
     def open_job(self, context: Context) -> Job:
         """Read the job, limit the tools for its source, and take or renew the video's claim.
 
-        :raises LostWorkError: the plan is gone or damaged.
+        Its plan has what was chosen for this video, unless the step precedes that.
+
+        :raises LostWorkError: the plan, or what was chosen, is gone or damaged.
         :raises ClaimedError: another run has the video.
         """
         with checkpoint.relying_on(self.worker.temp, self.plan, step=PREPARE):
@@ -218,4 +224,4 @@ class VodStepOperator(VodBaseOperator):
         self.facts["video_id"] = job.plan.video_id
         self.worker.limit_tools(allowance.of_plan(self.settings, job.plan))
         self.hold_claim(context, job.plan.video_id)
-        return job
+        return job if self.precedes_choice else with_choice(self.worker.temp, job)

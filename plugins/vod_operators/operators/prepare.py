@@ -10,6 +10,7 @@ from airflow.sdk import Context
 
 from vod_operators.errors import InvalidInputError, StorageError
 from vod_operators.media.models import Plan
+from vod_operators.media.plan import plan_chunk_ranges, plan_windows
 from vod_operators.media.presets.catalog import load_preset
 from vod_operators.media.roles import parse_roles
 from vod_operators.media.subtitles import Sidecar, SubtitleFile, parse_request
@@ -25,6 +26,9 @@ from vod_operators.work.encoding import require_encoders
 from vod_operators.work.planning import Request, open_workspace, parse_chunk_seconds, plan_source
 from vod_operators.work.sidecars import fetch_sidecars
 from vod_operators.work.webhook import STARTED_LIMIT_S
+
+MOST_PARTS = 10
+"""Tasks that analyse a video whose length is not declared."""
 
 DAMAGE_TOLD = 100
 """How many damaged objects the XCom lists; the log has all of them."""
@@ -90,8 +94,9 @@ class VodPrepareOperator(VodTellingOperator):
         """Returns ``{"rendition": name, "label": ...}`` of each video and sound track; segmenting is mapped
         over them.
 
-        Pushes three further XComs: ``plan``, the URI of the plan; ``sounds``, the sound tracks of the list;
-        and ``damage``, the damaged objects of earlier runs, in words.
+        Pushes four further XComs: ``plan``, the URI of the plan; ``sounds``, the sound tracks of the list;
+        ``parts``, over which the analysis is mapped, empty if none is needed; and ``damage``, the damaged
+        objects of earlier runs, in words.
 
         :raises InvalidInputError: the request cannot be fulfilled; the message names the field.
         :raises ClaimedError: another run is working on the video.
@@ -123,6 +128,7 @@ class VodPrepareOperator(VodTellingOperator):
         sounds = [{"rendition": a.name, "label": a.label} for a in plan.audio]
         context["ti"].xcom_push("plan", keys.plan)
         context["ti"].xcom_push("sounds", sounds)
+        context["ti"].xcom_push("parts", analysed_parts(plan))
         context["ti"].xcom_push("damage", [str(item) for item in (damage or [])[:DAMAGE_TOLD]])
         return [{"rendition": r.name, "label": r.label} for r in plan.renditions] + sounds
 
@@ -194,3 +200,15 @@ class VodPrepareOperator(VodTellingOperator):
         require_encoders(self.worker.runner, self.worker.tools.ffmpeg, plan.renditions, hardware=False)
         if self.queue == self.settings.transcode_queue:
             require_encoders(self.worker.runner, self.worker.tools.ffmpeg, plan.renditions, hardware=True)
+
+
+def analysed_parts(plan: Plan) -> list[dict[str, Any]]:
+    """``{"part": index, "parts": count, "label": ...}`` of each task that analyses windows of the video;
+    empty if the plan leaves nothing open."""
+    if not plan.is_open:
+        return []
+    frames, count = plan.source.frames_at(plan.frame_rate), MOST_PARTS
+    if frames:
+        chunks = plan_chunk_ranges(frames, plan.chunk_frames, plan.gop_frames)
+        count = min(count, len(plan_windows(chunks, plan.gop_frames, plan.frame_rate)))
+    return [{"part": n, "parts": count, "label": f"analysis {n + 1}/{count}"} for n in range(count)]

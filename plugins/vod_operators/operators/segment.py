@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowSkipException
 
 from vod_operators.media import hls, measure
 from vod_operators.media.names import iso_639_2, language_tag
@@ -18,12 +19,13 @@ from vod_operators.media.pieces import Piece, counter_shifts, in_language, lasti
 from vod_operators.media.track import Encryption, Track
 from vod_operators.operators.base import VodStepOperator
 from vod_operators.operators.content_key import job_key, lock_segments
-from vod_operators.pipeline import AUDIO, TRANSCODE
+from vod_operators.pipeline import AUDIO, CORRECT, TRANSCODE
 from vod_operators.storage import checkpoint
 from vod_operators.storage.base import Storage
 from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.storage.stores import fetch
-from vod_operators.work.job import Job, read_timeline
+from vod_operators.work.choice import AGAIN, corrections_of
+from vod_operators.work.job import Job, read_timeline, track_names
 from vod_operators.work.packaged import INIT, SOUND, TRANSFERS
 from vod_operators.work.stable import IMMUTABLE, PLAYLIST_TYPE
 
@@ -77,11 +79,14 @@ class VodSegmentHlsOperator(VodStepOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns ``{"track", "segments", "average_bps", "peak_bps", "codecs"}``.
 
+        :raises AirflowSkipException: the rendition was left out of this video.
         :raises VerificationError: the chunks do not add up to the planned frames, or the segments break a
             rule of the track.
         """
         job = self.open_job(context)
         name = self.track["rendition"]
+        if name not in track_names(job.plan):
+            raise AirflowSkipException(f"{name} is left out of this video")
         done = checkpoint.load(self.worker.temp, job.segmented(name), objects_in=self.worker.results)
         if done is not None:
             self.log.info("%s is segmented already", name)
@@ -101,9 +106,13 @@ class VodSegmentHlsOperator(VodStepOperator):
         key = job_key(self.settings, job)
         audio = next((audio for audio in plan.audio if audio.name == name), None)
         marker = job.work_keys.marker
-        places = [_Place(chunk.name, marker(chunk.name), TRANSCODE) for chunk in timeline.chunks]
         if audio:
             places = [_Place(SOUND, marker(name), AUDIO)]
+        elif name in corrections_of(self.worker.temp, job):
+            again = [chunk.name + AGAIN for chunk in timeline.chunks]
+            places = [_Place(place, marker(place), CORRECT) for place in again]
+        else:
+            places = [_Place(chunk.name, marker(chunk.name), TRANSCODE) for chunk in timeline.chunks]
         with ThreadPoolExecutor(TRANSFERS) as pool:
             read = list(pool.map(lambda place: self._read(job, place, name), places))
         pieces = [piece for _, piece in read]

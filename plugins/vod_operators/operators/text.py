@@ -29,6 +29,8 @@ class VodSegmentTextOperator(VodStepOperator):
     Players see nothing of them until ``VodPublishOperator`` points the stable playlist to them.
     """
 
+    precedes_choice = True
+
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Returns ``{"track", "segments", "cues"}`` of each track.
 

@@ -21,6 +21,7 @@ from vod_operators.pipeline import (
     BULK_DAG_ID,
     DAG_ID,
     MANAGE_DAG_ID,
+    OPTIONAL,
     RELEASE,
     SPLIT,
     WEIGHTS,
@@ -236,7 +237,8 @@ def percents(session: Session, runs: Collection[RunName]) -> dict[RunName, float
         .group_by(TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.state)
     )
     for dag_id, run_id, task_id, state, count in counted:
-        if state == "removed":  # a mapped task that has fewer instances since its run was cleared
+        # A mapped task may have fewer instances since its run was cleared.
+        if state == "removed" or (state == "skipped" and task_id in OPTIONAL):
             continue
         done = [float(state in ("success", "skipped"))] * count
         parts[dag_id, run_id].setdefault(task_id, []).extend(done)

@@ -20,8 +20,9 @@ from vod_operators.page.runs import (
     tasks_of,
 )
 from vod_operators.pipeline import (
-    AUDIO,
+    ENCODING,
     MANAGE,
+    OPTIONAL,
     PICTURES,
     PUBLISH,
     SEGMENT,
@@ -87,10 +88,15 @@ def work_of(session: Session, dag_id: str, run_id: str) -> Run | None:
         steps=[
             _step(name, by_step[name], now)
             for name in (STEPS if is_encoding else (MANAGE,))
-            if name in by_step
+            if name in by_step and not _is_absent(name, by_step[name])
         ],
         chunks=chunks,
     )
+
+
+def _is_absent(step: str, tasks: Sequence[InstanceFacts]) -> bool:
+    """Whether the preset has no use for a step."""
+    return step in OPTIONAL and all(task.state == "skipped" for task in tasks)
 
 
 def estimate(chunks: Sequence[Chunk]) -> tuple[float, float] | None:
@@ -184,11 +190,14 @@ def _percent(by_step: dict[str, list[InstanceFacts]], tasks: RunTasks) -> float:
     def part(task: InstanceFacts) -> float:
         if task.state in ("success", "skipped"):
             return 1.0
-        if task.state != "running" or task.task_id not in (TRANSCODE, AUDIO):
+        if task.state != "running" or task.task_id not in ENCODING:
             return 0.0
         return tasks.progress.get((task.task_id, task.map_index), 0.0) / 100
 
-    return round(percent_done({name: [part(task) for task in found] for name, found in by_step.items()}), 1)
+    parts = {
+        name: [part(task) for task in found] for name, found in by_step.items() if not _is_absent(name, found)
+    }
+    return round(percent_done(parts), 1)
 
 
 def _waits_for(run: RunFacts, by_step: dict[str, list[InstanceFacts]]) -> str | None:

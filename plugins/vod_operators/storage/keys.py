@@ -7,8 +7,9 @@
         timeline.json
         chunk-00000.nut, audio-0.nut, text-0.vtt
     {temp}/{video_id}/work-{fp}/                          one plan, one ffmpeg, one key
-        plan.json
+        plan.json, choice.json
         chunk-00000/{rendition}/seg-00001.m4s, piece.json
+        chunk-00000.again/{rendition}/...                 encoded again, nearer to the target quality
         chunk-00000/thumbnails.mjpeg, posters.mjpeg
         audio/{rendition}/seg-00001.m4s, piece.json       the same of sound
         text/{rendition}.vtt                              subtitle files of the request
@@ -119,6 +120,11 @@ class WorkKeys(_Workspace):
     def plan(self) -> str:
         """The plan of the first task; a workspace without it is not used."""
         return f"{self.folder}/{self.PLAN}"
+
+    @property
+    def choice(self) -> str:
+        """What was chosen for this video, where the plan leaves it open."""
+        return f"{self.folder}/choice.json"
 
     def piece(self, chunk: str, rendition: str) -> str:
         """Facts of the segments of one rendition of one chunk."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from vod_operators.media.pictures import Still
 from vod_operators.media.pieces import Part
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
+from vod_operators.work.choice import AGAIN
 from vod_operators.work.cutting import obtain_cut
 from vod_operators.work.encoding import EncodingTask
 from vod_operators.work.ends import Ends
@@ -28,9 +29,19 @@ CHUNK = "chunk.nut"
 
 @dataclass(frozen=True, kw_only=True)
 class ChunkEncoder(EncodingTask):
-    """Decodes one chunk once, and encodes all renditions and still pictures of it."""
+    """Decodes one chunk once, and encodes all renditions and still pictures of it.
+
+    With ``again``, some renditions only: a second time, with another CRF.
+    """
 
     chunk: Chunk
+    again: Collection[str] | None = None
+    """Renditions that are encoded a second time; None: all, for the first time."""
+
+    @property
+    def place(self) -> str:
+        """Name of the folder and the marker of what is encoded."""
+        return self.chunk.name if self.again is None else self.chunk.name + AGAIN
 
     def encode(self) -> Marker:
         """Encode the chunk and store its objects, the marker last; returns the marker.
@@ -43,7 +54,9 @@ class ChunkEncoder(EncodingTask):
         with self.worker.scratch(self._needed_bytes()) as folder:
             self._obtain(folder)
             stills = [s for s in pictures.stills(plan, self.timeline) if s.frames(chunk)]
-            outputs = {rendition.name: f"{rendition.name}.mp4" for rendition in plan.renditions}
+            names = [made.name for made in plan.renditions if self.again is None or made.name in self.again]
+            outputs = {name: f"{name}.mp4" for name in names}
+            stills = stills if self.again is None else []
             found = self._encode(outputs, stills, folder)
             damage = in_words(self.timeline.span(chunk, plan.frame_rate), found)
             self.worker.report_damage(damage)
@@ -65,7 +78,7 @@ class ChunkEncoder(EncodingTask):
                 "captions": has_captions(folder / CHUNK),
             }
             marker = Marker(objects=stored, facts=facts)
-            return checkpoint.save(self.worker.temp, self.job.work_keys.marker(chunk.name), marker)
+            return checkpoint.save(self.worker.temp, self.job.work_keys.marker(self.place), marker)
 
     @property
     def _encoded_frames(self) -> int:
@@ -124,7 +137,7 @@ class ChunkEncoder(EncodingTask):
             worker.runner, worker.tools.packager, plan, chunk, rendition, part, folder, self.key
         )
         ends.add(rendition.name, piece)
-        return store_piece(worker.temp, self.job.work_keys, chunk.name, rendition.name, piece, folder)
+        return store_piece(worker.temp, self.job.work_keys, self.place, rendition.name, piece, folder)
 
     def _store_still(self, still: Still, path: Path) -> Stored:
         count = pictures.split_jpegs(path.read_bytes())

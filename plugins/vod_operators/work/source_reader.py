@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from typing import TypeVar
 
 from vod_operators.errors import InvalidInputError, ToolError
 from vod_operators.media import ffmpeg, packets, probe, programme
@@ -35,6 +36,8 @@ KEYS_TRIED = 3
 
 TRIAL_S = 1
 """Seconds of a chunk that are cut to see whether it begins with a key frame."""
+
+Cut = TypeVar("Cut", bound=Chunk)
 
 log = logging.getLogger(__name__)
 
@@ -76,16 +79,18 @@ class Media:
             # A rewritten file has another clock, and begins with its first picture.
             first_pts=self.plan.source.video.first_pts if self.is_source and self.plan.source.video else None,
         )
-        chunks = [
-            chunk.model_copy(
-                update={
-                    "packets": times.needed(chunk),
-                    "byte_range": times.byte_range(chunk) if self.is_sparse else None,
-                }
-            )
-            for chunk in timeline.chunks
-        ]
-        return timeline.model_copy(update={"chunks": tuple(chunks), "carrier": self.layout.video_carrier})
+
+        def located(chunk: Cut) -> Cut:
+            places = times.byte_range(chunk) if self.is_sparse else None
+            return chunk.model_copy(update={"packets": times.needed(chunk), "byte_range": places})
+
+        return timeline.model_copy(
+            update={
+                "chunks": tuple(located(chunk) for chunk in timeline.chunks),
+                "windows": tuple(located(window) for window in timeline.windows),
+                "carrier": self.layout.video_carrier,
+            }
+        )
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ player chooses one codec and stays with it.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from vod_operators.formats.base import Model, Name
+from vod_operators.formats.base import Model, Name, is_unset
 from vod_operators.media.encoders import ENCODERS, EncoderName
 
 MAX_SEGMENT_GOPS = 10
@@ -30,21 +31,57 @@ class Conditions(Model):
     max_aspect: float | None = None
 
 
+class Target(Model):
+    """The quality that a rendition should have, as mean VMAF at its own size over the whole video."""
+
+    vmaf: float = Field(ge=30, le=99)
+
+
 class Rung(Model):
-    """One step of a ladder: a box that the picture must fit in, and its rate control."""
+    """One step of a ladder: a box that the picture must fit in, and its rate control.
+
+    A file may write the cap as ``max_bitrate_bps`` of ``quality``, and leave out ``buffer_bits``.
+    """
 
     name: Name
     width: int = Field(ge=16, le=8192, multiple_of=2)
     """Of the box for a landscape picture; for a portrait picture, width and height are swapped."""
     height: int = Field(ge=16, le=8192, multiple_of=2)
-    crf: float = Field(ge=0)
-    """Constant quality on the encoder's own scale; holds while the bitrate is below ``max_bitrate_bps``."""
+    crf: float | None = Field(None, ge=0)
+    """Constant quality on the encoder's own scale; holds while the bitrate is below ``max_bitrate_bps``. None
+    if ``quality`` is given: the step ``choose`` then finds it."""
+    quality: Target | None = Field(None, exclude_if=is_unset)
     max_bitrate_bps: int = Field(gt=0)
     buffer_bits: int = Field(gt=0)
-    """Size of the VBV buffer, over which ``max_bitrate_bps`` holds."""
+    """Size of the VBV buffer, over which ``max_bitrate_bps`` holds; 4/3 s of that if it is not given."""
     profile: Literal["baseline", "main", "high"] | None = None
     """Profile of H.264; None is ``high``. Other codecs' profiles follow from the bit depth."""
     when: Conditions = Conditions()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, data: Any) -> Any:
+        """Take the cap from ``quality``, and the buffer from the cap."""
+        if not isinstance(data, Mapping):
+            return data
+        data = dict(data)
+        quality = data.get("quality")
+        if isinstance(quality, Mapping) and "max_bitrate_bps" in quality:
+            cap = quality["max_bitrate_bps"]
+            data["quality"] = {key: value for key, value in quality.items() if key != "max_bitrate_bps"}
+            if data.setdefault("max_bitrate_bps", cap) != cap:
+                raise ValueError("quality.max_bitrate_bps: differs from max_bitrate_bps; give one of them")
+        cap = data.get("max_bitrate_bps")
+        if isinstance(cap, int):
+            data.setdefault("buffer_bits", cap * 4 // 3)
+        return data
+
+    @model_validator(mode="after")
+    def _has_one_aim(self) -> Rung:
+        if (self.crf is None) == (self.quality is None):
+            both = "both crf and quality" if self.quality else "neither crf nor quality"
+            raise ValueError(f"{self.name}: it has {both}; give one of them")
+        return self
 
 
 class AudioRung(Model):
@@ -83,7 +120,26 @@ class Ladder(Model):
     """One of the encoder's own presets."""
     bit_depth: Literal[8, 10] = 8
     rungs: tuple[Rung, ...] = Field(min_length=1, max_length=20)
-    """From the smallest picture to the largest."""
+    """From the smallest picture to the largest. A file may give the ladder a ``quality``, which holds for its
+    rungs that have neither ``quality`` nor ``crf``."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _hand_down(cls, data: Any) -> Any:
+        """Give the ladder's ``quality`` to its rungs that have none."""
+        if not isinstance(data, Mapping) or "quality" not in data:
+            return data
+        data = dict(data)
+        quality, rungs = data.pop("quality"), data.get("rungs")
+        if isinstance(quality, Mapping) and "max_bitrate_bps" in quality:
+            raise ValueError("quality.max_bitrate_bps: each rung has a cap of its own; name it there")
+        if isinstance(rungs, (list, tuple)):
+            data["rungs"] = [
+                rung if not isinstance(rung, Mapping) or rung.keys() & {"crf", "quality"}
+                else {**rung, "quality": quality}
+                for rung in rungs
+            ]  # fmt: skip
+        return data
 
     @model_validator(mode="after")
     def _is_of_its_encoder(self) -> Ladder:
@@ -96,9 +152,9 @@ class Ladder(Model):
         if self.bit_depth not in encoder.bit_depths:
             raise ValueError(f"bit_depth: {self.encoder} only makes {encoder.bit_depths[0]} bits")
         for rung in self.rungs:
-            if rung.crf > encoder.max_crf:
+            if rung.crf is not None and rung.crf > encoder.max_crf:
                 raise ValueError(f"{rung.name}: crf: {self.encoder} goes to {encoder.max_crf}")
-            if encoder.whole_crf and rung.crf % 1:
+            if encoder.whole_crf and rung.crf is not None and rung.crf % 1:
                 raise ValueError(f"{rung.name}: crf: {self.encoder} takes whole numbers only")
             if rung.profile is not None and encoder.codec != "h264":
                 raise ValueError(f"{rung.name}: profile: only H.264 has a choice of them")

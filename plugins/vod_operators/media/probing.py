@@ -1,0 +1,92 @@
+"""Commands of the step ``analyse``: one window decoded once, and references for its encodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import ffmpeg as builder
+
+from vod_operators.media import ffmpeg, filters, vmaf
+from vod_operators.media.ffmpeg import Argv
+from vod_operators.media.filters import PIXEL_FORMATS
+from vod_operators.media.models import Plan, Rendition, Timeline, Window
+from vod_operators.media.vmaf import LEAST_SIDE, TRIPLE, Raw
+
+POINTS = 12
+"""Frames of 2 s that are measured, of each encode; they take a tenth of the time of the encodes."""
+
+
+def measured_frames(window: Window, rate: float) -> list[int]:
+    """The frames of a window that are measured, numbered from its first."""
+    count = max(1, round(POINTS * window.frames / (2 * rate)))
+    return vmaf.points(0, window.frames, count, turn=window.index * POINTS)
+
+
+def probed(plan: Plan) -> tuple[Rendition, ...]:
+    """The renditions that are analysed: those with a target that the model can measure."""
+    return tuple(made for made in plan.targets if min(made.width, made.height) >= LEAST_SIDE)
+
+
+def reference_of(rendition: Rendition) -> Raw:
+    """The reference of a rendition; those of one size share it."""
+    form = PIXEL_FORMATS[rendition.bit_depth]
+    return Raw(
+        file=f"{rendition.width}x{rendition.height}-{form}.yuv",
+        width=rendition.width,
+        height=rendition.height,
+        pixel_format=form,
+    )
+
+
+def decode_window(
+    tool: str,
+    source: str,
+    output: str,
+    chosen: Sequence[int],
+    *,
+    plan: Plan,
+    window: Window,
+    timeline: Timeline,
+) -> Argv:
+    """Decode one window with the frames after it that encoders look ahead to.
+
+    Writes raw pictures of the largest rendition's size, from which the others are scaled, and the references
+    of the analysed renditions.
+
+    :param source: a cut that holds the window's packets, and perhaps those before.
+    :param chosen: the frames to measure, numbered from the window's first.
+    """
+    largest = plan.renditions[-1]
+    references = {reference_of(made): made.name for made in probed(plan)}
+    names = {largest.name, *references.values()}
+    outputs = []
+    for rendition, stream in ffmpeg.window_pictures(
+        source, plan=plan, window=window, timeline=timeline, only=sorted(names)
+    ):
+        is_reference = rendition.name in references.values()
+        copies = filters.branches(stream, is_reference + (rendition is largest))
+        if rendition is largest:
+            outputs.append(ffmpeg.raw_output(copies[0], output))
+        if is_reference:
+            outputs.append(vmaf.write_reference(copies[-1], reference_of(rendition), chosen))
+    return ffmpeg.command(tool, builder.merge_outputs(*outputs), *ffmpeg.ENCODING)
+
+
+def raw_bytes(plan: Plan, frames: int, chosen: Sequence[int]) -> int:
+    """Bytes of all that ``decode_window`` writes.
+
+    :param frames: decoded in all.
+    """
+    largest = plan.renditions[-1]
+    sizes: Mapping[Raw, int] = {reference_of(made): TRIPLE * len(chosen) for made in probed(plan)}
+    deep = max(made.bit_depth for made in plan.renditions) > 8
+    whole = frames * largest.width * largest.height * (1 + deep)
+    references = sum(
+        count * raw.width * raw.height * (2 if raw.pixel_format != "yuv420p" else 1)
+        for raw, count in sizes.items()
+    )
+    return 3 * (whole + references) // 2 + OVERHEAD
+
+
+OVERHEAD = 1_000_000
+"""Bytes of a container of raw pictures, at most."""

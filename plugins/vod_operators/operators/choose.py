@@ -1,0 +1,41 @@
+"""Chooses the rate of each rendition for this video, from what its windows came to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import Context
+
+from vod_operators.media.choice import choose
+from vod_operators.operators.base import VodStepOperator
+from vod_operators.pipeline import CHOOSE
+from vod_operators.storage import checkpoint
+from vod_operators.work.choice import read_choice, read_windows, store_choice
+from vod_operators.work.job import Job, read_timeline
+
+
+class VodChooseOperator(VodStepOperator):
+    """Fit quality and bitrate over the rate, choose one rate for each rendition, and store the choice."""
+
+    precedes_choice = True
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Returns ``{"chunk": index, "label": ...}`` of each chunk; ``correct`` is mapped over them.
+
+        :raises LostWorkError: a window's scores are missing.
+        """
+        job = self.open_job(context)
+        timeline = read_timeline(self.worker.temp, job)
+        if checkpoint.load(self.worker.temp, job.work_keys.marker(CHOOSE)) is None:
+            windows = read_windows(self.worker.temp, job, timeline)
+            store_choice(self.worker.temp, job, choose(job.plan.targets, windows, float(job.plan.frame_rate)))
+        self._tell(job)
+        return [
+            {"chunk": chunk.index, "label": timeline.label(chunk, job.plan.frame_rate)}
+            for chunk in timeline.chunks
+        ]
+
+    def _tell(self, job: Job) -> None:
+        for name, chosen in read_choice(self.worker.temp, job).renditions.items():
+            what = "left out" if chosen.crf is None else f"CRF {chosen.crf:g}, VMAF {chosen.vmaf} is expected"
+            self.log.info("%s: %s%s", name, what, f" ({chosen.why})" if chosen.why else "")
