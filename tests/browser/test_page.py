@@ -313,9 +313,20 @@ AXE = ROOT / "plugins" / "vod_operators" / "page" / "ui" / "node_modules" / "axe
 """Installed by `make page`, with what checks the page's types."""
 
 
+def faults_of(page: Any) -> list[str]:
+    """What axe finds that is serious or worse."""
+    page.evaluate(AXE.read_text("utf-8"))
+    found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{fault['id']}: {node['html']}"
+        for fault in found["violations"]
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_fault(video: Watched, open_page: Open, scheme: str) -> None:
-    axe = AXE.read_text("utf-8")
     faults = []
     for path in ("", f"/{video.video_id}", "/+new"):
         page = open_page(f"/plugin/videos{path}", user="editor", scheme=scheme)
@@ -323,15 +334,8 @@ def test_axe_finds_no_serious_fault(video: Watched, open_page: Open, scheme: str
         page.wait_for_timeout(2000)
         if path == f"/{video.video_id}":
             page.get_by_role("button", name="More actions").click()
-        page.evaluate(axe)
         page.screenshot(path=SHOTS / f"axe-{scheme}{path.replace('/', '-')}.png")
-        found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
-        faults += [
-            f"{path} {scheme}: {fault['id']}: {node['html']}"
-            for fault in found["violations"]
-            if fault["impact"] in ("serious", "critical")
-            for node in fault["nodes"]
-        ]
+        faults += [f"{path} {scheme}: {fault}" for fault in faults_of(page)]
     assert not faults, "\n".join(faults)
 
 
@@ -414,6 +418,97 @@ def test_200_chunks_come_in_one_request(video: Watched, open_page: Open) -> None
     page.screenshot(path=SHOTS / "200-chunks.png")
     ours = [url for url in requests if "/vod/api/" in url and not url.endswith(("/me", "/videos"))]
     assert set(ours) == set(asked) and len(ours) == len(asked)
+
+
+def quality(mean: float, worst_at_s: float, **target: Any) -> dict[str, Any]:
+    score = {"mean": mean, "p5": mean - 5, "worst": mean - 12.3, "worst_at_s": worst_at_s}
+    native = score if mean > 60 else None
+    at_1080p = score | {"mean": mean - 20}
+    return {
+        "model": "vmaf_v0.6.1",
+        "native": native,
+        "at_1080p": at_1080p,
+        "measured_s": 12.0,
+        "target": target or None,
+    }
+
+
+def everything_found(result: dict[str, Any]) -> None:
+    """Add all that can be said of a version, whatever is true of this one."""
+    low, high, sound = result["renditions"]
+    low["quality"] = quality(50, 2.0)
+    high["quality"] = quality(91.6, 8.0, vmaf=93, crf=22.4, first_crf=23.1, missed_by=-1.4, capped=False)
+    result["ladder"] = {
+        "by_title": True,
+        "left_out": [{"name": "432p-high", "why": "adds 1.2 VMAF over 432p"}],
+    }
+    result["warnings"] = ["540p has a VMAF of 78.3, below 80"]
+    stretch = {"start_s": 6.0, "end_s": 6.52}
+    loudness = {"integrated_lufs": -23.1, "true_peak_dbtp": -1.04, "range_lu": 6.2}
+    result["source_report"] = {
+        "black": [stretch | {"start_s": 0.1 * n} for n in range(12)],
+        "frozen": [stretch],
+        "flashes": [stretch],
+        "silent": [stretch | {"track": sound["name"]}],
+        "clipped": [stretch | {"track": sound["name"], "samples": 120}],
+        "bars": {"left": 0, "top": 42, "right": 0, "bottom": 40},
+        "loudness": [{"track": sound["name"], **loudness}],
+    }
+    spread = {"low": 60, "likely": 85, "high": 120}
+    result["cost"] = {
+        "cpu_s": {"analyse": 10.2, "transcode": 150.3},
+        "wall_s": 92.4,
+        "bytes_out": 12_345_678,
+        "money": {"compute": 0.00123, "storage_month": 0.0003},
+        "estimated": {"wall_s": spread, "cpu_s": spread, "bytes_out": spread},
+    }
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1400), ("dark", 320)])
+def test_quality_source_and_cost(video: Watched, open_page: Open, scheme: str, width: int) -> None:
+    """The answer is completed here, because no video has all of it."""
+
+    def complete(route: Any) -> None:
+        body = route.fetch().json()
+        everything_found(body["result"])
+        route.fulfill(json=body)
+
+    page = open_page("/plugin/videos", user="viewer", width=width, height=2600, scheme=scheme)
+    page.route(f"**/vod/api/videos/{video.video_id}", complete)
+    page.goto(f"{page.url}/{video.video_id}")
+    renditions = page.get_by_role("region", name="Renditions")
+    rows = renditions.get_by_role("row")
+    until(page, lambda: rows.count() == 4, "the renditions")
+    assert "—" in rows.nth(1).inner_text()
+    for words in ("91.6", "86.6", "79.3 at", "missed by 1.4", "CRF 22.4, at first 23.1"):
+        assert words in rows.nth(2).inner_text(), words
+    assert "432p-high: adds 1.2 VMAF over 432p" in renditions.inner_text()
+    assert page.get_by_role("status").filter(has_text="1 warning").get_by_text("78.3").is_visible()
+    until(page, lambda: page.locator("[data-worst]").count() == 1, "the worst window in the plot")
+    renditions.get_by_label("VMAF of pictures").select_option("at_1080p")
+    until(page, lambda: page.locator("[data-worst]").count() == 2, "of both")
+    assert "71.6" in rows.nth(2).inner_text()
+    source = page.get_by_role("region", name="Found in the source")
+    for words in (
+        "4 more",
+        "42 lines above, 40 lines below",
+        "120 samples",
+        "−23.1 LUFS, peak −1.0 dBTP, range 6.2 LU",
+    ):
+        assert words in source.inner_text(), words
+    cost = page.get_by_role("region", name="Cost").inner_text()
+    for words in ("analyse", "1 min 32 s", "1 min 25 s (+9 %)", "1 min to 2 min", "0.00123 for encoding"):
+        assert words in cost, words
+    page.screenshot(path=SHOTS / f"quality-{width}-{scheme}.png")
+    for element in ("main", "html"):
+        width_of = f"document.querySelector('{element}')"
+        assert page.evaluate(f"() => {width_of}.scrollWidth <= {width_of}.clientWidth"), element
+    assert not faults_of(page)
+
+    renditions.get_by_role("button", name="Show the worst pictures of 540p at 0:08.0").click()
+    until(page, lambda: picture(page)[0] == 8 * RATE, "the worst pictures")
+    source.get_by_role("button", name="Show silence at 0:06.0").click()
+    until(page, lambda: picture(page)[0] == 6 * RATE, "the silence")
 
 
 def test_10000_videos_come_in_pages(open_page: Open) -> None:

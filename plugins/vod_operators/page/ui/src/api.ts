@@ -1,6 +1,6 @@
 // Calls of the page's own API, which reads, and of Airflow's, which changes. Both know the user by Airflow's cookie.
 
-import type { Bitrates, Me, Video, VideoList, Work } from "./types";
+import type { Bitrates, Me, Video, VideoList, VideoResult, Work } from "./types";
 
 /** An answer that is not a success; its message can be shown. */
 export class ApiError extends Error {
@@ -59,6 +59,9 @@ export const readVideo = (videoId: string, signal?: AbortSignal) =>
   call<Video>(`vod/api/videos/${part(videoId)}`, { signal });
 export const readBitrates = (videoId: string, version: string, signal?: AbortSignal) =>
   call<Bitrates>(`vod/api/videos/${part(videoId)}/bitrates?version=${part(version)}`, { signal });
+/** A version's own video.json. */
+export const readResult = (videoId: string, version: string, signal?: AbortSignal) =>
+  call<VideoResult>(`vod/media/${part(videoId)}/${part(version)}/video.json`, { signal });
 export const readWork = (dagId: string, runId: string, signal?: AbortSignal) =>
   call<Work>(`vod/api/runs/${part(dagId)}/${part(runId)}`, { signal });
 

@@ -60,9 +60,72 @@ export interface Rendition {
   average_bps: number;
   peak_bps: number;
   segments: number;
+  quality?: Quality | null;
 }
 
-/** The parts of video.json that the page shows. */
+/** VMAF over the measured windows. */
+export interface Score {
+  mean: number;
+  p5: number;
+  worst: number;
+  worst_at_s: number;
+}
+
+export interface Quality {
+  model: string;
+  /** Compared at the rendition's own size; null: it is too small for the model. */
+  native: Score | null;
+  /** Both scaled to 1080p, as on a screen of that size. */
+  at_1080p: Score | null;
+  /** Seconds of the video that were compared. */
+  measured_s: number;
+  target?: Target | null;
+}
+
+/** The VMAF that was asked for; `missed_by` is the measured one minus it. */
+export interface Target {
+  vmaf: number;
+  crf: number;
+  first_crf: number | null;
+  missed_by: number;
+  capped: boolean;
+}
+
+export interface Stretch {
+  start_s: number;
+  end_s: number;
+}
+
+export interface SourceReport {
+  black: Stretch[];
+  frozen: Stretch[];
+  flashes: Stretch[];
+  silent: (Stretch & { track: string })[];
+  clipped: (Stretch & { track: string; samples: number })[];
+  bars: { left: number; top: number; right: number; bottom: number } | null;
+  loudness: {
+    track: string;
+    integrated_lufs: number | null;
+    true_peak_dbtp: number | null;
+    range_lu: number | null;
+  }[];
+}
+
+export interface Range {
+  low: number;
+  likely: number;
+  high: number;
+}
+
+export interface Cost {
+  cpu_s: Record<string, number>;
+  wall_s: number | null;
+  bytes_out: number;
+  money: { compute: number; storage_month: number } | null;
+  estimated: { wall_s: Range; cpu_s: Range; bytes_out: Range } | null;
+}
+
+/** The parts of video.json that the page shows. Documents of earlier releases lack what is optional. */
 export interface VideoResult {
   version: string;
   preset: string;
@@ -87,6 +150,10 @@ export interface VideoResult {
   renditions: Rendition[];
   timings: { started_at: string | null; published_at: string; wall_s: number | null; encode_s: number };
   made_by: Record<string, string>;
+  warnings?: string[];
+  ladder?: { by_title: boolean; left_out: { name: string; why: string }[] } | null;
+  source_report?: SourceReport | null;
+  cost?: Cost | null;
 }
 
 export interface Version {

@@ -1,8 +1,9 @@
 // Bitrate over time, a line of steps for each rendition: a segment is as wide as it is long.
 import { Box, Button, chakra, Flex, HStack, Text } from "@chakra-ui/react";
-import { type PointerEvent, type RefObject, useEffect, useRef, useState } from "react";
+import { type PointerEvent, type RefObject, useContext, useEffect, useRef, useState } from "react";
 
 import { bitrate, clock } from "../format";
+import { ShowContext } from "../player/moments";
 import type { Bitrates } from "../types";
 
 type Series = Bitrates["renditions"][number];
@@ -56,7 +57,14 @@ function timeTicks(length: number, most: number): number[] {
   return Array.from({ length: Math.floor(length / step) + 1 }, (_, index) => index * step);
 }
 
-export function BitratePlot({ bitrates }: { bitrates: Bitrates }) {
+interface Props {
+  bitrates: Bitrates;
+  /** Rendition -> the worst of its pictures: when they come, and what is told of them. */
+  worst?: ReadonlyMap<string, { at: number; text: string }>;
+}
+
+export function BitratePlot({ bitrates, worst = new Map() }: Props) {
+  const show = useContext(ShowContext);
   const all = bitrates.renditions
     .filter(({ segments }) => segments.length)
     .sort((one, other) => other.average_bps - one.average_bps);
@@ -91,20 +99,22 @@ export function BitratePlot({ bitrates }: { bitrates: Bitrates }) {
       if (!next.delete(name)) next.add(name);
       return next;
     });
-  const valueAt = ({ segments }: Series): number | null => {
-    if (at === null) return null;
-    return segments.find(([begin, duration]) => at >= begin && at < begin + duration)?.[2] ?? null;
+  const valueAt = ({ segments }: Series, time: number | null): number | null => {
+    if (time === null) return null;
+    return segments.find(([begin, duration]) => time >= begin && time < begin + duration)?.[2] ?? null;
   };
-  const label = `Bitrate over time. ${shown.map((series) => `${series.name}: average ${bitrate(series.average_bps)}, peak ${bitrate(series.peak_bps)}`).join("; ")}.`;
+  const label = `Bitrate over time. ${shown.map((series) => `${series.name}: average ${bitrate(series.average_bps)}, peak ${bitrate(series.peak_bps)}${worst.has(series.name) ? `, ${worst.get(series.name)!.text}` : ""}`).join("; ")}.`;
 
   return (
     <Box>
       <Box h={`${HEIGHT}px`} ref={ref}>
         <chakra.svg
           aria-label={label}
+          cursor={show ? "pointer" : undefined}
           display="block"
           fontSize="11px"
           h={`${HEIGHT}px`}
+          onClick={() => at !== null && show?.(at)}
           onPointerLeave={() => setAt(null)}
           onPointerMove={point}
           role="img"
@@ -139,6 +149,23 @@ export function BitratePlot({ bitrates }: { bitrates: Bitrates }) {
               vectorEffect="non-scaling-stroke"
             />
           ))}
+          {shown.map((series) => {
+            const mark = worst.get(series.name);
+            const bps = valueAt(series, mark?.at ?? null);
+            return mark && bps !== null ? (
+              <chakra.circle
+                cx={x(mark.at)}
+                cy={y(bps)}
+                data-worst={series.name}
+                fill="bg"
+                key={series.name}
+                r={4.5}
+                style={{ stroke: color(all.indexOf(series)), strokeWidth: 2.5 }}
+              >
+                <title>{`${series.name}: ${mark.text}`}</title>
+              </chakra.circle>
+            ) : null;
+          })}
           {at === null ? null : (
             <chakra.line
               stroke="fg.muted"
@@ -153,7 +180,7 @@ export function BitratePlot({ bitrates }: { bitrates: Bitrates }) {
       </Box>
       <Flex gap={1.5} mt={2} wrap="wrap">
         {all.map((series, index) => {
-          const value = valueAt(series);
+          const value = valueAt(series, at);
           return (
             <Button
               aria-label={`Show ${series.name}`}
@@ -176,7 +203,9 @@ export function BitratePlot({ bitrates }: { bitrates: Bitrates }) {
           );
         })}
         <HStack color="fg.muted" fontSize="xs" ml="auto">
-          {at === null ? "bits a second, by segment" : `at ${clock(at, length < 60)}`}
+          {at !== null
+            ? `at ${clock(at, length < 60)}`
+            : `bits a second, by segment${worst.size ? "; a ring is where the worst pictures are" : ""}`}
         </HStack>
       </Flex>
     </Box>

@@ -1,7 +1,9 @@
-import { Box, Table, Text, VisuallyHidden } from "@chakra-ui/react";
+import { Badge, Box, Table, Text, VisuallyHidden } from "@chakra-ui/react";
 
 import { bitrate, bytes, rate } from "../format";
-import type { Bitrates, Rendition } from "../types";
+import { Moment } from "../player/moments";
+import { measured, reached, scoreOf, type Size, vmaf } from "../quality";
+import type { Bitrates, Rendition, Target } from "../types";
 import { FLUSH } from "./Card";
 
 const KINDS = { video: "Pictures", audio: "Sound", text: "Subtitles" };
@@ -41,7 +43,16 @@ function Meter({ rendition, cap, most }: { rendition: Rendition; cap: number | n
   );
 }
 
-export function Renditions({ renditions, bitrates }: { renditions: Rendition[]; bitrates: Bitrates | null }) {
+interface Props {
+  renditions: Rendition[];
+  bitrates: Bitrates | null;
+  /** At which size the quality is shown that was measured. */
+  size: Size;
+}
+
+export function Renditions({ renditions, bitrates, size }: Props) {
+  const quality = measured(renditions);
+  const aimed = renditions.some((rendition) => rendition.quality?.target);
   const caps = new Map(bitrates?.renditions.map(({ name, cap_bps }) => [name, cap_bps]));
   const most = 1.02 * Math.max(1, ...renditions.map(({ name, peak_bps }) => Math.max(peak_bps, caps.get(name) ?? 0)));
   return (
@@ -52,6 +63,13 @@ export function Renditions({ renditions, bitrates }: { renditions: Rendition[]; 
             {["Rendition", "Shape", "Codecs"].map((name) => (
               <Table.ColumnHeader key={name}>{name}</Table.ColumnHeader>
             ))}
+            {quality
+              ? ["VMAF", "5th percentile", "Worst", ...(aimed ? ["Asked"] : [])].map((name) => (
+                  <Table.ColumnHeader key={name} textAlign="end">
+                    {name}
+                  </Table.ColumnHeader>
+                ))
+              : null}
             {["Size", "Average", "Peak", "Cap"].map((name) => (
               <Table.ColumnHeader key={name} textAlign="end">
                 {name}
@@ -79,6 +97,7 @@ export function Renditions({ renditions, bitrates }: { renditions: Rendition[]; 
                 <Table.Cell fontFamily="mono" fontSize="xs" whiteSpace="nowrap">
                   {rendition.codecs || "—"}
                 </Table.Cell>
+                {quality ? <QualityCells aimed={aimed} rendition={rendition} size={size} /> : null}
                 <Table.Cell textAlign="end" whiteSpace="nowrap">
                   {bytes(rendition.size_bytes)}
                 </Table.Cell>
@@ -100,5 +119,49 @@ export function Renditions({ renditions, bitrates }: { renditions: Rendition[]; 
         </Table.Body>
       </Table.Root>
     </Table.ScrollArea>
+  );
+}
+
+function QualityCells({ rendition, size, aimed }: { rendition: Rendition; size: Size; aimed: boolean }) {
+  const score = scoreOf(rendition, size);
+  const target = rendition.quality?.target;
+  return (
+    <>
+      <Table.Cell fontWeight="semibold" textAlign="end">
+        {score ? vmaf(score.mean) : "—"}
+      </Table.Cell>
+      <Table.Cell textAlign="end">{score ? vmaf(score.p5) : "—"}</Table.Cell>
+      <Table.Cell textAlign="end" whiteSpace="nowrap">
+        {score ? (
+          <>
+            {vmaf(score.worst)} at <Moment at={score.worst_at_s} what={`the worst pictures of ${rendition.name}`} />
+          </>
+        ) : (
+          "—"
+        )}
+      </Table.Cell>
+      {aimed ? (
+        <Table.Cell textAlign="end" whiteSpace="nowrap">
+          {target ? <Asked target={target} /> : "—"}
+        </Table.Cell>
+      ) : null}
+    </>
+  );
+}
+
+/** The target of a rendition, and what came of it; it is of the rendition's own size. */
+function Asked({ target }: { target: Target }) {
+  const { palette, text } = reached(target);
+  return (
+    <>
+      {vmaf(target.vmaf).replace(/\.0$/, "")}{" "}
+      <Badge colorPalette={palette} size="xs" variant="subtle">
+        {text}
+      </Badge>
+      <Text color="fg.muted" fontSize="xs">
+        CRF {target.crf}
+        {target.first_crf === null ? "" : `, at first ${target.first_crf}`}
+      </Text>
+    </>
   );
 }

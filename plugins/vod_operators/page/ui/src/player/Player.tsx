@@ -1,5 +1,5 @@
 import { Box, Flex, Text } from "@chakra-ui/react";
-import { useRef } from "react";
+import { type RefObject, useRef } from "react";
 
 import { Problem } from "../parts/Notice";
 import { Controls, togglePlay } from "./Controls";
@@ -9,6 +9,7 @@ import { useHls } from "./useHls";
 import { useMedia } from "./useMedia";
 
 interface Props {
+  video: RefObject<HTMLVideoElement | null>;
   /** Addresses of the same playlist; the first that can be read is played. */
   sources: string[];
   poster: string | null;
@@ -19,9 +20,8 @@ interface Props {
   autoPlay?: boolean;
 }
 
-export function Player({ sources, poster, storyboard, label, frame_s, autoPlay = false }: Props) {
+export function Player({ video, sources, poster, storyboard, label, frame_s, autoPlay = false }: Props) {
   const box = useRef<HTMLDivElement>(null);
-  const video = useRef<HTMLVideoElement>(null);
   const hls = useHls(video, sources);
   const media = useMedia(video);
   const pictures = useStoryboard(storyboard);

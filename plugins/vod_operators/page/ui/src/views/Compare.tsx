@@ -1,18 +1,20 @@
 // Two versions of a video side by side, in step, with one set of controls.
 import { Badge, Box, Button, Flex, Grid, Heading, HStack, Link, Skeleton, Stack, Text } from "@chakra-ui/react";
-import { type RefObject, useRef, useState } from "react";
+import { type RefObject, useMemo, useRef, useState } from "react";
 import { Link as RouterLink, useNavigate, useParams } from "react-router-dom";
 
-import { manage, mediaAddress, readVideo } from "../api";
+import { manage, mediaAddress, readResult, readVideo } from "../api";
 import { moment } from "../format";
 import { useMe } from "../me";
 import { Card } from "../parts/Card";
+import { CompareQuality } from "../parts/CompareQuality";
 import { Confirm, type Question } from "../parts/Confirm";
 import { type Errand, Follow } from "../parts/Follow";
 import { Notice, Problem } from "../parts/Notice";
 import { videoPath } from "../paths";
 import { Controls } from "../player/Controls";
 import { KEYS_HELP, onKeys } from "../player/keys";
+import { ShowContext, showIn } from "../player/moments";
 import { sourcesOf } from "../player/sources";
 import { useStoryboard } from "../player/storyboard";
 import { type HlsState, useHls } from "../player/useHls";
@@ -117,6 +119,12 @@ function Both({ video, current, other, title, reload }: BothProps) {
       },
     });
   const result = video.result;
+  const show = useMemo(() => showIn(one), []);
+  const results = usePoll(
+    `results/${video.video_id}/${current.version}/${other.version}`,
+    (signal) => Promise.all([current, other].map(({ version }) => readResult(video.video_id, version, signal))),
+    (data) => (data ? 86_400 : 30),
+  );
 
   return (
     <>
@@ -170,6 +178,12 @@ function Both({ video, current, other, title, reload }: BothProps) {
       <Card title="What differs">
         <Differences current={current} other={other} />
       </Card>
+      {results.error ? <Problem error={results.error} retry={results.reload} /> : null}
+      {results.data ? (
+        <ShowContext.Provider value={show}>
+          <CompareQuality current={results.data[0]!} other={results.data[1]!} />
+        </ShowContext.Provider>
+      ) : null}
       <Confirm close={() => setQuestion(null)} question={question} />
     </>
   );

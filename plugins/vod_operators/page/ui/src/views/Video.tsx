@@ -1,5 +1,5 @@
 import { Box, Flex, Grid, Heading, HStack, Link, Skeleton, Stack, Text } from "@chakra-ui/react";
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useMemo, useRef, useState } from "react";
 import { Link as RouterLink, useNavigate, useParams, useSearchParams } from "react-router-dom";
 
 import { mediaAddress, readBitrates, readVideo, readWork } from "../api";
@@ -9,18 +9,23 @@ import { useActions } from "../parts/Actions";
 import { BitratePlot } from "../parts/BitratePlot";
 import { Card } from "../parts/Card";
 import { Copyable, CopyButton } from "../parts/Copyable";
+import { CostFacts } from "../parts/CostFacts";
 import { Facts } from "../parts/Facts";
 import { type Errand, Follow } from "../parts/Follow";
 import { CheckIcon, WarningIcon } from "../parts/icons";
 import { Notice, Problem } from "../parts/Notice";
+import { QualitySize } from "../parts/QualitySize";
 import { Renditions } from "../parts/Renditions";
 import { Runs } from "../parts/Runs";
+import { SourceReport } from "../parts/SourceReport";
 import { StateBadge } from "../parts/StateBadge";
 import { Versions } from "../parts/Versions";
 import { PAGE } from "../paths";
+import { ShowContext, showIn } from "../player/moments";
 import { Player } from "../player/Player";
 import { sourcesOf } from "../player/sources";
 import { type Polled, usePoll } from "../poll";
+import { measured, scoreOf, type Size, SIZES, vmaf } from "../quality";
 import { useTitle } from "../title";
 import type { Bitrates, Video, VideoResult, Work } from "../types";
 import { WorkPanel } from "./Work";
@@ -157,9 +162,26 @@ function Published({
   bitrates: Polled<Bitrates | null>;
 }) {
   const [query] = useSearchParams();
+  const player = useRef<HTMLVideoElement>(null);
+  const show = useMemo(() => showIn(player), []);
+  const [size, setSize] = useState<Size>("native");
+  const quality = measured(result.renditions);
+  const worst = new Map(
+    result.renditions.flatMap((rendition) => {
+      const score = scoreOf(rendition, size);
+      if (score === null) return [];
+      const text = `the worst pictures, VMAF ${vmaf(score.worst)}, at ${clock(score.worst_at_s, true)}`;
+      return [[rendition.name, { at: score.worst_at_s, text }] as const];
+    }),
+  );
   const own = (path: string | null): string | null => (path ? mediaAddress(video.video_id, path) : null);
   return (
-    <>
+    <ShowContext.Provider value={show}>
+      {result.warnings?.length ? (
+        <Notice title={`Published with ${count(result.warnings.length, "warning")}`} tone="warning">
+          <Lines lines={result.warnings} />
+        </Notice>
+      ) : null}
       <Grid
         alignItems="start"
         gap={4}
@@ -174,6 +196,7 @@ function Published({
           poster={own(video.poster)}
           sources={sourcesOf(video, video.playlist!)}
           storyboard={own(video.storyboard)}
+          video={player}
         />
         <Stack gap={4}>
           <Card title="Video">
@@ -184,14 +207,26 @@ function Published({
           </Card>
         </Stack>
       </Grid>
-      <Card flush title={`Renditions (${result.renditions.length})`}>
-        <Renditions bitrates={bitrates.data} renditions={result.renditions} />
+      <Card
+        aside={quality ? <QualitySize choose={setSize} size={size} /> : undefined}
+        flush
+        title={`Renditions (${result.renditions.length})`}
+      >
+        <Renditions bitrates={bitrates.data} renditions={result.renditions} size={size} />
+        {quality ? (
+          <Text color="fg.muted" fontSize="xs" px={4} py={2}>
+            VMAF ({quality.model}) compares pictures with the source's, {SIZES[size]}, from 0 to 100; above 93 few
+            people see a difference. {span(quality.measured_s)} of the video were compared. 95 % of the pictures reach
+            the 5th percentile; the worst are those of one segment. What is asked for is asked at their own size.
+          </Text>
+        ) : null}
+        {result.ladder?.by_title ? <LeftOut rungs={result.ladder.left_out} /> : null}
         {bitrates.data ? (
           <Box p={4}>
             <Text fontSize="sm" fontWeight="semibold" mb={2}>
               Bitrate over time
             </Text>
-            <BitratePlot bitrates={bitrates.data} key={video.version} />
+            <BitratePlot bitrates={bitrates.data} key={video.version} worst={worst} />
           </Box>
         ) : bitrates.error ? (
           <Box p={4}>
@@ -200,14 +235,36 @@ function Published({
         ) : null}
       </Card>
       <Grid gap={4} templateColumns={{ base: "minmax(0, 1fr)", lg: "repeat(2, minmax(0, 1fr))" }}>
-        <Card title="Addresses">
-          <Addresses video={video} />
-        </Card>
         <Card title="Source">
           <SourceFacts result={result} />
         </Card>
+        {result.source_report ? (
+          <Card title="Found in the source">
+            <SourceReport report={result.source_report} />
+          </Card>
+        ) : null}
+        <Card title="Addresses">
+          <Addresses video={video} />
+        </Card>
+        {result.cost ? (
+          <Card title="Cost">
+            <CostFacts cost={result.cost} />
+          </Card>
+        ) : null}
       </Grid>
-    </>
+    </ShowContext.Provider>
+  );
+}
+
+/** The rungs of the preset's ladder that this title does not need. */
+function LeftOut({ rungs }: { rungs: { name: string; why: string }[] }) {
+  return (
+    <Box borderTopWidth="1px" fontSize="sm" px={4} py={3}>
+      <Text fontWeight="semibold">
+        {rungs.length ? `Left out for this title (${rungs.length})` : "Chosen by title: no rung is left out."}
+      </Text>
+      {rungs.length ? <Lines lines={rungs.map(({ name, why }) => `${name}: ${why}`)} /> : null}
+    </Box>
   );
 }
 

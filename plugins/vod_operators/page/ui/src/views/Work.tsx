@@ -130,6 +130,22 @@ function Figure({ name, value, note }: { name: string; value: ReactNode; note?: 
   );
 }
 
+/** What steps do whose names do not tell it. */
+const MEANINGS: Record<string, string> = {
+  prepare: "reads the source and plans",
+  split: "cuts the source into chunks",
+  analyse: "encodes samples at several rates, to learn what the title needs",
+  choose: "chooses each rendition's rate, and which renditions are made",
+  transcode: "encodes the pictures",
+  audio: "encodes the sound",
+  text: "makes the subtitles",
+  pictures: "makes poster and storyboard",
+  correct: "encodes again what misses the quality that was asked for",
+  segment: "joins the chunks",
+  publish: "checks the version and shows it to players",
+  release: "frees the video for other runs",
+};
+
 const STEP_PALETTES: Record<StepState, string> = {
   waiting: "none",
   queued: "queued",
@@ -142,8 +158,10 @@ const STEP_PALETTES: Record<StepState, string> = {
 
 /** Each step as a bar from its begin to its end, below each other: where the time went. */
 function Steps({ steps, dagId, runId, now }: { steps: Step[]; dagId: string; runId: string; now: number }) {
+  const shown = steps.filter(({ state }) => state !== "skipped");
+  const skipped = steps.filter(({ state }) => state === "skipped");
   const begins = steps.flatMap((step) => (step.begun_at === null ? [] : [seconds(step.begun_at)]));
-  const ends = steps.map((step) =>
+  const ends = shown.map((step) =>
     step.ended_at !== null ? seconds(step.ended_at) : step.begun_at === null ? 0 : now,
   );
   const origin = Math.min(...begins);
@@ -151,11 +169,10 @@ function Steps({ steps, dagId, runId, now }: { steps: Step[]; dagId: string; run
   return (
     <Card title="Time by step">
       <Stack as="ul" gap={1.5} listStyleType="none">
-        {steps.map((step, index) => {
+        {shown.map((step, index) => {
           const begun = step.begun_at === null ? null : seconds(step.begun_at);
           const left = begun === null ? 0 : ((begun - origin) / length) * 100;
-          const width =
-            begun === null || step.state === "skipped" ? 0 : Math.max(0.5, ((ends[index]! - begun) / length) * 100);
+          const width = begun === null ? 0 : Math.max(0.5, ((ends[index]! - begun) / length) * 100);
           const wall = step.wall_s ?? (begun === null ? null : Math.max(0, ends[index]! - begun));
           return (
             <Grid
@@ -166,7 +183,11 @@ function Steps({ steps, dagId, runId, now }: { steps: Step[]; dagId: string; run
               templateColumns="5.5rem minmax(0, 1fr) 5.5rem"
             >
               <Link asChild fontSize="sm">
-                <RouterLink aria-label={`Log of ${step.step}, ${step.state}`} to={taskPath(dagId, runId, step.step)}>
+                <RouterLink
+                  aria-label={`Log of ${step.step}, ${step.state}`}
+                  title={MEANINGS[step.step]}
+                  to={taskPath(dagId, runId, step.step)}
+                >
                   {step.step}
                 </RouterLink>
               </Link>
@@ -188,13 +209,18 @@ function Steps({ steps, dagId, runId, now }: { steps: Step[]; dagId: string; run
                 justify="flex-end"
                 textAlign="right"
               >
-                {step.state === "skipped" ? "skipped" : wall === null ? "—" : span(wall)}
+                {wall === null ? "—" : span(wall)}
                 {step.tries > 1 ? <span title={`${step.tries} tries`}>×{step.tries}</span> : null}
               </Flex>
             </Grid>
           );
         })}
       </Stack>
+      {skipped.length ? (
+        <Text color="fg.muted" fontSize="xs" mt={2}>
+          Not needed: {skipped.map(({ step }) => step).join(", ")}
+        </Text>
+      ) : null}
     </Card>
   );
 }
