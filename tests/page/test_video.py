@@ -19,6 +19,7 @@ from support.settings import configure
 from support.tools import ROOT
 from vod_operators.work.stable import read_result
 
+PRESETS = ROOT / "plugins" / "vod_operators" / "media" / "presets"
 CLIP = ROOT / "tests" / "media" / "bbb-720p-5s.mp4"
 
 
@@ -240,6 +241,19 @@ def test_what_the_form_needs(viewer: TestClient, stores: Path) -> None:
     texts = {preset["name"]: preset["text"] for preset in me["presets"]}
     assert set(texts) == set(fields["preset"]["enum"]) and all(texts.values())
     assert (me["edges"], me["uploads"]) == ([], False)
+
+
+def test_what_a_preset_aims_at(viewer: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    preset = json.loads((PRESETS / "h264_small.json").read_text())
+    for rung in preset["ladders"][0]["rungs"]:
+        del rung["crf"]
+    preset["ladders"][0]["quality"] = {"vmaf": 92.5}
+    (tmp_path / "aimed.json").write_text(json.dumps(preset))
+    configure(monkeypatch, presets_dir=str(tmp_path))
+    presets = {preset["name"]: preset for preset in viewer.get("/vod/api/me").json()["presets"]}
+    assert presets["aimed"]["aims"] == ["aims at VMAF 92.5"]
+    assert presets["h264"]["aims"] == []
+    assert presets["h264"]["title"] == "H.264, full ladder"
 
 
 def test_a_real_video_from_the_run_to_the_page(

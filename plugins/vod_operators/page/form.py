@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.presets.catalog import load_preset, preset_names
+from vod_operators.media.presets.model import Preset
 from vod_operators.page.models import Me, PresetText
 from vod_operators.pipeline import DAG_ID
 from vod_operators.settings import VodSettings
@@ -31,9 +32,20 @@ def _presets(settings: VodSettings) -> list[PresetText]:
     found = []
     for name in preset_names(settings.presets_dir):
         with suppress(InvalidInputError):
-            text = load_preset(name, settings.presets_dir).description
-            found.append(PresetText(name=name, text=text))
+            preset = load_preset(name, settings.presets_dir)
+            title, text = preset.title, preset.description
+            found.append(PresetText(name=name, title=title, text=text, aims=_aims(preset)))
     return found
+
+
+def _aims(preset: Preset) -> list[str]:
+    rungs = [rung for ladder in preset.ladders for rung in ladder.rungs]
+    asked = sorted({rung.quality.vmaf for rung in rungs if rung.quality})
+    aims = []
+    if asked:
+        spread = f"{asked[0]:g}" if len(asked) == 1 else f"{asked[0]:g} to {asked[-1]:g}"
+        aims.append(f"aims at VMAF {spread}")
+    return aims
 
 
 def _params(session: Session) -> dict[str, dict[str, Any]]:

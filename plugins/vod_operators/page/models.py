@@ -24,7 +24,10 @@ class PresetText(_Answer):
     """A preset, for the form."""
 
     name: str
+    title: str
     text: str
+    aims: list[str]
+    """What it aims at besides its ladder, in a few words each; empty for most."""
 
 
 class Me(_Answer):

@@ -19,7 +19,7 @@ export interface Me {
   can_act: boolean;
   uploads: boolean;
   edges: string[];
-  presets: { name: string; text: string }[];
+  presets: { name: string; title: string; text: string; aims: string[] }[];
   form: Record<string, FieldSchema>;
 }
 

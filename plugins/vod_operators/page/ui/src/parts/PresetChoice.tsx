@@ -1,4 +1,4 @@
-import { Box, RadioCard, SimpleGrid } from "@chakra-ui/react";
+import { Badge, Box, HStack, RadioCard, SimpleGrid, Text } from "@chakra-ui/react";
 
 import type { Me } from "../types";
 
@@ -21,15 +21,31 @@ export function PresetChoice({ presets, value, onChange, label, columns = 2 }: P
     >
       <RadioCard.Label fontWeight="medium">{label}</RadioCard.Label>
       <SimpleGrid columns={{ base: 1, md: columns }} gap={2}>
-        {presets.map(({ name, text }) => (
+        {presets.map(({ name, title, text, aims }) => (
           <RadioCard.Item key={name} value={name}>
             <RadioCard.ItemHiddenInput />
             <RadioCard.ItemControl>
               <Box flex="1" minW={0}>
-                <RadioCard.ItemText fontFamily="mono">{name}</RadioCard.ItemText>
+                <HStack columnGap={2} rowGap={0} wrap="wrap">
+                  <RadioCard.ItemText flex="none" fontFamily="mono">
+                    {name}
+                  </RadioCard.ItemText>
+                  <Text color="fg.muted" fontSize="xs">
+                    {title}
+                  </Text>
+                </HStack>
                 <RadioCard.ItemDescription color="fg.muted" fontSize="xs" opacity={1}>
                   {text}
                 </RadioCard.ItemDescription>
+                {aims.length ? (
+                  <HStack gap={1} mt={1} wrap="wrap">
+                    {aims.map((aim) => (
+                      <Badge colorPalette="brand" key={aim} size="xs" variant="subtle">
+                        {aim}
+                      </Badge>
+                    ))}
+                  </HStack>
+                ) : null}
               </Box>
               <RadioCard.ItemIndicator />
             </RadioCard.ItemControl>
