@@ -105,8 +105,8 @@ def test_operators_are_there_before_tasks_are_forked(checkout: Path) -> None:
     early = look(checkout, checkout / "dags", AIRFLOW__CORE__LAZY_LOAD_PLUGINS="False", **folders)
     assert early["plugin_errors"] == {} and early["dag_errors"] == {}
     steps = {
-        "prepare", "split", "analyse", "choose", "transcode", "correct", "audio", "text", "pictures", "segment",
-        "publish", "release",
+        "prepare", "split", "analyse", "choose", "transcode", "correct",
+        "audio", "text", "pictures", "segment", "publish", "release",
     }  # fmt: skip
     assert {f"vod_operators.operators.{step}" for step in steps} <= set(early["preloaded"])
     assert look(checkout, checkout / "dags", **folders)["preloaded"] == []

@@ -23,6 +23,7 @@ from vod_operators.media.plan import (
     output_rate,
     plan_chunk_ranges,
     plan_timeline,
+    plan_windows,
 )
 from vod_operators.media.presets.catalog import load_preset, preset_names
 from vod_operators.media.presets.model import Preset
@@ -657,3 +658,26 @@ def test_fingerprints_tell_facts_apart() -> None:
     plan = a_plan(a_source())
     assert fingerprint("a", plan) == fingerprint("a", Plan.model_validate_json(plan.model_dump_json()))
     assert len({fingerprint("a", plan), fingerprint("b", plan), fingerprint("a", a_plan(a_source(64)))}) == 3
+
+
+def windows_of(frames: int, *, chunk: int = 3000, gop: int = 50) -> list[tuple[int, int]]:
+    return plan_windows(plan_chunk_ranges(frames, chunk, gop), gop, Fraction(25))
+
+
+def test_eight_windows_of_two_seconds_are_spread_over_a_video() -> None:
+    # 20 minutes: in the middle of each eighth, on the grid of GOPs.
+    assert windows_of(30_000) == [(first, first + 50) for first in range(1850, 30_000, 3750)]
+    assert windows_of(1000, gop=25)[:2] == [(25, 75), (150, 200)]
+    assert windows_of(5000, gop=250, chunk=1000) == [(1000, 1250), (3500, 3750)]
+
+
+@pytest.mark.parametrize(("frames", "chunk"), [(200, 3000), (12, 3000), (399, 150), (401, 100), (7777, 150)])
+def test_windows_are_whole_gops_inside_chunks(frames: int, chunk: int) -> None:
+    chunks = plan_chunk_ranges(frames, chunk, 50)
+    windows = windows_of(frames, chunk=chunk)
+    for (begin, end), later in zip(windows, [*windows[1:], (frames, frames)], strict=True):
+        assert begin < end <= later[0]
+        assert any(first <= begin and end <= last for first, last in chunks)
+        assert begin % 50 == 0 and (end % 50 == 0 or end == frames)
+    if frames <= 400:
+        assert sum(end - begin for begin, end in windows) == frames

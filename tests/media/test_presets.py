@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from vod_operators.errors import InvalidInputError
+from vod_operators.media.plan import fingerprint
 from vod_operators.media.presets.catalog import load_preset, preset_names
 
 RUNG: dict[str, Any] = {
@@ -131,3 +132,60 @@ def test_a_bad_file_says_what_is_bad(tmp_path: Path, preset: Any, message: str) 
         load_preset("bad", tmp_path)
     assert f"preset 'bad' ({tmp_path / 'bad.json'}) is not usable" in str(error.value)
     assert message in str(error.value)
+
+
+def target(**fields: Any) -> dict[str, Any]:
+    """That rung with these fields in place of its rate control."""
+    return {name: RUNG[name] for name in ("name", "width", "height")} | fields
+
+
+def test_a_rung_may_ask_for_a_quality(tmp_path: Path) -> None:
+    rungs = [
+        target(name="own", quality={"vmaf": 88, "max_bitrate_bps": 3_000_000}),
+        target(name="handed-down", max_bitrate_bps=3_000_000, buffer_bits=1_000_000),
+        {**RUNG, "name": "fixed"},
+    ]
+    write(tmp_path, "mine", mine(*rungs, quality={"vmaf": 93}))
+    own, handed_down, fixed = load_preset("mine", tmp_path).ladders[0].rungs
+    assert own.quality and (own.quality.vmaf, own.crf) == (88, None)
+    assert (own.max_bitrate_bps, own.buffer_bits) == (3_000_000, 4_000_000)
+    assert handed_down.quality and handed_down.quality.vmaf == 93
+    assert handed_down.buffer_bits == 1_000_000
+    assert (fixed.quality, fixed.crf) == (None, 23)
+    # A stored plan holds the preset as it was read.
+    preset = load_preset("mine", tmp_path)
+    assert type(preset).model_validate_json(preset.model_dump_json()) == preset
+
+
+@pytest.mark.parametrize(
+    ("rung", "ladder", "words"),
+    [
+        (target(max_bitrate_bps=1000), {}, "540p: it has neither crf nor quality; give one of them"),
+        ({**RUNG, "quality": {"vmaf": 90}}, {}, "540p: it has both crf and quality"),
+        (target(quality={"vmaf": 90}), {}, "rungs.0.max_bitrate_bps: Field required"),
+        (
+            target(quality={"vmaf": 90, "max_bitrate_bps": 1}, max_bitrate_bps=2),
+            {},
+            "quality.max_bitrate_bps: differs from max_bitrate_bps; give one of them",
+        ),
+        (target(quality={"vmaf": 101}, max_bitrate_bps=1), {}, "quality.vmaf: Input should be less than"),
+        (target(quality={"psnr": 40}, max_bitrate_bps=1), {}, "quality.psnr: Extra inputs are not permitted"),
+        (
+            target(max_bitrate_bps=1),
+            {"quality": {"vmaf": 90, "max_bitrate_bps": 1}},
+            "quality.max_bitrate_bps: each rung has a cap of its own",
+        ),
+    ],
+)
+def test_a_quality_that_makes_no_sense_is_refused(
+    tmp_path: Path, rung: dict[str, Any], ladder: dict[str, Any], words: str
+) -> None:
+    write(tmp_path, "mine", mine(rung, **ladder))
+    with pytest.raises(InvalidInputError) as refused:
+        load_preset("mine", tmp_path)
+    assert words in str(refused.value)
+
+
+def test_presets_without_a_quality_keep_their_fingerprint() -> None:
+    """Results of releases before there was one still count as made with today's preset."""
+    assert fingerprint(load_preset("h264")) == "15403153b11e"

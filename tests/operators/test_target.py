@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from support.presets import write_preset
 from support.settings import configure
 from support.steps import Steps
 from support.tools import generate
-from vod_operators.media.choice import Choice
+from vod_operators.media.encoders import ENCODERS
+from vod_operators.operators import correct
 from vod_operators.operators.base import VodStepOperator
 from vod_operators.settings import get_settings
-from vod_operators.storage import checkpoint
-from vod_operators.work.job import read_job
+from vod_operators.storage.base import Storage
+from vod_operators.work.choice import decide_corrections, read_choice, read_corrections, with_choice
+from vod_operators.work.job import Job, read_job
 
 LADDER: dict[str, Any] = {
     "encoder": "libx264",
@@ -49,17 +52,160 @@ def steps(stores: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> Callab
     return make
 
 
-def choice_of(run: Steps) -> Choice:
-    operator = VodStepOperator(task_id="t", plan=run.pushed["plan"])
-    temp = operator.worker.temp
-    job = read_job(temp, run.pushed["plan"], get_settings())
-    return checkpoint.read_document(temp, job.work_keys.choice, Choice)
+def job_of(run: Steps) -> tuple[Storage, Job]:
+    worker = VodStepOperator(task_id="t", plan=run.pushed["plan"]).worker
+    return worker.temp, read_job(worker.temp, run.pushed["plan"], get_settings())
 
 
 def test_renditions_come_to_their_target_or_say_why_not(steps: Callable[..., Steps], stores: Path) -> None:
     run = steps()
     run.run()
-    choice = choice_of(run)
-    print(choice.model_dump_json(indent=1))
+    temp, job = job_of(run)
+    choice = read_choice(temp, job)
     assert set(choice.renditions) == {"good", "poor"}
+    good, poor = choice.renditions["good"], choice.renditions["poor"]
+    assert good.vmaf == pytest.approx(80, abs=0.5) and not good.capped and good.why is None
+    assert poor.capped and poor.why is not None and "the cap allows no more" in poor.why
+    assert [point.crf for point in good.points] == list(ENCODERS["libx264"].probed_crfs)
+    # The bytes are those of the window's own frames: three windows of a second make up the whole video.
+    video = json.loads((stores / "results/film/video.json").read_text("utf-8"))
+    (made,) = (made for made in video["renditions"] if made["name"] == "good")
+    assert good.bitrate_bps == pytest.approx(made["average_bps"], rel=0.15)
+    plan = with_choice(temp, job).plan
+    assert plan.rendition("fixed").crf == 30 and plan.rendition("good").crf == good.crf
+
+
+def test_each_step_is_done_once(steps: Callable[..., Steps], stores: Path) -> None:
+    steps().run()
+    before = _markers(stores)
+    assert {name for name in before if name.startswith("window-")} == {
+        f"window-0000{number}.done.json" for number in range(3)
+    }
+    again = steps()
+    again.run()
+    assert _markers(stores) == before
+
+
+def _markers(stores: Path) -> dict[str, tuple[int, int]]:
+    return {
+        path.name: (path.stat().st_ino, path.stat().st_mtime_ns)
+        for path in (stores / "tmp/film").glob("work-*/*.done.json")
+        if not path.name.startswith("hls-")
+    }
+
+
+@pytest.mark.parametrize("lost", ["window-00001.done.json", "choice.json", "choose.done.json"])
+def test_lost_work_is_done_again_and_comes_out_the_same(
+    steps: Callable[..., Steps], stores: Path, lost: str
+) -> None:
+    run = steps()
+    run.run("choose")
+    temp, job = job_of(run)
+    before = read_choice(temp, job)
+    (path,) = (stores / "tmp/film").glob(f"work-*/{lost}")
+    path.unlink()
+    again = steps()
+    again.run("transcode", clears=1)
+    assert read_choice(temp, job) == before
+
+
+@pytest.mark.parametrize("damaged", ["window-00001.done.json", "choice.json", "correct.done.json"])
+def test_damage_is_found_and_mended(steps: Callable[..., Steps], stores: Path, damaged: str) -> None:
+    steps().run("segment")
+    (path,) = (stores / "tmp/film").glob(f"work-*/{damaged}")
+    path.write_bytes(path.read_bytes().replace(b"7", b"8", 1))
+    again = steps()
+    again.verify = True
+    again.run()
+    assert path.name in " ".join(again.pushed["damage"])
     assert (stores / "results/film/index.m3u8").is_file()
+
+
+def test_a_missed_target_is_corrected_once(
+    steps: Callable[..., Steps], stores: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the encodes were 6 better than their windows: ``good`` gets a higher CRF, in all chunks."""
+    monkeypatch.setattr(correct, "read_measured", lambda *_: {"good": 86.0, "poor": 81.0})
+    run = steps()
+    run.run()
+    temp, job = job_of(run)
+    first = read_choice(temp, job).renditions["good"].crf
+    crfs = read_corrections(temp, job)
+    assert crfs is not None and first is not None and crfs.keys() == {"good"} and crfs["good"] > first + 1
+    again = sorted(path.name for path in (stores / "tmp/film").glob("work-*/*.again.done.json"))
+    assert again == [f"chunk-0000{number}.again.done.json" for number in range(3)]
+    # The segments that players get are those of the second encode.
+    version = next((stores / "results/film").glob("v-*"))
+    (work,) = (stores / "tmp/film").glob("work-*")
+    for number in range(3):
+        name = f"seg-0000{number + 1}.m4s"
+        published = (version / "good" / name).read_bytes()
+        assert published == (work / f"chunk-0000{number}.again/good" / name).read_bytes()
+        assert len(published) < (work / f"chunk-0000{number}/good" / name).stat().st_size
+        assert (version / "poor" / name).read_bytes() == (
+            work / f"chunk-0000{number}/poor" / name
+        ).read_bytes()
+
+
+def test_all_tasks_go_by_the_first_record(steps: Callable[..., Steps]) -> None:
+    run = steps()
+    run.run("choose")
+    temp, job = job_of(run)
+    assert read_corrections(temp, job) is None
+    assert decide_corrections(temp, job, {"good": 28.0}) == {"good": 28.0}
+    assert decide_corrections(temp, job, {}) == {"good": 28.0}
+
+
+def test_sound_only_needs_no_analysis(steps: Callable[..., Steps], tmp_path: Path, stores: Path) -> None:
+    run = steps()
+    run.source = generate(
+        tmp_path / "sound.m4a", "-f", "lavfi", "-i", "sine=d=3:r=48000", "-c:a", "aac"
+    ).as_uri()
+    run.run()
+    assert run.pushed["parts"] == []
+    assert not list((stores / "tmp/film").glob("work-*/ch*.json"))
+
+
+def test_a_source_shorter_than_a_gop(steps: Callable[..., Steps], tmp_path: Path, stores: Path) -> None:
+    run = steps()
+    run.source = generate(
+        tmp_path / "short.mp4", *("-f", "lavfi", "-i", "testsrc2=s=128x72:r=25", "-frames:v", "7"),
+        *("-c:v", "libx264", "-pix_fmt", "yuv420p"),
+    ).as_uri()  # fmt: skip
+    run.run()
+    assert (stores / "results/film/index.m3u8").is_file()
+
+
+@pytest.mark.parametrize(
+    "preset",
+    [{"container": "ts"}, {"encryption": "aes-128"}, {"encryption": "cbcs"}],
+    ids=["ts", "aes-128", "cbcs"],
+)
+def test_a_correction_in_every_form_of_segments(
+    steps: Callable[..., Steps], stores: Path, monkeypatch: pytest.MonkeyPatch, preset: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(correct, "read_measured", lambda *_: {"good": 86.0})
+    if "encryption" in preset:
+        configure(monkeypatch, key_conn_id="key")
+        extra = {"key_uri": "https://keys.example.com/film"}
+        connection = {"conn_type": "generic", "password": "0" * 31 + "1", "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_KEY", json.dumps(connection))
+    run = steps(**preset)
+    run.run()
+    assert len(list((stores / "tmp/film").glob("work-*/*.again.done.json"))) == 3
+    assert (stores / "results/film/index.m3u8").is_file()
+
+
+def test_stored_cuts_are_analysed_like_the_source_itself(
+    steps: Callable[..., Steps], source: Path, tmp_path: Path, stores: Path
+) -> None:
+    """The same packets in MPEG-TS, which the split cuts."""
+    run = steps()
+    run.run("choose")
+    in_place = read_choice(*job_of(run))
+    run = steps()
+    run.video_id = "broadcast"
+    run.source = generate(tmp_path / "film.ts", "-i", str(source), "-c", "copy", "-muxdelay", "0").as_uri()
+    run.run("choose")
+    temp, job = job_of(run)
+    assert read_choice(temp, job) == in_place

@@ -352,9 +352,9 @@ def _chunks(
     return chunks, tuple(Window(**facts(n, *spot, 0)) for n, spot in enumerate(spots))
 
 
-ANALYSED_S, WINDOW_S = 20, 2
-"""Seconds of a video that are analysed, and of each window of it. At three rates they cost about as much as
-110 s of the video, which is 9 % of 20 minutes (docs/decisions/030-target-quality.md)."""
+ANALYSED_S, WINDOW_S = 16, 2
+"""Seconds of a video that are analysed, and of each window of it. At four rates they cost about as much as
+105 s of the video, which is 9 % of 20 minutes (docs/decisions/031-target-quality.md)."""
 
 WHOLE_WINDOW_S = 5
 """Length of a window where the whole video is analysed."""

@@ -27,7 +27,7 @@ from vod_operators.work.planning import Request, open_workspace, parse_chunk_sec
 from vod_operators.work.sidecars import fetch_sidecars
 from vod_operators.work.webhook import STARTED_LIMIT_S
 
-MOST_PARTS = 10
+MOST_PARTS = 8
 """Tasks that analyse a video whose length is not declared."""
 
 DAMAGE_TOLD = 100
