@@ -110,6 +110,15 @@ def test_what_it_waits_for(viewer: TestClient, runs: Runs, state: str | None, wo
     assert work(viewer, run_id)["waits_for"] == words
 
 
+def test_it_waits_for_steps_that_the_page_names(viewer: TestClient, runs: Runs) -> None:
+    run_id = runs.add("film", "running")
+    runs.task(run_id, "analyse", None)
+    runs.task(run_id, "parts", "queued")  # feeds ``analyse``
+    assert work(viewer, run_id)["waits_for"] == "Airflow's scheduler"
+    runs.task(run_id, "split", "queued")
+    assert work(viewer, run_id)["waits_for"] == "a free worker for split"
+
+
 def test_a_queued_run_waits_for_others(viewer: TestClient, runs: Runs) -> None:
     found = work(viewer, runs.add("film", "queued"))
     assert found["waits_for"] == "one of the active runs of vod_transcode to end"

@@ -207,12 +207,13 @@ def _waits_for(run: RunFacts, by_step: dict[str, list[InstanceFacts]]) -> str | 
     all_tasks = [task for found in by_step.values() for task in found]
     if run.state != "running" or any(_STATES.get(task.state) == "running" for task in all_tasks):
         return None
+    steps = [task for step in (*STEPS, MANAGE) for task in by_step.get(step, [])]
     for state, words in (
         ("queued", "a free worker for {step}"),
         ("scheduled", "a free slot of the pool {pool} for {step}"),
         ("up_for_retry", "the next try of {step}"),
     ):
-        for task in all_tasks:
+        for task in steps:
             if task.state == state:
                 return words.format(step=task.task_id, pool=task.pool)
     return "Airflow's scheduler"
