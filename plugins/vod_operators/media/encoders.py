@@ -34,7 +34,7 @@ class Encoder:
     probed_crfs: tuple[float, ...]
     """At which the step ``analyse`` encodes, ascending. Where pictures are easy, VMAF stays near 100 up to a
     bend that is only 8 wide: curves through CRF 20, 26, 32 and 38 of x264 were within 0.8 at any target,
-    through three of them up to 6 off (docs/decisions/031-target-quality.md)."""
+    through 20, 26 and 32 up to 10 off (docs/decisions/031-target-quality.md)."""
     whole_crf: bool = False
     """Whether it takes only whole numbers as CRF."""
     min_side: int = 2
