@@ -134,7 +134,7 @@ def choose_one(rendition: Rendition, points: tuple[Point, ...]) -> Chosen:
     curve = Curve(points)
     crf = rounded(rendition, curve.crf_of(target, *limits(rendition, points)))
     vmaf = curve.vmaf(crf)
-    capped = target - vmaf > REACHED_WITHIN and _at_cap(points, crf) > 0
+    capped = target - vmaf > REACHED_WITHIN and share_at_cap(points, crf) > 0
     why = None
     if abs(vmaf - target) > REACHED_WITHIN:
         words = "the cap allows no more" if capped else f"CRF {crf:g} is the limit"
@@ -163,7 +163,7 @@ def rounded(rendition: Rendition, crf: float) -> float:
     return float(round(crf)) if ENCODERS[rendition.encoder].whole_crf else round(crf, 1)
 
 
-def _at_cap(points: Sequence[Point], crf: float) -> float:
+def share_at_cap(points: Sequence[Point], crf: float) -> float:
     """Share of the frames in windows at the cap, at the highest probed CRF that is not above one."""
     below = [point for point in points if point.crf <= crf]
     return (below[-1] if below else points[0]).at_cap

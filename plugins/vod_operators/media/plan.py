@@ -353,8 +353,8 @@ def _chunks(
 
 
 ANALYSED_S, WINDOW_S = 16, 2
-"""Seconds of a video that are analysed, and of each window of it. At four rates they cost about as much as
-105 s of the video, which is 9 % of 20 minutes (docs/decisions/031-target-quality.md)."""
+"""Seconds of a video that are analysed, and of each window of it. At four rates they cost as much as 70 to
+115 s of the video, at most 9 % of 20 minutes (docs/decisions/031-target-quality.md)."""
 
 WHOLE_WINDOW_S = 5
 """Length of a window where the whole video is analysed."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
 import ffmpeg as builder
 
 from vod_operators.media import ffmpeg, filters, vmaf
+from vod_operators.media.choice import ProbeScore
 from vod_operators.media.ffmpeg import Argv
 from vod_operators.media.filters import PIXEL_FORMATS
 from vod_operators.media.models import Plan, Rendition, Timeline, Window
@@ -25,6 +27,28 @@ def measured_frames(window: Window, rate: float) -> list[int]:
 def probed(plan: Plan) -> tuple[Rendition, ...]:
     """The renditions that are analysed: those with a target that the model can measure."""
     return tuple(made for made in plan.targets if min(made.width, made.height) >= LEAST_SIDE)
+
+
+def alike(plan: Plan, renditions: Sequence[Rendition]) -> list[list[Rendition]]:
+    """Renditions that differ only by target and cap, in groups; in each the one with the highest cap first.
+
+    While the caps do not bind, the encodes of a group at one CRF are the same.
+    """
+    groups: dict[object, list[Rendition]] = {}
+    for made in sorted(renditions, key=lambda made: -made.max_bitrate_bps):
+        look = made.encoder, made.encoder_preset, made.width, made.height, made.profile, made.bit_depth
+        groups.setdefault((*look, plan.gop_of(made)), []).append(made)
+    return list(groups.values())
+
+
+UNCAPPED_BELOW = 0.5
+"""Share of a cap below which a window of some seconds is encoded as if there were none: its buffer holds more
+than a second at the cap."""
+
+
+def may_be_capped(rendition: Rendition, window: Window, score: ProbeScore, rate: Fraction) -> bool:
+    """Whether a rendition's cap may bind, by the same window encoded with a higher one."""
+    return 8 * score.bytes * rate / window.frames > UNCAPPED_BELOW * rendition.max_bitrate_bps
 
 
 def reference_of(rendition: Rendition) -> Raw:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 
-from vod_operators.errors import ToolError, VerificationError
+from vod_operators.errors import InvalidInputError, ToolError, VerificationError
 from vod_operators.formats.isobmff import read_fragments
 from vod_operators.media import ffmpeg, probing, vmaf
 from vod_operators.media.choice import ProbeScore, WindowScores
@@ -35,12 +35,12 @@ class WindowProbe(EncodingTask):
         """Measure the window and store its marker, whose facts are ``WindowScores``; returns the marker.
 
         :raises VerificationError: an encode does not hold exactly the window's frames.
-        :raises InvalidInputError: the source changed since the run began.
+        :raises InvalidInputError: the source changed since the run began, or ffmpeg has no libvmaf.
         """
         begin, window = time.monotonic(), self.window
         with self.worker.scratch(self._needed_bytes()) as folder:
             self._obtain(folder)
-            scores = self._scores(folder) if self._decode(folder) else {}
+            scores = self._scores(folder) if self._points and self._decode(folder) else {}
         facts = WindowScores(
             window=window.index,
             frames=window.frames,
@@ -101,29 +101,46 @@ class WindowProbe(EncodingTask):
         return True
 
     def _scores(self, folder: Path) -> dict[str, list[ProbeScore]]:
-        analysed = probing.probed(self.job.plan)
+        plan, analysed = self.job.plan, probing.probed(self.job.plan)
         scores: dict[str, list[ProbeScore]] = {made.name: [] for made in analysed}
-        encoders = {made.encoder for made in analysed}
-        rounds = [(name, crf) for name in sorted(encoders) for crf in ENCODERS[name].probed_crfs]
+        rounds = [
+            (name, crf)
+            for name in sorted({made.encoder for made in analysed})
+            for crf in ENCODERS[name].probed_crfs
+        ]
         for number, (encoder, crf) in enumerate(rounds):
-            targets = [made for made in analysed if made.encoder == encoder]
-            outputs = {made.name: f"{made.name}.mp4" for made in targets}
-            argv = ffmpeg.encode_window(
-                self.worker.tools.ffmpeg, REFERENCE, outputs, plan=self.job.plan, crf=crf
-            )
-            self.worker.run_media(
-                argv,
-                folder,
-                seconds=float(self.job.plan.seconds(self._frames)),
-                codec="rawvideo",
-                report=_within(self.report, number, len(rounds)),
-            )
-            for made in targets:
-                path = folder / outputs[made.name]
-                size = self._own_bytes(path, made)
-                scores[made.name].append(ProbeScore(crf=crf, bytes=size, vmaf=self._vmaf(made, path, folder)))
-                path.unlink()
+            report = _within(self.report, number, len(rounds))
+            groups = probing.alike(plan, [made for made in analysed if made.encoder == encoder])
+            found = self._measured([group[0] for group in groups], crf, folder, report)
+            capped = [
+                made
+                for group in groups
+                for made in group[1:]
+                if probing.may_be_capped(made, self.window, found[group[0].name], plan.frame_rate)
+            ]
+            found |= self._measured(capped, crf, folder, report)
+            for group in groups:
+                for made in group:
+                    scores[made.name].append(found.get(made.name, found[group[0].name]))
         return scores
+
+    def _measured(
+        self, renditions: Sequence[Rendition], crf: float, folder: Path, report: Callable[[Progress], None]
+    ) -> dict[str, ProbeScore]:
+        """Encode renditions of one encoder in one command, and measure each."""
+        if not renditions:
+            return {}
+        outputs = {made.name: f"{made.name}.mp4" for made in renditions}
+        argv = ffmpeg.encode_window(self.worker.tools.ffmpeg, REFERENCE, outputs, plan=self.job.plan, crf=crf)
+        seconds = float(self.job.plan.seconds(self._frames))
+        self.worker.run_media(argv, folder, seconds=seconds, codec="rawvideo", report=report)
+        found = {}
+        for made in renditions:
+            path = folder / outputs[made.name]
+            size = self._own_bytes(path, made)
+            found[made.name] = ProbeScore(crf=crf, bytes=size, vmaf=self._vmaf(made, path, folder))
+            path.unlink()
+        return found
 
     def _own_bytes(self, path: Path, rendition: Rendition) -> int:
         """Bytes of the window's own frames in an encoded file, without those after it.
@@ -146,7 +163,14 @@ class WindowProbe(EncodingTask):
         """Mean VMAF of the window's own frames, at the rendition's size."""
         log, raw = "vmaf.json", probing.reference_of(rendition)
         argv = vmaf.compare(self.worker.tools.ffmpeg, path.name, self._points, {log: raw})
-        self.worker.runner.run(argv, folder=folder)
+        try:
+            self.worker.runner.run(argv, folder=folder)
+        except ToolError as error:
+            if vmaf.lacks_libvmaf(error.stderr_tail.splitlines()):
+                raise InvalidInputError(
+                    "preset: a target quality needs an ffmpeg with libvmaf; let VOD_FFMPEG name one that has it"
+                ) from error
+            raise
         return round(fmean(vmaf.scores((folder / log).read_text("utf-8"))), 4)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from vod_operators.errors import LostWorkError
 from vod_operators.media.choice import Choice, WindowScores
 from vod_operators.media.models import Timeline
-from vod_operators.media.vmaf import WindowScore, merge
+from vod_operators.media.reached import miss_in_words, reached
+from vod_operators.media.vmaf import Quality, WindowScore, merge
 from vod_operators.pipeline import ANALYSE, CHOOSE, CORRECT, TRANSCODE
 from vod_operators.storage import checkpoint
 from vod_operators.storage.base import Storage
@@ -112,3 +114,47 @@ def read_measured(temp: Storage, job: Job, timeline: Timeline) -> dict[str, floa
             windows.setdefault(name, []).extend(WindowScore.model_validate(item) for item in found)
     merged = {name: merge(found, job.plan.frame_rate) for name, found in windows.items()}
     return {name: found.native.mean for name, found in merged.items() if found and found.native}
+
+
+def with_targets(
+    temp: Storage, job: Job, quality: Mapping[str, Quality]
+) -> tuple[dict[str, Quality], list[str]]:
+    """The measured qualities with what came of the targets; and the targets that were missed, in sentences.
+
+    :param quality: by name of the rendition, of the encodes that are published.
+    :raises LostWorkError: what was chosen is gone.
+    """
+    found, missed = dict(quality), []
+    if job.plan.targets:
+        choice, crfs = read_choice(temp, job), corrections_of(temp, job)
+        for rendition in job.plan.targets:
+            measured = found.get(rendition.name)
+            if measured is None or measured.native is None:
+                missed.append(f"{rendition.name}: whether it has VMAF {rendition.target_vmaf:g} is not known")
+                continue
+            vmaf = measured.native.mean
+            target = reached(rendition, choice, vmaf, crfs.get(rendition.name))
+            found[rendition.name] = measured.model_copy(update={"target": target})
+            if words := miss_in_words(rendition.name, vmaf, target):
+                missed.append(words)
+    return found, missed
+
+
+def published_facts(temp: Storage, job: Job, facts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The facts of the chunks' tasks, with those of second encodes in place of the first.
+
+    :param facts: of the tasks, in any order. Only chunks have the field ``chunk``.
+    """
+    if not corrections_of(temp, job):
+        return list(facts)
+    chunks = [one for one in facts if "chunk" in one]
+    uris = [job.work_keys.marker(f"chunk-{one['chunk']:05d}{AGAIN}") for one in chunks]
+    found = [one for one in facts if "chunk" not in one]
+    for one, marker in zip(chunks, checkpoint.load_markers(temp, uris), strict=True):
+        again = marker.facts if marker else {}
+        found.append(
+            one
+            | {"quality": one.get("quality", {}) | again.get("quality", {})}
+            | {"seconds": one["seconds"] + again.get("seconds", 0)}
+        )
+    return found
