@@ -667,6 +667,7 @@ def windows_of(frames: int, *, chunk: int = 3000, gop: int = 50) -> list[tuple[i
 def test_eight_windows_of_two_seconds_are_spread_over_a_video() -> None:
     # 20 minutes: in the middle of each eighth, on the grid of GOPs.
     assert windows_of(30_000) == [(first, first + 50) for first in range(1850, 30_000, 3750)]
+    assert len(windows_of(90_000)) == 24 and len(windows_of(900_000)) == 32
     assert windows_of(1000, gop=25)[:2] == [(25, 75), (150, 200)]
     assert windows_of(5000, gop=250, chunk=1000) == [(1000, 1250), (3500, 3750)]
 

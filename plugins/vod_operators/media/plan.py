@@ -353,8 +353,11 @@ def _chunks(
 
 
 ANALYSED_S, WINDOW_S = 16, 2
-"""Seconds of a video that are analysed, and of each window of it. At four rates they cost as much as 70 to
-115 s of the video, at most 9 % of 20 minutes (docs/decisions/031-target-quality.md)."""
+"""Seconds that are analysed of a video of up to 20 minutes, and of each window of it. At four rates they cost
+as much as 70 to 115 s of the video, at most 9 % of 20 minutes (docs/decisions/031-target-quality.md)."""
+
+APART_S, MOST_WINDOWS = 150, 32
+"""Longer videos have a window in each so many seconds, for the same 9 %; very long ones, so many windows."""
 
 WHOLE_WINDOW_S = 5
 """Length of a window where the whole video is analysed."""
@@ -376,7 +379,9 @@ def plan_windows(chunks: Sequence[tuple[int, int]], gop_frames: int, rate: Fract
         step = gops(WHOLE_WINDOW_S)
         return [part for begin, end in chunks for part in _ranges(begin, end, step, gop_frames)]
     length = gops(WINDOW_S)
-    count = max(1, round(ANALYSED_S * rate / length))
+    least = max(1, round(ANALYSED_S * rate / length))
+    apart = APART_S * length / Fraction(WINDOW_S)  # frames
+    count = max(least, min(MOST_WINDOWS * WINDOW_S * rate // length, round(frames / apart)))
     found: dict[int, int] = {}
     for number in range(count):
         middle = (2 * number + 1) * frames // (2 * count)

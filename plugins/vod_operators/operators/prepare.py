@@ -27,8 +27,8 @@ from vod_operators.work.planning import Request, open_workspace, parse_chunk_sec
 from vod_operators.work.sidecars import fetch_sidecars
 from vod_operators.work.webhook import STARTED_LIMIT_S
 
-MOST_PARTS = 8
-"""Tasks that analyse a video whose length is not declared."""
+MOST_PARTS = 16
+"""Most tasks that analyse a video; so many where its length is not declared."""
 
 DAMAGE_TOLD = 100
 """How many damaged objects the XCom lists; the log has all of them."""

@@ -168,7 +168,7 @@ class WindowProbe(EncodingTask):
         except ToolError as error:
             if vmaf.lacks_libvmaf(error.stderr_tail.splitlines()):
                 raise InvalidInputError(
-                    "preset: a target quality needs an ffmpeg with libvmaf; let VOD_FFMPEG name one that has it"
+                    "preset: a target quality needs an ffmpeg with libvmaf; let VOD_FFMPEG name one"
                 ) from error
             raise
         return round(fmean(vmaf.scores((folder / log).read_text("utf-8"))), 4)
