@@ -94,6 +94,17 @@ def test_each_codec_has_two_bitrates_even_of_a_small_source(name: str, size: tup
     assert [r.width * r.height for r in made] == sorted(r.width * r.height for r in made)
 
 
+def test_a_source_between_two_sizes_gets_all_slots_of_the_larger_one() -> None:
+    made = plan_renditions(a_source(1152, 648), load_preset("h264_title"))
+    own_size = [(r.name, r.max_bitrate_bps) for r in made if (r.width, r.height) == (1152, 648)]
+    assert own_size == [
+        ("720p-low", 900_000),
+        ("720p-mid", 1_800_000),
+        ("720p", 4_500_000),
+        ("720p-high", 6_700_000),
+    ]
+
+
 def test_two_ladders_are_one_list_from_the_smallest_picture_on() -> None:
     made = plan_renditions(a_source(1280, 720, bitrate_bps=1_000_000), load_preset("h264_hevc"))
     assert [(rendition.name, rendition.encoder) for rendition in made] == [

@@ -189,3 +189,36 @@ def test_a_quality_that_makes_no_sense_is_refused(
 def test_presets_without_a_quality_keep_their_fingerprint() -> None:
     """Results of releases before there was one still count as made with today's preset."""
     assert fingerprint(load_preset("h264")) == "15403153b11e"
+
+
+SLOTS: list[dict[str, Any]] = [
+    RUNG | {"name": "540p-low"},
+    RUNG | {"name": "540p", "max_bitrate_bps": 2000},
+    RUNG | {"name": "720p", "width": 1280, "height": 720},
+]
+
+
+def test_a_ladder_by_title_has_slots(tmp_path: Path) -> None:
+    write(tmp_path, "mine", mine(*SLOTS, by_title=True))
+    ladder = load_preset("mine", tmp_path).ladders[0]
+    assert ladder.by_title
+    # Presets without the field keep their fingerprint.
+    assert "by_title" not in load_preset("h264").model_dump(mode="json")["ladders"][0]
+
+
+@pytest.mark.parametrize(
+    ("rungs", "words"),
+    [
+        (SLOTS[:2], "by_title: it needs at least 3 rungs"),
+        (
+            [*SLOTS[:2], {k: v for k, v in SLOTS[2].items() if k != "crf"} | {"quality": {"vmaf": 90}}],
+            "720p: quality: a ladder with by_title finds each CRF itself; give crf",
+        ),
+        ([SLOTS[1], *SLOTS[:1], SLOTS[2]], "540p-low: max_bitrate_bps: must be above that of 540p"),
+    ],
+)
+def test_a_ladder_by_title_that_makes_no_sense(tmp_path: Path, rungs: Any, words: str) -> None:
+    write(tmp_path, "mine", mine(*rungs, by_title=True))
+    with pytest.raises(InvalidInputError) as error:
+        load_preset("mine", tmp_path)
+    assert words in str(error.value)

@@ -125,6 +125,7 @@ class Steps:
         )
         plan, sounds = self.pushed["plan"], self.pushed["sounds"]
         chunks: list[dict[str, Any]] = []
+        corrected: list[dict[str, Any]] = []
         published = None
         for step in ORDER[: ORDER.index(until) + 1]:
             if step != "prepare":
@@ -135,9 +136,9 @@ class Steps:
                 for part in self.pushed["parts"]:
                     self._try(VodAnalyseOperator, task_id=step, plan=plan, source=self.source, part=part)
             elif step == "choose" and self.pushed["parts"]:
-                self._try(VodChooseOperator, task_id=step, plan=plan)
-            elif step == "correct" and self.pushed["parts"]:
-                for chunk in chunks:
+                corrected = self._try(VodChooseOperator, task_id=step, plan=plan)
+            elif step == "correct":
+                for chunk in corrected:
                     self._try(
                         VodCorrectChunkOperator, task_id=step, plan=plan, source=self.source, chunk=chunk
                     )

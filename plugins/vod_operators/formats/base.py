@@ -20,7 +20,7 @@ def is_unset(value: object) -> bool:
     A field that a release adds to presets or plans must not change the fingerprints of those that do not use
     it: work and results of releases before would no longer count.
     """
-    return value is None
+    return value is None or value is False
 
 
 class Model(BaseModel):

@@ -37,7 +37,7 @@ class ProbeScore(Model):
     crf: float
     bytes: int
     vmaf: float
-    """Mean of its frames, at the rendition's own size."""
+    """Mean of its frames, at the rendition's own size; of a ladder by title at 1080p."""
 
 
 class WindowScores(Model):

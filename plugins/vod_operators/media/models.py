@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from vod_operators.formats.base import Model, Name, Rate, is_unset
 from vod_operators.media.choice import Choice
-from vod_operators.media.encoders import Encoding
+from vod_operators.media.encoders import ENCODERS, Encoding
 from vod_operators.media.orientation import Crop, DisplayMatrix
 from vod_operators.media.presets.model import Preset
 
@@ -292,9 +292,15 @@ class Plan(Model):
         return tuple(rendition for rendition in self.renditions if rendition.target_vmaf is not None)
 
     @property
+    def by_title(self) -> tuple[tuple[Rendition, ...], ...]:
+        """Of each ladder that is chosen by title, the renditions that may be made."""
+        codecs = [ENCODERS[ladder.encoder].codec for ladder in self.preset.ladders if ladder.by_title]
+        return tuple(tuple(made for made in self.renditions if made.codec == codec) for codec in codecs)
+
+    @property
     def is_open(self) -> bool:
         """Whether the video is analysed before it is decided how its renditions are encoded."""
-        return bool(self.targets)
+        return bool(self.targets or any(self.by_title))
 
     def chosen(self, choice: Choice) -> Plan:
         """The plan with what was chosen for this video: the CRF of each rendition, without those left out."""

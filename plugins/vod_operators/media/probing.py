@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import ffmpeg as builder
 
-from vod_operators.media import ffmpeg, filters, vmaf
+from vod_operators.media import ffmpeg, filters, title, vmaf
 from vod_operators.media.choice import ProbeScore
 from vod_operators.media.ffmpeg import Argv
 from vod_operators.media.filters import PIXEL_FORMATS
@@ -25,8 +25,10 @@ def measured_frames(window: Window, rate: float) -> list[int]:
 
 
 def probed(plan: Plan) -> tuple[Rendition, ...]:
-    """The renditions that are analysed: those with a target that the model can measure."""
-    return tuple(made for made in plan.targets if min(made.width, made.height) >= LEAST_SIDE)
+    """The renditions that are analysed: those with a target that the model can measure, and one of each size
+    of a ladder by title."""
+    targets = (made for made in plan.targets if min(made.width, made.height) >= LEAST_SIDE)
+    return (*targets, *title.probes(plan))
 
 
 def alike(plan: Plan, renditions: Sequence[Rendition]) -> list[list[Rendition]]:
@@ -51,15 +53,12 @@ def may_be_capped(rendition: Rendition, window: Window, score: ProbeScore, rate:
     return 8 * score.bytes * rate / window.frames > UNCAPPED_BELOW * rendition.max_bitrate_bps
 
 
-def reference_of(rendition: Rendition) -> Raw:
-    """The reference of a rendition; those of one size share it."""
+def reference_of(rendition: Rendition, plan: Plan) -> Raw:
+    """The reference of a rendition: at its own size, of a ladder by title at that of the screen. Those of one
+    size share it."""
+    width, height = title.size_of(rendition) if rendition.target_vmaf else title.screen_of(plan)
     form = PIXEL_FORMATS[rendition.bit_depth]
-    return Raw(
-        file=f"{rendition.width}x{rendition.height}-{form}.yuv",
-        width=rendition.width,
-        height=rendition.height,
-        pixel_format=form,
-    )
+    return Raw(file=f"{width}x{height}-{form}.yuv", width=width, height=height, pixel_format=form)
 
 
 def decode_window(
@@ -81,18 +80,22 @@ def decode_window(
     :param chosen: the frames to measure, numbered from the window's first.
     """
     largest = plan.renditions[-1]
-    references = {reference_of(made): made.name for made in probed(plan)}
+    references = {
+        reference_of(made, plan): made.name if made.target_vmaf else largest.name for made in probed(plan)
+    }
     names = {largest.name, *references.values()}
     outputs = []
     for rendition, stream in ffmpeg.window_pictures(
         source, plan=plan, window=window, timeline=timeline, only=sorted(names)
     ):
-        is_reference = rendition.name in references.values()
-        copies = filters.branches(stream, is_reference + (rendition is largest))
+        own = [raw for raw, name in references.items() if name == rendition.name]
+        copies = filters.branches(stream, len(own) + (rendition is largest))
         if rendition is largest:
-            outputs.append(ffmpeg.raw_output(copies[0], output))
-        if is_reference:
-            outputs.append(vmaf.write_reference(copies[-1], reference_of(rendition), chosen))
+            outputs.append(ffmpeg.raw_output(copies.pop(), output))
+        for raw, copy in zip(own, copies, strict=True):
+            if raw.size != title.size_of(rendition):
+                copy = copy.filter("scale", *raw.size, flags="bicubic")
+            outputs.append(vmaf.write_reference(copy, raw, chosen))
     return ffmpeg.command(tool, builder.merge_outputs(*outputs), *ffmpeg.ENCODING)
 
 
@@ -102,7 +105,7 @@ def raw_bytes(plan: Plan, frames: int, chosen: Sequence[int]) -> int:
     :param frames: decoded in all.
     """
     largest = plan.renditions[-1]
-    sizes: Mapping[Raw, int] = {reference_of(made): TRIPLE * len(chosen) for made in probed(plan)}
+    sizes: Mapping[Raw, int] = {reference_of(made, plan): TRIPLE * len(chosen) for made in probed(plan)}
     deep = max(made.bit_depth for made in plan.renditions) > 8
     whole = frames * largest.width * largest.height * (1 + deep)
     references = sum(

@@ -90,7 +90,8 @@ def plan_renditions(source: Source, preset: Preset) -> tuple[Rendition, ...]:
 def _climb(ladder: Ladder, source: Source, video: VideoStream) -> list[Rendition]:
     """The renditions of one ladder: its rungs that the source can fill.
 
-    If the source is clearly larger than the largest of them, the next rung is added at the source's own size.
+    If the source is clearly larger than the largest of them, the next rung is added at the source's own size;
+    of a ladder by title, all rungs with that rung's box.
     If it fills fewer than two, further rungs are added at that size until there are two bitrates.
 
     :raises InvalidInputError: all of them are smaller than the encoder's least size.
@@ -99,15 +100,19 @@ def _climb(ladder: Ladder, source: Source, video: VideoStream) -> list[Rendition
     filled = [rung for rung in rungs if _scale(video, rung) <= NEARLY_FULL]
     larger = [rung for rung in rungs if _scale(video, rung) > NEARLY_FULL]
     renditions = [_rendition(video, ladder, rung) for rung in filled]
+    box = None
     for rung in larger:
         own_size = _rendition(video, ladder, rung)
         pixels = own_size.width * own_size.height
+        is_slot = ladder.by_title and (rung.width, rung.height) == box
         if (
             len(renditions) >= LEAST_BITRATES
             and pixels < SOURCE_SIZE_GAIN * renditions[-1].width * renditions[-1].height
+            and not is_slot
         ):
             break
         renditions.append(own_size)
+        box = rung.width, rung.height
     min_side = ENCODERS[ladder.encoder].min_side
     large_enough = [
         rendition for rendition in renditions if min(rendition.width, rendition.height) >= min_side

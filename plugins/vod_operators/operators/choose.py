@@ -6,7 +6,8 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from vod_operators.media.choice import choose
+from vod_operators.media.choice import Choice, choose
+from vod_operators.media.title import choose_titles
 from vod_operators.operators.base import VodStepOperator
 from vod_operators.pipeline import CHOOSE
 from vod_operators.storage import checkpoint
@@ -20,7 +21,8 @@ class VodChooseOperator(VodStepOperator):
     precedes_choice = True
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Returns ``{"chunk": index, "label": ...}`` of each chunk; ``correct`` is mapped over them.
+        """Returns ``{"chunk": index, "label": ...}`` of each chunk; ``correct`` is mapped over them. Without
+        a target there is nothing to correct.
 
         :raises LostWorkError: a window's scores are missing.
         """
@@ -28,8 +30,12 @@ class VodChooseOperator(VodStepOperator):
         timeline = read_timeline(self.worker.temp, job)
         if checkpoint.load(self.worker.temp, job.work_keys.marker(CHOOSE)) is None:
             windows = read_windows(self.worker.temp, job, timeline)
-            store_choice(self.worker.temp, job, choose(job.plan.targets, windows, float(job.plan.frame_rate)))
+            aimed = choose(job.plan.targets, windows, float(job.plan.frame_rate))
+            by_title = choose_titles(job.plan, windows)
+            store_choice(self.worker.temp, job, Choice(renditions={**aimed.renditions, **by_title}))
         self._tell(job)
+        if not job.plan.targets:
+            return []
         return [
             {"chunk": chunk.index, "label": timeline.label(chunk, job.plan.frame_rate)}
             for chunk in timeline.chunks

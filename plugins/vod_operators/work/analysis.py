@@ -27,7 +27,7 @@ CUT, REFERENCE = "window.nut", "reference.nut"
 
 @dataclass(frozen=True, kw_only=True)
 class WindowProbe(EncodingTask):
-    """Decodes one window once, and encodes each rendition with a target at each probed CRF."""
+    """Decodes one window once, and encodes each rendition that is analysed at each probed CRF."""
 
     window: Window
 
@@ -67,7 +67,7 @@ class WindowProbe(EncodingTask):
         plan, places = self.job.plan, self.window.byte_range
         source = float(places[1] - places[0]) if places else 0.0
         seconds = float(plan.seconds(self._frames))
-        bits = sum(made.max_bitrate_bps * seconds + made.buffer_bits for made in plan.targets)
+        bits = sum(made.max_bitrate_bps * seconds + made.buffer_bits for made in probing.probed(plan))
         return source + self._raw_bytes + bits / 8
 
     def _obtain(self, folder: Path) -> None:
@@ -160,8 +160,9 @@ class WindowProbe(EncodingTask):
         return size
 
     def _vmaf(self, rendition: Rendition, path: Path, folder: Path) -> float:
-        """Mean VMAF of the window's own frames, at the rendition's size."""
-        log, raw = "vmaf.json", probing.reference_of(rendition)
+        """Mean VMAF of the window's own frames, at the rendition's size, or of a ladder by title on a
+        screen."""
+        log, raw = "vmaf.json", probing.reference_of(rendition, self.job.plan)
         argv = vmaf.compare(self.worker.tools.ffmpeg, path.name, self._points, {log: raw})
         try:
             self.worker.runner.run(argv, folder=folder)

@@ -21,11 +21,13 @@ from vod_operators.media.track import Track
 from vod_operators.storage import checkpoint, checksums
 from vod_operators.storage.checkpoint import Marker
 from vod_operators.storage.stores import get_bytes
+from vod_operators.work.choice import read_choice
 from vod_operators.work.job import PICTURES, Job, read_timeline, track_names
 from vod_operators.work.reader import StoreReader
 from vod_operators.work.result import (
     ChapterResult,
     CheckResult,
+    LadderResult,
     RenditionResult,
     SourceFacts,
     Timings,
@@ -197,6 +199,7 @@ class Publication:
             ),
             poster=self.stills.get("poster"),
             storyboard=self.stills.get("storyboard"),
+            ladder=LadderResult.of(read_choice(self.worker.temp, job)) if any(plan.by_title) else None,
             check=checked,
             timings=Timings(
                 started_at=started_at,

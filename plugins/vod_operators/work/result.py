@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Literal
 
 from vod_operators.formats.base import Model, Rate
+from vod_operators.media.choice import Choice
 from vod_operators.media.loudness import Normalised
 from vod_operators.media.models import Plan, Timeline
 from vod_operators.media.pictures import Storyboard
@@ -178,6 +179,32 @@ class CheckResult(Model):
     """What differs from a recommendation; sentences for people."""
 
 
+class LeftOut(Model):
+    """A rendition that this video does not need."""
+
+    name: str
+    why: str
+    """For a person."""
+
+
+class LadderResult(Model):
+    """How the renditions were chosen."""
+
+    by_title: bool
+    """Whether they were chosen for this video."""
+    left_out: tuple[LeftOut, ...] = ()
+
+    @classmethod
+    def of(cls, choice: Choice) -> LadderResult:
+        """What was chosen for a video."""
+        left_out = [
+            LeftOut(name=name, why=chosen.why or "")
+            for name, chosen in choice.renditions.items()
+            if chosen.crf is None
+        ]
+        return cls(by_title=True, left_out=tuple(left_out))
+
+
 class VideoResult(Model):
     """A published video."""
 
@@ -201,6 +228,8 @@ class VideoResult(Model):
     """URI of a JPEG, relative to ``video.json``; None if the preset asks for none, or there is only sound."""
     storyboard: Storyboard | None
     """For previews while scrubbing; its URI is relative to ``video.json`` too."""
+    ladder: LadderResult | None = None
+    """How the renditions were chosen; None if the preset names them."""
     check: CheckResult | None = None
     """None in results of before it was recorded."""
     timings: Timings

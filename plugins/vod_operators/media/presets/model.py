@@ -7,6 +7,7 @@ player chooses one codec and stays with it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -15,6 +16,9 @@ from vod_operators.formats.base import Model, Name, is_unset
 from vod_operators.media.encoders import ENCODERS, EncoderName
 
 MAX_SEGMENT_GOPS = 10
+
+LEAST_SLOTS = 3
+"""Rungs of a ladder by title."""
 
 
 class Conditions(Model):
@@ -119,6 +123,9 @@ class Ladder(Model):
     encoder_preset: str
     """One of the encoder's own presets."""
     bit_depth: Literal[8, 10] = 8
+    by_title: bool = Field(False, exclude_if=is_unset)
+    """Whether each video gets only those rungs that it needs, each with a CRF of its own (``media.title``).
+    The rungs are then *slots*: sizes, each with one or several caps."""
     rungs: tuple[Rung, ...] = Field(min_length=1, max_length=20)
     """From the smallest picture to the largest. A file may give the ladder a ``quality``, which holds for its
     rungs that have neither ``quality`` nor ``crf``."""
@@ -161,7 +168,23 @@ class Ladder(Model):
         sizes = [rung.width * rung.height for rung in self.rungs]
         if sizes != sorted(sizes):
             raise ValueError("rungs must be listed from the smallest picture to the largest")
+        if self.by_title:
+            self._has_slots()
         return self
+
+    def _has_slots(self) -> None:
+        """:raises ValueError: the rungs are no slots to choose from."""
+        if len(self.rungs) < LEAST_SLOTS:
+            raise ValueError(f"by_title: it needs at least {LEAST_SLOTS} rungs to choose from")
+        for rung in self.rungs:
+            if rung.quality is not None:
+                raise ValueError(
+                    f"{rung.name}: quality: a ladder with by_title finds each CRF itself; give crf"
+                )
+        for below, rung in pairwise(self.rungs):
+            same_box = (below.width, below.height) == (rung.width, rung.height)
+            if same_box and rung.max_bitrate_bps <= below.max_bitrate_bps:
+                raise ValueError(f"{rung.name}: max_bitrate_bps: must be above that of {below.name}")
 
 
 class Preset(Model):
