@@ -446,13 +446,15 @@ def everything_found(result: dict[str, Any]) -> None:
     stretch = {"start_s": 6.0, "end_s": 6.52}
     loudness = {"integrated_lufs": -23.1, "true_peak_dbtp": -1.04, "range_lu": 6.2}
     result["source_report"] = {
-        "black": [stretch | {"start_s": 0.1 * n} for n in range(12)],
+        "black": [stretch | {"start_s": 0.1 * n, "faded": n == 0} for n in range(12)],
         "frozen": [stretch],
         "flashes": [stretch],
         "silent": [stretch | {"track": sound["name"]}],
         "clipped": [stretch | {"track": sound["name"], "samples": 120}],
         "bars": {"left": 0, "top": 42, "right": 0, "bottom": 40},
         "loudness": [{"track": sound["name"], **loudness}],
+        "stills_are_usual": False,
+        "left_out": {"black": 7},
     }
     spread = {"low": 60, "likely": 85, "high": 120}
     result["cost"] = {
@@ -490,7 +492,9 @@ def test_quality_source_and_cost(video: Watched, open_page: Open, scheme: str, w
     assert "71.6" in rows.nth(2).inner_text()
     source = page.get_by_role("region", name="Found in the source")
     for words in (
+        "6.5 s, faded",
         "4 more",
+        "and 7 more that are not listed",
         "42 lines above, 40 lines below",
         "120 samples",
         "−23.1 LUFS, peak −1.0 dBTP, range 6.2 LU",

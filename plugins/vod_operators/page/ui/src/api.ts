@@ -82,6 +82,10 @@ const trigger = (dagId: string, id: string, conf: Record<string, unknown>): Prom
 export const encode = (conf: Record<string, unknown>): Promise<StartedRun> =>
   trigger(TRANSCODE, runId(String(conf.video_id), String(conf.preset)), conf);
 
+/** Start a run that only estimates what encoding will take. */
+export const estimate = (conf: Record<string, unknown>): Promise<StartedRun> =>
+  trigger(TRANSCODE, runId(String(conf.video_id), "estimate"), { ...conf, estimate: true });
+
 export type ManageAction = "verify" | "repair" | "rollback" | "delete";
 
 export const manage = (

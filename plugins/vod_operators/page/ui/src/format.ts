@@ -38,6 +38,9 @@ export function bytes(count: number): string {
   return `${value < 10 && unit ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
 }
 
+/** An amount in the deployment's currency, which has no name here. */
+export const money = (value: number): string => value.toLocaleString("en", { maximumSignificantDigits: 3 });
+
 export const bitrate = (bps: number): string =>
   bps >= 999_500 ? `${(bps / 1e6).toFixed(bps < 9_950_000 ? 2 : 1)} Mb/s` : `${Math.round(bps / 1000)} kb/s`;
 

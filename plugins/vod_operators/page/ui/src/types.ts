@@ -96,19 +96,19 @@ export interface Stretch {
   end_s: number;
 }
 
+/** What was found in the source; null: it was not looked for. */
 export interface SourceReport {
-  black: Stretch[];
-  frozen: Stretch[];
-  flashes: Stretch[];
-  silent: (Stretch & { track: string })[];
-  clipped: (Stretch & { track: string; samples: number })[];
+  black: (Stretch & { faded: boolean })[] | null;
+  frozen: Stretch[] | null;
+  /** Whether pictures stand still so often, as in slides, that none is called frozen. */
+  stills_are_usual: boolean;
+  flashes: Stretch[] | null;
+  silent: (Stretch & { track: string })[] | null;
+  clipped: (Stretch & { track: string; samples: number })[] | null;
   bars: { left: number; top: number; right: number; bottom: number } | null;
-  loudness: {
-    track: string;
-    integrated_lufs: number | null;
-    true_peak_dbtp: number | null;
-    range_lu: number | null;
-  }[];
+  loudness: { track: string; integrated_lufs: number; true_peak_dbtp: number; range_lu: number }[] | null;
+  /** Kind -> how many more there are than those listed. */
+  left_out: Record<string, number>;
 }
 
 export interface Range {
@@ -224,6 +224,15 @@ export interface Step {
   tries: number;
 }
 
+export interface RunEstimate {
+  words: string;
+  wall_s: Range;
+  cpu_s: Range;
+  bytes_out: Range;
+  money: { compute: Range | null; storage_month: Range | null } | null;
+  runs: number;
+}
+
 export interface Work {
   video_id: string | null;
   state: string;
@@ -234,6 +243,7 @@ export interface Work {
   eta_error_s: number | null;
   waits_for: string | null;
   reason: string | null;
+  estimate: RunEstimate | null;
   cpu_s: number | null;
   steps: Step[];
   chunks: Chunk[];

@@ -1,6 +1,6 @@
 // What was found in the source's pictures and sound, in words.
 import { Box, Stack, Text } from "@chakra-ui/react";
-import { Fragment, type ReactNode } from "react";
+import type { ReactNode } from "react";
 
 import { clock, count, span } from "../format";
 import { Moment } from "../player/moments";
@@ -10,37 +10,36 @@ import { Facts } from "./Facts";
 /** How many stretches of a kind are listed before the rest is folded. */
 const MOST = 8;
 
-function Stretches<S extends Stretch>({
-  stretches,
-  what,
-  more,
-}: {
+interface Props<S extends Stretch> {
   stretches: S[];
+  /** How many more there are. */
+  unlisted: number | undefined;
   what: string;
   more?: (one: S) => string;
-}) {
-  if (!stretches.length) return null;
-  const list = (some: S[]): ReactNode =>
-    some.map((one) => (
-      <Box as="li" key={`${one.start_s} ${more?.(one)}`}>
-        <Moment at={one.start_s} what={what} /> to {clock(one.end_s, true)}, {span(one.end_s - one.start_s)}
-        {more ? `, ${more(one)}` : ""}
-      </Box>
-    ));
+}
+
+function Stretches<S extends Stretch>({ stretches, unlisted = 0, what, more = () => "" }: Props<S>) {
+  const list = (some: S[]): ReactNode => (
+    <Stack as="ul" gap={0.5} listStyleType="none">
+      {some.map((one) => (
+        <Box as="li" key={`${one.start_s} ${more(one)}`}>
+          <Moment at={one.start_s} what={what} /> to {clock(one.end_s, true)}, {span(one.end_s - one.start_s)}
+          {more(one)}
+        </Box>
+      ))}
+    </Stack>
+  );
   const rest = stretches.slice(MOST);
   return (
     <>
-      <Stack as="ul" gap={0.5} listStyleType="none">
-        {list(stretches.slice(0, MOST))}
-      </Stack>
+      {list(stretches.slice(0, MOST))}
       {rest.length ? (
         <details>
           <summary>{rest.length} more</summary>
-          <Stack as="ul" gap={0.5} listStyleType="none">
-            {list(rest)}
-          </Stack>
+          {list(rest)}
         </details>
       ) : null}
+      {unlisted ? <div>and {unlisted} more that are not listed</div> : null}
     </>
   );
 }
@@ -59,67 +58,55 @@ function barsOf(bars: NonNullable<Report["bars"]>): string {
     .join(", ");
 }
 
-const decibels = (value: number | null, unit: string): string | null =>
-  value === null ? null : `${value < 0 ? "−" : ""}${Math.abs(value).toFixed(1)} ${unit}`;
+const decibels = (value: number, unit: string): string =>
+  `${value < 0 ? "−" : ""}${Math.abs(value).toFixed(1)} ${unit}`;
+
+/** Quieter is silence (EBU R128). */
+const SILENCE_LUFS = -70;
 
 export function SourceReport({ report }: { report: Report }) {
-  const found =
-    report.black.length ||
-    report.frozen.length ||
-    report.flashes.length ||
-    report.silent.length ||
-    report.clipped.length ||
-    report.bars;
+  const listed = <S extends Stretch>(
+    kind: "black" | "frozen" | "flashes" | "silent" | "clipped",
+    stretches: S[] | null,
+    what: string,
+    more?: (one: S) => string,
+  ): ReactNode =>
+    stretches?.length ? (
+      <Stretches more={more} stretches={stretches} unlisted={report.left_out[kind]} what={what} />
+    ) : null;
+  const found: [name: string, value: ReactNode][] = [
+    ["Flashes", listed("flashes", report.flashes, "flashes")],
+    ["Black", listed("black", report.black, "black pictures", ({ faded }) => (faded ? ", faded" : ""))],
+    ["Frozen", listed("frozen", report.frozen, "a frozen picture")],
+    ["Bars", report.bars ? barsOf(report.bars) : null],
+    ["Silent", listed("silent", report.silent, "silence", ({ track }) => `, ${track}`)],
+    [
+      "Clipped",
+      listed(
+        "clipped",
+        report.clipped,
+        "clipped sound",
+        ({ track, samples }) => `, ${track}, ${count(samples, "sample")}`,
+      ),
+    ],
+  ];
+  const loudness = (report.loudness ?? []).map(({ track, integrated_lufs, true_peak_dbtp, range_lu }) => (
+    <div key={track}>
+      {track}:{" "}
+      {integrated_lufs <= SILENCE_LUFS
+        ? "silence"
+        : `${decibels(integrated_lufs, "LUFS")}, peak ${decibels(true_peak_dbtp, "dBTP")}, range ${decibels(range_lu, "LU")}`}
+    </div>
+  ));
   return (
-    <Stack gap={3}>
-      {found ? null : (
-        <Text color="fg.muted" fontSize="sm">
-          No black or frozen pictures, flashes, bars, silence or clipped sound.
-        </Text>
-      )}
-      <Facts
-        facts={[
-          ["Flashes", report.flashes.length ? <Stretches stretches={report.flashes} what="flashes" /> : null],
-          ["Black", report.black.length ? <Stretches stretches={report.black} what="black pictures" /> : null],
-          ["Frozen", report.frozen.length ? <Stretches stretches={report.frozen} what="a frozen picture" /> : null],
-          ["Bars", report.bars ? barsOf(report.bars) : null],
-          [
-            "Silent",
-            report.silent.length ? (
-              <Stretches more={({ track }) => track} stretches={report.silent} what="silence" />
-            ) : null,
-          ],
-          [
-            "Clipped",
-            report.clipped.length ? (
-              <Stretches
-                more={({ track, samples }) => `${track}, ${count(samples, "sample")}`}
-                stretches={report.clipped}
-                what="clipped sound"
-              />
-            ) : null,
-          ],
-          [
-            "Loudness",
-            report.loudness.length
-              ? report.loudness.map(({ track, integrated_lufs, true_peak_dbtp, range_lu }) => (
-                  <Fragment key={track}>
-                    <div>
-                      {track}:{" "}
-                      {[
-                        decibels(integrated_lufs, "LUFS"),
-                        true_peak_dbtp === null ? null : `peak ${decibels(true_peak_dbtp, "dBTP")}`,
-                        range_lu === null ? null : `range ${decibels(range_lu, "LU")}`,
-                      ]
-                        .filter(Boolean)
-                        .join(", ") || "silent"}
-                    </div>
-                  </Fragment>
-                ))
-              : null,
-          ],
-        ]}
-      />
+    <Stack fontSize="sm" gap={3}>
+      {found.every(([, value]) => value === null) ? (
+        <Text color="fg.muted">No black or frozen pictures, flashes, bars, silence or clipped sound.</Text>
+      ) : null}
+      <Facts facts={[...found, ["Loudness", loudness.length ? loudness : null]]} />
+      {report.stills_are_usual ? (
+        <Text color="fg.muted">Pictures stand still so often, as slides do, that none is called frozen.</Text>
+      ) : null}
     </Stack>
   );
 }

@@ -2,10 +2,11 @@ import { Box, Button, chakra, Flex, Heading, SimpleGrid, Stack, Text } from "@ch
 import { type FormEvent, useState } from "react";
 import { Link as RouterLink, useNavigate } from "react-router-dom";
 
-import { encode } from "../api";
+import { encode, estimate, type StartedRun } from "../api";
 import { useAttempt } from "../attempt";
 import { useMe } from "../me";
 import { Card } from "../parts/Card";
+import { Estimate } from "../parts/Estimate";
 import { type Draft, draftOf, faultOf, FormField, valueOf } from "../parts/FormField";
 import { Notice } from "../parts/Notice";
 import { PresetChoice } from "../parts/PresetChoice";
@@ -16,6 +17,8 @@ import type { FieldSchema } from "../types";
 import { Crumbs } from "./Video";
 
 const NEEDED = new Set(["video_id", "source", "preset"]);
+/** The param that makes a run only estimate; it has a button of its own. */
+const ESTIMATE = "estimate";
 /** What everybody fills in; the rest is folded. */
 const FIRST = ["source", "video_id"];
 
@@ -46,7 +49,12 @@ export function NewVideoView() {
   );
 }
 
-function Form({ schemas }: { schemas: Record<string, FieldSchema> }) {
+interface Estimated {
+  run: StartedRun;
+  preset: string;
+}
+
+function Form({ schemas: { [ESTIMATE]: estimated, ...schemas } }: { schemas: Record<string, FieldSchema> }) {
   const me = useMe();
   const navigate = useNavigate();
   const [drafts, setDrafts] = useState<Record<string, Draft>>(() =>
@@ -56,14 +64,18 @@ function Form({ schemas }: { schemas: Record<string, FieldSchema> }) {
   const [checked, setChecked] = useState(false);
   const [uploading, setUploading] = useState(false);
   const { busy, error, run } = useAttempt();
+  const estimating = useAttempt();
+  const [estimateRun, setEstimateRun] = useState<Estimated | null>(null);
 
-  const set = (name: string, draft: Draft): void =>
+  const set = (name: string, draft: Draft): void => {
+    setEstimateRun(null);
     setDrafts((old) => {
       const next = { ...old, [name]: draft };
       // Until it is named by hand, the video is named by its file.
       if (name === "source" && !named) next.video_id = idFrom(String(draft));
       return next;
     });
+  };
   const faults = Object.fromEntries(
     Object.entries(schemas).map(([name, schema]) => [name, faultOf(schema, drafts[name] ?? "", NEEDED.has(name))]),
   );
@@ -85,9 +97,8 @@ function Form({ schemas }: { schemas: Record<string, FieldSchema> }) {
       />
     );
   };
-  const submit = async (event: FormEvent<HTMLFormElement>): Promise<void> => {
-    event.preventDefault();
-    const form = event.currentTarget;
+  /** What was filled in; null, with the first faulty field in focus, if it cannot be sent. */
+  const confOf = (form: HTMLFormElement): Record<string, unknown> | null => {
     setChecked(true);
     const faulty = Object.keys(schemas).find((name) => faults[name]);
     if (faulty !== undefined) {
@@ -96,14 +107,24 @@ function Form({ schemas }: { schemas: Record<string, FieldSchema> }) {
         input.closest("details")?.setAttribute("open", "");
         input.focus();
       }
-      return;
+      return null;
     }
-    const conf = Object.fromEntries(
+    return Object.fromEntries(
       Object.entries(schemas)
         .map(([name, schema]) => [name, valueOf(schema, drafts[name] ?? "")] as const)
         .filter(([, value]) => value !== undefined),
     );
-    if (await run(() => encode(conf))) navigate(videoPath(String(conf.video_id)));
+  };
+  const submit = async (event: FormEvent<HTMLFormElement>): Promise<void> => {
+    event.preventDefault();
+    const conf = confOf(event.currentTarget);
+    if (conf && (await run(() => encode(conf)))) navigate(videoPath(String(conf.video_id)));
+  };
+  const ask = async (form: HTMLFormElement): Promise<void> => {
+    const conf = confOf(form);
+    if (!conf) return;
+    const preset = String(conf.preset);
+    await estimating.run(async () => setEstimateRun({ run: await estimate(conf), preset }));
   };
   const others = Object.keys(schemas).filter((name) => !FIRST.includes(name) && name !== "preset");
 
@@ -142,6 +163,8 @@ function Form({ schemas }: { schemas: Record<string, FieldSchema> }) {
           </Box>
         </chakra.details>
         {error ? <Notice title={error} tone="error" /> : null}
+        {estimating.error ? <Notice title={estimating.error} tone="error" /> : null}
+        {estimateRun ? <Estimate {...estimateRun} key={estimateRun.run.dag_run_id} /> : null}
         <Flex align="center" gap={3} justify="flex-end" wrap="wrap">
           {uploading ? (
             <Text color="fg.muted" fontSize="sm">
@@ -151,6 +174,16 @@ function Form({ schemas }: { schemas: Record<string, FieldSchema> }) {
           <Button asChild variant="outline">
             <RouterLink to={PAGE}>Back</RouterLink>
           </Button>
+          {estimated ? (
+            <Button
+              disabled={uploading}
+              loading={estimating.busy}
+              onClick={(event) => void ask(event.currentTarget.form!)}
+              variant="outline"
+            >
+              Estimate
+            </Button>
+          ) : null}
           <Button disabled={uploading} loading={busy} type="submit">
             Encode
           </Button>
