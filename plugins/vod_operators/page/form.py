@@ -42,6 +42,8 @@ def _aims(preset: Preset) -> list[str]:
     rungs = [rung for ladder in preset.ladders for rung in ladder.rungs]
     asked = sorted({rung.quality.vmaf for rung in rungs if rung.quality})
     aims = []
+    if any(ladder.by_title for ladder in preset.ladders):
+        aims.append("chooses renditions by title")
     if asked:
         spread = f"{asked[0]:g}" if len(asked) == 1 else f"{asked[0]:g} to {asked[-1]:g}"
         aims.append(f"aims at VMAF {spread}")
