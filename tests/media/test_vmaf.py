@@ -70,6 +70,21 @@ def test_each_point_has_the_score_of_a_full_run(encoded: Path, chosen: list[int]
     assert max(whole) - min(whole) > 1  # so that another frame's score would be seen
 
 
+def test_tags_of_colours_do_not_count(encoded: Path) -> None:
+    """The same pictures, tagged: ffmpeg would convert them to the untagged reference's supposed colours."""
+    tags = "h264_metadata=colour_primaries=1:transfer_characteristics=1:matrix_coefficients=1"
+    movflags = ("-movflags", "frag_keyframe+delay_moov")
+    source = ("-i", str(encoded / "encoded.mp4"), "-c", "copy")
+    generate(encoded / "tagged.mp4", *source, "-bsf:v", f"{tags}:video_full_range_flag=0", *movflags)
+    raw = Raw(file="t.yuv", width=320, height=180)
+    taken(encoded, raw, [5, 30])
+    found = []
+    for file in ("encoded.mp4", "tagged.mp4"):
+        run(vmaf.compare(FFMPEG, file, [5, 30], {"t.json": raw}), encoded)
+        found.append(vmaf.scores((encoded / "t.json").read_text()))
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize(
     ("frames", "count", "expected"), [(50, 1, 1), (50, 8, 8), (3, 5, 1), (7, 5, 2), (2, 1, 0), (9, 3, 3)]
 )
