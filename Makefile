@@ -57,9 +57,9 @@ test-compose: venv  ## docker-compose.yaml in a real engine: five videos, a kill
 test-hostile: venv  ## hostile files and requests, refused or published exact: HOSTILE_REPORT=file
 	.venv/bin/python -m pytest -m hostile -o log_cli=false tests/hostile
 
-bench: venv  ## against plain ffmpeg, overhead, both ends, scale; hours: make bench [PARTS="ends scale"] [REPEAT=n]
+bench: venv  ## against plain ffmpeg, overhead, both ends, scale; hours: make bench [PARTS="ends scale"] [REPEAT=n] [QUICK=1]
 	.venv/bin/python -m pip install -q 'matplotlib>=3.9'
-	.venv/bin/python -m bench $(PARTS) --repeat $(or $(REPEAT),5)
+	.venv/bin/python -m bench $(PARTS) --repeat $(or $(REPEAT),5) $(if $(QUICK),--quick)
 
 check: venv  ## ruff and mypy
 	.venv/bin/ruff check .

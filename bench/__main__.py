@@ -38,6 +38,7 @@ PARTS = (
     "memory",
     "scale",
     "listing",
+    "quality",
 )
 
 
@@ -52,6 +53,8 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, default=Path("build/bench"), help="needs 60 GB for 120 minutes"
     )
+    parser.add_argument("--quick", action="store_true", help="quality: small clips, few whole runs")
+    parser.add_argument("--clips", nargs="+", metavar="NAME", help="quality: only these")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
@@ -81,6 +84,10 @@ def main() -> None:
     from bench.plot import plot  # here, because only the last step needs its library
 
     plot(report, folder / "report.png")
+    if "quality" in report:
+        from bench.quality_plot import draw
+
+        draw(report["quality"]["found"], folder / "quality.png")
     print(f"\n{path}\n{path.with_suffix('.png')}")
 
 
@@ -123,6 +130,11 @@ def run(
     if part == "listing":
         found = listing.measure(folder, options.repeat, say)
         return found, listing.table(found)
+    if part == "quality":
+        from bench import quality  # here, because only it needs Pillow
+
+        found = quality.measure(folder, say, quick=options.quick, names=options.clips)
+        return found, quality.table(found)
     costs = scale.costs_of(report)
     found = {
         "costs": vars(costs),
