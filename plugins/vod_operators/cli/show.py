@@ -12,6 +12,8 @@ from vod_operators.cli.submit import airflow_of
 from vod_operators.media.models import clock
 from vod_operators.storage.keys import check_video_id
 
+HEAD = ("TRACK", "CODECS", "SIZE", "kb/s", "PEAK", "VMAF", "1080p", "WORST")
+
 
 def main(args: argparse.Namespace) -> int:
     """Print what is known of a video, or the page's answer as JSON. Returns 0."""
@@ -27,7 +29,7 @@ def _lines(video: dict[str, Any]) -> Iterator[str]:
     if result := video["result"]:
         yield f"{clock(result['duration_s'])}, preset {result['preset']}, {result['version']}"
         yield ""
-        yield table([("TRACK", "CODECS", "SIZE", "kb/s", "PEAK"), *map(_track, result["renditions"])])
+        yield table([HEAD, *map(_track, result["renditions"])])
     for place in video["urls"]:
         yield from filter(None, ("", place["place"], place["hls"], place["dash"]))
     if video["remarks"]:
@@ -59,4 +61,18 @@ def _track(track: dict[str, Any]) -> tuple[str, ...]:
         size,
         str(round(track["average_bps"] / 1000)),
         str(round(track["peak_bps"] / 1000)),
+        *_quality(track.get("quality")),
+    )
+
+
+def _quality(quality: dict[str, Any] | None) -> tuple[str, str, str]:
+    """Mean VMAF at the rendition's own size and at 1080p, and the worst window with its time."""
+    if quality is None:
+        return "-", "-", "-"
+    native, at_1080p = quality["native"], quality["at_1080p"]
+    worst = native or at_1080p
+    return (
+        f"{native['mean']:.1f}" if native else "-",
+        f"{at_1080p['mean']:.1f}" if at_1080p else "-",
+        f"{worst['worst']:.1f} at {clock(worst['worst_at_s'])}" if worst else "-",
     )

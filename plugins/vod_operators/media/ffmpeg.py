@@ -17,6 +17,7 @@ from vod_operators.media import filters
 from vod_operators.media.encoders import encoder_options
 from vod_operators.media.models import Chunk, Layout, Plan, Rendition, Timeline, VideoStream, Window
 from vod_operators.media.pictures import Still, Storyboard
+from vod_operators.media.references import References, triples, write_raw, write_reference
 from vod_operators.media.subtitles import Format
 
 Argv = list[str]
@@ -296,6 +297,7 @@ def transcode_chunk(
     chunk: Chunk,
     timeline: Timeline,
     stills: Sequence[Still] = (),
+    references: References | None = None,
 ) -> Argv:
     """Decode one cut chunk once, and encode every rendition of it.
 
@@ -303,6 +305,7 @@ def transcode_chunk(
     :param outputs: rendition name -> file to write. It is fragmented MP4 with times from 0, and holds the
         lead-in, the chunk, and as much of the lead-out as the encoder looks ahead.
     :param stills: still pictures to take. Each must have a frame in the chunk: an output without one fails.
+    :param references: pictures to write for the measurement of quality, as encoders are given them.
     """
     begin, end = chunk.first - chunk.lead_in, chunk.last + plan.lead_out(chunk)
     if source is None:
@@ -310,13 +313,21 @@ def transcode_chunk(
     else:
         picture = _pictures(source, plan, timeline, begin, end)
     streams = []
+    if references and references.screen and references.of_source:
+        picture, large = filters.branches(picture, 2)
+        large = triples(large, [n - begin for n in references.at_screen])
+        large = filters.sized(large, plan, references.screen.size, convert=source is not None)
+        streams.append(write_raw(large, references.screen))
     sizes = list(filters.cascade(picture, plan, converted=source is None, only=outputs))
     for rendition, stream in sizes:
         largest, smallest = rendition is sizes[0][0], rendition is sizes[-1][0]
         own_stills = [still for still in stills if (largest if still.name == "posters" else smallest)]
-        picture_stream, *branches = filters.branches(stream, 1 + len(own_stills))
+        own_references = references.of(rendition, is_largest=largest) if references else []
+        picture_stream, *branches = filters.branches(stream, 1 + len(own_stills) + len(own_references))
         streams.append(_encode(picture_stream, outputs[rendition.name], plan, rendition))
-        streams += [_take(*pair, chunk, begin) for pair in zip(branches, own_stills, strict=True)]
+        streams += [_take(*pair, chunk, begin) for pair in zip(branches, own_stills, strict=False)]
+        for branch, (raw, chosen) in zip(branches[len(own_stills) :], own_references, strict=True):
+            streams.append(write_reference(branch, raw, [n - begin for n in chosen]))
     return command(tool, ffmpeg.merge_outputs(*streams), *ENCODING)
 
 

@@ -109,18 +109,26 @@ def cascade(
     while sizes and not sizes[-1][1]:
         sizes.pop()
     for number, ((width, height), renditions) in enumerate(sizes):
-        convert = number == 0 and not converted
-        picture = picture.filter("scale", width, height, flags="bicubic", **_to_limited(plan, convert))
-        if convert:
-            picture = _to_sdr(picture, plan)
-        picture = picture.filter("setsar", 1)  # rounding to even sizes would leave 1001:1000
-        picture = picture.filter("format", PIXEL_FORMATS[depth])
+        picture = sized(picture, plan, (width, height), convert=number == 0 and not converted)
         copies = branches(picture, len(renditions) + (number < len(sizes) - 1))
         picture = copies[-1]
         for rendition, branch in zip(renditions, copies, strict=False):
             if rendition.bit_depth != depth:
                 branch = branch.filter("format", PIXEL_FORMATS[rendition.bit_depth])
             yield rendition, branch
+
+
+def sized(picture: Stream, plan: Plan, size: tuple[int, int], *, convert: bool) -> Stream:
+    """The pictures in another size, in the greatest bit depth of the output.
+
+    :param convert: whether the colours are still those of the source.
+    """
+    picture = picture.filter("scale", *size, flags="bicubic", **_to_limited(plan, convert))
+    if convert:
+        picture = _to_sdr(picture, plan)
+    picture = picture.filter("setsar", 1)  # rounding to even sizes would leave 1001:1000
+    depth = max(rendition.bit_depth for rendition in plan.renditions)
+    return picture.filter("format", PIXEL_FORMATS[depth])
 
 
 def branches(stream: Stream, count: int) -> list[Stream]:

@@ -2,11 +2,11 @@
 
 VMAF scores a frame from what it sees in that frame, and from how much the reference moves from the frame
 before and to the frame after. So a frame has the same score alone between its two neighbours as in a run over
-the whole video (measured: equal in all digits), and the neighbours are cheap: 0.1 of a scored frame. Few frames
-from many places tell more of a video than many frames from few places, at the same cost. ``points`` chooses
-them.
+the whole video (measured: equal in all digits), and the neighbours are cheap: 0.1 of a scored frame. Few
+frames from many places tell more of a video than many frames from few places, at the same cost. ``points``
+chooses them.
 
-A reference is a raw file of *triples*: of each point, the frame before, the frame, and the frame after.
+A reference (``media.references``) holds these three frames for each point that is measured.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from fractions import Fraction
 from typing import Any
 
 import ffmpeg
+from pydantic import model_validator
 
 from vod_operators.formats.base import Model
 from vod_operators.media.ffmpeg import LOCAL_ONLY, Argv, command
 from vod_operators.media.filters import Output, Stream, branches
+from vod_operators.media.references import TRIPLE as TRIPLE
+from vod_operators.media.references import Raw as Raw
+from vod_operators.media.references import write_reference as write_reference
 
 MODEL = "vmaf_v0.6.1"
-
-TRIPLE = 3
-"""Frames of the reference for each point; also the least distance of two points."""
 
 LEAST_SIDE = 18
 """Least width and height that libvmaf can measure (at 16 it has no scale left to compare)."""
@@ -81,24 +82,16 @@ class WindowScore(Model):
     first: int
     """Number of its first frame in the video."""
     frames: int
-    native: tuple[float, ...]
-    """VMAF of each measured frame; empty: none."""
-    at_1080p: tuple[float, ...] = ()
+    native: tuple[float | None, ...]
+    """VMAF of each point; None where it was not measured."""
+    at_1080p: tuple[float | None, ...] = ()
+    """Of the same points; empty: of none."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Raw:
-    """A file of raw pictures."""
-
-    file: str
-    width: int
-    height: int
-    pixel_format: str = "yuv420p"
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height."""
-        return self.width, self.height
+    @model_validator(mode="after")
+    def _is_of_the_same_points(self) -> WindowScore:
+        if self.at_1080p and len(self.at_1080p) != len(self.native):
+            raise ValueError(f"at_1080p: of {len(self.at_1080p)} points, native of {len(self.native)}")
+        return self
 
 
 # --- which frames ---------------------------------------------------------------------------
@@ -125,22 +118,6 @@ def points(first: int, frames: int, count: int, *, turn: int = 0) -> list[int]:
     return chosen
 
 
-def triples(stream: Stream, chosen: Sequence[int]) -> Stream:
-    """The frames of a stream, numbered from 0, that a reference for these points holds."""
-    return stream.filter("select", "+".join(f"between(n,{n - 1},{n + 1})" for n in chosen))
-
-
-def write_reference(stream: Stream, raw: Raw, chosen: Sequence[int]) -> Output:
-    """Write the reference for these points: what an encoder is given is the stream, from frame 0 on."""
-    taken = triples(stream, chosen).filter("format", raw.pixel_format)
-    return taken.output(
-        raw.file,
-        format="rawvideo",
-        fps_mode="passthrough",
-        **{"c:v": "rawvideo", "pix_fmt": raw.pixel_format},
-    )
-
-
 # --- comparing ------------------------------------------------------------------------------
 
 _ONE_COLOUR = {"range": "tv", "color_primaries": "bt709", "color_trc": "bt709", "colorspace": "bt709"}
@@ -157,6 +134,7 @@ def compare(
     chosen: Sequence[int],
     references: Mapping[str, Raw],
     *,
+    only: Mapping[str, Sequence[int]] | None = None,
     container: Mapping[str, Any] | None = None,
     threads: int = 1,
 ) -> Argv:
@@ -165,6 +143,7 @@ def compare(
     :param encoded: fragmented MP4. It is scaled to each reference's size, bicubic.
     :param chosen: the points, as numbers of the file's frames in the order that they are shown.
     :param references: file for the log (``scores`` reads it) -> the reference for these points.
+    :param only: file for the log -> the points that this reference is for; all if it is not named.
     :param container: input options in place of those for fragmented MP4.
     :param threads: that compare frames beside each other; the sum of their work is the same.
     """
@@ -173,9 +152,13 @@ def compare(
     media = media.filter("select", "+".join(f"eq(n,{n})" for n in chosen))
     outputs = []
     for branch, (log, raw) in zip(branches(media, len(references)), references.items(), strict=True):
+        own = (only or {}).get(log, chosen)
+        if len(own) < len(chosen):
+            places = [place for place, n in enumerate(chosen) if n in own]
+            branch = branch.filter("select", "+".join(f"eq(n,{place})" for place in places))
         branch = branch.filter("scale", raw.width, raw.height, flags="bicubic")
         branch = branch.filter("format", raw.pixel_format)
-        outputs.append(_compared(branch, raw, len(chosen), log, threads))
+        outputs.append(_compared(branch, raw, len(own), log, threads))
     return command(tool, ffmpeg.merge_outputs(*outputs))
 
 
@@ -232,24 +215,80 @@ def merge(windows: Sequence[WindowScore], rate: Fraction) -> Quality | None:
 
     :param rate: frames a second.
     """
-    measured = [window for window in windows if window.native or window.at_1080p]
+    native = [_Measured.of(window, window.native) for window in windows]
+    at_1080p = [
+        _Measured.of(window, values) for window, values in zip(windows, inferred(windows), strict=True)
+    ]
+    measured = [window for window, *scores in zip(windows, native, at_1080p, strict=True) if any(scores)]
     if not measured:
         return None
     return Quality(
-        native=_score([(w, w.native) for w in measured if w.native], rate),
-        at_1080p=_score([(w, w.at_1080p) for w in measured if w.at_1080p], rate),
+        native=_score([window for window in native if window], rate),
+        at_1080p=_score([window for window in at_1080p if window], rate),
         measured_s=round(float(sum(window.frames for window in measured) / rate), 3),
     )
 
 
-def _score(windows: Sequence[tuple[WindowScore, Sequence[float]]], rate: Fraction) -> Score | None:
+LEAST_PAIRS = 6
+"""Least points with both scores for a line through them; with fewer, one constant is added."""
+
+
+def inferred(windows: Sequence[WindowScore]) -> list[tuple[float | None, ...]]:
+    """The scores at 1080p of each window's points, where only the native one was measured by a straight line.
+
+    It costs as much to compare a small rendition at 1080p as a large one, and of one rendition the two scores
+    go together.
+    """
+    pairs = [
+        (native, screen)
+        for window in windows
+        for native, screen in zip(window.native, window.at_1080p, strict=False)
+        if native is not None and screen is not None
+    ]
+    if not pairs:
+        return [window.at_1080p for window in windows]
+    mean_x, mean_y = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
+    spread = sum((x - mean_x) ** 2 for x, _ in pairs)
+    slope = 1.0
+    if len(pairs) >= LEAST_PAIRS and spread > len(pairs) / 100:
+        # Scores of 100 are cut off, and few points may lie oddly: never a slope that is not plausible.
+        slope = float(min(2.0, max(0.0, sum((x - mean_x) * (y - mean_y) for x, y in pairs) / spread)))
+
+    def value(native: float | None, screen: float | None) -> float | None:
+        if screen is not None or native is None:
+            return screen
+        return float(min(100.0, max(0.0, mean_y + slope * (native - mean_x))))
+
+    return [
+        tuple(value(*both) for both in zip(window.native, window.at_1080p, strict=True))
+        if window.at_1080p else ()
+        for window in windows
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    """The scores of a window."""
+
+    first: int
+    frames: int
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, window: WindowScore, values: Sequence[float | None]) -> _Measured | None:
+        known = tuple(value for value in values if value is not None)
+        return cls(first=window.first, frames=window.frames, values=known) if known else None
+
+
+def _score(windows: Sequence[_Measured], rate: Fraction) -> Score | None:
     if not windows:
         return None
-    # A window of a GOP counts by its length: the last one of a video may be short.
-    weighted = sorted((value, window.frames / len(values)) for window, values in windows for value in values)
+    # A window counts by its length, however many of its frames were measured.
+    weighted = sorted(
+        (value, window.frames / len(window.values)) for window in windows for value in window.values
+    )
     total = sum(weight for _, weight in weighted)
-    means = [(sum(values) / len(values), window.first) for window, values in windows]
-    worst, first = min(means)
+    worst, first = min((sum(window.values) / len(window.values), window.first) for window in windows)
     return Score(
         mean=_rounded(sum(value * weight for value, weight in weighted) / total),
         p5=_rounded(_quantile(weighted, 0.05 * total)),

@@ -12,6 +12,7 @@ from vod_operators.operators.base import VodStepOperator
 from vod_operators.operators.content_key import packager_key
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
+from vod_operators.work.certificate import QUALITY
 from vod_operators.work.chunk_encoder import ChunkEncoder
 from vod_operators.work.encoding import require_encoders
 from vod_operators.work.job import read_timeline
@@ -34,7 +35,7 @@ class VodTranscodeChunkOperator(VodStepOperator):
         self.chunk = chunk
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns the marker's facts: ``{"chunk", "frames", "seconds", "speed", "damage", "captions"}``.
+        """Returns the marker's facts, without scores: ``{"chunk", "frames", "seconds", "speed", "damage"}``.
 
         ``seconds`` is the worker's time, and ``speed`` is in times real time.
 
@@ -47,7 +48,7 @@ class VodTranscodeChunkOperator(VodStepOperator):
         done = checkpoint.load(self.worker.temp, job.work_keys.marker(chunk.name))
         if done is not None:
             self.log.info("%s is encoded already", chunk.name)
-            return done.facts
+            return _small(done.facts)
         key = packager_key(self.settings, job)
         require_encoders(self.worker.runner, self.worker.tools.ffmpeg, job.plan.renditions, hardware=True)
         encoder = ChunkEncoder(
@@ -61,7 +62,7 @@ class VodTranscodeChunkOperator(VodStepOperator):
         )
         marker = encoder.encode()
         self._record(float(job.plan.seconds(chunk.frames)), marker)
-        return marker.facts
+        return _small(marker.facts)
 
     def _record(self, media_s: float, marker: Marker) -> None:
         """Add the facts to the step's log line, and send its metrics."""
@@ -73,3 +74,8 @@ class VodTranscodeChunkOperator(VodStepOperator):
         telemetry.count("vod.media_seconds", media_s)
         telemetry.count("vod.encode_seconds", marker.facts["seconds"])
         telemetry.gauge("vod.encode_speed", marker.facts["speed"])
+
+
+def _small(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts that XCom carries: without the scores of single frames, which stay in the marker."""
+    return {name: fact for name, fact in facts.items() if name != QUALITY}

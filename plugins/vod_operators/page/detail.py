@@ -94,7 +94,12 @@ def _published(results: Storage, keys: ResultKeys, settings: VodSettings) -> dic
             )
             for version in versions(results, keys, read=partial(_version_or_none, settings, keys.video_id))
         ],
-        "remarks": [*stable.source.normalised, *stable.source.skipped, *stable.source.damage],
+        "remarks": [
+            *stable.source.normalised,
+            *stable.source.skipped,
+            *stable.source.damage,
+            *stable.warnings,
+        ],
         "check": Check(**stable.check.model_dump()) if stable.check else None,
     }
 

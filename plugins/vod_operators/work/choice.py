@@ -145,16 +145,17 @@ def published_facts(temp: Storage, job: Job, facts: Sequence[dict[str, Any]]) ->
 
     :param facts: of the tasks, in any order. Only chunks have the field ``chunk``.
     """
-    if not corrections_of(temp, job):
+    if not (names := corrections_of(temp, job)):
         return list(facts)
     chunks = [one for one in facts if "chunk" in one]
     uris = [job.work_keys.marker(f"chunk-{one['chunk']:05d}{AGAIN}") for one in chunks]
     found = [one for one in facts if "chunk" not in one]
     for one, marker in zip(chunks, checkpoint.load_markers(temp, uris), strict=True):
         again = marker.facts if marker else {}
+        first = {name: scores for name, scores in one.get("quality", {}).items() if name not in names}
         found.append(
             one
-            | {"quality": one.get("quality", {}) | again.get("quality", {})}
+            | {"quality": first | again.get("quality", {})}
             | {"seconds": one["seconds"] + again.get("seconds", 0)}
         )
     return found

@@ -6,18 +6,22 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vod_operators.errors import ToolError, VerificationError
 from vod_operators.formats.isobmff import first_sample, read_fragments
 from vod_operators.formats.mp4 import starts_with_idr
 from vod_operators.media import ffmpeg, pictures
 from vod_operators.media.captions import has_captions
+from vod_operators.media.certificate import Sample, sample_of
 from vod_operators.media.damage import NOTHING_DECODED, complaints, in_words, nothing_decoded
 from vod_operators.media.models import Chunk, Plan, Rendition
 from vod_operators.media.pictures import Still
 from vod_operators.media.pieces import Part
+from vod_operators.media.references import References
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
+from vod_operators.work import certificate
 from vod_operators.work.choice import AGAIN
 from vod_operators.work.cutting import obtain_cut
 from vod_operators.work.encoding import EncodingTask
@@ -54,14 +58,15 @@ class ChunkEncoder(EncodingTask):
         with self.worker.scratch(self._needed_bytes()) as folder:
             self._obtain(folder)
             stills = [s for s in pictures.stills(plan, self.timeline) if s.frames(chunk)]
-            names = [made.name for made in plan.renditions if self.again is None or made.name in self.again]
-            outputs = {name: f"{name}.mp4" for name in names}
+            outputs = {name: f"{name}.mp4" for name in self._names}
             stills = stills if self.again is None else []
-            found = self._encode(outputs, stills, folder)
+            sample = self._sample
+            found = self._encode(outputs, stills, sample.references if sample else None, folder)
             damage = in_words(self.timeline.span(chunk, plan.frame_rate), found)
             self.worker.report_damage(damage)
             stored: dict[str, Stored] = {}
             ends = Ends(worker=self.worker, folder=folder, task=chunk.name, key=self.key)
+            quality = self._measured(outputs, sample, found, folder)
             for name, file in outputs.items():
                 stored |= self._store_segments(plan.rendition(name), folder / file, folder, ends)
                 (folder / file).unlink()
@@ -76,9 +81,48 @@ class ChunkEncoder(EncodingTask):
                 "speed": round(float(plan.seconds(chunk.frames)) / seconds, 3),
                 "damage": damage,
                 "captions": has_captions(folder / CHUNK),
+                **quality,
             }
             marker = Marker(objects=stored, facts=facts)
             return checkpoint.save(self.worker.temp, self.job.work_keys.marker(self.place), marker)
+
+    @property
+    def _names(self) -> list[str]:
+        """The renditions that are encoded."""
+        plan = self.job.plan
+        return [made.name for made in plan.renditions if self.again is None or made.name in self.again]
+
+    @property
+    def _sample(self) -> Sample | None:
+        """The frames whose quality is measured; None if it is not asked for, or the chunk is too short."""
+        if not certificate.is_asked(self.worker.settings, self.job.plan):
+            return None
+        found = sample_of(self.job.plan, self.chunk, self.timeline, only=self._names)
+        return found if found.windows else None
+
+    def _measured(
+        self, outputs: Mapping[str, str], sample: Sample | None, complaints: Sequence[str], folder: Path
+    ) -> dict[str, Any]:
+        """The facts of the renditions' quality; empty if it is not asked for. Deletes the references."""
+        if not certificate.is_asked(self.worker.settings, self.job.plan):
+            return {}
+        if sample is None:
+            return {certificate.UNMEASURED: "it is shorter than three frames"}
+        if complaints[:1] == [NOTHING_DECODED]:
+            return {certificate.UNMEASURED: NOTHING_DECODED}
+        plan, found, unmeasured = self.job.plan, {}, ""
+        comparison = certificate.Comparison(
+            worker=self.worker, plan=plan, chunk=self.chunk, sample=sample, folder=folder
+        )
+        for name, file in outputs.items():
+            scores = certificate.measured(comparison, plan.rendition(name), file)
+            if isinstance(scores, str):
+                unmeasured = f"{name}: {scores}"
+            else:
+                found[name] = [window.model_dump(mode="json") for window in scores]
+        for path in folder.glob("reference-*.yuv"):
+            path.unlink()
+        return {certificate.QUALITY: found} | ({certificate.UNMEASURED: unmeasured} if unmeasured else {})
 
     @property
     def _encoded_frames(self) -> int:
@@ -93,7 +137,8 @@ class ChunkEncoder(EncodingTask):
             source = places[1] - places[0] if places else share
         seconds = float(plan.seconds(self._encoded_frames))
         bits = [r.max_bitrate_bps * seconds + r.buffer_bits for r in plan.renditions]
-        return source + (sum(bits) + 2 * max(bits)) / 8
+        references = self._sample.references.size_bytes if self._sample else 0
+        return source + (sum(bits) + 2 * max(bits)) / 8 + references
 
     def _obtain(self, folder: Path) -> None:
         """Put the chunk's packets into ``chunk.nut``."""
@@ -103,7 +148,13 @@ class ChunkEncoder(EncodingTask):
         self.cutter(folder).chunk_in_place(self.original, "cut.nut", plan=self.job.plan, chunk=self.chunk)
         (folder / "cut.nut").rename(folder / CHUNK)  # so that ``chunk.nut`` is only in encoding commands
 
-    def _encode(self, outputs: Mapping[str, str], stills: Sequence[Still], folder: Path) -> list[str]:
+    def _encode(
+        self,
+        outputs: Mapping[str, str],
+        stills: Sequence[Still],
+        references: References | None,
+        folder: Path,
+    ) -> list[str]:
         """Write the outputs; returns the decoder's complaints.
 
         A chunk of which nothing can be decoded becomes black frames.
@@ -114,9 +165,23 @@ class ChunkEncoder(EncodingTask):
 
         def run(source: str | None) -> list[str]:
             argv = ffmpeg.transcode_chunk(
-                tool, source, outputs, plan=plan, chunk=self.chunk, timeline=self.timeline, stills=stills
+                tool,
+                source,
+                outputs,
+                plan=plan,
+                chunk=self.chunk,
+                timeline=self.timeline,
+                stills=stills,
+                references=references if source else None,
             )
-            return self.worker.run_media(argv, folder, seconds=seconds, codec=codec, report=self.report)
+            return self.worker.run_media(
+                argv,
+                folder,
+                seconds=seconds,
+                codec=codec,
+                report=self.report,
+                more_bytes=references.size_bytes if references else 0,
+            )
 
         try:
             return complaints(run(CHUNK), codec)

@@ -21,7 +21,8 @@ from vod_operators.media.track import Track
 from vod_operators.storage import checkpoint, checksums
 from vod_operators.storage.checkpoint import Marker
 from vod_operators.storage.stores import get_bytes
-from vod_operators.work.choice import read_choice
+from vod_operators.work import certificate
+from vod_operators.work.choice import corrections_of, published_facts, read_choice, with_targets
 from vod_operators.work.job import PICTURES, Job, read_timeline, track_names
 from vod_operators.work.reader import StoreReader
 from vod_operators.work.result import (
@@ -172,16 +173,27 @@ class Publication:
 
         :param checked: what ``check`` returned.
         :param started_at: when the run began.
+        :raises VerificationError: a rendition misses the preset's ``min_vmaf``, which refuses that.
         """
         job, plan, timeline = self.job, self.job.plan, self.timeline
         now = datetime.now(timezone.utc)
         steps = [chunk.name for chunk in timeline.chunks] + [audio.name for audio in plan.audio]
         markers = checkpoint.load_markers(self.worker.temp, [job.work_keys.marker(step) for step in steps])
-        encoded = [marker.facts for marker in markers if marker is not None]
+        first = [marker.facts for marker in markers if marker is not None]
+        encoded = published_facts(self.worker.temp, job, first)
         damage = [*timeline.damage, *(words for facts in encoded for words in facts["damage"])]
         videos = [track for track in self.tracks if track.kind == "video"]
         lost = captions.lost(videos) if any(facts.get("captions") for facts in encoded) else []
         loudness = {facts["rendition"]: facts["loudness"] for facts in encoded if "loudness" in facts}
+        quality, missed = with_targets(self.worker.temp, job, certificate.merged(plan, encoded))
+        renditions = tuple(
+            RenditionResult.of(track, self._target_s, loudness.get(track.name), quality.get(track.name))
+            for track in self.tracks
+        )
+        made = plan.with_crfs(corrections_of(self.worker.temp, job))
+        warnings = [*missed, *certificate.unmeasured(plan, encoded), *certificate.misses(made, renditions)]
+        for warning in warnings:
+            log.warning("%s", warning)
         return VideoResult(
             video_id=plan.video_id,
             version=job.version,
@@ -194,13 +206,12 @@ class Publication:
             chunks=len(timeline.chunks),
             chapters=ChapterResult.of_all(plan, timeline),
             source=SourceFacts.of(plan, timeline, job.source_name, job.source_version, damage, lost),
-            renditions=tuple(
-                RenditionResult.of(track, self._target_s, loudness.get(track.name)) for track in self.tracks
-            ),
+            renditions=renditions,
             poster=self.stills.get("poster"),
             storyboard=self.stills.get("storyboard"),
             ladder=LadderResult.of(read_choice(self.worker.temp, job)) if any(plan.by_title) else None,
             check=checked,
+            warnings=tuple(warnings),
             timings=Timings(
                 started_at=started_at,
                 published_at=now,

@@ -14,6 +14,7 @@ from vod_operators.media.models import Plan, Timeline
 from vod_operators.media.pictures import Storyboard
 from vod_operators.media.plan import fingerprint, normalisations
 from vod_operators.media.track import Track
+from vod_operators.media.vmaf import Quality
 
 
 class SourceFacts(Model):
@@ -109,15 +110,24 @@ class RenditionResult(Model):
     size_bytes: int
     average_bps: int
     peak_bps: int
+    quality: Quality | None = None
+    """Measured picture quality; None: not a video, or not measured (``warnings`` say why)."""
 
     @classmethod
-    def of(cls, track: Track, target_s: int, loudness: Normalised | None = None) -> RenditionResult:
+    def of(
+        cls,
+        track: Track,
+        target_s: int,
+        loudness: Normalised | None = None,
+        quality: Quality | None = None,
+    ) -> RenditionResult:
         """The facts of a track.
 
         :param target_s: target duration, over which the peak bitrate is measured.
         """
         facts = {
             "loudness": loudness,
+            "quality": quality,
             "frames": track.samples if track.cues is None else track.cues,
             "segments": len(track.segments),
             "peak_bps": track.peak_bps(target_s),
@@ -232,6 +242,8 @@ class VideoResult(Model):
     """How the renditions were chosen; None if the preset names them."""
     check: CheckResult | None = None
     """None in results of before it was recorded."""
+    warnings: tuple[str, ...] = ()
+    """What is not as it was asked for, or could not be measured; sentences for people."""
     timings: Timings
     made_by: dict[str, str]
     """Tool -> version."""

@@ -87,21 +87,24 @@ class Worker:
         seconds: float,
         codec: str,
         report: Callable[[Progress], None],
+        more_bytes: int = 0,
     ) -> list[str]:
         """Run an ffmpeg that decodes and encodes, with progress and a time limit; returns its messages.
 
         :param seconds: of media that it will write.
         :param codec: of the source's stream.
         :param report: called with the progress every few seconds.
+        :param more_bytes: that it may write in addition to the limit of the source.
         :raises ToolError: ffmpeg failed, or succeeded although a decoder lacked memory.
         """
-        progress = ProgressReader(seconds, report)
+        progress, limit = ProgressReader(seconds, report), self._limits.output_bytes
         messages = self.runner.run(
             argv,
             folder=folder,
             on_line=progress,
             position=progress.position,
             limit_s=allowance.FLOOR_S + self.settings.tool_time_factor * seconds,
+            output_bytes=limit + more_bytes if limit is not None else None,
         )
         # A decoder without memory skips frames, and ffmpeg still exits with 0. (The AV1 decoder prints the
         # same message about damaged data.)

@@ -187,6 +187,18 @@ class Ladder(Model):
                 raise ValueError(f"{rung.name}: max_bitrate_bps: must be above that of {below.name}")
 
 
+class MinVmaf(Model):
+    """The least quality that a published video must have."""
+
+    vmaf: float = Field(ge=20, le=100)
+    """That the mean of a rendition must reach."""
+    at: Literal["native", "at_1080p"] = "native"
+    """``native``: every rendition, at its own size. ``at_1080p``: the best rendition of each codec on a
+    screen of 1920x1080, because small ones cannot be good there."""
+    on_miss: Literal["warn", "refuse"] = "warn"
+    """``warn``: publish, and say so in ``warnings`` of ``video.json``; ``refuse``: fail, publish nothing."""
+
+
 class Preset(Model):
     """What is made of a source, as far as its size and tracks suffice."""
 
@@ -206,6 +218,8 @@ class Preset(Model):
     audio: AudioRung
     pictures: Pictures | None = Pictures()
     """None: no still pictures."""
+    min_vmaf: MinVmaf | None = Field(None, exclude_if=is_unset)
+    """None: whatever quality comes of it."""
 
     @model_validator(mode="after")
     def _is_unambiguous(self) -> Preset:

@@ -1,0 +1,188 @@
+"""Chooses the frames of each chunk whose quality is measured, by what that may cost.
+
+Every choice follows from the plan, so that all hosts and tries make the same one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from vod_operators.media.encoders import EncoderName
+from vod_operators.media.filters import PIXEL_FORMATS
+from vod_operators.media.models import Chunk, Plan, Rendition, Timeline
+from vod_operators.media.references import Raw, References
+from vod_operators.media.vmaf import LEAST_SIDE, points
+
+BUDGET = 0.04
+"""Share of the CPU time of the encoding tasks that the certificate may take, by the estimates below. They are
+rough: it leaves a fifth of the 5 % that were promised."""
+
+LEAST_POINTS = 24
+"""Frames that are measured of a video, however short: of the ladder ``h264`` at 1080p about 7 CPU seconds."""
+
+LEAST_OF_WINDOW = 2
+"""Frames that are measured of a window, if any are: to reach them, half of its GOP is decoded."""
+
+SCREEN_SHARE = 3
+"""Of this many points one is also compared at 1080p. The others are inferred (``vmaf.inferred``)."""
+
+MAX_BYTES = 2_000_000_000
+"""Most bytes of a chunk's references. A point of the ladder ``h264`` takes 19 MB at 1080p."""
+
+SCREEN = (1920, 1080)
+SCREEN_PIXELS = 1920 * 1080
+
+VMAF_S, DECODE_S, SOURCE_S = 22e-9, 1.5e-9, 6e-9
+"""CPU seconds a pixel: a scored frame with its neighbours; decoding; decoding and scaling a source."""
+
+ENCODE_S: Mapping[EncoderName, Mapping[str, float]] = {
+    "libx264": {
+        "ultrafast": 4e-9, "superfast": 6e-9, "veryfast": 10e-9, "faster": 14e-9, "fast": 18e-9,
+        "medium": 22e-9, "slow": 38e-9, "slower": 70e-9, "veryslow": 110e-9,
+    },
+    "libx265": {
+        "ultrafast": 15e-9, "superfast": 20e-9, "veryfast": 30e-9, "faster": 30e-9, "fast": 40e-9,
+        "medium": 60e-9, "slow": 150e-9, "slower": 300e-9, "veryslow": 500e-9,
+    },
+    "libsvtav1": {str(preset): 12e-9 * 1.35 ** (12 - preset) for preset in range(13, 2, -1)},
+    "h264_nvenc": {},
+}  # fmt: skip
+"""CPU seconds that an encoder takes for a pixel, by its preset."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """A GOP, and which of its frames are measured."""
+
+    first: int
+    """Number of its first frame in the video."""
+    frames: int
+    points: tuple[int, ...]
+    """Frames that are compared at the rendition's own size."""
+    at_screen: tuple[int, ...]
+    """Those of them that are compared at 1080p, too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """What is measured of a chunk."""
+
+    windows: tuple[Window, ...]
+    references: References
+
+
+def sample_of(plan: Plan, chunk: Chunk, timeline: Timeline, *, only: Collection[str] | None = None) -> Sample:
+    """What is measured of a chunk; no windows if it is too short.
+
+    :param only: names of the renditions that are encoded; None: all.
+    """
+    names = [made.name for made in plan.renditions if only is None or made.name in only]
+    gops = [
+        (first, min(plan.gop_frames, chunk.last - first))
+        for first in range(chunk.first, chunk.last, plan.gop_frames)
+    ]
+    screen_pixels = math.prod(screen_of(plan)) / SCREEN_SHARE
+    scored = sum(
+        rendition.width * rendition.height + (screen_pixels if needs_screen(rendition, plan) else 0)
+        for rendition in plan.renditions
+    )
+    pixels = sum(rendition.width * rendition.height for rendition in plan.renditions)
+    a_point, a_window = VMAF_S * scored, 0.7 * plan.gop_frames * DECODE_S * pixels
+    budget_s = BUDGET * chunk.frames * _encode_s(plan)
+    bytes_a_point = _references(plan, names, (0,), (0,)).size_bytes
+    least = min(LEAST_POINTS, max(LEAST_POINTS // 2, MAX_BYTES // bytes_a_point))
+    count = max(
+        min(
+            # Points if each window has only the fewest, so that there are as many windows as can be paid.
+            int(LEAST_OF_WINDOW * budget_s / (LEAST_OF_WINDOW * a_point + a_window)),
+            MAX_BYTES // bytes_a_point,
+        ),
+        -(-least * chunk.frames // timeline.frames),
+    )
+    windows = _windows(gops, count, plan.gop_frames)
+    references = _references(
+        plan,
+        names,
+        tuple(n for window in windows for n in window.points),
+        tuple(n for window in windows for n in window.at_screen),
+    )
+    return Sample(windows=windows, references=references)
+
+
+def _encode_s(plan: Plan) -> float:
+    """About how many CPU seconds a frame takes: decoding, scaling, and all encoders."""
+    video = plan.source.video
+    assert video is not None
+    return SOURCE_S * video.width * video.height + sum(
+        ENCODE_S[rendition.encoder].get(rendition.encoder_preset, 0.0) * rendition.width * rendition.height
+        for rendition in plan.renditions
+    )
+
+
+def _windows(gops: Sequence[tuple[int, int]], count: int, gop_frames: int) -> tuple[Window, ...]:
+    """Windows spread over the GOPs, with about ``count`` points."""
+    taken = max(1, min(len(gops), count // LEAST_OF_WINDOW))
+    windows = []
+    for number in range(taken):
+        first, frames = gops[(2 * number + 1) * len(gops) // (2 * taken)]
+        share = (number + 1) * count // taken - number * count // taken
+        # A short last GOP has its share of the points.
+        share = max(1, round(Fraction(share * frames, gop_frames)))
+        chosen = points(first, frames, share, turn=first // gop_frames * share)
+        # The first, then the third, then the second of each three: all parts of a GOP alike.
+        at_screen = [n for place, n in enumerate(chosen, start=number) if place % SCREEN_SHARE == 0]
+        windows.append(Window(first=first, frames=frames, points=tuple(chosen), at_screen=tuple(at_screen)))
+    if windows and not any(window.at_screen for window in windows):
+        windows[0] = Window(**vars(windows[0]) | {"at_screen": windows[0].points[:1]})
+    return tuple(window for window in windows if window.points)
+
+
+def _references(
+    plan: Plan, names: Sequence[str], chosen: tuple[int, ...], at_screen: tuple[int, ...]
+) -> References:
+    video, largest, size = plan.source.video, plan.renditions[-1], screen_of(plan)
+    assert video is not None
+    encoded = [made for made in plan.renditions if made.name in names]
+    depth = max(rendition.bit_depth for rendition in plan.renditions)
+    screen = Raw(
+        file="reference-screen.yuv", width=size[0], height=size[1], pixel_format=PIXEL_FORMATS[depth]
+    )
+    is_larger = any(own > made + 1 for own, made in zip(video.display_size, _size(largest), strict=True))
+    return References(
+        points=chosen,
+        at_screen=at_screen,
+        native={made.name: _raw(made) for made in encoded if is_measurable(made)},
+        screen=screen if any(needs_screen(made, plan) for made in encoded) else None,
+        of_source=largest.name not in names or (is_larger and math.prod(_size(largest)) < math.prod(size)),
+    )
+
+
+def is_measurable(rendition: Rendition) -> bool:
+    """Whether VMAF can be measured at the rendition's own size."""
+    return min(_size(rendition)) >= LEAST_SIDE
+
+
+def needs_screen(rendition: Rendition, plan: Plan) -> bool:
+    """Whether it must be compared at 1080p besides: otherwise it has that size."""
+    return _size(rendition) != screen_of(plan)
+
+
+def _size(rendition: Rendition) -> tuple[int, int]:
+    return rendition.width, rendition.height
+
+
+def _raw(rendition: Rendition) -> Raw:
+    width, height, depth = rendition.width, rendition.height, rendition.bit_depth
+    file = f"reference-{width}x{height}-{depth}.yuv"
+    return Raw(file=file, width=width, height=height, pixel_format=PIXEL_FORMATS[depth])
+
+
+def screen_of(plan: Plan) -> tuple[int, int]:
+    """The size of the video's pictures on a screen of 1920x1080, upright for upright pictures; even."""
+    width, height = _size(plan.renditions[-1])
+    across, down = SCREEN if width >= height else SCREEN[::-1]
+    scale = min(Fraction(across, width), Fraction(down, height))
+    return max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))
