@@ -166,7 +166,7 @@ class VodSettings(BaseSettings):
     certificate: bool = Field(
         True,
         description="Whether encoding tasks measure the picture quality (VMAF) of some frames, for at most "
-        "5 % of their CPU time. A preset with `min_vmaf` is measured all the same",
+        "5 % of their CPU time. A preset with `min_vmaf` or a target is measured all the same",
     )
     claim_ttl_s: int = Field(
         21_600,

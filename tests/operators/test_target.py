@@ -73,6 +73,15 @@ def test_renditions_come_to_their_target_or_say_why_not(steps: Callable[..., Ste
     assert good.bitrate_bps == pytest.approx(made["average_bps"], rel=0.15)
     plan = with_choice(temp, job).plan
     assert plan.rendition("fixed").crf == 30 and plan.rendition("good").crf == good.crf
+    # What came of it, by the certificate of the encodes themselves.
+    quality = {made["name"]: made["quality"] for made in video["renditions"]}
+    assert quality["fixed"]["target"] is None
+    aimed = quality["good"]["target"]
+    assert (aimed["vmaf"], aimed["capped"]) == (80, False) and abs(aimed["missed_by"]) <= 1.5
+    assert aimed["missed_by"] == pytest.approx(quality["good"]["native"]["mean"] - 80, abs=0.011)
+    assert quality["poor"]["target"]["capped"] and quality["poor"]["target"]["missed_by"] < -5
+    (warning,) = (words for words in video["warnings"] if words.startswith("poor"))
+    assert "its cap allows no more" in warning
 
 
 def test_each_step_is_done_once(steps: Callable[..., Steps], stores: Path) -> None:
@@ -134,6 +143,10 @@ def test_a_missed_target_is_corrected_once(
     assert crfs is not None and first is not None and crfs.keys() == {"good"} and crfs["good"] > first + 1
     again = sorted(path.name for path in (stores / "tmp/film").glob("work-*/*.again.done.json"))
     assert again == [f"chunk-0000{number}.again.done.json" for number in range(3)]
+    video = json.loads((stores / "results/film/video.json").read_text("utf-8"))
+    (good,) = (made["quality"] for made in video["renditions"] if made["name"] == "good")
+    assert (good["target"]["first_crf"], good["target"]["crf"]) == (first, crfs["good"])
+    assert good["native"]["mean"] < 79  # measured on the second encode, which the test spoiled
     # The segments that players get are those of the second encode.
     version = next((stores / "results/film").glob("v-*"))
     (work,) = (stores / "tmp/film").glob("work-*")
