@@ -21,7 +21,7 @@ CLIPS = json.loads((Path(__file__).parent / "title-curves.json").read_text("utf-
 """Clip -> ``source`` (width, height, bits a second), and ``curves``: ``WIDTHxHEIGHT`` -> CRF, b/s and VMAF
 at 1080p of three encodes with the settings of ``h264``, without caps."""
 
-EASY = ("talk", "screen")
+EASY = ("cartoon", "talk", "screen")
 
 
 def measured_of(clip: str) -> dict[Size, Measured]:
@@ -121,7 +121,7 @@ def test_the_largest_rate_is_for_what_viewers_see(clip: str) -> None:
     measured, rungs = measured_of(clip), kept(by_title(clip))
     best = max(own.curve.vmaf(own.curve.points[0].crf) for own in measured.values())
     slots = renditions_of(clip, "h264_title")
-    at_cap = rungs[-1][0] >= 0.85 * max(slot.max_bitrate_bps for slot in slots)
+    at_cap = rungs[-1][0] >= 0.8 * max(slot.max_bitrate_bps for slot in slots)
     assert rungs[-1][1] <= 95.3
     assert rungs[-1][1] >= min(95.0, best - 0.6) - 0.1 or at_cap
 

@@ -119,20 +119,16 @@ class _Slots:
         for slots in self.free.values():
             slots.sort(key=lambda slot: slot.max_bitrate_bps)
 
-    def slot_for(self, size: Size, bitrate_bps: float) -> int | None:
-        """Index of the free slot with the least sufficient cap, else of that with the largest; None: too
-        low."""
-        slots = self.free.get(size, [])
-        if not slots or slots[-1].max_bitrate_bps < HEADROOM * bitrate_bps:
-            return None
-        peak = min(MOST_PEAK, max(USUAL_PEAK, BURST_MARGIN * self.measured[size].burst)) * bitrate_bps
+    def slot_for(self, operation: Operation) -> int:
+        """Index of the free slot with the least sufficient cap, else of that with the largest."""
+        slots, burst = self.free[operation.size], self.measured[operation.size].burst
+        peak = min(MOST_PEAK, max(USUAL_PEAK, BURST_MARGIN * burst)) * operation.bitrate_bps
         return next((n for n, slot in enumerate(slots) if slot.max_bitrate_bps >= peak), len(slots) - 1)
 
     def take(self, operation: Operation) -> Rendition:
         """Take the slot for an operation. What is chosen later has less bitrate, so larger slots are gone
         too."""
-        number = self.slot_for(operation.size, operation.bitrate_bps)
-        assert number is not None
+        number = self.slot_for(operation)
         slots = self.free[operation.size]
         self.free[operation.size] = slots[:number]
         for size in self.free:
