@@ -53,6 +53,25 @@ def test_a_curve_never_rises_with_the_crf() -> None:
     assert all(capped.vmaf(crf) <= 90.2 for crf in range(15, 36))
 
 
+def test_the_bitrate_follows_the_bend_where_an_encoder_begins_to_store_noise() -> None:
+    """x264 `fast`, a talking head with a camera's noise at 720p; measured at CRF 23: 1335 kb/s."""
+    measured = (
+        (20, 93.4, 6_010_000, 1),
+        (26, 90.7, 519_000, 0),
+        (32, 85.9, 193_000, 0),
+        (38, 76.7, 92_000, 0),
+    )
+    curve = Curve(
+        [Point(crf=crf, vmaf=vmaf, bitrate_bps=bps, at_cap=cap) for crf, vmaf, bps, cap in measured]
+    )
+    assert curve.bitrate_bps(23) == pytest.approx(1_335_000, rel=0.12)
+    assert [round(curve.bitrate_bps(crf), -3) for crf, *_ in measured] == [bps for *_, bps, _ in measured]
+    # Below the cap the bitrate of the points at it is flat, and says nothing of the rest.
+    flat = ((20, 90, 229_000, 1), (26, 89, 226_000, 1), (32, 80, 174_000, 0), (38, 70, 92_000, 0))
+    curve = Curve([Point(crf=crf, vmaf=vmaf, bitrate_bps=bps, at_cap=cap) for crf, vmaf, bps, cap in flat])
+    assert curve.bitrate_bps(35) == pytest.approx((174_000 * 92_000) ** 0.5, rel=0.12)
+
+
 def test_the_bitrate_of_a_curve_is_exponential() -> None:
     both = Point(crf=20, vmaf=95, bitrate_bps=800_000), Point(crf=30, vmaf=85, bitrate_bps=200_000)
     assert Curve(both).bitrate_bps(25) == pytest.approx(400_000)
