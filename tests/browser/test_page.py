@@ -88,6 +88,11 @@ def test_a_video_is_asked_for_and_its_chunks_fill(video: Watched, open_page: Ope
     renditions = page.get_by_role("region", name="Renditions")
     assert renditions.get_by_role("row").count() == 1 + 3  # two of pictures, one of sound
     until(page, page.get_by_role("img", name="Bitrate over time").is_visible, "the plot")
+    assert page.locator("[data-worst]").count() == 2
+    worst = renditions.get_by_role("button", name="Show the worst pictures of 540p")
+    at_s = 60 * int(worst.inner_text().split(":")[0]) + float(worst.inner_text().split(":")[1])
+    worst.click()
+    until(page, lambda: picture(page)[0] == round(at_s * RATE), "the worst pictures")
     assert page.get_by_text("of the validator are kept").is_visible()
     page.screenshot(path=SHOTS / "video.png")
 
@@ -242,6 +247,9 @@ def test_encoded_again_compared_and_rolled_back(video: Watched, open_page: Open)
     until(page, lambda: picture(page, 0)[0] > 312 + 2 * RATE, "two seconds played")
     page.get_by_role("button", name="Pause").click()
     until(page, lambda: picture(page, 0)[0] == picture(page, 1)[0], "both at the same picture")
+    both = page.get_by_role("region", name="Renditions of both")
+    row = both.get_by_role("row").filter(has_text="360p").inner_text()
+    assert row.count(" at ") == 2 and row.count("kb/s") == 2  # worst pictures and bitrates of both versions
     page.screenshot(path=SHOTS / "compare.png")
 
     page.get_by_role("button", name="Roll back").click()

@@ -248,10 +248,11 @@ def test_what_a_preset_aims_at(viewer: TestClient, monkeypatch: pytest.MonkeyPat
     for rung in preset["ladders"][0]["rungs"]:
         del rung["crf"]
     preset["ladders"][0]["quality"] = {"vmaf": 92.5}
+    preset["min_vmaf"] = {"vmaf": 80, "on_miss": "refuse"}
     (tmp_path / "aimed.json").write_text(json.dumps(preset))
     configure(monkeypatch, presets_dir=str(tmp_path))
     presets = {preset["name"]: preset for preset in viewer.get("/vod/api/me").json()["presets"]}
-    assert presets["aimed"]["aims"] == ["aims at VMAF 92.5"]
+    assert presets["aimed"]["aims"] == ["aims at VMAF 92.5", "refuses below VMAF 80"]
     assert presets["h264_title"]["aims"] == ["chooses renditions by title"]
     assert presets["h264"]["aims"] == []
     assert presets["h264"]["title"] == "H.264, full ladder"

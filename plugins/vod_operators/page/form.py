@@ -47,6 +47,9 @@ def _aims(preset: Preset) -> list[str]:
     if asked:
         spread = f"{asked[0]:g}" if len(asked) == 1 else f"{asked[0]:g} to {asked[-1]:g}"
         aims.append(f"aims at VMAF {spread}")
+    if (least := preset.min_vmaf) is not None:
+        verb = "refuses" if least.on_miss == "refuse" else "warns"
+        aims.append(f"{verb} below VMAF {least.vmaf:g}")
     return aims
 
 
