@@ -22,7 +22,19 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from bench import against, check, chunks, ends, first_look, listing, media, memory, orchestration, scale
+from bench import (
+    against,
+    check,
+    chunks,
+    ends,
+    first_look,
+    listing,
+    media,
+    memory,
+    orchestration,
+    scale,
+    source_report,
+)
 from tqdm import tqdm
 
 from vod_operators.media.plan import CHUNK_S
@@ -39,6 +51,7 @@ PARTS = (
     "scale",
     "listing",
     "quality",
+    "report",
 )
 
 
@@ -135,6 +148,9 @@ def run(
 
         found = quality.measure(folder, say, quick=options.quick, names=options.clips)
         return found, quality.table(found)
+    if part == "report":
+        found = source_report.measure(folder, options.preset, min(options.repeat, 3), say)
+        return found, source_report.table(found)
     costs = scale.costs_of(report)
     found = {
         "costs": vars(costs),

@@ -240,6 +240,32 @@ def filters(plan: Plan = PLAN, **video: object) -> str:
     return argv[argv.index("-filter_complex") + 1]
 
 
+def test_the_source_report_reads_branches_of_the_same_decode() -> None:
+    argv = ffmpeg.transcode_chunk(
+        "ffmpeg",
+        "chunk.nut",
+        {"small": "s.mp4", "large": "l.mp4"},
+        plan=PLAN,
+        chunk=TIMELINE.chunks[1],
+        timeline=TIMELINE,
+        report=True,
+    )
+    graph = argv[argv.index("-filter_complex") + 1].split(";")
+    # One frame a second of the chunk's own, at the source's size, upright.
+    assert "[s12]select=between(n+960\\,1080\\,1999)*not(mod(n+960\\,60))[s31]" in graph
+    assert "[s32]scale=32:1920:flags=area:out_range=tv[s34]" in graph
+    assert "[s33]scale=1080:32:flags=area:out_range=tv[s38]" in graph
+    # Every frame, of the smallest rendition; the picture is upright, and so are the grids.
+    assert sum("scale=36:64:flags=area" in step for step in graph) == 1
+    assert sum("scale=9:16:flags=area" in step for step in graph) == 1
+    assert [name for name in argv if name.endswith(".raw")] == [
+        "grid.raw",
+        "coarse.raw",
+        "rows.raw",
+        "columns.raw",
+    ]
+
+
 def test_pictures_are_turned_upright() -> None:
     assert "transpose" not in filters(display_matrix=None) and "flip" not in filters(display_matrix=None)
     assert "hflip[s5];[s5]vflip" in filters(display_matrix=CLOCKWISE[180])

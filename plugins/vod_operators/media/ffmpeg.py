@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import ffmpeg
 
-from vod_operators.media import filters
+from vod_operators.media import ffmpeg_report, filters
 from vod_operators.media.encoders import encoder_options
 from vod_operators.media.models import Chunk, Layout, Plan, Rendition, Timeline, VideoStream, Window
 from vod_operators.media.pictures import Still, Storyboard
@@ -298,21 +298,27 @@ def transcode_chunk(
     timeline: Timeline,
     stills: Sequence[Still] = (),
     references: References | None = None,
+    report: bool = False,
 ) -> Argv:
-    """Decode one cut chunk once, and encode every rendition of it.
+    """Decode one cut chunk once, and encode renditions of it.
 
     :param source: the cut chunk; None encodes black, for a chunk of which nothing can be decoded.
     :param outputs: rendition name -> file to write. It is fragmented MP4 with times from 0, and holds the
         lead-in, the chunk, and as much of the lead-out as the encoder looks ahead.
     :param stills: still pictures to take. Each must have a frame in the chunk: an output without one fails.
     :param references: pictures to write for the measurement of quality, as encoders are given them.
+    :param report: whether to write the files of ``ffmpeg_report`` that the preset's source report needs.
     """
     begin, end = chunk.first - chunk.lead_in, chunk.last + plan.lead_out(chunk)
+    edges: list[filters.Output] = []
     if source is None:
         picture = filters.black(plan).filter("trim", end_frame=end - begin)
     else:
         picture = _pictures(source, plan, timeline, begin, end)
-    streams = []
+        if report and plan.preset.source_report.bars != "off" and ffmpeg_report.edge_frames(plan, chunk):
+            picture, branch = filters.branches(picture, 2)
+            edges = ffmpeg_report.write_edges(branch, plan, chunk, begin)
+    streams: list[filters.Output] = []
     if references and references.screen and references.of_source:
         picture, large = filters.branches(picture, 2)
         large = triples(large, [n - begin for n in references.at_screen])
@@ -323,12 +329,16 @@ def transcode_chunk(
         largest, smallest = rendition is sizes[0][0], rendition is sizes[-1][0]
         own_stills = [still for still in stills if (largest if still.name == "posters" else smallest)]
         own_references = references.of(rendition, is_largest=largest) if references else []
-        picture_stream, *branches = filters.branches(stream, 1 + len(own_stills) + len(own_references))
+        looks = report and smallest and plan.preset.source_report.pictures
+        count = 1 + len(own_stills) + len(own_references) + looks
+        picture_stream, *branches = filters.branches(stream, count)
+        if looks:
+            streams += ffmpeg_report.write_grids(branches.pop(), plan)
         streams.append(_encode(picture_stream, outputs[rendition.name], plan, rendition))
         streams += [_take(*pair, chunk, begin) for pair in zip(branches, own_stills, strict=False)]
         for branch, (raw, chosen) in zip(branches[len(own_stills) :], own_references, strict=True):
             streams.append(write_reference(branch, raw, [n - begin for n in chosen]))
-    return command(tool, ffmpeg.merge_outputs(*streams), *ENCODING)
+    return command(tool, ffmpeg.merge_outputs(*streams, *edges), *ENCODING)
 
 
 def _pictures(

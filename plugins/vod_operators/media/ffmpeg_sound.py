@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import ffmpeg
 
-from vod_operators.media import filters
+from vod_operators.media import ffmpeg_report, filters
 from vod_operators.media.ffmpeg import BARE, ENCODING, LOCAL_ONLY, LOSSLESS_SOUND, Argv, command, guard_ticks
 from vod_operators.media.models import AudioRendition
 
@@ -36,6 +36,7 @@ def encode_audio(
     time_base: Fraction,
     samples: int,
     gain_db: float = 0,
+    report: bool = False,
 ) -> Argv:
     """Encode one whole sound track as AAC, from output time 0, of exactly ``samples`` samples.
 
@@ -45,8 +46,13 @@ def encode_audio(
     :param time_base: time base of the sound in the file.
     :param samples: length of the output, at the rendition's sample rate.
     :param gain_db: gain of the whole track.
+    :param report: whether to write the files of ``ffmpeg_report`` too.
     """
-    sound = _whole_sound(source, audio, time_base, samples)
+    sound, facts = _whole_sound(source, audio, time_base, samples), []
+    if report:
+        copies = sound.filter_multi_output("asplit", 2)
+        sound = copies.stream(0)
+        facts = ffmpeg_report.write_sound_facts(copies.stream(1), audio, samples)
     if gain_db:
         sound = _as_encoded(sound, audio).filter("volume", f"{gain_db:g}dB", precision="float")
     out = sound.output(
@@ -60,7 +66,7 @@ def encode_audio(
         ar=audio.sample_rate,
         **{"c:a": "aac", "b:a": audio.bitrate_bps},
     )
-    return command(tool, out, *ENCODING)
+    return command(tool, ffmpeg.merge_outputs(out, *facts), *ENCODING)
 
 
 def measure_loudness(

@@ -10,7 +10,9 @@ from airflow.sdk import Context
 from vod_operators.operators.base import VodStepOperator
 from vod_operators.operators.content_key import packager_key
 from vod_operators.storage import checkpoint
+from vod_operators.storage.checkpoint import Marker
 from vod_operators.work.job import read_timeline
+from vod_operators.work.report import REPORT
 from vod_operators.work.sound_encoder import SoundEncoder
 
 
@@ -43,7 +45,7 @@ class VodEncodeAudioOperator(VodStepOperator):
         done = checkpoint.load(self.worker.temp, job.work_keys.marker(audio.name))
         if done is not None:
             self.log.info("%s is encoded already", audio.name)
-            return done.facts
+            return _told(done)
         encoder = SoundEncoder(
             worker=self.worker,
             job=job,
@@ -53,4 +55,9 @@ class VodEncodeAudioOperator(VodStepOperator):
             key=packager_key(self.settings, job),
             report=self.reporter(context, job),
         )
-        return encoder.encode().facts
+        return _told(encoder.encode())
+
+
+def _told(marker: Marker) -> dict[str, Any]:
+    """The facts without the report, which would be large for an XCom."""
+    return {name: value for name, value in marker.facts.items() if name != REPORT}

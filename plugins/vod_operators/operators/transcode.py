@@ -16,6 +16,7 @@ from vod_operators.work.certificate import QUALITY
 from vod_operators.work.chunk_encoder import ChunkEncoder
 from vod_operators.work.encoding import require_encoders
 from vod_operators.work.job import read_timeline
+from vod_operators.work.report import REPORT
 
 
 class VodTranscodeChunkOperator(VodStepOperator):
@@ -77,5 +78,6 @@ class VodTranscodeChunkOperator(VodStepOperator):
 
 
 def _small(facts: dict[str, Any]) -> dict[str, Any]:
-    """The facts that XCom carries: without the scores of single frames, which stay in the marker."""
-    return {name: fact for name, fact in facts.items() if name != QUALITY}
+    """The facts that XCom carries: without the scores of single frames and the report, which stay in the
+    marker."""
+    return {name: fact for name, fact in facts.items() if name not in (QUALITY, REPORT)}

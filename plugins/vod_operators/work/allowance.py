@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from vod_operators.errors import InvalidInputError, ToolOutputError
+from vod_operators.media.ffmpeg_report import written_bytes
 from vod_operators.media.models import Plan
 from vod_operators.runners.base import ToolLimits
 from vod_operators.settings import VodSettings
@@ -144,7 +145,8 @@ def _encoded_bytes(plan: Plan, seconds: float) -> float:
     bits = sum(r.max_bitrate_bps * seconds + r.buffer_bits for r in plan.renditions)
     # Sound may first be decoded to a file of samples.
     samples = max((audio.sample_rate for audio in plan.audio), default=0) * LONGEST_SAMPLES * seconds
-    return 3 * bits / 8 + samples
+    report = written_bytes(plan, round(seconds * plan.frame_rate))
+    return 3 * bits / 8 + samples + report
 
 
 def _memory(settings: VodSettings, held_bytes: int) -> int:

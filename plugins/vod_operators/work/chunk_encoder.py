@@ -11,7 +11,7 @@ from typing import Any
 from vod_operators.errors import ToolError, VerificationError
 from vod_operators.formats.isobmff import first_sample, read_fragments
 from vod_operators.formats.mp4 import starts_with_idr
-from vod_operators.media import ffmpeg, pictures
+from vod_operators.media import ffmpeg, ffmpeg_report, pictures
 from vod_operators.media.captions import has_captions
 from vod_operators.media.certificate import Sample, sample_of
 from vod_operators.media.damage import NOTHING_DECODED, complaints, in_words, nothing_decoded
@@ -27,6 +27,7 @@ from vod_operators.work.cutting import obtain_cut
 from vod_operators.work.encoding import EncodingTask
 from vod_operators.work.ends import Ends
 from vod_operators.work.packaged import package_chunk, store_piece
+from vod_operators.work.report import REPORT, picture_facts, refuse
 
 CHUNK = "chunk.nut"
 
@@ -64,6 +65,8 @@ class ChunkEncoder(EncodingTask):
             found = self._encode(outputs, stills, sample.references if sample else None, folder)
             damage = in_words(self.timeline.span(chunk, plan.frame_rate), found)
             self.worker.report_damage(damage)
+            report = picture_facts(folder, plan, chunk) if self.again is None else None
+            refuse(plan, self.timeline, report, {})
             stored: dict[str, Stored] = {}
             ends = Ends(worker=self.worker, folder=folder, task=chunk.name, key=self.key)
             quality = self._measured(outputs, sample, found, folder)
@@ -82,6 +85,7 @@ class ChunkEncoder(EncodingTask):
                 "damage": damage,
                 "captions": has_captions(folder / CHUNK),
                 **quality,
+                REPORT: report.model_dump(mode="json") if report else None,
             }
             marker = Marker(objects=stored, facts=facts)
             return checkpoint.save(self.worker.temp, self.job.work_keys.marker(self.place), marker)
@@ -137,8 +141,9 @@ class ChunkEncoder(EncodingTask):
             source = places[1] - places[0] if places else share
         seconds = float(plan.seconds(self._encoded_frames))
         bits = [r.max_bitrate_bps * seconds + r.buffer_bits for r in plan.renditions]
+        report = ffmpeg_report.written_bytes(plan, self._encoded_frames)
         references = self._sample.references.size_bytes if self._sample else 0
-        return source + (sum(bits) + 2 * max(bits)) / 8 + references
+        return source + (sum(bits) + 2 * max(bits)) / 8 + references + report
 
     def _obtain(self, folder: Path) -> None:
         """Put the chunk's packets into ``chunk.nut``."""
@@ -173,6 +178,7 @@ class ChunkEncoder(EncodingTask):
                 timeline=self.timeline,
                 stills=stills,
                 references=references if source else None,
+                report=self.again is None,
             )
             return self.worker.run_media(
                 argv,

@@ -21,7 +21,7 @@ from vod_operators.media.track import Track
 from vod_operators.storage import checkpoint, checksums
 from vod_operators.storage.checkpoint import Marker
 from vod_operators.storage.stores import get_bytes
-from vod_operators.work import certificate
+from vod_operators.work import certificate, report
 from vod_operators.work.choice import corrections_of, published_facts, read_choice, with_targets
 from vod_operators.work.job import PICTURES, Job, read_timeline, track_names
 from vod_operators.work.reader import StoreReader
@@ -184,6 +184,8 @@ class Publication:
         damage = [*timeline.damage, *(words for facts in encoded for words in facts["damage"])]
         videos = [track for track in self.tracks if track.kind == "video"]
         lost = captions.lost(videos) if any(facts.get("captions") for facts in encoded) else []
+        found = report.of_markers(plan, timeline, markers)
+        told = report.warnings_of(found, plan, timeline)
         loudness = {facts["rendition"]: facts["loudness"] for facts in encoded if "loudness" in facts}
         quality, missed = with_targets(self.worker.temp, job, certificate.merged(plan, encoded))
         renditions = tuple(
@@ -191,7 +193,8 @@ class Publication:
             for track in self.tracks
         )
         made = plan.with_crfs(corrections_of(self.worker.temp, job))
-        warnings = [*missed, *certificate.unmeasured(plan, encoded), *certificate.misses(made, renditions)]
+        missed += certificate.unmeasured(plan, encoded)
+        warnings = [*missed, *certificate.misses(made, renditions), *told]
         for warning in warnings:
             log.warning("%s", warning)
         return VideoResult(
@@ -211,6 +214,7 @@ class Publication:
             storyboard=self.stills.get("storyboard"),
             ladder=LadderResult.of(read_choice(self.worker.temp, job)) if any(plan.by_title) else None,
             check=checked,
+            source_report=found,
             warnings=tuple(warnings),
             timings=Timings(
                 started_at=started_at,

@@ -13,6 +13,7 @@ from vod_operators.media.loudness import Normalised
 from vod_operators.media.models import Plan, Timeline
 from vod_operators.media.pictures import Storyboard
 from vod_operators.media.plan import fingerprint, normalisations
+from vod_operators.media.source_report import SourceReport
 from vod_operators.media.track import Track
 from vod_operators.media.vmaf import Quality
 
@@ -242,6 +243,8 @@ class VideoResult(Model):
     """How the renditions were chosen; None if the preset names them."""
     check: CheckResult | None = None
     """None in results of before it was recorded."""
+    source_report: SourceReport | None = None
+    """What was found in the source; None if the preset does not look for anything, and in older results."""
     warnings: tuple[str, ...] = ()
     """What is not as it was asked for, or could not be measured; sentences for people."""
     timings: Timings

@@ -16,6 +16,7 @@ from vod_operators.formats.isobmff import read_fragments
 from vod_operators.media import ffmpeg_sound, loudness
 from vod_operators.media.damage import complaints, in_words
 from vod_operators.media.ffmpeg import decode_first_frame, gave_a_frame
+from vod_operators.media.ffmpeg_report import SOUND_BYTES_A_SECOND
 from vod_operators.media.loudness import Normalised
 from vod_operators.media.measure import check_audio_length
 from vod_operators.media.models import AudioRendition
@@ -25,6 +26,7 @@ from vod_operators.work.cutting import obtain_cut
 from vod_operators.work.encoding import EncodingTask
 from vod_operators.work.ends import Ends
 from vod_operators.work.packaged import SOUND, TRACK, package_sound, store_piece
+from vod_operators.work.report import REPORT, refuse, track_facts
 
 BEGINNING_S = 0.5
 """How much of a recording may precede its first whole frame of sound."""
@@ -49,6 +51,11 @@ class SoundEncoder(EncodingTask):
     def _seconds(self) -> float:
         return self._samples / self.audio.sample_rate
 
+    @property
+    def _reports(self) -> bool:
+        """Whether this task reports on its track; of two renditions of one track, one does."""
+        return self.audio.name == self.audio.track and self.job.plan.preset.source_report.sound
+
     def encode(self) -> Marker:
         """Encode the track and store its segments, the marker last; returns the marker.
 
@@ -58,12 +65,15 @@ class SoundEncoder(EncodingTask):
         """
         begin, audio, worker, keys = time.monotonic(), self.audio, self.worker, self.job.work_keys
         source_bps = audio.stream.bitrate_bps or 32 * audio.stream.channels * audio.stream.sample_rate
-        with worker.scratch(self._seconds * (2 * audio.bitrate_bps + source_bps) / 8) as folder:
+        needed = self._seconds * ((2 * audio.bitrate_bps + source_bps) / 8 + SOUND_BYTES_A_SECOND)
+        with worker.scratch(needed) as folder:
             self._obtain(folder)
             found, encoded, normalised = self._encode(folder)
             damage = in_words(f"sound {audio.title}", found)
             worker.report_damage(damage)
             check_audio_length(audio.name, encoded, self._samples)
+            report = track_facts(folder, audio, self._seconds) if self._reports else None
+            refuse(self.job.plan, self.timeline, None, {audio.track: report} if report else {})
             (folder / ENCODED).rename(folder / TRACK)
             runner, packager = worker.runner, worker.tools.packager
             piece = package_sound(runner, packager, self.job.plan, audio, folder, self.key)
@@ -76,6 +86,7 @@ class SoundEncoder(EncodingTask):
                 "samples": self._samples,
                 "damage": damage,
                 "loudness": normalised.model_dump() if normalised else None,
+                REPORT: report.model_dump(mode="json") if report else None,
                 "seconds": round(time.monotonic() - begin, 3),
             }
             marker = Marker(objects=stored, facts=facts)
@@ -136,8 +147,9 @@ class SoundEncoder(EncodingTask):
 
         def encode(gain_db: float) -> list[str]:
             argv = ffmpeg_sound.encode_audio(
-                tool, source, ENCODED, audio=audio, time_base=time_base, samples=samples, gain_db=gain_db
-            )
+                tool, source, ENCODED, audio=audio, time_base=time_base, samples=samples, gain_db=gain_db,
+                report=self._reports,
+            )  # fmt: skip
             return run(argv)
 
         target = audio.loudness_lufs

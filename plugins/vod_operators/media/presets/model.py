@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from vod_operators.formats.base import Model, Name, is_unset
 from vod_operators.media.encoders import ENCODERS, EncoderName
+from vod_operators.media.presets.report import ReportPolicy, is_default
 
 MAX_SEGMENT_GOPS = 10
 
@@ -220,6 +221,8 @@ class Preset(Model):
     """None: no still pictures."""
     min_vmaf: MinVmaf | None = Field(None, exclude_if=is_unset)
     """None: whatever quality comes of it."""
+    source_report: ReportPolicy = Field(ReportPolicy(), exclude_if=is_default)
+    """What is done about black, frozen, silent ... parts of a source."""
 
     @model_validator(mode="after")
     def _is_unambiguous(self) -> Preset:
