@@ -8,6 +8,7 @@ from fractions import Fraction
 import ffmpeg as builder
 
 from vod_operators.media import ffmpeg, filters, title, vmaf
+from vod_operators.media.certificate import screen_of
 from vod_operators.media.choice import ProbeScore
 from vod_operators.media.ffmpeg import Argv
 from vod_operators.media.filters import PIXEL_FORMATS
@@ -56,7 +57,7 @@ def may_be_capped(rendition: Rendition, window: Window, score: ProbeScore, rate:
 def reference_of(rendition: Rendition, plan: Plan) -> Raw:
     """The reference of a rendition: at its own size, of a ladder by title at that of the screen. Those of one
     size share it."""
-    width, height = title.size_of(rendition) if rendition.target_vmaf else title.screen_of(plan)
+    width, height = title.size_of(rendition) if rendition.target_vmaf else screen_of(plan)
     form = PIXEL_FORMATS[rendition.bit_depth]
     return Raw(file=f"{width}x{height}-{form}.yuv", width=width, height=height, pixel_format=form)
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from typing import TYPE_CHECKING, TypeAlias
 
+from vod_operators.media.certificate import SCREEN
 from vod_operators.media.choice import Chosen, WindowScores, merge
 from vod_operators.media.curve import Curve
 from vod_operators.media.encoders import ENCODERS
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 Size: TypeAlias = tuple[int, int]
 """Width and height."""
-
-SCREEN = (1920, 1080)
-"""Pictures are judged at this size. Larger ones would look no better on it, so they are made as planned."""
 
 MOBILE = (640, 360)
 """Largest picture of the lowest rung, which is for slow connections and small screens."""
@@ -182,14 +179,6 @@ def operation_of(size: Size, measured: Measured, crf: float) -> Operation:
     return Operation(
         size=size, crf=crf, bitrate_bps=measured.curve.bitrate_bps(crf), vmaf=measured.curve.vmaf(crf)
     )
-
-
-def screen_of(plan: Plan) -> Size:
-    """The size of the video's pictures on ``SCREEN``, which is turned for upright pictures; even."""
-    width, height = size_of(plan.renditions[-1])
-    across, down = SCREEN if width >= height else SCREEN[::-1]
-    scale = min(Fraction(across, width), Fraction(down, height))
-    return max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))
 
 
 def probes(plan: Plan) -> tuple[Rendition, ...]:
