@@ -1,6 +1,6 @@
 """How true the source report is: defects seeded into clips, and clips without any; and what it costs.
 
-Each clip goes through the real operators, in two chunks, at one small rendition. A defect lasts 0.5, 1 or 3
+Each clip goes through the real operators, in two chunks, at one small rendition. A defect lasts 0.52, 1 or 3
 seconds, and lies at the beginning, within a chunk, over the join, or at the end.
 """
 
@@ -24,7 +24,7 @@ from typing import Any
 from bench.media import CLIP, RATE, ffmpeg
 
 SECONDS, JOIN_S = 18, 6
-LENGTHS = (0.5, 1.0, 3.0)
+LENGTHS = (0.52, 1.0, 3.0)
 KINDS = ("black", "frozen", "flashes", "silent", "clipped", "bars")
 FRAME_S = 1 / RATE
 
@@ -106,7 +106,9 @@ PICTURES, SOUND_KINDS = ("black", "frozen", "flashes"), ("silent", "clipped")
 
 
 def places(length: float) -> dict[str, float]:
-    return {"beginning": 0.0, "join": JOIN_S - length / 2, "within": 8.52, "end": SECONDS - length}
+    """When a defect begins, in seconds: a whole number of frames."""
+    starts = {"beginning": 0.0, "join": JOIN_S - length / 2, "within": 8.52, "end": SECONDS - length}
+    return {name: round(start * RATE) / RATE for name, start in starts.items()}
 
 
 def seeded_filters(kind: str, begin: float, end: float) -> tuple[str, str]:
