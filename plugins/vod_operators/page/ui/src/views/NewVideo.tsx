@@ -100,7 +100,7 @@ function Form({ schemas: { [ESTIMATE]: estimated, ...schemas } }: { schemas: Rec
   /** What was filled in; null, with the first faulty field in focus, if it cannot be sent. */
   const confOf = (form: HTMLFormElement): Record<string, unknown> | null => {
     setChecked(true);
-    const faulty = Object.keys(schemas).find((name) => faults[name]);
+    const faulty = [...FIRST, ...Object.keys(schemas)].find((name) => faults[name]);
     if (faulty !== undefined) {
       const input = form.elements.namedItem(faulty);
       if (input instanceof HTMLElement) {

@@ -166,6 +166,7 @@ function Published({
   const show = useMemo(() => showIn(player), []);
   const [size, setSize] = useState<Size>("native");
   const quality = measured(result.renditions);
+  const aimed = result.renditions.some((rendition) => rendition.quality?.target);
   const worst = new Map(
     result.renditions.flatMap((rendition) => {
       const score = scoreOf(rendition, size);
@@ -217,7 +218,8 @@ function Published({
           <Text color="fg.muted" fontSize="xs" px={4} py={2}>
             VMAF ({quality.model}) compares pictures with the source's, {SIZES[size]}, from 0 to 100; above 93 few
             people see a difference. {span(quality.measured_s)} of the video were compared. 95 % of the pictures reach
-            the 5th percentile; the worst are those of one segment. What is asked for is asked at their own size.
+            the 5th percentile; worst is the mean of the worst two seconds.
+            {aimed ? " What is asked for is asked at their own size." : ""}
           </Text>
         ) : null}
         {result.ladder?.by_title ? <LeftOut rungs={result.ladder.left_out} /> : null}
