@@ -39,6 +39,9 @@ SCREEN_PIXELS = 1920 * 1080
 VMAF_S, DECODE_S, SOURCE_S = 20e-9, 2.5e-9, 6e-9
 """CPU seconds a pixel: a scored frame with its neighbours; decoding; decoding and scaling a source."""
 
+START_S = 0.6
+"""CPU seconds that the comparison of a rendition takes besides, in each chunk."""
+
 ENCODE_S: Mapping[EncoderName, Mapping[str, float]] = {
     "libx264": {
         "ultrafast": 5e-9, "superfast": 8e-9, "veryfast": 12e-9, "faster": 18e-9, "fast": 26e-9,
@@ -96,7 +99,8 @@ def sample_of(plan: Plan, chunk: Chunk, timeline: Timeline, *, only: Collection[
     encode_s, a_point = _encode_s(plan), a_point + a_window / LEAST_OF_WINDOW
     least = min(LEAST_POINTS, max(LEAST_POINTS / 3, SHORT_BUDGET * timeline.frames * encode_s / a_point))
     count = max(
-        int(BUDGET * chunk.frames * encode_s / a_point), math.ceil(least * chunk.frames / timeline.frames)
+        int((BUDGET * chunk.frames * encode_s - START_S * len(names)) / a_point),
+        math.ceil(least * chunk.frames / timeline.frames),
     )
     count = min(count, max(LEAST_OF_WINDOW, MAX_BYTES // _references(plan, names, (0,), (0,)).size_bytes))
     windows = _windows(gops, count, plan.gop_frames)
