@@ -102,6 +102,12 @@ PARAMS = {
         title="Verify",
         description="Read all stored files of the video, and make damaged ones again.",
     ),
+    "estimate": Param(
+        False,
+        type="boolean",
+        title="Only estimate",
+        description="Estimate time, CPU, bytes and price, and make nothing.",
+    ),
     "callback_url": Param(
         None,
         type=["null", "string"],
@@ -160,6 +166,7 @@ def prepare_operator() -> VodPrepareOperator:
         source_conn_id="{{ params.source_conn_id or '' }}",
         callback_conn_id="{{ params.callback_conn_id or '' }}",
         verify="{{ params.verify }}",
+        estimate="{{ params.estimate }}",
     )
 
 
@@ -223,6 +230,7 @@ def one_video(lane: Lane) -> None:
         callback_url="{{ params.callback_url or '' }}",
         callback_conn_id="{{ params.callback_conn_id or '' }}",
         result=publish.output,
+        estimate="{{ params.estimate }}",
     )
 
     split >> [audio, text]

@@ -214,3 +214,16 @@ def test_airflow_puts_them_on_the_tasks_of_a_stored_dag(airflow_db: None) -> Non
     assert {name for name, buttons in found.items() if not buttons} == {
         "vod_transcode.sounds", "vod_transcode_bulk.sounds", "vod_janitor.clean",
     }  # fmt: skip
+
+
+def test_a_run_that_only_estimates_tells_its_estimate(session: Any) -> None:
+    run = a_run(session, conf=CONF | {"estimate": True})
+    words = "about 0:54 (0:40 to 1:12) with 2 workers, 0.02 CPU hours, 12 MB"
+    leave(session, run, "prepare", "estimate", json.dumps({"words": words}))
+    notes.on_dag_run_success(run, "success")
+    assert run.note == f"film-42 · h264 · estimate: {words}"
+    other = CONF | {"video_id": "film-43", "estimate": False}
+    plain = a_run(session, dag_id="vod_transcode_bulk", conf=other)
+    leave(session, plain, "prepare", "estimate", json.dumps({"words": words}))
+    notes.on_dag_run_success(plain, "success")
+    assert plain.note == "film-43 · h264 · published"

@@ -12,7 +12,16 @@ from typing import Any
 
 from airflow.listeners import hookimpl
 
-from vod_operators.pipeline import BULK_DAG_ID, DAG_ID, MANAGE, MANAGE_DAG_ID, OUTCOME_KEY, RELEASE
+from vod_operators.pipeline import (
+    BULK_DAG_ID,
+    DAG_ID,
+    ESTIMATE_KEY,
+    MANAGE,
+    MANAGE_DAG_ID,
+    OUTCOME_KEY,
+    PREPARE,
+    RELEASE,
+)
 
 FAILURE_KEY = "failure"
 """XCom of ``RELEASE`` and of a failed ``MANAGE``; of the latter, inside of what the retry policy left."""
@@ -37,6 +46,9 @@ def on_dag_run_success(dag_run: Any, msg: str) -> None:
         _note(dag_run, "marked as done by hand")
     elif dag_run.dag_id == MANAGE_DAG_ID:
         _note(dag_run, _xcom(dag_run, MANAGE, OUTCOME_KEY) or "done")
+    elif (dag_run.conf or {}).get("estimate"):
+        found = _xcom(dag_run, PREPARE, ESTIMATE_KEY)
+        _note(dag_run, f"estimate: {found['words']}" if isinstance(found, dict) else "estimated")
     else:
         _note(dag_run, "published")
 

@@ -17,6 +17,9 @@ MANAGE = "manage"
 OUTCOME_KEY = "outcome"
 """XCom of ``MANAGE``: what came of the action, in one sentence."""
 
+ESTIMATE_KEY = "estimate"
+"""XCom of ``PREPARE``: what the run will take (``media.cost.Estimate``), and in ``words``, one line."""
+
 PREPARE = "prepare"
 SPLIT = "split"
 ANALYSE = "analyse"

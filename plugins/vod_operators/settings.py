@@ -242,6 +242,15 @@ class VodSettings(BaseSettings):
         description="Seconds after which any try of a task is stopped (Airflow's `execution_timeout`)",
     )
 
+    price_cpu_hour: float | None = Field(
+        None,
+        ge=0,
+        description="Price of an hour of one CPU, for estimates and `video.json`, in your currency",
+    )
+    price_gb_month: float | None = Field(
+        None, ge=0, description="Price of storing 10^9 bytes for a month, likewise"
+    )
+
     max_source_bytes: int = Field(10**12, ge=1, description="Largest source that is accepted, in bytes")
     max_duration_s: int = Field(43_200, ge=1, description="Longest source that is accepted, in seconds")
     max_pixels: int = Field(

@@ -217,3 +217,32 @@ def test_removed_chunks_count_for_nothing(viewer: TestClient, runs: Runs) -> Non
     runs.task(run_id, "transcode", "removed", index=1)
     (video,) = viewer.get("/vod/api/videos").json()["videos"]
     assert video["percent"] == work(viewer, run_id)["percent"] == 80
+
+
+def test_an_estimate_is_corrected_while_it_runs(viewer: TestClient, runs: Runs) -> None:
+    run_id = a_run_of_six_chunks(runs)
+    assert work(viewer, run_id)["estimate"] is None
+    spread = {"low": 300.0, "likely": 600.0, "high": 1200.0}
+    chunked = {"cpu_s": 600.0, "busy_s": 600.0, "bytes_out": 9e6}
+    chunked |= {"cpu_error": 0.5, "busy_error": 0.5, "bytes_error": 0.3}
+    told = {"wall_s": spread, "cpu_s": spread, "bytes_out": spread, "money": None}
+    told |= {"workers": 1, "chunks": 6, "runs": 3, "rates": {}, "words": "about 10:00"}
+    runs.xcom(run_id, "prepare", "estimate", told | {"chunked": chunked})
+    found = work(viewer, run_id)
+    estimate = found["estimate"]
+    assert (estimate["runs"], estimate["money"]) == (3, None)
+    assert estimate["words"].startswith("about 10:00 (5:00 to 20:00) with 1 worker")
+    # 100 s a chunk were estimated; 100, 140 and 60 / 50 % are 120, and three chunks are believed.
+    assert 690 < estimate["wall_s"]["likely"] < 720
+    # 200 s of CPU time in each of the two that are done.
+    assert 1100 < estimate["cpu_s"]["likely"] < 1200
+    assert estimate["bytes_out"] == spread
+    assert estimate["wall_s"]["high"] - estimate["wall_s"]["low"] < spread["high"] - spread["low"]
+    assert found["eta_s"] == pytest.approx(120 * 3.5 + AFTERWARDS * 120 * 6, rel=0.06)
+
+
+def test_an_estimate_that_cannot_be_read_is_not_known(viewer: TestClient, runs: Runs) -> None:
+    run_id = a_run_of_six_chunks(runs)
+    runs.xcom(run_id, "prepare", "estimate", {"of": "another version"})
+    found = work(viewer, run_id)
+    assert found["estimate"] is None and found["eta_s"] is not None

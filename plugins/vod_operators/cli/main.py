@@ -33,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
         return command
 
     run = add("run", "run the vod_transcode DAG in this process, without a server")
+    estimate = add("estimate", "estimate time, CPU, size and price of a video, and make nothing")
     submit = add("submit", "start a video's run in a running Airflow")
     rollback = add("rollback", "point players to an earlier version of a video")
     delete = add("delete", "remove all versions and intermediate files of a video")
@@ -41,6 +42,13 @@ def build_parser() -> argparse.ArgumentParser:
     show = add("show", "show one video of a running Airflow")
     check = add("check", "check any HLS presentation and its segments against Apple's rules and the RFC")
 
+    _add_source(estimate)
+    estimate.add_argument(
+        "--workers",
+        metavar="N",
+        type=_positive,
+        help="encoding tasks at a time (default: as in earlier runs, else 1, as in vod run)",
+    )
     _add_request(run)
     _add_request(submit)
     _add_callback(submit)
@@ -49,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_filters(lists)
     for command in (rollback, delete, verify, show):
         command.add_argument("video_id", metavar="VIDEO_ID")
-    for command in (run, rollback, delete, verify):
+    for command in (run, estimate, rollback, delete, verify):
         command.add_argument("--tmp", metavar="URI", help="the temp store (default: VOD_TEMP_URI)")
         command.add_argument("--results", metavar="URI", help="the results store (default: VOD_RESULTS_URI)")
     rollback.add_argument("--to", metavar="VERSION", help="default: the one that players had before")
@@ -67,24 +75,36 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--decode", action="store_true", help="decode all pictures and sound, on this host's disk and cores"
     )
-    for command in (run, submit, rollback, delete, verify, lists, show, check):
+    for command in (run, estimate, submit, rollback, delete, verify, lists, show, check):
         command.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     return parser
 
 
-def _add_request(command: argparse.ArgumentParser) -> None:
-    """The options of ``run`` and ``submit``: the request for a video."""
+def _add_source(command: argparse.ArgumentParser) -> None:
+    """The source, and what is made of it."""
     command.add_argument(
         "source", metavar="SOURCE", help="the original: a path, or a file://, s3:// or http(s):// URI"
-    )
-    command.add_argument(
-        "--video-id",
-        metavar="ID",
-        help="names the result (default: the source's file name and a hash of its URI)",
     )
     command.add_argument("--preset", metavar="NAME", default=DEFAULT_PRESET, help="default: %(default)s")
     command.add_argument(
         "--chunk-seconds", metavar="N", type=int, help="target length of a chunk, in seconds"
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(f"{text} is not positive")
+    return number
+
+
+def _add_request(command: argparse.ArgumentParser) -> None:
+    """The options of ``run`` and ``submit``: the request for a video."""
+    _add_source(command)
+    command.add_argument(
+        "--video-id",
+        metavar="ID",
+        help="names the result (default: the source's file name and a hash of its URI)",
     )
     command.add_argument(
         "--subtitles",
@@ -158,7 +178,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     if hasattr(args, "source"):
         args.source = as_uri(args.source)
-        args.video_id = args.video_id or video_id_of(args.source)
+        args.video_id = getattr(args, "video_id", None) or video_id_of(args.source)
     try:
         # Imported by name, because ``run`` imports Airflow and ``submit`` must not.
         return int(import_module(args.handler).main(args))

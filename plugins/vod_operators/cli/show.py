@@ -30,6 +30,8 @@ def _lines(video: dict[str, Any]) -> Iterator[str]:
         yield f"{clock(result['duration_s'])}, preset {result['preset']}, {result['version']}"
         yield ""
         yield table([HEAD, *map(_track, result["renditions"])])
+    if result and (spent := result.get("cost")):
+        yield from ("", *_cost(spent))
     for place in video["urls"]:
         yield from filter(None, ("", place["place"], place["hls"], place["dash"]))
     if video["remarks"]:
@@ -42,6 +44,26 @@ def _lines(video: dict[str, Any]) -> Iterator[str]:
         yield from ("", table([_version(version) for version in video["versions"]]))
     if video["runs"]:
         yield from ("", table([_run(run) for run in video["runs"]]))
+
+
+def _cost(cost: dict[str, Any]) -> Iterator[str]:
+    """What it cost by step, and what had been estimated."""
+    total = sum(cost["cpu_s"].values())
+    steps = ", ".join(f"{step} {seconds:.1f}" for step, seconds in cost["cpu_s"].items())
+    yield f"CPU {total:.1f} s" + (f": {steps}" if steps else "")
+    wall = "" if cost["wall_s"] is None else f" in {clock(cost['wall_s'])}"
+    yield f"{cost['bytes_out'] / 1e6:.1f} MB out{wall}"
+    if money := cost["money"]:
+        named = {"compute": "for computing", "storage_month": "a month for storage"}
+        known = {words: money[name] for name, words in named.items() if money[name] is not None}
+        yield "cost " + ", ".join(f"{amount:.3g} {words}" for words, amount in known.items())
+    if before := cost["estimated"]:
+        wall_s, cpu_s, out = (before[name] for name in ("wall_s", "cpu_s", "bytes_out"))
+        yield (
+            f"estimated {clock(wall_s['likely'])} ({clock(wall_s['low'])} to {clock(wall_s['high'])}), "
+            f"CPU {cpu_s['likely']:.1f} s ({cpu_s['low']:.1f} to {cpu_s['high']:.1f}), "
+            f"{out['likely'] / 1e6:.1f} MB ({out['low'] / 1e6:.1f} to {out['high'] / 1e6:.1f})"
+        )
 
 
 def _version(version: dict[str, Any]) -> tuple[str, ...]:

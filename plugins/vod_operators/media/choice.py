@@ -49,6 +49,8 @@ class WindowScores(Model):
     """Empty if nothing of the window can be decoded."""
     seconds: float = 0
     """Worker seconds."""
+    cpu_s: float | None = None
+    """CPU seconds of the media tools; None if they are not known."""
 
 
 class Chosen(Model):

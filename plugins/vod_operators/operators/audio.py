@@ -32,9 +32,8 @@ class VodEncodeAudioOperator(VodStepOperator):
         self.track = track
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns the marker's facts: ``{"rendition", "samples", "seconds", "loudness", "damage"}``.
-
-        ``seconds`` is the worker's time.
+        """Returns the marker's facts: ``{"rendition", "samples", "loudness", "damage"}``, and those of
+        ``Worker.meter``.
 
         :raises VerificationError: the encoded track is not as long as the source's sound.
         :raises InvalidInputError: the source changed since the run began, or the key that the packager needs.

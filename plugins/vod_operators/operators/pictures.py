@@ -24,7 +24,8 @@ class VodPicturesOperator(VodStepOperator):
     """Choose the poster and lay out the storyboard, from the pictures that the chunk tasks stored."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns the marker's facts: ``{"poster", "storyboard"}``; empty if the preset asks for neither.
+        """Returns the marker's facts: ``{"poster", "storyboard", "cpu_s"}``; empty if the preset asks for
+        neither.
 
         :raises VerificationError: a picture is missing.
         """
@@ -43,7 +44,11 @@ class VodPicturesOperator(VodStepOperator):
             board = self._storyboard(job, timeline, wanted["thumbnails"], folder)
             (folder / "poster.jpg").write_bytes(poster)
             objects = store_track(self.worker.results, job, PICTURES, folder)
-        facts = {"poster": f"{job.version}/{PICTURES}/poster.jpg", "storyboard": board.model_dump()}
+        facts = {
+            "poster": f"{job.version}/{PICTURES}/poster.jpg",
+            "storyboard": board.model_dump(),
+            "cpu_s": self.worker.cpu_s,
+        }
         return checkpoint.save(self.worker.temp, marker, Marker(objects=objects, facts=facts)).facts
 
     def _read(self, job: Job, timeline: Timeline, still: Still) -> Iterator[tuple[int, bytes]]:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from airflow.sdk import Context
+from airflow.sdk.exceptions import DownstreamTasksSkipped
 
 from vod_operators.errors import InvalidInputError, StorageError
+from vod_operators.media.cost import Estimate
 from vod_operators.media.models import Plan
 from vod_operators.media.plan import plan_chunk_ranges, plan_windows
 from vod_operators.media.presets.catalog import load_preset
 from vod_operators.media.roles import parse_roles
+from vod_operators.media.sampling import Sample
 from vod_operators.media.subtitles import Sidecar, SubtitleFile, parse_request
 from vod_operators.operators import telemetry
 from vod_operators.operators.callbacks import VodTellingOperator
 from vod_operators.operators.content_key import content_key
 from vod_operators.operators.credentials import callback_of, is_empty
+from vod_operators.pipeline import ESTIMATE_KEY
 from vod_operators.storage.probe import require_conditional_writes
 from vod_operators.storage.requested import RequestedStorage, find_source
 from vod_operators.work import allowance
 from vod_operators.work.conf import is_true
 from vod_operators.work.encoding import require_encoders
+from vod_operators.work.estimate import estimate_plan, note_estimate
 from vod_operators.work.planning import Request, open_workspace, parse_chunk_seconds, plan_source
 from vod_operators.work.sidecars import fetch_sidecars
 from vod_operators.work.webhook import STARTED_LIMIT_S
@@ -46,6 +51,8 @@ class VodPrepareOperator(VodTellingOperator):
     :param callback_url: receives the ``started`` event; empty for none.
     :param source_conn_id: Airflow connection with the credentials of the web server that the source is on.
     :param callback_conn_id: Airflow connection with the CMS's URL, or with its credentials.
+    :param estimate: ``True``: only estimate what the run will take. Nothing is written, no claim is taken,
+        and all later tasks but the teardown are skipped.
     :param verify: ``True``: read all objects that earlier runs stored, and repeat steps with damaged ones.
         Otherwise damage is noticed only by an object's size or its version in the store.
     """
@@ -61,6 +68,7 @@ class VodPrepareOperator(VodTellingOperator):
         "source_conn_id",
         "callback_conn_id",
         "verify",
+        "estimate",
     )
 
     def __init__(
@@ -76,6 +84,7 @@ class VodPrepareOperator(VodTellingOperator):
         source_conn_id: str = "",
         callback_conn_id: str = "",
         verify: str = "False",
+        estimate: str = "False",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -89,28 +98,36 @@ class VodPrepareOperator(VodTellingOperator):
         self.source_conn_id = source_conn_id
         self.callback_conn_id = callback_conn_id
         self.verify = verify
+        self.estimate = estimate
 
     def execute(self, context: Context) -> list[dict[str, str]]:
         """Returns ``{"rendition": name, "label": ...}`` of each video and sound track; segmenting is mapped
         over them.
 
-        Pushes four further XComs: ``plan``, the URI of the plan; ``sounds``, the sound tracks of the list;
-        ``parts``, over which the analysis is mapped, empty if none is needed; and ``damage``, the damaged
-        objects of earlier runs, in words.
+        Pushes further XComs: ``plan``, the URI of the plan; ``sounds``, the sound tracks of the list;
+        ``parts``, over which the analysis is mapped, empty if none is needed; ``damage``, the damaged
+        objects of earlier runs, in words; and ``estimate``, what the run will take, if the source declares
+        its length.
 
         :raises InvalidInputError: the request cannot be fulfilled; the message names the field.
+        :raises DownstreamTasksSkipped: only the estimate was asked for.
         :raises ClaimedError: another run is working on the video.
         """
         request = self._request()
         self._require_allowed(request)
         found = find_source(self._source_store, self.source)
-        self._require_safe_stores()
-        self.hold_claim(context, self.video_id)
+        is_dry = is_true(self.estimate)
+        if not is_dry:
+            self._require_safe_stores()
+            self.hold_claim(context, self.video_id)
         sidecars = self._fetch_sidecars(request)
-        plan = plan_source(
+        plan, sample = plan_source(
             self.worker, self._source_store, found, request, [sidecar for sidecar, _ in sidecars]
         )
         self.worker.limit_tools(allowance.of_plan(self.settings, plan))
+        estimated = self._estimate(context, plan, sample)
+        if is_dry:
+            self._end_here(estimated)
         self._require_encoders(plan)
         encrypts = plan.preset.encryption != "none"
         key = content_key(self.settings, self.video_id).facts if encrypts else None
@@ -119,6 +136,7 @@ class VodPrepareOperator(VodTellingOperator):
         if damage is not None and (damage or verify):
             telemetry.count("vod.damaged", len(damage))
             self.facts["damaged"] = len(damage)
+        note_estimate(self.worker, job, estimated, sample)
         keys = job.work_keys
         # Written in every try: if a later task finds a file lost, clearing the run restores it.
         for text, (_, converted) in zip(plan.texts[len(plan.source.texts) :], sidecars, strict=True):
@@ -131,6 +149,29 @@ class VodPrepareOperator(VodTellingOperator):
         context["ti"].xcom_push("parts", analysed_parts(plan))
         context["ti"].xcom_push("damage", [str(item) for item in (damage or [])[:DAMAGE_TOLD]])
         return [{"rendition": r.name, "label": r.label} for r in plan.renditions] + sounds
+
+    def _estimate(self, context: Context, plan: Plan, sample: Sample | None) -> Estimate | None:
+        """What the plan will take, which is also pushed as an XCom; None if its length is not known."""
+        found = estimate_plan(self.worker, plan, sample)
+        if found is not None:
+            self.log.info("%s: %s, by %d earlier runs", self.video_id, found.in_words(), found.runs)
+            content = found.model_dump(mode="json") | {"words": found.in_words()}
+            context["ti"].xcom_push(ESTIMATE_KEY, content)
+        return found
+
+    def _end_here(self, found: Estimate | None) -> NoReturn:
+        """End the run after its estimate.
+
+        :raises InvalidInputError: there is none.
+        :raises DownstreamTasksSkipped: tells Airflow that all later tasks are skipped but the teardown.
+        """
+        if found is None:
+            raise InvalidInputError(
+                "source: it does not declare its length, so it cannot be estimated before it is read"
+            )
+        later = self.get_flat_relatives(upstream=False)
+        skipped = [task.task_id for task in later if not task.is_teardown]
+        raise DownstreamTasksSkipped(tasks=skipped)  # type: ignore[no-untyped-call]
 
     def _request(self) -> Request:
         """The request, parsed.

@@ -12,7 +12,7 @@ from vod_operators.operators.content_key import job_key
 from vod_operators.operators.runs import run_name
 from vod_operators.storage import claim
 from vod_operators.storage.keys import claim_key
-from vod_operators.work import index
+from vod_operators.work import estimate, index
 from vod_operators.work.publication import Publication
 from vod_operators.work.stable import point_to
 
@@ -58,6 +58,8 @@ class VodPublishOperator(VodStepOperator):
             publication.stable_manifest,
             still_owner=lambda: claim.check(self.worker.temp, claimed, mine),
         )
+        if (spent := publication.past_run(result)) is not None:
+            estimate.note_run(self.worker.results, self.settings, job.plan.preset, spent)
         run = context["dag_run"]
         index.note_published(
             self.worker.temp,

@@ -11,8 +11,10 @@ from airflow.sdk.exceptions import AirflowFailException
 from vod_operators.operators.callbacks import VodTellingOperator
 from vod_operators.operators.retry import FAILURE_KEY
 from vod_operators.operators.runs import run_name
+from vod_operators.pipeline import ESTIMATE_KEY, PREPARE
 from vod_operators.storage import claim
 from vod_operators.storage.keys import claim_key, is_video_id, shown_id
+from vod_operators.work.conf import is_true
 from vod_operators.work.failure import Failure, LeftFailure
 
 
@@ -28,10 +30,11 @@ class VodReleaseOperator(VodTellingOperator):
     :param callback_url: receives the outcome as JSON; empty for none. A CMS that does not answer is logged,
         and never fails a video.
     :param callback_conn_id: Airflow connection with the CMS's URL, or with its credentials; empty for none.
+    :param estimate: ``True``: the run only estimates, and publishes nothing.
     :param result: what ``VodPublishOperator`` returned; None if it did not succeed.
     """
 
-    template_fields: Sequence[str] = ("video_id", "callback_url", "callback_conn_id", "result")
+    template_fields: Sequence[str] = ("video_id", "callback_url", "callback_conn_id", "result", "estimate")
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class VodReleaseOperator(VodTellingOperator):
         callback_url: str = "",
         callback_conn_id: str = "",
         result: Any = None,
+        estimate: str = "False",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -47,9 +51,10 @@ class VodReleaseOperator(VodTellingOperator):
         self.callback_url = callback_url
         self.callback_conn_id = callback_conn_id
         self.result = result
+        self.estimate = estimate
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns ``{"video_id", "run_id", "result"}``.
+        """Returns ``{"video_id", "run_id", "result"}``; of a run that only estimates, ``estimate`` instead.
 
         :raises AirflowFailException: nothing was published; the message names the first failed step and why.
         """
@@ -60,6 +65,12 @@ class VodReleaseOperator(VodTellingOperator):
                 self.worker.temp, claim_key(self.settings.temp_uri, self.video_id), owner=run_name(context)
             )
             self.log.info("%s: claim %s", self.video_id, "released" if released else "not held")
+        if is_true(self.estimate) and not self.result:
+            found = context["ti"].xcom_pull(task_ids=PREPARE, key=ESTIMATE_KEY)
+            if found:
+                told = {name: value for name, value in found.items() if name not in ("chunked", "rates")}
+                self.tell_cms(context, "estimated", estimate=told)
+                return {"video_id": self.video_id, "run_id": context["dag_run"].run_id, "estimate": told}
         if not self.result:
             failure, failed = self._failure(context)
             self.tell_cms(context, "failed", failure=failure, failed_tasks=failed)

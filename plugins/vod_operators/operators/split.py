@@ -100,7 +100,7 @@ class VodSplitOperator(VodStepOperator):
             objects |= cuts.sounds()
         objects |= cuts.texts()
         cuts.original.check()
-        checkpoint.save(temp, keys.marker(SPLIT), Marker(objects=objects))
+        checkpoint.save(temp, keys.marker(SPLIT), Marker(objects=objects, facts={"cpu_s": self.worker.cpu_s}))
 
     def _in_place(self, original: Original, media: Media, timeline: Timeline) -> bool:
         """Whether each encoding task can cut its packets from the source itself.

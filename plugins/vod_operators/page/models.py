@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from vod_operators.media.cost import MoneyRange, Range
 from vod_operators.work.result import VideoResult
 
 VideoState = Literal["queued", "encoding", "published", "failed"]
@@ -204,6 +205,21 @@ class Chunk(_Answer):
     wall_s: float | None
 
 
+class RunEstimate(_Answer):
+    """What a run takes."""
+
+    words: str
+    """As it was estimated before the work began, in one line."""
+    wall_s: Range
+    """While it runs, corrected by the chunks that are encoded; as are the CPU seconds."""
+    cpu_s: Range
+    bytes_out: Range
+    money: MoneyRange | None
+    """None if the deployment has no rates."""
+    runs: int
+    """How many earlier runs it is based on."""
+
+
 class Run(_Answer):
     """A run at work, or after it."""
 
@@ -218,6 +234,8 @@ class Run(_Answer):
     """By how much ``eta_s`` may be wrong, by the spread of the chunks' times."""
     waits_for: str | None
     reason: str | None
+    estimate: RunEstimate | None
+    """None if the source does not declare its length, or until ``prepare`` has probed it."""
     cpu_s: float | None
     """CPU time of the tasks that have ended, with their media tools."""
     steps: list[Step]

@@ -20,8 +20,10 @@ from sqlalchemy.orm import Session
 from vod_operators.pipeline import (
     BULK_DAG_ID,
     DAG_ID,
+    ESTIMATE_KEY,
     MANAGE_DAG_ID,
     OPTIONAL,
+    PREPARE,
     RELEASE,
     SPLIT,
     WEIGHTS,
@@ -65,6 +67,8 @@ class RunFacts:
     begun_at: datetime | None
     ended_at: datetime | None
     by: str | None
+    is_estimate: bool = False
+    """Whether it only estimates, and so is none of the runs that make the video."""
     note: str | None = None
 
     @property
@@ -83,7 +87,7 @@ def _columns() -> tuple[Any, ...]:
         DagRun.dag_id,
         DagRun.run_id,
         DagRun._state,
-        *(DagRun.conf[name].as_string() for name in ("video_id", "preset", "source", "action")),
+        *(DagRun.conf[name].as_string() for name in ("video_id", "preset", "source", "action", "estimate")),
         DagRun.run_after,
         DagRun.start_date,
         DagRun.end_date,
@@ -92,7 +96,8 @@ def _columns() -> tuple[Any, ...]:
 
 
 def _facts(row: Sequence[Any]) -> RunFacts:
-    dag_id, run_id, state, video_id, preset, source, action, asked_at, begun_at, ended_at, by, *note = row
+    dag_id, run_id, state, video_id, preset, source, action, dry, *more = row
+    asked_at, begun_at, ended_at, by, *note = more
     return RunFacts(
         dag_id=dag_id,
         run_id=run_id,
@@ -105,6 +110,7 @@ def _facts(row: Sequence[Any]) -> RunFacts:
         begun_at=begun_at,
         ended_at=ended_at,
         by=by,
+        is_estimate=dry in ("true", "1"),  # as PostgreSQL and SQLite have it
         note=note[0] if note else None,
     )
 
@@ -133,11 +139,11 @@ def unpublished(session: Session) -> dict[str, RunFacts]:
     found: dict[str, RunFacts] = {}
     for row in session.execute(failed).all()[::-1]:
         run = _facts(row)
-        if run.video_id and not run.ended_before(deleted_at.get(run.video_id)):
+        if run.video_id and not run.is_estimate and not run.ended_before(deleted_at.get(run.video_id)):
             found[run.video_id] = run
     for row in session.execute(at_work.order_by(DagRun._state, DagRun.id)).all():  # queued before running
         run = _facts(row)
-        if run.video_id:
+        if run.video_id and not run.is_estimate:
             found[run.video_id] = run
     return found
 
@@ -177,7 +183,7 @@ def succeeded(session: Session, video_ids: Collection[str]) -> dict[str, RunFact
     return {
         run.video_id: run
         for run in runs
-        if run.video_id and not run.ended_before(deleted_at.get(run.video_id))
+        if run.video_id and not run.is_estimate and not run.ended_before(deleted_at.get(run.video_id))
     }
 
 
@@ -196,7 +202,8 @@ def since_deleted(runs: Sequence[RunFacts]) -> list[RunFacts]:
     """The encoding runs of a video that are at work or ended after it was last deleted, in the same order."""
     deletions = [run for run in runs if run.action == "delete" and run.state == "success"]
     deleted_at = max((run.ended_at for run in deletions if run.ended_at), default=None)
-    return [run for run in runs if run.dag_id in ENCODING_DAGS and not run.ended_before(deleted_at)]
+    encoding = [run for run in runs if run.dag_id in ENCODING_DAGS and not run.is_estimate]
+    return [run for run in encoding if not run.ended_before(deleted_at)]
 
 
 def runs_of(session: Session, video_id: str) -> list[RunFacts]:
@@ -349,10 +356,14 @@ class RunTasks:
     """Task id and map index -> percent."""
     cpu_s: float | None
     """Sum of those that are known."""
+    cpus: dict[tuple[str, int], float]
+    """Task id and map index -> CPU seconds."""
     labels: list[str]
     """Of the chunks, by map index."""
     failures: list[tuple[str, Any]]
     """Task id -> what it left in XCom."""
+    estimate: dict[str, Any] | None
+    """What ``prepare`` estimated."""
 
 
 def tasks_of(session: Session, dag_id: str, run_id: str) -> RunTasks:
@@ -391,12 +402,14 @@ def tasks_of(session: Session, dag_id: str, run_id: str) -> RunTasks:
             or_(
                 XComModel.key == FAILURE_KEY,
                 and_(XComModel.task_id == SPLIT, XComModel.key == "return_value"),
+                and_(XComModel.task_id == PREPARE, XComModel.key == ESTIMATE_KEY),
             ),
         )
     ).all()
-    known = (decoded(value) for *_, key, value in states if key == CPU_KEY)
-    cpu = [value for value in known if isinstance(value, int | float)]
+    told = {(task, index): decoded(value) for task, index, key, value in states if key == CPU_KEY}
+    cpus = {task: value for task, value in told.items() if isinstance(value, int | float)}
     chunks: Any = next((decoded(value) for _, key, value in xcoms if key == "return_value"), [])
+    estimated = next((decoded(value) for _, key, value in xcoms if key == ESTIMATE_KEY), None)
     return RunTasks(
         instances=[
             InstanceFacts(
@@ -415,7 +428,9 @@ def tasks_of(session: Session, dag_id: str, run_id: str) -> RunTasks:
         progress={
             (task, index): percent_of(value) for task, index, key, value in states if key == PROGRESS_KEY
         },
-        cpu_s=round(sum(cpu), 1) if cpu else None,
+        cpu_s=round(sum(cpus.values()), 1) if cpus else None,
+        cpus=cpus,
         labels=[str(chunk["label"]) for chunk in chunks] if isinstance(chunks, list) else [],
         failures=[(task_id, value) for task_id, key, value in xcoms if key == FAILURE_KEY],
+        estimate=estimated if isinstance(estimated, dict) else None,
     )

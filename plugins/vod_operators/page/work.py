@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from statistics import fmean, stdev
 
+from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from vod_operators.page.models import Chunk, ChunkState, Run, Step, StepState
+from vod_operators.media import cost
+from vod_operators.media.cost import CHUNK_NOISE, Done, Estimate
+from vod_operators.page.models import Chunk, ChunkState, Run, RunEstimate, Step, StepState
 from vod_operators.page.runs import (
     ENCODING_DAGS,
     InstanceFacts,
@@ -73,7 +76,9 @@ def work_of(session: Session, dag_id: str, run_id: str) -> Run | None:
             by_step.setdefault(task.task_id, []).append(task)
     chunks = [_chunk(task, tasks, now) for task in by_step.get(TRANSCODE, []) if task.map_index >= 0]
     is_encoding = dag_id in ENCODING_DAGS
-    eta = estimate(chunks) if run.state == "running" else None
+    before = _estimate_of(tasks)
+    corrected = before and cost.corrected(before, _done(chunks, tasks))
+    eta = estimate(chunks, corrected) if run.state == "running" else None
     return Run(
         video_id=run.video_id,
         state=run.state,
@@ -84,6 +89,16 @@ def work_of(session: Session, dag_id: str, run_id: str) -> Run | None:
         eta_error_s=eta[1] if eta else None,
         waits_for=_waits_for(run, by_step),
         reason=reason_in(tasks.failures) if run.state == "failed" else None,
+        estimate=RunEstimate(
+            words=before.in_words(),
+            wall_s=corrected.wall_s,
+            cpu_s=corrected.cpu_s,
+            bytes_out=corrected.bytes_out,
+            money=corrected.money,
+            runs=before.runs,
+        )
+        if before and corrected
+        else None,
         cpu_s=tasks.cpu_s,
         steps=[
             _step(name, by_step[name], now)
@@ -99,31 +114,65 @@ def _is_absent(step: str, tasks: Sequence[InstanceFacts]) -> bool:
     return step in OPTIONAL and all(task.state == "skipped" for task in tasks)
 
 
-def estimate(chunks: Sequence[Chunk]) -> tuple[float, float] | None:
+def _estimate_of(tasks: RunTasks) -> Estimate | None:
+    """What ``prepare`` estimated; None if it has not, or another version of the package did."""
+    content = {key: value for key, value in (tasks.estimate or {}).items() if key != "words"}
+    try:
+        return Estimate.model_validate(content) if content else None
+    except ValidationError:
+        return None
+
+
+def _times(chunks: Sequence[Chunk]) -> list[tuple[int, float]]:
+    """Index, and the seconds that it took or will take, of each chunk that tells.
+
+    A finished chunk that took much less than the others was found, not encoded.
+    """
+    times = [(chunk.index, chunk.wall_s) for chunk in chunks if chunk.state == "done" and chunk.wall_s]
+    times += [
+        (chunk.index, 100 * chunk.wall_s / chunk.percent)
+        for chunk in chunks
+        if chunk.state == "running" and chunk.wall_s and chunk.percent and chunk.percent >= LEAST_PERCENT
+    ]
+    longest = max((seconds for _, seconds in times), default=0)
+    return [(index, seconds) for index, seconds in times if seconds >= FOUND_AGAIN * longest]
+
+
+def _done(chunks: Sequence[Chunk], tasks: RunTasks) -> list[Done]:
+    """What the chunks tell of the cost of all; they are about equally long."""
+    return [
+        Done(share=1 / len(chunks), seconds=seconds, cpu_s=tasks.cpus.get((TRANSCODE, index)))
+        for index, seconds in _times(chunks)
+    ]
+
+
+def estimate(chunks: Sequence[Chunk], known: Estimate | None = None) -> tuple[float, float] | None:
     """In how many seconds all chunks will be published, and by how much that may be wrong.
 
     By the time that finished chunks took and running ones will take, the rest of the work, and how many run
-    at a time. None if nothing is left, or no chunk tells how long it takes.
+    at a time. None if nothing is left, or nothing tells how long a chunk takes.
+
+    :param known: the run's estimate, corrected by the chunks that are done; None if there is none.
     """
-    done = [chunk.wall_s for chunk in chunks if chunk.state == "done" and chunk.wall_s]
     running = [chunk for chunk in chunks if chunk.state == "running"]
-    promised = [
-        100 * chunk.wall_s / chunk.percent
-        for chunk in running
-        if chunk.wall_s and (chunk.percent or 0) >= LEAST_PERCENT and chunk.percent
-    ]
-    longest = max((*done, *promised), default=0)
-    times = [seconds for seconds in (*done, *promised) if seconds >= FOUND_AGAIN * longest]
+    times = [seconds for _, seconds in _times(chunks)]
     left = [1 - (chunk.percent or 0) / 100 for chunk in running]
     left += [1.0 for chunk in chunks if chunk.state in ("queued", "retried")]
-    if not times or not left:
+    if not left or not (times or known):
         return None
-    mean = fmean(times)
-    spread = stdev(times) if len(times) > 1 else mean / 2
+    if known is not None:
+        mean = known.chunked.busy_s / len(chunks)
+        spread = mean * CHUNK_NOISE
+        doubt = known.chunked.busy_error
+    else:
+        mean = fmean(times)
+        spread = stdev(times) if len(times) > 1 else mean / 2
+        doubt = 0.0
     slots = max(1, len(running))
     encoding = mean * max(sum(left) / slots, max(left))
     afterwards = AFTERWARDS * mean * len(chunks) / slots
-    return round(encoding + afterwards, 1), round(spread * math.sqrt(len(left)) / slots + afterwards / 2, 1)
+    error = spread * math.sqrt(len(left)) / slots + afterwards / 2 + encoding * doubt
+    return round(encoding + afterwards, 1), round(error, 1)
 
 
 def _chunk(task: InstanceFacts, tasks: RunTasks, now: datetime) -> Chunk:

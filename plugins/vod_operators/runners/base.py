@@ -67,6 +67,10 @@ class Runner(Protocol):
     limits: ToolLimits
     """Limits of a run that names none of its own. May be changed between runs."""
 
+    @property
+    def cpu_s(self) -> float | None:
+        """CPU seconds of all commands that have ended, and of what they started; None: not known."""
+
     def run(
         self,
         argv: Sequence[str],

@@ -55,6 +55,10 @@ class DockerRunner:
         self._api: APIClient | None = None
         self._attached: _Attached | None = None
 
+    @property
+    def cpu_s(self) -> None:
+        """See ``Runner.cpu_s``: a container's counters are gone when it has ended."""
+
     def run(
         self,
         argv: Sequence[str],

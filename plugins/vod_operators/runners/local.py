@@ -91,6 +91,12 @@ class LocalRunner:
         self._inherited = inherited
         self._sandbox = sandbox or Sandbox()
         self._process: subprocess.Popen[str] | None = None
+        self._cpu_s = 0.0
+
+    @property
+    def cpu_s(self) -> float:
+        """See ``Runner.cpu_s``."""
+        return self._cpu_s
 
     def run(
         self,
@@ -127,10 +133,10 @@ class LocalRunner:
             for line in lines_of(process.stdout, MAX_PRINTED_CHARS):
                 if on_line is not None:
                     on_line(line)
-            returncode = process.wait()
+            returncode = self._wait(process)
         finally:
             self.kill()
-            process.wait()
+            self._wait(process)
             watch.end()
             guard.communicate(b"done\n")
             errors.join()
@@ -185,6 +191,19 @@ class LocalRunner:
             self.kill()
             process.communicate()
             raise
+
+    def _wait(self, process: subprocess.Popen[str]) -> int:
+        """Wait for the command's end; returns its exit code, and adds its CPU time."""
+        if process.returncode is None:
+            # As ``Popen.wait``, which does not tell the CPU time. It includes that of processes that the
+            # command has waited for.
+            try:
+                _, status, usage = os.wait4(process.pid, 0)
+            except ChildProcessError:  # a signal's handler raised just after it was reaped
+                return process.wait()
+            process.returncode = os.waitstatus_to_exitcode(status)
+            self._cpu_s += usage.ru_utime + usage.ru_stime
+        return process.returncode
 
     def kill(self) -> None:
         """See ``Runner.kill``."""

@@ -7,13 +7,14 @@
         timeline.json
         chunk-00000.nut, audio-0.nut, text-0.vtt
     {temp}/{video_id}/work-{fp}/                          one plan, one ffmpeg, one key
-        plan.json, choice.json
+        plan.json, choice.json, estimate.json
         chunk-00000/{rendition}/seg-00001.m4s, piece.json
         chunk-00000.again/{rendition}/...                 encoded again, nearer to the target quality
         chunk-00000/thumbnails.mjpeg, posters.mjpeg
         audio/{rendition}/seg-00001.m4s, piece.json       the same of sound
         text/{rendition}.vtt                              subtitle files of the request
     {temp}/_index/00.json                                 what lists show of published videos, in shards
+    {results}/_history/{fp}.json                          what the latest videos of a preset cost
     {results}/{video_id}/index.m3u8                       the stable playlist, whose URL players are given
     {results}/{video_id}/manifest.mpd                     the same for DASH players
     {results}/{video_id}/video.json                       metadata for the CMS
@@ -126,6 +127,11 @@ class WorkKeys(_Workspace):
         """What was chosen for this video, where the plan leaves it open."""
         return f"{self.folder}/choice.json"
 
+    @property
+    def estimate(self) -> str:
+        """What the first task estimated."""
+        return f"{self.folder}/estimate.json"
+
     def piece(self, chunk: str, rendition: str) -> str:
         """Facts of the segments of one rendition of one chunk."""
         return self.segment(chunk, rendition, "piece.json")
@@ -212,6 +218,11 @@ def probe_key(root_uri: str, name: str) -> str:
 def index_folder(temp_uri: str) -> str:
     """The folder of the index of published videos; no video's folder has such a name."""
     return f"{temp_uri}/_index/"
+
+
+def history_key(results_uri: str, preset_fingerprint: str) -> str:
+    """What the latest videos of a preset cost; no video's folder has such a name."""
+    return f"{results_uri}/_history/{preset_fingerprint}.json"
 
 
 def claim_key(temp_uri: str, video_id: str) -> str:

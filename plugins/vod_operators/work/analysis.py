@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,15 +36,17 @@ class WindowProbe(EncodingTask):
         :raises VerificationError: an encode does not hold exactly the window's frames.
         :raises InvalidInputError: the source changed since the run began, or ffmpeg has no libvmaf.
         """
-        begin, window = time.monotonic(), self.window
+        spent, window = self.worker.meter(), self.window
         with self.worker.scratch(self._needed_bytes()) as folder:
             self._obtain(folder)
             scores = self._scores(folder) if self._points and self._decode(folder) else {}
+        cost = spent()
         facts = WindowScores(
             window=window.index,
             frames=window.frames,
             renditions={name: tuple(found) for name, found in scores.items()},
-            seconds=round(time.monotonic() - begin, 3),
+            seconds=cost["seconds"],
+            cpu_s=cost["cpu_s"],
         )
         marker = Marker(objects={}, facts=facts.model_dump(mode="json"))
         return checkpoint.save(self.worker.temp, self.job.work_keys.marker(window.name), marker)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +54,7 @@ class ChunkEncoder(EncodingTask):
             second cannot be decoded.
         :raises InvalidInputError: the source changed since the run began.
         """
-        begin, chunk, plan = time.monotonic(), self.chunk, self.job.plan
+        spent, chunk, plan = self.worker.meter(), self.chunk, self.job.plan
         with self.worker.scratch(self._needed_bytes()) as folder:
             self._obtain(folder)
             stills = [s for s in pictures.stills(plan, self.timeline) if s.frames(chunk)]
@@ -76,12 +75,11 @@ class ChunkEncoder(EncodingTask):
             ends.check()
             for still in stills:
                 stored[still.file] = self._store_still(still, folder / still.file)
-            seconds = time.monotonic() - begin
-            facts = {
+            cost = spent()
+            facts = cost | {
                 "chunk": chunk.index,
                 "frames": chunk.frames,
-                "seconds": round(seconds, 3),
-                "speed": round(float(plan.seconds(chunk.frames)) / seconds, 3),
+                "speed": round(float(plan.seconds(chunk.frames)) / max(cost["seconds"], 0.001), 3),
                 "damage": damage,
                 "captions": has_captions(folder / CHUNK),
                 **quality,

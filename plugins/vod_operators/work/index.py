@@ -191,7 +191,7 @@ class Index:
 
     def _replace(self, number: int, change: Callable[[dict[str, Row]], dict[str, Row]]) -> None:
         uri = self._uri(number)
-        for pause in _pauses():
+        for pause in pauses():
             # Before the content is read, so that a change between the two fails the write.
             info = self._temp.stat(uri)
             present = self._read(uri) if info else {}
@@ -265,6 +265,7 @@ def _merged(
     return kept
 
 
-def _pauses() -> Iterator[float]:
+def pauses() -> Iterator[float]:
+    """Seconds to wait after each of ``ATTEMPTS`` tries to replace a document, at random and ever longer."""
     for number in range(ATTEMPTS):
         yield random.uniform(0, min(MAX_PAUSE_S, 0.01 * 2**number))

@@ -20,6 +20,7 @@ from vod_operators.media.names import clean_name
 from vod_operators.media.plan import PLAN_VERSION, fingerprint, make_plan
 from vod_operators.media.presets.model import Preset
 from vod_operators.media.roles import Role, with_roles
+from vod_operators.media.sampling import Sample
 from vod_operators.media.subtitles import Sidecar, SubtitleFile
 from vod_operators.runners.base import output
 from vod_operators.storage import checkpoint
@@ -30,6 +31,7 @@ from vod_operators.work import allowance
 from vod_operators.work.documents import check_documents
 from vod_operators.work.inspection import inspect
 from vod_operators.work.job import Job, JobRecord, read_job
+from vod_operators.work.sampling import take_sample
 from vod_operators.work.source import place_for_probing
 from vod_operators.work.stable import version_name
 from vod_operators.work.trial import Trial
@@ -94,8 +96,10 @@ def plan_source(
     found: ObjectInfo,
     request: Request,
     sidecars: Sequence[Sidecar],
-) -> Plan:
-    """Probe the source, plan, and try the plan's filters on the source.
+) -> tuple[Plan, Sample | None]:
+    """Probe the source, plan, and try the plan's filters and encoders on the source.
+
+    The sample is for estimates; None if none can be taken.
 
     :param storage: to read the source with.
     :param found: the source's location, size and version.
@@ -123,13 +127,15 @@ def plan_source(
                     chunk_seconds_is_asked=request.chunk_seconds is not None,
                     sidecars=sidecars,
                 )
-                Trial(worker.runner, worker.tools, excerpt, plan.source).try_filters(plan)
+                trial = Trial(worker.runner, worker.tools, excerpt, plan.source)
+                trial.try_filters(plan)
+                sample = take_sample(trial, plan)
         except InvalidInputError as error:
             raise InvalidInputError(f"{error} ({redact(found.uri)})") from error
     again = storage.stat(request.source)
     if again is None or again.version != found.version:
         raise ObjectChangedError(f"source: {redact(found.uri)} was changed while it was looked at")
-    return plan
+    return plan, sample
 
 
 def open_workspace(

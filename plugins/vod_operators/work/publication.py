@@ -12,8 +12,9 @@ from typing import Any
 
 from vod_operators import pipeline
 from vod_operators.check.rules import check, failed
-from vod_operators.errors import CorruptObjectError, VerificationError
+from vod_operators.errors import CorruptObjectError, VerificationError, VodError
 from vod_operators.media import captions, dash, hls, measure, pictures
+from vod_operators.media.cost import PastRun
 from vod_operators.media.encryption import ContentKey
 from vod_operators.media.models import Timeline
 from vod_operators.media.plan import fingerprint
@@ -21,9 +22,9 @@ from vod_operators.media.track import Track
 from vod_operators.storage import checkpoint, checksums
 from vod_operators.storage.checkpoint import Marker
 from vod_operators.storage.stores import get_bytes
-from vod_operators.work import certificate, report
-from vod_operators.work.choice import corrections_of, published_facts, read_choice, with_targets
-from vod_operators.work.job import PICTURES, Job, read_timeline, track_names
+from vod_operators.work import certificate, estimate, report
+from vod_operators.work.choice import AGAIN, corrections_of, published_facts, read_choice, with_targets
+from vod_operators.work.job import PICTURES, Job, read_job, read_timeline, track_names
 from vod_operators.work.reader import StoreReader
 from vod_operators.work.result import (
     ChapterResult,
@@ -168,6 +169,49 @@ class Publication:
             data = result.model_dump_json(indent=2).encode()
             results.write(metadata, [data], content_type=JSON_TYPE, cache_control=IMMUTABLE)
 
+    @cached_property
+    def _markers(self) -> dict[str, Sequence[estimate.Facts]]:
+        """Step -> the facts of its markers; a marker that is gone is left out."""
+        temp, keys = self.worker.temp, self.job.work_keys
+
+        def facts(names: Sequence[str]) -> list[dict[str, Any]]:
+            found = checkpoint.load_markers(temp, [keys.marker(name) for name in names])
+            return [marker.facts for marker in found if marker is not None]
+
+        split = checkpoint.load_marker(temp, self.job.source_keys.marker(pipeline.SPLIT))
+        chunks = [chunk.name for chunk in self.timeline.chunks]
+        is_aimed = bool(self.job.plan.targets)
+        return {
+            pipeline.SPLIT: [split.facts] if split else [],
+            pipeline.ANALYSE: facts([window.name for window in self.timeline.windows]),
+            pipeline.TRANSCODE: facts(chunks),
+            pipeline.CORRECT: facts([name + AGAIN for name in chunks]) if is_aimed else [],
+            pipeline.AUDIO: facts([audio.name for audio in self.job.plan.audio]),
+            pipeline.PICTURES: [self.stills],
+        }
+
+    def past_run(self, result: VideoResult) -> PastRun | None:
+        """What the history of the preset keeps of this version; None if nothing of it was encoded.
+
+        :param result: what ``describe`` returned.
+        """
+        if result.cost is None:
+            return None
+        try:
+            # As it was before anything was chosen, because that is what estimates know.
+            first = read_job(self.worker.temp, self.job.work_keys.plan, self.worker.settings)
+        except VodError:
+            return None
+        return estimate.past_run(
+            self.worker,
+            first,
+            self.timeline,
+            self.tracks,
+            self._markers,
+            result.cost,
+            started_at=result.timings.started_at,
+        )
+
     def describe(self, *, started_at: datetime | None, checked: CheckResult) -> VideoResult:
         """The content of ``video.json``.
 
@@ -177,10 +221,9 @@ class Publication:
         """
         job, plan, timeline = self.job, self.job.plan, self.timeline
         now = datetime.now(timezone.utc)
-        steps = [chunk.name for chunk in timeline.chunks] + [audio.name for audio in plan.audio]
-        markers = checkpoint.load_markers(self.worker.temp, [job.work_keys.marker(step) for step in steps])
-        first = [marker.facts for marker in markers if marker is not None]
+        first = [*self._markers[pipeline.TRANSCODE], *self._markers[pipeline.AUDIO]]
         encoded = published_facts(self.worker.temp, job, first)
+        wall_s = None if started_at is None else round((now - started_at).total_seconds(), 3)
         damage = [*timeline.damage, *(words for facts in encoded for words in facts["damage"])]
         videos = [track for track in self.tracks if track.kind == "video"]
         lost = captions.lost(videos) if any(facts.get("captions") for facts in encoded) else []
@@ -219,9 +262,10 @@ class Publication:
             timings=Timings(
                 started_at=started_at,
                 published_at=now,
-                wall_s=None if started_at is None else round((now - started_at).total_seconds(), 3),
+                wall_s=wall_s,
                 encode_s=round(sum(facts["seconds"] for facts in encoded), 3),
             ),
+            cost=estimate.cost_of(self.worker, job, self.tracks, self._markers, wall_s=wall_s),
             made_by=job.made_by,
         )
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from vod_operators.formats.base import Model, Rate
 from vod_operators.media.choice import Choice
+from vod_operators.media.cost import Cost
 from vod_operators.media.loudness import Normalised
 from vod_operators.media.models import Plan, Timeline
 from vod_operators.media.pictures import Storyboard
@@ -248,6 +249,8 @@ class VideoResult(Model):
     warnings: tuple[str, ...] = ()
     """What is not as it was asked for, or could not be measured; sentences for people."""
     timings: Timings
+    cost: Cost | None = None
+    """None in results of before it was recorded."""
     made_by: dict[str, str]
     """Tool -> version."""
     history: tuple[Publication, ...] = ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,7 +62,8 @@ class SoundEncoder(EncodingTask):
             be decoded.
         :raises InvalidInputError: the source changed since the run began.
         """
-        begin, audio, worker, keys = time.monotonic(), self.audio, self.worker, self.job.work_keys
+        audio, worker, keys = self.audio, self.worker, self.job.work_keys
+        spent = worker.meter()
         source_bps = audio.stream.bitrate_bps or 32 * audio.stream.channels * audio.stream.sample_rate
         needed = self._seconds * ((2 * audio.bitrate_bps + source_bps) / 8 + SOUND_BYTES_A_SECOND)
         with worker.scratch(needed) as folder:
@@ -81,13 +81,12 @@ class SoundEncoder(EncodingTask):
             ends.add(audio.name, piece)
             ends.check()
             stored = store_piece(worker.temp, keys, SOUND, audio.name, piece, folder)
-            facts = {
+            facts = spent() | {
                 "rendition": audio.name,
                 "samples": self._samples,
                 "damage": damage,
                 "loudness": normalised.model_dump() if normalised else None,
                 REPORT: report.model_dump(mode="json") if report else None,
-                "seconds": round(time.monotonic() - begin, 3),
             }
             marker = Marker(objects=stored, facts=facts)
             return checkpoint.save(worker.temp, keys.marker(audio.name), marker)

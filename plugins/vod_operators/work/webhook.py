@@ -41,7 +41,7 @@ FIRST_WAIT_S, MAX_WAIT_S = 1.0, 15.0
 LATER = (408, 425, 429)
 """Client errors that are worth another attempt; any other 3xx or 4xx would be repeated."""
 
-EventKind = Literal["started", "done", "failed"]
+EventKind = Literal["started", "done", "failed", "estimated"]
 
 # httpx logs whole URLs, and a callback URL may hold a token.
 logging.getLogger("httpx").addFilter(RedactedUrls())
@@ -61,6 +61,8 @@ class Event(BaseModel):
     """The run in Airflow's UI."""
     result: dict[str, Any] | None = None
     """Of ``done``: the fields of ``video.json``, and ``playlist``."""
+    estimate: dict[str, Any] | None = None
+    """Of ``estimated``: what the run would take, and ``words``, the same in a line."""
     failure: Failure | None = None
     """Of ``failed``: the first failure."""
     failed_tasks: list[str] | None = None

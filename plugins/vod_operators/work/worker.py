@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import socket
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from vod_operators.errors import InvalidInputError, ToolError
 from vod_operators.runners.base import Runner, ToolLimits
@@ -63,6 +67,32 @@ class Worker:
         self._runners.append(self._new_runner(*inherited))
         self._runners[-1].limits = self._limits
         return self._runners[-1]
+
+    @property
+    def cpu_s(self) -> float | None:
+        """CPU seconds of the media tools so far; None if that is not known."""
+        spent = [runner.cpu_s for runner in self._runners]
+        known = [seconds for seconds in spent if seconds is not None]
+        return sum(known) if len(known) == len(spent) else None
+
+    def meter(self) -> Callable[[], dict[str, Any]]:
+        """Begin to measure a step; returns a function that gives its facts for the marker.
+
+        They are ``{"seconds", "cpu_s", "ended_at", "host"}``: the worker's time, the CPU time of the media
+        tools (None if it is not known), seconds since the epoch, and a digest of the host's name.
+        """
+        begin, spent = time.monotonic(), self.cpu_s
+
+        def facts() -> dict[str, Any]:
+            now = self.cpu_s
+            return {
+                "seconds": round(time.monotonic() - begin, 3),
+                "cpu_s": None if now is None or spent is None else round(now - spent, 3),
+                "ended_at": round(time.time(), 3),
+                "host": hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8],
+            }
+
+        return facts
 
     def limit_tools(self, limits: ToolLimits) -> None:
         """Set the limits of each command from now on."""

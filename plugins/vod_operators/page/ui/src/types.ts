@@ -121,7 +121,7 @@ export interface Cost {
   cpu_s: Record<string, number>;
   wall_s: number | null;
   bytes_out: number;
-  money: { compute: number; storage_month: number } | null;
+  money: { compute: number | null; storage_month: number | null } | null;
   estimated: { wall_s: Range; cpu_s: Range; bytes_out: Range } | null;
 }
 

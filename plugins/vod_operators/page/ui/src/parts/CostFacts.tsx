@@ -63,7 +63,12 @@ export function CostFacts({ cost }: { cost: Cost }) {
                 Money
               </Table.Cell>
               <Table.Cell colSpan={estimated ? 2 : 1} textAlign="end">
-                {rounded(money.compute)} for encoding, {rounded(money.storage_month)} a month for storage
+                {[
+                  money.compute === null ? null : `${rounded(money.compute)} for encoding`,
+                  money.storage_month === null ? null : `${rounded(money.storage_month)} a month for storage`,
+                ]
+                  .filter(Boolean)
+                  .join(", ")}
               </Table.Cell>
             </Table.Row>
           ) : null}

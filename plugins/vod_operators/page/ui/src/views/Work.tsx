@@ -100,8 +100,17 @@ export function WorkPanel({ work, dagId, runId, highlight = null, inRun = false 
               }
             />
             <Figure name="Time since start" value={elapsed === null ? "—" : span(Math.floor(elapsed))} />
-            <Figure name="CPU time" value={work.cpu_s === null ? "—" : span(work.cpu_s)} />
+            <Figure
+              name="CPU time"
+              note={busy && work.estimate !== null ? `of about ${span(work.estimate.cpu_s.likely)}` : undefined}
+              value={work.cpu_s === null ? "—" : span(work.cpu_s)}
+            />
           </Grid>
+          {work.estimate !== null ? (
+            <Text color="fg.muted" fontSize="xs">
+              Estimated before the start: {work.estimate.words}
+            </Text>
+          ) : null}
         </Stack>
       </Card>
       {work.chunks.length ? (
