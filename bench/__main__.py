@@ -27,6 +27,7 @@ from bench import (
     check,
     chunks,
     ends,
+    estimate,
     first_look,
     listing,
     media,
@@ -50,6 +51,7 @@ PARTS = (
     "memory",
     "scale",
     "listing",
+    "estimate",
     "quality",
     "report",
 )
@@ -59,6 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)} (default: all)")
     parser.add_argument("--repeat", type=int, default=5, help="runs of each (default 5)")
+    parser.add_argument("--runs", type=int, default=30, help="videos of estimate")
     parser.add_argument("--seconds", type=int, default=120, help="length of the sources (default 120)")
     parser.add_argument("--preset", default="h264")
     parser.add_argument("--minutes", type=int, nargs="+", default=[2, 20, 120], help="of head and tail")
@@ -151,6 +154,9 @@ def run(
     if part == "report":
         found = source_report.measure(folder, options.preset, min(options.repeat, 3), say)
         return found, source_report.table(found)
+    if part == "estimate":
+        found = estimate.measure(folder, options.runs, say)
+        return found, estimate.table(found)
     costs = scale.costs_of(report)
     found = {
         "costs": vars(costs),

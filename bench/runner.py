@@ -46,6 +46,10 @@ class RecordingRunner:
     def limits(self, limits: ToolLimits) -> None:
         self._inner.limits = limits
 
+    @property
+    def cpu_s(self) -> float | None:
+        return self._inner.cpu_s
+
     def run(
         self, argv: Sequence[str], *, folder: Path, on_line: Line | None = None, **limits: Any
     ) -> list[str]:
