@@ -69,7 +69,7 @@ USUAL_DENSITY, USUAL_PIXELS, USUAL_RATE = 0.1, 1280 * 720, 25
 CPU = Prior(offset=0.5, slopes=(0.15, 0.15, 0.1), local=0.12, noise=0.1)
 SAMPLED_CPU = Prior(offset=0.5, slopes=(0.08, 0.08, 0.1, 0.1), local=0.2, noise=0.1, reach=0.7)
 BYTES = Prior(offset=0.7, slopes=(0.35, 0.35, 0.3), local=0.35, noise=0.05)
-SAMPLED_BYTES = Prior(offset=0.3, slopes=(0.15, 0.15, 0.15, 0.15), local=0.1, noise=0.08, reach=0.7)
+SAMPLED_BYTES = Prior(offset=0.3, slopes=(0.15, 0.15, 0.15, 0.15), local=0.1, noise=0.1, reach=0.7)
 SOUND = Prior(offset=0.1, slopes=(), local=0, noise=0.02)
 OTHER = Prior(offset=1.2, slopes=(0.3,), local=0, noise=0.2)
 BUSY = Prior(offset=0.4, slopes=(0.1,), local=0, noise=0.1)

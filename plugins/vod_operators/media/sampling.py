@@ -1,7 +1,7 @@
 """A quick look at how hard a source's pictures are: some of them, encoded by ``prepare`` as they will be.
 
 Only the pictures tell how many bits they will take. The source's own bitrate does not: one encoder spends a
-megabit on noise that another one drops (decision 030 has figures).
+megabit on noise that another one drops (docs/decisions/032-estimates.md has figures).
 """
 
 from __future__ import annotations

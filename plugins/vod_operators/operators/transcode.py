@@ -36,8 +36,8 @@ class VodTranscodeChunkOperator(VodStepOperator):
         self.chunk = chunk
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns the marker's facts, without scores: ``{"chunk", "frames", "speed", "damage"}``, and those of
-        ``Worker.meter``. ``speed`` is in times real time.
+        """Returns the marker's facts, without scores: ``{"chunk", "frames", "speed", "damage"}``, and those
+        of ``Worker.meter``. ``speed`` is in times real time.
 
         :raises VerificationError: an output does not hold exactly the planned frames.
         :raises InvalidInputError: the source changed since the run began, or the key that the packager needs.

@@ -43,7 +43,7 @@ CLOCKS_S = 2.0
 
 log = logging.getLogger(__name__)
 
-Facts = Mapping[str, Any]
+Facts = dict[str, Any]
 """The facts of a marker."""
 
 
