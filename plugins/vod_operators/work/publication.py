@@ -170,6 +170,13 @@ class Publication:
             results.write(metadata, [data], content_type=JSON_TYPE, cache_control=IMMUTABLE)
 
     @cached_property
+    def _encoded(self) -> list[Marker | None]:
+        """The markers of all chunks, in order, and then of all sound tracks; None for one that is gone."""
+        steps = [chunk.name for chunk in self.timeline.chunks] + [a.name for a in self.job.plan.audio]
+        keys = self.job.work_keys
+        return checkpoint.load_markers(self.worker.temp, [keys.marker(step) for step in steps])
+
+    @cached_property
     def _markers(self) -> dict[str, Sequence[estimate.Facts]]:
         """Step -> the facts of its markers; a marker that is gone is left out."""
         temp, keys = self.worker.temp, self.job.work_keys
@@ -184,9 +191,9 @@ class Publication:
         return {
             pipeline.SPLIT: [split.facts] if split else [],
             pipeline.ANALYSE: facts([window.name for window in self.timeline.windows]),
-            pipeline.TRANSCODE: facts(chunks),
+            pipeline.TRANSCODE: [marker.facts for marker in self._encoded[: len(chunks)] if marker],
             pipeline.CORRECT: facts([name + AGAIN for name in chunks]) if is_aimed else [],
-            pipeline.AUDIO: facts([audio.name for audio in self.job.plan.audio]),
+            pipeline.AUDIO: [marker.facts for marker in self._encoded[len(chunks) :] if marker],
             pipeline.PICTURES: [self.stills],
         }
 
@@ -227,7 +234,7 @@ class Publication:
         damage = [*timeline.damage, *(words for facts in encoded for words in facts["damage"])]
         videos = [track for track in self.tracks if track.kind == "video"]
         lost = captions.lost(videos) if any(facts.get("captions") for facts in encoded) else []
-        found = report.of_markers(plan, timeline, markers)
+        found = report.of_markers(plan, timeline, self._encoded)
         told = report.warnings_of(found, plan, timeline)
         loudness = {facts["rendition"]: facts["loudness"] for facts in encoded if "loudness" in facts}
         quality, missed = with_targets(self.worker.temp, job, certificate.merged(plan, encoded))
