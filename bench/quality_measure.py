@@ -31,7 +31,7 @@ from vod_operators.media.ffmpeg import FRAGMENTED, command
 from vod_operators.media.models import Plan, Rendition
 
 SCREEN = (1920, 1080)
-VERSION = 1
+VERSION = 2
 """Of what is kept; another one measures anew."""
 
 
@@ -296,7 +296,8 @@ def _every_frame(
     *larger, (_, reference) = filters.cascade(picture, whole, converted=False)
     made = ffmpeg.input(str(playlist), allowed_extensions="ALL")["v:0"]
     both = [
-        stream.filter("scale", *compared_at, flags="bicubic")
+        stream.filter("setparams", **vmaf.ONE_COLOUR)
+        .filter("scale", *compared_at, flags="bicubic")
         .filter("format", "yuv420p")
         .filter("settb", "1/25")
         .filter("setpts", "N")

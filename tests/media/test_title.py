@@ -207,6 +207,20 @@ def test_a_slot_that_would_add_less_than_two_is_left_out_with_the_reason() -> No
     assert "and 1080p-low 9" in choice["360p"].why
 
 
+def test_rungs_of_one_size_share_its_slots_from_the_smallest_cap_up() -> None:
+    """A cartoon of 200 kb/s is best at 720p down to 60 kb/s; its top must not take the only slot for less."""
+    size, small = (1280, 720), (640, 360)
+    slots = [
+        a_slot("360p", small, 300_000, crf=38),
+        *(a_slot(f"720p-{cap}", size, 1000 * cap) for cap in (900, 1800)),
+    ]
+    large = straight(200_000, 94, 50_000, 80)
+    choice = choose_ladder(slots, {small: straight(150_000, 70, 30_000, 50), size: large})
+    assert all(choice[name].crf is not None for name in ("360p", "720p-900", "720p-1800"))
+    rates = [choice[name].bitrate_bps or 0 for name in ("360p", "720p-900", "720p-1800")]
+    assert rates == sorted(rates) and rates[2] == pytest.approx(200_000, rel=0.05)
+
+
 def test_a_lively_video_gets_the_slot_that_holds_its_peaks() -> None:
     flat = {SMALL: straight(200_000, 60, 60_000, 50), LARGE: straight(300_000, 95.4, 70_000, 94)}
     lively = {size: Measured(curve=own.curve, burst=20) for size, own in flat.items()}

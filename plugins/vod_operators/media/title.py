@@ -41,9 +41,6 @@ STEP_RATIO = 1.75
 LEAST_RATIO = 1.5
 """Least ratio of adjacent bitrates."""
 
-LOWEST_BPS = 145_000
-"""Apple's lowest rate of H.264: between the smallest rung and this, no player needs one."""
-
 NEAR_BEST = 0.5
 """Where even the lowest CRF stays below ``TOP_VMAF``, the largest rate is for so much less than the best."""
 
@@ -103,35 +100,48 @@ class Operation:
 
 @dataclass
 class _Slots:
-    """The slots that are still free while rungs are chosen from the top down."""
+    """The slots of a ladder, while operations are chosen from the top down."""
 
     renditions: Sequence[Rendition]
     measured: Mapping[Size, Measured]
+    slots: dict[Size, list[Rendition]] = field(default_factory=dict)
+    """By rising caps."""
     free: dict[Size, list[Rendition]] = field(default_factory=dict)
+    """Those that the next operation may have, whatever slots the larger ones of its size get."""
+    taken: dict[Size, list[Operation]] = field(default_factory=dict)
+    """By falling bitrates."""
 
     def __post_init__(self) -> None:
-        for rendition in self.renditions:
+        for rendition in sorted(self.renditions, key=lambda slot: slot.max_bitrate_bps):
             if size_of(rendition) in self.measured:
-                self.free.setdefault(size_of(rendition), []).append(rendition)
-        for slots in self.free.values():
-            slots.sort(key=lambda slot: slot.max_bitrate_bps)
+                self.slots.setdefault(size_of(rendition), []).append(rendition)
+        self.free = dict(self.slots)
 
-    def slot_for(self, operation: Operation) -> int:
-        """Index of the free slot with the least sufficient cap, else of that with the largest."""
-        slots, burst = self.free[operation.size], self.measured[operation.size].burst
-        peak = min(MOST_PEAK, max(USUAL_PEAK, BURST_MARGIN * burst)) * operation.bitrate_bps
-        return next((n for n, slot in enumerate(slots) if slot.max_bitrate_bps >= peak), len(slots) - 1)
-
-    def take(self, operation: Operation) -> Rendition:
-        """Take the slot for an operation. What is chosen later has less bitrate, so larger slots are gone
-        too."""
-        number = self.slot_for(operation)
-        slots = self.free[operation.size]
-        self.free[operation.size] = slots[:number]
+    def take(self, operation: Operation) -> None:
+        """Choose an operation. What is chosen later has less bitrate, and never a larger picture."""
+        self.taken.setdefault(operation.size, []).append(operation)
+        self.free[operation.size] = self.free[operation.size][:-1]
         for size in self.free:
             if size[0] * size[1] > operation.size[0] * operation.size[1]:
-                self.free[size] = []  # less bitrate never has the larger picture
-        return slots[number]
+                self.free[size] = []
+
+    def rungs(self) -> dict[str, Operation]:
+        """Slot -> the operation that was chosen for it. Each gets the least sufficient cap that is left by
+        those with less bitrate."""
+        found: dict[str, Operation] = {}
+        for size, operations in self.taken.items():
+            slots = self.slots[size]
+            burst = self.measured[size].burst
+            peak = min(MOST_PEAK, max(USUAL_PEAK, BURST_MARGIN * burst))
+            below = -1
+            for place, operation in enumerate(reversed(operations)):
+                sufficient = (
+                    n for n, slot in enumerate(slots) if slot.max_bitrate_bps >= peak * operation.bitrate_bps
+                )
+                most = len(slots) - len(operations) + place  # leaves one for each that follows
+                below = min(max(next(sufficient, most), below + 1), most)
+                found[slots[below].name] = operation
+        return found
 
     def best(self, bitrate_bps: float) -> Operation | None:
         """What looks best within a bitrate; None if nothing can be made of it."""
@@ -239,13 +249,12 @@ def choose_ladder(renditions: Sequence[Rendition], measured: Mapping[Size, Measu
     if any(size_of(rendition) not in measured for rendition in judged):
         return _one_of_each_size(judged)
     lowest, base = _lowest(judged, measured)
-    rungs = {lowest.name: base}
     slots = _Slots(judged[judged.index(lowest) + 1 :], measured)
-    below = max(base.bitrate_bps, LOWEST_BPS / STEP_RATIO)
     operation = _top(slots, LEAST_RATIO * base.bitrate_bps)
     while operation is not None:
-        rungs[slots.take(operation).name] = operation
-        operation = _next(slots, operation, below, base.vmaf)
+        slots.take(operation)
+        operation = _next(slots, operation, base.bitrate_bps, base.vmaf)
+    rungs = {lowest.name: base, **slots.rungs()}
     return {
         rendition.name: _chosen(rungs[rendition.name], measured[size_of(rendition)])
         if rendition.name in rungs
@@ -268,7 +277,9 @@ def _lowest(judged: Sequence[Rendition], measured: Mapping[Size, Measured]) -> t
     best = small.best(planned.bitrate_bps)
     if best is None or best.vmaf <= planned.vmaf:
         return first, planned
-    return small.take(best), best
+    small.take(best)
+    (name,) = small.rungs()
+    return next(rendition for rendition in judged if rendition.name == name), best
 
 
 def _top(slots: _Slots, least_bps: float) -> Operation | None:

@@ -120,7 +120,7 @@ def points(first: int, frames: int, count: int, *, turn: int = 0) -> list[int]:
 
 # --- comparing ------------------------------------------------------------------------------
 
-_ONE_COLOUR = {"range": "tv", "color_primaries": "bt709", "color_trc": "bt709", "colorspace": "bt709"}
+ONE_COLOUR = {"range": "tv", "color_primaries": "bt709", "color_trc": "bt709", "colorspace": "bt709"}
 """Tags of both inputs, whatever they are. Where one has none, ffmpeg would convert the other to BT.601, which
 cost identical pictures 5 VMAF."""
 
@@ -148,7 +148,7 @@ def compare(
     :param threads: that compare frames beside each other; the sum of their work is the same.
     """
     options = {"format": "mov", "ignore_editlist": 1} if container is None else container
-    media = ffmpeg.input(encoded, **options, **LOCAL_ONLY)["v:0"].filter("setparams", **_ONE_COLOUR)
+    media = ffmpeg.input(encoded, **options, **LOCAL_ONLY)["v:0"].filter("setparams", **ONE_COLOUR)
     media = media.filter("select", "+".join(f"eq(n,{n})" for n in chosen))
     outputs = []
     for branch, (log, raw) in zip(branches(media, len(references)), references.items(), strict=True):
@@ -169,7 +169,7 @@ def _compared(picture: Stream, raw: Raw, count: int, log: str, threads: int) -> 
         raw.file, format="rawvideo", video_size=raw.size, pixel_format=raw.pixel_format,
         framerate=25, protocol_whitelist="file", format_whitelist="rawvideo",
     )["v:0"]  # fmt: skip
-    reference = reference.filter("setparams", **_ONE_COLOUR)
+    reference = reference.filter("setparams", **ONE_COLOUR)
     reference = reference.filter("tpad", start=TRIPLE - 1, start_mode="clone")
     reference = reference.filter("settb", _CLOCK).filter("setpts", "N")
     # The picture takes the place of all three: repeated frames are not copied.
