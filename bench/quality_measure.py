@@ -253,7 +253,7 @@ def published(playlist: Path, source: Path, plan: Plan, rendition: Rendition, ke
     the media and of the source.
     """
     media_files = sorted(path for path in playlist.parent.iterdir() if path.suffix in (".m4s", ".mp4", ".ts"))
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(str(VERSION).encode())
     for path in (*media_files, source):
         digest.update(path.read_bytes())
     file = kept / f"{source.stem}-{rendition.name}-{digest.hexdigest()[:12]}.json"

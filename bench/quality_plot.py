@@ -1,7 +1,8 @@
 """Pictures of what ``bench/quality.py`` found.
 
-``draw`` makes one of all clips. ``python -m bench.quality_plot REPORT PICTURE CLIP...`` makes the one of
-``docs/presets.md``: rungs of some clips, and promises against what came.
+``draw`` makes one of all clips, or of some: ``python -m bench.quality_plot REPORT PICTURE CLIP...``.
+``docs/ladders.png`` is drawn from the curves of ``tests/media/test_title.py``:
+``python -m bench.quality_plot curves docs/ladders.png``.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 
+from bench.quality_rates import bd_rate
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 OURS, FIXED, TARGET, LIMIT = "#2166ac", "#999999", "#1b7837", "#b2182b"
 
@@ -28,14 +31,16 @@ def draw(found: Mapping[str, Any], path: Path, names: Sequence[str] | None = Non
     :param names: only these clips.
     """
     shown = [name for name in names or found["ladders"] if name in found["ladders"]]
-    columns = min(4, len(shown) + 1)
-    rows = -(-(len(shown) + 1) // columns)
+    panels = len(shown) + bool(found["promises"])
+    columns = min(4, panels)
+    rows = -(-panels // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(3.6 * columns, 3.1 * rows), squeeze=False)
-    for axis in axes.flat[len(shown) + 1 :]:
+    for axis in axes.flat[panels:]:
         axis.set_visible(False)
     for axis, name in zip(axes.flat, shown, strict=False):
         _rungs(axis, name, found["ladders"][name])
-    _promises(axes.flat[len(shown)], found)
+    if found["promises"]:
+        _promises(axes.flat[len(shown)], found)
     for axis in axes.flat:
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
@@ -66,6 +71,11 @@ def _rungs(axis: Axes, name: str, row: Mapping[str, Any]) -> None:
     saved = "" if row["bd_rate"] is None else f": {100 * row['bd_rate']:+.0f} % bits"
     axis.set_title(f"{name}{saved}", fontsize=9)
     axis.set_xscale("log")
+    axis.set_xticks([50, 100, 200, 500, 1000, 2000, 5000])
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    every = [one["bitrate_bps"] / 1000 for key in ("fixed", "by_title") for one in row[key]]
+    axis.set_xlim(min(every) / 1.3, max(every) * 1.3)
     axis.set_xlabel("kb/s", fontsize=8)
     axis.set_ylabel("VMAF at 1080p", fontsize=8)
     axis.legend(frameon=False, fontsize=7, loc="lower right")
@@ -89,6 +99,39 @@ def _promises(axis: Axes, found: Mapping[str, Any]) -> None:
     axis.set_ylabel("VMAF, got minus asked", fontsize=8)
 
 
+def of_curves(names: Mapping[str, str]) -> dict[str, Any]:
+    """Ladders of the curves that the product's test has, in the shape of ``quality.measure``.
+
+    :param names: title of a panel -> clip of the curves.
+    """
+    tests = Path(__file__).resolve().parent.parent / "tests"
+    sys.path[:0] = [str(tests), str(tests / "media")]
+    import test_title as curves
+
+    found: dict[str, Any] = {"ladders": {}, "promises": {}}
+    for title, clip in names.items():
+        slots = {slot.name: slot for slot in curves.renditions_of(clip, "h264_title")}
+        fixed, chosen = curves.fixed(clip), curves.kept(curves.by_title(clip))
+        found["ladders"][title] = {
+            "fixed": [{"bitrate_bps": bps, "at_1080p": vmaf} for bps, vmaf in fixed],
+            "by_title": [
+                {
+                    "bitrate_bps": bps,
+                    "at_1080p": vmaf,
+                    "width": slots[name].width,
+                    "height": slots[name].height,
+                }
+                for bps, vmaf, name in chosen
+            ],
+            "bd_rate": bd_rate([rung[:2] for rung in chosen], fixed),
+        }
+    return found
+
+
 if __name__ == "__main__":
-    report = json.loads(Path(sys.argv[1]).read_text("utf-8"))
-    draw(report["quality"]["found"], Path(sys.argv[2]), sys.argv[3:] or None)
+    if sys.argv[1] == "curves":
+        kinds = {"cartoon": "cartoon", "talking head": "talk", "screen": "screen", "Big Buck Bunny": "bbb"}
+        draw(of_curves(kinds), Path(sys.argv[2]))
+    else:
+        report = json.loads(Path(sys.argv[1]).read_text("utf-8"))
+        draw(report["quality"]["found"], Path(sys.argv[2]), sys.argv[3:] or None)
