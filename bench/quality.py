@@ -22,7 +22,7 @@ from vod_operators.media.plan import ANALYSED_S
 
 FIXED, BY_TITLE, ASKING = "h264", "h264_title", "h264_quality"
 
-QUICK = {"seconds": 4, "height": 720, "points": 8}
+QUICK = {"seconds": 4, "height": 720, "points": 6}
 WHOLE = {"seconds": SECONDS, "height": 1080, "points": 24}
 
 RUNS = ("cartoon-talk", "interview", "street-pan", "night", "bbb-720p-5s", "bikes-640x272-10s")
@@ -146,7 +146,7 @@ def _promises(found: dict[str, Any]) -> list[str]:
         lines.append(
             f"{'':<22}{asked:>7g}{len(own):>5}{len(free):>11}{sum(abs(miss) <= 1 for miss in misses):>10}"
             f"{max(misses, key=abs, default=0):>+8.2f}"
-            f"{sum(row['bitrate_bps'] > row['max_bitrate_bps'] for row in own):>10}"
+            f"{sum(row['over_cap'] for row in own):>10}"
         )
     for name, made in found["targets"].items():
         cells = [
@@ -154,7 +154,7 @@ def _promises(found: dict[str, Any]) -> list[str]:
             + (" (cap)" if (row["target"] or {}).get("capped") else "")
             for row in made["renditions"]
         ]
-        lines.append(f"  run, VMAF 93, {name}: {', '.join(cells)}")
+        lines.append(f"  run of {ASKING}, {name}: {', '.join(cells)}")
         lines.append(
             f"    probes: {_percent(made['probe_share_of_film'])} of the CPU time of 20 minutes like this"
         )

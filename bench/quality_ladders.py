@@ -108,6 +108,7 @@ def promises(clip: Clip, fixed: str, asking: str, points: int, kept: Path) -> li
     part = part_of(clip, plan, points)
     probes = probed(part, plan.renditions, kept)
     found: list[dict[str, Any]] = []
+    seconds = part.frames / float(plan.frame_rate)
     for wanted in media.plan_of(clip.path.resolve(), asking).targets:
         curve = points_of(probes[wanted.width, wanted.height], "native", wanted.max_bitrate_bps)
         chosen = choose_one(wanted, curve)
@@ -122,8 +123,7 @@ def promises(clip: Clip, fixed: str, asking: str, points: int, kept: Path) -> li
                 "capped": chosen.capped,
                 "at_limit": chosen.why is not None,
                 "bitrate_bps": made.bitrate_bps,
-                "peak_bps": made.peak_bps,
-                "max_bitrate_bps": made.max_bitrate_bps,
+                "over_cap": made.bitrate_bps * seconds > made.max_bitrate_bps * seconds + wanted.buffer_bits,
             }
         )
     return found
