@@ -175,6 +175,16 @@ def test_a_rung_may_ask_for_a_quality(tmp_path: Path) -> None:
             {"quality": {"vmaf": 90, "max_bitrate_bps": 1}},
             "quality.max_bitrate_bps: each rung has a cap of its own",
         ),
+        (
+            {**RUNG},
+            {"quality": {"vmaf": 90}},
+            "ladders.0: Value error, quality: each rung has crf or quality",
+        ),
+        (
+            target(quality={"vmaf": 90, "max_bitrate_bps": float("nan")}),
+            {},
+            "0.max_bitrate_bps: Input should",
+        ),
     ],
 )
 def test_a_quality_that_makes_no_sense_is_refused(
@@ -184,6 +194,14 @@ def test_a_quality_that_makes_no_sense_is_refused(
     with pytest.raises(InvalidInputError) as refused:
         load_preset("mine", tmp_path)
     assert words in str(refused.value)
+    assert "at least 1 item" not in str(refused.value)  # a faulty rung is no missing one
+
+
+@pytest.mark.parametrize("cap", [3e6, "3000000"], ids=["3e6", "text"])
+def test_the_buffer_follows_from_a_cap_however_it_is_written(tmp_path: Path, cap: object) -> None:
+    write(tmp_path, "mine", mine(target(quality={"vmaf": 90, "max_bitrate_bps": cap})))
+    (rung,) = load_preset("mine", tmp_path).ladders[0].rungs
+    assert (rung.max_bitrate_bps, rung.buffer_bits) == (3_000_000, 4_000_000)
 
 
 def test_presets_without_a_quality_keep_their_fingerprint() -> None:

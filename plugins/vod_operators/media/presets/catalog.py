@@ -38,11 +38,17 @@ def load_preset(name: str, user_dir: Path | None = None) -> Preset:
         data = json.loads(file.read_text("utf-8"))
         return Preset.model_validate({"name": name, **data})
     except (ValueError, TypeError) as error:
-        problems = (
-            "; ".join(
-                f"{'.'.join(map(str, item['loc'])) or 'preset'}: {item['msg']}" for item in error.errors()
-            )
-            if isinstance(error, ValidationError)
-            else str(error)
-        )
+        problems = _problems(error) if isinstance(error, ValidationError) else str(error)
         raise InvalidInputError(f"preset {name!r} ({file}) is not usable: {problems}") from None
+
+
+def _problems(error: ValidationError) -> str:
+    """What is wrong with each field. A list that lacks its invalid items is not told as too short besides."""
+    items = error.errors()
+    places = [item["loc"] for item in items]
+    return "; ".join(
+        f"{'.'.join(map(str, item['loc'])) or 'preset'}: {item['msg']}"
+        for item in items
+        if item["type"] != "too_short"
+        or not any(place != item["loc"] and place[: len(item["loc"])] == item["loc"] for place in places)
+    )

@@ -7,6 +7,7 @@ player chooses one codec and stays with it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -74,11 +75,11 @@ class Rung(Model):
         if isinstance(quality, Mapping) and "max_bitrate_bps" in quality:
             cap = quality["max_bitrate_bps"]
             data["quality"] = {key: value for key, value in quality.items() if key != "max_bitrate_bps"}
-            if data.setdefault("max_bitrate_bps", cap) != cap:
+            if "max_bitrate_bps" in data and data["max_bitrate_bps"] != cap:
                 raise ValueError("quality.max_bitrate_bps: differs from max_bitrate_bps; give one of them")
-        cap = data.get("max_bitrate_bps")
-        if isinstance(cap, int):
-            data.setdefault("buffer_bits", cap * 4 // 3)
+            data["max_bitrate_bps"] = cap
+        with suppress(KeyError, TypeError, ValueError, OverflowError):  # refused below, by its own name
+            data.setdefault("buffer_bits", int(data["max_bitrate_bps"]) * 4 // 3)
         return data
 
     @model_validator(mode="after")
@@ -142,11 +143,13 @@ class Ladder(Model):
         if isinstance(quality, Mapping) and "max_bitrate_bps" in quality:
             raise ValueError("quality.max_bitrate_bps: each rung has a cap of its own; name it there")
         if isinstance(rungs, (list, tuple)):
+            aimless = [isinstance(rung, Mapping) and not rung.keys() & {"crf", "quality"} for rung in rungs]
+            if quality is not None and rungs and not any(aimless):
+                raise ValueError("quality: each rung has crf or quality of its own; leave out one of them")
             data["rungs"] = [
-                rung if not isinstance(rung, Mapping) or rung.keys() & {"crf", "quality"}
-                else {**rung, "quality": quality}
-                for rung in rungs
-            ]  # fmt: skip
+                {**rung, "quality": quality} if is_aimless else rung
+                for rung, is_aimless in zip(rungs, aimless, strict=True)
+            ]
         return data
 
     @model_validator(mode="after")
