@@ -12,6 +12,7 @@ from vod_operators.media.certificate import sample_of
 from vod_operators.media.models import Chunk, Plan, Source, Timeline, VideoStream
 from vod_operators.media.plan import make_plan
 from vod_operators.media.presets.catalog import load_preset
+from vod_operators.media.probing import probed
 from vod_operators.media.vmaf import TRIPLE
 
 
@@ -85,6 +86,17 @@ def test_two_frames_are_not_measured() -> None:
 def test_the_size_on_a_screen(size: tuple[int, int], expected: tuple[int, int]) -> None:
     plan = plan_of("h264_hevc", *size)
     assert certificate.screen_of(plan) == expected
+
+
+@pytest.mark.parametrize(("width", "height"), [(1920, 16), (16, 1920)])
+def test_pictures_too_narrow_for_a_screen_are_not_compared_there(width: int, height: int) -> None:
+    """libvmaf crashes on pictures of 16 lines."""
+    plan, timeline = plan_of("h264_title", width, height), timeline_of(100, 50)
+    assert sample_of(plan, timeline.chunks[0], timeline).windows == ()
+    assert probed(plan) == ()
+    plan = plan_of("h264_title", 1920, 18)
+    assert sample_of(plan, timeline.chunks[0], timeline).references.screen is not None
+    assert probed(plan) != ()
 
 
 def test_references_of_one_size_are_written_once_and_the_screen_of_the_largest() -> None:

@@ -79,7 +79,7 @@ class Sample:
 
 
 def sample_of(plan: Plan, chunk: Chunk, timeline: Timeline, *, only: Collection[str] | None = None) -> Sample:
-    """What is measured of a chunk; no windows if it is too short.
+    """What is measured of a chunk; no windows if it is too short, or all pictures are too small.
 
     :param only: names of the renditions that are encoded; None: all.
     """
@@ -102,7 +102,10 @@ def sample_of(plan: Plan, chunk: Chunk, timeline: Timeline, *, only: Collection[
         int((BUDGET * chunk.frames * encode_s - START_S * len(names)) / a_point),
         math.ceil(least * chunk.frames / timeline.frames),
     )
-    count = min(count, max(LEAST_OF_WINDOW, MAX_BYTES // _references(plan, names, (0,), (0,)).size_bytes))
+    a_point_bytes = _references(plan, names, (0,), (0,)).size_bytes
+    if not a_point_bytes:
+        return Sample(windows=(), references=_references(plan, names, (), ()))
+    count = min(count, max(LEAST_OF_WINDOW, MAX_BYTES // a_point_bytes))
     windows = _windows(gops, count, plan.gop_frames)
     references = _references(
         plan,
@@ -156,7 +159,7 @@ def _references(
         points=chosen,
         at_screen=at_screen,
         native={made.name: _raw(made) for made in encoded if is_measurable(made)},
-        screen=screen if any(needs_screen(made, plan) for made in encoded) else None,
+        screen=screen if has_screen(plan) and any(needs_screen(made, plan) for made in encoded) else None,
         of_source=largest.name not in names or (is_larger and math.prod(_size(largest)) < math.prod(size)),
     )
 
@@ -164,6 +167,12 @@ def _references(
 def is_measurable(rendition: Rendition) -> bool:
     """Whether VMAF can be measured at the rendition's own size."""
     return min(_size(rendition)) >= LEAST_SIDE
+
+
+def has_screen(plan: Plan) -> bool:
+    """Whether VMAF can be measured at 1080p: a picture more than a hundred times as wide as high, or as high
+    as wide, is too narrow there."""
+    return min(screen_of(plan)) >= LEAST_SIDE
 
 
 def needs_screen(rendition: Rendition, plan: Plan) -> bool:

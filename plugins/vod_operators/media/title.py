@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from vod_operators.media.certificate import SCREEN
+from vod_operators.media.certificate import SCREEN, has_screen
 from vod_operators.media.choice import Chosen, WindowScores, merge
 from vod_operators.media.curve import Curve
 from vod_operators.media.encoders import ENCODERS
@@ -193,7 +193,9 @@ def operation_of(size: Size, measured: Measured, crf: float) -> Operation:
 
 def probes(plan: Plan) -> tuple[Rendition, ...]:
     """The renditions that stand for their size in the analysis: of each ladder by title and size, the
-    largest cap."""
+    largest cap. None of a video whose pictures are too narrow to be compared on a screen."""
+    if not plan.renditions or not has_screen(plan):
+        return ()
     return tuple(
         slot
         for ladder in plan.by_title
