@@ -268,3 +268,12 @@ def test_the_sampled_rendition() -> None:
     assert (tried := sampling.tried(a_plan("h264"))) is not None
     assert tried.name == "360p"
     assert sampling.tried(a_plan("h264_nvenc")) is None
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_slots_of_a_ladder_by_title_are_not_all_estimated_as_made(codec: str) -> None:
+    """Before there is a history: 19 slots would be twice the work of the fixed ladder, of which few are
+    made."""
+    fixed, by_title = known(a_plan(codec)), known(a_plan(f"{codec}_title"))
+    assert 0.5 * fixed.cpu_s.likely < by_title.cpu_s.likely < 1.1 * fixed.cpu_s.likely
+    assert 0.3 * fixed.bytes_out.likely < by_title.bytes_out.likely < fixed.bytes_out.likely

@@ -312,8 +312,10 @@ def work_of(plan: Plan, timeline: Timeline | None = None, sample: Sample | None 
             len(chunk_frames(plan, timeline)) * CHUNK_S + encoded * pixels / 1e6 * DECODE_S * KINDS_S[kind]
         )
         motion = 1.0 if sample is None else (sample.other_bits / USUAL_OTHER_BITS) ** MOTION_SLOPE
+        shares = slot_shares(plan)
         for made in plan.renditions:
-            cpu_s += encoded * made.width * made.height / 1e6 * encode_s(made) * motion
+            share = shares.get(made.name, 1)
+            cpu_s += share * encoded * made.width * made.height / 1e6 * encode_s(made) * motion
             caps[made.name] = made.max_bitrate_bps * float(seconds)
             one = _bits(made, features) if sample is None else _sampled_bits(plan, made, sample)
             bits[made.name] = min(one * frames, caps[made.name])
@@ -349,6 +351,16 @@ def chunk_frames(plan: Plan, timeline: Timeline | None = None) -> list[int]:
         min(lead_in, first) + last - first + min(plan.lookahead_frames, frames - last)
         for first, last in plan_chunk_ranges(frames, plan.chunk_frames, plan.gop_frames)
     ]
+
+
+def slot_shares(plan: Plan) -> dict[str, float]:
+    """How likely each slot of a ladder by title is made, before there are earlier runs: as if one of a size
+    were."""
+    return {
+        made.name: len({(slot.width, slot.height) for slot in ladder}) / len(ladder)
+        for ladder in plan.by_title
+        for made in ladder
+    }
 
 
 def encode_s(rendition: Rendition) -> float:
@@ -409,7 +421,7 @@ def estimate(
         (work.length,),
     )
     other_s = work.other_cpu_s * other
-    made, bytes_error = 0.0, 0.0
+    made, bytes_error, shares = 0.0, 0.0, slot_shares(plan)
     for name, bits in work.bits.items():
         known = [
             (run, 8 * run.bytes_out[name] / run.work.bits[name])
@@ -419,7 +431,7 @@ def estimate(
         factor, error = _of_pictures(BYTES, SAMPLED_BYTES, work, known)
         planned = [run for run in runs if name in run.work.bits]
         # A preset may leave a rung out of some titles.
-        share = len(known) / len(planned) if planned else 1
+        share = len(known) / len(planned) if planned else shares.get(name, 1)
         rung = share * min(bits * factor, work.caps[name]) / 8
         made, bytes_error = made + rung, bytes_error + rung * error
     bytes_error /= made or 1
