@@ -112,10 +112,11 @@ def test_an_encoder_that_this_host_lacks_is_refused_before_anything_is_done(
     assert not list((stores / "tmp").glob("*/work-*"))
 
 
+@pytest.mark.parametrize("ladder", [NVENC, NVENC | {"by_title": True}], ids=["fixed", "by-title"])
 def test_a_host_without_a_gpu_may_prepare_what_others_encode(
-    publish: Publisher, stores: Path, monkeypatch: pytest.MonkeyPatch
+    publish: Publisher, stores: Path, ladder: dict[str, Any]
 ) -> None:
     source = clip("clip.mp4", frames=30, filters="scale=640:360:flags=neighbor")
     with pytest.raises(InvalidInputError, match="h264_nvenc cannot encode on this host"):
-        publish(source, preset={"ladders": [NVENC]}, transcode_queue="gpu")
+        publish(source, preset={"ladders": [ladder]}, transcode_queue="gpu")
     assert list((stores / "tmp").glob("*/work-*"))

@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.media.models import Timeline, Window
+from vod_operators.media.probing import probed
 from vod_operators.operators.base import VodStepOperator
 from vod_operators.storage import checkpoint
 from vod_operators.work.analysis import WindowProbe
@@ -46,7 +47,7 @@ class VodAnalyseOperator(VodStepOperator):
             if checkpoint.load(self.worker.temp, job.work_keys.marker(window.name)) is None
         ]
         if missing:
-            require_encoders(self.worker.runner, self.worker.tools.ffmpeg, job.plan.targets, hardware=True)
+            require_encoders(self.worker.runner, self.worker.tools.ffmpeg, probed(job.plan), hardware=True)
         for window in missing:
             self._probe(context, job, timeline, window)
         return [window.index for window in windows]
