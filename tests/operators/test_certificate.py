@@ -15,7 +15,9 @@ from support.presets import LADDER, write_preset
 from support.settings import configure
 from support.steps import Steps
 from support.tools import CLIP, FFMPEG, generate
-from vod_operators.errors import VerificationError
+from vod_operators.errors import InvalidInputError
+from vod_operators.operators.failure import code_of
+from vod_operators.operators.retry import kind_of
 from vod_operators.settings import get_settings
 from vod_operators.storage import checkpoint
 from vod_operators.work.worker import open_stores
@@ -251,8 +253,10 @@ def test_a_miss_of_min_vmaf_is_told_or_refused(
     film = clip(tmp_path, "film.mp4", *X264)
     half = [ladder() | {"rungs": [HALF]}]
     refused = steps(film, ladders=half, certificate=False, min_vmaf=min_vmaf | {"on_miss": "refuse"})
-    with pytest.raises(VerificationError, match=f"min_vmaf: {says}"):
+    with pytest.raises(InvalidInputError, match=f"preset: min_vmaf: {says}") as error:
         refused.run("publish")
+    # The encodes are what they are: another try would not help, and the CMS is told whose fault it is.
+    assert (kind_of(error.value), code_of(error.value)) == ("permanent", "preset_invalid")
     assert not (stores / "results/film/index.m3u8").exists()
 
     steps(film, ladders=half, min_vmaf=min_vmaf).run("publish")

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vod_operators.errors import ToolError, VerificationError
+from vod_operators.errors import InvalidInputError, ToolError, VerificationError
 from vod_operators.formats.isobmff import read_fragments
 from vod_operators.media import certificate, vmaf
 from vod_operators.media.certificate import Sample
@@ -195,7 +195,7 @@ def unmeasured(plan: Plan, facts: Sequence[Mapping[str, Any]]) -> list[str]:
 def misses(plan: Plan, renditions: Sequence[RenditionResult]) -> list[str]:
     """Where the preset's ``min_vmaf`` is missed or cannot be judged, in sentences; empty if it is kept.
 
-    :raises VerificationError: it is missed, and the preset refuses that.
+    :raises InvalidInputError: it is missed, and the preset refuses that.
     """
     wanted = plan.preset.min_vmaf
     if wanted is None:
@@ -208,7 +208,7 @@ def misses(plan: Plan, renditions: Sequence[RenditionResult]) -> list[str]:
         judged = list(codecs.values())
     found = [words for made in judged if (words := _miss(plan, made))]
     if found and wanted.on_miss == "refuse":
-        raise VerificationError(f"min_vmaf: {'; '.join(found)}; it is not published")
+        raise InvalidInputError(f"preset: min_vmaf: {'; '.join(found)}; it is not published")
     return [f"min_vmaf: {words}" for words in found]
 
 

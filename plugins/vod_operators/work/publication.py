@@ -224,7 +224,7 @@ class Publication:
 
         :param checked: what ``check`` returned.
         :param started_at: when the run began.
-        :raises VerificationError: a rendition misses the preset's ``min_vmaf``, which refuses that.
+        :raises InvalidInputError: a rendition misses the preset's ``min_vmaf``, which refuses that.
         """
         job, plan, timeline = self.job, self.job.plan, self.timeline
         now = datetime.now(timezone.utc)
