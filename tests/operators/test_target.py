@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -16,9 +19,18 @@ from support.tools import generate
 from vod_operators.media.encoders import ENCODERS
 from vod_operators.operators import correct
 from vod_operators.operators.base import VodStepOperator
+from vod_operators.pipeline import CORRECT
 from vod_operators.settings import get_settings
+from vod_operators.storage import checkpoint
 from vod_operators.storage.base import Storage
-from vod_operators.work.choice import decide_corrections, read_choice, read_corrections, with_choice
+from vod_operators.storage.checkpoint import Marker
+from vod_operators.work.choice import (
+    decide_corrections,
+    read_choice,
+    read_corrections,
+    store_choice,
+    with_choice,
+)
 from vod_operators.work.job import Job, read_job
 
 LADDER: dict[str, Any] = {
@@ -158,6 +170,70 @@ def test_a_missed_target_is_corrected_once(
         assert (version / "poor" / name).read_bytes() == (
             work / f"chunk-0000{number}/poor" / name
         ).read_bytes()
+
+
+def test_chunks_of_another_choice_are_encoded_again(
+    steps: Callable[..., Steps], stores: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A choice was lost, and another release chose otherwise: first encodes and second ones follow it."""
+    monkeypatch.setattr(correct, "read_measured", lambda *_: {"good": 86.0})
+    run = steps()
+    run.run("correct")
+    temp, job = job_of(run)
+    choice, crfs = read_choice(temp, job), read_corrections(temp, job)
+    before = _markers(stores)
+    good = choice.renditions["good"]
+    assert good.crf is not None and crfs is not None
+    changed = good.model_copy(update={"crf": good.crf + 5})
+    store_choice(temp, job, choice.model_copy(update={"renditions": choice.renditions | {"good": changed}}))
+    checkpoint.save(temp, job.work_keys.marker(CORRECT), Marker(objects={}, facts={"crf": {"poor": 40.0}}))
+    steps().run()
+    after = _markers(stores)
+    again = {name for name, place in after.items() if before.get(name) != place}
+    assert {f"chunk-0000{n}{kind}.done.json" for n in range(3) for kind in ("", ".again")} <= again
+    assert (stores / "results/film/index.m3u8").is_file()
+
+
+def test_tasks_that_are_killed_go_on_to_the_same_segments(
+    steps: Callable[..., Steps], stores: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``kill -9`` of the task at each new step, when all its objects are stored and its marker is not."""
+    monkeypatch.setattr(correct, "read_measured", lambda *_: {"good": 86.0})
+    calm = steps()
+    calm.video_id = "calm"
+    calm.run()
+    run = steps()
+    for marker in ("window-00001", "choose", "chunk-00001", "chunk-00001.again"):
+        _kill_at(run, f"/{marker}.done.json")
+    run.run()
+    assert _media(stores / "results/film") == _media(stores / "results/calm")
+
+
+def _kill_at(run: Steps, marker: str) -> None:
+    """Run in a process that is killed in place of storing a marker."""
+    pid = os.fork()
+    if pid == 0:
+        save = checkpoint.save
+
+        def killed(storage: Storage, uri: str, content: Marker) -> Marker:
+            if uri.endswith(marker):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return save(storage, uri, content)
+
+        try:
+            with mock.patch.object(checkpoint, "save", killed):
+                run.run()
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(pid, 0)
+    assert os.WIFSIGNALED(status), f"it never came to {marker}"
+
+
+def _media(video: Path) -> dict[str, bytes]:
+    version = next(video.glob("v-*"))
+    # Init segments tell when they were written.
+    files = [path for path in version.rglob("*") if path.suffix in (".m4s", ".jpg")]
+    return {str(path.relative_to(version)): path.read_bytes() for path in files}
 
 
 def test_all_tasks_go_by_the_first_record(steps: Callable[..., Steps]) -> None:

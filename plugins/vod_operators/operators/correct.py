@@ -19,7 +19,7 @@ from vod_operators.work.choice import (
     read_corrections,
     read_measured,
 )
-from vod_operators.work.chunk_encoder import ChunkEncoder
+from vod_operators.work.chunk_encoder import ChunkEncoder, is_made
 from vod_operators.work.encoding import require_encoders
 from vod_operators.work.job import Job, read_timeline
 
@@ -51,10 +51,12 @@ class VodCorrectChunkOperator(VodStepOperator):
         chunk = timeline.chunks[self.chunk["chunk"]]
         crfs = self._decided(job, timeline)
         facts = {"chunk": chunk.index, "again": crfs}
-        marker = job.work_keys.marker(chunk.name + AGAIN)
-        if not crfs or checkpoint.load(self.worker.temp, marker) is not None:
+        if not crfs:
             return facts
         job = job.model_copy(update={"plan": job.plan.with_crfs(crfs)})
+        marker = job.work_keys.marker(chunk.name + AGAIN)
+        if is_made(checkpoint.load(self.worker.temp, marker), job.plan, crfs):
+            return facts
         require_encoders(self.worker.runner, self.worker.tools.ffmpeg, job.plan.targets, hardware=True)
         ChunkEncoder(
             worker=self.worker,

@@ -13,7 +13,7 @@ from vod_operators.operators.content_key import packager_key
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
 from vod_operators.work.certificate import QUALITY
-from vod_operators.work.chunk_encoder import ChunkEncoder
+from vod_operators.work.chunk_encoder import CRFS, ChunkEncoder, is_made
 from vod_operators.work.encoding import require_encoders
 from vod_operators.work.job import read_timeline
 from vod_operators.work.report import REPORT
@@ -46,7 +46,7 @@ class VodTranscodeChunkOperator(VodStepOperator):
         timeline = read_timeline(self.worker.temp, job)
         chunk = timeline.chunks[self.chunk["chunk"]]
         done = checkpoint.load(self.worker.temp, job.work_keys.marker(chunk.name))
-        if done is not None:
+        if done is not None and is_made(done, job.plan, [made.name for made in job.plan.renditions]):
             self.log.info("%s is encoded already", chunk.name)
             return _small(done.facts)
         key = packager_key(self.settings, job)
@@ -77,6 +77,6 @@ class VodTranscodeChunkOperator(VodStepOperator):
 
 
 def _small(facts: dict[str, Any]) -> dict[str, Any]:
-    """The facts that XCom carries: without the scores of single frames and the report, which stay in the
+    """The facts that XCom carries: without CRFs, scores of single frames and the report, which stay in the
     marker."""
-    return {name: fact for name, fact in facts.items() if name not in (QUALITY, REPORT)}
+    return {name: fact for name, fact in facts.items() if name not in (CRFS, QUALITY, REPORT)}

@@ -17,7 +17,7 @@ from vod_operators.media.damage import NOTHING_DECODED, complaints, in_words, no
 from vod_operators.media.models import Chunk, Plan, Rendition
 from vod_operators.media.pictures import Still
 from vod_operators.media.pieces import Part
-from vod_operators.media.references import References
+from vod_operators.media.references import TRIPLE, References
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.work import certificate
@@ -29,6 +29,26 @@ from vod_operators.work.packaged import package_chunk, store_piece
 from vod_operators.work.report import REPORT, picture_facts, refuse
 
 CHUNK = "chunk.nut"
+
+CRFS = "crf"
+"""Field of a chunk's facts: rendition -> CRF, where it was chosen for the video; else absent."""
+
+
+def is_made(done: Marker | None, plan: Plan, names: Collection[str]) -> bool:
+    """Whether a chunk is encoded as the plan says now.
+
+    A lost choice that is made again, by another release perhaps, may differ from the one that chunks were
+    encoded with. They are then encoded again: the renditions of one video must fit together.
+
+    :param done: the chunk's marker.
+    :param names: the renditions that are encoded.
+    """
+    return done is not None and done.facts.get(CRFS) in (None, crfs_of(plan, names))
+
+
+def crfs_of(plan: Plan, names: Collection[str]) -> dict[str, float]:
+    """The CRF of those renditions."""
+    return {made.name: made.crf for made in plan.renditions if made.name in names}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +103,7 @@ class ChunkEncoder(EncodingTask):
                 "damage": damage,
                 "captions": has_captions(folder / CHUNK),
                 **quality,
+                **({CRFS: crfs_of(plan, self._names)} if plan.is_open else {}),
                 REPORT: report.model_dump(mode="json") if report else None,
             }
             marker = Marker(objects=stored, facts=facts)
@@ -96,7 +117,7 @@ class ChunkEncoder(EncodingTask):
 
     @property
     def _sample(self) -> Sample | None:
-        """The frames whose quality is measured; None if it is not asked for, or the chunk is too short."""
+        """The frames whose quality is measured; None if it is not asked for, or none can be."""
         if not certificate.is_asked(self.worker.settings, self.job.plan):
             return None
         found = sample_of(self.job.plan, self.chunk, self.timeline, only=self._names)
@@ -109,7 +130,9 @@ class ChunkEncoder(EncodingTask):
         if not certificate.is_asked(self.worker.settings, self.job.plan):
             return {}
         if sample is None:
-            return {certificate.UNMEASURED: "it is shorter than three frames"}
+            short = self.chunk.frames < TRIPLE
+            words = "it is shorter than three frames" if short else "its pictures are too small for VMAF"
+            return {certificate.UNMEASURED: words}
         if complaints[:1] == [NOTHING_DECODED]:
             return {certificate.UNMEASURED: NOTHING_DECODED}
         plan, found, unmeasured = self.job.plan, {}, ""
