@@ -69,6 +69,20 @@ def test_triples_lie_in_the_chunk_and_apart(frames: int) -> None:
             assert points and sample.references.at_screen
 
 
+@pytest.mark.parametrize("frames", [130, 250, 3100])
+def test_first_frames_of_gops_have_their_share(frames: int) -> None:
+    plan, timeline = plan_of("h264"), timeline_of(frames, 3000)
+    for chunk in timeline.chunks:
+        chunk = chunk.model_copy(update={"lead_in": min(chunk.first, 2 * plan.gop_frames)})
+        windows = sample_of(plan, chunk, timeline).windows
+        keys = [window.first for window in windows if window.of_key]
+        assert 0 not in keys
+        assert len(windows) / 10 <= len(keys) <= max(1, len(windows) / 2)
+        assert all(len(window.points) > 1 for window in windows if window.of_key)
+        points = [n for window in windows for n in window.points]
+        assert all(b - a >= TRIPLE for a, b in pairwise(points))
+
+
 def test_two_frames_are_not_measured() -> None:
     timeline = timeline_of(2, 3000)
     assert sample_of(plan_of(), timeline.chunks[0], timeline).windows == ()

@@ -70,6 +70,31 @@ def test_each_point_has_the_score_of_a_full_run(encoded: Path, chosen: list[int]
     assert max(whole) - min(whole) > 1  # so that another frame's score would be seen
 
 
+def test_files_compared_together_have_the_scores_of_each_alone(encoded: Path) -> None:
+    movflags = ("-movflags", "frag_keyframe+delay_moov")
+    generate(
+        encoded / "worse.mp4", "-i", str(encoded / "encoded.mp4"), "-crf", "40", "-threads", "1", *movflags
+    )
+    chosen = vmaf.points(0, 60, 9)
+    some = [chosen[place] for place in (0, 3, 4, 8)]
+    native, large = Raw(file="n.yuv", width=320, height=180), Raw(file="l.yuv", width=640, height=360)
+    taken(encoded, native, chosen)
+    taken(encoded, large, some, large.size)
+    files = ("encoded.mp4", "worse.mp4")
+    instances = [
+        vmaf.Instance(log="n.json", raw=native, places=tuple(range(9)), of=files),
+        vmaf.Instance(log="l.json", raw=large, places=(0, 3, 4, 8), of=files),
+    ]
+    run(vmaf.compare_together(FFMPEG, dict.fromkeys(files, chosen), instances), encoded)
+    together = [vmaf.scores((encoded / log).read_text()) for log in ("n.json", "l.json")]
+    for turn, file in enumerate(files):
+        run(vmaf.compare(FFMPEG, file, chosen, {"n.json": native}), encoded)
+        assert together[0][turn::2] == vmaf.scores((encoded / "n.json").read_text())
+        run(vmaf.compare(FFMPEG, file, some, {"l.json": large}), encoded)
+        assert together[1][turn::2] == vmaf.scores((encoded / "l.json").read_text())
+    assert together[0][0] > together[0][1] + 1
+
+
 def test_tags_of_colours_do_not_count(encoded: Path) -> None:
     """The same pictures, tagged: ffmpeg would convert them to the untagged reference's supposed colours."""
     tags = "h264_metadata=colour_primaries=1:transfer_characteristics=1:matrix_coefficients=1"
@@ -155,3 +180,15 @@ def test_what_is_too_small_for_its_own_size_has_a_score_at_1080p() -> None:
 def test_scores_that_do_not_belong_together_are_refused() -> None:
     with pytest.raises(ValueError, match="at_1080p: of 1 points, native of 2"):
         WindowScore(first=0, frames=50, native=(1.0, 2.0), at_1080p=(1.0,))
+
+
+def test_measured_key_frames_count_for_those_of_all_windows() -> None:
+    plain = WindowScore(first=50, frames=50, native=(60.0, 62.0))
+    quality = vmaf.merge(
+        [WindowScore(first=0, frames=50, native=(90.0, 60.0, 62.0), of_key=True), plain], Fraction(25)
+    )
+    assert quality is not None and quality.native is not None
+    assert quality.native.mean == pytest.approx((90 * 2 + 61 * 98) / 100, abs=0.01)
+    assert quality.native.worst == 61
+    alone = vmaf.merge([plain], Fraction(25))
+    assert alone is not None and alone.native is not None and alone.native.mean == 61

@@ -13,7 +13,7 @@ from fractions import Fraction
 from vod_operators.media.encoders import EncoderName
 from vod_operators.media.filters import PIXEL_FORMATS
 from vod_operators.media.models import Chunk, Plan, Rendition, Timeline
-from vod_operators.media.references import Raw, References
+from vod_operators.media.references import TRIPLE, Raw, References
 from vod_operators.media.vmaf import LEAST_SIDE, points
 
 BUDGET = 0.04
@@ -30,6 +30,12 @@ LEAST_OF_WINDOW = 2
 SCREEN_SHARE = 2
 """Of this many points one is also compared at 1080p. The others are inferred (``vmaf.inferred``)."""
 
+KEY_SHARE = 8
+"""Of this many windows one has its first frame measured, which counts for the first frames of all."""
+
+MAX_TOGETHER = 5_000_000
+"""Most pixels of a picture, in all sizes, that are compared at once; libvmaf takes some 70 bytes for each."""
+
 MAX_BYTES = 2_000_000_000
 """Most bytes of a chunk's references. A point of the ladder ``h264`` takes 19 MB at 1080p."""
 
@@ -39,8 +45,9 @@ SCREEN_PIXELS = 1920 * 1080
 VMAF_S, DECODE_S, SOURCE_S = 20e-9, 2.5e-9, 6e-9
 """CPU seconds a pixel: a scored frame with its neighbours; decoding; decoding and scaling a source."""
 
-START_S = 0.6
-"""CPU seconds that the comparison of a rendition takes besides, in each chunk."""
+START_S = 0.15
+"""CPU seconds that the comparison of a rendition takes besides, in each chunk: for the buffers of libvmaf's
+instances, and the frame that each measures in vain."""
 
 ENCODE_S: Mapping[EncoderName, Mapping[str, float]] = {
     "libx264": {
@@ -68,6 +75,11 @@ class Window:
     """Frames that are compared at the rendition's own size."""
     at_screen: tuple[int, ...]
     """Those of them that are compared at 1080p, too."""
+
+    @property
+    def of_key(self) -> bool:
+        """Whether its first frame is measured."""
+        return self.points[:1] == (self.first,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +118,7 @@ def sample_of(plan: Plan, chunk: Chunk, timeline: Timeline, *, only: Collection[
     if not a_point_bytes:
         return Sample(windows=(), references=_references(plan, names, (), ()))
     count = min(count, max(LEAST_OF_WINDOW, MAX_BYTES // a_point_bytes))
-    windows = _windows(gops, count, plan.gop_frames)
+    windows = _windows(gops, count, plan.gop_frames, chunk.first - chunk.lead_in)
     references = _references(
         plan,
         names,
@@ -126,19 +138,27 @@ def _encode_s(plan: Plan) -> float:
     )
 
 
-def _windows(gops: Sequence[tuple[int, int]], count: int, gop_frames: int) -> tuple[Window, ...]:
-    """Windows spread over the GOPs, with about ``count`` points."""
+def _windows(gops: Sequence[tuple[int, int]], count: int, gop_frames: int, begin: int) -> tuple[Window, ...]:
+    """Windows spread over the GOPs, with about ``count`` points.
+
+    :param begin: the first frame that is encoded: triples lie behind it.
+    """
     taken = max(1, min(len(gops), count // LEAST_OF_WINDOW))
+    chosen = [gops[(2 * number + 1) * len(gops) // (2 * taken)] for number in range(taken)]
+    may_have_key = [first for first, frames in chosen if first > begin and frames > 2 * TRIPLE]
+    keys = may_have_key[len(may_have_key) % KEY_SHARE // 2 :: KEY_SHARE]
     windows = []
-    for number in range(taken):
-        first, frames = gops[(2 * number + 1) * len(gops) // (2 * taken)]
+    for number, (first, frames) in enumerate(chosen):
         share = (number + 1) * count // taken - number * count // taken
         # A short last GOP has its share of the points.
         share = max(1, round(Fraction(share * frames, gop_frames)))
-        chosen = points(first, frames, share, turn=first // gop_frames * share)
+        # Triples lie apart: one round a key frame takes the frames beside it.
+        early, late = 2 * (first in keys), int(first + frames in keys)
+        own = points(first + early, frames - early - late, share, turn=first // gop_frames * share)
+        own = [first, *own] if first in keys else own
         # The first, then the third, then the second of each three: all parts of a GOP alike.
-        at_screen = [n for place, n in enumerate(chosen, start=number) if place % SCREEN_SHARE == 0]
-        windows.append(Window(first=first, frames=frames, points=tuple(chosen), at_screen=tuple(at_screen)))
+        at_screen = [n for place, n in enumerate(own, start=number) if place % SCREEN_SHARE == 0]
+        windows.append(Window(first=first, frames=frames, points=tuple(own), at_screen=tuple(at_screen)))
     if windows and not any(window.at_screen for window in windows):
         windows[0] = Window(**vars(windows[0]) | {"at_screen": windows[0].points[:1]})
     return tuple(window for window in windows if window.points)

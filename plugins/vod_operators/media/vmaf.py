@@ -86,6 +86,8 @@ class WindowScore(Model):
     """VMAF of each point; None where it was not measured."""
     at_1080p: tuple[float | None, ...] = ()
     """Of the same points; empty: of none."""
+    of_key: bool = False
+    """Whether the first value is that of the window's first frame, which is a key frame."""
 
     @model_validator(mode="after")
     def _is_of_the_same_points(self) -> WindowScore:
@@ -124,8 +126,22 @@ ONE_COLOUR = {"range": "tv", "color_primaries": "bt709", "color_trc": "bt709", "
 """Tags of both inputs, whatever they are. Where one has none, ffmpeg would convert the other to BT.601, which
 cost identical pictures 5 VMAF."""
 
-_CLOCK = "1/25"
-"""Time base of both inputs, whose frames are numbered: any would do."""
+_RATE = 1000
+"""Frames a second of the inputs, whose frames are numbered: any would do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instance:
+    """A reference, and what one instance of libvmaf compares with it. Its start costs about as much as two
+    points."""
+
+    log: str
+    """File that the scores are written to."""
+    raw: Raw
+    places: tuple[int, ...]
+    """Which of each encoded file's points the reference is for."""
+    of: tuple[str, ...]
+    """The encoded files: first the first point of each, then the second of each ..."""
 
 
 def compare(
@@ -134,53 +150,94 @@ def compare(
     chosen: Sequence[int],
     references: Mapping[str, Raw],
     *,
-    only: Mapping[str, Sequence[int]] | None = None,
     container: Mapping[str, Any] | None = None,
     threads: int = 1,
 ) -> Argv:
     """Compare frames of an encoded file with references of different sizes, in one decode.
 
-    :param encoded: fragmented MP4. It is scaled to each reference's size, bicubic.
-    :param chosen: the points, as numbers of the file's frames in the order that they are shown.
     :param references: file for the log (``scores`` reads it) -> the reference for these points.
-    :param only: file for the log -> the points that this reference is for; all if it is not named.
+
+    The other parameters are those of ``compare_together``.
+    """
+    places = tuple(range(len(chosen)))
+    instances = [Instance(log=log, raw=raw, places=places, of=(encoded,)) for log, raw in references.items()]
+    return compare_together(tool, {encoded: chosen}, instances, container=container, threads=threads)
+
+
+def compare_together(
+    tool: str,
+    encoded: Mapping[str, Sequence[int]],
+    instances: Sequence[Instance],
+    *,
+    container: Mapping[str, Any] | None = None,
+    threads: int = 1,
+) -> Argv:
+    """Compare frames of encoded files with references of different sizes, each decoded once.
+
+    :param encoded: fragmented MP4 -> the points, as numbers of its frames in the order that they are shown;
+        of all files equally many. Their pictures are scaled to each reference's size, bicubic.
     :param container: input options in place of those for fragmented MP4.
-    :param threads: that compare frames beside each other; the sum of their work is the same.
+    :param threads: that compare frames beside each other in each instance. More than one takes memory, and
+        some CPU time for its start.
     """
     options = {"format": "mov", "ignore_editlist": 1} if container is None else container
-    media = ffmpeg.input(encoded, **options, **LOCAL_ONLY)["v:0"].filter("setparams", **ONE_COLOUR)
-    media = media.filter("select", "+".join(f"eq(n,{n})" for n in chosen))
+    pictures: dict[tuple[str, str], Stream] = {}
+    for file, chosen in encoded.items():
+        media = ffmpeg.input(file, **options, **LOCAL_ONLY)["v:0"].filter("setparams", **ONE_COLOUR)
+        media = media.filter("select", "+".join(f"eq(n,{n})" for n in chosen))
+        own = [instance for instance in instances if file in instance.of]
+        for branch, instance in zip(branches(media, len(own)), own, strict=True):
+            if len(instance.places) < len(chosen):
+                branch = branch.filter("select", "+".join(f"eq(n,{place})" for place in instance.places))
+            branch = branch.filter("scale", instance.raw.width, instance.raw.height, flags="bicubic")
+            pictures[instance.log, file] = branch.filter("format", instance.raw.pixel_format)
+    most = max(len(instance.places) for instance in instances)
     outputs = []
-    for branch, (log, raw) in zip(branches(media, len(references)), references.items(), strict=True):
-        own = (only or {}).get(log, chosen)
-        if len(own) < len(chosen):
-            places = [place for place, n in enumerate(chosen) if n in own]
-            branch = branch.filter("select", "+".join(f"eq(n,{place})" for place in places))
-        branch = branch.filter("scale", raw.width, raw.height, flags="bicubic")
-        branch = branch.filter("format", raw.pixel_format)
-        outputs.append(_compared(branch, raw, len(own), log, threads))
+    for instance in instances:
+        own_pictures = [pictures[instance.log, file] for file in instance.of]
+        # ffmpeg advances all outputs by their times. At such a rate they last equally long.
+        rate = max(1, round(_RATE * len(own_pictures) * len(instance.places) / most))
+        outputs.append(_compared(own_pictures, instance, rate, threads))
     return command(tool, ffmpeg.merge_outputs(*outputs))
 
 
-def _compared(picture: Stream, raw: Raw, count: int, log: str, threads: int) -> Output:
+def _compared(pictures: Sequence[Stream], instance: Instance, rate: int, threads: int) -> Output:
     # libvmaf scores every third frame, from number 0 on, and of the others sees only how the reference moves.
     # Two pictures in front bring the middle of each triple to numbers 3, 6 ...; number 0 is not used.
-    reference = ffmpeg.input(
+    raw, files = instance.raw, len(pictures)
+    source = ffmpeg.input(
         raw.file, format="rawvideo", video_size=raw.size, pixel_format=raw.pixel_format,
-        framerate=25, protocol_whitelist="file", format_whitelist="rawvideo",
-    )["v:0"]  # fmt: skip
-    reference = reference.filter("setparams", **ONE_COLOUR)
-    reference = reference.filter("tpad", start=TRIPLE - 1, start_mode="clone")
-    reference = reference.filter("settb", _CLOCK).filter("setpts", "N")
+        framerate=rate, protocol_whitelist="file", format_whitelist="rawvideo",
+    )["v:0"].filter("setparams", **ONE_COLOUR).filter("settb", f"1/{rate}")  # fmt: skip
+    total = TRIPLE * files * len(instance.places) + 2
+    if files > 1:  # ``interleave`` may drop the last frame: it gets more, which are trimmed
+        source = source.filter("tpad", stop=TRIPLE, stop_mode="clone")
+        pictures = [picture.filter("tpad", stop=1, stop_mode="clone") for picture in pictures]
+    # Each triple once for each file.
+    turns = [
+        copy.filter("setpts", f"N+{TRIPLE}*({files - 1}*floor(N/{TRIPLE})+{turn})")
+        for turn, copy in enumerate(branches(source, files))
+    ]
+    reference = _in_turn(turns).filter("tpad", start=TRIPLE - 1, start_mode="clone")
+    reference = reference.filter("settb", f"1/{rate}").filter("setpts", "N").filter("trim", end_frame=total)
     # The picture takes the place of all three: repeated frames are not copied.
-    picture = picture.filter("settb", _CLOCK).filter("setpts", f"{TRIPLE}*(N+1)")
-    picture = picture.filter("fps", fps=25, start_time=0).filter("tpad", stop=TRIPLE, stop_mode="clone")
-    picture = picture.filter("trim", end_frame=TRIPLE * count + 2)
+    placed = [
+        picture.filter("settb", f"1/{rate}").filter("setpts", f"{TRIPLE}*({files}*N+{turn + 1})")
+        for turn, picture in enumerate(pictures)
+    ]
+    picture = _in_turn(placed).filter("fps", fps=rate, start_time=0)
+    picture = picture.filter("tpad", stop=TRIPLE, stop_mode="clone")
+    picture = picture.filter("trim", end_frame=total)
     scored = ffmpeg.filter(
         [picture.filter("setsar", 1), reference.filter("setsar", 1)], "libvmaf", model=f"version={MODEL}",
-        n_subsample=TRIPLE, n_threads=threads, log_fmt="json", log_path=log,
+        n_subsample=TRIPLE, n_threads=threads if threads > 1 else 0, log_fmt="json", log_path=instance.log,
     )  # fmt: skip
     return scored.output("pipe:1", format="null", fps_mode="passthrough")
+
+
+def _in_turn(streams: Sequence[Stream]) -> Stream:
+    """The frames of all streams in the order of their times."""
+    return streams[0] if len(streams) == 1 else ffmpeg.filter(streams, "interleave", nb_inputs=len(streams))
 
 
 def scores(text: str) -> list[float]:
@@ -273,20 +330,30 @@ class _Measured:
     first: int
     frames: int
     values: tuple[float, ...]
+    key: float | None
+    """Of the first frame."""
 
     @classmethod
     def of(cls, window: WindowScore, values: Sequence[float | None]) -> _Measured | None:
-        known = tuple(value for value in values if value is not None)
-        return cls(first=window.first, frames=window.frames, values=known) if known else None
+        key = values[0] if window.of_key and values else None
+        known = tuple(value for value in values[window.of_key :] if value is not None)
+        # A key frame counts for key frames only: a window with nothing else is not measured.
+        return cls(first=window.first, frames=window.frames, values=known, key=key) if known else None
 
 
 def _score(windows: Sequence[_Measured], rate: Fraction) -> Score | None:
     if not windows:
         return None
-    # A window counts by its length, however many of its frames were measured.
-    weighted = sorted(
-        (value, window.frames / len(window.values)) for window in windows for value in window.values
-    )
+    # A window counts by its length, however many of its frames were measured; and the measured key frames for
+    # those of all windows.
+    keys = [window.key for window in windows if window.key is not None]
+    weighted = [(key, len(windows) / len(keys)) for key in keys]
+    weighted += [
+        (value, (window.frames - bool(keys)) / len(window.values))
+        for window in windows
+        for value in window.values
+    ]
+    weighted.sort()
     total = sum(weight for _, weight in weighted)
     worst, first = min((sum(window.values) / len(window.values), window.first) for window in windows)
     return Score(

@@ -31,6 +31,9 @@ UNMEASURED = "unmeasured"
 THREADS = 4
 """Most threads that score frames; each holds some tens of megabytes at 1080p."""
 
+POINTS_OF_THREAD = 24
+"""Each thread has at least about so many points: its start costs as much as one."""
+
 log = logging.getLogger(__name__)
 
 
@@ -50,65 +53,135 @@ class Comparison:
     sample: Sample
     folder: Path
 
-    def scores(self, rendition: Rendition, file: str) -> list[WindowScore]:
-        """The scores of a rendition's windows.
+    def measured(self, outputs: Mapping[str, str]) -> tuple[dict[str, list[WindowScore]], str]:
+        """The scores of renditions, and why some have none. A video never fails for its measurement.
 
-        :param file: fragmented MP4 as encoded, with lead-in and lead-out.
+        :param outputs: rendition name -> fragmented MP4 as encoded, with lead-in and lead-out.
+        """
+        found: dict[str, list[WindowScore]] = {}
+        unmeasured = ""
+        for group in self._groups(outputs):
+            scores = self._tried(group, outputs)
+            if isinstance(scores, str) and len(group) > 1:
+                for rendition in group:
+                    alone = self._tried([rendition], outputs)
+                    if isinstance(alone, str):
+                        unmeasured = f"{rendition.name}: {alone}"
+                    else:
+                        found |= alone
+            elif isinstance(scores, str):
+                unmeasured = f"{group[0].name}: {scores}"
+            else:
+                found |= scores
+        return found, unmeasured
+
+    def _groups(self, outputs: Mapping[str, str]) -> list[list[Rendition]]:
+        """The renditions that are compared by one command."""
+        groups: list[list[Rendition]] = []
+        pixels = 0
+        for rendition in (made for made in self.plan.renditions if made.name in outputs):
+            if not groups or pixels + rendition.width * rendition.height > certificate.MAX_TOGETHER:
+                groups.append([])
+                screen = self.sample.references.screen
+                pixels = screen.pixels if screen else 0
+            pixels += rendition.width * rendition.height
+            groups[-1].append(rendition)
+        return groups
+
+    def _tried(
+        self, group: Sequence[Rendition], outputs: Mapping[str, str]
+    ) -> dict[str, list[WindowScore]] | str:
+        names = ", ".join(rendition.name for rendition in group)
+        try:
+            return self._scores(group, outputs)
+        except ToolError as error:
+            lines = error.stderr_tail.splitlines()
+            words = "this ffmpeg has no libvmaf" if vmaf.lacks_libvmaf(lines) else error.describe()
+            log.warning("%s/%s: %s", self.chunk.name, names, error)
+        except (ValueError, OSError, VerificationError) as error:
+            words = f"{type(error).__name__}" if isinstance(error, OSError) else str(error)
+            log.warning("%s/%s: its quality cannot be measured: %s", self.chunk.name, names, error)
+        finally:
+            for path in (*self.folder.glob("compared-*.mp4"), *self.folder.glob("*.vmaf.json")):
+                path.unlink()
+        return words
+
+    def _scores(self, group: Sequence[Rendition], outputs: Mapping[str, str]) -> dict[str, list[WindowScore]]:
+        """
         :raises ToolError: ffmpeg failed.
         :raises ValueError: it measured something else.
         """
-        wanted = self._wanted(rendition)
-        if not wanted:
-            return []
-        chosen = max((points for _, points in wanted.values()), key=len)
+        references = self.sample.references
+        wanted: dict[Raw, tuple[tuple[int, ...], list[str]]] = {}
+        for rendition in group:
+            for raw, points in self._wanted(rendition).values():
+                wanted.setdefault(raw, (points, []))[1].append(rendition.name)
+        compared = {name for _, names in wanted.values() for name in names}
+        if not compared:
+            return {rendition.name: [] for rendition in group}
+        chosen = references.points
         begin = self.chunk.first - self.chunk.lead_in
-        copied = cut_out(self.folder / file, self.folder / CLIP, [n - begin for n in chosen])
-        place = dict(zip(chosen, copied, strict=True))
-        argv = vmaf.compare(
+        places = {n: place for place, n in enumerate(chosen)}
+        clips = {name: f"compared-{name}.mp4" for name in sorted(compared)}
+        encoded = {
+            clip: cut_out(self.folder / outputs[name], self.folder / clip, [n - begin for n in chosen])
+            for name, clip in clips.items()
+        }
+        instances = {
+            raw: vmaf.Instance(
+                log=f"{raw.file}.vmaf.json",
+                raw=raw,
+                places=tuple(places[n] for n in points),
+                of=tuple(clips[name] for name in names),
+            )
+            for raw, (points, names) in wanted.items()
+        }
+        argv = vmaf.compare_together(
             self.worker.tools.ffmpeg,
-            CLIP,
-            copied,
-            {log: raw for log, (raw, _) in wanted.items()},
-            only={log: [place[n] for n in points] for log, (_, points) in wanted.items()},
-            threads=min(THREADS, os.cpu_count() or 1),
+            encoded,
+            list(instances.values()),
+            threads=min(THREADS, os.cpu_count() or 1, 1 + len(chosen) // POINTS_OF_THREAD),
         )
         self.worker.runner.run(argv, folder=self.folder)
-        found: dict[str, dict[int, float]] = {}
-        for log, (_, points) in wanted.items():
-            values = vmaf.scores((self.folder / log).read_text("utf-8"))
-            if len(values) != len(points):
-                raise ValueError(f"{len(values)} of {len(points)} frames were compared")
-            found[log] = dict(zip(points, values, strict=True))
-        native = found.get(NATIVE, {})
-        screen = found.get(SCREEN, {}) if certificate.needs_screen(rendition, self.plan) else native
+        found: dict[Raw, dict[str, dict[int, float]]] = {}
+        for raw, (points, names) in wanted.items():
+            values = vmaf.scores((self.folder / instances[raw].log).read_text("utf-8"))
+            if len(values) != len(points) * len(names):
+                raise ValueError(f"{len(values)} of {len(points) * len(names)} frames were compared")
+            found[raw] = {
+                name: dict(zip(points, values[turn :: len(names)], strict=True))
+                for turn, name in enumerate(names)
+            }
+        return {rendition.name: self._in_windows(rendition, found) for rendition in group}
+
+    def _in_windows(
+        self, rendition: Rendition, found: Mapping[Raw, Mapping[str, Mapping[int, float]]]
+    ) -> list[WindowScore]:
+        own = {what: found[raw][rendition.name] for what, (raw, _) in self._wanted(rendition).items()}
+        if not own:
+            return []
+        native = own.get("native", {})
+        screen = own.get("screen", {}) if certificate.needs_screen(rendition, self.plan) else native
         return [
             WindowScore(
                 first=window.first,
                 frames=window.frames,
                 native=tuple(_short(native.get(n)) for n in window.points),
                 at_1080p=tuple(_short(screen.get(n)) for n in window.points),
+                of_key=window.of_key,
             )
             for window in self.sample.windows
         ]
 
     def _wanted(self, rendition: Rendition) -> dict[str, tuple[Raw, tuple[int, ...]]]:
-        """Log -> the reference, and the points that it is for; only those that can be measured."""
+        """The references, and the points that they are for; only those that can be measured."""
         references = self.sample.references
         wanted: dict[str, tuple[Raw, tuple[int, ...]]] = {}
         if rendition.name in references.native:
-            wanted[NATIVE] = (references.native[rendition.name], references.points)
+            wanted["native"] = (references.native[rendition.name], references.points)
         if references.screen and references.at_screen and certificate.needs_screen(rendition, self.plan):
-            wanted[SCREEN] = (references.screen, references.at_screen)
+            wanted["screen"] = (references.screen, references.at_screen)
         return wanted
-
-    def clean(self) -> None:
-        """Delete what was only needed for one rendition's comparison."""
-        for name in (CLIP, NATIVE, SCREEN):
-            (self.folder / name).unlink(missing_ok=True)
-
-
-CLIP, NATIVE, SCREEN = "compared.mp4", "native.json", "screen.json"
-"""The frames to compare, and the logs."""
 
 
 def _short(value: float | None) -> float | None:
@@ -136,22 +209,6 @@ def cut_out(source: Path, target: Path, numbers: Sequence[int]) -> list[int]:
                 kept += count
             begin += count
     return places
-
-
-def measured(comparison: Comparison, rendition: Rendition, file: str) -> list[WindowScore] | str:
-    """The scores of a rendition, or why there are none. A video never fails for its measurement."""
-    try:
-        return comparison.scores(rendition, file)
-    except ToolError as error:
-        lines = error.stderr_tail.splitlines()
-        words = "this ffmpeg has no libvmaf" if vmaf.lacks_libvmaf(lines) else error.describe()
-        log.warning("%s/%s: %s", comparison.chunk.name, rendition.name, error)
-    except (ValueError, OSError, VerificationError) as error:
-        words = f"{type(error).__name__}" if isinstance(error, OSError) else str(error)
-        log.warning("%s/%s: its quality cannot be measured: %s", comparison.chunk.name, rendition.name, error)
-    finally:
-        comparison.clean()
-    return words
 
 
 # --- the whole video ------------------------------------------------------------------------

@@ -135,16 +135,15 @@ class ChunkEncoder(EncodingTask):
             return {certificate.UNMEASURED: words}
         if complaints[:1] == [NOTHING_DECODED]:
             return {certificate.UNMEASURED: NOTHING_DECODED}
-        plan, found, unmeasured = self.job.plan, {}, ""
         comparison = certificate.Comparison(
-            worker=self.worker, plan=plan, chunk=self.chunk, sample=sample, folder=folder
+            worker=self.worker, plan=self.job.plan, chunk=self.chunk, sample=sample, folder=folder
         )
-        for name, file in outputs.items():
-            scores = certificate.measured(comparison, plan.rendition(name), file)
-            if isinstance(scores, str):
-                unmeasured = f"{name}: {scores}"
-            else:
-                found[name] = [window.model_dump(mode="json") for window in scores]
+        scores, unmeasured = comparison.measured(outputs)
+        found = {
+            name: [window.model_dump(mode="json") for window in scores[name]]
+            for name in outputs
+            if name in scores
+        }
         for path in folder.glob("reference-*.yuv"):
             path.unlink()
         return {certificate.QUALITY: found} | ({certificate.UNMEASURED: unmeasured} if unmeasured else {})
