@@ -36,6 +36,10 @@ KEY_SHARE = 8
 MAX_TOGETHER = 5_000_000
 """Most pixels of a picture, in all sizes, that are compared at once; libvmaf takes some 70 bytes for each."""
 
+MAX_WAITING = 300_000_000
+"""Most bytes of pictures at 1080p that may wait for each other in one command, of all its renditions. Long
+chunks have more: there, renditions are compared one by one, and the start counts for little."""
+
 MAX_BYTES = 2_000_000_000
 """Most bytes of a chunk's references. A point of the ladder ``h264`` takes 19 MB at 1080p."""
 

@@ -78,14 +78,17 @@ class Comparison:
     def _groups(self, outputs: Mapping[str, str]) -> list[list[Rendition]]:
         """The renditions that are compared by one command."""
         groups: list[list[Rendition]] = []
-        pixels = 0
-        for rendition in (made for made in self.plan.renditions if made.name in outputs):
-            if not groups or pixels + rendition.width * rendition.height > certificate.MAX_TOGETHER:
+        references, pixels = self.sample.references, 0
+        screen = references.screen
+        waiting = len(references.at_screen) * screen.frame_bytes if screen else 0
+        most = max(1, certificate.MAX_WAITING // waiting) if waiting else len(outputs)
+        for made in (made for made in self.plan.renditions if made.name in outputs):
+            own = made.width * made.height
+            if not groups or len(groups[-1]) == most or pixels + own > certificate.MAX_TOGETHER:
                 groups.append([])
-                screen = self.sample.references.screen
                 pixels = screen.pixels if screen else 0
-            pixels += rendition.width * rendition.height
-            groups[-1].append(rendition)
+            pixels += own
+            groups[-1].append(made)
         return groups
 
     def _tried(
