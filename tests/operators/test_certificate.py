@@ -14,7 +14,7 @@ import pytest
 from support.presets import LADDER, write_preset
 from support.settings import configure
 from support.steps import Steps
-from support.tools import CLIP, FFMPEG, FFPROBE, generate
+from support.tools import CLIP, FFMPEG, generate
 from vod_operators.errors import InvalidInputError
 from vod_operators.operators.failure import code_of
 from vod_operators.operators.retry import kind_of
@@ -295,44 +295,6 @@ def test_chunks_of_before_it_was_measured_are_published(
     quality = quality_of(stores, "large")
     assert 2 < quality["measured_s"] < 2.5
     assert quality["native"]["worst_at_s"] >= 3
-
-
-def test_a_chunk_of_which_nothing_decodes_is_not_measured(
-    steps: Callable[..., Steps], stores: Path, source: Path, tmp_path: Path
-) -> None:
-    film = generate(
-        tmp_path / "film.mp4", "-stream_loop", "1", "-i", str(source), *X264, "-bf", "0", "-g", "25",
-    )  # fmt: skip
-    places = subprocess.run(
-        [FFPROBE, "-v", "error", "-show_entries", "packet=pts_time,pos,size", "-of", "csv=p=0", str(film)],
-        capture_output=True, check=True, text=True, timeout=60,
-    ).stdout.split()  # fmt: skip
-    content = bytearray(film.read_bytes())
-    for line in places:
-        time, size, place = line.strip(",").split(",")
-        if float(time) < 7:  # one slice whose header makes no sense
-            broken = (int(size) - 4).to_bytes(4, "big") + b"\x65" + b"\0" * (int(size) - 5)
-            content[int(place) : int(place) + int(size)] = broken
-    film.write_bytes(content)
-    steps(film).run("publish")
-
-    assert any("it is shown black" in words for words in published(stores)["source"]["damage"])
-    lost = "quality of chunk 0 is not known: nothing of it can be decoded; it is shown black"
-    assert lost in published(stores)["warnings"]
-    first = checkpoint_of(stores, 0)
-    assert "quality" not in first and first["frames"] >= 50
-    quality = quality_of(stores, "large")
-    assert quality["native"]["worst_at_s"] >= first["frames"] / 25
-    assert 0 < quality["measured_s"] < 10.6 - first["frames"] / 25
-    assert quality["native"]["mean"] > 40
-
-
-def checkpoint_of(stores: Path, chunk: int) -> dict[str, Any]:
-    """The facts of a chunk's marker."""
-    (path,) = (stores / "tmp/film").glob(f"work-*/chunk-{chunk:05}.done.json")
-    marker = checkpoint.load(open_stores(get_settings())[0], path.as_uri())
-    assert marker is not None
-    return dict(marker.facts)
 
 
 def test_one_that_cannot_be_compared_leaves_the_others_theirs(

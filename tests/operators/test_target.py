@@ -7,7 +7,6 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 from unittest import mock
 
@@ -160,10 +159,6 @@ def test_a_missed_target_is_corrected_once(
     (good,) = (made["quality"] for made in video["renditions"] if made["name"] == "good")
     assert (good["target"]["first_crf"], good["target"]["crf"]) == (first, crfs["good"])
     assert good["native"]["mean"] < 79  # measured on the second encode, which the test spoiled
-    for number in range(3):
-        once, twice = (at_1080p(temp, job, f"chunk-0000{number}{which}", "good") for which in ("", ".again"))
-        # Worse by the CRF, not by another reference, which would score far less.
-        assert once - 25 < twice < once
     # The segments that players get are those of the second encode.
     version = next((stores / "results/film").glob("v-*"))
     (work,) = (stores / "tmp/film").glob("work-*")
@@ -239,14 +234,6 @@ def _media(video: Path) -> dict[str, bytes]:
     # Init segments tell when they were written.
     files = [path for path in version.rglob("*") if path.suffix in (".m4s", ".jpg")]
     return {str(path.relative_to(version)): path.read_bytes() for path in files}
-
-
-def at_1080p(temp: Storage, job: Job, place: str, rendition: str) -> float:
-    """The mean of what was measured of a chunk at 1080p."""
-    marker = checkpoint.load(temp, job.work_keys.marker(place))
-    assert marker is not None
-    windows = marker.facts["quality"][rendition]
-    return fmean(value for window in windows for value in window["at_1080p"] if value is not None)
 
 
 def test_all_tasks_go_by_the_first_record(steps: Callable[..., Steps]) -> None:
