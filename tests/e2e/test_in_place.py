@@ -83,8 +83,10 @@ def parts(uri: str, folder: Path) -> tuple[Timeline, dict[str, bytes]]:
 
 
 def without_ranges(timeline: Timeline) -> Timeline:
-    chunks = tuple(chunk.model_copy(update={"byte_range": None}) for chunk in timeline.chunks)
-    return timeline.model_copy(update={"chunks": chunks, "in_place": False})
+    unknown = {"byte_range": None}
+    chunks = tuple(chunk.model_copy(update=unknown) for chunk in timeline.chunks)
+    windows = tuple(window.model_copy(update=unknown) for window in timeline.windows)
+    return timeline.model_copy(update={"chunks": chunks, "windows": windows, "in_place": False})
 
 
 @pytest.mark.parametrize("name", [*KINDS, "trimmed.mp4", "two-sounds.mp4"])
