@@ -87,7 +87,8 @@ def test_show(vod: Vod, film: Place, viewer: TestClient) -> None:
     assert code == 0
     for words in (
         "film  film.mp4\npublished\n0:01, preset h264, " + version(2),
-        "TRACK  CODECS  SIZE     kb/s  PEAK  VMAF  1080p  WORST\n360p   avc1    640x360  0     0     -     -      -\n",
+        "TRACK  CODECS  SIZE     kb/s  PEAK  VMAF  1080p  WORST\n"
+        "360p   avc1    640x360  0     0     -     -      -\n",
         f"results\n{film.keys.playlist}\n{film.keys.manifest}\n",
         f"*  {version(2)}",
         f"   {version(1)}",

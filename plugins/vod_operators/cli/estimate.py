@@ -58,7 +58,7 @@ def _estimate(args: argparse.Namespace) -> Estimate:
         roles={},
         source_conn_id="",
     )
-    plan, sample = plan_source(worker, storage, find_source(storage, args.source), request, (), estimate=True)
+    plan, sample = plan_source(worker, storage, find_source(storage, args.source), request, ())
     found = estimate_plan(worker, plan, sample, workers=args.workers)
     if found is None:
         raise InvalidInputError("source: it does not declare its length, so it cannot be estimated")

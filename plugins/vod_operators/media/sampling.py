@@ -28,10 +28,6 @@ LEAST_PLACES, MOST_PLACES = 2, 8
 SHARE = Fraction(1, 25)
 """Of the video's pictures, at most, between these numbers of places."""
 
-SAMPLED_FROM_S = 10
-"""Seconds. A shorter video is only sampled where an estimate is asked for: starts of ffmpeg would delay it
-by more than it is worth."""
-
 
 class Sample(Model):
     """What became of the pictures."""
@@ -49,11 +45,6 @@ def tried(plan: Plan) -> Rendition | None:
     usable = [made for made in plan.renditions if not ENCODERS[made.encoder].hardware]
     small = [made for made in usable if made.width * made.height <= PIXELS]
     return small[-1] if small else usable[0] if usable else None
-
-
-def is_cheap(plan: Plan) -> bool:
-    """Whether the video is so long that a sample hardly delays it."""
-    return (plan.source.duration_ms or 0) >= 1000 * SAMPLED_FROM_S
 
 
 def places(plan: Plan) -> list[Fraction]:

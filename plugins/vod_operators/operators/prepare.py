@@ -122,12 +122,7 @@ class VodPrepareOperator(VodTellingOperator):
             self.hold_claim(context, self.video_id)
         sidecars = self._fetch_sidecars(request)
         plan, sample = plan_source(
-            self.worker,
-            self._source_store,
-            found,
-            request,
-            [sidecar for sidecar, _ in sidecars],
-            estimate=is_dry,
+            self.worker, self._source_store, found, request, [sidecar for sidecar, _ in sidecars]
         )
         self.worker.limit_tools(allowance.of_plan(self.settings, plan))
         estimated = self._estimate(context, plan, sample)

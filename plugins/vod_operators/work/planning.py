@@ -20,7 +20,7 @@ from vod_operators.media.names import clean_name
 from vod_operators.media.plan import PLAN_VERSION, fingerprint, make_plan
 from vod_operators.media.presets.model import Preset
 from vod_operators.media.roles import Role, with_roles
-from vod_operators.media.sampling import Sample, is_cheap
+from vod_operators.media.sampling import Sample
 from vod_operators.media.subtitles import Sidecar, SubtitleFile
 from vod_operators.runners.base import output
 from vod_operators.storage import checkpoint
@@ -96,14 +96,11 @@ def plan_source(
     found: ObjectInfo,
     request: Request,
     sidecars: Sequence[Sidecar],
-    *,
-    estimate: bool,
 ) -> tuple[Plan, Sample | None]:
-    """Probe the source, plan, and try the plan's filters on the source.
+    """Probe the source, plan, and try the plan's filters and encoders on the source.
 
-    The sample is for estimates; None if none can be taken, or the video is too short for one.
+    The sample is for estimates; None if none can be taken.
 
-    :param estimate: whether an estimate is all that is asked for: then short videos are sampled too.
     :param storage: to read the source with.
     :param found: the source's location, size and version.
     :param sidecars: the request's subtitle files.
@@ -132,7 +129,7 @@ def plan_source(
                 )
                 trial = Trial(worker.runner, worker.tools, excerpt, plan.source)
                 trial.try_filters(plan)
-                sample = take_sample(trial, plan) if estimate or is_cheap(plan) else None
+                sample = take_sample(trial, plan)
         except InvalidInputError as error:
             raise InvalidInputError(f"{error} ({redact(found.uri)})") from error
     again = storage.stat(request.source)
