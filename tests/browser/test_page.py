@@ -427,7 +427,13 @@ def test_200_chunks_come_in_one_request(video: Watched, open_page: Open) -> None
         chunks = [chunk | {"index": n, "state": "done" if n < done else "queued"} for n in range(200)]
         steps: list[Any] = []
         times = {"begun_at": "2026-11-29T12:00:00Z", "ended_at": None, "eta_s": 60, "eta_error_s": 6}
-        facts = {"video_id": video.video_id, "state": "running", "percent": 10, "cpu_s": None, "estimate": None}
+        facts = {
+            "video_id": video.video_id,
+            "state": "running",
+            "percent": 10,
+            "cpu_s": None,
+            "estimate": None,
+        }
         answer(route, **facts, **times, waits_for=None, reason=None, steps=steps, chunks=chunks)
 
     page = open_page("/plugin/videos", user="viewer")
