@@ -195,8 +195,8 @@ def _make(drawn: _Drawn, pictures: Photos, path: Path, size: tuple[int, int], se
             ),
         ),
         "pq": (
-            "format=gbrpf32le,zscale=pin=bt709:tin=bt709:t=linear:npl=600,zscale=p=bt2020:t=smpte2084:m=bt2020nc:r=tv,"
-            "format=yuv420p10le",
+            "setparams=color_primaries=bt709:color_trc=bt709:colorspace=gbr:range=pc,format=gbrpf32le,"
+            "zscale=t=linear:npl=600,zscale=p=bt2020:t=smpte2084:m=bt2020nc:r=tv,format=yuv420p10le",
             (
                 "libx265",
                 "-preset",
