@@ -16,9 +16,14 @@ from support.presets import write_preset
 from support.settings import configure
 from support.steps import Steps
 from support.tools import generate
+from vod_operators.errors import LostWorkError
+from vod_operators.media.choice import Choice
 from vod_operators.media.encoders import ENCODERS
+from vod_operators.operators import choose as choose_step
 from vod_operators.operators import correct
 from vod_operators.operators.base import VodStepOperator
+from vod_operators.operators.publish import VodPublishOperator
+from vod_operators.operators.segment import VodSegmentHlsOperator
 from vod_operators.pipeline import CORRECT
 from vod_operators.settings import get_settings
 from vod_operators.storage import checkpoint
@@ -26,6 +31,7 @@ from vod_operators.storage.base import Storage
 from vod_operators.storage.checkpoint import Marker
 from vod_operators.work.choice import (
     decide_corrections,
+    final_crfs,
     read_choice,
     read_corrections,
     store_choice,
@@ -194,6 +200,91 @@ def test_chunks_of_another_choice_are_encoded_again(
     assert (stores / "results/film/index.m3u8").is_file()
 
 
+@pytest.fixture
+def other_choice(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From then on ``choose`` comes out otherwise, as that of another release may."""
+
+    def change() -> None:
+        usual = choose_step.choose
+
+        def other(*args: Any) -> Choice:
+            found = usual(*args)
+            good = found.renditions["good"]
+            assert good.crf is not None
+            changed = good.model_copy(update={"crf": good.crf + 6})
+            return found.model_copy(update={"renditions": found.renditions | {"good": changed}})
+
+        monkeypatch.setattr(choose_step, "choose", other)
+
+    return change
+
+
+@pytest.mark.parametrize("until", ["segment", "release"])
+@pytest.mark.parametrize("lost", ["choice.json", "correct.done.json"])
+def test_a_version_has_the_tracks_of_one_choice(
+    steps: Callable[..., Steps],
+    stores: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    other_choice: Callable[[], None],
+    until: str,
+    lost: str,
+) -> None:
+    """What was chosen is lost after tracks were made of it, and comes out otherwise."""
+    run = steps()
+    run.run(until)
+    first = job_of(run)[1].version
+    before = _media(stores / "results/film" / first)
+    (path,) = (stores / "tmp/film").glob(f"work-*/{lost}")
+    path.unlink()
+    if lost == "choice.json":
+        other_choice()
+    else:
+        monkeypatch.setattr(correct, "read_measured", lambda *_: {"good": 86.0})
+    again = steps()
+    again.run()
+    video = json.loads((stores / "results/film/video.json").read_text("utf-8"))
+    assert video["version"] != first
+    assert _media(stores / "results/film" / first) == before, "viewers and caches may hold these"
+    after = _media(stores / "results/film" / video["version"])
+    temp, job = job_of(again)
+    crfs = final_crfs(temp, with_choice(temp, job))
+    for made in video["renditions"]:
+        name = made["name"]
+        track = checkpoint.load_marker(temp, job.segmented(name))
+        assert track is not None and track.facts["crf"] == crfs[name]
+        assert name == "fixed" or made["quality"]["target"]["crf"] == crfs[name]
+        segments = [data for path, data in after.items() if path.startswith(f"{name}/")]
+        earlier = [data for path, data in before.items() if path.startswith(f"{name}/")]
+        assert (segments == earlier) is (name != "good")
+
+
+def test_a_single_step_refuses_what_another_choice_made(
+    steps: Callable[..., Steps], stores: Path, other_choice: Callable[[], None]
+) -> None:
+    """``choose`` alone was cleared, then a step behind it: the message says what to clear instead."""
+    run = steps()
+    run.run("segment")
+    next((stores / "tmp/film").glob("work-*/choice.json")).unlink()
+    other_choice()
+    plan = run.pushed["plan"]
+    choose_step.VodChooseOperator(task_id="choose", plan=plan).execute(run.context)
+    chunk = {"chunk": 0}
+    with pytest.raises(LostWorkError, match=r"good of .*chunk-00000.* CRF .*; clear the run"):
+        correct.VodCorrectChunkOperator(task_id="correct", plan=plan, source=run.source, chunk=chunk).execute(
+            run.context
+        )
+    decide_corrections(*job_of(run), {})
+    track = {"rendition": "good"}
+    with pytest.raises(LostWorkError, match=r"^good was made with CRF .*; clear the run"):
+        VodSegmentHlsOperator(task_id="segment", plan=plan, track=track).execute(run.context)
+    with pytest.raises(LostWorkError, match=r"^good was made with CRF"):
+        VodPublishOperator(task_id="publish", plan=plan).execute(run.context)
+    next((stores / "tmp/film").glob("work-*/hls-good-*")).unlink()
+    with pytest.raises(LostWorkError, match=r"^chunk-00000/good was made with CRF"):
+        VodSegmentHlsOperator(task_id="segment", plan=plan, track=track).execute(run.context)
+    assert not (stores / "results/film/index.m3u8").exists()
+
+
 def test_tasks_that_are_killed_go_on_to_the_same_segments(
     steps: Callable[..., Steps], stores: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,7 +297,8 @@ def test_tasks_that_are_killed_go_on_to_the_same_segments(
     for marker in ("window-00001", "choose", "chunk-00001", "chunk-00001.again"):
         _kill_at(run, f"/{marker}.done.json")
     run.run()
-    assert _media(stores / "results/film") == _media(stores / "results/calm")
+    film, other = (next((stores / "results" / name).glob("v-*")) for name in ("film", "calm"))
+    assert _media(film) == _media(other)
 
 
 def _kill_at(run: Steps, marker: str) -> None:
@@ -229,8 +321,7 @@ def _kill_at(run: Steps, marker: str) -> None:
     assert os.WIFSIGNALED(status), f"it never came to {marker}"
 
 
-def _media(video: Path) -> dict[str, bytes]:
-    version = next(video.glob("v-*"))
+def _media(version: Path) -> dict[str, bytes]:
     # Init segments tell when they were written.
     files = [path for path in version.rglob("*") if path.suffix in (".m4s", ".jpg")]
     return {str(path.relative_to(version)): path.read_bytes() for path in files}

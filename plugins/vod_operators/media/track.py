@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from vod_operators.formats.base import Model, Name, Rate
+from vod_operators.formats.base import Model, Name, Rate, is_unset
 from vod_operators.formats.facts import SegmentFacts
 from vod_operators.formats.rates import peak_bps, rate_bps
 from vod_operators.media.encryption import encrypted_bytes
@@ -105,6 +105,8 @@ class Track(Model):
     commentary: bool = False
     cues: int | None = None
     """Cues of a subtitle track; one that crosses a segment's end counts once."""
+    crf: float | None = Field(None, exclude_if=is_unset)
+    """With which it was encoded, where that was chosen for this video."""
 
     def changed(self, **fields: Any) -> Track:
         """The track with other values of some fields. (``model_copy`` would also copy what is cached.)"""

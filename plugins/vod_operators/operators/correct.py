@@ -15,11 +15,12 @@ from vod_operators.storage import checkpoint
 from vod_operators.work.choice import (
     AGAIN,
     decide_corrections,
+    is_made,
     read_choice,
     read_corrections,
     read_measured,
 )
-from vod_operators.work.chunk_encoder import ChunkEncoder, is_made
+from vod_operators.work.chunk_encoder import ChunkEncoder
 from vod_operators.work.encoding import require_encoders
 from vod_operators.work.job import Job, read_timeline
 

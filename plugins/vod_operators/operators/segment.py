@@ -24,7 +24,7 @@ from vod_operators.storage import checkpoint
 from vod_operators.storage.base import Storage
 from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.storage.stores import fetch
-from vod_operators.work.choice import AGAIN, corrections_of
+from vod_operators.work.choice import AGAIN, CRFS, corrections_of, final_crfs, require_crf
 from vod_operators.work.job import Job, read_timeline, track_names
 from vod_operators.work.packaged import INIT, SOUND, TRANSFERS
 from vod_operators.work.stable import IMMUTABLE, PLAYLIST_TYPE
@@ -80,6 +80,7 @@ class VodSegmentHlsOperator(VodStepOperator):
         """Returns ``{"track", "segments", "average_bps", "peak_bps", "codecs"}``.
 
         :raises AirflowSkipException: the rendition was left out of this video.
+        :raises LostWorkError: what it is made of is gone, or was made for another choice.
         :raises VerificationError: the chunks do not add up to the planned frames, or the segments break a
             rule of the track.
         """
@@ -91,6 +92,7 @@ class VodSegmentHlsOperator(VodStepOperator):
         if done is not None:
             self.log.info("%s is segmented already", name)
             track = Track.model_validate(done.facts)
+            require_crf(name, track.crf, final_crfs(self.worker.temp, job).get(name))
         else:
             track = self._segment(job, name)
         return {
@@ -113,8 +115,11 @@ class VodSegmentHlsOperator(VodStepOperator):
             places = [_Place(place, marker(place), CORRECT) for place in again]
         else:
             places = [_Place(chunk.name, marker(chunk.name), TRANSCODE) for chunk in timeline.chunks]
+        crf = final_crfs(self.worker.temp, job).get(name)
         with ThreadPoolExecutor(TRANSFERS) as pool:
             read = list(pool.map(lambda place: self._read(job, place, name), places))
+        for place, (encoded, _) in zip(places, read, strict=True):
+            require_crf(f"{place.folder}/{name}", encoded.facts.get(CRFS, {}).get(name), crf)
         pieces = [piece for _, piece in read]
         init = bytes.fromhex(pieces[0].init)
         if audio:
@@ -132,7 +137,7 @@ class VodSegmentHlsOperator(VodStepOperator):
             )
             measure.check_audio_track(track, audio, timeline.audio_samples(audio, plan.frame_rate))
         else:
-            track = track_of(name, pieces, plan.timescale, kind="video", frame_rate=plan.frame_rate)
+            track = track_of(name, pieces, plan.timescale, kind="video", frame_rate=plan.frame_rate, crf=crf)
             measure.check_video_track(track, plan, plan.rendition(name), timeline.frames)
             init = init and lasting(init, timeline.seconds(plan.frame_rate))
         picture = plan.source.video

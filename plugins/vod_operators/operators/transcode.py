@@ -13,7 +13,8 @@ from vod_operators.operators.content_key import packager_key
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
 from vod_operators.work.certificate import QUALITY
-from vod_operators.work.chunk_encoder import CRFS, ChunkEncoder, is_made
+from vod_operators.work.choice import CRFS, is_made
+from vod_operators.work.chunk_encoder import ChunkEncoder
 from vod_operators.work.encoding import require_encoders
 from vod_operators.work.job import read_timeline
 from vod_operators.work.report import REPORT

@@ -21,7 +21,7 @@ from vod_operators.media.references import TRIPLE, References
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.work import certificate
-from vod_operators.work.choice import AGAIN
+from vod_operators.work.choice import AGAIN, CRFS, crfs_of
 from vod_operators.work.cutting import obtain_cut
 from vod_operators.work.encoding import EncodingTask
 from vod_operators.work.ends import Ends
@@ -29,26 +29,6 @@ from vod_operators.work.packaged import package_chunk, store_piece
 from vod_operators.work.report import REPORT, picture_facts, refuse
 
 CHUNK = "chunk.nut"
-
-CRFS = "crf"
-"""Field of a chunk's facts: rendition -> CRF, where it was chosen for the video; else absent."""
-
-
-def is_made(done: Marker | None, plan: Plan, names: Collection[str]) -> bool:
-    """Whether a chunk is encoded as the plan says now.
-
-    A lost choice that is made again, by another release perhaps, may differ from the one that chunks were
-    encoded with. They are then encoded again: the renditions of one video must fit together.
-
-    :param done: the chunk's marker.
-    :param names: the renditions that are encoded.
-    """
-    return done is not None and done.facts.get(CRFS) in (None, crfs_of(plan, names))
-
-
-def crfs_of(plan: Plan, names: Collection[str]) -> dict[str, float]:
-    """The CRF of those renditions."""
-    return {made.name: made.crf for made in plan.renditions if made.name in names}
 
 
 @dataclass(frozen=True, kw_only=True)

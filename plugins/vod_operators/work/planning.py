@@ -28,6 +28,7 @@ from vod_operators.storage.base import ObjectInfo, ReadableStorage
 from vod_operators.storage.checkpoint import Damage
 from vod_operators.storage.redact import redact
 from vod_operators.work import allowance
+from vod_operators.work.choice import outdated
 from vod_operators.work.documents import check_documents
 from vod_operators.work.inspection import inspect
 from vod_operators.work.job import Job, JobRecord, read_job
@@ -143,8 +144,8 @@ def open_workspace(
 ) -> tuple[Job, list[Damage] | None]:
     """Write ``plan.json`` unless an earlier run did; returns the job, and the damage of that run's work.
 
-    Markers of damaged work are deleted, so that it is done again. If the version is damaged, the job gets a
-    new one, because players and caches may hold parts of the damaged one.
+    Markers of damaged work are deleted, so that it is done again. If the version is damaged, or of another
+    choice, the job gets a new one, because players and caches may hold parts of the old one.
 
     :param found: the source's location, size and version.
     :param key: facts of the content key; None if the preset does not encrypt.
@@ -169,7 +170,10 @@ def open_workspace(
         damage = [*broken, *lost]
         for item in damage:
             log.warning("damaged: %s", item)
-        if not broken:
+        old = outdated(worker.temp, worker.results, earlier)
+        if old is not None:
+            log.warning("the choice for this video is not that of its tracks: %s", old)
+        elif not broken:
             return earlier, damage
     except CorruptObjectError as error:
         log.warning("%s", error)

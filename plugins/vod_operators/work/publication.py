@@ -23,7 +23,15 @@ from vod_operators.storage import checkpoint, checksums
 from vod_operators.storage.checkpoint import Marker
 from vod_operators.storage.stores import get_bytes
 from vod_operators.work import certificate, estimate, report
-from vod_operators.work.choice import AGAIN, corrections_of, published_facts, read_choice, with_targets
+from vod_operators.work.choice import (
+    AGAIN,
+    corrections_of,
+    final_crfs,
+    published_facts,
+    read_choice,
+    require_crf,
+    with_targets,
+)
 from vod_operators.work.job import PICTURES, Job, read_job, read_timeline, track_names
 from vod_operators.work.reader import StoreReader
 from vod_operators.work.result import (
@@ -72,11 +80,14 @@ class Publication:
         """The version as its steps recorded it.
 
         :raises VerificationError: the tracks do not fit together.
-        :raises LostWorkError: an object is missing or has another size.
+        :raises LostWorkError: an object is missing or has another size, or a track is of another choice.
         """
         timeline = read_timeline(worker.temp, job)
         written = [_written(worker, job, name, pipeline.SEGMENT) for name in track_names(job.plan)]
         tracks = [Track.model_validate(marker.facts) for marker in written]
+        crfs = final_crfs(worker.temp, job)
+        for track in tracks:
+            require_crf(track.name, track.crf, crfs.get(track.name))
         measure.check_presentation(tracks, measure.target_duration_s(job.plan))
         stills: dict[str, Any] = {}
         if pictures.stills(job.plan, timeline):
