@@ -10,24 +10,14 @@ import pytest
 
 from support.sources import a_source
 from vod_operators.media import sampling
-from vod_operators.media.cost import (
-    Done,
-    Estimate,
-    History,
-    PastRun,
-    Rates,
-    chunk_frames,
-    corrected,
-    estimate,
-    makespan,
-    price,
-    work_of,
-)
+from vod_operators.media.cost import Done, Estimate, History, PastRun, Rates, price
+from vod_operators.media.forecast import corrected, estimate, makespan
 from vod_operators.media.models import AudioStream, Plan
 from vod_operators.media.plan import make_plan
 from vod_operators.media.presets.catalog import load_preset
 from vod_operators.media.regression import Prior, predict
 from vod_operators.media.sampling import Sample
+from vod_operators.media.workload import chunk_frames, work_of
 
 SAMPLE = Sample(rendition="360p", key_bits=0.6, other_bits=0.015)
 

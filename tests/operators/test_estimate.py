@@ -10,8 +10,9 @@ import pytest
 
 from support.results import Place
 from vod_operators.errors import StorageError
-from vod_operators.media.cost import PastRun, Work
+from vod_operators.media.cost import PastRun
 from vod_operators.media.presets.catalog import load_preset
+from vod_operators.media.workload import Work
 from vod_operators.settings import get_settings
 from vod_operators.storage import checkpoint
 from vod_operators.storage.keys import history_key

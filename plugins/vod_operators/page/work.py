@@ -10,8 +10,9 @@ from statistics import fmean, stdev
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from vod_operators.media import cost
-from vod_operators.media.cost import CHUNK_NOISE, Done, Estimate
+from vod_operators.media import forecast
+from vod_operators.media.cost import Done, Estimate
+from vod_operators.media.forecast import CHUNK_NOISE
 from vod_operators.page.models import Chunk, ChunkState, Run, RunEstimate, Step, StepState
 from vod_operators.page.runs import (
     ENCODING_DAGS,
@@ -77,7 +78,7 @@ def work_of(session: Session, dag_id: str, run_id: str) -> Run | None:
     chunks = [_chunk(task, tasks, now) for task in by_step.get(TRANSCODE, []) if task.map_index >= 0]
     is_encoding = dag_id in ENCODING_DAGS
     before = _estimate_of(tasks)
-    corrected = before and cost.corrected(before, _done(chunks, tasks))
+    corrected = before and forecast.corrected(before, _done(chunks, tasks))
     eta = estimate(chunks, corrected) if run.state == "running" else None
     return Run(
         video_id=run.video_id,

@@ -15,7 +15,7 @@ from typing import Any
 
 from vod_operators.errors import CorruptObjectError, ObjectNotFoundError, StorageError, VodError
 from vod_operators.formats.base import Model
-from vod_operators.media import cost
+from vod_operators.media import cost, forecast, workload
 from vod_operators.media.cost import Cost, Estimate, History, PastRun, Rates
 from vod_operators.media.models import Plan, Timeline
 from vod_operators.media.plan import fingerprint
@@ -70,7 +70,7 @@ def estimate_plan(
     :param workers: encoding tasks at a time; None: as many as earlier runs had.
     """
     history = read_history(worker.results, worker.settings, plan.preset)
-    return cost.estimate(plan, history, sample=sample, workers=workers, rates=rates_of(worker.settings))
+    return forecast.estimate(plan, history, sample=sample, workers=workers, rates=rates_of(worker.settings))
 
 
 def note_estimate(worker: Worker, job: Job, found: Estimate | None, sample: Sample | None) -> None:
@@ -138,7 +138,7 @@ def past_run(
     started_at: datetime | None,
 ) -> PastRun | None:
     """What the history keeps of a version; None if nothing was encoded."""
-    work = cost.work_of(job.plan, timeline, _estimated(worker, job).sample)
+    work = workload.work_of(job.plan, timeline, _estimated(worker, job).sample)
     steps = {step: [f for f in markers.get(step, ()) if "ended_at" in f] for step in (TRANSCODE, AUDIO)}
     encoded = [facts for step in steps.values() for facts in step]
     if work is None or not encoded:
