@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from support.presets import write_preset
 from support.settings import configure
+from support.steps import prepared
 from support.tools import CLIP
+from vod_operators.errors import InvalidInputError
+from vod_operators.operators import prepare
 from vod_operators.work.result import VideoResult
 
 
@@ -101,3 +105,25 @@ def test_the_estimate_that_is_kept_is_of_this_package(run_dag, stores: Path) -> 
     result = VideoResult.model_validate_json((stores / "results/film/video.json").read_text())
     assert result.cost is not None
     assert len(history(stores)) == 1  # it began anew
+
+
+def test_a_dry_run_looks_for_the_key_and_the_encoders(stores: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ``prepare`` refuses of a plan, a dry run refuses, too."""
+    from airflow.sdk.exceptions import DownstreamTasksSkipped
+
+    asked = {"video_id": "film", "source": CLIP.as_uri(), "preset": "tiny", "estimate": "True"}
+    configure(monkeypatch, presets_dir=str(write_preset(stores / "presets", encryption="cbcs")))
+    with pytest.raises(InvalidInputError, match="VOD_KEY_CONN_ID names no Airflow connection"):
+        prepared(**asked)
+    configure(monkeypatch, presets_dir=str(write_preset(stores / "presets")))
+    with monkeypatch.context() as context, pytest.raises(InvalidInputError, match="does not work here"):
+        context.setattr(prepare, "require_encoders", lacking)
+        prepared(**asked)
+    with pytest.raises(DownstreamTasksSkipped):
+        prepared(**asked)
+    assert not list(stores.glob("results/*")) and not list(stores.glob("tmp/*"))
+
+
+def lacking(*_: Any, **__: Any) -> None:
+    """As on a host whose encoders do not work."""
+    raise InvalidInputError("preset: libx264 does not work here")

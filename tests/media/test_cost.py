@@ -265,5 +265,20 @@ def test_slots_of_a_ladder_by_title_are_not_all_estimated_as_made(codec: str) ->
     """Before there is a history: 19 slots would be twice the work of the fixed ladder, of which few are
     made."""
     fixed, by_title = known(a_plan(codec)), known(a_plan(f"{codec}_title"))
-    assert 0.5 * fixed.cpu_s.likely < by_title.cpu_s.likely < 1.1 * fixed.cpu_s.likely
+    assert 0.5 * fixed.chunked.cpu_s < by_title.chunked.cpu_s < 1.1 * fixed.chunked.cpu_s
     assert 0.3 * fixed.bytes_out.likely < by_title.bytes_out.likely < fixed.bytes_out.likely
+
+
+def test_the_first_estimate_counts_the_analysis() -> None:
+    """It is 16 s and more of windows, with four encodes of each size: most of the work of a clip."""
+    fixed, aimed = work_of(a_plan("h264")), work_of(a_plan("h264_quality"))
+    assert fixed is not None and aimed is not None
+    assert fixed.analyse_cpu_s == 0 and "analyse_cpu_s" not in fixed.model_dump()
+    # About what 70 to 115 s of the video's own encoding cost, as measured.
+    assert 50 / 60 < aimed.analyse_cpu_s / aimed.cpu_s < 115 / 60
+    assert aimed.other_cpu_s == fixed.other_cpu_s + aimed.analyse_cpu_s
+    assert known(a_plan("h264_quality")).cpu_s.likely > known(a_plan("h264")).cpu_s.likely + 300
+    # A longer video pays a smaller share; a clip is analysed whole.
+    whole, film = work_of(a_plan("h264_title", 10)), work_of(a_plan("h264_title", 1200))
+    assert whole is not None and film is not None
+    assert whole.analyse_cpu_s > 3 * whole.cpu_s and film.analyse_cpu_s < 0.1 * film.cpu_s

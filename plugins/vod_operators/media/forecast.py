@@ -17,10 +17,11 @@ from vod_operators.media.cost import Done, Estimate, History, Part, PastRun, Ran
 from vod_operators.media.models import Plan
 from vod_operators.media.regression import Prior, predict
 from vod_operators.media.sampling import Sample
-from vod_operators.media.workload import Work, chunk_frames, slot_shares, work_of
+from vod_operators.media.workload import BUSY_CORES, Work, chunk_frames, slot_shares, work_of
 
-SPREAD = 1.2816
-"""Standard deviations from ``likely`` to ``low`` and ``high``: eight of ten videos are between them."""
+SPREAD = 1.5
+"""Standard deviations from ``likely`` to ``low`` and ``high``: eight of ten videos are between them. With the
+1.28 of a normal distribution 73 % were, as with errors that are 1.16 times as large; 1.16 * 1.28 = 1.5."""
 
 CPU = Prior(offset=0.5, slopes=(0.15, 0.15, 0.1), local=0.12, noise=0.1)
 SAMPLED_CPU = Prior(offset=0.5, slopes=(0.08, 0.08, 0.1, 0.1), local=0.2, noise=0.1, reach=0.7)
@@ -95,13 +96,13 @@ def estimate(
     busy, busy_error = _regress(
         BUSY,
         [
-            ((r.work.features[1],), r.cpu_s["transcode"] / r.busy_s["transcode"] / 1.6)
+            ((r.work.features[1],), r.cpu_s["transcode"] / r.busy_s["transcode"] / BUSY_CORES)
             for r in runs
             if _has(r) and r.busy_s.get("transcode")
         ],
         (work.features[1],),
     )
-    busy_s = transcode_s / (1.6 * busy)
+    busy_s = transcode_s / (BUSY_CORES * busy)
     overhead, overhead_error = _regress(
         OVERHEAD,
         [

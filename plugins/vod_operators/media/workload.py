@@ -6,9 +6,13 @@ import math
 from collections.abc import Mapping
 from fractions import Fraction
 
+from pydantic import Field
+
 from vod_operators.formats.base import Model
+from vod_operators.media import probing
+from vod_operators.media.encoders import ENCODERS
 from vod_operators.media.models import Plan, Rendition, Timeline
-from vod_operators.media.plan import LEAD_IN_GOPS, plan_chunk_ranges
+from vod_operators.media.plan import LEAD_IN_GOPS, plan_chunk_ranges, plan_windows
 from vod_operators.media.sampling import Sample
 
 ENCODE_S: Mapping[str, Mapping[str, float]] = {
@@ -50,6 +54,12 @@ DENSITIES: Mapping[str, float] = {"hevc": 1.6, "vp9": 1.5, "av1": 2.0, "mpeg2vid
 USUAL_DENSITY, USUAL_PIXELS, USUAL_RATE = 0.1, 1280 * 720, 25
 """A source of which all features are 0: bits a pixel, pixels, frames a second."""
 
+MEASURE_S = 0.02
+"""CPU seconds of a million pixels whose VMAF is measured: half of an encode with x264 ``fast``."""
+
+BUSY_CORES = 1.6
+"""Cores that an encoding task keeps busy."""
+
 DENSITY_SLOPE, SIZE_SLOPE = 0.6, 0.35
 """How a rung's bits grow with the source's density and size, before there are earlier runs."""
 
@@ -76,16 +86,18 @@ class Work(Model):
     """Seconds of sound, of all tracks together."""
     tasks: int
     """Encoding tasks."""
+    analyse_cpu_s: float = Field(0, exclude_if=lambda seconds: not seconds)
+    """CPU seconds of the analysis, by the prior; 0 if the plan leaves nothing open."""
 
     @property
     def other_cpu_s(self) -> float:
         """CPU seconds of the other steps, by the prior."""
-        return 2 + 0.01 * self.seconds + 0.02 * self.sound_s
+        return 2 + 0.01 * self.seconds + 0.02 * self.sound_s + self.analyse_cpu_s
 
     @property
     def overhead_s(self) -> float:
         """Seconds outside of encoding tasks, by the prior."""
-        return 5 + 0.5 * self.tasks + 0.02 * self.seconds
+        return 5 + 0.5 * self.tasks + 0.02 * self.seconds + self.analyse_cpu_s / BUSY_CORES
 
     @property
     def length(self) -> float:
@@ -108,7 +120,7 @@ def work_of(plan: Plan, timeline: Timeline | None = None, sample: Sample | None 
     sound_s = float(seconds) * len(plan.audio)
     sound_bits = sum(audio.bitrate_bps for audio in plan.audio) * float(seconds)
     features = (0.0, 0.0, 0.0)
-    cpu_s, bits, caps = 0.0, dict[str, float](), dict[str, float]()
+    cpu_s, motion, bits, caps = 0.0, 1.0, dict[str, float](), dict[str, float]()
     if video is not None:
         pixels, rate = video.width * video.height, float(plan.frame_rate)
         sounds = sum(sound.bitrate_bps or 128_000 for sound in source.audio)
@@ -124,7 +136,8 @@ def work_of(plan: Plan, timeline: Timeline | None = None, sample: Sample | None 
         cpu_s = (
             len(chunk_frames(plan, timeline)) * CHUNK_S + encoded * pixels / 1e6 * DECODE_S * KINDS_S[kind]
         )
-        motion = 1.0 if sample is None else (sample.other_bits / USUAL_OTHER_BITS) ** MOTION_SLOPE
+        if sample is not None:
+            motion = (sample.other_bits / USUAL_OTHER_BITS) ** MOTION_SLOPE
         shares = slot_shares(plan)
         for made in plan.renditions:
             share = shares.get(made.name, 1)
@@ -142,7 +155,41 @@ def work_of(plan: Plan, timeline: Timeline | None = None, sample: Sample | None 
         sound_bits=sound_bits,
         sound_s=sound_s,
         tasks=len(chunk_frames(plan, timeline)) + len(plan.audio),
+        analyse_cpu_s=_analyse_cpu_s(plan, timeline, motion),
     )
+
+
+def _analyse_cpu_s(plan: Plan, timeline: Timeline | None, motion: float) -> float:
+    """CPU seconds of the step ``analyse``, by the prior.
+
+    :param motion: factor of an encode's CPU time.
+    """
+    windows = _window_frames(plan, timeline)
+    if not windows or plan.source.video is None:
+        return 0.0
+    rate = float(plan.frame_rate)
+    encoded = sum(windows) + len(windows) * plan.lookahead_frames
+    points = sum(max(1, round(probing.POINTS * frames / (2 * rate))) for frames in windows)
+    spent = encoded * plan.source.video.width * plan.source.video.height / 1e6 * DECODE_S
+    # Renditions that differ by their caps only share their encodes, unless a cap binds.
+    for made, *_ in probing.alike(plan, probing.probed(plan)):
+        width, height = probing.reference_of(made, plan).size
+        one = encoded * made.width * made.height / 1e6 * encode_s(made) * motion
+        one += points * width * height / 1e6 * MEASURE_S
+        spent += len(ENCODERS[made.encoder].probed_crfs) * one
+    return spent
+
+
+def _window_frames(plan: Plan, timeline: Timeline | None) -> list[int]:
+    """Frames of each window that is analysed."""
+    if not plan.is_open:
+        return []
+    if timeline is not None:
+        return [window.frames for window in timeline.windows]
+    if not (frames := plan.source.frames_at(plan.frame_rate)):
+        return []
+    chunks = plan_chunk_ranges(frames, plan.chunk_frames, plan.gop_frames)
+    return [last - first for first, last in plan_windows(chunks, plan.gop_frames, plan.frame_rate)]
 
 
 def _seconds(plan: Plan, timeline: Timeline | None) -> Fraction | None:

@@ -51,8 +51,9 @@ class VodPrepareOperator(VodTellingOperator):
     :param callback_url: receives the ``started`` event; empty for none.
     :param source_conn_id: Airflow connection with the credentials of the web server that the source is on.
     :param callback_conn_id: Airflow connection with the CMS's URL, or with its credentials.
-    :param estimate: ``True``: only estimate what the run will take. Nothing is written, no claim is taken,
-        and all later tasks but the teardown are skipped.
+    :param estimate: ``True``: only estimate what the run will take. It refuses what a run would refuse here,
+        but for unsafe stores. Nothing is written, no claim is taken, and all later tasks but the teardown are
+        skipped.
     :param verify: ``True``: read all objects that earlier runs stored, and repeat steps with damaged ones.
         Otherwise damage is noticed only by an object's size or its version in the store.
     """
@@ -125,12 +126,12 @@ class VodPrepareOperator(VodTellingOperator):
             self.worker, self._source_store, found, request, [sidecar for sidecar, _ in sidecars]
         )
         self.worker.limit_tools(allowance.of_plan(self.settings, plan))
-        estimated = self._estimate(context, plan, sample)
-        if is_dry:
-            self._end_here(estimated)
         self._require_encoders(plan)
         encrypts = plan.preset.encryption != "none"
         key = content_key(self.settings, self.video_id).facts if encrypts else None
+        estimated = self._estimate(context, plan, sample)
+        if is_dry:
+            self._end_here(estimated)
         verify = is_true(self.verify)
         job, damage = open_workspace(self.worker, plan, found, request, key, verify=verify)
         if damage is not None and (damage or verify):
