@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,10 +38,11 @@ def test_a_good_presentation_passes_every_rule(bases: Callable[[str], Path]) -> 
     assert {name for name, verdict in found.items() if verdict.status == "warn"} == set()
     not_judged = {name for name, verdict in found.items() if verdict.status == "not applicable"}
     assert not_judged == {
-        "1.hevc-container", "1.hevc-level", "4.bitrate", "6.pathway", "6.pathway-told", "6.score",
-        "6.supplemental", "10.counters", "10.frames", "10.programme", "10.tables", "10.timestamp",
-        "12.fairplay", "12.hdcp", "12.key", "12.no-ctr", "12.pattern", "12.same-start",
-        "12.session-key", "12.start", "14.forced-selected", "15.captions", "16.hdr10",
+        "1.hevc-container", "1.hevc-level", "4.bitrate", "6.pathway", "6.pathway-told", "6.pathways",
+        "6.score", "6.stable-id", "6.supplemental", "10.counters", "10.frames", "10.programme", "10.tables",
+        "10.timestamp", "12.fairplay", "12.hdcp", "12.key", "12.no-ctr", "12.pattern", "12.same-start",
+        "12.session-key", "12.start", "13.images", "13.images-span", "13.tiles", "14.forced-selected",
+        "15.captions", "16.hdr10",
         "18.decodes", "19.date", "19.peak", "19.sequence", "19.window", "20.control", "20.hint", "20.parts",
     }  # fmt: skip
 
@@ -85,6 +87,22 @@ def no_idr(track: str, segment: int, number: int) -> Break:
 def _counter(content: bytearray) -> None:
     at = next(at for at in range(188 * 20, len(content), 188) if content[at + 3] & 0x10)
     content[at + 3] ^= 0x08
+
+
+def storyboard(folder: Path) -> None:
+    """Thirteen pictures on two sheets, of which only the headers are there."""
+    (folder / "pictures").mkdir()
+    tiles = "#EXT-X-TILES:RESOLUTION=64x36,LAYOUT=5x2,DURATION=1"
+    lines = [f"#EXTINF:{lasts},\n{tiles}\nsheet-{number}.jpg\n" for number, lasts in ((1, 10), (2, 3))]
+    for number in (1, 2):
+        header = b"\xff\xd8\xff\xe0\0\4\0\0\xff\xc0\0\x0b\x08" + struct.pack(">HH", 72, 320)
+        (folder / f"pictures/sheet-{number}.jpg").write_bytes(header)
+    (folder / "pictures/index.m3u8").write_text(
+        f"#EXTM3U\n#EXT-X-IMAGES-ONLY\n#EXT-X-TARGETDURATION:10\n{''.join(lines)}#EXT-X-ENDLIST\n", "utf-8"
+    )
+    stream = '#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=1,RESOLUTION=64x36,CODECS="jpeg",URI="pictures/index.m3u8"\n'
+    with (folder / M).open("a", encoding="utf-8") as master:
+        master.write(stream)
 
 
 def _second_programme(content: bytearray) -> None:
@@ -296,9 +314,19 @@ case("20.parts", "live", text("0.m3u8", "#EXT-X-PART:.*part2.*\n", ""))
 case("20.hint", "live", text("0.m3u8", "TYPE=PART", "TYPE=FOO"))
 case("20.hint", "live", text("0.m3u8", r"\Z", "#EXT-X-ENDLIST\n"))
 
+
+def _two_ids(kind: str) -> str:
+    """The tag twice, with two ids."""
+    tag = "EXT-X-I-FRAME-STREAM-INF" if kind == "VARIANT" else "EXT-X-MEDIA"
+    return "\n".join(rf'#{tag}:STABLE-{kind}-ID="{name}",\1' for name in "ab")
+
+
 STEERING = '#EXT-X-CONTENT-STEERING:SERVER-URI="a.json"{}\n#EXT-X-STREAM-INF'
 case("6.pathway", "good", text(M, "#EXT-X-STREAM-INF", STEERING.format(',PATHWAY-ID="west"')))
 case("6.pathway-told", "good", text(M, "#EXT-X-STREAM-INF", STEERING.format("")))
+case("6.pathways", "good", text(M, "RESOLUTION", 'PATHWAY-ID="west",RESOLUTION'))
+case("6.stable-id", "good", text(M, r"#EXT-X-I-FRAME-STREAM-INF:(.*)", _two_ids("VARIANT")))
+case("6.stable-id", "good", text(M, r"#EXT-X-MEDIA:(TYPE=AUDIO.*)", _two_ids("RENDITION")))
 case("6.score", "good", text(M, "RESOLUTION", "SCORE=1,RESOLUTION"))
 case("6.supplemental", "good", text(M, "RESOLUTION", 'SUPPLEMENTAL-CODECS="dvh1.08.07/db4h",RESOLUTION'))
 case(
@@ -315,6 +343,24 @@ case(
     "good",
     text(M, "TYPE=SUBTITLES(.*)AUTOSELECT=YES", r"TYPE=SUBTITLES,FORCED=YES\1AUTOSELECT=NO"),
 )
+
+case("13.images", "good", text(M, r"\Z", '#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=1,URI="a"\n'))
+for name in ("BANDWIDTH=1,", 'CODECS="jpeg",', "RESOLUTION=64x36,", ",URI=.*"):
+    case("13.images", "good", both(storyboard, text(M, f"(IMAGE-STREAM-INF.*){name}", r"\1")))
+case("13.images", "good", both(storyboard, text("pictures/index.m3u8", "#EXT-X-IMAGES-ONLY\n", "")))
+case("13.images", "good", both(storyboard, text("pictures/index.m3u8", "EXTINF:10,", "EXTINF:10")))
+for name, other in (
+    ("LAYOUT=5x2", "LAYOUT=5x3"), ("LAYOUT=5x2", "LAYOUT=0x2"), ("LAYOUT=5x2,", ""),
+    ("DURATION=1", "DURATION=0"), ("RESOLUTION=64x36", "RESOLUTION=32x36"), ("sheet-2", "sheet-3"),
+):  # fmt: skip
+    case("13.tiles", "good", both(storyboard, text("pictures/index.m3u8", name, other)))
+case(
+    "13.tiles",
+    "good",
+    both(storyboard, text(M, 'RESOLUTION=64x36,CODECS="jpeg"', 'RESOLUTION=64x36,CODECS="png"')),
+)
+case("13.tiles", "good", both(storyboard, text(M, "(IMAGE-STREAM-INF.*RESOLUTION)=64x36", r"\1=64x35")))
+case("13.images-span", "good", both(storyboard, text("pictures/index.m3u8", "EXTINF:3", "EXTINF:1.9")))
 
 SERVED: list[tuple[str, Callable[[WebReader], None]]] = [
     ("17.types", lambda reader: reader.headers.update({"content-type": "text/plain"})),

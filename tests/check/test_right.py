@@ -83,7 +83,7 @@ right(
         '#EXT-X-SESSION-DATA:DATA-ID="a",VALUE="b",LANGUAGE="de"\n#EXT-X-STREAM-INF',
     )
 )
-right(text(M, "#EXT-X-STREAM-INF", '#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=1,URI="a"\n' * 2 + "#EXT-X-STREAM-INF"))
+right(text(M, "#EXT-X-STREAM-INF", '#EXT-X-NEW-STREAM-INF:BANDWIDTH=1,URI="a"\n' * 2 + "#EXT-X-STREAM-INF"))
 right(_bitrates)
 # Attributes: quoted ones, unknown ones, and those that may be absent.
 right(text(M, "RESOLUTION", 'ALLOWED-CPC="com.example:A/B",RESOLUTION', count=0))
@@ -101,6 +101,7 @@ right(
     text(M, "#EXT-X-INDEPENDENT-SEGMENTS\n", ""),
     *(text(f"{name}/index.m3u8", "(#EXT-X-TARGET)", r"#EXT-X-INDEPENDENT-SEGMENTS\n\1") for name in PICTURES),
 )
+right(text(M, "(#EXT-X-STREAM-INF:)(.*)", r'\1STABLE-VARIANT-ID="a",\2', count=0))
 right(text(M, "RESOLUTION", 'SCORE=1.5,SUPPLEMENTAL-CODECS="lvc1.1",RESOLUTION', count=0))
 right(
     text(M, "(#EXT-X-STREAM-INF)", r'#EXT-X-CONTENT-STEERING:SERVER-URI="a.json",PATHWAY-ID="west"\n\1'),

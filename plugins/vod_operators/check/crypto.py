@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vod_operators.check.playlist import Encryption, Entry
+from vod_operators.check.key_tags import Encryption
+from vod_operators.check.playlist import Entry
 from vod_operators.check.tags import METHODS
 from vod_operators.errors import VerificationError, VodError
 

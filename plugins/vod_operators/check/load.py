@@ -10,11 +10,13 @@ from dataclasses import replace
 
 from vod_operators.check.crypto import WHOLE, Keys
 from vod_operators.check.playlist import ByteRange, Entry, Playlist, parse
-from vod_operators.check.presentation import Answer, Fault, Presentation, Reader, Track
+from vod_operators.check.presentation import Answer, Fault, ImageTrack, Presentation, Reader, Track
+from vod_operators.check.tags import IMAGES
 from vod_operators.errors import InvalidInputError, ObjectNotFoundError, VerificationError
 from vod_operators.formats import mp4
 from vod_operators.formats.cbcs import decrypted_samples
 from vod_operators.formats.facts import Init, SegmentFacts
+from vod_operators.formats.images import read_image
 from vod_operators.formats.segment import measure_segment, unreadable
 from vod_operators.formats.ts import continued
 
@@ -62,6 +64,9 @@ class Loader:
             self._sample_answers(presentation, presentation.tracks[uri])
         for uri in dict.fromkeys(uri for uri, _ in playlist.i_frames):
             presentation.i_frames[uri] = self._i_frame_track(self._playlist(uri, playlist.variables))
+            presentation.answers += self._answers("playlist", uri)
+        for uri in dict.fromkeys(item["URI"] for item in playlist.lists.get(IMAGES, []) if "URI" in item):
+            presentation.images[uri] = self._image_track(self._playlist(uri, playlist.variables))
             presentation.answers += self._answers("playlist", uri)
         return presentation
 
@@ -169,6 +174,16 @@ class Loader:
         key = self._keys.sample_key(entry)
         clear = decrypted_samples(init, data, key) if data and init and key else None
         return None if clear is None else (init, clear)
+
+    def _image_track(self, playlist: Playlist) -> ImageTrack:
+        track = ImageTrack(playlist=playlist)
+        for entry in playlist.entries:
+            try:
+                data = b"" if entry.gap else self._bytes(entry.uri, entry.byte_range)
+                track.images.append("EXT-X-GAP" if entry.gap else read_image(data))
+            except (VerificationError, ObjectNotFoundError) as error:
+                track.images.append(str(error))
+        return track
 
     # --- I-frame playlists ------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from the RFC: a missing quote, a duration without its comma, an attribute that a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -15,6 +15,7 @@ from urllib.parse import urljoin
 
 from vod_operators.check.attributes import Attributes, Variables, attribute_list
 from vod_operators.check.date_ranges import DateRanges
+from vod_operators.check.key_tags import Encryption, encryption_of, session_faults
 from vod_operators.check.tags import (
     BEFORE_SEGMENTS,
     DECIMAL,
@@ -22,14 +23,12 @@ from vod_operators.check.tags import (
     INTEGER,
     KNOWN,
     MEDIA_TAGS,
-    METHODS,
     MULTIVARIANT_TAGS,
     ONCE,
     REQUIRED,
     SEGMENT_TAGS,
-    SESSION_KEY,
+    TILES,
     VALUES,
-    WITHOUT_IV,
 )
 
 _DECIMAL = re.compile(r"\d{1,20}(\.\d{1,99})?")
@@ -47,16 +46,6 @@ class ByteRange:
 
     start: int
     length: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Encryption:
-    """One EXT-X-KEY."""
-
-    method: str
-    uri: str | None
-    iv: bytes | None
-    key_format: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +70,8 @@ class Entry:
     """EXT-X-BITRATE."""
     parts: tuple[Attributes, ...] = ()
     """Attributes of each EXT-X-PART of it."""
+    tiles: Attributes | None = None
+    """EXT-X-TILES of an image."""
 
 
 @dataclass(kw_only=True)
@@ -223,6 +214,7 @@ class _State:
     map_encryption: Encryption | None = None
     gap: bool = False
     bitrate_kbps: int | None = None
+    tiles: Attributes | None = None
     skipped: int = 0
     """Segments that EXT-X-SKIP stands for."""
     names: set[str] = field(default_factory=set)
@@ -302,61 +294,24 @@ def _attributed(playlist: Playlist, state: _State, name: str, values: dict[str, 
         if state.encryption and state.encryption.method == "AES-128" and not state.encryption.iv:
             playlist.errors.append(f"{place}: AES-128 encrypts the EXT-X-MAP, and its EXT-X-KEY has no IV")
     elif name == "EXT-X-KEY":
-        state.encryption = _encryption(values, playlist.errors, place)
+        state.encryption = encryption_of(values, playlist.errors, place)
         playlist.lists.setdefault(name, []).append(values)
     else:
         before = playlist.lists.setdefault(name, [])
-        playlist.errors += (f"{place}: {fault}" for fault in _session_faults(name, values, before))
+        playlist.errors += (f"{place}: {fault}" for fault in session_faults(name, values, before))
         before.append(values)
-        if name == "EXT-X-PART":
+        if name == TILES:
+            state.tiles = values
+        elif name == "EXT-X-PART":
             playlist.parts.append(values)
         elif name == "EXT-X-DEFINE":
             state.variables.define(values, playlist.errors, place)
         elif name == "EXT-X-DATERANGE":
             playlist.errors += (f"{place}: {fault}" for fault in state.dates.take(values))
         elif name == "EXT-X-SESSION-KEY":
-            _encryption(values, playlist.errors, place)
+            encryption_of(values, playlist.errors, place)
         elif name == "EXT-X-SKIP" and _INTEGER.fullmatch(values.get("SKIPPED-SEGMENTS", "")):
             state.skipped = int(values["SKIPPED-SEGMENTS"])
-
-
-def _session_faults(name: str, values: Attributes, before: Sequence[Attributes]) -> Iterator[str]:
-    """What is wrong with an EXT-X-SESSION-DATA or EXT-X-SESSION-KEY after others of its kind, in words."""
-    same: tuple[str, ...] = ()
-    if name == "EXT-X-SESSION-DATA":
-        same = ("DATA-ID", "LANGUAGE")
-        if ("VALUE" in values) == ("URI" in values):
-            yield f"{name} has not exactly one of VALUE and URI"
-    elif name == "EXT-X-SESSION-KEY":
-        same = SESSION_KEY
-        if values.get("METHOD") == "NONE":
-            yield f"{name} has METHOD=NONE"
-    if same and any(all(values.get(key) == other.get(key) for key in same) for other in before):
-        yield f"{name} of the same {', '.join(same)} appears twice"
-
-
-def _encryption(values: Attributes, errors: list[str], place: str) -> Encryption | None:
-    """What an EXT-X-KEY says; None if its method is none."""
-    method, iv = values.get("METHOD", ""), values.get("IV", "")
-    if iv and not re.fullmatch(r"0[xX][0-9A-Fa-f]{32}", iv):
-        errors.append(f"{place}: IV is not 0x and 32 hexadecimal digits")
-        iv = ""
-    if method not in METHODS:
-        errors.append(f"{place}: METHOD={method} is not a known method")
-    if method == "NONE" and len(values) > 1:
-        errors.append(f"{place}: METHOD=NONE has other attributes")
-    if method in WITHOUT_IV and "IV" in values:
-        errors.append(f"{place}: METHOD={method} has an IV")
-    if method != "NONE" and "URI" not in values:
-        errors.append(f"{place}: METHOD={method} has no URI")
-    if method in ("NONE", ""):
-        return None
-    return Encryption(
-        method=method,
-        uri=values.get("URI"),
-        iv=bytes.fromhex(iv[2:]) if iv else None,
-        key_format=values.get("KEYFORMAT", "identity"),
-    )
 
 
 def _range(text: str | None) -> ByteRange | None:
@@ -395,8 +350,9 @@ def _uri(playlist: Playlist, state: _State, line: str, place: str) -> None:
             gap=state.gap,
             bitrate_kbps=None if state.byte_range else state.bitrate_kbps,
             parts=tuple(playlist.parts),
+            tiles=state.tiles,
         )
     )
     playlist.parts.clear()
-    state.extinf = state.byte_range = state.open_range = None
+    state.extinf = state.byte_range = state.open_range = state.tiles = None
     state.discontinuity = state.gap = False

@@ -11,6 +11,7 @@ from typing import Protocol
 from vod_operators.check.attributes import Attributes
 from vod_operators.check.playlist import Entry, Playlist
 from vod_operators.formats.facts import Format, Init, Kind, SegmentFacts, Stream
+from vod_operators.formats.images import Image
 from vod_operators.formats.rates import peak_bps, rate_bps
 
 GROUPED = ("AUDIO", "VIDEO", "SUBTITLES", "CLOSED-CAPTIONS")
@@ -125,6 +126,15 @@ class Track:
 
 
 @dataclass(kw_only=True)
+class ImageTrack:
+    """One image playlist, and what its files are."""
+
+    playlist: Playlist
+    images: list[Image | str] = field(default_factory=list)
+    """Of each entry: the image, or why it cannot be read."""
+
+
+@dataclass(kw_only=True)
 class Presentation:
     """A whole presentation: playlists, and the facts of their segments."""
 
@@ -134,6 +144,8 @@ class Presentation:
     """URI -> track, without I-frame playlists."""
     i_frames: dict[str, Track] = field(default_factory=dict)
     """URI -> I-frame playlist."""
+    images: dict[str, ImageTrack] = field(default_factory=dict)
+    """URI -> image playlist."""
     answers: list[tuple[str, Answer]] = field(default_factory=list)
     """Web server's answers, each with its kind: ``playlist``, ``init``, or the container of a segment."""
 

@@ -269,26 +269,6 @@ def _supplemental(presentation: Presentation) -> Iterator[Finding]:
                 yield Finding(where=where, found=f"SUPPLEMENTAL-CODECS {codec}", expected=expected)
 
 
-def _steering(presentation: Presentation) -> list[Attributes]:
-    return presentation.master.lists.get("EXT-X-CONTENT-STEERING", []) if presentation.master else []
-
-
-def _pathway_declared(presentation: Presentation) -> Iterator[Finding]:
-    for item in _steering(presentation):
-        if "PATHWAY-ID" not in item:
-            where = "EXT-X-CONTENT-STEERING"
-            yield Finding(where=where, found="no PATHWAY-ID", expected="PATHWAY-ID of some variants")
-
-
-def _pathway(presentation: Presentation) -> Iterator[Finding]:
-    pathways = {declared.get("PATHWAY-ID", ".") for _, declared in presentation.variants()}
-    for item in _steering(presentation):
-        if item.get("PATHWAY-ID", ".") not in pathways and "PATHWAY-ID" in item:
-            words = f"PATHWAY-ID={item['PATHWAY-ID']}"
-            expected = f"one of the variants: {', '.join(sorted(pathways))}"
-            yield Finding(where="EXT-X-CONTENT-STEERING", found=words, expected=expected)
-
-
 def _declares_bitrate(presentation: Presentation) -> bool:
     return any(entry.bitrate_kbps for t in presentation.tracks.values() for entry in t.playlist.entries)
 
@@ -333,10 +313,6 @@ RULES = (
          applies=lambda p: any("SUPPLEMENTAL-CODECS" in a for _, a in p.listed()), check=_supplemental),
     Rule(id="6.score", source="Apple 9.19", says="SCORE of all variants or of none",
          applies=lambda p: any("SCORE" in a for _, a in p.variants()), check=_scores),
-    Rule(id="6.pathway", source="RFC 8216bis 4.4.6.6", says="content steering names a variant's PATHWAY-ID",
-         applies=lambda p: bool(_steering(p)), check=_pathway),
-    Rule(id="6.pathway-told", source="Apple 9.18", says="PATHWAY-ID of content steering is there", must=False,
-         applies=lambda p: bool(_steering(p)), check=_pathway_declared),
     Rule(id="7.bitrates", source="Apple 9.9", says="at least two video bitrates",
          applies=has_pictures, check=_several),
     Rule(id="7.first", source="Apple 1.32", says="the first variant is about 2000 kb/s", must=False,

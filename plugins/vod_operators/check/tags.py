@@ -5,8 +5,10 @@ from __future__ import annotations
 MEDIA_TAGS = {
     "EXT-X-TARGETDURATION", "EXT-X-MEDIA-SEQUENCE", "EXT-X-DISCONTINUITY-SEQUENCE", "EXT-X-ENDLIST",
     "EXT-X-PLAYLIST-TYPE", "EXT-X-I-FRAMES-ONLY", "EXT-X-PART-INF", "EXT-X-SERVER-CONTROL",
+    "EXT-X-IMAGES-ONLY",
 }  # fmt: skip
-"""Tags of a media playlist as a whole (4.4.3). None of them may appear in a multivariant playlist."""
+"""Tags of a media playlist as a whole (4.4.3; the last is of image playlists). None of them may appear in a
+multivariant playlist."""
 
 MULTIVARIANT_TAGS = {
     "EXT-X-MEDIA", "EXT-X-STREAM-INF", "EXT-X-I-FRAME-STREAM-INF", "EXT-X-SESSION-DATA", "EXT-X-SESSION-KEY",
@@ -29,6 +31,9 @@ ONCE = MEDIA_TAGS | {
 BEFORE_SEGMENTS = {"EXT-X-MEDIA-SEQUENCE", "EXT-X-DISCONTINUITY-SEQUENCE"}
 """Tags that must come before the first segment (4.4.3.2, 4.4.3.3)."""
 
+IMAGES, TILES = "EXT-X-IMAGE-STREAM-INF", "EXT-X-TILES"
+"""Tags of storyboards, which are not the RFC's ("Image Media Playlist for HLS" 0.4)."""
+
 REQUIRED: dict[str, tuple[str, ...]] = {
     "EXT-X-STREAM-INF": ("BANDWIDTH",),
     "EXT-X-I-FRAME-STREAM-INF": ("BANDWIDTH", "URI"),
@@ -47,8 +52,10 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "EXT-X-SKIP": ("SKIPPED-SEGMENTS",),
     "EXT-X-PRELOAD-HINT": ("TYPE", "URI"),
     "EXT-X-RENDITION-REPORT": ("URI",),
+    IMAGES: (),
+    TILES: (),
 }
-"""Tags whose value is an attribute list, with the attributes that they must have."""
+"""Tags whose value is an attribute list, with the attributes that the RFC says they must have."""
 
 KNOWN = (ONCE | SEGMENT_TAGS | REQUIRED.keys()) - {"EXTINF"}
 """All tags but EXTINF, which may have a title."""
