@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import jsonschema
 import pytest
 
@@ -45,6 +47,29 @@ def test_a_bad_value_is_refused_by_name(
 ) -> None:
     configure(monkeypatch, **{name: value})
     with pytest.raises(InvalidInputError, match=why):
+        get_settings()
+
+
+TWO = '["https://a.example/vod", "https://b.example:8443/x"]'
+
+
+@pytest.mark.parametrize(
+    ("edges", "names", "why"),
+    [
+        (TWO, '["a", "b c"]', "'b c' is not a name of an edge"),
+        (TWO, '["a", ".."]', "'..' is not a name of an edge"),
+        (TWO, '["a", "a"]', "two edges have one name"),
+        (TWO, '["a"]', "it has 1 names, VOD_EDGES 2 edges; name each of two or more"),
+        ('["https://a.example"]', '["a"]', "it has 1 names, VOD_EDGES 1 edges"),
+        ("[]", '["a", "b"]', "it has 2 names, VOD_EDGES 0 edges"),
+        ('["https://a.example", "https://a.example/"]', '["a", "b"]', "VOD_EDGES names an edge twice"),
+    ],
+)
+def test_names_that_do_not_fit_the_edges_are_refused(
+    monkeypatch: pytest.MonkeyPatch, edges: str, names: str, why: str
+) -> None:
+    configure(monkeypatch, edges=edges, pathways=names)
+    with pytest.raises(InvalidInputError, match=f"VOD_PATHWAYS: .*{re.escape(why)}"):
         get_settings()
 
 

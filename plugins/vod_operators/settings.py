@@ -69,6 +69,13 @@ class VodSettings(BaseSettings):
     edges: tuple[str, ...] = Field(
         (), description='Base URLs that serve the results, JSON list, e.g. `["https://cdn.example.com"]`'
     )
+    pathways: tuple[str, ...] = Field(
+        (),
+        validate_default=True,
+        description="Names of the edges of `VOD_EDGES`, in that order, JSON list, e.g. "
+        '`["west", "east"]`: players are steered between them, the first one first '
+        "([content steering](output.md#content-steering)). Default: none, and nobody is steered",
+    )
     playlist_url_template: str = Field(
         "{edge}/{video_id}/index.m3u8", description="URL of a video's playlist at an edge"
     )
@@ -373,6 +380,24 @@ class VodSettings(BaseSettings):
             if parts.scheme not in ("http", "https") or not parts.netloc:
                 raise ValueError(f"{edge!r} is not an edge's base URL; use https://host/path")
         return tuple(edge.rstrip("/") for edge in value)
+
+    @field_validator("pathways")
+    @classmethod
+    def _edge_names(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        edges = info.data.get("edges", ())
+        if not value:
+            return value
+        if bad := [name for name in value if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name)]:
+            raise ValueError(f"{bad[0]!r} is not a name of an edge; use letters, digits, '.', '_' and '-'")
+        if len(set(value)) != len(value):
+            raise ValueError("two edges have one name")
+        if len(value) < 2 or len(value) != len(edges):
+            raise ValueError(
+                f"it has {len(value)} names, VOD_EDGES {len(edges)} edges; name each of two or more edges"
+            )
+        if len(set(edges)) != len(edges):
+            raise ValueError("VOD_EDGES names an edge twice")
+        return value
 
     @field_validator("playlist_url_template")
     @classmethod

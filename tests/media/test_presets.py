@@ -42,6 +42,29 @@ def test_what_is_no_file_is_no_preset(tmp_path: Path) -> None:
     assert load_preset("h264", tmp_path) == load_preset("h264")
 
 
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        ({"container": "ts"}, "trick_mode: container ts has no track of key frames"),
+        ({"encryption": "cbcs"}, "trick_mode: encryption cbcs has no track of key frames"),
+        ({"encryption": "aes-128"}, "trick_mode: encryption aes-128 has no track"),
+    ],
+)
+def test_key_frames_are_for_clear_dash_only(tmp_path: Path, other: dict[str, str], why: str) -> None:
+    write(tmp_path, "mine", MINE | {"trick_mode": True} | other)
+    with pytest.raises(InvalidInputError, match=why):
+        load_preset("mine", tmp_path)
+
+
+def test_what_is_not_asked_for_leaves_the_fingerprint_alone(tmp_path: Path) -> None:
+    plain = load_preset("mine", write(tmp_path, "mine", MINE))
+    fields = {"trick_mode": False, "score": False, "stable_ids": False, "pictures": {"tiles": False}}
+    assert fingerprint(load_preset("mine", write(tmp_path, "mine", MINE | fields))) == fingerprint(plain)
+    for name in ("trick_mode", "score", "stable_ids"):
+        asked = load_preset("mine", write(tmp_path, "mine", MINE | {name: True}))
+        assert fingerprint(asked) != fingerprint(plain)
+
+
 @pytest.mark.parametrize("name", preset_names())
 def test_built_in(name: str) -> None:
     preset = load_preset(name)

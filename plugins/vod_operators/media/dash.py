@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import groupby
 from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
+from vod_operators.formats.rates import rate_bps
 from vod_operators.media.hls import families
 from vod_operators.media.renditions import SURROUND_SUFFIX
+from vod_operators.media.tiles import Tiles, add_thumbnails
 from vod_operators.media.track import Track
+from vod_operators.media.trick import TRICK_MODE
 
 MPD = "urn:mpeg:dash:schema:mpd:2011"
 ANY_MEDIA = "urn:mpeg:dash:profile:full:2011"
@@ -29,6 +33,15 @@ TRANSFERS = {"PQ": "16", "HLG": "18"}
 SEGMENT_NAMES = "seg-$Number%05d$.m4s"
 """The names that ``ffmpeg.package`` gives them."""
 
+TRICK_NAMES = "trick-$Number%05d$.m4s"
+"""The names of ``media.trick``."""
+
+TRICK_SETS, THUMBNAIL_SET = 1000, 2000
+"""Ids of the sets of key frames, and of the storyboard: above those of all tracks."""
+
+PICTURES = "pictures"
+"""Folder of the storyboard."""
+
 WHOLE_TEXT = "whole.vtt"
 """A whole subtitle track in one file, beside its segments."""
 
@@ -45,12 +58,13 @@ def has_manifest(tracks: Sequence[Track]) -> bool:
     return all(track.init_bytes and track.encryption is None for track in media)
 
 
-def manifest(tracks: Sequence[Track], target_s: int, *, prefix: str) -> str:
+def manifest(tracks: Sequence[Track], target_s: int, *, prefix: str, tiles: Tiles | None = None) -> str:
     """The manifest of all tracks: an adaptation set for each video codec, each audio and each subtitle track.
 
-    It has no trick-mode set, which would need a track of its own. HLS needs none: its I-frame playlist points
-    into the smallest rendition, which has an IDR a second (``Plan.gop_of``).
+    A set of key frames follows those of pictures that have one (``media.trick``), and a set of the storyboard
+    comes last.
 
+    :param tiles: the storyboard's sheets; None if it is not listed.
     :param prefix: put before each track's URI: ``""`` inside the version's folder, ``"VERSION/"`` above it.
     """
     longest = max(Fraction(track.ticks, track.timescale) for track in tracks)
@@ -73,8 +87,28 @@ def manifest(tracks: Sequence[Track], target_s: int, *, prefix: str) -> str:
         _add_audio(period, number, track, target_s, prefix)
     for number, track in enumerate((t for t in tracks if t.kind == "text"), start=len(tracks)):
         _add_text(period, number, track, target_s, prefix)
+    for number, members in enumerate(codecs):
+        for track in members:
+            if track.trick_bytes:
+                _add_key_frames(period, TRICK_SETS + number, number, track, prefix)
+    if tiles:
+        add_thumbnails(period, THUMBNAIL_SET, tiles, f"{prefix}{PICTURES}")
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def steered(manifest: str, locations: Mapping[str, str], server_url: str) -> str:
+    """The manifest with all edges, and who steers between them (ISO 23009-1:2026, ETSI TS 103 998).
+
+    :param locations: name of each -> URL of the folder that the manifest's URLs are relative to; best first.
+    :param server_url: of the steering manifest. Absolute, because dash.js 5.2 resolves it against the page.
+    """
+    added = [f'<BaseURL serviceLocation="{name}">{escape(url)}</BaseURL>' for name, url in locations.items()]
+    first = next(iter(locations))
+    steering = f'<ContentSteering defaultServiceLocation="{first}">{escape(server_url)}</ContentSteering>'
+    lines = "".join(f"  {element}\n" for element in (*added, steering))
+    before, period, after = manifest.partition("  <Period")
+    return before + lines + period + after
 
 
 def _add_video(
@@ -90,10 +124,37 @@ def _add_video(
         facts = {
             "width": str(track.width),
             "height": str(track.height),
-            "frameRate": str(rate.numerator) + (f"/{rate.denominator}" if rate.denominator > 1 else ""),
+            "frameRate": _rate(rate),
             "sar": "1:1",
         }
         _add_segments(_represent(adaptation, track, target_s, facts), track, prefix)
+
+
+def _add_key_frames(period: Element, number: int, of_set: int, track: Track, prefix: str) -> None:
+    """Add the set of a track's key frames.
+
+    :param of_set: the set that they are of.
+    """
+    adaptation = _adaptation(period, number, "video")
+    keys = track.key_frames
+    rate = track.frame_rate or Fraction(0)
+    # A decoder that keeps up with the track decodes as many key frames a second as it has pictures.
+    adaptation.set("maxPlayoutRate", str(track.samples // len(keys)))
+    adaptation.set("codingDependency", "false")
+    _describe(adaptation, "EssentialProperty", TRICK_MODE, str(of_set))
+    shown = rate * len(keys) / track.samples
+    pieces = zip(track.trick_bytes, track.segments, strict=True)
+    peak = max(rate_bps(size, segment.ticks, track.timescale) for size, segment in pieces)
+    facts = {
+        "id": f"{track.name}-trick",
+        "codecs": track.codecs,
+        "bandwidth": str(peak),
+        "width": str(track.width),
+        "height": str(track.height),
+        "frameRate": _rate(shown),
+        "sar": "1:1",
+    }
+    _add_segments(ElementTree.SubElement(adaptation, "Representation", facts), track, prefix, TRICK_NAMES)
 
 
 def _add_audio(period: Element, number: int, track: Track, target_s: int, prefix: str) -> None:
@@ -141,7 +202,7 @@ def _represent(adaptation: Element, track: Track, target_s: int, facts: dict[str
     )
 
 
-def _add_segments(representation: Element, track: Track, prefix: str) -> None:
+def _add_segments(representation: Element, track: Track, prefix: str, names: str = SEGMENT_NAMES) -> None:
     """Add a timeline with the length of every segment; equal neighbours share an element."""
     template = ElementTree.SubElement(
         representation,
@@ -149,7 +210,7 @@ def _add_segments(representation: Element, track: Track, prefix: str) -> None:
         timescale=str(track.timescale),
         startNumber="1",
         initialization=f"{prefix}{track.name}/init.mp4",
-        media=f"{prefix}{track.name}/{SEGMENT_NAMES}",
+        media=f"{prefix}{track.name}/{names}",
     )
     timeline = ElementTree.SubElement(template, "SegmentTimeline")
     start = 0
@@ -186,6 +247,10 @@ def _purpose(adaptation: Element, track: Track, *roles: str) -> None:
 
 def _describe(parent: Element, tag: str, scheme: str, value: str) -> None:
     ElementTree.SubElement(parent, tag, {"schemeIdUri": scheme, "value": value})
+
+
+def _rate(rate: Fraction) -> str:
+    return str(rate.numerator) + (f"/{rate.denominator}" if rate.denominator > 1 else "")
 
 
 def _duration(seconds: Fraction) -> str:

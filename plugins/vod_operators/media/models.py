@@ -336,12 +336,15 @@ class Plan(Model):
         is smooth (Apple 6.8). The GOPs of all renditions must begin together, so the interval divides
         ``gop_frames``; where no interval near a second does, it is ``gop_frames``.
         """
-        smallest = next(made for made in self.renditions if made.codec == rendition.codec)
-        if rendition.name != smallest.name:
+        if not self.is_smallest(rendition):
             return self.gop_frames
         second = max(1, round(self.frame_rate))
         lengths = [n for n in range(-(-second // 2), second + 1) if self.gop_frames % n == 0]
         return max(lengths, default=self.gop_frames)
+
+    def is_smallest(self, rendition: Rendition) -> bool:
+        """Whether it is the smallest rendition of its codec."""
+        return rendition.name == next(m.name for m in self.renditions if m.codec == rendition.codec)
 
     def lead_out(self, chunk: Chunk) -> int:
         """Number of frames after the chunk that are encoded with it."""

@@ -9,16 +9,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from pydantic import Field
+
 from vod_operators.errors import VerificationError
-from vod_operators.formats.base import Model
+from vod_operators.formats.base import Model, is_unset
 from vod_operators.media.models import Chunk, Plan, Rendition, Timeline
 from vod_operators.media.webvtt import Cue, whole
 
 COLUMNS = ROWS = 10
 """Pictures across and down a sheet. With 192 x 108 pixels each, a sheet is 1920 x 1080 and about 0.5 MB."""
 
-MAX_SHEETS = 10
-"""Most sheets of a storyboard. Ten hours then have a picture every 36 s."""
+SHEET = COLUMNS * ROWS
+"""Pictures of a whole sheet, which a short video fills."""
+
+MAX_PICTURES = 10 * SHEET
+"""Most pictures of a storyboard. Ten hours then have one every 36 s."""
+
+TILES_PX = 1080
+"""Largest width and height of sheets that playlists list: what Roku's better devices show."""
 
 CANDIDATES = 24
 """Most pictures that the poster is chosen from."""
@@ -28,6 +36,10 @@ EDGE = 20
 
 JPEG_START = b"\xff\xd8\xff"
 """Begin of a JPEG. It occurs nowhere else in ffmpeg's JPEGs: in a picture's data 0x00 follows each 0xff."""
+
+
+PLAYLIST = "index.m3u8"
+"""The image playlist of a storyboard, beside its sheets."""
 
 
 class Still(Model):
@@ -55,10 +67,9 @@ def stills(plan: Plan, timeline: Timeline) -> tuple[Still, ...]:
     if wanted is None or not plan.renditions:
         return ()
     seconds = timeline.seconds(plan.frame_rate)
-    sheet = COLUMNS * ROWS
     # A short video gets a shorter interval, to fill one sheet; a very long one a longer, to fit
-    # ``MAX_SHEETS``.
-    interval = max(1, min(wanted.interval_s, -(-seconds // sheet)), -(-seconds // (MAX_SHEETS * sheet)))
+    # ``MAX_PICTURES``.
+    interval = max(1, min(wanted.interval_s, -(-seconds // SHEET)), -(-seconds // MAX_PICTURES))
     step = max(1, round(interval * plan.frame_rate))
     sparse = step * -(-timeline.frames // (step * CANDIDATES))
     small, large = plan.renditions[0], plan.renditions[-1]
@@ -119,13 +130,20 @@ class Storyboard(Model):
     """Pictures across a sheet; the last sheet may be partly empty."""
     rows: int
     sheets: int
+    playlist: str | None = Field(None, exclude_if=is_unset)
+    """URI of the image playlist that lists the sheets; None: none was made."""
 
 
 def storyboard(still: Still, plan: Plan, timeline: Timeline, uri: str) -> Storyboard:
     """The layout of a series of pictures on sheets."""
     count = -(-timeline.frames // still.step)
-    rows = min(ROWS, -(-count // COLUMNS))
-    columns = min(COLUMNS, count)
+    most_columns, most_rows, playlist = COLUMNS, ROWS, None
+    if plan.preset.pictures and plan.preset.pictures.tiles:
+        most_columns = min(COLUMNS, TILES_PX // still.width)
+        most_rows = min(ROWS, TILES_PX // still.height)
+        playlist = f"{uri.rpartition('/')[0]}/{PLAYLIST}"
+    columns = min(most_columns, count)
+    rows = min(most_rows, -(-count // columns))
     return Storyboard(
         uri=uri,
         pictures=count,
@@ -135,6 +153,7 @@ def storyboard(still: Still, plan: Plan, timeline: Timeline, uri: str) -> Storyb
         columns=columns,
         rows=rows,
         sheets=-(-count // (rows * columns)),
+        playlist=playlist,
     )
 
 

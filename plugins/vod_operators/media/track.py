@@ -34,6 +34,11 @@ FOR_DEAF = (
 """CHARACTERISTICS of subtitles for the deaf and hard of hearing."""
 
 
+def is_empty(value: object) -> bool:
+    """For ``Field(exclude_if=is_empty)``."""
+    return value == ()
+
+
 SUFFIXES = {"fmp4": ".m4s", "ts": ".ts", "aac": ".aac", "vtt": ".vtt"}
 """Container -> end of the file names of its segments."""
 
@@ -103,6 +108,8 @@ class Track(Model):
     hearing_impaired: bool = False
     describes_video: bool = False
     commentary: bool = False
+    trick_bytes: tuple[int, ...] = Field((), exclude_if=is_empty)
+    """Size of each segment of key frames (``media.trick``); empty: there are none."""
     cues: int | None = None
     """Cues of a subtitle track; one that crosses a segment's end counts once."""
     crf: float | None = Field(None, exclude_if=is_unset)

@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.errors import VerificationError
-from vod_operators.media import ffmpeg, pictures
+from vod_operators.media import ffmpeg, pictures, tiles
 from vod_operators.media.models import Timeline
 from vod_operators.media.pictures import Still, Storyboard
 from vod_operators.operators.base import VodStepOperator
@@ -24,7 +24,8 @@ class VodPicturesOperator(VodStepOperator):
     """Choose the poster and lay out the storyboard, from the pictures that the chunk tasks stored."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns the marker's facts: ``{"poster", "storyboard", "cpu_s"}``; empty if the preset asks for
+        """Returns the marker's facts: ``{"poster", "storyboard", "cpu_s"}``, and ``"tiles"`` if playlists
+        list the storyboard; empty if the preset asks for
         neither.
 
         :raises VerificationError: a picture is missing.
@@ -43,12 +44,17 @@ class VodPicturesOperator(VodStepOperator):
             poster = pictures.best(list(self._read(job, timeline, wanted["posters"])), timeline.frames)
             board = self._storyboard(job, timeline, wanted["thumbnails"], folder)
             (folder / "poster.jpg").write_bytes(poster)
+            facts: dict[str, Any] = {
+                "poster": f"{job.version}/{PICTURES}/poster.jpg",
+                "storyboard": board.model_dump(),
+                "cpu_s": self.worker.cpu_s,
+            }
+            if board.playlist:
+                sizes = [(folder / pictures.sheet_name(n)).stat().st_size for n in range(board.sheets)]
+                sheets = tiles.tiles_of(board, wanted["thumbnails"], job.plan, timeline, sizes)
+                (folder / pictures.PLAYLIST).write_text(tiles.image_playlist(sheets), "utf-8")
+                facts["tiles"] = sheets.model_dump(mode="json")
             objects = store_track(self.worker.results, job, PICTURES, folder)
-        facts = {
-            "poster": f"{job.version}/{PICTURES}/poster.jpg",
-            "storyboard": board.model_dump(),
-            "cpu_s": self.worker.cpu_s,
-        }
         return checkpoint.save(self.worker.temp, marker, Marker(objects=objects, facts=facts)).facts
 
     def _read(self, job: Job, timeline: Timeline, still: Still) -> Iterator[tuple[int, bytes]]:

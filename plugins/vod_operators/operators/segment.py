@@ -13,10 +13,12 @@ from typing import Any
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
+from vod_operators.formats.mp4 import read_init
 from vod_operators.media import hls, measure
 from vod_operators.media.names import iso_639_2, language_tag
 from vod_operators.media.pieces import Piece, counter_shifts, in_language, lasting, shift_counters, track_of
 from vod_operators.media.track import Encryption, Track
+from vod_operators.media.trick import trick_name, trick_segment
 from vod_operators.operators.base import VodStepOperator
 from vod_operators.operators.content_key import job_key, lock_segments
 from vod_operators.pipeline import AUDIO, CORRECT, TRANSCODE
@@ -153,6 +155,9 @@ class VodSegmentHlsOperator(VodStepOperator):
         changes = is_locked or any(any(segment.shift.values()) for segment in segments)
         with self.worker.scratch(changes * sum(segment.stored.size_bytes for segment in segments)) as folder:
             stored = {} if changes else self._copy(job, name, segments)
+            if not audio and plan.preset.trick_mode and plan.is_smallest(plan.rendition(name)):
+                sizes = self._write_key_frames(segments, pieces[0], folder)
+                track = track.changed(trick_bytes=tuple(sizes))
             if changes:
                 self._fetch(segments, folder)
             if key is not None and is_locked:
@@ -196,6 +201,23 @@ class VodSegmentHlsOperator(VodStepOperator):
 
         with ThreadPoolExecutor(TRANSFERS) as pool:
             return dict(pool.map(copy, segments))
+
+    def _write_key_frames(self, segments: Sequence[_Encoded], piece: Piece, folder: Path) -> list[int]:
+        """Write a segment of key frames beside each segment; returns their sizes.
+
+        :raises VerificationError: a segment is not what a track of key frames can be made of.
+        """
+        tracks = read_init(bytes.fromhex(piece.init))[1]
+        defaults = {number: track.defaults for number, track in tracks.items()}
+
+        def write(item: tuple[int, _Encoded]) -> int:
+            number, segment = item
+            with self._relying_on(segment.place):
+                data = b"".join(checkpoint.read_checked(self.worker.temp, segment.stored))
+            return (folder / trick_name(number)).write_bytes(trick_segment(data, number, defaults))
+
+        with ThreadPoolExecutor(TRANSFERS) as pool:
+            return list(pool.map(write, enumerate(segments, start=1)))
 
     def _fetch(self, segments: Sequence[_Encoded], folder: Path) -> None:
         """Copy the segments into the folder, with the continuity counters of the whole track."""

@@ -14,6 +14,7 @@
         audio/{rendition}/seg-00001.m4s, piece.json       the same of sound
         text/{rendition}.vtt                              subtitle files of the request
     {temp}/_index/00.json                                 what lists show of published videos, in shards
+    {results}/steering.json                               which edge players shall use, for all videos
     {results}/_history/{fp}.json                          what the latest videos of a preset cost
     {results}/{video_id}/index.m3u8                       the stable playlist, whose URL players are given
     {results}/{video_id}/manifest.mpd                     the same for DASH players
@@ -223,6 +224,11 @@ def index_folder(temp_uri: str) -> str:
 def history_key(results_uri: str, preset_fingerprint: str) -> str:
     """What the latest videos of a preset cost; no video's folder has such a name."""
     return f"{results_uri}/_history/{preset_fingerprint}.json"
+
+
+def steering_key(results_uri: str) -> str:
+    """The steering manifest of all videos; no video's folder has such a name."""
+    return f"{results_uri}/steering.json"
 
 
 def claim_key(temp_uri: str, video_id: str) -> str:

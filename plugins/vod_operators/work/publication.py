@@ -11,13 +11,16 @@ from functools import cached_property
 from typing import Any
 
 from vod_operators import pipeline
+from vod_operators.check.rule import Verdict
 from vod_operators.check.rules import check, failed
 from vod_operators.errors import CorruptObjectError, VerificationError, VodError
 from vod_operators.media import captions, dash, hls, measure, pictures
 from vod_operators.media.cost import PastRun
 from vod_operators.media.encryption import ContentKey
+from vod_operators.media.master import hinted, steered
 from vod_operators.media.models import Timeline
 from vod_operators.media.plan import fingerprint
+from vod_operators.media.tiles import Tiles, image_stream
 from vod_operators.media.track import Track
 from vod_operators.storage import checkpoint, checksums
 from vod_operators.storage.checkpoint import Marker
@@ -44,6 +47,7 @@ from vod_operators.work.result import (
     VideoResult,
 )
 from vod_operators.work.stable import IMMUTABLE, JSON_TYPE, MANIFEST_TYPE, PLAYLIST_TYPE
+from vod_operators.work.steering import EdgeReader, Steering, ensure_manifest, steering_of
 from vod_operators.work.worker import Worker
 
 WISHED = {"7.bitrates"}
@@ -101,21 +105,43 @@ class Publication:
         return measure.target_duration_s(self.job.plan)
 
     @cached_property
+    def _tiles(self) -> Tiles | None:
+        """The storyboard's sheets, if playlists list them."""
+        return Tiles.model_validate(self.stills["tiles"]) if "tiles" in self.stills else None
+
+    @cached_property
+    def _steering(self) -> Steering | None:
+        return steering_of(self.worker.settings, self.job.plan.video_id)
+
+    def _master(self, prefix: str) -> str:
+        preset = self.job.plan.preset
+        text = hls.master_playlist(self.tracks, self._target_s, prefix=prefix)
+        if preset.score or preset.stable_ids:
+            text = hinted(text, self.tracks, score=preset.score, stable_ids=preset.stable_ids)
+        return text + (image_stream(self._tiles, f"{prefix}{PICTURES}") if self._tiles else "")
+
+    @cached_property
     def master(self) -> bytes:
         """The version's own master playlist."""
-        return hls.master_playlist(self.tracks, self._target_s, prefix="").encode()
+        return self._master("").encode()
 
     @cached_property
     def stable_playlist(self) -> bytes:
         """The content of the stable playlist, beside the version's folder."""
-        return hls.master_playlist(self.tracks, self._target_s, prefix=f"{self.job.version}/").encode()
+        text = self._master(f"{self.job.version}/")
+        if self._steering:
+            text = steered(text, self._steering.pathways, self._steering.relative_url)
+        return text.encode()
 
     @cached_property
     def stable_manifest(self) -> bytes | None:
         """The content of the stable DASH manifest; None if these tracks can have none."""
         if not dash.has_manifest(self.tracks):
             return None
-        return dash.manifest(self.tracks, self._target_s, prefix=f"{self.job.version}/").encode()
+        text = dash.manifest(self.tracks, self._target_s, prefix=f"{self.job.version}/", tiles=self._tiles)
+        if self._steering:
+            text = dash.steered(text, self._steering.pathways, self._steering.url)
+        return text.encode()
 
     def check(self, key: ContentKey | None) -> CheckResult:
         """Check the version against all rules of ``vod check``; returns how many applied, and the warnings.
@@ -135,8 +161,14 @@ class Publication:
             for track in self.tracks
             for segment, measured in zip(track.segments, track.facts, strict=True)
         }
-        reader = StoreReader(location, lambda _: results, facts, {location: self.master})
+        drafts = {location: self.master, keys.playlist: self.stable_playlist}
+        reader = StoreReader(location, lambda _: results, facts, drafts)
         verdicts = check(reader, location, key=key.key if key else None)
+        at_edges: list[Verdict] = []
+        if self._steering:
+            edges = tuple(self._steering.pathways.values())
+            through_edges = EdgeReader(reader, edges, f"{keys.folder}/")
+            at_edges = check(through_edges, keys.playlist, key=key.key if key else None)
         warnings = tuple(
             f"{verdict.rule.says}: {finding.where}: found {finding.found}"
             for verdict in verdicts
@@ -145,7 +177,7 @@ class Publication:
         for warning in warnings:
             log.warning("%s", warning)
         # How many renditions there are is the wish of the preset, and the size of the source.
-        judged = [verdict for verdict in verdicts if verdict.rule.id not in WISHED]
+        judged = [verdict for verdict in (*verdicts, *at_edges) if verdict.rule.id not in WISHED]
         if broken := failed(judged, also=PROMISED):
             raise VerificationError(f"the result breaks rules, and is not published: {'; '.join(broken)}")
         applied = sum(verdict.status != "not applicable" for verdict in verdicts)
@@ -154,12 +186,13 @@ class Publication:
     def write(self, result: VideoResult) -> None:
         """Write those of the version's playlists and documents that do not exist yet, ``video.json`` last."""
         keys, version, results = self.job.result_keys, self.job.version, self.worker.results
+        ensure_manifest(results, self.worker.settings)
         files = [
             (keys.version(version, "master.m3u8"), self.master, PLAYLIST_TYPE),
             (keys.version_playlist(version), self.stable_playlist, PLAYLIST_TYPE),
         ]
         if self.stable_manifest is not None:
-            inside = dash.manifest(self.tracks, self._target_s, prefix="").encode()
+            inside = dash.manifest(self.tracks, self._target_s, prefix="", tiles=self._tiles).encode()
             files.append((keys.version(version, "manifest.mpd"), inside, MANIFEST_TYPE))
             files.append((keys.version_manifest(version), self.stable_manifest, MANIFEST_TYPE))
         digests = dict(self.digests)

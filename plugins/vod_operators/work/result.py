@@ -7,7 +7,9 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Literal
 
-from vod_operators.formats.base import Model, Rate
+from pydantic import Field
+
+from vod_operators.formats.base import Model, Rate, is_unset
 from vod_operators.media.choice import Choice
 from vod_operators.media.cost import Cost
 from vod_operators.media.loudness import Normalised
@@ -114,6 +116,8 @@ class RenditionResult(Model):
     peak_bps: int
     quality: Quality | None = None
     """Measured picture quality; None: not a video, or not measured (``warnings`` say why)."""
+    trick_mode_bytes: int | None = Field(None, exclude_if=is_unset)
+    """Bytes of its segments of key frames for DASH, besides ``size_bytes``; None: none were asked for."""
 
     @classmethod
     def of(
@@ -133,6 +137,7 @@ class RenditionResult(Model):
             "frames": track.samples if track.cues is None else track.cues,
             "segments": len(track.segments),
             "peak_bps": track.peak_bps(target_s),
+            "trick_mode_bytes": sum(track.trick_bytes) or None,
         }
         same = {name: getattr(track, name) for name in cls.model_fields if name not in facts}
         return cls(**facts, **same)

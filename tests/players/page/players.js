@@ -118,6 +118,13 @@ class Shaka extends Player {
     this.player.selectTextTrack(this.player.getTextTracks().find(track => track.id === id));
   }
 
+  // The same, as it finds the storyboard in the playlist or the manifest.
+  async tile(seconds) {
+    const found = await this.player.getThumbnails(this.player.getImageTracks()[0].id, seconds);
+    return {at: found.startTime, duration: found.duration, width: found.width, height: found.height,
+            luma: await watcher.cell(found.uris[0], found.positionX, found.positionY, found.width, found.height)};
+  }
+
   // The storyboard's cell for a time, as shaka-player reads the VTT.
   async thumbnail(url, seconds) {
     this.thumbnails = this.thumbnails || await this.player.addThumbnailsTrack(url, 'text/vtt');
@@ -163,6 +170,13 @@ class DashJs extends Player {
     this.dash.on(PLAYBACK_STALLED, () => watcher.happened('stall'));
     this.dash.initialize(video, url, false);
     await within(30, firstPicture(), 'dash.js: first picture');
+  }
+
+  // The storyboard's cell for a time.
+  async tile(seconds) {
+    const found = await within(20, new Promise(resolve => this.dash.provideThumbnail(seconds, resolve)), 'thumbnail');
+    return {at: `${found.url} ${found.x} ${found.y}`, width: found.width, height: found.height,
+            luma: await watcher.cell(found.url, found.x, found.y, found.width, found.height)};
   }
 
   levels() {

@@ -116,6 +116,8 @@ class Pictures(Model):
     """Longer side of each picture of the storyboard."""
     interval_s: int = Field(5, ge=1, le=60)
     """Interval between pictures of the storyboard; shorter in short videos, longer in very long ones."""
+    tiles: bool = Field(False, exclude_if=is_unset)
+    """Whether the playlist and the DASH manifest list the storyboard too, for players that read no WebVTT."""
 
 
 class Ladder(Model):
@@ -222,6 +224,12 @@ class Preset(Model):
     audio: AudioRung
     pictures: Pictures | None = Pictures()
     """None: no still pictures."""
+    trick_mode: bool = Field(False, exclude_if=is_unset)
+    """Whether DASH has a track of key frames for fast playback, as HLS has by its I-frame playlists."""
+    score: bool = Field(False, exclude_if=is_unset)
+    """Whether each variant of the master playlist has a SCORE (``media.hints``)."""
+    stable_ids: bool = Field(False, exclude_if=is_unset)
+    """Whether variants and renditions have ids that stay the same in later versions (``media.hints``)."""
     min_vmaf: MinVmaf | None = Field(None, exclude_if=is_unset)
     """None: whatever quality comes of it."""
     source_report: ReportPolicy = Field(ReportPolicy(), exclude_if=is_default)
@@ -239,6 +247,12 @@ class Preset(Model):
             raise ValueError("encryption: cbcs is a scheme of fMP4; container ts can have aes-128")
         if self.container == "ts" and codecs != ["h264"]:
             raise ValueError(f"container: ts holds H.264 only (Apple 1.5), not {', '.join(codecs)}")
+        if self.trick_mode and (self.container == "ts" or self.encryption != "none"):
+            cause = "container ts" if self.container == "ts" else f"encryption {self.encryption}"
+            raise ValueError(
+                f"trick_mode: {cause} has no track of key frames for DASH; leave out one of them (HLS has "
+                "I-frame playlists in any case)"
+            )
         if len(set(codecs)) != len(codecs):
             raise ValueError(f"ladders: each must have a codec of its own, not {', '.join(codecs)}")
         return self
