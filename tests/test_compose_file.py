@@ -254,7 +254,8 @@ def test_the_edge_takes_whole_names_only() -> None:
     def is_served(path: str) -> bool:
         return any(re.search(pattern, path) for pattern in patterns)
 
-    assert is_served("/steering.json") and is_served("/film/index.m3u8") and is_served("/film/v-1/360p/seg-00001.m4s")
+    assert is_served("/steering.json")
+    assert is_served("/film/index.m3u8") and is_served("/film/v-1/360p/seg-00001.m4s")
     for path in (
         "/film/index.m3u8\n",
         "/film/seg.m4s\n",

@@ -326,7 +326,7 @@ case("6.pathway", "good", text(M, "#EXT-X-STREAM-INF", STEERING.format(',PATHWAY
 case("6.pathway-told", "good", text(M, "#EXT-X-STREAM-INF", STEERING.format("")))
 case("6.pathways", "good", text(M, "RESOLUTION", 'PATHWAY-ID="west",RESOLUTION'))
 case("6.stable-id", "good", text(M, r"#EXT-X-I-FRAME-STREAM-INF:(.*)", _two_ids("VARIANT")))
-case("6.stable-id", "good", text(M, r"#EXT-X-MEDIA:(TYPE=AUDIO.*)", _two_ids("RENDITION")))
+case("6.stable-id", "good", text(M, r"#EXT-X-MEDIA:(.*TYPE=AUDIO.*)", _two_ids("RENDITION")))
 case("6.score", "good", text(M, "RESOLUTION", "SCORE=1,RESOLUTION"))
 case("6.supplemental", "good", text(M, "RESOLUTION", 'SUPPLEMENTAL-CODECS="dvh1.08.07/db4h",RESOLUTION'))
 case(
