@@ -14,7 +14,7 @@ from support.results import Place, version
 from vod_operators.errors import StorageError
 from vod_operators.operators.janitor import VodJanitorOperator
 from vod_operators.settings import get_settings
-from vod_operators.work import index as module
+from vod_operators.storage import replacing
 from vod_operators.work.cleaning import Cleaner
 from vod_operators.work.index import SHARDS, Index, Row, note_deleted, note_published, shard_of
 from vod_operators.work.management import Manager
@@ -72,7 +72,7 @@ def test_fifty_publications_at_once_in_one_shard(place: Place) -> None:
 def test_who_always_comes_late_gives_up(place: Place, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     index.put(a_row("film"))
     monkeypatch.setattr(type(place.temp), "replace", lambda *a, **k: None)
-    monkeypatch.setattr(module, "ATTEMPTS", 3)
+    monkeypatch.setattr(replacing, "ATTEMPTS", 3)
     with pytest.raises(StorageError, match="changed 3 times"):
         index.put(a_row("film", NOW))
 

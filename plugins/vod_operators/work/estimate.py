@@ -8,12 +8,11 @@ nothing. A history that is missing or damaged fails nothing: estimates begin ane
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from vod_operators.errors import CorruptObjectError, ObjectNotFoundError, StorageError, VodError
+from vod_operators.errors import CorruptObjectError, ObjectNotFoundError, VodError
 from vod_operators.formats.base import Model
 from vod_operators.media import cost, forecast, workload
 from vod_operators.media.cost import Cost, Estimate, History, PastRun, Rates
@@ -27,7 +26,7 @@ from vod_operators.settings import VodSettings
 from vod_operators.storage import checkpoint
 from vod_operators.storage.base import Storage
 from vod_operators.storage.keys import history_key
-from vod_operators.work.index import ATTEMPTS, pauses
+from vod_operators.storage.replacing import replace_document
 from vod_operators.work.job import Job
 from vod_operators.work.stable import JSON_TYPE
 from vod_operators.work.worker import Worker
@@ -195,20 +194,13 @@ def add_run(results: Storage, uri: str, run: PastRun) -> None:
 
     :raises StorageError: the store failed, or other writers came first each time.
     """
-    for pause in pauses():
-        # Before the content is read, so that a change between the two fails the write.
-        info = results.stat(uri)
-        present = _read(results, uri) if info else History()
+
+    def with_run(is_there: bool) -> History:
+        present = _read(results, uri) if is_there else History()
         others = [known for known in present.runs if known.version != run.version]
-        data = checkpoint.seal(History(runs=tuple([run, *others][:KEPT])))
-        if info is None:
-            written = results.create(uri, data, content_type=JSON_TYPE)
-        else:
-            written = results.replace(uri, data, info.version, content_type=JSON_TYPE)
-        if written is not None:
-            return
-        time.sleep(pause)
-    raise StorageError(f"{uri}: could not be written, because it changed {ATTEMPTS} times in between")
+        return History(runs=tuple([run, *others][:KEPT]))
+
+    replace_document(results, uri, with_run)
 
 
 def _read(results: Storage, uri: str) -> History:

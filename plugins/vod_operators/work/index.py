@@ -9,30 +9,23 @@ results store.
 from __future__ import annotations
 
 import logging
-import random
-import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
 
-from vod_operators.errors import CorruptObjectError, ObjectNotFoundError, StorageError, VodError
+from vod_operators.errors import CorruptObjectError, ObjectNotFoundError, VodError
 from vod_operators.formats.base import Model
 from vod_operators.storage import checkpoint
-from vod_operators.storage.base import ObjectInfo, Storage
+from vod_operators.storage.base import Storage
 from vod_operators.storage.keys import ResultKeys, index_folder, is_video_id
+from vod_operators.storage.replacing import replace_document
 from vod_operators.work.result import VideoResult
-from vod_operators.work.stable import JSON_TYPE, publications, read_result
+from vod_operators.work.stable import publications, read_result
 
 SHARDS = 64
 """10,000 videos are 156 rows of about 300 bytes in each: 47 kB, read and replaced in one request."""
-
-ATTEMPTS = 60
-"""Tries to replace a shard. Each fails if another writer came first; one writer succeeds in each round."""
-
-MAX_PAUSE_S = 0.5
-"""Longest pause between two tries."""
 
 RECENT = timedelta(hours=1)
 """Rows of this age are kept by a rebuild that did not find their video, which may be newer than its listing.
@@ -191,21 +184,13 @@ class Index:
 
     def _replace(self, number: int, change: Callable[[dict[str, Row]], dict[str, Row]]) -> None:
         uri = self._uri(number)
-        for pause in pauses():
-            # Before the content is read, so that a change between the two fails the write.
-            info = self._temp.stat(uri)
-            present = self._read(uri) if info else {}
-            wanted = change(present)
-            if wanted == present or self._write(uri, info, Shard(videos=wanted)):
-                return
-            time.sleep(pause)
-        raise StorageError(f"{uri}: could not be written, because it changed {ATTEMPTS} times in between")
 
-    def _write(self, uri: str, info: ObjectInfo | None, shard: Shard) -> bool:
-        data = checkpoint.seal(shard)
-        if info is None:
-            return self._temp.create(uri, data, content_type=JSON_TYPE) is not None
-        return self._temp.replace(uri, data, info.version, content_type=JSON_TYPE) is not None
+        def changed(is_there: bool) -> Shard | None:
+            present = self._read(uri) if is_there else {}
+            wanted = change(present)
+            return None if wanted == present else Shard(videos=wanted)
+
+        replace_document(self._temp, uri, changed)
 
 
 def shard_of(video_id: str) -> int:
@@ -263,9 +248,3 @@ def _merged(
         if fresh := read(name):
             kept[name] = fresh
     return kept
-
-
-def pauses() -> Iterator[float]:
-    """Seconds to wait after each of ``ATTEMPTS`` tries to replace a document, at random and ever longer."""
-    for number in range(ATTEMPTS):
-        yield random.uniform(0, min(MAX_PAUSE_S, 0.01 * 2**number))
