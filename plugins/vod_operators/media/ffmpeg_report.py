@@ -36,17 +36,20 @@ SILENT_S = Fraction(44, 100)
 """Least silence to record. Codecs smear sound into both ends of a silence, by up to 20 ms each; so that is
 less than the half second of the report."""
 
-CLIPPED_LEVEL, NEAR_LEVEL, NEAR_WEIGHT = 0.9999, 0.9, 0.3
-"""Of full scale. A sample above the first counts; after a lossy codec, which rounds flat tops off by up to a
-tenth, one above the second counts by this weight."""
+CLIPPED_LEVEL = 0.9999
+"""Of full scale. Samples above it count as clipped."""
+
+NEAR_LEVEL, NEAR_WEIGHT, OVER_WEIGHT = 0.9, 0.3, 14
+"""After a lossy codec. It rounds flat tops off by up to a tenth, and overshoots: its decoder gives samples
+above full scale, of which 1 % of a window is as much as 47 % above ``NEAR_LEVEL``. Peaks of a loud master,
+limited to full scale, overshoot too, but in a twentieth of the windows at most."""
 
 WINDOW_S = Fraction(1, 100)
 """Windows in which clipped samples are counted."""
 
 CLIPPED_SHARE = {True: 0.02, False: 0.14}
 """By whether the codec is lossless: least share of a window's samples that count. Of a sine 1 dB below full
-scale none do, and 7 % after AAC. Of noise or music that is driven 20 dB too hard 70 to 80 % do, and 18 to
-38 % after AAC."""
+scale none do, and 7 % after AAC."""
 
 LOSSLESS_CODECS = ("pcm_", "flac", "alac", "wavpack", "truehd", "mlp", "tta", "ape", "adpcm")
 """Beginnings of the names of codecs that keep flat tops flat."""
@@ -169,5 +172,7 @@ def _clipped(channels: int, lossless: bool) -> str:
     loudest = "abs(val(0))"
     for channel in range(1, channels):
         loudest = f"max({loudest},abs(val({channel})))"
-    near = "" if lossless else f"{NEAR_WEIGHT}*gt(ld(0),{NEAR_LEVEL})"
-    return f"st(0,{loudest});max(gt(ld(0),{CLIPPED_LEVEL}),{near or 0})"
+    clipped = f"gt(ld(0),{CLIPPED_LEVEL})"
+    if not lossless:
+        clipped = f"max({OVER_WEIGHT}*{clipped},{NEAR_WEIGHT}*gt(ld(0),{NEAR_LEVEL}))"
+    return f"st(0,{loudest});{clipped}"

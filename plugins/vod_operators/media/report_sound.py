@@ -89,7 +89,7 @@ def clipped_parts(lines: Iterable[str], sample_rate: int, seconds: float) -> Ite
                 start, windows, samples = at, 0, 0.0
             end = at + window
             windows += 1
-            samples += float(line.partition("=")[2]) * window * sample_rate
+            samples += min(1.0, float(line.partition("=")[2])) * window * sample_rate
     yield from part()
 
 
