@@ -116,6 +116,16 @@ def test_a_still_that_is_intended_is_not_frozen(before: list[bytes], after: list
     assert found.intended_runs >= 1
 
 
+@pytest.mark.parametrize(("step", "after"), [(2, False), (4, None), (90, None)])
+def test_the_last_picture_tells_whether_what_was_still_has_moved_on(step: int, after: bool | None) -> None:
+    pictures = [drifting(n) for n in range(10)] + [drifting(9)] * 9
+    last = bytes(value + step * (cell < 5) + 4 * (cell == 9) for cell, value in enumerate(drifting(9)))
+    data = b"".join([*pictures, last])
+    window = Window(begin=0, first=0, last=len(pictures) + 1, rate=RATE)
+    (run,) = still_runs(Grids(data, CELLS), window)
+    assert (run.first, run.last, run.before, run.after) == (9, 19, True, after)
+
+
 def test_a_moving_pointer_is_no_motion() -> None:
     def typed(n: int) -> bytes:
         return bytes(200 if cell == n % CELLS else 100 for cell in range(CELLS))
@@ -220,6 +230,20 @@ def test_edges_are_found_to_the_pixel() -> None:
     assert edges(rows * 2, columns * 2, (80, 60), CELLS) == Edges(
         looked_at=2, inset=(3, 7, 5, 8), sharp=({3: 2}, {7: 2}, {5: 2}, {8: 2})
     )
+
+
+@pytest.mark.parametrize(("luma", "ringing", "found"), [(26, 0, 8), (26, 3, 0), (120, 9, 8), (120, 13, 0)])
+def test_a_bar_is_darker_the_darker_the_picture_is(luma: int, ringing: int, found: int) -> None:
+    bar, shown = bytes([16 + ringing] + [16] * (CELLS - 1)), flat(luma)
+    rows = bar * 8 + shown * 44 + bar * 8
+    across = flat(luma) * 80
+    inset = edges(rows, across[: 80 * CELLS], (80, 60), CELLS).inset
+    assert (inset[1], inset[3]) == (found, found)
+
+
+def test_a_sky_that_gets_dark_slowly_has_no_edge() -> None:
+    rows = b"".join(flat(min(60, 16 + n // 3)) for n in range(60))
+    assert edges(rows, flat(40) * 80, (80, 60), CELLS).sharp[1] == {}
 
 
 def test_black_pictures_tell_nothing_of_edges() -> None:

@@ -76,10 +76,16 @@ def test_frozen_is_what_stands_still_amid_motion() -> None:
         run(0, 20, None, True),  # from the beginning
         run(100, 120, True, True),
         run(200, 220, True, None),  # the chunk after it knew that it is intended
+        run(1, 10, False, True),  # begins with a cut
         run(980, FRAMES, True, None),  # to the end
     ]
     found = report(PictureFacts(frozen=tuple(runs)))
     assert [interval.start_s for interval in found.frozen or ()] == [0.0, 4.0, 39.2]
+
+
+def test_one_picture_beside_a_still_run_tells_of_no_motion() -> None:
+    found = report(PictureFacts(frozen=(run(1, 20, None, True), run(980, FRAMES - 1, True, None))))
+    assert [(each.start_s, each.end_s) for each in found.frozen or ()] == [(0.04, 0.8), (39.2, 39.96)]
 
 
 def test_a_picture_that_never_moves_is_not_frozen() -> None:

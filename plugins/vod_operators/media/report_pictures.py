@@ -92,14 +92,16 @@ times R - G - B changes by more than ``RED_STEP`` (WCAG 2.3.1)."""
 
 # --- bars -----------------------------------------------------------------------------------
 
-BAR_BLACK = 28
-"""Brightest cell of a bar's row or column, with the ringing that a lossy codec leaves at its edge."""
+BAR_BLACK = range(2, 13)
+"""How far above 16 the brightest cell of a bar's row or column may be, with the ringing that a lossy codec
+leaves at its edge: a quarter of the mean of the picture, within this range."""
 
 EDGE_PIXELS = 3
 """Rows from a bar's edge in which the picture must show."""
 
-EDGE_SHARE = Fraction(1, 2)
-"""Least share of the cells along an edge that are lit there: dark scenes and credits have no such edge."""
+EDGE_SHARE, EDGE_STEP = Fraction(1, 2), 2
+"""Least share of the cells along an edge that are this much brighter there than a bar's brightest: an evening
+sky that gets dark slowly, and credits, have no such edge."""
 
 MOST_EDGES = 8
 """Most places that a chunk records for each side."""
@@ -243,9 +245,13 @@ def still_runs(grids: Grids, window: Window) -> list[Run]:
         if is_black(grids[begin]):
             continue
         before = after = None
-        if begin:
+        if begin == 1:
+            before = None if _jumps(grids, 1) else False
+        elif begin:
             before = not _is_cut(grids, begin, window) and _moves(grids, begin - window.context, begin)
-        if end < grids.count:
+        if end == grids.count - 1:
+            after = None if _jumps(grids, end) else False
+        elif end < grids.count:
             after = _moves(grids, end + 1, end + 1 + window.context)
         found.append(_run(window, begin, end, before, after))
     return found
@@ -279,10 +285,20 @@ def _moves(grids: Grids, begin: int, end: int) -> bool | None:
     moving = 0
     for number in numbers:
         changes = grids.changes(number)
-        brighter, darker = sum(c > 0 for c in changes), sum(c < 0 for c in changes)
-        changed = brighter + darker
-        moving += changed >= MOVING_SHARE * grids.cells and min(brighter, darker) >= BOTH_WAYS * changed
+        changed = grids.cells - changes.count(0)
+        if changed >= MOVING_SHARE * grids.cells:
+            brighter = sum(map(_IS_MORE, changes))
+            moving += min(brighter, changed - brighter) >= BOTH_WAYS * changed
     return moving >= MOVING_STEPS * len(numbers) if numbers else None
+
+
+_IS_MORE = (0).__lt__
+
+
+def _jumps(grids: Grids, number: int) -> bool:
+    """Whether enough cells change to a frame by more than those of a still picture."""
+    steps = sum(abs(change) > STILL_STEP for change in grids.changes(number))
+    return steps >= MOVING_SHARE * grids.cells
 
 
 def _is_cut(grids: Grids, number: int, window: Window) -> bool:
@@ -431,14 +447,15 @@ def edges(rows: bytes, columns: bytes, size: tuple[int, int], cells: int) -> Edg
         lines = [part[n * cells : (n + 1) * cells] for n in range(height)]
         part = columns[number * cells * width : (number + 1) * cells * width]
         across = [part[n::width] for n in range(width)]
+        bar = 16 + min(max((sum(part) // len(part) - 16) // 4, BAR_BLACK[0]), BAR_BLACK[-1])
         inset = []
         for side, order in ((0, across), (1, lines), (2, across[::-1]), (3, lines[::-1])):
-            place = next((n for n, line in enumerate(order) if max(line) > BAR_BLACK), None)
+            place = next((n for n, line in enumerate(order) if max(line) > bar), None)
             if place is None:
                 break
             inset.append(place)
             lit = map(max, *order[place : place + EDGE_PIXELS], bytes(cells))
-            if sum(value > BAR_BLACK for value in lit) >= EDGE_SHARE * cells:
+            if sum(value > bar + EDGE_STEP for value in lit) >= EDGE_SHARE * cells:
                 sharp[side][place] += 1
         if len(inset) == 4:
             insets.append(inset)

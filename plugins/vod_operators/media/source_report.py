@@ -205,10 +205,16 @@ def join(pieces: Iterator[Run]) -> list[Run]:
 
 
 def _is_frozen(run: Run, frames: int) -> bool:
-    """Whether pictures move before and after a still run, as far as there are any."""
-    return (run.before is True or run.first <= 0) and (run.after is True or run.last >= frames) and (
-        run.first > 0 or run.last < frames
-    )  # fmt: skip
+    """Whether pictures move before and after a still run, as far as there are any.
+
+    Of one picture before or after it no motion can be told.
+    """
+    begins, ends = run.first <= 1, run.last >= frames - 1
+    if begins and ends:
+        return False
+    return (run.before is True or (begins and run.before is None)) and (
+        run.after is True or (ends and run.after is None)
+    )
 
 
 def _stills_are_usual(seen: Sequence[PictureFacts], frames: int) -> bool:
