@@ -13,6 +13,7 @@ from support.clips import run_ffmpeg
 from support.presets import write_preset
 from support.settings import configure
 from support.steps import Steps
+from support.tools import FFMPEG
 from vod_operators.errors import InvalidInputError
 
 RATE, SECONDS = 25, 5
@@ -140,18 +141,21 @@ def test_a_variable_rate(publish: Callable[..., dict[str, Any]], tmp_path: Path)
     assert (begin, end) == (pytest.approx(60 / RATE), pytest.approx(81 / RATE))
 
 
-def test_a_chunk_that_cannot_be_decoded_is_black(
-    publish: Callable[..., dict[str, Any]], tmp_path: Path
+def test_chunks_that_cannot_be_decoded_are_black(
+    publish: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = film(tmp_path / "film.mp4", "null", "anull", "-bf", "0")
-    lost = tmp_path / "lost.mp4"
-    run_ffmpeg(
-        "-i", str(source), "-map", "0", "-c", "copy",
-        "-bsf:v", "noise=amount='if(gt(pts*tb,2)*lt(pts*tb,4),1,0)'", str(lost),
-    )  # fmt: skip
-    result = publish(lost)
-    if any("shown black" in words for words in result["source"]["damage"]):
-        assert result["source_report"]["black"]
+    """An ffmpeg that decodes nothing of any chunk, as of one whose parameter sets are lost."""
+    blind = tmp_path / "ffmpeg"
+    blind.write_text(
+        f'#!/bin/sh\ncase "$*" in *chunk.nut*filter_complex*libx264*)\n'
+        'echo "[h264 @ 0x1] non-existing PPS 0 referenced" >&2\n'
+        f'echo "Could not open encoder before EOF" >&2; exit 234;; esac\nexec "{FFMPEG}" "$@"\n'
+    )
+    blind.chmod(0o755)
+    configure(monkeypatch, ffmpeg=str(blind))
+    result = publish(film(tmp_path / "film.mp4", seconds=4))
+    assert ["shown black" in words for words in result["source"]["damage"]] == [True, True]
+    assert seconds_of(result["source_report"]["black"]) == [(0, 4)]
 
 
 # --- policy ---------------------------------------------------------------------------------
