@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import time
@@ -21,7 +20,9 @@ from statistics import median
 from types import SimpleNamespace
 from typing import Any
 
+from bench import report_unseen
 from bench.media import CLIP, RATE, ffmpeg
+from tqdm import tqdm
 
 SECONDS, JOIN_S = 18, 6
 LENGTHS = (0.52, 1.0, 3.0)
@@ -210,20 +211,28 @@ def cpu_s() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in both)
 
 
+COST_S = 24
+COST_PRESET = "h264_small"
+"""The cheapest preset, where looking is the largest part."""
+
+
 def cost(folder: Path, preset: str, repeat: int) -> dict[str, list[float]]:
-    """CPU seconds of all steps with and without the report, in turns."""
-    off = dict.fromkeys(("black", "frozen", "silent", "clipped", "bars", "flashes", "loudness"), "off")
-    for name, policy in (("told", {}), ("off", off)):
-        document = _document(preset) | {"source_report": policy}
-        (folder / "presets" / f"{name}.json").write_text(json.dumps(document))
-    found: dict[str, list[float]] = {"told": [], "off": []}
+    """CPU seconds of all steps of ``COST_PRESET`` with and without the report, in turns; and of a preset
+    without, once."""
+    off = dict.fromkeys((*KINDS, "loudness"), "off")
+    kinds = {"told": (COST_PRESET, {}), "off": (COST_PRESET, off), preset: (preset, off)}
+    for name, (of, policy) in kinds.items():
+        (folder / f"presets/{name}-cost.json").write_text(
+            json.dumps(_document(of) | {"source_report": policy})
+        )
     path = folder / "cost.mp4"
-    shutil.copyfile(CLIP, path)
-    for _ in range(repeat):
-        for name, seconds in found.items():
-            begin = cpu_s()
-            report_of(path, name)
-            seconds.append(cpu_s() - begin)
+    ffmpeg("-stream_loop", str(COST_S // 5), "-i", str(CLIP), "-c", "copy", "-t", str(COST_S), str(path))
+    turns = [name for turn in range(repeat) for name in (("told", "off"), ("off", "told"))[turn % 2]]
+    found: dict[str, list[float]] = {name: [] for name in kinds}
+    for name in tqdm([*turns, preset], desc="cost"):
+        begin = cpu_s()
+        report_of(path, f"{name}-cost", COST_S // 2)
+        found[name].append(cpu_s() - begin)
     return found
 
 
@@ -240,23 +249,21 @@ def work(folder: Path, preset: str, repeat: int) -> dict[str, Any]:
     (folder / "presets").mkdir(parents=True, exist_ok=True)
     (folder / "presets/report.json").write_text(json.dumps(PRESET))
     spent = cost(folder, preset, repeat)
-    print("cost", spent, file=sys.stderr, flush=True)
     clean = {}
-    for clip in CLEAN:
+    for clip in tqdm(CLEAN, desc="clean clips"):
         name = "".join(letter if letter.isalpha() else "-" for letter in clip)
         report = report_of(make(folder / "clean" / f"{name}.mp4", clip), "report")
         clean[clip] = {kind: report[kind] for kind in KINDS if report[kind]}
-        print(clip, clean[clip], file=sys.stderr, flush=True)
     hits = []
-    for path, defects in seeded(folder / "seeded"):
+    for path, defects in tqdm(seeded(folder / "seeded"), desc="clips with defects"):
         report = report_of(path, "report")
-        found = [_hit(report, *defect) | {"file": path.stem} for defect in defects]
+        hits += [_hit(report, *defect) | {"file": path.stem} for defect in defects]
         kinds = Counter(kind for kind, _, _ in defects)
         more = {kind: len(report[kind] or ()) - kinds[kind] for kind in KINDS if kind != "bars"}
-        print(path.stem, more, [hit for hit in found if not hit["found"]], file=sys.stderr, flush=True)
-        hits += found
         clean[path.stem] = {kind: count for kind, count in more.items() if count > 0}
-    return {"clean": clean, "seeded": hits, "cpu_s": spent}
+    drawn = folder.parent / "quality" / "clips"
+    unseen = report_unseen.measure(folder / "unseen", drawn, lambda path: report_of(path, "report", 2))
+    return {"clean": clean, "seeded": hits, "unseen": unseen, "preset": preset, "cpu_s": spent}
 
 
 def _hit(report: dict[str, Any], kind: str, length: float, place: str) -> dict[str, Any]:
@@ -305,9 +312,13 @@ def table(found: dict[str, Any]) -> list[str]:
         lines.append(f"{line}{1000 * worst:>12.0f} ms")
     wrong = {clip: kinds for clip, kinds in found["clean"].items() if kinds}
     lines.append(f"clean: {len(CLEAN)} clips; found where nothing is: {wrong or 'nothing'}")
+    lines += report_unseen.table(found["unseen"])
     told, off = (median(found["cpu_s"][name]) for name in ("told", "off"))
+    (large,) = found["cpu_s"][found["preset"]]
     lines.append(
-        f"CPU of all steps: {told:.2f} s with the report, {off:.2f} s without: {told / off - 1:+.1%}"
+        f"CPU of all steps of {COST_PRESET}: {told:.2f} s with the report, {off:.2f} s without: "
+        f"{told / off - 1:+.1%}; {found['preset']} takes {large:.2f} s without, of which that is "
+        f"{(told - off) / large:.1%}"
     )
     return lines
 
