@@ -27,9 +27,13 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def hevc() -> Path:
         return by_packager(root / "hevc", generate(root / "hevc.mp4", *picture("128x72"), *X265))
 
-    def hdr() -> Path:
-        clip = generate(root / "hdr.mp4", *picture("128x72"), "-vf", PQ, "-pix_fmt", "yuv420p10le", *X265)
-        return by_packager(root / "hdr", clip)
+    def hdr(name: str, params: str = "", transfer: str = "smpte2084") -> Path:
+        x265 = (*X265[:-1], X265[-1] + params)
+        tags = PQ.replace("smpte2084", transfer)
+        clip = generate(
+            root / f"{name}.mp4", *picture("128x72"), "-vf", tags, "-pix_fmt", "yuv420p10le", *x265
+        )
+        return by_packager(root / name, clip)
 
     sound = ("-c:a", "aac", "-ac", "2", "-b:a", "96k")
     both = (*picture("128x72"), *tone(440), "-map", "0:v", "-map", "1:a")
@@ -61,7 +65,13 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         "hevc-ts": lambda: by_ffmpeg(
             root / "hevc-ts", *picture("128x72"), *X265[:4], *X265[6:], streams="v:0"
         ),
-        "hdr": hdr,
+        "hdr": lambda: hdr("hdr"),
+        "hdr10": lambda: hdr(
+            "hdr10",
+            ":max-cll=1000,200:master-display="
+            "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)",
+        ),
+        "hlg-in-sei": lambda: hdr("hlg-in-sei", ":atc-sei=18", "bt2020-10"),
         "hdr-h264": lambda: by_ffmpeg(
             root / "hdr-h264", *picture("128x72"), "-vf", PQ, *GOP, container="fmp4", streams="v:0"
         ),

@@ -38,12 +38,13 @@ def test_a_good_presentation_passes_every_rule(bases: Callable[[str], Path]) -> 
     assert {name for name, verdict in found.items() if verdict.status == "warn"} == set()
     not_judged = {name for name, verdict in found.items() if verdict.status == "not applicable"}
     assert not_judged == {
-        "1.hevc-container", "1.hevc-level", "4.bitrate", "6.pathway", "6.pathway-told", "6.pathways",
-        "6.score", "6.stable-id", "6.supplemental", "10.counters", "10.frames", "10.programme", "10.tables",
-        "10.timestamp", "12.fairplay", "12.hdcp", "12.key", "12.no-ctr", "12.pattern", "12.same-start",
-        "12.session-key", "12.start", "13.images", "13.images-span", "13.tiles", "14.forced-selected",
-        "15.captions", "16.hdr10",
-        "18.decodes", "19.date", "19.peak", "19.sequence", "19.window", "20.control", "20.hint", "20.parts",
+        "1.hevc-container", "1.hevc-level", "3.hdr-rate", "4.bitrate", "6.pathway", "6.pathway-told",
+        "6.pathways", "6.score", "6.stable-id", "6.supplemental", "10.counters", "10.frames",
+        "10.programme", "10.tables", "10.timestamp", "12.fairplay", "12.hdcp", "12.key", "12.no-ctr",
+        "12.pattern", "12.same-start", "12.session-key", "12.start", "13.images", "13.images-span",
+        "13.tiles", "14.forced-selected", "15.captions", "16.colours", "16.configuration", "16.format",
+        "16.hdr10", "16.same", "18.decodes", "19.date", "19.peak", "19.sequence", "19.window",
+        "20.control", "20.hint", "20.parts",
     }  # fmt: skip
 
 
@@ -133,6 +134,16 @@ def _scaled(factor: int) -> Callable[[bytearray], None]:
         content[at : at + 4] = (int.from_bytes(content[at : at + 4], "big") * factor).to_bytes(4, "big")
 
     return change
+
+
+LIGHT = b"\x4e\x01\x90\x04\x03\xe8"
+"""Begin of the SEI of 1000 cd/m2: NAL header, type, size, and the brightest pixel."""
+
+
+def _no_seis(content: bytearray) -> None:
+    """Other messages in place of mastering display and light level."""
+    for kind in (137, 144):
+        content[content.index(bytes((0x4E, 1, kind))) + 2] = 5
 
 
 def _another_init(folder: Path) -> None:
@@ -262,6 +273,14 @@ case("15.span", "good", text("text/index.m3u8", r"#EXTINF.*\n2\.vtt\n", ""))
 case("15.captions", "good", text(M, "CLOSED-CAPTIONS=NONE", 'CLOSED-CAPTIONS="cc"'))
 case("15.captions", "good", data("small/seg-00001.m4s", _captioned))
 case("16.hdr10", "hdr")
+case("16.format", "hdr-h264")
+case("16.same", "hdr10", data("0/2.m4s", renamed(LIGHT, LIGHT[:-1] + b"\xe9")))
+case("16.same", "hdr10", data("0/2.m4s", renamed(b"\x4e\x01\x90", b"\x4e\x01\x05")))
+case("16.configuration", "hdr10", data("0/init.mp4", _no_seis))
+case("16.colours", "hdr10", data("0/init.mp4", renamed(b"nclx\0\x09\0\x10", b"nclx\0\x09\0\x12")))
+case("3.hdr-rate", "hdr10", data("0/init.mp4", _scaled(2)))
+case("13.sdr", "hdr10")
+case("6.video-range", "hdr10", text(M, r"(I-FRAME-STREAM-INF.*)VIDEO-RANGE=PQ", r"\1VIDEO-RANGE=HLG"))
 
 # --- what players and viewers would notice first
 

@@ -163,6 +163,28 @@ def test_h264_is_no_hdr10(bases: Callable[[str], Path]) -> None:
     assert found["3.sdr"].status == "fail" and found["16.hdr10"].status == "not applicable"
 
 
+def test_hdr10_with_its_metadata_everywhere(bases: Callable[[str], Path]) -> None:
+    found = judged(bases("hdr10"))
+    names = (
+        "6.video-range",
+        "16.format",
+        "16.hdr10",
+        "16.configuration",
+        "16.same",
+        "16.colours",
+        "3.hdr-rate",
+    )
+    assert {name: found[name].status for name in names} == dict.fromkeys(names, "pass")
+
+
+def test_hlg_may_be_told_by_an_sei(bases: Callable[[str], Path], tmp_path: Path) -> None:
+    """VUI: BT.2020 for players without HDR; the alternative transfer characteristics are those of HLG."""
+    folder = shutil.copytree(bases("hlg-in-sei").parent, tmp_path / "copy")
+    assert judged(folder / M)["6.video-range"].status == "fail"
+    text(M, "VIDEO-RANGE=SDR", "VIDEO-RANGE=HLG", count=0)(folder)
+    assert judged(folder / M)["6.video-range"].status == "pass"
+
+
 def test_a_missing_group_is_reported_as_just_that(bases: Callable[[str], Path], tmp_path: Path) -> None:
     folder = shutil.copytree(bases("good").parent, tmp_path / "copy")
     text(M, 'AUDIO="audio"', 'AUDIO="none"')(folder)

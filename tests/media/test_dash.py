@@ -45,7 +45,7 @@ def a_text(name: str, **facts: object) -> Track:
     return a_track(name, [6000, 500], 50, kind="text", codecs="wvtt", init_bytes=0, **facts)
 
 
-ORDER = ("SupplementalProperty", "Label", "Accessibility", "Role", "Representation")
+ORDER = ("EssentialProperty", "SupplementalProperty", "Label", "Accessibility", "Role", "Representation")
 """Of an adaptation set's elements that are used here (ISO 23009-1, 5.3.3.2)."""
 
 
@@ -197,8 +197,8 @@ def test_all_that_was_measured_is_told() -> None:
     ]
     # 90,000 and 900,000 bytes in the 6.5 s of the last two segments are 221,539 and 2,215,385 b/s.
     assert [r.bandwidth for r in h264.representations] == [221_539, 2_215_385]
-    assert [p.value for p in h264.supplemental_properties] == ["1"]  # players may go on in the other codec
-    assert [p.value for p in hevc.supplemental_properties] == ["0", "16"]
+    # Players must not go on in the other set, which is HDR.
+    assert h264.supplemental_properties is None and hevc.supplemental_properties is None
     assert (english.lang, german.lang) == ("en", "de")
     assert [s.roles[0].value for s in (english, german)] == ["main", "alternate"]
     template = english.representations[0].segment_templates[0]
@@ -209,6 +209,38 @@ def test_all_that_was_measured_is_told() -> None:
     ]  # fmt: skip
     video = h264.representations[0].segment_templates[0].segment_timelines[0].Ss
     assert [(s.t, s.d, s.r) for s in video] == [(0, 6000, 1), (None, 500, None)]
+
+
+def test_players_that_do_not_know_hdr_leave_its_sets_alone() -> None:
+    codecs = {
+        "540p": "avc1.64001f",
+        "hevc": "hvc1.1.6.L93.90",
+        "hdr": "hvc1.2.4.L93.90",
+        "hlg": "av01.0.04M.10",
+    }
+    ranges = {"hdr": "PQ", "hlg": "HLG"}
+    tracks = [
+        a_track(name, [6000], codecs=text, video_range=ranges.get(name, "SDR"))
+        for name, text in codecs.items()
+    ]
+    root = ElementTree.fromstring(dash.manifest(tracks, 6, prefix=""))
+    found = {}
+    for adaptation in root.iter(f"{{{dash.MPD}}}AdaptationSet"):
+        name = adaptation.find(f"{{{dash.MPD}}}Representation").get("id")
+        told = {
+            kind: {
+                p.get("schemeIdUri").rpartition(":")[2]: p.get("value")
+                for p in adaptation.iter(f"{{{dash.MPD}}}{kind}")
+            }
+            for kind in ("EssentialProperty", "SupplementalProperty")
+        }
+        found[name] = told["EssentialProperty"], list(told["SupplementalProperty"].values())
+    assert found == {
+        "540p": ({}, ["1"]),
+        "hevc": ({}, ["0"]),  # players may go on in the other codec, but not in HDR
+        "hdr": ({"ColourPrimaries": "9", "MatrixCoefficients": "9", "TransferCharacteristics": "16"}, []),
+        "hlg": ({"ColourPrimaries": "9", "MatrixCoefficients": "9", "TransferCharacteristics": "18"}, []),
+    }
 
 
 def test_what_dash_does_not_know_has_none() -> None:

@@ -450,6 +450,14 @@ def test_each_codec_is_a_family_of_its_own_and_h264_comes_first() -> None:
     ]
 
 
+def test_hdr_is_a_family_of_its_own_after_sdr_of_its_codec() -> None:
+    hevc = [track.model_copy(update={"codecs": "hvc1.1.6.L93.B0"}) for track in VIDEOS[:2]]
+    hdr = [track.model_copy(update={"name": "hdr-" + track.name, "video_range": "PQ"}) for track in hevc]
+    master = m3u8.loads(hls.master_playlist([*hdr, *hevc, *VIDEOS[:1]], 6, prefix=""))
+    listed = [(p.stream_info.codecs[:4], p.stream_info.video_range) for p in master.playlists]
+    assert listed == [("avc1", "SDR"), *[("hvc1", "SDR")] * 2, *[("hvc1", "PQ")] * 2]
+
+
 def test_the_range_is_said_of_all_as_soon_as_one_is_not_sdr() -> None:
     assert "VIDEO-RANGE" not in hls.master_playlist(VIDEOS, 6, prefix="")
     hdr = VIDEOS[0].model_copy(update={"video_range": "PQ"})

@@ -128,7 +128,7 @@ def test_a_name_is_not_a_path(tmp_path: Path) -> None:
         (mine(bit_depth=10), "ladders.0: Value error, bit_depth: libx264 only makes 8 bits"),
         (
             {**MINE, "ladders": [LADDER, {**LADDER, "rungs": [{**RUNG, "name": "again"}]}]},
-            "ladders: each must have a codec of its own, not h264, h264",
+            "ladders: each must have a codec or a dynamic range of its own, not h264, h264",
         ),
         ({**MINE, "colour": "red"}, "colour: Extra inputs are not permitted"),
         ({**MINE, "audio": {}}, "audio.bitrate_bps: Field required"),
@@ -230,6 +230,71 @@ def test_the_buffer_follows_from_a_cap_however_it_is_written(tmp_path: Path, cap
 def test_presets_without_a_quality_keep_their_fingerprint() -> None:
     """Results of releases before there was one still count as made with today's preset."""
     assert fingerprint(load_preset("h264")) == "15403153b11e"
+
+
+HDR: dict[str, Any] = {
+    **LADDER, "encoder": "libx265", "bit_depth": 10, "dynamic_range": "hdr",
+    "rungs": [{**RUNG, "name": "hdr"}],
+}  # fmt: skip
+
+
+def with_hdr(*ladders: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {**MINE, "ladders": [LADDER, *ladders], **fields}
+
+
+@pytest.mark.parametrize(
+    ("preset", "words"),
+    [
+        (
+            with_hdr({**HDR, "encoder": "libx264", "bit_depth": 8}),
+            "dynamic_range: hdr needs 10 bits, which libx264 has not; use libx265, libsvtav1",
+        ),
+        (
+            with_hdr({**HDR, "bit_depth": 8}),
+            'ladders.1: Value error, dynamic_range: hdr needs "bit_depth": 10',
+        ),
+        (
+            with_hdr({**HDR, "dynamic_range": "hdr10"}),
+            "ladders.1.dynamic_range: Input should be 'sdr' or 'hdr'",
+        ),
+        (
+            {**MINE, "ladders": [HDR]},
+            "ladders: some must be SDR, for players without HDR (Apple 1.24)",
+        ),
+        (
+            with_hdr(HDR, {**HDR, "rungs": [{**RUNG, "name": "twice"}]}),
+            "have a codec or a dynamic range of its own, not h264, hevc in HDR, hevc in HDR",
+        ),
+        (
+            with_hdr({**HDR, "rungs": [target(name="hdr", quality={"vmaf": 90, "max_bitrate_bps": 1})]}),
+            "quality: VMAF judges SDR only; give the rungs of an HDR ladder a crf",
+        ),
+        (with_hdr(HDR, container="ts"), "container: ts holds H.264 only (Apple 1.5), not h264, hevc"),
+    ],
+)
+def test_an_hdr_ladder_that_makes_no_sense_is_refused(tmp_path: Path, preset: Any, words: str) -> None:
+    write(tmp_path, "mine", preset)
+    with pytest.raises(InvalidInputError) as error:
+        load_preset("mine", tmp_path)
+    assert words in str(error.value)
+
+
+def test_hdr_may_be_encrypted_and_stand_beside_sdr_of_the_same_codec(tmp_path: Path) -> None:
+    sdr = {**HDR, "dynamic_range": "sdr", "rungs": [{**RUNG, "name": "deep"}]}
+    write(tmp_path, "mine", with_hdr(sdr, HDR, encryption="cbcs"))
+    ladders = load_preset("mine", tmp_path).ladders
+    assert [ladder.dynamic_range for ladder in ladders] == ["sdr", "sdr", "hdr"]
+    # Presets without the field keep their fingerprint.
+    assert "dynamic_range" not in load_preset("h264").model_dump(mode="json")["ladders"][0]
+
+
+@pytest.mark.parametrize(
+    ("name", "of_sdr"), [("hevc_hdr", "hevc"), ("h264_hevc_hdr", "h264_hevc"), ("av1_hdr", "av1")]
+)
+def test_a_preset_with_hdr_is_one_without_and_a_ladder_more(name: str, of_sdr: str) -> None:
+    *sdr, hdr = load_preset(name).ladders
+    assert tuple(sdr) == load_preset(of_sdr).ladders
+    assert (hdr.dynamic_range, hdr.bit_depth) == ("hdr", 10)
 
 
 SLOTS: list[dict[str, Any]] = [

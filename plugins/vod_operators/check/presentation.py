@@ -10,12 +10,16 @@ from typing import Protocol
 
 from vod_operators.check.attributes import Attributes
 from vod_operators.check.playlist import Entry, Playlist
-from vod_operators.formats.facts import Format, Init, Kind, SegmentFacts, Stream
+from vod_operators.formats.facts import Cicp, Format, Init, Kind, SegmentFacts, Stream, VideoRange
 from vod_operators.formats.images import Image
 from vod_operators.formats.rates import peak_bps, rate_bps
 
 GROUPED = ("AUDIO", "VIDEO", "SUBTITLES", "CLOSED-CAPTIONS")
 """Types of EXT-X-MEDIA, each also the attribute of a variant that names a group of it."""
+
+
+DOLBY_VISION = ("dvh1", "dvhe", "dav1")
+"""Sample entries of Dolby Vision without a compatible base layer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +96,21 @@ class Track:
     def format(self, kind: Kind) -> Format | None:
         """The first format of that kind; None if there is none."""
         return next((format for format in self.formats if format.kind == kind), None)
+
+    @cached_property
+    def video_range(self) -> VideoRange | None:
+        """As the parameter sets, the sample entry or the pictures say; None if that is not known.
+
+        Pictures may say that they can be read as HLG (RFC 8216bis 4.4.6.2), and Dolby Vision of profile 5 has
+        no transfer characteristics that others know.
+        """
+        format = self.format("video")
+        if format is None:
+            return None
+        if format.video_range == "SDR" and any(stream.is_hlg for _, stream in self.streams("video")):
+            return "HLG"
+        is_untold = not format.colour or format.colour.transfer == Cicp().transfer
+        return None if format.entry in DOLBY_VISION and is_untold else format.video_range
 
     def streams(self, kind: Kind) -> Iterator[tuple[Entry, Stream]]:
         """Entry and stream of each segment that has a stream of that kind."""

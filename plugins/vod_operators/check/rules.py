@@ -9,6 +9,7 @@ from vod_operators.check import (
     rules_decoded,
     rules_form,
     rules_groups,
+    rules_hdr,
     rules_images,
     rules_live,
     rules_pathways,
@@ -27,6 +28,7 @@ from vod_operators.check.rule import Rule, Verdict, judge
 MODULES = (
     rules_form,
     rules_codecs,
+    rules_hdr,
     rules_decoded,
     rules_variants,
     rules_pathways,

@@ -1,4 +1,4 @@
-"""Rules 1 to 3 and 16: how pictures are coded."""
+"""Rules 1 to 3: how pictures are coded."""
 
 from __future__ import annotations
 
@@ -21,12 +21,6 @@ def _avc(presentation: Presentation) -> Videos:
 
 def _hevc(presentation: Presentation) -> Videos:
     return [(track, format) for track, format in presentation.videos() if format.entry[:3] in ("hvc", "hev")]
-
-
-def _pq(presentation: Presentation) -> Videos:
-    """Of ten bits, as HDR10 is: H.264 of Apple's profiles has eight."""
-    videos = [(t, f) for t, f in presentation.videos() if not f.entry.startswith("avc")]
-    return [(track, format) for track, format in videos if format.video_range == "PQ"]
 
 
 def _avc_level(presentation: Presentation) -> Iterator[Finding]:
@@ -115,16 +109,12 @@ def _some_avc(presentation: Presentation) -> Iterator[Finding]:
 
 
 def _some_sdr(presentation: Presentation) -> Iterator[Finding]:
-    formats = [(track.format("video"), declared) for _, track, declared in pictures(presentation)]
-    ranges = {f.video_range if f else declared.get("VIDEO-RANGE", "SDR") for f, declared in formats}
+    ranges = {
+        track.video_range or declared.get("VIDEO-RANGE", "SDR")
+        for _, track, declared in pictures(presentation)
+    }
     if "SDR" not in ranges:
         yield Finding(where="variants", found=", ".join(sorted(ranges)), expected="some SDR variant")
-
-
-def _hdr10(presentation: Presentation) -> Iterator[Finding]:
-    for track, format in _pq(presentation):
-        if not (format.hdr_metadata or any(stream.hdr_metadata for _, stream in track.streams("video"))):
-            yield Finding(where=track.name, found="neither", expected="mastering display and light level")
 
 
 # fmt: off
@@ -152,7 +142,5 @@ RULES = (
          applies=has_pictures, check=_some_avc),
     Rule(id="3.sdr", source="Apple 1.24", says="some variant is SDR",
          applies=has_pictures, check=_some_sdr),
-    Rule(id="16.hdr10", source="Apple 1.35", says="HDR10 tells mastering display and light level", must=False,
-         applies=lambda p: bool(_pq(p)), check=_hdr10),
 )
 # fmt: on

@@ -8,7 +8,7 @@ from fractions import Fraction
 from vod_operators.check.declared import CODEC, SOUND, listed_codecs
 from vod_operators.check.presentation import Presentation, Track, seconds
 from vod_operators.check.rule import Finding, Rule, has_i_frames, has_ladder, has_master, is_ended
-from vod_operators.check.rules_variants import far_off, has_pictures, is_enhanced, sizes_of
+from vod_operators.check.rules_variants import far_off, has_pictures, is_enhanced, same_codec, sizes_of
 
 PICTURE_S = Fraction(11, 10)
 """A second, plus a frame at rates that do not divide a second."""
@@ -61,7 +61,11 @@ def _pictures_declared(presentation: Presentation) -> Iterator[Finding]:
         sizes = sizes_of(format)
         if declared.get("RESOLUTION", sizes[0]) not in sizes and not are_enhanced:
             yield Finding(where=track.name, found=f"RESOLUTION={declared['RESOLUTION']}", expected=sizes[0])
-        if declared.get("CODECS", format.codecs).lower() != format.codecs.lower():
+        told = declared.get("CODECS", format.codecs)
+        # What comes after the depth of AV1 may be left out.
+        if told.lower() != format.codecs.lower() and not (
+            format.entry == "av01" and same_codec(told, format.codecs)
+        ):
             yield Finding(where=track.name, found=f"CODECS={declared['CODECS']}", expected=format.codecs)
 
 

@@ -134,7 +134,8 @@ def _played_with(presentation: Presentation, track: Track, declared: Attributes)
     return [track, *presentation.sounds(declared), *subtitles]
 
 
-def _same_codec(a: str, b: str) -> bool:
+def same_codec(a: str, b: str) -> bool:
+    """Whether two names of codecs stand for the same decoder."""
     # Decoders are chosen by the first four parts. The rest tells colours in AV1, constraints in HEVC.
     parts = 4 if a.startswith(("av01", "hvc1", "hev1")) else 9
     return a.lower().split(".")[:parts] == b.lower().split(".")[:parts]
@@ -158,8 +159,8 @@ def _codecs(presentation: Presentation) -> Iterator[Finding]:
                 words = f'CODECS="{",".join(listed)}"'
                 yield Finding(where=where, found=words, expected=f"that of AUDIO={declared['AUDIO']} too")
             continue
-        missing = [codec for codec in actual if not any(_same_codec(codec, other) for other in listed)]
-        extra = [codec for codec in listed if not any(_same_codec(codec, other) for other in actual)]
+        missing = [codec for codec in actual if not any(same_codec(codec, other) for other in listed)]
+        extra = [codec for codec in listed if not any(same_codec(codec, other) for other in actual)]
         if missing or (extra and not any(t.unreadable for t in played)):
             yield Finding(where=where, found=f'CODECS="{",".join(listed)}"', expected=",".join(actual))
 
@@ -198,16 +199,20 @@ def _frame_rate(presentation: Presentation) -> Iterator[Finding]:
 
 
 def _range(presentation: Presentation) -> Iterator[Finding]:
-    formats = [(w, t.format("video"), a) for w, t, a in pictures(presentation)]
-    all_sdr = all(
-        (format.video_range if format else declared.get("VIDEO-RANGE", "SDR")) == "SDR"
-        for _, format, declared in formats
-    )
-    for where, format, declared in formats:
+    ranges = [(w, t.video_range, a) for w, t, a in pictures(presentation)]
+    all_sdr = all((found or declared.get("VIDEO-RANGE", "SDR")) == "SDR" for _, found, declared in ranges)
+    for where, found, declared in ranges:
         value = declared.get("VIDEO-RANGE", "SDR" if all_sdr else "missing")
-        if value == "missing" or (format and value != format.video_range):
-            expected = format.video_range if format else "VIDEO-RANGE, as others have"
+        if value == "missing" or (found and value != found):
+            expected = found or "VIDEO-RANGE, as others have"
             yield Finding(where=where, found=f"VIDEO-RANGE={value}", expected=expected)
+    # Of I-frames only the init segment is read, which need not tell HLG.
+    may_be_hlg = {"SDR", "HLG"} if any(found == "HLG" for _, found, _ in ranges) else set()
+    for uri, declared in presentation.i_frame_streams:
+        track = presentation.i_frames[uri]
+        found, told = track.video_range, declared.get("VIDEO-RANGE")
+        if found and told and told != found and not {told, found} <= may_be_hlg:
+            yield Finding(where=track.name, found=f"VIDEO-RANGE={told}", expected=found)
 
 
 def _several(presentation: Presentation) -> Iterator[Finding]:

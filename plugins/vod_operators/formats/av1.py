@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vod_operators.formats.bits import Bits
-from vod_operators.formats.facts import RANGES, Format
+from vod_operators.formats.facts import RANGES, Cicp, Format
+from vod_operators.formats.hdr import StaticMetadata, of_obus
 
 AV1 = "av01"
 SEQUENCE_HEADER, FRAME_HEADER, METADATA, FRAME = 1, 3, 5, 6
@@ -42,9 +43,10 @@ def is_key_frame(sample: bytes) -> bool:
     return False
 
 
-def has_hdr_metadata(data: bytes) -> bool:
-    """Whether metadata OBUs hold the light level (1) or the mastering display (2)."""
-    return any(kind == METADATA and payload[:1] in (b"\x01", b"\x02") for kind, payload in obus(data))
+def static_metadata(data: bytes) -> StaticMetadata:
+    """The light level (1) and the mastering display (2) of metadata OBUs."""
+    told = {payload[:1]: payload[1:] for kind, payload in obus(data) if kind == METADATA}
+    return of_obus(told.get(b"\x02"), told.get(b"\x01"))
 
 
 def av1_format(box: bytes, width: int, height: int) -> Format:
@@ -55,20 +57,32 @@ def av1_format(box: bytes, width: int, height: int) -> Format:
     profile, level, flags = box[1] >> 5, box[1] & 31, box[2]
     tier, depth = flags >> 7, 8 + 2 * (flags >> 6 & 1) + 2 * (flags >> 5 & 1)
     header = next((payload for kind, payload in obus(box[4:]) if kind == SEQUENCE_HEADER), b"")
+    colour, full_range = _colour(header) if header else (None, False)
+    video_range = RANGES.get(colour.transfer, "SDR") if colour else "SDR"
+    codecs = f"{AV1}.{profile}.{level:02d}{'MH'[tier]}.{depth:02d}"
+    if colour and video_range != "SDR":  # what is left out stands for BT.709 (AV1-ISOBMFF, 5)
+        monochrome, across, down, position = flags >> 4 & 1, flags >> 3 & 1, flags >> 2 & 1, flags & 3
+        codecs += f".{monochrome}.{across}{down}{position}."
+        codecs += ".".join(f"{code_point:02d}" for code_point in colour) + f".{int(full_range)}"
+    metadata = static_metadata(box[4:])
     return Format(
         kind="video",
-        codecs=f"{AV1}.{profile}.{level:02d}{'MH'[tier]}.{depth:02d}",
+        codecs=codecs,
         entry=AV1,
         profile=profile,
         level=level,
         width=width,
         height=height,
-        video_range=RANGES.get(_transfer(header), "SDR") if header else "SDR",
-        hdr_metadata=has_hdr_metadata(box[4:]),
+        video_range=video_range,
+        hdr_metadata=bool(metadata),
+        depth=depth,
+        colour=colour,
+        metadata=metadata or None,
     )
 
 
-def _transfer(header: bytes) -> int:
+def _colour(header: bytes) -> tuple[Cicp, bool]:
+    """Colours of a sequence header, and whether they are in full range."""
     bits = Bits(header)
     profile = bits.u(3)
     bits.u(1)
@@ -98,10 +112,9 @@ def _transfer(header: bytes) -> int:
         bits.u(1)
     if profile != 1:
         bits.u(1)
-    if not bits.flag():
-        return 2
-    bits.u(8)
-    return bits.u(8)
+    colour = Cicp(bits.u(8), bits.u(8), bits.u(8)) if bits.flag() else Cicp()
+    is_rgb = colour == (1, 13, 0)  # sRGB is in full range, without a bit that says so
+    return colour, is_rgb or bits.flag()
 
 
 def _skip_operating_points(bits: Bits) -> None:

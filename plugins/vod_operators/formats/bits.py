@@ -52,10 +52,10 @@ def unescaped(nal: bytes) -> bytes:
     return nal.replace(b"\x00\x00\x03", b"\x00\x00")
 
 
-def signalled(bits: Bits) -> tuple[Fraction, int]:
-    """Width of a pixel, of its height, and transfer characteristics, by the VUI if there is one (H.264 E.1.1,
-    H.265 E.2.1); 1 and 2 if unknown."""
-    return (_shape(bits), _transfer(bits)) if bits.flag() else (Fraction(1), 2)
+def signalled(bits: Bits) -> tuple[Fraction, tuple[int, int, int]]:
+    """Width of a pixel, of its height; and primaries, transfer characteristics and matrix, by the VUI if
+    there is one (H.264 E.1.1, H.265 E.2.1); 1 and 2 if unknown."""
+    return (_shape(bits), _colour(bits)) if bits.flag() else (Fraction(1), (2, 2, 2))
 
 
 def _shape(bits: Bits) -> Fraction:
@@ -64,14 +64,11 @@ def _shape(bits: Bits) -> Fraction:
     return Fraction(across, down) if across and down else Fraction(1)
 
 
-def _transfer(bits: Bits) -> int:
+def _colour(bits: Bits) -> tuple[int, int, int]:
     if bits.flag():  # overscan
         bits.u(1)
     if bits.flag():
         bits.u(4)  # video_format, full range
         if bits.flag():
-            bits.u(8)
-            transfer = bits.u(8)
-            bits.u(8)
-            return transfer
-    return 2
+            return bits.u(8), bits.u(8), bits.u(8)
+    return 2, 2, 2

@@ -6,11 +6,12 @@ Times are exact seconds on the media's own clock.
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from vod_operators.formats.base import Model
+from vod_operators.formats.base import Model, is_unset
+from vod_operators.formats.hdr import StaticMetadata
 
 Seconds = Annotated[Fraction, Field()]
 
@@ -26,6 +27,14 @@ VideoRange = Literal["SDR", "PQ", "HLG"]
 
 RANGES: dict[int, VideoRange] = {16: "PQ", 18: "HLG"}
 """Transfer characteristics (ITU-T H.273) -> video range; all others are SDR."""
+
+
+class Cicp(NamedTuple):
+    """Coding-independent code points of colours (ITU-T H.273); 2: unspecified."""
+
+    primaries: int = 2
+    transfer: int = 2
+    matrix: int = 2
 
 
 class Format(Model):
@@ -49,7 +58,17 @@ class Format(Model):
     interlaced: bool = False
     video_range: VideoRange = "SDR"
     hdr_metadata: bool = False
-    """Whether mastering display or light level come with the parameter sets."""
+    """Whether mastering display or light level come with the parameter sets or the sample entry."""
+    depth: int = Field(0, exclude_if=lambda value: not value)
+    """Bits of a luma sample; 0: unknown."""
+    colour: Cicp | None = Field(None, exclude_if=is_unset)
+    """Of the parameter sets; None: unknown."""
+    entry_colour: Cicp | None = Field(None, exclude_if=is_unset)
+    """Of ``colr`` in the sample entry; None: it has none, or an ICC profile."""
+    metadata: StaticMetadata | None = Field(None, exclude_if=is_unset)
+    """Static metadata of HDR10 that comes with the parameter sets."""
+    entry_metadata: StaticMetadata | None = Field(None, exclude_if=is_unset)
+    """The same of ``mdcv`` and ``clli`` in the sample entry."""
     channels: int = 0
     sample_rate: int = 0
 
@@ -105,6 +124,10 @@ class Stream(Model):
     captions: bool = False
     """Whether pictures hold CEA-608 or CEA-708 captions."""
     hdr_metadata: bool = False
+    metadata: StaticMetadata | None = Field(None, exclude_if=is_unset)
+    """Static metadata of HDR10 with its first picture."""
+    is_hlg: bool = Field(False, exclude_if=is_unset)
+    """Whether its first picture says that its transfer characteristics may be read as HLG (H.265 D.2.38)."""
     enhanced: bool = False
     """Whether pictures hold an LCEVC enhancement, which may make them larger."""
     encrypted: bool = False

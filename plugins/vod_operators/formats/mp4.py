@@ -9,6 +9,7 @@ from fractions import Fraction
 from vod_operators.errors import VerificationError
 from vod_operators.formats import av1, nal
 from vod_operators.formats.facts import Codec, Format, Init, Key, SegmentFacts, Stream
+from vod_operators.formats.hdr import StaticMetadata
 from vod_operators.formats.isobmff import (
     Defaults,
     Fragment,
@@ -57,7 +58,8 @@ class _Samples:
     keys: list[Key] = field(default_factory=list)
     gap: str | None = None
     captions: bool = False
-    hdr: bool = False
+    metadata: StaticMetadata | None = None
+    is_hlg: bool = False
     enhanced: bool = False
     encrypted: bool = False
     pictures: list[Sample] = field(default_factory=list)
@@ -220,7 +222,8 @@ def _take_picture(data: bytes, moof: int, sample: Sample, samples: _Samples, fir
     idr = starts_with_idr(content, codec, track.length_size)
     if first:
         samples.first_is_idr = idr and sample.is_sync
-    samples.hdr = samples.hdr or _tells_hdr(content, codec, track.length_size)
+    if first:
+        samples.metadata, samples.is_hlg = _hdr_of(content, codec, track.length_size)
     samples.enhanced = samples.enhanced or _is_enhanced(content, codec, track.length_size)
     if sample.is_sync:
         at = Fraction(sample.time, track.timescale)
@@ -244,13 +247,17 @@ def starts_with_idr(sample: bytes, codec: Codec | None, length_size: int = 4) ->
         return False
 
 
-def _tells_hdr(sample: bytes, codec: Codec | None, length_size: int) -> bool:
+def _hdr_of(sample: bytes, codec: Codec | None, length_size: int) -> tuple[StaticMetadata | None, bool]:
+    """Static metadata of HDR10 with a picture, and whether it may be read as HLG."""
     try:
         if codec == "av1":
-            return av1.has_hdr_metadata(sample)
-        return codec == "hevc" and nal.has_hdr_metadata(nal.in_sample(sample, length_size))
+            return av1.static_metadata(sample) or None, False
+        if codec == "hevc":
+            seis = nal.hevc_seis(nal.in_sample(sample, length_size))
+            return nal.static_metadata(seis) or None, nal.prefers_hlg(seis)
     except IndexError:
-        return False
+        pass
+    return None, False
 
 
 def _is_enhanced(sample: bytes, codec: Codec | None, length_size: int) -> bool:
@@ -293,7 +300,9 @@ def _stream(data: bytes, samples: _Samples) -> Stream:
         keys=tuple(samples.keys),
         gap=samples.gap,
         captions=samples.captions,
-        hdr_metadata=samples.hdr,
+        hdr_metadata=samples.metadata is not None,
+        metadata=samples.metadata,
+        is_hlg=samples.is_hlg,
         enhanced=samples.enhanced,
         encrypted=samples.encrypted,
         lacks_composition=_lacks_composition(data, samples),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
 from vod_operators.formats.bits import Bits, signalled, unescaped
-from vod_operators.formats.facts import RANGES, Codec, Format
+from vod_operators.formats.facts import RANGES, Cicp, Codec, Format
+from vod_operators.formats.hdr import StaticMetadata, of_payloads
 
 AVC, HEVC = "avc1", "hvc1"
 
@@ -56,9 +57,44 @@ def is_idr(nals: Iterable[bytes], codec: Codec) -> bool:
     return next((kind for kind in kinds if kind in slices), None) in idr
 
 
-def has_hdr_metadata(nals: Iterable[bytes]) -> bool:
-    """Whether H.265 prefix SEIs hold the mastering display (137) or the light level (144)."""
-    return any(kind_of(nal, "hevc") == 39 and nal[2] in (137, 144) for nal in nals if len(nal) > 3)
+MASTERING_DISPLAY, LIGHT_LEVEL, ALTERNATIVE_TRANSFER = 137, 144, 147
+"""Payload types of H.265's SEIs (D.2.28, D.2.35, D.2.38)."""
+
+
+def hevc_seis(nals: Iterable[bytes]) -> dict[int, bytes]:
+    """Payload of each prefix SEI message of H.265, by its type (7.3.5); the first of each type.
+
+    Messages that are cut off are left out.
+    """
+    found: dict[int, bytes] = {}
+    for unit in nals:
+        if len(unit) < 4 or kind_of(unit, "hevc") != 39:
+            continue
+        data, at = unescaped(unit[2:]), 0
+        while at + 2 < len(data):  # the rest is the stop bit
+            numbers = []
+            for _ in range(2):  # type and size
+                number = 0
+                while at < len(data) and data[at] == 255:
+                    number, at = number + 255, at + 1
+                numbers.append(number + (data[at] if at < len(data) else 0))
+                at += 1
+            kind, size = numbers
+            if at + size > len(data):
+                break
+            found.setdefault(kind, data[at : at + size])
+            at += size
+    return found
+
+
+def static_metadata(seis: Mapping[int, bytes]) -> StaticMetadata:
+    """What ``hevc_seis`` found of mastering display and light level."""
+    return of_payloads(seis.get(MASTERING_DISPLAY), seis.get(LIGHT_LEVEL))
+
+
+def prefers_hlg(seis: Mapping[int, bytes]) -> bool:
+    """Whether ``hevc_seis`` found HLG as the alternative transfer characteristics."""
+    return RANGES.get(seis.get(ALTERNATIVE_TRANSFER, b"\0")[0]) == "HLG"
 
 
 def is_enhanced(nals: Iterable[bytes], codec: Codec) -> bool:
@@ -87,6 +123,8 @@ class AvcHead(NamedTuple):
     """Bits of ``frame_num``."""
     order_bits: int
     """Bits of ``pic_order_cnt_lsb``; 0 if there is none."""
+    depth: int
+    """Bits of a luma sample."""
 
 
 def avc_head(bits: Bits) -> AvcHead:
@@ -95,11 +133,12 @@ def avc_head(bits: Bits) -> AvcHead:
     :param bits: after the NAL header.
     """
     profile, constraints, level = bits.u(8), bits.u(8), bits.u(8)
-    number, chroma, separate = bits.ue(), 1, False
+    number, chroma, separate, depth = bits.ue(), 1, False, 8
     if profile in _CHROMA_PROFILES:
         chroma = bits.ue()
         separate = bits.flag() if chroma == 3 else False
-        bits.ue(), bits.ue(), bits.u(1)  # depths, transform bypass
+        depth += bits.ue()
+        bits.ue(), bits.u(1)  # depth of chroma, transform bypass
         if bits.flag():
             for index in range(12 if chroma == 3 else 8):
                 if bits.flag():
@@ -112,7 +151,7 @@ def avc_head(bits: Bits) -> AvcHead:
         bits.u(1), bits.se(), bits.se()
         for _ in range(bits.ue()):
             bits.se()
-    return AvcHead(profile, constraints, level, number, chroma, separate, frame_bits, order_bits)
+    return AvcHead(profile, constraints, level, number, chroma, separate, frame_bits, order_bits, depth)
 
 
 def avc_format(sps: bytes, entry: str = AVC) -> Format:
@@ -131,7 +170,7 @@ def avc_format(sps: bytes, entry: str = AVC) -> Format:
     left, right, top, bottom = (bits.ue() for _ in range(4)) if bits.flag() else (0, 0, 0, 0)
     across, down = (2 if chroma in (1, 2) else 1), (2 if chroma == 1 else 1) * (1 if frames_only else 2)
     width = 16 * columns - across * (left + right)
-    shape, transfer = signalled(bits)
+    shape, colour = signalled(bits)
     return Format(
         kind="video",
         codecs=f"{entry}.{head.profile:02x}{head.constraints:02x}{head.level:02x}",
@@ -142,7 +181,9 @@ def avc_format(sps: bytes, entry: str = AVC) -> Format:
         shown_width=round(width * shape) if shape != 1 else 0,
         height=16 * rows * (1 if frames_only else 2) - down * (top + bottom),
         interlaced=not frames_only,
-        video_range=RANGES.get(transfer, "SDR"),
+        video_range=RANGES.get(colour[1], "SDR"),
+        depth=head.depth,
+        colour=Cicp(*colour),
     )
 
 
@@ -214,7 +255,7 @@ def hevc_format(sps: bytes, entry: str = HEVC) -> Format:
         left, right, top, bottom = (bits.ue() for _ in range(4))
         width -= (2 if chroma in (1, 2) else 1) * (left + right)
         height -= (2 if chroma == 1 else 1) * (top + bottom)
-    shape, transfer = _hevc_vui(bits, sub_layers)
+    depth, shape, colour = _hevc_vui(bits, sub_layers)
     return Format(
         kind="video",
         codecs=hevc_codecs(entry, head),
@@ -225,13 +266,16 @@ def hevc_format(sps: bytes, entry: str = HEVC) -> Format:
         height=height,
         interlaced=interlaced,
         shown_width=round(width * shape) if shape != 1 else 0,
-        video_range=RANGES.get(transfer, "SDR"),
+        video_range=RANGES.get(colour[1], "SDR"),
+        depth=depth,
+        colour=Cicp(*colour),
     )
 
 
-def _hevc_vui(bits: Bits, sub_layers: int) -> tuple[Fraction, int]:
-    """Shape of its pixels, and transfer characteristics."""
-    bits.ue(), bits.ue()  # depths
+def _hevc_vui(bits: Bits, sub_layers: int) -> tuple[int, Fraction, tuple[int, int, int]]:
+    """Bits of a luma sample, shape of its pixels, and colours."""
+    depth = 8 + bits.ue()
+    bits.ue()  # depth of chroma
     order_bits = bits.ue() + 4
     for _ in range(sub_layers + 1 if bits.flag() else 1):
         bits.ue(), bits.ue(), bits.ue()
@@ -249,7 +293,7 @@ def _hevc_vui(bits: Bits, sub_layers: int) -> tuple[Fraction, int]:
         for _ in range(bits.ue()):
             bits.u(order_bits + 1)
     bits.u(2)
-    return signalled(bits)
+    return depth, *signalled(bits)
 
 
 def _skip_hevc_scaling(bits: Bits) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from vod_operators.errors import VerificationError
 from vod_operators.formats import nal
 from vod_operators.formats.av1 import av1_format
-from vod_operators.formats.facts import RANGES, Codec, Format
+from vod_operators.formats.facts import RANGES, Cicp, Codec, Format
+from vod_operators.formats.hdr import of_payloads
 from vod_operators.formats.isobmff import children, u32
 
 AAC_CHANNELS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 8}
@@ -121,12 +122,14 @@ def _video(data: bytes, name: str, begin: int, end: int) -> tuple[Format, int]:
     else:
         described = Format(kind="video", codecs=name, entry=name, width=width, height=height)
     colour = boxes.get("colr", b"")
-    if colour[:4] == b"nclx" and described.video_range == "SDR":
-        transfer = int.from_bytes(colour[6:8], "big")
-        described = described.model_copy(update={"video_range": RANGES.get(transfer, "SDR")})
-    if "mdcv" in boxes or "clli" in boxes:
-        described = described.model_copy(update={"hdr_metadata": True})
-    return described, length_size
+    told: dict[str, object] = {}
+    if colour[:4] in (b"nclx", b"nclc") and len(colour) >= 10:
+        told["entry_colour"] = code_points = Cicp(*struct.unpack_from(">3H", colour, 4))
+        if described.video_range == "SDR":
+            told["video_range"] = RANGES.get(code_points.transfer, "SDR")
+    if metadata := of_payloads(boxes.get("mdcv"), boxes.get("clli")):
+        told |= {"hdr_metadata": True, "entry_metadata": metadata}
+    return described.model_copy(update=told), length_size
 
 
 def _of_avc(config: bytes, name: str) -> Format:
@@ -142,9 +145,16 @@ def _of_hevc(config: bytes, name: str) -> Format:
     codecs = nal.hevc_codecs(name, config[1:13])
     if 33 not in sets:
         return Format(kind="video", codecs=codecs, entry=name, profile=config[1] & 31, level=config[12])
-    hdr = nal.has_hdr_metadata(sets.get(39, []))
-    described = nal.hevc_format(sets[33][0], name)
-    told = {"codecs": codecs, "profile": config[1] & 31, "level": config[12], "hdr_metadata": hdr}
+    seis = nal.hevc_seis(sets.get(39, []))
+    metadata, described = nal.static_metadata(seis), nal.hevc_format(sets[33][0], name)
+    told = {
+        "codecs": codecs,
+        "profile": config[1] & 31,
+        "level": config[12],
+        "hdr_metadata": bool(metadata),
+        "metadata": metadata or None,
+        **({"video_range": "HLG"} if nal.prefers_hlg(seis) else {}),
+    }
     return described.model_copy(update=told)
 
 

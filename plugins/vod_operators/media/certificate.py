@@ -99,7 +99,7 @@ def sample_of(plan: Plan, chunk: Chunk, timeline: Timeline, *, only: Collection[
 
     :param only: names of the renditions that are encoded; None: all.
     """
-    names = [made.name for made in plan.renditions if only is None or made.name in only]
+    names = [made.name for made in plan.sdr if only is None or made.name in only]
     gops = [
         (first, min(plan.gop_frames, chunk.last - first))
         for first in range(chunk.first, chunk.last, plan.gop_frames)
@@ -107,9 +107,9 @@ def sample_of(plan: Plan, chunk: Chunk, timeline: Timeline, *, only: Collection[
     screen_pixels = math.prod(screen_of(plan)) / SCREEN_SHARE
     scored = sum(
         rendition.width * rendition.height + (screen_pixels if needs_screen(rendition, plan) else 0)
-        for rendition in plan.renditions
+        for rendition in plan.sdr
     )
-    pixels = sum(rendition.width * rendition.height for rendition in plan.renditions)
+    pixels = sum(rendition.width * rendition.height for rendition in plan.sdr)
     a_point, a_window = VMAF_S * scored, 0.7 * plan.gop_frames * DECODE_S * pixels
     # CPU seconds of a frame's encoding; and of a point, where each window has the fewest.
     encode_s, a_point = _encode_s(plan), a_point + a_window / LEAST_OF_WINDOW
@@ -171,10 +171,10 @@ def _windows(gops: Sequence[tuple[int, int]], count: int, gop_frames: int, begin
 def _references(
     plan: Plan, names: Sequence[str], chosen: tuple[int, ...], at_screen: tuple[int, ...]
 ) -> References:
-    video, largest, size = plan.source.video, plan.renditions[-1], screen_of(plan)
+    video, largest, size = plan.source.video, plan.sdr[-1], screen_of(plan)
     assert video is not None
-    encoded = [made for made in plan.renditions if made.name in names]
-    depth = max(rendition.bit_depth for rendition in plan.renditions)
+    encoded = [made for made in plan.sdr if made.name in names]
+    depth = max(rendition.bit_depth for rendition in plan.sdr)
     screen = Raw(
         file="reference-screen.yuv", width=size[0], height=size[1], pixel_format=PIXEL_FORMATS[depth]
     )
@@ -216,7 +216,7 @@ def _raw(rendition: Rendition) -> Raw:
 
 def screen_of(plan: Plan) -> tuple[int, int]:
     """The size of the video's pictures on a screen of 1920x1080, upright for upright pictures; even."""
-    width, height = _size(plan.renditions[-1])
+    width, height = _size(plan.sdr[-1])
     across, down = SCREEN if width >= height else SCREEN[::-1]
     scale = min(Fraction(across, width), Fraction(down, height))
     return max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))

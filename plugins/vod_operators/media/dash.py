@@ -24,7 +24,9 @@ ROLE = "urn:mpeg:dash:role:2011"
 CHANNELS = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011"
 AUDIO_PURPOSE, FOR_BLIND, FOR_DEAF = "urn:tva:metadata:cs:AudioPurposeCS:2007", "1", "2"
 """For the visually impaired, and for the hard of hearing, also of subtitles (DASH-IF IOP 7.1.2)."""
-TRANSFER = "urn:mpeg:mpegB:cicp:TransferCharacteristics"
+CICP = "urn:mpeg:mpegB:cicp:"
+BT_2020 = {"ColourPrimaries": "9", "MatrixCoefficients": "9"}
+"""Of all HDR renditions (ITU-T H.273)."""
 SWITCHING = "urn:mpeg:dash:adaptation-set-switching:2016"
 
 TRANSFERS = {"PQ": "16", "HLG": "18"}
@@ -59,7 +61,8 @@ def has_manifest(tracks: Sequence[Track]) -> bool:
 
 
 def manifest(tracks: Sequence[Track], target_s: int, *, prefix: str, tiles: Tiles | None = None) -> str:
-    """The manifest of all tracks: an adaptation set for each video codec, each audio and each subtitle track.
+    """The manifest of all tracks: an adaptation set for each video codec and range, each audio and each
+    subtitle track.
 
     A set of key frames follows those of pictures that have one (``media.trick``), and a set of the storyboard
     comes last.
@@ -79,15 +82,14 @@ def manifest(tracks: Sequence[Track], target_s: int, *, prefix: str, tiles: Tile
         maxSegmentDuration=_duration(longest_segment),
     )
     period = ElementTree.SubElement(root, "Period", {"id": "0", "start": "PT0S"})
-    codecs = families(tracks)
-    for number, members in enumerate(codecs):
-        other_sets = [str(other_number) for other_number in range(len(codecs)) if other_number != number]
-        _add_video(period, number, members, other_sets, target_s, prefix)
-    for number, track in enumerate((t for t in tracks if t.kind == "audio"), start=len(codecs)):
+    ladders = families(tracks)
+    for number, members in enumerate(ladders):
+        _add_video(period, number, members, _switchable(ladders, number), target_s, prefix)
+    for number, track in enumerate((t for t in tracks if t.kind == "audio"), start=len(ladders)):
         _add_audio(period, number, track, target_s, prefix)
     for number, track in enumerate((t for t in tracks if t.kind == "text"), start=len(tracks)):
         _add_text(period, number, track, target_s, prefix)
-    for number, members in enumerate(codecs):
+    for number, members in enumerate(ladders):
         for track in members:
             if track.trick_bytes:
                 _add_key_frames(period, TRICK_SETS + number, number, track, prefix)
@@ -111,14 +113,22 @@ def steered(manifest: str, locations: Mapping[str, str], server_url: str) -> str
     return before + lines + period + after
 
 
+def _switchable(ladders: Sequence[Sequence[Track]], number: int) -> list[str]:
+    """Ids of the other sets that players may switch to as between bitrates: all segments are aligned.
+
+    None of another dynamic range is among them, because a screen may go dark when that changes.
+    """
+    own = ladders[number][0].video_range
+    return [str(n) for n, ladder in enumerate(ladders) if n != number and ladder[0].video_range == own]
+
+
 def _add_video(
     period: Element, number: int, tracks: Sequence[Track], other_sets: list[str], target_s: int, prefix: str
 ) -> None:
     adaptation = _adaptation(period, number, "video")
-    if other_sets:  # players may switch between codecs as between bitrates, because all segments are aligned
+    _tell_range(adaptation, tracks[0])
+    if other_sets:
         _describe(adaptation, "SupplementalProperty", SWITCHING, ",".join(other_sets))
-    if transfer := TRANSFERS.get(tracks[0].video_range):
-        _describe(adaptation, "SupplementalProperty", TRANSFER, transfer)
     for track in tracks:
         rate = track.frame_rate or Fraction(0)
         facts = {
@@ -128,6 +138,14 @@ def _add_video(
             "sar": "1:1",
         }
         _add_segments(_represent(adaptation, track, target_s, facts), track, prefix)
+
+
+def _tell_range(adaptation: Element, track: Track) -> None:
+    """Add the colours of HDR. A player that does not know these properties leaves the set alone, because they
+    are essential (ISO 23009-1, 5.8.4.8)."""
+    if transfer := TRANSFERS.get(track.video_range):
+        for name, value in (*BT_2020.items(), ("TransferCharacteristics", transfer)):
+            _describe(adaptation, "EssentialProperty", CICP + name, value)
 
 
 def _add_key_frames(period: Element, number: int, of_set: int, track: Track, prefix: str) -> None:
@@ -142,6 +160,7 @@ def _add_key_frames(period: Element, number: int, of_set: int, track: Track, pre
     adaptation.set("maxPlayoutRate", str(track.samples // len(keys)))
     adaptation.set("codingDependency", "false")
     _describe(adaptation, "EssentialProperty", TRICK_MODE, str(of_set))
+    _tell_range(adaptation, track)
     shown = rate * len(keys) / track.samples
     pieces = zip(track.trick_bytes, track.segments, strict=True)
     peak = max(rate_bps(size, segment.ticks, track.timescale) for size, segment in pieces)

@@ -17,8 +17,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from vod_operators.formats.base import Model
-from vod_operators.formats.facts import Codec
+from pydantic import Field
+
+from vod_operators.formats.base import Model, is_unset
+from vod_operators.formats.facts import Codec, VideoRange
+from vod_operators.media.hdr import Hdr, svtav1_params, x265_params
 
 EncoderName = Literal["libx264", "libx265", "libsvtav1", "h264_nvenc"]
 
@@ -107,11 +110,18 @@ class Encoding(Model):
     buffer_bits: int
     profile: str
     bit_depth: int = 8
+    hdr: Hdr | None = Field(None, exclude_if=is_unset)
+    """None: standard dynamic range."""
 
     @property
     def codec(self) -> Codec:
         """The encoder's codec."""
         return ENCODERS[self.encoder].codec
+
+    @property
+    def ladder(self) -> tuple[Codec, VideoRange]:
+        """Codec and video range: players stay within one ladder of them."""
+        return self.codec, self.hdr.range if self.hdr else "SDR"
 
 
 def encoder_options(encoding: Encoding, gop_frames: int) -> dict[str, str | int]:
@@ -140,11 +150,13 @@ def encoder_options(encoding: Encoding, gop_frames: int) -> dict[str, str | int]
                 "a53cc": 1,  # keep captions, as libx264 and NVENC do by default; SVT-AV1 cannot
                 "tag": "hvc1",  # parameter sets in the init segment only (Apple 1.10)
                 "x265-params": "pools=none:frame-threads=1:wpp=0:scenecut=0:open-gop=0:high-tier=0:info=0:"
-                "log-level=error",
+                "log-level=error" + (x265_params(encoding.hdr.metadata) if encoding.hdr else ""),
             }
         case "libsvtav1":
             # Without mbr-overshoot-pct its average exceeds the cap by up to a half. Single GOPs still do.
-            own = {"crf": crf, "svtav1-params": "lp=1:scd=0:irefresh-type=2:mbr-overshoot-pct=0"}
+            params = "lp=1:scd=0:irefresh-type=2:mbr-overshoot-pct=0"
+            params += svtav1_params(encoding.hdr.metadata) if encoding.hdr else ""
+            own = {"crf": crf, "svtav1-params": params}
         case "h264_nvenc":
             own = {"rc": "vbr", "cq": crf, "b": 0, "profile": encoding.profile, "bf": 3,
                    "rc-lookahead": NVENC_LOOKAHEAD, "no-scenecut": 1, "strict_gop": 1, "forced-idr": 1,

@@ -325,8 +325,9 @@ def transcode_chunk(
         large = filters.sized(large, plan, references.screen.size, convert=source is not None)
         streams.append(write_raw(large, references.screen))
     sizes = list(filters.cascade(picture, plan, converted=source is None, only=outputs))
+    sdr = [rendition for rendition, _ in sizes if rendition.hdr is None]
     for rendition, stream in sizes:
-        largest, smallest = rendition is sizes[0][0], rendition is sizes[-1][0]
+        largest, smallest = rendition is sdr[0], rendition is sdr[-1]
         own_stills = [still for still in stills if (largest if still.name == "posters" else smallest)]
         own_references = references.of(rendition, is_largest=largest) if references else []
         looks = report and smallest and plan.preset.source_report.pictures

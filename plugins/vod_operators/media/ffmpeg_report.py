@@ -66,7 +66,7 @@ LOUDNESS_TAIL_S = 1
 
 def oriented(size: tuple[int, int], plan: Plan) -> tuple[int, int]:
     """A grid's columns and rows: swapped for a portrait picture."""
-    small = plan.renditions[0]
+    small = plan.sdr[0]
     return size if small.width >= small.height else (size[1], size[0])
 
 

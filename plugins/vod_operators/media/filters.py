@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from fractions import Fraction
 from itertools import groupby
 from typing import TypeAlias
 
 import ffmpeg
 
-from vod_operators.media.models import Plan, Rendition, VideoStream
+from vod_operators.media.hdr import TRANSFERS, Hdr
+from vod_operators.media.models import Colour, Plan, Rendition, VideoStream
 from vod_operators.media.plan import needs_conversion
 
 HDR_PEAK_NITS = 1000
@@ -96,12 +97,34 @@ def cascade(
     All encoders share one decode, and one scaling of each size. Each size is scaled from the next larger one,
     not from the source.
 
+    HDR renditions come first. They are scaled apart, because the others are tone-mapped when they are scaled
+    for the first time.
+
     :param converted: whether the colours are already those of the output.
     :param only: names of the renditions that are wanted, None for all. Others are only scaled, where
         those depend on it.
     """
-    depth = max(rendition.bit_depth for rendition in plan.renditions)
-    by_size = groupby(reversed(plan.renditions), key=lambda rendition: (rendition.width, rendition.height))
+    hdr = tuple(made for made in plan.renditions if made.hdr and (only is None or made.name in only))
+    if hdr and (only is None or any(made.name in only for made in plan.sdr)):
+        picture, other = branches(picture, 2)
+        yield from _steps(other, plan, hdr, converted=converted, only=only)
+        yield from _steps(picture, plan, plan.sdr, converted=converted, only=only)
+    else:
+        yield from _steps(picture, plan, hdr or plan.sdr, converted=converted, only=only)
+
+
+def _steps(
+    picture: Stream,
+    plan: Plan,
+    ladder: Sequence[Rendition],
+    *,
+    converted: bool,
+    only: Container[str] | None,
+) -> Iterator[tuple[Rendition, Stream]]:
+    """``cascade`` of renditions of one dynamic range, smallest first."""
+    hdr = ladder[0].hdr
+    depth = max(rendition.bit_depth for rendition in ladder)
+    by_size = groupby(reversed(ladder), key=lambda rendition: (rendition.width, rendition.height))
     sizes = [
         (size, [made for made in renditions if only is None or made.name in only])
         for size, renditions in by_size
@@ -109,7 +132,12 @@ def cascade(
     while sizes and not sizes[-1][1]:
         sizes.pop()
     for number, ((width, height), renditions) in enumerate(sizes):
-        picture = sized(picture, plan, (width, height), convert=number == 0 and not converted)
+        if hdr is None:
+            picture = sized(picture, plan, (width, height), convert=number == 0 and not converted)
+        else:
+            picture = picture.filter("scale", width, height, flags="bicubic").filter("setsar", 1)
+            if number == 0:
+                picture = _as_hdr(picture, hdr, None if converted else _video(plan).colour)
         copies = branches(picture, len(renditions) + (number < len(sizes) - 1))
         picture = copies[-1]
         for rendition, branch in zip(renditions, copies, strict=False):
@@ -127,8 +155,40 @@ def sized(picture: Stream, plan: Plan, size: tuple[int, int], *, convert: bool) 
     if convert:
         picture = _to_sdr(picture, plan)
     picture = picture.filter("setsar", 1)  # rounding to even sizes would leave 1001:1000
-    depth = max(rendition.bit_depth for rendition in plan.renditions)
+    depth = max(rendition.bit_depth for rendition in plan.sdr)
     return picture.filter("format", PIXEL_FORMATS[depth])
+
+
+SIDE_DATA = (
+    "MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DYNAMIC_HDR_PLUS", "DYNAMIC_HDR_VIVID",
+    "DOVI_RPU_BUFFER", "DOVI_METADATA", "AMBIENT_VIEWING_ENVIRONMENT",
+)  # fmt: skip
+"""Metadata of HDR that decoded pictures may carry. An encoder would write what it finds with a chunk's first
+picture. So they are removed, and the plan tells the encoder, the same in all chunks."""
+
+
+def _as_hdr(picture: Stream, hdr: Hdr, source: Colour | None) -> Stream:
+    """HDR pictures with ten bits in limited range, and the colours of BT.2100.
+
+    :param source: the colours that they have; None: they are black, of no colour.
+    """
+    for kind in SIDE_DATA:
+        picture = picture.filter("sidedata", mode="delete", type=kind)
+    transfer = TRANSFERS[hdr.range]
+    if source and source != Colour(primaries="bt2020", transfer=transfer, matrix="bt2020nc"):
+        picture = picture.filter(
+            "zscale", primaries="bt2020", transfer=transfer, matrix="bt2020nc", range="limited"
+        )
+    # Also black in place of what cannot be decoded has these tags: all chunks share one init segment.
+    picture = picture.filter(
+        "setparams",
+        color_primaries="bt2020",
+        color_trc=transfer,
+        colorspace="bt2020nc",
+        range="tv",
+        chroma_location=hdr.chroma_location,
+    )
+    return picture.filter("format", PIXEL_FORMATS[10])
 
 
 def branches(stream: Stream, count: int) -> list[Stream]:

@@ -9,6 +9,8 @@ from itertools import pairwise
 from typing import Literal
 
 from vod_operators.formats.base import Model
+from vod_operators.formats.hdr import StaticMetadata
+from vod_operators.media import hdr
 from vod_operators.media.ffmpeg import Argv, ffprobe
 from vod_operators.media.models import Scan
 from vod_operators.media.orientation import DisplayMatrix, parse_matrix
@@ -39,7 +41,8 @@ def read_frames(
     :param times: the first one stands for the beginning; empty reads only there.
     :param count: packets at each.
     """
-    entries = "frame=pts,interlaced_frame,top_field_first:frame_side_data=displaymatrix"
+    told = ",".join(("side_data_type", "displaymatrix", *hdr.DISPLAY_FIELDS, *hdr.LIGHT_FIELDS))
+    entries = f"frame=pts,interlaced_frame,top_field_first:frame_side_data={told}"
     return [*_intervals(tool, source, stream, times, count, transport), "-show_entries", entries, source]
 
 
@@ -85,6 +88,12 @@ class FrameFacts(Model):
     """When the first picture is shown, in ticks."""
     least_step: int | None
     """Smallest step between pictures, in ticks; None if too few have times."""
+    static_metadata: tuple[StaticMetadata, ...] = ()
+    """The different static metadata of HDR10 that pictures have, in order."""
+    dynamic_metadata: tuple[str, ...] = ()
+    """Names of dynamic metadata of HDR that pictures have."""
+    remarks: tuple[str, ...] = ()
+    """What is wrong with their static metadata, in words for a person."""
 
 
 LEAST_FIELDS = 4
@@ -99,6 +108,9 @@ def _alternate(fields: Sequence[str]) -> bool:
 
 _FRAME = re.compile(r"pts=(?P<pts>[^|]*)\|interlaced_frame=(?P<interlaced>\d)\|top_field_first=(?P<top>\d)")
 _MATRIX = re.compile(r"displaymatrix=([^|]*)")
+_HDR = re.compile(rf"(?:^|[|:])({'|'.join((*hdr.DISPLAY_FIELDS, *hdr.LIGHT_FIELDS))})=([^|]*)")
+_DYNAMIC = {"SMPTE2094-40": hdr.HDR10_PLUS, "Dolby Vision RPU": "Dolby Vision"}
+"""Part of ffprobe's name of side data -> its own name."""
 
 
 def parse_frames(lines: Iterable[str]) -> FrameFacts:
@@ -107,6 +119,7 @@ def parse_frames(lines: Iterable[str]) -> FrameFacts:
     times: list[int] = []
     count = 0
     matrix = None
+    static, dynamic, remarks = dict[StaticMetadata, None](), dict[str, None](), dict[str, None]()
     for line in lines:
         if frame := _FRAME.search(line):
             count += 1
@@ -116,6 +129,11 @@ def parse_frames(lines: Iterable[str]) -> FrameFacts:
                 times.append(int(frame["pts"]))
         if matrix is None and (text := _MATRIX.search(line)):
             matrix = parse_matrix(text[1].replace("\\n", "\n"))
+        if fields := dict(_HDR.findall(line)):
+            metadata, wrong = hdr.of_fields(fields)
+            static |= {metadata: None} if metadata else {}
+            remarks |= dict.fromkeys(wrong)
+        dynamic |= {name: None for part, name in _DYNAMIC.items() if part in line}
     scan: Scan = (
         "progressive" if not first_fields else "interlaced" if len(first_fields) == count else "mixed"
     )
@@ -129,4 +147,7 @@ def parse_frames(lines: Iterable[str]) -> FrameFacts:
         display_matrix=matrix,
         first_pts=times[0] if times else None,
         least_step=min(steps) if len(steps) > PICTURES else None,
+        static_metadata=tuple(static),
+        dynamic_metadata=tuple(dynamic),
+        remarks=tuple(remarks),
     )

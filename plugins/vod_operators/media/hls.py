@@ -29,6 +29,10 @@ FAMILIES = ("avc1", "hvc1", "av01")
 """Sample entries of the video codecs, in the order of the master playlist."""
 
 
+RANGES = ("SDR", "PQ", "HLG")
+"""Values of VIDEO-RANGE, in that order too."""
+
+
 def version_of(track: Track, *, i_frames_only: bool) -> int:
     """Protocol version of a playlist (RFC 8216bis 8).
 
@@ -107,10 +111,15 @@ def audio_groups(tracks: Sequence[Track]) -> dict[str, list[Track]]:
 
 
 def families(tracks: Sequence[Track]) -> list[list[Track]]:
-    """Video tracks by codec, H.264 first because every player has it; in each, the lowest bitrate first."""
+    """Video tracks by codec and range, H.264 first because every player has it, and SDR before HDR; in each,
+    the lowest bitrate first."""
     videos = [track for track in tracks if track.kind == "video"]
-    ordered = sorted(videos, key=lambda track: (FAMILIES.index(track.family), track.average_bps))
-    return [list(members) for _, members in groupby(ordered, key=lambda track: track.family)]
+
+    def family(track: Track) -> tuple[int, int]:
+        return FAMILIES.index(track.family), RANGES.index(track.video_range)
+
+    ordered = sorted(videos, key=lambda track: (family(track), track.average_bps))
+    return [list(members) for _, members in groupby(ordered, key=family)]
 
 
 def first_variant_first(family: Sequence[Track]) -> list[Track]:

@@ -14,6 +14,9 @@ from vod_operators.media.track import Track
 WORTH = {"hvc1": 2.0, "av01": 2.0}
 """Bits of H.264 that give the quality of one bit of a codec, roughly; 1 of all others."""
 
+HDR_WORTH = 1.25
+"""By how much more a bit of HDR counts, so that it is preferred to SDR of about the same bitrate."""
+
 VARIANT, I_FRAMES, MEDIA = "#EXT-X-STREAM-INF", "#EXT-X-I-FRAME-STREAM-INF", "#EXT-X-MEDIA"
 
 _URI = re.compile(r'(?<![A-Z-])URI="([^"]*)"')
@@ -93,7 +96,8 @@ def score_of(track: Track) -> float:
 
     So a higher bitrate of one codec is better, and of two codecs at one bitrate the newer one is.
     """
-    return track.average_bps * WORTH.get(track.family, 1.0) / 1_000_000
+    worth = WORTH.get(track.family, 1.0) * (1.0 if track.video_range == "SDR" else HDR_WORTH)
+    return track.average_bps * worth / 1_000_000
 
 
 def stable_ids_of(tracks: Sequence[Track]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import Any
 from vod_operators.errors import VerificationError
 from vod_operators.formats.audio_frames import AAC_FRAME
 from vod_operators.formats.facts import Format, SegmentFacts, Stream
+from vod_operators.formats.hdr import StaticMetadata
 from vod_operators.formats.mp4 import read_init
 from vod_operators.media.ffmpeg import TRANSPORT_CLOCK, TRANSPORT_START
 from vod_operators.media.models import AudioRendition, Plan, Rendition
@@ -39,7 +40,8 @@ def init_facts(data: bytes) -> dict[str, Any]:
 def format_facts(coded: Format) -> dict[str, Any]:
     """Facts of a stream's format, as fields of ``Track``."""
     if coded.kind == "video":
-        return {"codecs": coded.codecs, "width": coded.width, "height": coded.height}
+        facts = {"codecs": coded.codecs, "width": coded.width, "height": coded.height}
+        return facts if coded.video_range == "SDR" else facts | {"video_range": coded.video_range}
     return {"codecs": coded.codecs, "channels": coded.channels, "sample_rate": coded.sample_rate}
 
 
@@ -66,6 +68,8 @@ def check_pictures(
                     f"{name}: {stream.samples} frames last {float(stream.duration):.5f} s"
                 )
         _check_key_frames(name, stream, plan.frame_rate, plan.gop_of(rendition))
+        if rendition.hdr:
+            _check_metadata(name, stream.metadata or StaticMetadata(), rendition.hdr.metadata)
         first += stream.samples
 
 
@@ -107,6 +111,12 @@ def _check_key_frames(name: str, stream: Stream, rate: Fraction, gop_frames: int
         raise VerificationError(f"{name}: IDR pictures at {_short(found)}, planned {_short(planned)}")
 
 
+def _check_metadata(name: str, found: StaticMetadata, planned: StaticMetadata) -> None:
+    told = [bool(part) for part in (found.mastering, found.light)]
+    if told != [bool(part) for part in (planned.mastering, planned.light)] or found.differs(planned):
+        raise VerificationError(f"{name}: its pictures tell {found.words}, planned {planned.words}")
+
+
 def _check_counters(name: str, facts: SegmentFacts, last: dict[int, int]) -> None:
     """Check that continuity counters run on from segment to segment.
 
@@ -131,6 +141,9 @@ def check_video_track(track: Track, plan: Plan, rendition: Rendition, frames: in
         raise VerificationError(
             f"{track.name}: lasts {track.ticks} ticks, planned {frames * plan.frame_ticks}"
         )
+    _, planned_range = rendition.ladder
+    if track.video_range != planned_range:
+        raise VerificationError(f"{track.name}: is {track.video_range}, planned {planned_range}")
     if (track.width, track.height) != (rendition.width, rendition.height):
         raise VerificationError(
             f"{track.name}: is {track.width}x{track.height}, planned {rendition.width}x{rendition.height}"

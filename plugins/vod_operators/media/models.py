@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from vod_operators.formats.base import Model, Name, Rate, is_unset
 from vod_operators.media.choice import Choice
 from vod_operators.media.encoders import ENCODERS, Encoding
+from vod_operators.media.hdr import TRANSFERS, HdrRange, SourceHdr
 from vod_operators.media.orientation import Crop, DisplayMatrix
 from vod_operators.media.presets.model import Preset
 
@@ -29,9 +30,10 @@ class Colour(Model):
     full_range: bool = False
 
     @property
-    def hdr(self) -> str | None:
+    def hdr(self) -> HdrRange | None:
         """``PQ`` (HDR10) or ``HLG``; None for standard dynamic range."""
-        return {"smpte2084": "PQ", "arib-std-b67": "HLG"}.get(self.transfer)
+        ranges: dict[str, HdrRange] = {transfer: name for name, transfer in TRANSFERS.items()}
+        return ranges.get(self.transfer)
 
 
 SDR = Colour(primaries="bt709", transfer="bt709", matrix="bt709")
@@ -73,6 +75,8 @@ class VideoStream(Model):
     """As declared; what is not declared, as players assume."""
     peak_nits: int | None = Field(None, gt=0)
     """Declared peak brightness of HDR pictures."""
+    hdr: SourceHdr | None = Field(None, exclude_if=is_unset)
+    """What it says of its HDR; None: it is SDR."""
     bitrate_bps: int | None = None
     language: str | None = None
     """As tagged, usually an ISO 639 code; None if there is no tag."""
@@ -284,7 +288,12 @@ class Plan(Model):
     texts: tuple[TextRendition, ...] = ()
     """The source's tracks in its order, named as they are cut; then the files of the request."""
     skipped: tuple[str, ...] = ()
-    """Sound that the preset leaves out, in words for a person."""
+    """Sound that the preset leaves out, and ladders that the source cannot have, in words for a person."""
+
+    @property
+    def sdr(self) -> tuple[Rendition, ...]:
+        """The renditions of standard dynamic range. Pictures, reports and VMAF are made of these."""
+        return tuple(rendition for rendition in self.renditions if rendition.hdr is None)
 
     @property
     def targets(self) -> tuple[Rendition, ...]:
@@ -295,7 +304,7 @@ class Plan(Model):
     def by_title(self) -> tuple[tuple[Rendition, ...], ...]:
         """Of each ladder that is chosen by title, the renditions that may be made."""
         codecs = [ENCODERS[ladder.encoder].codec for ladder in self.preset.ladders if ladder.by_title]
-        return tuple(tuple(made for made in self.renditions if made.codec == codec) for codec in codecs)
+        return tuple(tuple(made for made in self.sdr if made.codec == codec) for codec in codecs)
 
     @property
     def is_open(self) -> bool:
@@ -332,9 +341,9 @@ class Plan(Model):
     def gop_of(self, rendition: Rendition) -> int:
         """Frames from one IDR picture of that rendition to the next.
 
-        The smallest rendition of each codec has about one a second, so that scrubbing by its I-frame playlist
-        is smooth (Apple 6.8). The GOPs of all renditions must begin together, so the interval divides
-        ``gop_frames``; where no interval near a second does, it is ``gop_frames``.
+        The smallest rendition of each ladder has about one a second, so that scrubbing by its I-frame
+        playlist is smooth (Apple 6.8). The GOPs of all renditions must begin together, so the interval
+        divides ``gop_frames``; where no interval near a second does, it is ``gop_frames``.
         """
         if not self.is_smallest(rendition):
             return self.gop_frames
@@ -343,8 +352,8 @@ class Plan(Model):
         return max(lengths, default=self.gop_frames)
 
     def is_smallest(self, rendition: Rendition) -> bool:
-        """Whether it is the smallest rendition of its codec."""
-        return rendition.name == next(m.name for m in self.renditions if m.codec == rendition.codec)
+        """Whether it is the smallest rendition of its ladder."""
+        return rendition.name == next(m.name for m in self.renditions if m.ladder == rendition.ladder)
 
     def lead_out(self, chunk: Chunk) -> int:
         """Number of frames after the chunk that are encoded with it."""

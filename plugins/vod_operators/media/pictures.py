@@ -72,7 +72,7 @@ def stills(plan: Plan, timeline: Timeline) -> tuple[Still, ...]:
     interval = max(1, min(wanted.interval_s, -(-seconds // SHEET)), -(-seconds // MAX_PICTURES))
     step = max(1, round(interval * plan.frame_rate))
     sparse = step * -(-timeline.frames // (step * CANDIDATES))
-    small, large = plan.renditions[0], plan.renditions[-1]
+    small, large = plan.sdr[0], plan.sdr[-1]
     return (
         Still(name="thumbnails", step=step, **_size(small, wanted.thumbnail_px)),
         Still(name="posters", step=sparse, **_size(large, wanted.poster_px)),

@@ -92,6 +92,21 @@ def in_language(init: bytes, code: str) -> bytes:
     return bytes(data)
 
 
+def with_boxes(init: bytes, boxes: bytes) -> bytes:
+    """An init segment with further boxes at the end of its only sample entry."""
+    data = bytearray(init)
+    begin, end, sizes = 0, len(data), []
+    for kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"):
+        begin, end = find(data, begin, end, kind)
+        sizes.append(begin - 8)
+    entry, _, end = next(children(data, begin + 8, end))  # after version, flags and count
+    sizes.append(data.index(entry, begin) - 4)
+    for at in sizes:
+        struct.pack_into(">I", data, at, u32(data, at) + len(boxes))
+    data[end:end] = boxes
+    return bytes(data)
+
+
 def counter_shifts(pieces: Sequence[Piece]) -> list[dict[int, int]]:
     """What the continuity counters of each chunk lack to those of the whole track, by PID.
 

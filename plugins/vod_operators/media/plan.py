@@ -22,7 +22,7 @@ from vod_operators.formats.base import Model
 from vod_operators.media.encoders import ENCODERS
 from vod_operators.media.models import Chunk, Colour, Plan, Sound, Source, Timeline, Window
 from vod_operators.media.presets.model import Preset
-from vod_operators.media.renditions import plan_audio, plan_renditions
+from vod_operators.media.renditions import ladders_left_out, plan_audio, plan_renditions
 from vod_operators.media.subtitles import Sidecar, plan_texts
 
 PLAN_VERSION = 10
@@ -118,7 +118,7 @@ def make_plan(
         renditions=plan_renditions(source, preset),
         audio=audio,
         texts=plan_texts(source.texts, sidecars),
-        skipped=skipped,
+        skipped=(*skipped, *ladders_left_out(source, preset)),
     )
 
 
@@ -469,13 +469,31 @@ def _picture_changes(plan: Plan, timeline: Timeline) -> Iterator[str]:
     if width % 2 or height % 2:
         yield f"odd dimensions ({width}x{height})"
     if video.colour.hdr:
-        yield f"HDR ({video.colour.hdr}), tone-mapped to SDR"
+        kept = any(rendition.hdr for rendition in plan.renditions)
+        others = (
+            ": kept in HDR renditions, tone-mapped to SDR in the others" if kept else ", tone-mapped to SDR"
+        )
+        yield f"HDR ({video.colour.hdr}){others}"
     elif needs_conversion(video.colour):
         yield f"colours of {video.colour.primaries} converted to BT.709"
     if video.colour.full_range and video.colour.matrix != "gbr":
         yield "full range, made limited"
     if video.pixel_format not in ("yuv420p", "yuvj420p", "nv12"):
         yield f"pixel format {video.pixel_format}"
+
+
+def hdr_lost(plan: Plan) -> list[str]:
+    """What HDR renditions do not keep of the source's HDR, in sentences; empty if there are none."""
+    video = plan.source.video
+    if video is None or video.hdr is None or len(plan.sdr) == len(plan.renditions):
+        return []
+    return [
+        *(
+            f"{name}: its dynamic metadata are not kept; HDR renditions show its {video.colour.hdr} base"
+            for name in video.hdr.dynamic
+        ),
+        *video.hdr.remarks,
+    ]
 
 
 def _number(rate: Fraction) -> str:

@@ -11,6 +11,7 @@ from vod_operators.errors import InvalidInputError
 from vod_operators.media.admission import length_of, positive, stream_id, where
 from vod_operators.media.ffmpeg import SEARCHED, Argv, ffprobe
 from vod_operators.media.frames import FrameFacts
+from vod_operators.media.hdr import HDR10_PLUS, SourceHdr, dolby_vision, source_hdr
 from vod_operators.media.models import AudioStream, Chapter, Colour, Scan, Source, TextStream, VideoStream
 from vod_operators.media.names import clean_name
 from vod_operators.media.orientation import Crop, DisplayMatrix, parse_matrix
@@ -175,6 +176,7 @@ def _video(stream: Mapping[str, Any], seen: FrameFacts | None, packet_times: Seq
     height = stream["height"]
     if seen and seen.fields_apart and stream["codec_name"] == "hevc":
         height, rate = 2 * height, rate / 2
+    colour = _colour(stream)
     return VideoStream(
         index=stream["index"],
         codec=stream["codec_name"],
@@ -192,8 +194,9 @@ def _video(stream: Mapping[str, Any], seen: FrameFacts | None, packet_times: Seq
         field_order=seen.field_order if seen else None,
         first_pts=seen.first_pts if seen else None,
         reorders=bool(stream.get("has_b_frames")),
-        colour=_colour(stream),
+        colour=colour,
         peak_nits=_peak_nits(stream),
+        hdr=_hdr(stream, seen) if colour.hdr else None,
         bitrate_bps=_int(stream.get("bit_rate")),
         language=_language(stream),
     )
@@ -442,6 +445,15 @@ def _refuse_unconvertible(stream: Mapping[str, Any]) -> None:
             f"source: video stream {stream['index']}: its colours ({', '.join(sorted(unknown))}) cannot be "
             "converted; export it as SDR, HDR10 or HLG"
         )
+
+
+def _hdr(stream: Mapping[str, Any], seen: FrameFacts | None) -> SourceHdr:
+    if seen is None:
+        return source_hdr(stream, (), (), ())
+    dynamic = seen.dynamic_metadata
+    if any(dolby_vision(side_data) for side_data in stream.get("side_data_list", [])):
+        dynamic = tuple(name for name in dynamic if name == HDR10_PLUS)  # the container tells the profile
+    return source_hdr(stream, seen.static_metadata, dynamic, seen.remarks)
 
 
 def _peak_nits(stream: Mapping[str, Any]) -> int | None:

@@ -80,7 +80,7 @@ def decode_window(
     :param source: a cut that holds the window's packets, and perhaps those before.
     :param chosen: the frames to measure, numbered from the window's first.
     """
-    largest = plan.renditions[-1]
+    largest = plan.sdr[-1]
     references = {
         reference_of(made, plan): made.name if made.target_vmaf else largest.name for made in probed(plan)
     }
@@ -105,9 +105,9 @@ def raw_bytes(plan: Plan, frames: int, chosen: Sequence[int]) -> int:
 
     :param frames: decoded in all.
     """
-    largest = plan.renditions[-1]
+    largest = plan.sdr[-1]
     sizes: Mapping[Raw, int] = {reference_of(made, plan): TRIPLE * len(chosen) for made in probed(plan)}
-    deep = max(made.bit_depth for made in plan.renditions) > 8
+    deep = max(made.bit_depth for made in plan.sdr) > 8
     whole = frames * largest.width * largest.height * (1 + deep)
     references = sum(
         count * raw.width * raw.height * (2 if raw.pixel_format != "yuv420p" else 1)

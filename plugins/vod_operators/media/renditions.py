@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.encoders import ENCODERS, profile_of
+from vod_operators.media.hdr import Hdr, SourceHdr
 from vod_operators.media.models import AudioRendition, AudioStream, Rendition, Source, VideoStream
 from vod_operators.media.names import language_name, language_tag, unique_title
 from vod_operators.media.presets.model import Conditions, Ladder, Preset, Rung
@@ -74,7 +75,14 @@ def _rendition(video: VideoStream, ladder: Ladder, rung: Rung) -> Rendition:
         buffer_bits=rung.buffer_bits,
         profile=rung.profile or profile_of(ladder.encoder, ladder.bit_depth),
         bit_depth=ladder.bit_depth,
+        hdr=_hdr(video) if ladder.dynamic_range == "hdr" else None,
     )
+
+
+def _hdr(video: VideoStream) -> Hdr:
+    told = video.hdr or SourceHdr()
+    assert video.colour.hdr
+    return Hdr(range=video.colour.hdr, chroma_location=told.chroma_location, metadata=told.metadata)
 
 
 def plan_renditions(source: Source, preset: Preset) -> tuple[Rendition, ...]:
@@ -82,9 +90,23 @@ def plan_renditions(source: Source, preset: Preset) -> tuple[Rendition, ...]:
     if source.video is None:
         return ()
     renditions = [
-        rendition for ladder in preset.ladders for rendition in _climb(ladder, source, source.video)
+        rendition
+        for ladder in preset.ladders
+        if ladder.dynamic_range == "sdr" or source.video.colour.hdr
+        for rendition in _climb(ladder, source, source.video)
     ]
     return tuple(sorted(renditions, key=lambda rendition: rendition.width * rendition.height))
+
+
+def ladders_left_out(source: Source, preset: Preset) -> tuple[str, ...]:
+    """The HDR ladders that a source has no dynamic range for, in words for a person."""
+    if source.video is None or source.video.colour.hdr:
+        return ()
+    return tuple(
+        f"HDR renditions ({ENCODERS[ladder.encoder].codec.upper()}): the source is SDR"
+        for ladder in preset.ladders
+        if ladder.dynamic_range == "hdr"
+    )
 
 
 def _climb(ladder: Ladder, source: Source, video: VideoStream) -> list[Rendition]:

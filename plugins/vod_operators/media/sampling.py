@@ -42,7 +42,7 @@ class Sample(Model):
 
 def tried(plan: Plan) -> Rendition | None:
     """The rendition to try; None if each needs a device that this host may not have."""
-    usable = [made for made in plan.renditions if not ENCODERS[made.encoder].hardware]
+    usable = [made for made in plan.sdr if not ENCODERS[made.encoder].hardware]
     small = [made for made in usable if made.width * made.height <= PIXELS]
     return small[-1] if small else usable[0] if usable else None
 

@@ -82,7 +82,7 @@ class Comparison:
         screen = references.screen
         waiting = len(references.at_screen) * screen.frame_bytes if screen else 0
         most = max(1, certificate.MAX_WAITING // waiting) if waiting else len(outputs)
-        for made in (made for made in self.plan.renditions if made.name in outputs):
+        for made in (made for made in self.plan.sdr if made.name in outputs):
             own = made.width * made.height
             if not groups or len(groups[-1]) == most or pixels + own > certificate.MAX_TOGETHER:
                 groups.append([])
@@ -244,7 +244,7 @@ def unmeasured(plan: Plan, facts: Sequence[Mapping[str, Any]]) -> list[str]:
     sentences = [f"quality of chunk {chunk} is not known: {words}" for words, chunk in reasons.items()]
     small = [
         f"{rendition.name} ({rendition.width}x{rendition.height})"
-        for rendition in plan.renditions
+        for rendition in plan.sdr
         if not certificate.is_measurable(rendition)
     ]
     if small:
@@ -260,7 +260,8 @@ def misses(plan: Plan, renditions: Sequence[RenditionResult]) -> list[str]:
     wanted = plan.preset.min_vmaf
     if wanted is None:
         return []
-    judged = [made for made in renditions if made.kind == "video"]
+    sdr = {made.name for made in plan.sdr}  # VMAF judges nothing else
+    judged = [made for made in renditions if made.name in sdr]
     if wanted.at == "at_1080p":
         codecs = {
             plan.rendition(made.name).codec: made for made in judged

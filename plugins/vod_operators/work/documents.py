@@ -13,7 +13,8 @@ from functools import lru_cache
 from pydantic import BaseModel
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.formats.facts import Format, Key, SegmentFacts, Stream
+from vod_operators.formats.facts import Cicp, Format, Key, SegmentFacts, Stream
+from vod_operators.formats.hdr import StaticMetadata
 from vod_operators.formats.segment import MAX_SEGMENT_BYTES
 from vod_operators.media.admission import Limits, check_duration
 from vod_operators.media.models import Plan, Timeline, clock
@@ -109,7 +110,8 @@ def most_segments(plan: Plan, uri_bytes: int, limit: int, segment_frames: int) -
     :param segment_frames: output frames of a segment.
     """
     keys = max((-(-segment_frames // plan.gop_of(r)) for r in plan.renditions), default=0)
-    measured = _measured_bytes(keys, is_transport=plan.preset.container == "ts")
+    is_hdr = any(rendition.hdr for rendition in plan.renditions)
+    measured = _measured_bytes(keys, is_transport=plan.preset.container == "ts", is_hdr=is_hdr)
     return (limit - BASE_BYTES) // (_stored_bytes(uri_bytes, _FILE) + measured)
 
 
@@ -128,7 +130,7 @@ def _stored_bytes(uri_bytes: int, name: str) -> int:
 
 
 @lru_cache(maxsize=32)
-def _measured_bytes(keys: int, *, is_transport: bool) -> int:
+def _measured_bytes(keys: int, *, is_transport: bool, is_hdr: bool) -> int:
     """Bytes of a segment's line among a marker's facts.
 
     :param keys: key frames of the segment.
@@ -143,8 +145,12 @@ def _measured_bytes(keys: int, *, is_transport: bool) -> int:
         size_bytes=_BYTES,
         rate=_SHORT,
         keys=(key,) * keys,
+        metadata=StaticMetadata(mastering="0" * 48, light="0" * 8) if is_hdr else None,
     )
-    coded = Format(kind="video", codecs="c" * 32, entry="avc1", width=8192, height=8192)
+    colour = Cicp(16, 16, 16)
+    coded = Format(
+        kind="video", codecs="c" * 32, entry="avc1", width=8192, height=8192, depth=10, colour=colour
+    )
     facts = SegmentFacts(
         size_bytes=_BYTES,
         container="unknown",

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from vod_operators.errors import VerificationError
 from vod_operators.formats.facts import SegmentFacts
+from vod_operators.formats.hdr import boxes_of
 from vod_operators.formats.mp4 import read_init
 from vod_operators.formats.segment import measure_segment
 from vod_operators.media import captions, ffmpeg, measure
 from vod_operators.media.encryption import ContentKey
 from vod_operators.media.models import AudioRendition, Chunk, Plan, Rendition
-from vod_operators.media.pieces import Part, Piece, own_fragments, renumber
+from vod_operators.media.pieces import Part, Piece, own_fragments, renumber, with_boxes
 from vod_operators.runners.base import Runner
 from vod_operators.storage import checkpoint
 from vod_operators.storage.base import Storage
@@ -109,6 +110,9 @@ def package_chunk(
     # Read before packaging, because MPEG-TS splits the caption data across packets.
     channels = captions.channels_of(folder / TRACK)
     files = package(runner, tool, plan, rendition, folder, first=chunk.first // plan.segment_frames, key=key)
+    if rendition.hdr and (boxes := boxes_of(rendition.hdr.metadata)):
+        init = folder / INIT
+        init.write_bytes(with_boxes(init.read_bytes(), boxes))
     if plan.preset.container == "fmp4":
         number = chunk.first // plan.gop_of(rendition) + 1
         for path in files:

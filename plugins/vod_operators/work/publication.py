@@ -19,7 +19,7 @@ from vod_operators.media.cost import PastRun
 from vod_operators.media.encryption import ContentKey
 from vod_operators.media.master import hinted, steered
 from vod_operators.media.models import Timeline
-from vod_operators.media.plan import fingerprint
+from vod_operators.media.plan import fingerprint, hdr_lost
 from vod_operators.media.tiles import Tiles, image_stream
 from vod_operators.media.track import Track
 from vod_operators.storage import checkpoint, checksums
@@ -56,7 +56,7 @@ may have a single rung, and pictures without detail have equal bitrates in two r
 
 PROMISED = {
     "1.h264-4.1", "1.sample-entry", "10.aligned", "13.families", "14.bitrate", "14.channels-told",
-    "14.separate",
+    "14.separate", "16.colours", "16.configuration", "16.same",
 }  # fmt: skip
 """Rules that Apple only recommends, and that everything made here keeps."""
 
@@ -288,7 +288,7 @@ class Publication:
         )
         made = plan.with_crfs(corrections_of(self.worker.temp, job))
         missed += certificate.unmeasured(plan, encoded)
-        warnings = [*missed, *certificate.misses(made, renditions), *told]
+        warnings = [*missed, *certificate.misses(made, renditions), *hdr_lost(plan), *told]
         for warning in warnings:
             log.warning("%s", warning)
         return VideoResult(

@@ -10,15 +10,46 @@ from typing import Literal
 from pydantic import Field
 
 from vod_operators.formats.base import Model, Rate, is_unset
+from vod_operators.formats.facts import VideoRange
+from vod_operators.formats.hdr import LUMINANCE
 from vod_operators.media.choice import Choice
 from vod_operators.media.cost import Cost
 from vod_operators.media.loudness import Normalised
-from vod_operators.media.models import Plan, Timeline
+from vod_operators.media.models import Plan, Timeline, VideoStream
 from vod_operators.media.pictures import Storyboard
 from vod_operators.media.plan import fingerprint, normalisations
 from vod_operators.media.source_report import SourceReport
 from vod_operators.media.track import Track
 from vod_operators.media.vmaf import Quality
+
+
+class HdrFacts(Model):
+    """The high dynamic range of a source."""
+
+    range: Literal["PQ", "HLG"]
+    display_nits: tuple[float, float] | None
+    """Darkest and brightest luminance of the mastering display, in cd/m2; None: not told."""
+    max_cll: int | None
+    """Brightest pixel, in cd/m2; 0: unknown, None: not told."""
+    max_fall: int | None
+    """Brightest average of a frame, likewise."""
+    dynamic: tuple[str, ...]
+    """Names of its dynamic metadata, which no rendition keeps: ``HDR10+``, ``Dolby Vision profile 8.4``."""
+
+    @classmethod
+    def of(cls, video: VideoStream | None) -> HdrFacts | None:
+        """The facts of a picture; None if it is SDR."""
+        if video is None or video.hdr is None or video.colour.hdr is None:
+            return None
+        display, light = video.hdr.metadata.display, video.hdr.metadata.levels
+        nits = [n / LUMINANCE for n in (display.min_luminance, display.max_luminance)] if display else None
+        return cls(
+            range=video.colour.hdr,
+            display_nits=(nits[0], nits[1]) if nits else None,
+            max_cll=light.max_content if light else None,
+            max_fall=light.max_average if light else None,
+            dynamic=video.hdr.dynamic,
+        )
 
 
 class SourceFacts(Model):
@@ -38,6 +69,8 @@ class SourceFacts(Model):
     """Of the picture upright, in square pixels."""
     height: int | None
     frame_rate: Rate | None
+    hdr: HdrFacts | None = None
+    """None: it is SDR, or a result of before it was recorded."""
     audio_tracks: int
     text_tracks: int
     """Subtitle tracks that are text."""
@@ -78,6 +111,7 @@ class SourceFacts(Model):
             width=width,
             height=height,
             frame_rate=video.frame_rate if video else None,
+            hdr=HdrFacts.of(video),
             audio_tracks=len(source.audio),
             text_tracks=len(source.texts),
             skipped=(*source.skipped, *plan.skipped, *lost),
@@ -95,6 +129,8 @@ class RenditionResult(Model):
     width: int | None
     height: int | None
     frame_rate: Rate | None
+    video_range: VideoRange | None = None
+    """As in HLS, of a video; None in results of before it was recorded."""
     captions: tuple[str, ...]
     """Channels of CEA-608 and CEA-708 captions in the video: ``CC1``, ``SERVICE1``."""
     channels: int | None
@@ -115,7 +151,7 @@ class RenditionResult(Model):
     average_bps: int
     peak_bps: int
     quality: Quality | None = None
-    """Measured picture quality; None: not a video, or not measured (``warnings`` say why)."""
+    """Measured picture quality; None: no SDR video, or not measured (``warnings`` say why)."""
     trick_mode_bytes: int | None = Field(None, exclude_if=is_unset)
     """Bytes of its segments of key frames for DASH, besides ``size_bytes``; None: none were asked for."""
 
@@ -134,6 +170,7 @@ class RenditionResult(Model):
         facts = {
             "loudness": loudness,
             "quality": quality,
+            "video_range": track.video_range if track.kind == "video" else None,
             "frames": track.samples if track.cues is None else track.cues,
             "segments": len(track.segments),
             "peak_bps": track.peak_bps(target_s),

@@ -1,7 +1,7 @@
 """The models of a preset: ladders of renditions, sound, and still pictures.
 
-A preset has a ladder for each codec. Each ladder offers a complete choice of sizes and bitrates, because a
-player chooses one codec and stays with it.
+A preset has a ladder for each codec and dynamic range. Each ladder offers a complete choice of sizes and
+bitrates, because a player chooses one and stays with it.
 """
 
 from __future__ import annotations
@@ -121,12 +121,14 @@ class Pictures(Model):
 
 
 class Ladder(Model):
-    """The renditions of one codec, made by one encoder."""
+    """The renditions of one codec and dynamic range, made by one encoder."""
 
     encoder: EncoderName
     encoder_preset: str
     """One of the encoder's own presets."""
     bit_depth: Literal[8, 10] = 8
+    dynamic_range: Literal["sdr", "hdr"] = Field("sdr", exclude_if=lambda value: value == "sdr")
+    """``hdr`` keeps PQ or HLG, whichever a source has; of other sources this ladder is left out."""
     by_title: bool = Field(False, exclude_if=is_unset)
     """Whether each video gets only those rungs that it needs, each with a CRF of its own (``media.title``).
     The rungs are then *slots*: sizes, each with one or several caps."""
@@ -164,6 +166,8 @@ class Ladder(Model):
             )
         if self.bit_depth not in encoder.bit_depths:
             raise ValueError(f"bit_depth: {self.encoder} only makes {encoder.bit_depths[0]} bits")
+        if self.dynamic_range == "hdr":
+            self._can_be_hdr()
         for rung in self.rungs:
             if rung.crf is not None and rung.crf > encoder.max_crf:
                 raise ValueError(f"{rung.name}: crf: {self.encoder} goes to {encoder.max_crf}")
@@ -177,6 +181,17 @@ class Ladder(Model):
         if self.by_title:
             self._has_slots()
         return self
+
+    def _can_be_hdr(self) -> None:
+        """:raises ValueError: the ladder cannot be HDR."""
+        if 10 not in ENCODERS[self.encoder].bit_depths:
+            able = ", ".join(name for name, encoder in ENCODERS.items() if 10 in encoder.bit_depths)
+            raise ValueError(f"dynamic_range: hdr needs 10 bits, which {self.encoder} has not; use {able}")
+        if self.bit_depth != 10:
+            raise ValueError('dynamic_range: hdr needs "bit_depth": 10')
+        if self.by_title or any(rung.quality for rung in self.rungs):
+            wrong = "by_title" if self.by_title else "quality"
+            raise ValueError(f"{wrong}: VMAF judges SDR only; give the rungs of an HDR ladder a crf")
 
     def _has_slots(self) -> None:
         """:raises ValueError: the rungs are no slots to choose from."""
@@ -219,8 +234,8 @@ class Preset(Model):
     """``ts`` is MPEG-TS and packed AAC, for players older than fMP4 in HLS (2016)."""
     encryption: Literal["none", "aes-128", "cbcs"] = "none"
     """``aes-128`` encrypts whole segments, ``cbcs`` samples. The key comes from the deployment."""
-    ladders: tuple[Ladder, ...] = Field(min_length=1, max_length=3)
-    """One for each codec."""
+    ladders: tuple[Ladder, ...] = Field(min_length=1, max_length=5)
+    """One for each codec and dynamic range; some are SDR."""
     audio: AudioRung
     pictures: Pictures | None = Pictures()
     """None: no still pictures."""
@@ -253,6 +268,12 @@ class Preset(Model):
                 f"trick_mode: {cause} has no track of key frames for DASH; leave out one of them (HLS has "
                 "I-frame playlists in any case)"
             )
-        if len(set(codecs)) != len(codecs):
-            raise ValueError(f"ladders: each must have a codec of its own, not {', '.join(codecs)}")
+        ranges = [ladder.dynamic_range for ladder in self.ladders]
+        if "sdr" not in ranges:
+            raise ValueError("ladders: some must be SDR, for players without HDR (Apple 1.24)")
+        if len(set(zip(codecs, ranges, strict=True))) != len(codecs):
+            words = [c if r == "sdr" else f"{c} in HDR" for c, r in zip(codecs, ranges, strict=True)]
+            raise ValueError(
+                f"ladders: each must have a codec or a dynamic range of its own, not {', '.join(words)}"
+            )
         return self
