@@ -83,6 +83,14 @@ def test_first_frames_of_gops_have_their_share(frames: int) -> None:
         assert all(b - a >= TRIPLE for a, b in pairwise(points))
 
 
+@pytest.mark.parametrize(("frames", "chunk_frames"), [(250, 3000), (500, 3000), (500, 100)])
+def test_a_short_video_has_enough_frames_whatever_they_cost(frames: int, chunk_frames: int) -> None:
+    plan, timeline = plan_of("h264_small", 640, 272), timeline_of(frames, chunk_frames)
+    found = [sample_of(plan, chunk, timeline).references for chunk in timeline.chunks]
+    assert 46 <= sum(len(references.points) for references in found) <= 60
+    assert all(references.at_screen == references.points for references in found)
+
+
 def test_two_frames_are_not_measured() -> None:
     timeline = timeline_of(2, 3000)
     assert sample_of(plan_of(), timeline.chunks[0], timeline).windows == ()

@@ -20,15 +20,16 @@ BUDGET = 0.04
 """Share of the CPU time of the encoding tasks that the certificate may take, by the estimates below. They are
 rough: it leaves a fifth of the 5 % that were promised."""
 
-LEAST_POINTS, SHORT_BUDGET = 36, 0.2
-"""Frames that are measured of a video, however short, as far as this share of the CPU time pays for them: 36
-of the ladder ``h264`` at 1080p take about 11 CPU seconds. A third of them is measured at any price."""
+LEAST_POINTS = 48
+"""Frames that are measured of a video, however short and whatever they cost; fewer only if a third of its
+frames are fewer. All of them are compared at 1080p, too."""
 
 LEAST_OF_WINDOW = 2
 """Frames that are measured of a window, if any are: to reach them, half of its GOP is decoded."""
 
 SCREEN_SHARE = 2
-"""Of this many points one is also compared at 1080p. The others are inferred (``vmaf.inferred``)."""
+"""Of this many points of a long video one is also compared at 1080p. The others are inferred
+(``vmaf.inferred``)."""
 
 KEY_SHARE = 8
 """Of this many windows one has its first frame measured, which counts for the first frames of all."""
@@ -113,16 +114,14 @@ def sample_of(plan: Plan, chunk: Chunk, timeline: Timeline, *, only: Collection[
     a_point, a_window = VMAF_S * scored, 0.7 * plan.gop_frames * DECODE_S * pixels
     # CPU seconds of a frame's encoding; and of a point, where each window has the fewest.
     encode_s, a_point = _encode_s(plan), a_point + a_window / LEAST_OF_WINDOW
-    least = min(LEAST_POINTS, max(LEAST_POINTS / 3, SHORT_BUDGET * timeline.frames * encode_s / a_point))
-    count = max(
-        int((BUDGET * chunk.frames * encode_s - START_S * len(names)) / a_point),
-        math.ceil(least * chunk.frames / timeline.frames),
-    )
+    paid = int((BUDGET * chunk.frames * encode_s - START_S * len(names)) / a_point)
+    least = math.ceil(LEAST_POINTS * chunk.frames / timeline.frames)
+    count, screen_share = (paid, SCREEN_SHARE) if paid >= least else (least, 1)
     a_point_bytes = _references(plan, names, (0,), (0,)).size_bytes
     if not a_point_bytes:
         return Sample(windows=(), references=_references(plan, names, (), ()))
     count = min(count, max(LEAST_OF_WINDOW, MAX_BYTES // a_point_bytes))
-    windows = _windows(gops, count, plan.gop_frames, chunk.first - chunk.lead_in)
+    windows = _windows(gops, count, screen_share, plan.gop_frames, chunk.first - chunk.lead_in)
     references = _references(
         plan,
         names,
@@ -142,9 +141,12 @@ def _encode_s(plan: Plan) -> float:
     )
 
 
-def _windows(gops: Sequence[tuple[int, int]], count: int, gop_frames: int, begin: int) -> tuple[Window, ...]:
+def _windows(
+    gops: Sequence[tuple[int, int]], count: int, screen_share: int, gop_frames: int, begin: int
+) -> tuple[Window, ...]:
     """Windows spread over the GOPs, with about ``count`` points.
 
+    :param screen_share: of so many points one is compared at 1080p.
     :param begin: the first frame that is encoded: triples lie behind it.
     """
     taken = max(1, min(len(gops), count // LEAST_OF_WINDOW))
@@ -161,7 +163,7 @@ def _windows(gops: Sequence[tuple[int, int]], count: int, gop_frames: int, begin
         own = points(first + early, frames - early - late, share, turn=first // gop_frames * share)
         own = [first, *own] if first in keys else own
         # The first, then the third, then the second of each three: all parts of a GOP alike.
-        at_screen = [n for place, n in enumerate(own, start=number) if place % SCREEN_SHARE == 0]
+        at_screen = [n for place, n in enumerate(own, start=number) if place % screen_share == 0]
         windows.append(Window(first=first, frames=frames, points=tuple(own), at_screen=tuple(at_screen)))
     if windows and not any(window.at_screen for window in windows):
         windows[0] = Window(**vars(windows[0]) | {"at_screen": windows[0].points[:1]})
