@@ -95,6 +95,26 @@ def test_files_compared_together_have_the_scores_of_each_alone(encoded: Path) ->
     assert together[0][0] > together[0][1] + 1
 
 
+def test_some_triples_of_a_reference_have_the_scores_of_all(encoded: Path) -> None:
+    chosen = vmaf.points(0, 60, 9)
+    raw = Raw(file="n.yuv", width=320, height=180)
+    taken(encoded, raw, chosen)
+    run(vmaf.compare(FFMPEG, "encoded.mp4", chosen, {"all.json": raw}), encoded)
+    instance = vmaf.Instance(
+        log="some.json", raw=raw, places=(0, 1, 2), of=("encoded.mp4",), triples=(1, 4, 8)
+    )
+    some = {"encoded.mp4": [chosen[place] for place in (1, 4, 8)]}
+    run(vmaf.compare_together(FFMPEG, some, [instance]), encoded)
+    of_all = vmaf.scores((encoded / "all.json").read_text())
+    assert vmaf.scores((encoded / "some.json").read_text()) == [of_all[place] for place in (1, 4, 8)]
+
+
+def test_doubt_about_a_mean_comes_from_steps_not_from_a_trend() -> None:
+    assert vmaf.doubt([90, 94, 90, 94, 90]) == pytest.approx((4 * 16 / (2 * 4 * 5)) ** 0.5)
+    assert vmaf.doubt([90.0, 90.1, 90.2, 90.3, 90.4]) < 0.05
+    assert vmaf.doubt([90, 90, 90]) == float("inf")
+
+
 def test_tags_of_colours_do_not_count(encoded: Path) -> None:
     """The same pictures, tagged: ffmpeg would convert them to the untagged reference's supposed colours."""
     tags = "h264_metadata=colour_primaries=1:transfer_characteristics=1:matrix_coefficients=1"

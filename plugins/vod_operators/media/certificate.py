@@ -22,7 +22,13 @@ rough: it leaves a fifth of the 5 % that were promised."""
 
 LEAST_POINTS = 48
 """Frames that are measured of a video, however short and whatever they cost; fewer only if a third of its
-frames are fewer. All of them are compared at 1080p, too."""
+frames are fewer, or the first of them agree (``FIRST_SHARE``). All of them are compared at 1080p, too."""
+
+FIRST_SHARE = 3
+"""Of this many of these points one is compared first; the others only if these leave a doubt."""
+
+MOST_DOUBT = 0.4
+"""VMAF by which the mean of a video may be uncertain after its first points, by ``vmaf.doubt``."""
 
 LEAST_OF_WINDOW = 2
 """Frames that are measured of a window, if any are: to reach them, half of its GOP is decoded."""
@@ -93,6 +99,10 @@ class Sample:
 
     windows: tuple[Window, ...]
     references: References
+    first: frozenset[int]
+    """The points that are compared first, of all renditions."""
+    most_doubt: float = 0.0
+    """How uncertain a mean of those may be so that the other points are not compared."""
 
 
 def sample_of(plan: Plan, chunk: Chunk, timeline: Timeline, *, only: Collection[str] | None = None) -> Sample:
@@ -119,7 +129,7 @@ def sample_of(plan: Plan, chunk: Chunk, timeline: Timeline, *, only: Collection[
     count, screen_share = (paid, SCREEN_SHARE) if paid >= least else (least, 1)
     a_point_bytes = _references(plan, names, (0,), (0,)).size_bytes
     if not a_point_bytes:
-        return Sample(windows=(), references=_references(plan, names, (), ()))
+        return Sample(windows=(), references=_references(plan, names, (), ()), first=frozenset())
     count = min(count, max(LEAST_OF_WINDOW, MAX_BYTES // a_point_bytes))
     windows = _windows(gops, count, screen_share, plan.gop_frames, chunk.first - chunk.lead_in)
     references = _references(
@@ -128,7 +138,16 @@ def sample_of(plan: Plan, chunk: Chunk, timeline: Timeline, *, only: Collection[
         tuple(n for window in windows for n in window.points),
         tuple(n for window in windows for n in window.at_screen),
     )
-    return Sample(windows=windows, references=references)
+    first_share = 1 if paid >= least else FIRST_SHARE
+    first = (
+        n
+        for number, window in enumerate(windows)
+        for place, n in enumerate(window.points, start=number)
+        if place % first_share == 0 or n == window.first
+    )
+    # The errors of chunks cancel each other.
+    most_doubt = MOST_DOUBT * math.sqrt(timeline.frames / chunk.frames)
+    return Sample(windows=windows, references=references, first=frozenset(first), most_doubt=most_doubt)
 
 
 def _encode_s(plan: Plan) -> float:

@@ -16,6 +16,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import ffmpeg
@@ -142,6 +143,8 @@ class Instance:
     """Which of each encoded file's points the reference is for."""
     of: tuple[str, ...]
     """The encoded files: first the first point of each, then the second of each ..."""
+    triples: tuple[int, ...] | None = None
+    """Which of the reference's triples are compared; None: all. Equally many as ``places``."""
 
 
 def compare(
@@ -209,6 +212,10 @@ def _compared(pictures: Sequence[Stream], instance: Instance, rate: int, threads
         raw.file, format="rawvideo", video_size=raw.size, pixel_format=raw.pixel_format,
         framerate=rate, protocol_whitelist="file", format_whitelist="rawvideo",
     )["v:0"].filter("setparams", **ONE_COLOUR).filter("settb", f"1/{rate}")  # fmt: skip
+    if instance.triples is not None:
+        source = source.filter(
+            "select", "+".join(f"between(n,{TRIPLE * n},{TRIPLE * n + TRIPLE - 1})" for n in instance.triples)
+        ).filter("setpts", "N")
     total = TRIPLE * files * len(instance.places) + 2
     if files > 1:  # ``interleave`` may drop the last frame: it gets more, which are trimmed
         source = source.filter("tpad", stop=TRIPLE, stop_mode="clone")
@@ -284,6 +291,19 @@ def merge(windows: Sequence[WindowScore], rate: Fraction) -> Quality | None:
         at_1080p=_score([window for window in at_1080p if window], rate),
         measured_s=round(float(sum(window.frames for window in measured) / rate), 3),
     )
+
+
+def doubt(values: Sequence[float]) -> float:
+    """The standard error of a mean, from how much each value differs from the one before.
+
+    :param values: of points of a video in their order. Slow changes of quality are not counted: each part of
+        the video has its point.
+    :returns: infinite for fewer than four values.
+    """
+    if len(values) < 4:
+        return math.inf
+    steps = sum((later - earlier) ** 2 for earlier, later in pairwise(values))
+    return math.sqrt(steps / (2 * (len(values) - 1) * len(values)))
 
 
 LEAST_PAIRS = 6

@@ -43,6 +43,10 @@ def is_asked(settings: VodSettings, plan: Plan) -> bool:
     return bool(plan.renditions) and (settings.certificate or relied_on)
 
 
+Scores = dict[str, dict[int, float]]
+"""``native`` and ``screen`` -> number of a frame in the video -> its VMAF."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Compares a chunk's encoded renditions with their references, in the folder that holds both."""
@@ -58,13 +62,37 @@ class Comparison:
 
         :param outputs: rendition name -> fragmented MP4 as encoded, with lead-in and lead-out.
         """
-        found: dict[str, list[WindowScore]] = {}
+        points = self.sample.references.points
+        found, unmeasured = self._compared(outputs, [n for n in points if n in self.sample.first])
+        others = [n for n in points if n not in self.sample.first]
+        doubtful = {name: outputs[name] for name, own in found.items() if others and self._is_in_doubt(own)}
+        if doubtful:
+            more, why = self._compared(doubtful, others)
+            unmeasured = unmeasured or why
+            for name in doubtful:
+                # The first points alone would tell too little.
+                first = found.pop(name)
+                if name in more:
+                    found[name] = {what: values | more[name].get(what, {}) for what, values in first.items()}
+        return {name: self._in_windows(name, own) for name, own in found.items()}, unmeasured
+
+    def _is_in_doubt(self, own: Scores) -> bool:
+        keys = {window.first for window in self.sample.windows}
+        return any(
+            vmaf.doubt([value for n, value in sorted(values.items()) if n not in keys])
+            > self.sample.most_doubt
+            for values in own.values()
+        )
+
+    def _compared(self, outputs: Mapping[str, str], points: Sequence[int]) -> tuple[dict[str, Scores], str]:
+        """The scores of these points, and why some renditions have none."""
+        found: dict[str, Scores] = {}
         unmeasured = ""
-        for group in self._groups(outputs):
-            scores = self._tried(group, outputs)
+        for group in self._groups(outputs, points):
+            scores = self._tried(group, outputs, points)
             if isinstance(scores, str) and len(group) > 1:
                 for rendition in group:
-                    alone = self._tried([rendition], outputs)
+                    alone = self._tried([rendition], outputs, points)
                     if isinstance(alone, str):
                         unmeasured = f"{rendition.name}: {alone}"
                     else:
@@ -75,12 +103,12 @@ class Comparison:
                 found |= scores
         return found, unmeasured
 
-    def _groups(self, outputs: Mapping[str, str]) -> list[list[Rendition]]:
+    def _groups(self, outputs: Mapping[str, str], points: Sequence[int]) -> list[list[Rendition]]:
         """The renditions that are compared by one command."""
         groups: list[list[Rendition]] = []
         references, pixels = self.sample.references, 0
         screen = references.screen
-        waiting = len(references.at_screen) * screen.frame_bytes if screen else 0
+        waiting = len(set(points).intersection(references.at_screen)) * screen.frame_bytes if screen else 0
         most = max(1, certificate.MAX_WAITING // waiting) if waiting else len(outputs)
         for made in (made for made in self.plan.sdr if made.name in outputs):
             own = made.width * made.height
@@ -92,11 +120,11 @@ class Comparison:
         return groups
 
     def _tried(
-        self, group: Sequence[Rendition], outputs: Mapping[str, str]
-    ) -> dict[str, list[WindowScore]] | str:
+        self, group: Sequence[Rendition], outputs: Mapping[str, str], points: Sequence[int]
+    ) -> dict[str, Scores] | str:
         names = ", ".join(rendition.name for rendition in group)
         try:
-            return self._scores(group, outputs)
+            return self._scores(group, outputs, points)
         except ToolError as error:
             lines = error.stderr_tail.splitlines()
             words = "this ffmpeg has no libvmaf" if vmaf.lacks_libvmaf(lines) else error.describe()
@@ -109,20 +137,21 @@ class Comparison:
                 path.unlink()
         return words
 
-    def _scores(self, group: Sequence[Rendition], outputs: Mapping[str, str]) -> dict[str, list[WindowScore]]:
+    def _scores(
+        self, group: Sequence[Rendition], outputs: Mapping[str, str], chosen: Sequence[int]
+    ) -> dict[str, Scores]:
         """
         :raises ToolError: ffmpeg failed.
         :raises ValueError: it measured something else.
         """
-        references = self.sample.references
         wanted: dict[Raw, tuple[tuple[int, ...], list[str]]] = {}
         for rendition in group:
-            for raw, points in self._wanted(rendition).values():
-                wanted.setdefault(raw, (points, []))[1].append(rendition.name)
+            for raw, written in self._wanted(rendition).values():
+                if not set(written).isdisjoint(chosen):
+                    wanted.setdefault(raw, (written, []))[1].append(rendition.name)
         compared = {name for _, names in wanted.values() for name in names}
         if not compared:
-            return {rendition.name: [] for rendition in group}
-        chosen = references.points
+            return {rendition.name: {} for rendition in group}
         begin = self.chunk.first - self.chunk.lead_in
         places = {n: place for place, n in enumerate(chosen)}
         clips = {name: f"compared-{name}.mp4" for name in sorted(compared)}
@@ -134,10 +163,13 @@ class Comparison:
             raw: vmaf.Instance(
                 log=f"{raw.file}.vmaf.json",
                 raw=raw,
-                places=tuple(places[n] for n in points),
+                places=tuple(places[n] for n in written if n in places),
                 of=tuple(clips[name] for name in names),
+                triples=None
+                if places.keys() >= set(written)
+                else tuple(number for number, n in enumerate(written) if n in places),
             )
-            for raw, (points, names) in wanted.items()
+            for raw, (written, names) in wanted.items()
         }
         argv = vmaf.compare_together(
             self.worker.tools.ffmpeg,
@@ -147,7 +179,8 @@ class Comparison:
         )
         self.worker.runner.run(argv, folder=self.folder)
         found: dict[Raw, dict[str, dict[int, float]]] = {}
-        for raw, (points, names) in wanted.items():
+        for raw, (written, names) in wanted.items():
+            points = [n for n in written if n in places]
             values = vmaf.scores((self.folder / instances[raw].log).read_text("utf-8"))
             if len(values) != len(points) * len(names):
                 raise ValueError(f"{len(values)} of {len(points) * len(names)} frames were compared")
@@ -155,16 +188,21 @@ class Comparison:
                 name: dict(zip(points, values[turn :: len(names)], strict=True))
                 for turn, name in enumerate(names)
             }
-        return {rendition.name: self._in_windows(rendition, found) for rendition in group}
+        return {
+            rendition.name: {
+                what: found[raw][rendition.name]
+                for what, (raw, _) in self._wanted(rendition).items()
+                if rendition.name in found.get(raw, {})
+            }
+            for rendition in group
+        }
 
-    def _in_windows(
-        self, rendition: Rendition, found: Mapping[Raw, Mapping[str, Mapping[int, float]]]
-    ) -> list[WindowScore]:
-        own = {what: found[raw][rendition.name] for what, (raw, _) in self._wanted(rendition).items()}
+    def _in_windows(self, name: str, own: Scores) -> list[WindowScore]:
         if not own:
             return []
         native = own.get("native", {})
-        screen = own.get("screen", {}) if certificate.needs_screen(rendition, self.plan) else native
+        needs_screen = certificate.needs_screen(self.plan.rendition(name), self.plan)
+        screen = own.get("screen", {}) if needs_screen else native
         return [
             WindowScore(
                 first=window.first,
