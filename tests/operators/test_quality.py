@@ -14,7 +14,7 @@ import pytest
 from support.presets import LADDER, write_preset
 from support.settings import configure
 from support.steps import Steps
-from support.tools import CLIP, FFMPEG, ffprobe, generate
+from support.tools import CLIP, FFMPEG, generate
 from vod_operators.errors import InvalidInputError
 from vod_operators.operators.failure import code_of
 from vod_operators.operators.retry import kind_of
@@ -255,27 +255,6 @@ def test_hdr_is_compared_with_its_tone_mapped_pictures(
     # It would tell pictures of another brightness, and those that are not tone-mapped.
     assert abs(told - full(TONE_MAPPED.format(peak=2))) > 2
     assert abs(told - full("format=yuv420p")) > 10
-
-
-def test_a_chunk_that_cannot_be_decoded_has_no_quality(
-    steps: Callable[..., Steps], stores: Path, tmp_path: Path
-) -> None:
-    """All pictures of the third chunk, and those around it that its encoders are given, are junk."""
-    film = clip(tmp_path, "film.mp4", *X264, "-g", "25", "-bf", "0", seconds=12)
-    data = bytearray(film.read_bytes())
-    packets = ffprobe(film, "-select_streams", "v", "-show_entries", "packet=pos,size")["packets"]
-    for packet in packets[85:265]:
-        at, size = int(packet["pos"]), int(packet["size"])
-        data[at + 4 : at + size] = bytes(n * 37 % 251 for n in range(size - 4))  # not its length
-    film.write_bytes(data)
-    steps(film, ladders=[ladder()]).run("publish")
-    temp, _ = open_stores(get_settings())
-    (path,) = (stores / "tmp/film").glob("work-*/chunk-00002.done.json")
-    marker = checkpoint.load(temp, path.as_uri())
-    assert marker is not None and not marker.facts.get("quality")
-    (warning,) = (words for words in published(stores)["warnings"] if words.startswith("quality of"))
-    assert warning == "quality of chunk 2 is not known: nothing of it can be decoded; it is shown black"
-    assert quality_of(stores, "own")["measured_s"] == pytest.approx(9, abs=0.1)
 
 
 def test_an_ffmpeg_without_libvmaf_publishes_without_it(
