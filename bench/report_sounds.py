@@ -122,7 +122,8 @@ def speech(seconds: float, rng: np.random.Generator) -> Samples:
         hiss = np.diff(rng.standard_normal(int(0.05 * RATE)), prepend=0) * 0.25
         notes += [(at, voiced * shape * (0.5 + 0.5 * rng.random())), (at + length, hiss)]
         at += length + 0.05 + (0.45 * rng.random() if rng.random() < 0.2 else 0)
-    return _placed(seconds, notes) + 0.002 * rng.standard_normal(int(seconds * RATE))
+    voice = _placed(seconds, notes)
+    return voice + 0.002 * np.abs(voice).max() * rng.standard_normal(len(voice))  # -57 dBFS: not silent
 
 
 def master(seconds: float, rng: np.random.Generator) -> Samples:
