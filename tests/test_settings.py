@@ -62,7 +62,7 @@ TWO = '["https://a.example/vod", "https://b.example:8443/x"]'
         (TWO, '["a"]', "it has 1 names, VOD_EDGES 2 edges; name each of two or more"),
         ('["https://a.example"]', '["a"]', "it has 1 names, VOD_EDGES 1 edges"),
         ("[]", '["a", "b"]', "it has 2 names, VOD_EDGES 0 edges"),
-        ('["https://a.example", "https://a.example/"]', '["a", "b"]', "VOD_EDGES names an edge twice"),
+        ('["https://a.example", "https://a.example:8443/x"]', '["a", "b"]', "two edges of VOD_EDGES are one"),
     ],
 )
 def test_names_that_do_not_fit_the_edges_are_refused(

@@ -395,8 +395,8 @@ class VodSettings(BaseSettings):
             raise ValueError(
                 f"it has {len(value)} names, VOD_EDGES {len(edges)} edges; name each of two or more edges"
             )
-        if len(set(edges)) != len(edges):
-            raise ValueError("VOD_EDGES names an edge twice")
+        if len({urlsplit(edge).hostname for edge in edges}) != len(edges):
+            raise ValueError("two edges of VOD_EDGES are one host, which players give up as a whole")
         return value
 
     @field_validator("playlist_url_template")

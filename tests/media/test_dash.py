@@ -18,6 +18,7 @@ from support.presentations import X264, packaged, picture, tone
 from support.tools import decode
 from support.tracks import made_up_track
 from vod_operators.media import dash
+from vod_operators.media.tiles import Tiles
 from vod_operators.media.track import Encryption, Track
 
 
@@ -108,6 +109,22 @@ def test_manifests_are_valid_by_the_schema_of_mpeg(schema: etree.XMLSchema, text
     audio = written.findall(f".//{{{dash.MPD}}}AdaptationSet")[2]
     audio.append(audio.find(f"{{{dash.MPD}}}Label"))
     assert not schema.validate(written)
+
+
+def test_what_only_some_players_use_is_valid_too(schema: etree.XMLSchema) -> None:
+    """But for ContentSteering, which is newer than the schema; the DASH-IF puts it before the periods."""
+    keys = TRACKS[1].changed(trick_bytes=(1000, 1000, 100))
+    sheets = Tiles(
+        columns=5, rows=2, width=192, height=108, step=30, frames=375, frame_rate=Fraction(30_000, 1001),
+        sheet_bytes=(9000, 3000),
+    )  # fmt: skip
+    plain = dash.manifest([TRACKS[0], keys, *TRACKS[2:]], 6, prefix="v-1/", tiles=sheets)
+    edges = {"west": "https://west.test/vod/film/", "east": "https://east.test/vod/film/"}
+    written = etree.fromstring(dash.steered(plain, edges, "https://west.test/vod/steering.json").encode())
+    steering = written.find(f"{{{dash.MPD}}}ContentSteering")
+    assert steering is not None
+    written.remove(steering)
+    schema.assertValid(written)
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +27,35 @@ PRESET: dict[str, Any] = {
 }
 
 
-def write_extras(folder: Path) -> Path:
+def write_extras(folder: Path, name: str = "extras") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "extras.json").write_text(json.dumps(PRESET), "utf-8")
+    (folder / f"{name}.json").write_text(json.dumps(PRESET), "utf-8")
     return folder
 
 
-@contextmanager
-def edges(results: Path, count: int = 2) -> Iterator[list[Server]]:
-    """Servers of the same results."""
-    from edge_server import create_app
+class Edge:
+    """A server of the results that can be stopped, and started again at the same URL.
 
-    servers = [Server(create_app(results)) for _ in range(count)]
-    yield servers
-    for server in servers:
-        server.stop()
+    :param host: a name of its own, because shaka-player gives up on a host and not on a port.
+    """
+
+    def __init__(self, results: Path, host: str) -> None:
+        from edge_server import create_app
+
+        self._app = create_app(results)
+        self._server: Server | None = Server(self._app)
+        self._port = int(self._server.url.rpartition(":")[2])
+        self.url = f"http://{host}:{self._port}"
+
+    def start(self) -> None:
+        self._server = self._server or Server(self._app, self._port)
+
+    def stop(self) -> None:
+        if self._server:
+            self._server.stop()
+        self._server = None
 
 
-def without_lost_edge(session: Session, url: str) -> None:
+def without_lost_edge(session: Session, edge: Edge) -> None:
     """Forget what the console says of an edge that was stopped."""
-    session.console = [line for line in session.console if url not in line and "ERR_CONNECTION" not in line]
+    session.console = [line for line in session.console if edge.url not in line]

@@ -8,46 +8,57 @@ from pathlib import Path
 
 import pytest
 
-from players.extras import edges, without_lost_edge, write_extras
+from players.extras import Edge, without_lost_edge, write_extras
 from players.film import FRAMES, film
 from players.playing import DASH, DASH_JS, HLS_JS, SHAKA
 from players.published import Film
-from support.players import Server
 from support.session import Session
+from vod_operators.work.steering import steering_manifest
 
 STEERED = [HLS_JS, SHAKA, DASH, DASH_JS]
 
 
-@pytest.fixture
-def west_and_east(results: Path) -> Iterator[list[Server]]:
-    (results / "steering.json").unlink(missing_ok=True)
-    with edges(results) as servers:
-        yield servers
-    (results / "steering.json").unlink(missing_ok=True)
+@pytest.fixture(scope="module")
+def both_edges(results: Path) -> Iterator[list[Edge]]:
+    edges = [Edge(results, host) for host in ("127.0.0.1", "localhost")]
+    yield edges
+    for edge in edges:
+        edge.stop()
 
 
 @pytest.fixture
-def steered(publish: Callable[..., Film], west_and_east: list[Server], tmp_path: Path, results: Path) -> Film:
+def west_and_east(both_edges: list[Edge], results: Path) -> Iterator[list[Edge]]:
+    for edge in both_edges:
+        edge.start()
+    yield both_edges
+    (results / "steering.json").write_bytes(steering_manifest(["west", "east"]))
+
+
+@pytest.fixture(scope="module")
+def steered(
+    publish: Callable[..., Film],
+    both_edges: list[Edge],
+    tmp_path_factory: pytest.TempPathFactory,
+    results: Path,
+) -> Film:
     """Published for these two edges; its URL is that of the first."""
-    folder = write_extras(tmp_path)
-    urls = [server.url for server in west_and_east]
-    # A name of its own, because ports differ each time; the encode is the same.
-    name = f"extras{urls[0].rpartition(':')[2]}"
-    (folder / "extras.json").rename(folder / f"{name}.json")
+    (results / "steering.json").unlink(missing_ok=True)
+    urls = [edge.url for edge in both_edges]
+    folder = write_extras(tmp_path_factory.mktemp("presets"), "steered")
     settings = {"presets_dir": str(folder), "edges": json.dumps(urls), "pathways": '["west", "east"]'}
-    made = publish(film(), name, **settings)
+    made = publish(film(), "steered", **settings)
     return Film(made.folder, f"{urls[0]}/{made.folder.name}")
 
 
-def asked(session: Session, server: Server) -> list[str]:
+def asked(session: Session, edge: Edge) -> list[str]:
     """Segments that were asked of an edge, by name."""
     urls = session.ask("() => performance.getEntriesByType('resource').map(entry => entry.name)")
-    return [url.rsplit("/", 1)[-1] for url in urls if url.startswith(server.url) and "/seg-" in url]
+    return [url.rsplit("/", 1)[-1] for url in urls if url.startswith(edge.url) and "/seg-" in url]
 
 
 @pytest.mark.parametrize(("player", "manifest"), STEERED)
 def test_playback_goes_on_at_the_other_edge(
-    watch: Callable[..., Session], steered: Film, west_and_east: list[Server], player: str, manifest: str
+    watch: Callable[..., Session], steered: Film, west_and_east: list[Edge], player: str, manifest: str
 ) -> None:
     west, east = west_and_east
     session = watch(player, steered.manifest(manifest), bufferSeconds=4)
@@ -60,14 +71,14 @@ def test_playback_goes_on_at_the_other_edge(
     assert asked(session, east)
     shown = session.check_numbers()
     assert shown[-1]["number"] > FRAMES - 10
-    without_lost_edge(session, west.url)
+    without_lost_edge(session, west)
 
 
 @pytest.mark.parametrize(("player", "manifest"), STEERED)
 def test_another_order_moves_players(
     watch: Callable[..., Session],
     steered: Film,
-    west_and_east: list[Server],
+    west_and_east: list[Edge],
     results: Path,
     player: str,
     manifest: str,

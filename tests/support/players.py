@@ -40,12 +40,15 @@ def node_modules() -> Path:
 
 
 class Server:
-    """An ASGI application on a free port of the loopback interface, in a thread."""
+    """An ASGI application on the loopback interface, in a thread.
 
-    def __init__(self, app: Any) -> None:
+    :param port: 0 for a free one.
+    """
+
+    def __init__(self, app: Any, port: int = 0) -> None:
         import uvicorn
 
-        listener = socket.create_server(("127.0.0.1", 0))
+        listener = socket.create_server(("127.0.0.1", port))
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
         self._thread = threading.Thread(target=self._server.run, args=([listener],), daemon=True)

@@ -154,14 +154,13 @@ def _add_key_frames(period: Element, number: int, of_set: int, track: Track, pre
     :param of_set: the set that they are of.
     """
     adaptation = _adaptation(period, number, "video")
-    keys = track.key_frames
-    rate = track.frame_rate or Fraction(0)
+    # The last one may be shown more shortly than the others.
+    step = Fraction(max(key.ticks for key in track.key_frames), track.timescale)
     # A decoder that keeps up with the track decodes as many key frames a second as it has pictures.
-    adaptation.set("maxPlayoutRate", str(track.samples // len(keys)))
+    adaptation.set("maxPlayoutRate", str(int(step * (track.frame_rate or 0))))
     adaptation.set("codingDependency", "false")
     _describe(adaptation, "EssentialProperty", TRICK_MODE, str(of_set))
     _tell_range(adaptation, track)
-    shown = rate * len(keys) / track.samples
     pieces = zip(track.trick_bytes, track.segments, strict=True)
     peak = max(rate_bps(size, segment.ticks, track.timescale) for size, segment in pieces)
     facts = {
@@ -170,7 +169,7 @@ def _add_key_frames(period: Element, number: int, of_set: int, track: Track, pre
         "bandwidth": str(peak),
         "width": str(track.width),
         "height": str(track.height),
-        "frameRate": _rate(shown),
+        "frameRate": _rate(1 / step),
         "sar": "1:1",
     }
     _add_segments(ElementTree.SubElement(adaptation, "Representation", facts), track, prefix, TRICK_NAMES)
