@@ -225,3 +225,18 @@ class VodStepOperator(VodBaseOperator):
         self.worker.limit_tools(allowance.of_plan(self.settings, job.plan))
         self.hold_claim(context, job.plan.video_id)
         return job if self.precedes_choice else with_choice(self.worker.temp, job)
+
+
+class VodChunkOperator(VodStepOperator):
+    """Base of the steps that encode one chunk.
+
+    :param source: URI of the original, for chunks that the split did not store.
+    :param chunk: one item of what ``VodSplitOperator`` returns: ``{"chunk": index, "label": ...}``.
+    """
+
+    template_fields: Sequence[str] = ("plan", "source", "chunk")
+
+    def __init__(self, *, source: str, chunk: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.source = source
+        self.chunk = chunk

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from airflow.sdk import Context
 
 from vod_operators.media.choice import corrections
 from vod_operators.media.models import Timeline
-from vod_operators.operators.base import VodStepOperator
+from vod_operators.operators.base import VodChunkOperator
 from vod_operators.operators.content_key import packager_key
 from vod_operators.storage import checkpoint
 from vod_operators.work.choice import (
@@ -25,21 +24,11 @@ from vod_operators.work.encoding import require_encoders
 from vod_operators.work.job import Job, read_timeline
 
 
-class VodCorrectChunkOperator(VodStepOperator):
+class VodCorrectChunkOperator(VodChunkOperator):
     """Encode those renditions of one chunk again that missed their target in the whole video.
 
     All chunks of such a rendition get the same new rate: two rates would make the join between them visible.
-
-    :param source: URI of the original, for chunks that the split did not store.
-    :param chunk: one item of the split: ``{"chunk": index, "label": ...}``.
     """
-
-    template_fields: Sequence[str] = ("plan", "source", "chunk")
-
-    def __init__(self, *, source: str, chunk: dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.source = source
-        self.chunk = chunk
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns ``{"chunk": index, "again": {rendition: crf}}``.

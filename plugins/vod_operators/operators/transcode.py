@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from airflow.sdk import Context
 
 from vod_operators.operators import telemetry
-from vod_operators.operators.base import VodStepOperator
+from vod_operators.operators.base import VodChunkOperator
 from vod_operators.operators.content_key import packager_key
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
@@ -20,21 +19,11 @@ from vod_operators.work.job import read_timeline
 from vod_operators.work.report import REPORT
 
 
-class VodTranscodeChunkOperator(VodStepOperator):
+class VodTranscodeChunkOperator(VodChunkOperator):
     """Decode one chunk once, scale it in a cascade, encode all renditions, and cut them into segments.
 
     Map it over what ``VodSplitOperator`` returns.
-
-    :param source: URI of the original, for chunks that the split did not store.
-    :param chunk: one item of the split: ``{"chunk": index, "label": ...}``.
     """
-
-    template_fields: Sequence[str] = ("plan", "source", "chunk")
-
-    def __init__(self, *, source: str, chunk: dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.source = source
-        self.chunk = chunk
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the marker's facts, without scores: ``{"chunk", "frames", "speed", "damage"}``, and those
