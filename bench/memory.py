@@ -92,10 +92,10 @@ def measure(root: Path, minutes: int, say: Callable[[str], None]) -> dict[str, t
         run(
             "transcode", "transcode.VodTranscodeChunkOperator", plan=plan, source=source.as_uri(), chunk=chunk
         )
-    for track in found["pushed"]["sounds"]:
+    for track in found["returned"]:
         run("audio", "audio.VodEncodeAudioOperator", plan=plan, source=source.as_uri(), track=track)
     run("pictures", "pictures.VodPicturesOperator", plan=plan)
-    for track in found["returned"]:
+    for track in found["pushed"]["tracks"]:
         run("segment", "segment.VodSegmentHlsOperator", plan=plan, track=track)
     run("publish", "publish.VodPublishOperator", plan=plan)
     return peaks

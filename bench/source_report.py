@@ -173,11 +173,11 @@ def report_of(source: Path, preset: str, chunk_seconds: int = JOIN_S) -> dict[st
     ti = SimpleNamespace(task_id="bench", map_index=-1, try_number=1, xcom_push=pushed.__setitem__)
     context: Any = {"dag_run": run, "ti": ti, "task_instance": ti}
     asked = {"video_id": video, "preset": preset, "chunk_seconds": str(chunk_seconds)}
-    VodPrepareOperator(task_id="prepare", source=source.as_uri(), **asked).execute(context)
+    sounds = VodPrepareOperator(task_id="prepare", source=source.as_uri(), **asked).execute(context)
     given = {"plan": pushed["plan"], "source": source.as_uri()}
     for chunk in VodSplitOperator(task_id="split", **given).execute(context):
         VodTranscodeChunkOperator(task_id="transcode", chunk=chunk, **given).execute(context)
-    for track in pushed["sounds"]:
+    for track in sounds:
         VodEncodeAudioOperator(task_id="audio", track=track, **given).execute(context)
     temp, _ = open_stores(get_settings())
     job = read_job(temp, pushed["plan"], get_settings())

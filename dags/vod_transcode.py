@@ -26,7 +26,6 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Param, TriggerRule, get_parsing_context, task
-from airflow.sdk.exceptions import AirflowSkipException
 
 from vod_operators import pipeline
 from vod_operators.media.presets.catalog import preset_names
@@ -137,17 +136,15 @@ for param in PARAMS.values():
     param.schema["$schema"] = "http://json-schema.org/draft-07/schema#"
 
 
-@task(task_id="sounds")
-def sound_tracks(tracks: list[dict[str, str]]) -> list[dict[str, str]]:
-    """The sound tracks, returned by a task, because Airflow maps only over what a task returns."""
-    return tracks
+@task(task_id=pipeline.TRACKS_KEY, trigger_rule=TriggerRule.NONE_FAILED)  # most presets skip ``choose``
+def made_tracks(planned: list[dict[str, str]], ti: Any = None) -> list[dict[str, str]]:
+    """The tracks that are made, returned by a task, because Airflow maps only over what a task returns."""
+    return ti.xcom_pull(task_ids=pipeline.CHOOSE, key=pipeline.TRACKS_KEY) or planned
 
 
-@task(task_id="parts")
+@task(task_id=pipeline.PARTS)
 def analysed_parts(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The parts of the analysis. If there are none, its steps are skipped, before the split has ended."""
-    if not parts:
-        raise AirflowSkipException("the preset leaves nothing open")
+    """The parts of the analysis. ``prepare`` has it skipped if there are none, and so the steps behind it."""
     return parts
 
 
@@ -176,8 +173,7 @@ def one_video(lane: Lane) -> None:
 
     prepare = prepare_operator()
     plan = prepare.output["plan"]
-    sounds = sound_tracks(prepare.output["sounds"])
-    parts = analysed_parts(prepare.output["parts"])
+    parts = analysed_parts(prepare.output[pipeline.PARTS])
 
     source = "{{ params.source }}"
     split = VodSplitOperator(task_id=pipeline.SPLIT, plan=plan, source=source)
@@ -189,6 +185,7 @@ def one_video(lane: Lane) -> None:
         **encoding,
     ).expand(part=parts)
     choose = VodChooseOperator(task_id=pipeline.CHOOSE, plan=plan)
+    tracks = made_tracks(prepare.output[pipeline.TRACKS_KEY])
     transcode = VodTranscodeChunkOperator.partial(
         task_id=pipeline.TRANSCODE,
         plan=plan,
@@ -210,13 +207,13 @@ def one_video(lane: Lane) -> None:
         source=source,
         map_index_template="{{ task.track.label }}",
         **encoding,
-    ).expand(track=sounds)
+    ).expand(track=prepare.output)
     segment = VodSegmentHlsOperator.partial(
         task_id=pipeline.SEGMENT,
         plan=plan,
         map_index_template="{{ task.track.label }}",
         trigger_rule=TriggerRule.NONE_FAILED,  # a silent video skips ``audio``
-    ).expand(track=prepare.output)
+    ).expand(track=tracks)
     text = VodSegmentTextOperator(task_id=pipeline.TEXT, plan=plan)
     pictures = VodPicturesOperator(task_id=pipeline.PICTURES, plan=plan)
     publish = VodPublishOperator(
@@ -237,13 +234,14 @@ def one_video(lane: Lane) -> None:
     # A skipped ``parts`` skips these three at once, so that they never delay a video without them.
     parts >> [analyse, choose, correct]
     split >> analyse >> choose >> transcode >> correct
+    choose >> tracks
     transcode >> pictures
     [transcode, correct, audio] >> segment
     [segment, text, pictures] >> publish
     # The teardown waits for all tasks and not only for ``publish``, because a failed chunk fails ``publish``
     # at once, while other chunks are still being encoded.
     steps = [
-        prepare, sounds, parts, split, analyse, choose, transcode, correct,
+        prepare, parts, split, analyse, choose, tracks, transcode, correct,
         audio, text, pictures, segment, publish,
     ]  # fmt: skip
     steps >> release.as_teardown(on_failure_fail_dagrun=True)

@@ -212,7 +212,7 @@ def test_airflow_puts_them_on_the_tasks_of_a_stored_dag(airflow_db: None) -> Non
     assert found["vod_transcode.publish"] == ["Play", "Video"]
     assert found["vod_transcode_bulk.transcode"] == found["vod_manage.manage"] == ["Video"]
     assert {name for name, buttons in found.items() if not buttons} == {
-        "vod_transcode.sounds", "vod_transcode_bulk.sounds", "vod_janitor.clean",
+        "vod_transcode.tracks", "vod_transcode_bulk.tracks", "vod_janitor.clean",
         "vod_transcode.parts", "vod_transcode_bulk.parts",
     }  # fmt: skip
 

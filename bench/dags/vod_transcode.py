@@ -54,5 +54,5 @@ _spec.loader.exec_module(_module)  # Airflow finds the DAGs that are made meanwh
 for _dag in _module.DAGS:
     for _task in _dag.tasks:
         _task.on_execute_callback = [record]
-        if _task.task_id != "sounds":
+        if _task.task_id != "tracks":
             _task.on_success_callback = [note_cost]

@@ -20,6 +20,12 @@ OUTCOME_KEY = "outcome"
 ESTIMATE_KEY = "estimate"
 """XCom of ``PREPARE``: what the run will take (``media.cost.Estimate``), and in ``words``, one line."""
 
+TRACKS_KEY = "tracks"
+"""XCom of ``PREPARE`` and ``CHOOSE``: the tracks that may be made, and those that are."""
+
+PARTS = "parts"
+"""Task, and XCom of ``PREPARE``: what the analysis is mapped over."""
+
 PREPARE = "prepare"
 SPLIT = "split"
 ANALYSE = "analyse"

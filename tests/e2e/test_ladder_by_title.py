@@ -46,3 +46,4 @@ def test_rungs_that_a_video_does_not_need_are_skipped(
     assert left_out
     assert made | left_out == {rung["name"] for rung in LADDER["rungs"]}
     assert {facts["track"] for facts in run.results["segment"]} == made
+    assert run.started.count("segment") == len(made), "a task started only to skip"

@@ -58,3 +58,5 @@ def test_other_presets_skip_them(
     run = run_dag(video_id="plain", source=source.as_uri(), preset="tiny")
     assert run.state == "success"
     assert not {"analyse", "choose", "correct"} & run.results.keys()
+    wanted = "prepare split tracks transcode text pictures segment segment publish release"
+    assert sorted(run.started) == sorted(wanted.split()), "a task more than the video needs"

@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.presets import write_preset
-from support.settings import configure
-from support.steps import Steps
+from support.steps import Steps, steps_with
 from support.tools import ffprobe, generate
 from vod_operators.cli.main import main
 
@@ -49,12 +47,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def steps(stores: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Steps]:
-    def make(**preset: object) -> Steps:
-        folder = write_preset(stores / "presets", **({"ladders": [LADDER]} | preset))
-        configure(monkeypatch, presets_dir=str(folder))
-        return Steps(video_id="film", source=source.as_uri())
-
-    return make
+    return steps_with(stores, source, monkeypatch, ladders=[LADDER])
 
 
 def test_a_simple_video_gets_the_rungs_that_it_needs(

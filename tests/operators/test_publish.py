@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from mpegdash.parser import MPEGDASHParser
 
-from support.presets import write_preset
 from support.s3_servers import S3Bucket
 from support.settings import configure
-from support.steps import Steps
+from support.steps import Steps, steps_with
 from support.tools import generate
 from vod_operators.cli.main import main
 from vod_operators.errors import VerificationError
@@ -28,11 +27,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def steps(stores: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Steps]:
-    def make(**preset: object) -> Steps:
-        configure(monkeypatch, presets_dir=str(write_preset(stores / "presets", **preset)))
-        return Steps(video_id="film", source=source.as_uri())
-
-    return make
+    return steps_with(stores, source, monkeypatch)
 
 
 def version_of(stores: Path, shown: bool) -> Path:

@@ -12,9 +12,8 @@ from unittest import mock
 
 import pytest
 
-from support.presets import write_preset
 from support.settings import configure
-from support.steps import Steps
+from support.steps import Steps, steps_with
 from support.tools import generate
 from vod_operators.errors import LostWorkError
 from vod_operators.media.choice import Choice
@@ -62,12 +61,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def steps(stores: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Steps]:
-    def make(**preset: object) -> Steps:
-        folder = write_preset(stores / "presets", **({"ladders": [LADDER]} | preset))
-        configure(monkeypatch, presets_dir=str(folder))
-        return Steps(video_id="film", source=source.as_uri())
-
-    return make
+    return steps_with(stores, source, monkeypatch, ladders=[LADDER])
 
 
 def job_of(run: Steps) -> tuple[Storage, Job]:

@@ -23,6 +23,8 @@ class Run:
     """Task id -> what its last try died of."""
     results: dict[str, list[Any]] = field(default_factory=dict)
     """Task id -> what its instances returned."""
+    started: list[str] = field(default_factory=list)
+    """Task id of each instance for which a process would start."""
     log: str = ""
 
 
@@ -48,7 +50,11 @@ def run_dag(airflow_db: None, stores: Path, caplog: pytest.LogCaptureFixture) ->
         def failed(context: Any) -> None:
             outcome.errors[context["ti"].task_id] = context["exception"]
 
+        def started(context: Any) -> None:
+            outcome.started.append(context["ti"].task_id)
+
         for task in dag.tasks:
+            task.on_execute_callback = [started]
             task.on_success_callback, task.on_failure_callback = [done], [failed]
             if retries is not None:
                 task.retries = retries

@@ -8,8 +8,15 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from support.presets import write_preset
+from support.settings import configure
+
+if TYPE_CHECKING:
+    import pytest
 
 ORDER = (
     "prepare",
@@ -31,13 +38,13 @@ TRIES = 5
 
 
 def prepared(**asked: str) -> dict[str, Any]:
-    """The first task alone: what it leaves in XCom, and ``tracks``, what it returns."""
+    """The first task alone: what it leaves in XCom, and ``sounds``, what it returns."""
     from vod_operators.operators.prepare import VodPrepareOperator
 
     found: dict[str, Any] = {}
     run = SimpleNamespace(dag_id="vod", run_id="run")
     context: Any = {"dag_run": run, "ti": SimpleNamespace(xcom_push=found.__setitem__)}
-    found["tracks"] = VodPrepareOperator(task_id="prepare", **asked).execute(context)
+    found["sounds"] = VodPrepareOperator(task_id="prepare", **asked).execute(context)
     return found
 
 
@@ -113,7 +120,7 @@ class Steps:
         from vod_operators.operators.transcode import VodTranscodeChunkOperator
 
         self.before.get("prepare", _nothing)()
-        tracks = self._try(
+        sounds = self._try(
             VodPrepareOperator,
             task_id="prepare",
             video_id=self.video_id,
@@ -123,7 +130,7 @@ class Steps:
             subtitles=json.dumps(self.subtitles),
             verify=str(self.verify),
         )
-        plan, sounds = self.pushed["plan"], self.pushed["sounds"]
+        plan, tracks = self.pushed["plan"], self.pushed["tracks"]
         chunks: list[dict[str, Any]] = []
         corrected: list[dict[str, Any]] = []
         published = None
@@ -137,6 +144,7 @@ class Steps:
                     self._try(VodAnalyseOperator, task_id=step, plan=plan, source=self.source, part=part)
             elif step == "choose" and self.pushed["parts"]:
                 corrected = self._try(VodChooseOperator, task_id=step, plan=plan)
+                tracks = self.pushed["tracks"]  # those that are made
             elif step == "correct":
                 for chunk in corrected:
                     self._try(
@@ -160,8 +168,7 @@ class Steps:
                     self._try(VodPicturesOperator, task_id=step, plan=plan)
             elif step == "segment":
                 for track in tracks:
-                    with suppress(AirflowSkipException):  # left out of this video
-                        self._try(VodSegmentHlsOperator, task_id=step, plan=plan, track=track)
+                    self._try(VodSegmentHlsOperator, task_id=step, plan=plan, track=track)
             elif step == "publish":
                 published = self._try(VodPublishOperator, task_id=step, plan=plan)
             elif step == "release":
@@ -183,6 +190,22 @@ class Steps:
                     raise
                 self.retried.append(f"{task_id}: {type(error).__name__}: {error}".splitlines()[0])
                 time.sleep(0.5 * number)
+
+
+def steps_with(
+    stores: Path, source: Path, monkeypatch: pytest.MonkeyPatch, **usual: Any
+) -> Callable[..., Steps]:
+    """Makes ``Steps`` of a source with a preset of the test's own.
+
+    :param usual: fields of the preset; those that are given to the function go before.
+    """
+
+    def make(**preset: Any) -> Steps:
+        folder = write_preset(stores / "presets", **(usual | preset))
+        configure(monkeypatch, presets_dir=str(folder))
+        return Steps(video_id="film", source=source.as_uri())
+
+    return make
 
 
 def _nothing() -> None:

@@ -29,10 +29,12 @@ from vod_operators.pipeline import (
     CORRECT,
     DAG_ID,
     OPTIONAL,
+    PARTS,
     PREPARE,
     PUBLISH,
     SEGMENT,
     SPLIT,
+    TRACKS_KEY,
     TRANSCODE,
     WEIGHTS,
 )
@@ -194,16 +196,17 @@ class _Follower:
     def done(self, context: Any) -> None:
         """Airflow's callback after success."""
         instance = context["ti"]
-        if instance.task_id in (PREPARE, SPLIT, PUBLISH):
+        if instance.task_id in (PREPARE, SPLIT, TRACKS_KEY, PUBLISH):
             result = instance.xcom_pull(task_ids=instance.task_id)
             if instance.task_id == SPLIT:
                 self._counts |= {TRANSCODE: len(result), CORRECT: len(result)}
             elif instance.task_id == PREPARE:
-                sounds = instance.xcom_pull(task_ids=PREPARE, key="sounds")
-                parts = instance.xcom_pull(task_ids=PREPARE, key="parts")
-                self._counts |= {AUDIO: max(1, len(sounds)), SEGMENT: len(result), ANALYSE: len(parts)}
+                parts = instance.xcom_pull(task_ids=PREPARE, key=PARTS)
+                self._counts |= {AUDIO: max(1, len(result)), ANALYSE: len(parts)}
                 if parts:
                     self._weights = dict(WEIGHTS)
+            elif instance.task_id == TRACKS_KEY:
+                self._counts[SEGMENT] = len(result)
             else:
                 self.published = result
         self._show(context, 100)

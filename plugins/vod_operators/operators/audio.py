@@ -20,7 +20,7 @@ class VodEncodeAudioOperator(VodStepOperator):
     """Encode one whole sound track as AAC, beside the chunks.
 
     :param source: URI of the original, for sound that the split did not store.
-    :param track: one item of ``prepare``'s ``sounds``: ``{"rendition": name, "label": ...}``.
+    :param track: one item of what ``VodPrepareOperator`` returns: ``{"rendition": name, "label": ...}``.
     """
 
     template_fields: Sequence[str] = ("plan", "source", "track")

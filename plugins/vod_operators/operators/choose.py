@@ -9,10 +9,10 @@ from airflow.sdk import Context
 from vod_operators.media.choice import Choice, choose
 from vod_operators.media.title import choose_titles
 from vod_operators.operators.base import VodStepOperator
-from vod_operators.pipeline import CHOOSE
+from vod_operators.pipeline import CHOOSE, TRACKS_KEY
 from vod_operators.storage import checkpoint
-from vod_operators.work.choice import read_choice, read_windows, store_choice
-from vod_operators.work.job import Job, read_timeline
+from vod_operators.work.choice import read_choice, read_windows, store_choice, with_choice
+from vod_operators.work.job import Job, read_timeline, tracks_of
 
 
 class VodChooseOperator(VodStepOperator):
@@ -22,7 +22,7 @@ class VodChooseOperator(VodStepOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Returns ``{"chunk": index, "label": ...}`` of each chunk; ``correct`` is mapped over them. Without
-        a target there is nothing to correct.
+        a target there is nothing to correct. Pushes the XCom ``tracks``, those that are made of this video.
 
         :raises LostWorkError: a window's scores are missing.
         """
@@ -34,6 +34,7 @@ class VodChooseOperator(VodStepOperator):
             by_title = choose_titles(job.plan, windows)
             store_choice(self.worker.temp, job, Choice(renditions={**aimed.renditions, **by_title}))
         self._tell(job)
+        context["ti"].xcom_push(TRACKS_KEY, tracks_of(with_choice(self.worker.temp, job).plan))
         if not job.plan.targets:
             return []
         return [

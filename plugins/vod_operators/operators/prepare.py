@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from airflow.sdk import Context
+from airflow.sdk.bases.skipmixin import XCOM_SKIPMIXIN_KEY, XCOM_SKIPMIXIN_SKIPPED
 from airflow.sdk.exceptions import DownstreamTasksSkipped
 
 from vod_operators.errors import InvalidInputError, StorageError
@@ -21,13 +22,14 @@ from vod_operators.operators import telemetry
 from vod_operators.operators.callbacks import VodTellingOperator
 from vod_operators.operators.content_key import content_key
 from vod_operators.operators.credentials import callback_of, is_empty
-from vod_operators.pipeline import ESTIMATE_KEY
+from vod_operators.pipeline import ESTIMATE_KEY, PARTS, TRACKS_KEY
 from vod_operators.storage.probe import require_conditional_writes
 from vod_operators.storage.requested import RequestedStorage, find_source
 from vod_operators.work import allowance
 from vod_operators.work.conf import is_true
 from vod_operators.work.encoding import require_encoders
 from vod_operators.work.estimate import estimate_plan, note_estimate
+from vod_operators.work.job import tracks_of
 from vod_operators.work.planning import Request, open_workspace, parse_chunk_seconds, plan_source
 from vod_operators.work.sidecars import fetch_sidecars
 from vod_operators.work.webhook import STARTED_LIMIT_S
@@ -58,6 +60,7 @@ class VodPrepareOperator(VodTellingOperator):
         Otherwise damage is noticed only by an object's size or its version in the store.
     """
 
+    inherits_from_skipmixin = True  # lets Airflow read ``XCOM_SKIPMIXIN_KEY``
     template_fields: Sequence[str] = (
         "video_id",
         "source",
@@ -102,13 +105,12 @@ class VodPrepareOperator(VodTellingOperator):
         self.estimate = estimate
 
     def execute(self, context: Context) -> list[dict[str, str]]:
-        """Returns ``{"rendition": name, "label": ...}`` of each video and sound track; segmenting is mapped
-        over them.
+        """Returns ``{"rendition": name, "label": ...}`` of each sound track; ``audio`` is mapped over them.
 
-        Pushes further XComs: ``plan``, the URI of the plan; ``sounds``, the sound tracks of the list;
-        ``parts``, over which the analysis is mapped, empty if none is needed; ``damage``, the damaged
-        objects of earlier runs, in words; and ``estimate``, what the run will take, if the source declares
-        its length.
+        Pushes further XComs: ``plan``, the URI of the plan; ``tracks``, the same of each video and sound
+        track that may be made; ``parts``, over which the analysis is mapped, empty if none is needed: then
+        Airflow skips the task ``parts``; ``damage``, the damaged objects of earlier runs, in words; and
+        ``estimate``, what the run will take, if the source declares its length.
 
         :raises InvalidInputError: the request cannot be fulfilled; the message names the field.
         :raises DownstreamTasksSkipped: only the estimate was asked for.
@@ -144,12 +146,13 @@ class VodPrepareOperator(VodTellingOperator):
             self.worker.temp.write(keys.text(text.name), [converted], content_type="text/vtt")
         self.log.info("%s: %s", self.video_id, ", ".join(r.label for r in plan.renditions) or "no renditions")
         self.tell_cms(context, "started", limit_s=STARTED_LIMIT_S)
-        sounds = [{"rendition": a.name, "label": a.label} for a in plan.audio]
         context["ti"].xcom_push("plan", keys.plan)
-        context["ti"].xcom_push("sounds", sounds)
-        context["ti"].xcom_push("parts", analysed_parts(plan))
+        context["ti"].xcom_push(TRACKS_KEY, tracks_of(plan))
+        context["ti"].xcom_push(PARTS, analysed_parts(plan))
+        if not plan.is_open:
+            context["ti"].xcom_push(XCOM_SKIPMIXIN_KEY, {XCOM_SKIPMIXIN_SKIPPED: [PARTS]})
         context["ti"].xcom_push("damage", [str(item) for item in (damage or [])[:DAMAGE_TOLD]])
-        return [{"rendition": r.name, "label": r.label} for r in plan.renditions] + sounds
+        return [{"rendition": sound.name, "label": sound.label} for sound in plan.audio]
 
     def _estimate(self, context: Context, plan: Plan, sample: Sample | None) -> Estimate | None:
         """What the plan will take, which is also pushed as an XCom; None if its length is not known."""

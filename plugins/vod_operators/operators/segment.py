@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowSkipException
 
+from vod_operators.errors import LostWorkError
 from vod_operators.formats.mp4 import read_init
 from vod_operators.media import hls, measure
 from vod_operators.media.names import iso_639_2, language_tag
@@ -69,7 +69,8 @@ class VodSegmentHlsOperator(VodStepOperator):
     that AES-128 encrypts. Players see nothing of it until ``VodPublishOperator`` points the stable playlist
     to it.
 
-    :param track: one item of what ``VodPrepareOperator`` returns.
+    :param track: one item of the XCom ``tracks`` of ``VodChooseOperator``, or, where nothing is left open, of
+        ``VodPrepareOperator``.
     """
 
     template_fields: Sequence[str] = ("plan", "track")
@@ -81,7 +82,6 @@ class VodSegmentHlsOperator(VodStepOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns ``{"track", "segments", "average_bps", "peak_bps", "codecs"}``.
 
-        :raises AirflowSkipException: the rendition was left out of this video.
         :raises LostWorkError: what it is made of is gone, or was made for another choice.
         :raises VerificationError: the chunks do not add up to the planned frames, or the segments break a
             rule of the track.
@@ -89,7 +89,9 @@ class VodSegmentHlsOperator(VodStepOperator):
         job = self.open_job(context)
         name = self.track["rendition"]
         if name not in track_names(job.plan):
-            raise AirflowSkipException(f"{name} is left out of this video")
+            raise LostWorkError(
+                f"{name} is left out of this video now: the choice came out otherwise; clear the run"
+            )
         done = checkpoint.load(self.worker.temp, job.segmented(name), objects_in=self.worker.results)
         if done is not None:
             self.log.info("%s is segmented already", name)

@@ -93,6 +93,12 @@ def read_timeline(temp: Storage, job: Job) -> Timeline:
         return checkpoint.read_document(temp, keys.timeline, Timeline)
 
 
+def tracks_of(plan: Plan) -> list[dict[str, str]]:
+    """``{"rendition": name, "label": ...}`` of each video and sound track; segmenting is mapped over them."""
+    videos = [{"rendition": video.name, "label": video.label} for video in plan.renditions]
+    return videos + [{"rendition": sound.name, "label": sound.label} for sound in plan.audio]
+
+
 def track_names(plan: Plan) -> list[str]:
     """Names of all tracks, in the playlist's order: video, sound, subtitles."""
     return [
