@@ -26,6 +26,7 @@ from support.steps import Steps
 from support.tools import FFMPEG, decode
 from vod_operators.check.rules import check, failed
 from vod_operators.errors import InvalidInputError
+from vod_operators.media import drm
 from vod_operators.storage.stores import storage_for
 from vod_operators.work.reader import StoreReader
 
@@ -214,6 +215,31 @@ def with_key(path: Path, key: str | None) -> tuple[list[str], str]:
         text=True,
     )
     return [line for line in out.stdout.splitlines() if not line.startswith("#")], out.stderr
+
+
+SYSTEMS = ["fairplay", "widevine", "playready", "clearkey"]
+
+
+def test_cbcs_for_players_of_every_system(
+    publish: Publisher, server: KeyServer, monkeypatch: pytest.MonkeyPatch, stores: Path
+) -> None:
+    set_key(monkeypatch, server, fairplay_uri="skd://keys.example/{video_id}", iv="07" * 16)
+    preset = {"encryption": "cbcs", "protection": SYSTEMS}
+    video = publish(clip("clip.mp4", frames=60), preset=preset, key_conn_id="vod_key")
+
+    check_the_key_is_nowhere(stores / "results", stores / "tmp", stores / "presets")
+    inside = m3u8.load(str(video.playlist("full"))).keys
+    assert [key.keyformat for key in inside] == [drm.KEY_FORMATS[system] for system in SYSTEMS]
+    session = m3u8.load(str(video.folder / "index.m3u8")).session_keys
+    assert [str(key) for key in session] == [str(key).replace("X-KEY", "X-SESSION-KEY") for key in inside]
+    data = (video.playlist("full").parent / "init.mp4").read_bytes()
+    assert bytes([16]) + bytes.fromhex("07" * 16) in data  # the vector of the connection, in tenc
+    manifest = video.folder / "manifest.mpd"
+    for stream in ("0:v:0", "0:a:0"):
+        clear = decode(manifest, "-map", stream, before=("-cenc_decryption_key", KEY))
+        assert clear[0] > 40 and clear[1] == "", clear
+        garbage = decode(manifest, "-map", stream, before=("-cenc_decryption_key", OTHER))
+        assert garbage[1] != ""
 
 
 def test_our_validator_agrees(publish: Publisher, server: KeyServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from support.presentations import X264, packaged, picture, tone
 from support.tools import decode
 from support.tracks import made_up_track
 from vod_operators.media import dash
+from vod_operators.media.drm import Addresses, signals_of
 from vod_operators.media.tiles import Tiles
 from vod_operators.media.track import Encryption, Track
 
@@ -42,17 +43,45 @@ TRACKS = [
 ]
 
 
+LOCKED = Encryption(
+    method="SAMPLE-AES",
+    uri="",
+    key_id="0123456789abcdef0123456789abcdef",
+    signals=signals_of(
+        ("widevine", "playready"),
+        "0123456789abcdef0123456789abcdef",
+        "cbcs",
+        Addresses(license_urls={"widevine": "https://wv.example/?a&b"}),
+    ),
+)
+
+
 def a_text(name: str, **facts: object) -> Track:
     return a_track(name, [6000, 500], 50, kind="text", codecs="wvtt", init_bytes=0, **facts)
 
 
-ORDER = ("EssentialProperty", "SupplementalProperty", "Label", "Accessibility", "Role", "Representation")
+ORDER = (
+    "ContentProtection",
+    "EssentialProperty",
+    "SupplementalProperty",
+    "Label",
+    "Accessibility",
+    "Role",
+    "Representation",
+)
 """Of an adaptation set's elements that are used here (ISO 23009-1, 5.3.3.2)."""
 
 
 def test_elements_have_the_order_of_the_schema() -> None:
     told = {"language": "en", "title": "Described", "describes_video": True}
-    tracks = [*TRACKS, a_sound("audio-2", **told), a_text("text-0", title="Signs", default=True)]
+    locked = TRACKS[2].changed(encryption=LOCKED)
+    tracks = [
+        *TRACKS[:2],
+        locked,
+        *TRACKS[3:],
+        a_sound("audio-2", **told),
+        a_text("text-0", title="Signs", default=True),
+    ]
     root = ElementTree.fromstring(dash.manifest(tracks, 6, prefix=""))
     sets = root.findall(f".//{{{dash.MPD}}}AdaptationSet")
     assert len(sets) == 6
@@ -103,6 +132,7 @@ def schema() -> etree.XMLSchema:
 )
 def test_manifests_are_valid_by_the_schema_of_mpeg(schema: etree.XMLSchema, texts: list[Track]) -> None:
     described = a_sound("audio-2", language="en", title="Described", describes_video=True)
+    described = described.changed(encryption=LOCKED)
     written = etree.fromstring(dash.manifest([*TRACKS, described, *texts], 6, prefix="v-1/").encode())
     schema.assertValid(written)
     # A set that has its name last, as it was once, is not.

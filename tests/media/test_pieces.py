@@ -18,6 +18,7 @@ from vod_operators.formats.facts import SegmentFacts
 from vod_operators.formats.segment import measure_segment
 from vod_operators.formats.ts import PACKET
 from vod_operators.media import measure
+from vod_operators.media.drm import Addresses
 from vod_operators.media.encoders import EncoderName, encoder_options, profile_of
 from vod_operators.media.encryption import ContentKey
 from vod_operators.media.ffmpeg import FRAGMENTED
@@ -30,7 +31,11 @@ from vod_operators.work.packaged import FLAGS, measured, package, package_chunk,
 TOOLS = Tools()
 GOP, SEGMENT = 10, 30
 CHUNKS = ((0, 60), (60, 120), (120, 145))
-KEY = ContentKey.of(digits="00a1b2c3d4e5f60718293a4b5c6d7e8f", uri="https://keys.example.com/v", key_id=None)
+KEY = ContentKey.of(
+    digits="00a1b2c3d4e5f60718293a4b5c6d7e8f",
+    video_id="v",
+    addresses=Addresses(key_uri="https://keys.example.com/v"),
+)
 
 PRESETS: dict[EncoderName, str] = {"libx264": "medium", "libx265": "ultrafast", "libsvtav1": "12"}
 

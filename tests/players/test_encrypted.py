@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,11 +15,11 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from players import programs
-from players.playing import every_program
+from players.playing import DASH, DASH_JS, SHAKA, every_program
 from players.published import Film
 from support.clips import clip
 from support.players import Server
@@ -28,6 +29,7 @@ from support.session import Session
 KEY = "00a1b2c3d4e5f60718293a4b5c6d7e8f"
 KEY_ID = "0123456789abcdef0123456789abcdef"
 FRAMES = 110
+SYSTEMS = ("fairplay", "widevine", "playready", "clearkey")
 
 
 @dataclass
@@ -39,14 +41,25 @@ class KeyServer:
 
 @pytest.fixture(scope="module")
 def keys() -> Iterator[KeyServer]:
-    """Where the key is had, on a host of its own; ``answer`` may be changed."""
+    """Where the key is had, on a host of its own: bare, or in a licence of ClearKey (W3C EME 9.1.4).
+    ``answer`` may be changed."""
 
     async def key(request: Request) -> Response:
         found.asked += 1
         return found.answer
 
-    cors = Middleware(CORSMiddleware, allow_origins=["*"])
-    server = Server(Starlette(routes=[Route("/{video_id}", key)], middleware=[cors]))
+    async def licence(request: Request) -> Response:
+        found.asked += 1
+        if found.answer.status_code != 200:
+            return found.answer
+        asked = (await request.json())["kids"]
+        known = {in_url(bytes.fromhex(KEY_ID)): in_url(found.answer.body)}
+        keys = [{"kty": "oct", "kid": kid, "k": known[kid]} for kid in asked if kid in known]
+        return JSONResponse({"keys": keys, "type": "temporary"})
+
+    cors = Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
+    routes = [Route("/licence", licence, methods=["POST"]), Route("/{video_id}", key)]
+    server = Server(Starlette(routes=routes, middleware=[cors]))
     found = KeyServer(server.url, Response())
     yield found
     server.stop()
@@ -61,12 +74,18 @@ def encrypted(
     connection = {
         "conn_type": "generic",
         "password": KEY,
-        "extra": {"key_uri": f"{keys.url}/{{video_id}}", "key_id": KEY_ID},
+        "extra": {
+            "key_uri": f"{keys.url}/{{video_id}}",
+            "key_id": KEY_ID,
+            "fairplay_uri": "skd://{video_id}",
+            "license_urls": {"clearkey": f"{keys.url}/licence"},
+        },
     }
 
-    def encrypted(encryption: str, container: str) -> Film:
-        name = f"{encryption}-{container}"
+    def encrypted(encryption: str, container: str, *protection: str) -> Film:
+        name = "-".join([encryption, container, *protection])
         preset = PRESET | {"encryption": encryption, "container": container}
+        preset |= {"protection": protection} if protection else {}
         (presets / f"{name}.json").write_text(json.dumps(preset), "utf-8")
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("AIRFLOW_CONN_VOD_KEY", json.dumps(connection))
@@ -80,6 +99,11 @@ def served(keys: KeyServer) -> KeyServer:
     keys.asked = 0
     keys.answer = Response(bytes.fromhex(KEY), media_type="application/octet-stream")
     return keys
+
+
+def in_url(data: bytes) -> str:
+    """Base64 as JSON Web Keys have it."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def play(session: Session) -> None:
@@ -113,6 +137,26 @@ def test_plays_with_the_key(
     session.check_decoded(FRAMES)
     if encryption == "aes-128":
         assert len(session.check_numbers()) > FRAMES / 2
+    for frame in (60, 25, FRAMES - 1):
+        session.seek(frame)
+        assert session.number_on_screen(tmp_path) == frame
+    session.screenshot()
+    assert served.asked
+
+
+@pytest.mark.parametrize(("player", "manifest"), [SHAKA, DASH, DASH_JS])
+def test_plays_among_all_systems_with_a_clear_key(
+    steady: Callable[..., Session],
+    encrypted: Any,
+    served: KeyServer,
+    player: str,
+    manifest: str,
+    tmp_path: Path,
+) -> None:
+    film = encrypted("cbcs", "fmp4", *SYSTEMS)
+    session = steady(play, player, f"{film.url}/{manifest}")
+    session.check_smooth()
+    session.check_decoded(FRAMES)
     for frame in (60, 25, FRAMES - 1):
         session.seek(frame)
         assert session.number_on_screen(tmp_path) == frame

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,13 @@ def ffprobe(path: Path | str, *args: str) -> dict[str, Any]:
     return found
 
 
-def decode(path: Path | str, *args: str) -> tuple[int, str]:
-    """How many frames ffmpeg decodes, and what it complains of."""
+def decode(path: Path | str, *args: str, before: Sequence[str] = ()) -> tuple[int, str]:
+    """How many frames ffmpeg decodes, and what it complains of.
+
+    :param before: options of the input.
+    """
     out = subprocess.run(
-        [FFMPEG, "-v", "warning", "-nostdin", "-i", str(path), *args, "-f", "framemd5", "-"],
+        [FFMPEG, "-v", "warning", "-nostdin", *before, "-i", str(path), *args, "-f", "framemd5", "-"],
         check=True,
         capture_output=True,
         text=True,

@@ -10,6 +10,7 @@ from xml.sax.saxutils import escape
 
 from vod_operators.formats.rates import rate_bps
 from vod_operators.media.hls import families
+from vod_operators.media.key_tags import add_protection, is_for_dash
 from vod_operators.media.renditions import SURROUND_SUFFIX
 from vod_operators.media.tiles import Tiles, add_thumbnails
 from vod_operators.media.track import Track
@@ -53,11 +54,11 @@ Element = ElementTree.Element
 def has_manifest(tracks: Sequence[Track]) -> bool:
     """Whether the tracks can have a DASH manifest.
 
-    Not MPEG-TS, which has no init segments. Not encrypted tracks: DASH has neither whole-segment encryption
-    nor key URIs.
+    Not MPEG-TS, which has no init segments. Of encrypted tracks only those with a DRM system that players of
+    DASH know: it has neither whole-segment encryption nor key URIs.
     """
     media = [track for track in tracks if track.kind != "text"]
-    return all(track.init_bytes and track.encryption is None for track in media)
+    return all(track.init_bytes and is_for_dash(track.encryption) for track in media)
 
 
 def manifest(tracks: Sequence[Track], target_s: int, *, prefix: str, tiles: Tiles | None = None) -> str:
@@ -126,6 +127,7 @@ def _add_video(
     period: Element, number: int, tracks: Sequence[Track], other_sets: list[str], target_s: int, prefix: str
 ) -> None:
     adaptation = _adaptation(period, number, "video")
+    add_protection(adaptation, tracks[0].encryption)
     _tell_range(adaptation, tracks[0])
     if other_sets:
         _describe(adaptation, "SupplementalProperty", SWITCHING, ",".join(other_sets))
@@ -177,6 +179,7 @@ def _add_key_frames(period: Element, number: int, of_set: int, track: Track, pre
 
 def _add_audio(period: Element, number: int, track: Track, target_s: int, prefix: str) -> None:
     adaptation = _adaptation(period, number, "audio")
+    add_protection(adaptation, track.encryption)
     if track.language:
         adaptation.set("lang", track.language)
     words = " 5.1" if track.name.endswith(SURROUND_SUFFIX) else ""

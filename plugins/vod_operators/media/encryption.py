@@ -1,4 +1,4 @@
-"""Content keys. They encrypt whole segments (AES-128), or samples by way of the packager (``cbcs``).
+"""Content keys. They encrypt whole segments (AES-128), or samples by way of the packager.
 
 A key is secret: it is in no stored model and in no command line. ``KeyFacts`` are public.
 """
@@ -6,22 +6,30 @@ A key is secret: it is in no stored model and in no command line. ``KeyFacts`` a
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydantic import Field
+
 from vod_operators.errors import InvalidInputError
-from vod_operators.formats.base import Model
+from vod_operators.formats.base import Model, is_unset
 from vod_operators.formats.facts import KEY_BYTES
+from vod_operators.media.drm import Addresses, Scheme, Signal, System, signals_of
 
 
 class KeyFacts(Model):
     """The public facts of a key."""
 
     uri: str
-    """Where players get it."""
+    """Where players get the bare key; empty if they only get licences."""
     key_id: str
-    """32 hex digits; in the init segments of ``cbcs``."""
+    """32 hex digits; in the init segments of ``cbcs`` and ``cenc``."""
     fingerprint: str
     """Changes with the key; the key cannot be computed from it."""
+    vector: str | None = Field(None, exclude_if=is_unset)
+    """32 hex digits, the vector of ``cbcs``; None: it is derived from the key and the track."""
+    signals: tuple[Signal, ...] | None = Field(None, exclude_if=is_unset)
+    """How players of each DRM system get it; None: by ``uri`` alone, in HLS alone."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,20 +40,39 @@ class ContentKey:
     facts: KeyFacts
 
     @classmethod
-    def of(cls, *, digits: str, uri: str, key_id: str | None) -> ContentKey:
+    def of(
+        cls,
+        *,
+        digits: str,
+        video_id: str,
+        addresses: Addresses,
+        key_id: str | None = None,
+        vector: str | None = None,
+        systems: Sequence[System] = (),
+        scheme: Scheme = "cbcs",
+    ) -> ContentKey:
         """The key with these digits.
 
         :param digits: 32 hex digits.
-        :param uri: where players get the key.
+        :param addresses: where players get keys; templates.
         :param key_id: 32 hex digits; derived from the key if absent.
+        :param vector: as ``KeyFacts.vector``.
+        :param systems: whose players get the key; none: those of ``addresses.key_uri`` alone.
         :raises InvalidInputError: a parameter is malformed; the message shows no digit of the key.
         """
         key = _from_hex(digits, "password", "the key")
-        if not uri.startswith(("https://", "http://", "skd://", "data:")) or any(c in uri for c in '"\r\n'):
-            raise InvalidInputError(f"key_uri: {uri!r} is not a URI that players could ask for the key")
         derived = hashlib.sha256(b"vod content key\0" + key).hexdigest()
         named = _from_hex(key_id, "key_id", "the key's id").hex() if key_id else derived[:32]
-        return cls(key, KeyFacts(uri=uri, key_id=named, fingerprint=derived[32:48]))
+        own = addresses.filled(video_id=video_id, key_id=named)
+        if not systems or own.key_uri:
+            _check_uri(own.key_uri)
+        signals = signals_of(systems, named, scheme, own) if systems else None
+        if vector:
+            vector = _from_hex(vector, "iv", "the vector").hex()
+        facts = KeyFacts(
+            uri=own.key_uri, key_id=named, fingerprint=derived[32:48], vector=vector or None, signals=signals
+        )
+        return cls(key, facts)
 
     def encrypted(self, segment: bytes, number: int) -> bytes:
         """A segment encrypted with AES-128 in CBC mode with PKCS7 padding (RFC 8216bis 4.4.4.4, 5.2).
@@ -63,13 +90,13 @@ class ContentKey:
 
         The initialization vector depends on key and track only, so that a retry writes the same bytes.
         """
-        vector = hashlib.sha256(f"vod cbcs\0{self.facts.fingerprint}\0{track}".encode()).hexdigest()[:32]
+        derived = hashlib.sha256(f"vod cbcs\0{self.facts.fingerprint}\0{track}".encode()).hexdigest()[:32]
         return (
             "--enable_raw_key_encryption\n"
             "--protection_scheme=cbcs\n"
             "--clear_lead=0\n"
             f"--keys=label=:key_id={self.facts.key_id}:key={self.key.hex()}\n"
-            f"--iv={vector}\n"
+            f"--iv={self.facts.vector or derived}\n"
         )
 
 
@@ -86,3 +113,8 @@ def _from_hex(digits: str | None, field: str, what: str) -> bytes:
     if len(value) != KEY_BYTES:
         raise InvalidInputError(f"{field}: {what} must be 32 hex digits")
     return value
+
+
+def _check_uri(uri: str) -> None:
+    if not uri.startswith(("https://", "http://", "skd://", "data:")) or any(c in uri for c in '"\r\n'):
+        raise InvalidInputError(f"key_uri: {uri!r} is not a URI that players could ask for the key")

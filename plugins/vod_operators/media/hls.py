@@ -12,6 +12,7 @@ from typing import Any
 
 import m3u8
 
+from vod_operators.media.key_tags import key_attributes, session_key_attributes
 from vod_operators.media.renditions import SURROUND_SUFFIX
 from vod_operators.media.track import Track
 
@@ -90,12 +91,8 @@ def _locked(text: str, track: Track) -> str:
     """The playlist with EXT-X-KEY before its first segment, after EXT-X-MAP: the init segment is clear."""
     if track.encryption is None:
         return text
-    tag = f'#EXT-X-KEY:METHOD={track.encryption.method},URI="{track.encryption.uri}"'
-    if track.encryption.method == "SAMPLE-AES":
-        fair_play = track.encryption.uri.startswith("skd:")
-        tag += f',KEYFORMAT="{"com.apple.streamingkeydelivery" if fair_play else "identity"}"'
-        tag += ',KEYFORMATVERSIONS="1"'
-    return text.replace("#EXTINF", f"{tag}\n#EXTINF", 1)
+    tags = "".join(f"#EXT-X-KEY:{attributes}\n" for attributes in key_attributes(track.encryption))
+    return text.replace("#EXTINF", f"{tags}#EXTINF", 1)
 
 
 def audio_groups(tracks: Sequence[Track]) -> dict[str, list[Track]]:
@@ -162,7 +159,9 @@ def master_playlist(tracks: Sequence[Track], target_s: int, *, prefix: str) -> s
         info = _i_frames(track, target_s) | _range(track, ranges)
         master.add_iframe_playlist(m3u8.IFramePlaylist(None, f"{prefix}{track.name}/iframes.m3u8", info))
     # m3u8 drops trailing zeros, but players and validators expect three decimals (Apple 9.15).
-    return re.sub(r"FRAME-RATE=([0-9.]+)", lambda rate: f"FRAME-RATE={float(rate[1]):.3f}", _dump(master))
+    text = re.sub(r"FRAME-RATE=([0-9.]+)", lambda rate: f"FRAME-RATE={float(rate[1]):.3f}", _dump(master))
+    keys = "".join(f"#EXT-X-SESSION-KEY:{attributes}\n" for attributes in session_key_attributes(tracks))
+    return re.sub(r"^(?=#EXT-X-(MEDIA|STREAM-INF):)", lambda _: keys, text, count=1, flags=re.M)
 
 
 def _members(

@@ -16,7 +16,8 @@ from pydantic import Field
 from vod_operators.formats.base import Model, Name, Rate, is_unset
 from vod_operators.formats.facts import SegmentFacts
 from vod_operators.formats.rates import peak_bps, rate_bps
-from vod_operators.media.encryption import encrypted_bytes
+from vod_operators.media.drm import Signal
+from vod_operators.media.encryption import KeyFacts, encrypted_bytes
 
 DESCRIBES_VIDEO = "public.accessibility.describes-video"
 """CHARACTERISTICS of an audio description (RFC 8216bis 4.4.6.1)."""
@@ -75,7 +76,16 @@ class Encryption(Model):
 
     method: Literal["AES-128", "SAMPLE-AES"]
     uri: str
-    """Where players get the key."""
+    """Where players get the bare key; empty if they only get licences."""
+    key_id: str = ""
+    """32 hex digits; empty with AES-128, and of tracks of before it was recorded."""
+    signals: tuple[Signal, ...] = ()
+    """How players of each DRM system get the key; none: by ``uri`` alone."""
+
+
+def sample_encryption(key: KeyFacts) -> Encryption:
+    """How samples are encrypted with that key."""
+    return Encryption(method="SAMPLE-AES", uri=key.uri, key_id=key.key_id, signals=key.signals or ())
 
 
 class Track(Model):

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from vod_operators.errors import InvalidInputError
+from vod_operators.media.drm import Addresses
 from vod_operators.media.encryption import ContentKey
+from vod_operators.media.presets.model import Preset
 from vod_operators.media.track import Encryption, Track, tables_bytes
 from vod_operators.settings import VodSettings
 from vod_operators.work.job import Job
 
 
-def content_key(settings: VodSettings, video_id: str) -> ContentKey:
+def content_key(settings: VodSettings, video_id: str, preset: Preset) -> ContentKey:
     """A video's key, masked in this process's logs.
 
     :raises InvalidInputError: ``VOD_KEY_CONN_ID`` is not set, or its connection holds no valid key.
@@ -29,15 +34,29 @@ def content_key(settings: VodSettings, video_id: str) -> ContentKey:
     if digits:
         for spelling in {digits, digits.lower(), digits.upper()}:
             mask_secret(spelling)
-    extra = connection.extra_dejson
     try:
-        return ContentKey.of(
-            digits=digits,
-            uri=str(extra.get("key_uri", "")).replace("{video_id}", video_id),
-            key_id=extra.get("key_id"),
-        )
+        return _key(digits, connection.extra_dejson, video_id, preset)
     except InvalidInputError as error:
         raise InvalidInputError(f"Airflow connection {conn_id!r} (VOD_KEY_CONN_ID): {error}") from None
+
+
+def _key(digits: str, extra: dict[str, Any], video_id: str, preset: Preset) -> ContentKey:
+    """:raises InvalidInputError: a field of the connection is malformed, or the preset needs one more."""
+    try:
+        addresses = Addresses.model_validate(
+            {name: extra[name] for name in Addresses.model_fields if name in extra}
+        )
+    except ValidationError as error:
+        item = error.errors()[0]
+        raise InvalidInputError(f"{'.'.join(map(str, item['loc']))}: {item['msg']}") from None
+    return ContentKey.of(
+        digits=digits,
+        video_id=video_id,
+        addresses=addresses,
+        key_id=extra.get("key_id"),
+        vector=extra.get("iv"),
+        systems=preset.protection or (),
+    )
 
 
 def job_key(settings: VodSettings, job: Job) -> ContentKey | None:
@@ -47,7 +66,7 @@ def job_key(settings: VodSettings, job: Job) -> ContentKey | None:
     """
     if job.key is None:
         return None
-    key = content_key(settings, job.plan.video_id)
+    key = content_key(settings, job.plan.video_id, job.plan.preset)
     if key.facts != job.key:
         raise InvalidInputError(
             "VOD_KEY_CONN_ID: its connection has another key than when the run began; ask for the video again"

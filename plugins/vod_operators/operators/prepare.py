@@ -130,7 +130,7 @@ class VodPrepareOperator(VodTellingOperator):
         self.worker.limit_tools(allowance.of_plan(self.settings, plan))
         self._require_encoders(plan)
         encrypts = plan.preset.encryption != "none"
-        key = content_key(self.settings, self.video_id).facts if encrypts else None
+        key = content_key(self.settings, self.video_id, plan.preset).facts if encrypts else None
         estimated = self._estimate(context, plan, sample)
         if is_dry:
             self._end_here(estimated)

@@ -17,7 +17,7 @@ from vod_operators.formats.mp4 import read_init
 from vod_operators.media import hls, measure
 from vod_operators.media.names import iso_639_2, language_tag
 from vod_operators.media.pieces import Piece, counter_shifts, in_language, lasting, shift_counters, track_of
-from vod_operators.media.track import Encryption, Track
+from vod_operators.media.track import Track, sample_encryption
 from vod_operators.media.trick import trick_name, trick_segment
 from vod_operators.operators.base import VodStepOperator
 from vod_operators.operators.content_key import job_key, lock_segments
@@ -165,7 +165,7 @@ class VodSegmentHlsOperator(VodStepOperator):
             if key is not None and is_locked:
                 track = lock_segments(track, key, folder)
             elif key is not None:
-                track = track.changed(encryption=Encryption(method="SAMPLE-AES", uri=key.facts.uri))
+                track = track.changed(encryption=sample_encryption(key.facts))
             if init:
                 (folder / INIT).write_bytes(init)
             target = measure.target_duration_s(plan)

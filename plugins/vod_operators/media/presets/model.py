@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from vod_operators.formats.base import Model, Name, is_unset
+from vod_operators.media.drm import System
 from vod_operators.media.encoders import ENCODERS, EncoderName
 from vod_operators.media.presets.report import ReportPolicy, is_default
 
@@ -234,6 +235,9 @@ class Preset(Model):
     """``ts`` is MPEG-TS and packed AAC, for players older than fMP4 in HLS (2016)."""
     encryption: Literal["none", "aes-128", "cbcs"] = "none"
     """``aes-128`` encrypts whole segments, ``cbcs`` samples. The key comes from the deployment."""
+    protection: tuple[System, ...] | None = Field(None, min_length=1, exclude_if=is_unset)
+    """DRM systems whose players get the key of ``cbcs``, in HLS and DASH. None: those of the deployment's
+    ``key_uri`` alone, in HLS alone."""
     ladders: tuple[Ladder, ...] = Field(min_length=1, max_length=5)
     """One for each codec and dynamic range; some are SDR."""
     audio: AudioRung
@@ -260,6 +264,7 @@ class Preset(Model):
         codecs = [ENCODERS[ladder.encoder].codec for ladder in self.ladders]
         if self.container == "ts" and self.encryption == "cbcs":
             raise ValueError("encryption: cbcs is a scheme of fMP4; container ts can have aes-128")
+        self._has_protection_that_fits()
         if self.container == "ts" and codecs != ["h264"]:
             raise ValueError(f"container: ts holds H.264 only (Apple 1.5), not {', '.join(codecs)}")
         if self.trick_mode and (self.container == "ts" or self.encryption != "none"):
@@ -277,3 +282,14 @@ class Preset(Model):
                 f"ladders: each must have a codec or a dynamic range of its own, not {', '.join(words)}"
             )
         return self
+
+    def _has_protection_that_fits(self) -> None:
+        """:raises ValueError: it names DRM systems, and encrypts in a way that they do not know."""
+        systems = self.protection or ()
+        if systems and self.encryption != "cbcs":
+            raise ValueError(
+                f"protection: {', '.join(systems)}: needs encryption cbcs, which encrypts samples, "
+                f"not {self.encryption}"
+            )
+        if len(set(systems)) != len(systems):
+            raise ValueError("protection: a system is named twice")
