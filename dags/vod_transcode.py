@@ -28,6 +28,8 @@ from typing import Any
 from airflow.sdk import DAG, Param, TriggerRule, get_parsing_context, task
 
 from vod_operators import pipeline
+from vod_operators.media.chapter_request import chapters_schema
+from vod_operators.media.downloads import downloads_schema
 from vod_operators.media.presets.catalog import preset_names
 from vod_operators.media.roles import roles_schema
 from vod_operators.media.subtitles import URI_PATTERN, URL_PATTERN, files_schema, schema_pattern
@@ -95,6 +97,21 @@ PARAMS = {
         '{"audio-1": "description", "text-0": "hearing_impaired"}; "commentary" and "main" besides.',
         **roles_schema(),
     ),
+    "downloads": Param(
+        None,
+        type=["null", "array"],
+        title="Downloads",
+        description='Files to download, such as ["720p", "best", "audio"]. Empty: those of the preset.',
+        **downloads_schema(),
+    ),
+    "chapters": Param(
+        None,
+        type=["null", "array"],
+        title="Chapters",
+        description='[{"start": 0, "title": "Opening"}], seconds from the first picture. Empty: those of the '
+        "source, if the preset asks for them.",
+        **chapters_schema(),
+    ),
     "verify": Param(
         False,
         type="boolean",
@@ -159,6 +176,8 @@ def prepare_operator() -> VodPrepareOperator:
         chunk_seconds="{{ params.chunk_seconds or '' }}",
         subtitles="{{ params.subtitles | tojson }}",
         roles="{{ params.roles | tojson }}",
+        downloads="{{ params.downloads | tojson }}",
+        chapters="{{ params.chapters | tojson }}",
         callback_url="{{ params.callback_url or '' }}",
         source_conn_id="{{ params.source_conn_id or '' }}",
         callback_conn_id="{{ params.callback_conn_id or '' }}",

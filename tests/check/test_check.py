@@ -40,11 +40,11 @@ def test_a_good_presentation_passes_every_rule(bases: Callable[[str], Path]) -> 
     assert not_judged == {
         "1.hevc-container", "1.hevc-level", "3.hdr-rate", "4.bitrate", "6.pathway", "6.pathway-told",
         "6.pathways", "6.score", "6.stable-id", "6.supplemental", "10.counters", "10.frames",
-        "10.programme", "10.tables", "10.timestamp", "12.fairplay", "12.hdcp", "12.key", "12.no-ctr",
-        "12.pattern", "12.same-start", "12.session-key", "12.start", "13.images", "13.images-span",
-        "13.tiles", "14.forced-selected", "15.captions", "16.colours", "16.configuration", "16.format",
-        "16.hdr10", "16.same", "18.decodes", "19.date", "19.peak", "19.sequence", "19.window",
-        "20.control", "20.hint", "20.parts",
+        "10.programme", "10.tables", "10.timestamp", "12.chapters", "12.fairplay", "12.hdcp", "12.key",
+        "12.no-ctr", "12.pattern", "12.same-start", "12.session-data", "12.session-key", "12.start",
+        "13.images", "13.images-span", "13.tiles", "14.forced-selected", "15.captions", "16.colours",
+        "16.configuration", "16.format", "16.hdr10", "16.same", "18.decodes", "19.date", "19.peak",
+        "19.sequence", "19.window", "20.control", "20.hint", "20.parts",
     }  # fmt: skip
 
 
@@ -146,6 +146,18 @@ def _no_seis(content: bytearray) -> None:
         content[content.index(bytes((0x4E, 1, kind))) + 2] = 5
 
 
+def session_data(data_id: str, content: str | None) -> Break:
+    """A file named by EXT-X-SESSION-DATA; None: one that is not there."""
+
+    def breaks(folder: Path) -> None:
+        if content is not None:
+            (folder / "data.json").write_text(content, "utf-8")
+        tag = f'#EXT-X-SESSION-DATA:DATA-ID="{data_id}",URI="data.json"'
+        text("master.m3u8", r"^(#EXTM3U)$", rf"\1\n{tag}")(folder)
+
+    return breaks
+
+
 def _another_init(folder: Path) -> None:
     shutil.copy(folder / "large/init.mp4", folder / "large/other.mp4")
     text("large/index.m3u8", r"^(#EXTINF.*\nseg-00002)", r'#EXT-X-MAP:URI="other.mp4"\n\1')(folder)
@@ -181,6 +193,20 @@ case("0.syntax", "good", text(M, 'CODECS="([^"]*)"', r"CODECS=\1"))
 case("0.syntax", "good", text("en/index.m3u8", "#EXTINF:([0-9.]+),", r"#EXTINF:\1"))
 case("0.files", "good", _delete("large/seg-00002.m4s"))
 case("0.files", "good", _delete("de/index.m3u8"))
+case("12.session-data", "good", session_data("other", None))
+case("12.session-data", "good", session_data("other", "{"))
+case("12.chapters", "good", session_data("com.apple.hls.chapters", "{}"))
+case("12.chapters", "good", session_data("com.apple.hls.chapters", '[{"chapter": 1}]'))
+case(
+    "12.chapters",
+    "good",
+    session_data("com.apple.hls.chapters", '[{"start-time": 2}, {"start-time": 1}]'),
+)
+case(
+    "12.chapters",
+    "good",
+    session_data("com.apple.hls.chapters", '[{"start-time": 0, "titles": [{"title": "no language"}]}]'),
+)
 case("0.files", "good", data("en/seg-00001.m4s", lambda content: content.__delitem__(slice(2000, None))))
 case("1.h264-level", "good", data("large/init.mp4", level(60)))
 case("1.h264-4.1", "good", both(*(data(f"{name}/init.mp4", level(51)) for name in ("small", "large"))))

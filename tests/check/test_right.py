@@ -68,6 +68,18 @@ def _a_minute_later(folder: Path) -> None:
     everywhere("--> 00:00:", "--> 00:01:", "text/*.vtt")(folder)
 
 
+def _chapters(folder: Path) -> None:
+    """Apple's own example: no duration, titles in two languages, one chapter inside another."""
+    titles = '[{"language": "en", "title": "birth"}, {"language": "es", "title": "nacimiento"}]'
+    entries = f'{{"chapter": 1, "start-time": 0, "titles": {titles}}}, {{"start-time": 1.5, "duration": 2}}'
+    inner = '{"start-time": 1, "duration": 0.5, "images": [], "metadata": []}'
+    (folder / "c.json").write_text(f"[{entries}, {inner}]", "utf-8")
+    tag = '#EXT-X-SESSION-DATA:DATA-ID="com.apple.hls.chapters",URI="c.json"'
+    text(M, r"^(#EXTM3U)$", rf"\1\n{tag}")(folder)
+
+
+right(_chapters)
+
 # Tags that may appear more than once, and tags that nobody knows.
 right(
     before_segments(

@@ -63,12 +63,15 @@ class Steps:
         preset: str = "tiny",
         chunk_seconds: int = 1,
         subtitles: Sequence[dict[str, Any]] = (),
+        downloads: Sequence[str] | None = None,
+        chapters: Sequence[dict[str, Any]] | None = None,
         tries: int = 1,
         verify: bool = False,
     ) -> None:
         self.video_id, self.source, self.preset, self.tries = video_id, source, preset, tries
         self.chunk_seconds = chunk_seconds
         self.subtitles = subtitles
+        self.downloads, self.chapters = downloads, chapters
         self.verify = verify
         self.before: dict[str, Callable[[], None]] = {}
         """Step -> what happens when it is reached."""
@@ -128,6 +131,8 @@ class Steps:
             preset=self.preset,
             chunk_seconds=str(self.chunk_seconds),
             subtitles=json.dumps(self.subtitles),
+            downloads=json.dumps(self.downloads),
+            chapters=json.dumps(self.chapters),
             verify=str(self.verify),
         )
         plan, tracks = self.pushed["plan"], self.pushed["tracks"]

@@ -8,9 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from vod_operators.check.attributes import Attributes
 from vod_operators.check.crypto import WHOLE, Keys
 from vod_operators.check.playlist import ByteRange, Entry, Playlist, parse
-from vod_operators.check.presentation import Answer, Fault, ImageTrack, Presentation, Reader, Track
+from vod_operators.check.presentation import (
+    Answer,
+    Fault,
+    ImageTrack,
+    Presentation,
+    Reader,
+    SessionData,
+    Track,
+)
 from vod_operators.check.tags import IMAGES
 from vod_operators.errors import InvalidInputError, ObjectNotFoundError, VerificationError
 from vod_operators.formats import mp4
@@ -57,6 +66,9 @@ class Loader:
             self._sample_answers(presentation, track)
             return presentation
         presentation.master = playlist
+        for item in playlist.lists.get("EXT-X-SESSION-DATA", []):
+            if "URI" in item:
+                presentation.session_data[item["URI"]] = self._session_data(item)
         uris = [uri for uri, _ in playlist.variants] + [m["URI"] for m in playlist.media if "URI" in m]
         for uri in dict.fromkeys(uris):
             presentation.tracks[uri] = self._track(self._playlist(uri, playlist.variables))
@@ -81,6 +93,15 @@ class Loader:
             playlist = parse(uri, data.decode("utf-8", "replace"), imported)
             playlist.errors.append(f"byte {error.start} is not UTF-8")
             return playlist
+
+    def _session_data(self, item: Attributes) -> SessionData:
+        content, why = None, ""
+        try:
+            content = self._reader.read(item["URI"])
+        except ObjectNotFoundError as error:
+            why = str(error)
+        is_json = item.get("FORMAT", "JSON") == "JSON"
+        return SessionData(data_id=item.get("DATA-ID", ""), is_json=is_json, content=content, unreadable=why)
 
     def _answers(self, kind: str, uri: str) -> list[tuple[str, Answer]]:
         response = self._reader.answer(uri)

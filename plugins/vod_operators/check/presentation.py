@@ -144,6 +144,19 @@ class Track:
         return [(facts.size_bytes, entry.extinf) for entry, facts in pairs if entry.extinf]
 
 
+@dataclass(frozen=True, kw_only=True)
+class SessionData:
+    """A file that an EXT-X-SESSION-DATA names."""
+
+    data_id: str
+    is_json: bool
+    """Whether it must be JSON: FORMAT is not RAW."""
+    content: bytes | None
+    """None if it cannot be read."""
+    unreadable: str = ""
+    """Why."""
+
+
 @dataclass(kw_only=True)
 class ImageTrack:
     """One image playlist, and what its files are."""
@@ -165,6 +178,8 @@ class Presentation:
     """URI -> I-frame playlist."""
     images: dict[str, ImageTrack] = field(default_factory=dict)
     """URI -> image playlist."""
+    session_data: dict[str, SessionData] = field(default_factory=dict)
+    """URI -> file that an EXT-X-SESSION-DATA names."""
     answers: list[tuple[str, Answer]] = field(default_factory=list)
     """Web server's answers, each with its kind: ``playlist``, ``init``, or the container of a segment."""
 

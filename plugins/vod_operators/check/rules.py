@@ -15,6 +15,7 @@ from vod_operators.check import (
     rules_pathways,
     rules_pictures,
     rules_served,
+    rules_session,
     rules_sync,
     rules_time,
     rules_transport,
@@ -39,6 +40,7 @@ MODULES = (
     rules_images,
     rules_groups,
     rules_served,
+    rules_session,
     rules_live,
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -119,6 +120,15 @@ def _add_request(command: argparse.ArgumentParser) -> None:
         help="what a track of the source is for, as audio-1=description; may be repeated",
     )
     command.add_argument(
+        "--download",
+        metavar="NAME",
+        action="append",
+        help="a file to download, as 720p, best or audio (default: those of the preset); may be repeated",
+    )
+    command.add_argument(
+        "--chapters", metavar="FILE", type=Path, help='JSON: [{"start": 0, "title": "Opening"}, ...]'
+    )
+    command.add_argument(
         "--verify",
         action="store_true",
         help="read all stored files of the video, and make damaged ones again",
@@ -229,6 +239,8 @@ def request(args: argparse.Namespace) -> dict[str, Any]:
         "chunk_seconds": args.chunk_seconds,
         "subtitles": subtitle_files(args.subtitles),
         "roles": roles(args.role),
+        "downloads": args.download,
+        "chapters": chapters(args.chapters),
         "verify": args.verify or None,
     }
 
@@ -256,6 +268,22 @@ def roles(arguments: Sequence[str] | None) -> dict[str, str] | None:
     if bad := [track for track, equals, role in pairs if not (track and equals and role)]:
         raise InvalidInputError(f"--role: {bad[0]!r} is not TRACK=ROLE, for instance audio-1=description")
     return {track: role for track, _, role in pairs} or None
+
+
+def chapters(file: Path | None) -> list[dict[str, Any]] | None:
+    """The request's ``chapters``, from a file of JSON; None if there is none.
+
+    :raises InvalidInputError: it cannot be read, or is no list.
+    """
+    if file is None:
+        return None
+    try:
+        found = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidInputError(f"--chapters: {file} cannot be read: {error}") from None
+    if not isinstance(found, list):
+        raise InvalidInputError(f'--chapters: {file} is no list such as [{{"start": 0, "title": "Opening"}}]')
+    return found
 
 
 if __name__ == "__main__":

@@ -15,6 +15,9 @@ from vod_operators.storage.keys import check_video_id
 HEAD = ("TRACK", "CODECS", "SIZE", "kb/s", "PEAK", "VMAF", "1080p", "WORST")
 
 
+FILES = ("DOWNLOAD", "MB", "FILE")
+
+
 def main(args: argparse.Namespace) -> int:
     """Print what is known of a video, or the page's answer as JSON. Returns 0."""
     with airflow_of(args) as airflow:
@@ -30,6 +33,8 @@ def _lines(video: dict[str, Any]) -> Iterator[str]:
         yield f"{clock(result['duration_s'])}, preset {result['preset']}, {result['version']}"
         yield ""
         yield table([HEAD, *map(_track, result["renditions"])])
+    if result and result.get("downloads"):
+        yield from ("", table([FILES, *map(_file, result["downloads"])]))
     if result and (spent := result.get("cost")):
         yield from ("", *_cost(spent))
     for place in video["urls"]:
@@ -64,6 +69,10 @@ def _cost(cost: dict[str, Any]) -> Iterator[str]:
             f"CPU {cpu_s['likely']:.1f} s ({cpu_s['low']:.1f} to {cpu_s['high']:.1f}), "
             f"{out['likely'] / 1e6:.1f} MB ({out['low'] / 1e6:.1f} to {out['high'] / 1e6:.1f})"
         )
+
+
+def _file(file: dict[str, Any]) -> tuple[str, ...]:
+    return ", ".join(file["names"]), f"{file['size_bytes'] / 1e6:.1f}", file["uri"]
 
 
 def _version(version: dict[str, Any]) -> tuple[str, ...]:

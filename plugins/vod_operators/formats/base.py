@@ -23,6 +23,11 @@ def is_unset(value: object) -> bool:
     return value is None or value is False
 
 
+def is_empty(value: object) -> bool:
+    """As ``is_unset``, of a list that a release adds."""
+    return value == ()
+
+
 class Model(BaseModel):
     """Base of all models. Errors name the field, and never quote the value that was given."""
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import Counter
 from collections.abc import Sequence
 from statistics import median
 
 from vod_operators.media.cost import Done, Estimate, History, Part, PastRun, Range, Rates, priced
+from vod_operators.media.downloads import files_of
 from vod_operators.media.models import Plan
 from vod_operators.media.regression import Prior, predict
 from vod_operators.media.sampling import Sample
@@ -69,7 +71,8 @@ def estimate(
         (work.length,),
     )
     other_s = work.other_cpu_s * other
-    made, bytes_error, shares = 0.0, 0.0, slot_shares(plan)
+    made, copied, bytes_error, shares = 0.0, 0.0, 0.0, slot_shares(plan)
+    copies = Counter(name for file in files_of(plan) for name in file.tracks)
     for name, bits in work.bits.items():
         known = [
             (run, 8 * run.bytes_out[name] / run.work.bits[name])
@@ -82,6 +85,7 @@ def estimate(
         share = len(known) / len(planned) if planned else shares.get(name, 1)
         rung = share * min(bits * factor, work.caps[name]) / 8
         made, bytes_error = made + rung, bytes_error + rung * error
+        copied += copies[name] * rung
     bytes_error /= made or 1
     sound, sound_error = _regress(
         SOUND,
@@ -93,6 +97,8 @@ def estimate(
         (),
     )
     sound_bytes = work.sound_bits * sound / 8
+    if rates_bps := sum(audio.bitrate_bps for audio in plan.audio):
+        copied += sound_bytes * sum(copies[a.name] * a.bitrate_bps for a in plan.audio) / rates_bps
     busy, busy_error = _regress(
         BUSY,
         [
@@ -122,12 +128,12 @@ def estimate(
     wall_s = outside_s + encoding_s
     wall_error = math.hypot(outside_s * overhead_error, encoding_s * encoding_error) / wall_s
     cpu_s = transcode_s + other_s
-    bytes_out = made + sound_bytes
+    bytes_out = made + sound_bytes + copied
     found = Estimate(
         wall_s=_range(wall_s, wall_error),
         cpu_s=_range(cpu_s, math.hypot(transcode_s * cpu_error, other_s * other_error) / cpu_s),
         bytes_out=_range(
-            bytes_out, math.hypot(made * bytes_error, sound_bytes * sound_error) / (bytes_out or 1)
+            bytes_out, math.hypot((made + copied) * bytes_error, sound_bytes * sound_error) / (bytes_out or 1)
         ).rounded(0),
         workers=workers,
         chunks=len(lengths),

@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import Any
 
 import m3u8
+from m3u8.model import SessionData
 
 from vod_operators.media.key_tags import key_attributes, session_key_attributes
 from vod_operators.media.renditions import SURROUND_SUFFIX
@@ -125,10 +126,13 @@ def first_variant_first(family: Sequence[Track]) -> list[Track]:
     return [first, *(track for track in family if track is not first)]
 
 
-def master_playlist(tracks: Sequence[Track], target_s: int, *, prefix: str) -> str:
+def master_playlist(
+    tracks: Sequence[Track], target_s: int, *, prefix: str, session_data: Mapping[str, str] | None = None
+) -> str:
     """The master playlist of all tracks.
 
     :param prefix: put before each track's URI: ``""`` inside the version's folder, ``"VERSION/"`` above it.
+    :param session_data: DATA-ID -> file in the version's folder, for EXT-X-SESSION-DATA.
     """
     videos = families(tracks)
     groups = audio_groups(tracks)
@@ -141,6 +145,8 @@ def master_playlist(tracks: Sequence[Track], target_s: int, *, prefix: str) -> s
         master.version = max(7, master.version)  # RFC 8216bis 8, of CEA-708
     master.is_variant = True
     master.is_independent_segments = True
+    for data_id, file in (session_data or {}).items():
+        master.session_data.append(SessionData(data_id=data_id, uri=f"{prefix}{file}"))
     for member in _members(groups, texts, captions, prefix):
         master.add_media(member)
     for track, group in _variants(videos, groups):

@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from vod_operators.formats.base import Model, Name, Rate, is_unset
+from vod_operators.formats.base import Model, Name, Rate, is_empty, is_unset
+from vod_operators.media.chapter_request import AskedChapter
 from vod_operators.media.choice import Choice
 from vod_operators.media.encoders import ENCODERS, Encoding
 from vod_operators.media.hdr import TRANSFERS, HdrRange, SourceHdr
@@ -289,6 +290,10 @@ class Plan(Model):
     """The source's tracks in its order, named as they are cut; then the files of the request."""
     skipped: tuple[str, ...] = ()
     """Sound that the preset leaves out, and ladders that the source cannot have, in words for a person."""
+    downloads: tuple[Name, ...] = Field((), exclude_if=is_empty)
+    """Files to download, as the preset or the request names them."""
+    chapters: tuple[AskedChapter, ...] | None = Field(None, exclude_if=is_unset)
+    """Of the request; None: those of the source, if the preset asks for them."""
 
     @property
     def sdr(self) -> tuple[Rendition, ...]:

@@ -19,6 +19,7 @@ from typing import Any
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.formats.base import Model
+from vod_operators.media.chapter_request import AskedChapter
 from vod_operators.media.encoders import ENCODERS
 from vod_operators.media.models import Chunk, Colour, Plan, Sound, Source, Timeline, Window
 from vod_operators.media.presets.model import Preset
@@ -86,6 +87,8 @@ def make_plan(
     chunk_seconds: int | None,
     chunk_seconds_is_asked: bool,
     sidecars: Sequence[Sidecar] = (),
+    downloads: Sequence[str] | None = None,
+    chapters: tuple[AskedChapter, ...] | None = None,
 ) -> Plan:
     """Decide everything that can be decided from a probe.
 
@@ -93,6 +96,8 @@ def make_plan(
     :param chunk_seconds_is_asked: whether the request named it. If not, chunks of a long source are made
         longer, so that there are at most ``MAX_CHUNKS``.
     :param sidecars: subtitle files that came with the request.
+    :param downloads: of the request; None: those of the preset.
+    :param chapters: of the request; None: those of the source, if the preset asks for them.
     :raises InvalidInputError: the request's ``chunk_seconds`` makes too many chunks.
     """
     video = source.video
@@ -119,6 +124,8 @@ def make_plan(
         audio=audio,
         texts=plan_texts(source.texts, sidecars),
         skipped=(*skipped, *ladders_left_out(source, preset)),
+        downloads=preset.downloads if downloads is None else tuple(downloads),
+        chapters=chapters,
     )
 
 

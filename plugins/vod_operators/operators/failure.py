@@ -44,7 +44,7 @@ FIELDS: tuple[tuple[str, FailureCode], ...] = (
     (r"source\b|subtitles\[\d+\](?!\.)", "source_unusable"),
     (r"preset\b", "preset_invalid"),
     (
-        r"(?:conf|video_id|chunk_seconds|subtitles|roles|callback_url|source_conn_id|callback_conn_id|prefix|videos"
+        r"(?:conf|video_id|chunk_seconds|subtitles|roles|downloads|chapters|callback_url|source_conn_id|callback_conn_id|prefix|videos"
         r"|begin|end|grace_hours|parts|action|version|confirm)\b",
         "request_invalid",
     ),

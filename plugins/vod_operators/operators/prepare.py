@@ -11,7 +11,9 @@ from airflow.sdk.bases.skipmixin import XCOM_SKIPMIXIN_KEY, XCOM_SKIPMIXIN_SKIPP
 from airflow.sdk.exceptions import DownstreamTasksSkipped
 
 from vod_operators.errors import InvalidInputError, StorageError
+from vod_operators.media.chapter_request import parse_chapters
 from vod_operators.media.cost import Estimate
+from vod_operators.media.downloads import parse_downloads
 from vod_operators.media.models import Plan
 from vod_operators.media.plan import plan_chunk_ranges, plan_windows
 from vod_operators.media.presets.catalog import load_preset
@@ -50,6 +52,9 @@ class VodPrepareOperator(VodTellingOperator):
     :param chunk_seconds: target length of a chunk; empty for the deployment's default.
     :param subtitles: JSON list of subtitle files: ``{"uri", "language", "name", "default", "forced", ...}``.
     :param roles: JSON object, track of the source -> role: ``{"audio-1": "description"}``.
+    :param downloads: JSON list of files to download: ``["720p", "best", "audio"]``; empty for the preset's.
+    :param chapters: JSON list of chapters: ``{"start", "title", "language"}``; empty for the source's, if the
+        preset asks for them.
     :param callback_url: receives the ``started`` event; empty for none.
     :param source_conn_id: Airflow connection with the credentials of the web server that the source is on.
     :param callback_conn_id: Airflow connection with the CMS's URL, or with its credentials.
@@ -68,6 +73,8 @@ class VodPrepareOperator(VodTellingOperator):
         "chunk_seconds",
         "subtitles",
         "roles",
+        "downloads",
+        "chapters",
         "callback_url",
         "source_conn_id",
         "callback_conn_id",
@@ -84,6 +91,8 @@ class VodPrepareOperator(VodTellingOperator):
         chunk_seconds: str = "",
         subtitles: str = "",
         roles: str = "",
+        downloads: str = "",
+        chapters: str = "",
         callback_url: str = "",
         source_conn_id: str = "",
         callback_conn_id: str = "",
@@ -98,6 +107,8 @@ class VodPrepareOperator(VodTellingOperator):
         self.chunk_seconds = chunk_seconds
         self.subtitles = subtitles
         self.roles = roles
+        self.downloads = downloads
+        self.chapters = chapters
         self.callback_url = callback_url
         self.source_conn_id = source_conn_id
         self.callback_conn_id = callback_conn_id
@@ -183,14 +194,17 @@ class VodPrepareOperator(VodTellingOperator):
         :raises InvalidInputError: a field is invalid by itself.
         """
         self.facts["video_id"] = self.settings.check_video_id(self.video_id)
+        preset = load_preset(self.preset, self.settings.presets_dir)
         return Request(
             video_id=self.video_id,
             source=self.source,
             preset_name=self.preset,
-            preset=load_preset(self.preset, self.settings.presets_dir),
+            preset=preset,
             chunk_seconds=parse_chunk_seconds(self.chunk_seconds),
             subtitles=parse_request(self.subtitles),
             roles=parse_roles(self.roles),
+            downloads=parse_downloads(self.downloads, preset),
+            chapters=parse_chapters(self.chapters),
             source_conn_id="" if is_empty(self.source_conn_id) else self.source_conn_id,
         )
 

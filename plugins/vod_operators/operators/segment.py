@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from mmap import mmap
 from pathlib import Path
@@ -15,20 +14,21 @@ from airflow.sdk import Context
 from vod_operators.errors import LostWorkError
 from vod_operators.formats.mp4 import read_init
 from vod_operators.media import hls, measure
-from vod_operators.media.names import iso_639_2, language_tag
-from vod_operators.media.pieces import Piece, counter_shifts, in_language, lasting, shift_counters, track_of
+from vod_operators.media.downloads import files_of
+from vod_operators.media.pieces import Piece, counter_shifts, shift_counters, track_of
 from vod_operators.media.track import Track, sample_encryption
 from vod_operators.media.trick import trick_name, trick_segment
 from vod_operators.operators.base import VodStepOperator
 from vod_operators.operators.content_key import job_key, lock_segments
-from vod_operators.pipeline import AUDIO, CORRECT, TRANSCODE
 from vod_operators.storage import checkpoint
 from vod_operators.storage.base import Storage
 from vod_operators.storage.checkpoint import Marker, Stored
 from vod_operators.storage.stores import fetch
-from vod_operators.work.choice import AGAIN, CRFS, corrections_of, final_crfs, require_crf
+from vod_operators.work.choice import final_crfs, require_crf
+from vod_operators.work.downloads import download
+from vod_operators.work.encoded import Place, encoded, init_of
 from vod_operators.work.job import Job, read_timeline, track_names
-from vod_operators.work.packaged import INIT, SOUND, TRANSFERS
+from vod_operators.work.packaged import INIT, TRANSFERS
 from vod_operators.work.stable import IMMUTABLE, PLAYLIST_TYPE
 
 CONTENT_TYPES = {
@@ -43,19 +43,10 @@ CONTENT_TYPES = {
 
 
 @dataclass(frozen=True)
-class _Place:
-    """A whole track, or one chunk of it: its folder in the temp store, its marker, and its step."""
-
-    folder: str
-    marker: str
-    step: str
-
-
-@dataclass(frozen=True)
 class _Encoded:
     """A segment in the temp store."""
 
-    place: _Place
+    place: Place
     stored: Stored
     shift: dict[int, int]
     """What its continuity counters lack to those of the whole track, by PID."""
@@ -69,6 +60,8 @@ class VodSegmentHlsOperator(VodStepOperator):
     that AES-128 encrypts. Players see nothing of it until ``VodPublishOperator`` points the stable playlist
     to it.
 
+    Where files to download are asked for, further tasks join each from the same segments.
+
     :param track: one item of the XCom ``tracks`` of ``VodChooseOperator``, or, where nothing is left open, of
         ``VodPrepareOperator``.
     """
@@ -80,13 +73,16 @@ class VodSegmentHlsOperator(VodStepOperator):
         self.track = track
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns ``{"track", "segments", "average_bps", "peak_bps", "codecs"}``.
+        """Returns ``{"track", "segments", "average_bps", "peak_bps", "codecs"}``; of a download, what
+        ``_join`` returns.
 
         :raises LostWorkError: what it is made of is gone, or was made for another choice.
         :raises VerificationError: the chunks do not add up to the planned frames, or the segments break a
             rule of the track.
         """
         job = self.open_job(context)
+        if "download" in self.track:
+            return self._join(context, job)
         name = self.track["rendition"]
         if name not in track_names(job.plan):
             raise LostWorkError(
@@ -107,25 +103,28 @@ class VodSegmentHlsOperator(VodStepOperator):
             "codecs": track.codecs,
         }
 
+    def _join(self, context: Context, job: Job) -> dict[str, Any]:
+        """Join a file to download; returns its facts.
+
+        :raises LostWorkError: another choice has no such file.
+        """
+        name = self.track["download"]
+        file = next((file for file in files_of(job.plan) if file.stem == name), None)
+        if file is None:
+            raise LostWorkError(
+                f"no file of {name} is made of this video now: the choice came out otherwise; clear the run"
+            )
+        made = download(self.worker, job, file, alive=lambda: self.renew_claim(context, job.plan.video_id))
+        return made.model_dump(mode="json")
+
     def _segment(self, job: Job, name: str) -> Track:
         plan, timeline = job.plan, read_timeline(self.worker.temp, job)
         key = job_key(self.settings, job)
         audio = next((audio for audio in plan.audio if audio.name == name), None)
-        marker = job.work_keys.marker
-        if audio:
-            places = [_Place(SOUND, marker(name), AUDIO)]
-        elif name in corrections_of(self.worker.temp, job):
-            again = [chunk.name + AGAIN for chunk in timeline.chunks]
-            places = [_Place(place, marker(place), CORRECT) for place in again]
-        else:
-            places = [_Place(chunk.name, marker(chunk.name), TRANSCODE) for chunk in timeline.chunks]
         crf = final_crfs(self.worker.temp, job).get(name)
-        with ThreadPoolExecutor(TRANSFERS) as pool:
-            read = list(pool.map(lambda place: self._read(job, place, name), places))
-        for place, (encoded, _) in zip(places, read, strict=True):
-            require_crf(f"{place.folder}/{name}", encoded.facts.get(CRFS, {}).get(name), crf)
-        pieces = [piece for _, piece in read]
-        init = bytes.fromhex(pieces[0].init)
+        parts = encoded(self.worker.temp, job, timeline, name)
+        pieces = [part.piece for part in parts]
+        init = init_of(job, timeline, name, pieces[0])
         if audio:
             track = track_of(
                 name,
@@ -143,15 +142,11 @@ class VodSegmentHlsOperator(VodStepOperator):
         else:
             track = track_of(name, pieces, plan.timescale, kind="video", frame_rate=plan.frame_rate, crf=crf)
             measure.check_video_track(track, plan, plan.rendition(name), timeline.frames)
-            init = init and lasting(init, timeline.seconds(plan.frame_rate))
-        picture = plan.source.video
-        language = audio.language if audio else language_tag(picture.language if picture else None)
-        init = init and in_language(init, iso_639_2(language))
         names = iter(track.segments)
         segments = [
-            _Encoded(place, marker.objects[f"{name}/{next(names).name}"], shift)
-            for place, (marker, piece), shift in zip(places, read, counter_shifts(pieces), strict=True)
-            for _ in piece.segments
+            _Encoded(part.place, part.stored(name, next(names).name), shift)
+            for part, shift in zip(parts, counter_shifts(pieces), strict=True)
+            for _ in part.piece.segments
         ]
         is_locked = plan.preset.encryption == "aes-128"
         changes = is_locked or any(any(segment.shift.values()) for segment in segments)
@@ -180,22 +175,13 @@ class VodSegmentHlsOperator(VodStepOperator):
         )
         return track
 
-    def _relying_on(self, place: _Place) -> AbstractContextManager[None]:
-        return checkpoint.relying_on(self.worker.temp, place.marker, step=place.step)
-
-    def _read(self, job: Job, place: _Place, name: str) -> tuple[Marker, Piece]:
-        marker = checkpoint.require(self.worker.temp, place.marker, step=place.step)
-        with self._relying_on(place):
-            piece = checkpoint.read_document(self.worker.temp, job.work_keys.piece(place.folder, name), Piece)
-        return marker, piece
-
     def _copy(self, job: Job, name: str, segments: Sequence[_Encoded]) -> dict[str, Stored]:
         """Have the store copy the segments into the version's folder; returns the copies by file name."""
 
         def copy(segment: _Encoded) -> tuple[str, Stored]:
             file = Path(segment.stored.uri).name
             uri = job.result_keys.version(job.version, f"{name}/{file}")
-            with self._relying_on(segment.place):
+            with segment.place.relying_on(self.worker.temp):
                 stored = checkpoint.copy(
                     self.worker.temp, segment.stored, self.worker.results, uri, **headers_of(file)
                 )
@@ -214,7 +200,7 @@ class VodSegmentHlsOperator(VodStepOperator):
 
         def write(item: tuple[int, _Encoded]) -> int:
             number, segment = item
-            with self._relying_on(segment.place):
+            with segment.place.relying_on(self.worker.temp):
                 data = b"".join(checkpoint.read_checked(self.worker.temp, segment.stored))
             return (folder / trick_name(number)).write_bytes(trick_segment(data, number, defaults))
 
@@ -227,7 +213,7 @@ class VodSegmentHlsOperator(VodStepOperator):
         def get(segment: _Encoded) -> None:
             stored = segment.stored
             path = folder / Path(stored.uri).name
-            with self._relying_on(segment.place):
+            with segment.place.relying_on(self.worker.temp):
                 fetch(self.worker.temp, stored.uri, path, sha256=stored.sha256, size=stored.size_bytes)
             if any(segment.shift.values()):
                 with path.open("r+b") as file, mmap(file.fileno(), 0) as data:

@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.errors import LostWorkError
+from vod_operators.media.chapters import require_inside
 from vod_operators.media.models import Timeline
 from vod_operators.operators.base import VodStepOperator
 from vod_operators.pipeline import SPLIT
@@ -47,6 +48,7 @@ class VodSplitOperator(VodStepOperator):
         """
         job = self.open_job(context)
         timeline = self._done(job) or self._split(context, job)
+        require_inside(job.plan, timeline)
         return [
             {"chunk": chunk.index, "label": timeline.label(chunk, job.plan.frame_rate)}
             for chunk in timeline.chunks

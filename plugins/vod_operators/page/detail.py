@@ -26,6 +26,9 @@ from vod_operators.work.worker import open_stores
 REQUEST_FIELDS = ("video_id", "source", "preset", "chunk_seconds", "subtitles", "roles", "source_conn_id")
 """What of a run's ``conf`` asks for the video again: not the callback, whose URL may hold a secret."""
 
+LISTS = ("downloads", "chapters")
+"""The same, of which an empty list means none, where the preset has some."""
+
 STABLE = "index.m3u8"
 
 DAMAGED = "What is recorded of this video is damaged: verify and repair it."
@@ -158,7 +161,8 @@ def _request(session: Session, encoding: Sequence[RunFacts]) -> dict[str, Any] |
     uris = [conf.get("source"), *(file.get("uri") for file in files if isinstance(file, dict))]
     if any(redact(str(uri)) != str(uri) for uri in uris):
         return None
-    return {name: conf[name] for name in REQUEST_FIELDS if conf.get(name)}
+    fields = {name: conf[name] for name in REQUEST_FIELDS if conf.get(name)}
+    return fields | {name: conf[name] for name in LISTS if conf.get(name) is not None}
 
 
 @lru_cache(maxsize=256)

@@ -21,6 +21,7 @@ TYPES: Mapping[str, str] = {
     ".jpg": "image/jpeg",
     ".json": JSON_TYPE,
     ".m3u8": PLAYLIST_TYPE,
+    ".m4a": "audio/mp4",
     ".m4s": "video/mp4",
     ".mp4": "video/mp4",
     ".mpd": MANIFEST_TYPE,

@@ -7,12 +7,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypedDict
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypedDict, TypeVar
 
 from vod_operators.errors import StorageError
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+Block: TypeAlias = bytes | memoryview
+"""Some bytes of an object."""
+
+AnyBlock = TypeVar("AnyBlock", bytes, Block)
 
 BLOCK_BYTES = 1 << 20
 """Block size of streaming reads: large enough to amortise system calls, negligible in memory."""
@@ -37,6 +42,8 @@ class Headers(TypedDict, total=False):
     content_type: str
     """Default: ``application/octet-stream``."""
     cache_control: str | None
+    """Default: no such header."""
+    content_disposition: str | None
     """Default: no such header."""
 
 
@@ -88,7 +95,7 @@ class Storage(ReadableStorage, Protocol):
     Every write is atomic: readers get the whole old or the whole new object, even if the writer is killed.
     """
 
-    def write(self, uri: str, blocks: Iterable[bytes], **headers: Unpack[Headers]) -> None:
+    def write(self, uri: str, blocks: Iterable[Block], **headers: Unpack[Headers]) -> None:
         """Write the concatenated blocks as the object, which becomes visible when all are written."""
 
     def store(self, path: Path, uri: str, **headers: Unpack[Headers]) -> None:
@@ -140,7 +147,7 @@ class Digest:
         """Lower-case hex."""
         return self._sha256.hexdigest()
 
-    def of(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+    def of(self, blocks: Iterable[AnyBlock]) -> Iterator[AnyBlock]:
         """The blocks, unchanged."""
         for block in blocks:
             self._sha256.update(block)
@@ -148,7 +155,7 @@ class Digest:
             yield block
 
 
-def digest_of(blocks: Iterable[bytes]) -> Digest:
+def digest_of(blocks: Iterable[Block]) -> Digest:
     """Size and checksum of concatenated blocks."""
     digest = Digest()
     for _ in digest.of(blocks):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vod_operators.errors import CorruptObjectError, LostWorkError, ObjectNotFoundError
-from vod_operators.storage.base import Digest, Headers, ObjectInfo, Storage, digest_of
+from vod_operators.storage.base import Block, Digest, Headers, ObjectInfo, Storage, digest_of
 from vod_operators.storage.stores import fetch, get_bytes, sha256_of, verified
 
 if TYPE_CHECKING:
@@ -273,8 +273,8 @@ def read_checked(storage: Storage, record: Stored) -> Iterator[bytes]:
     return verified(record.uri, storage.read(record.uri), sha256=record.sha256, size=record.size_bytes)
 
 
-def write_hashed(storage: Storage, uri: str, blocks: Iterable[bytes]) -> Stored:
+def write_hashed(storage: Storage, uri: str, blocks: Iterable[Block], **headers: Unpack[Headers]) -> Stored:
     """Stream blocks into an object; returns its record."""
     digest = Digest()
-    storage.write(uri, digest.of(blocks))
+    storage.write(uri, digest.of(blocks), **headers)
     return Stored(uri=uri, size_bytes=digest.size, sha256=digest.sha256)

@@ -26,6 +26,8 @@
         {track}/init.mp4, seg-00001.m4s (.ts, .aac), index.m3u8, iframes.m3u8
         text-0/seg-00001.vtt, index.m3u8, whole.vtt
         pictures/poster.jpg, storyboard.vtt, sheet-00001.jpg
+        downloads/{video_id}-720p.mp4
+        chapters.json, chapters.vtt
 
 A marker, ``{step}.done.json``, is written after a step's files: their sizes, checksums and measured facts.
 """

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from vod_operators.errors import InvalidInputError, ObjectChangedError, ObjectNotFoundError
-from vod_operators.storage.base import BLOCK_BYTES, Digest, Headers, ObjectInfo, Unfinished
+from vod_operators.storage.base import BLOCK_BYTES, Block, Digest, Headers, ObjectInfo, Unfinished
 from vod_operators.storage.files import (
     OWN_NAME,
     PERMANENT,
@@ -84,7 +84,7 @@ class LocalStorage:
                 yield block
             _require_version(path, file, version)  # another program may have written into it during the read
 
-    def write(self, uri: str, blocks: Iterable[bytes], **headers: Unpack[Headers]) -> None:
+    def write(self, uri: str, blocks: Iterable[Block], **headers: Unpack[Headers]) -> None:
         path = _path_of(uri)
         with temporary_beside(path) as (temporary, file):
             for block in blocks:  # outside of ``explained``: the iterator's errors are the caller's

@@ -26,6 +26,7 @@ from vod_operators.errors import (
 )
 from vod_operators.storage.base import (
     BLOCK_BYTES,
+    Block,
     Digest,
     Headers,
     Interruptions,
@@ -129,7 +130,7 @@ class S3Storage:
             interruptions.add(position, failure, stop)
             is_whole = is_whole and not position
 
-    def write(self, uri: str, blocks: Iterable[bytes], **headers: Unpack[Headers]) -> None:
+    def write(self, uri: str, blocks: Iterable[Block], **headers: Unpack[Headers]) -> None:
         """As the protocol says; at most about 78 GiB (see ``s3_upload.py``)."""
         bucket, key = _split(uri)
         digest = Digest()
@@ -379,11 +380,15 @@ def _digest_of_file(path: Path) -> Digest:
 
 
 def _headers(
-    content_type: str = "application/octet-stream", cache_control: str | None = None
+    content_type: str = "application/octet-stream",
+    cache_control: str | None = None,
+    content_disposition: str | None = None,
 ) -> dict[str, str]:
     # Without ChecksumAlgorithm, because botocore adds CRC32 itself, unless the connection's config_kwargs
     # (request_checksum_calculation) say that this server does not support it.
     headers = {"ContentType": content_type}
     if cache_control is not None:
         headers["CacheControl"] = cache_control
+    if content_disposition is not None:
+        headers["ContentDisposition"] = content_disposition
     return headers

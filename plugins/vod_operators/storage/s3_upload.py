@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from vod_operators.storage.base import Block
+
 PART_BYTES = 8 << 20
 PARTS_IN_FLIGHT = 4
 """4 parts of 8 MiB in flight, and one being read and joined, limit a write's memory to some 50 MiB. S3 allows
@@ -17,7 +19,7 @@ class BlockReader:
     A read is short only at the end, because s3transfer takes a short read for the end of the stream.
     """
 
-    def __init__(self, blocks: Iterable[bytes]) -> None:
+    def __init__(self, blocks: Iterable[Block]) -> None:
         self._blocks = iter(blocks)
         self._remainder = memoryview(b"")
         self.failure: BaseException | None = None

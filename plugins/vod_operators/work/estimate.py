@@ -16,6 +16,7 @@ from vod_operators.errors import CorruptObjectError, ObjectNotFoundError, VodErr
 from vod_operators.formats.base import Model
 from vod_operators.media import cost, forecast, workload
 from vod_operators.media.cost import Cost, Estimate, History, PastRun, Rates
+from vod_operators.media.downloads import Download
 from vod_operators.media.models import Plan, Timeline
 from vod_operators.media.plan import fingerprint
 from vod_operators.media.presets.model import Preset
@@ -87,13 +88,14 @@ def note_estimate(worker: Worker, job: Job, found: Estimate | None, sample: Samp
 def cost_of(
     worker: Worker,
     job: Job,
-    tracks: Sequence[Track],
+    stored: Sequence[Track | Download],
     markers: Mapping[str, Sequence[Facts]],
     *,
     wall_s: float | None,
 ) -> Cost:
     """What a version cost, and what had been estimated.
 
+    :param stored: all that the version has.
     :param markers: step -> the facts of its markers. What an earlier run had done counts too.
     """
     before = _estimated(worker, job)
@@ -101,7 +103,7 @@ def cost_of(
         step: _cpu_s(facts) for step, facts in ({PREPARE: [{"cpu_s": before.cpu_s}]} | dict(markers)).items()
     }
     known = {step: seconds for step, seconds in spent.items() if seconds is not None}
-    bytes_out = sum(track.size_bytes for track in tracks)
+    bytes_out = sum(item.size_bytes for item in stored)
     total = sum(known.values()) if known else None
     return Cost(
         cpu_s=known,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vod_operators.formats.base import Model
+from vod_operators.media.downloads import files_of
 from vod_operators.media.encryption import KeyFacts
 from vod_operators.media.models import Plan, Timeline
 from vod_operators.pipeline import SPLIT
@@ -94,9 +95,12 @@ def read_timeline(temp: Storage, job: Job) -> Timeline:
 
 
 def tracks_of(plan: Plan) -> list[dict[str, str]]:
-    """``{"rendition": name, "label": ...}`` of each video and sound track; segmenting is mapped over them."""
+    """``{"rendition": name, "label": ...}`` of each video and sound track, then
+    ``{"download": name, "label": ...}`` of each file; segmenting is mapped over them."""
     videos = [{"rendition": video.name, "label": video.label} for video in plan.renditions]
-    return videos + [{"rendition": sound.name, "label": sound.label} for sound in plan.audio]
+    sounds = [{"rendition": sound.name, "label": sound.label} for sound in plan.audio]
+    files = [{"download": file.stem, "label": file.name(plan.video_id)} for file in files_of(plan)]
+    return videos + sounds + files
 
 
 def track_names(plan: Plan) -> list[str]:

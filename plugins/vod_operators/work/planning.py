@@ -13,6 +13,8 @@ from urllib.parse import unquote, urlsplit
 from vod_operators import __version__
 from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectChangedError
 from vod_operators.media.admission import check_size
+from vod_operators.media.chapter_request import AskedChapter
+from vod_operators.media.chapters import require_declared
 from vod_operators.media.encryption import KeyFacts
 from vod_operators.media.headers import check_header, check_sounds
 from vod_operators.media.models import Plan
@@ -59,6 +61,10 @@ class Request:
     """Track of the source -> what it is for."""
     source_conn_id: str
     """Empty if there is none."""
+    downloads: tuple[str, ...] | None = None
+    """None: those of the preset."""
+    chapters: tuple[AskedChapter, ...] | None = None
+    """None: those of the source, if the preset asks for them."""
 
     @property
     def conf(self) -> dict[str, Any] | None:
@@ -74,7 +80,13 @@ class Request:
             "roles": dict(self.roles),
             "source_conn_id": self.source_conn_id,
         }
-        return {name: value for name, value in conf.items() if value}
+        asked = {
+            "downloads": self.downloads,
+            "chapters": self.chapters and [chapter.model_dump(mode="json") for chapter in self.chapters],
+        }
+        return {name: value for name, value in conf.items() if value} | {
+            name: list(value) for name, value in asked.items() if value is not None
+        }
 
 
 def parse_chunk_seconds(text: str) -> int | None:
@@ -127,7 +139,10 @@ def plan_source(
                     chunk_seconds=request.chunk_seconds or worker.settings.chunk_seconds,
                     chunk_seconds_is_asked=request.chunk_seconds is not None,
                     sidecars=sidecars,
+                    downloads=request.downloads,
+                    chapters=request.chapters,
                 )
+                require_declared(plan)
                 trial = Trial(worker.runner, worker.tools, excerpt, plan.source)
                 trial.try_filters(plan)
                 sample = take_sample(trial, plan)

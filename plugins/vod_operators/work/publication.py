@@ -14,8 +14,9 @@ from vod_operators import pipeline
 from vod_operators.check.rule import Verdict
 from vod_operators.check.rules import check, failed
 from vod_operators.errors import CorruptObjectError, VerificationError, VodError
-from vod_operators.media import captions, dash, hls, measure, pictures
+from vod_operators.media import captions, chapters, dash, hls, measure, pictures
 from vod_operators.media.cost import PastRun
+from vod_operators.media.downloads import Download, files_of, missing
 from vod_operators.media.encryption import ContentKey
 from vod_operators.media.master import hinted, steered
 from vod_operators.media.models import Timeline
@@ -35,9 +36,11 @@ from vod_operators.work.choice import (
     require_crf,
     with_targets,
 )
+from vod_operators.work.downloads import joined
 from vod_operators.work.job import PICTURES, Job, read_job, read_timeline, track_names
 from vod_operators.work.reader import StoreReader
 from vod_operators.work.result import (
+    ChapterFiles,
     ChapterResult,
     CheckResult,
     LadderResult,
@@ -77,7 +80,8 @@ class Publication:
     stills: dict[str, Any]
     """Facts of the poster and storyboard; empty if the preset asks for none."""
     digests: dict[str, str]
-    """SHA-256 of the tracks' and pictures' objects, by URI."""
+    """SHA-256 of the tracks', pictures' and downloads' objects, by URI."""
+    downloads: tuple[Download, ...] = ()
 
     @classmethod
     def load(cls, worker: Worker, job: Job) -> Publication:
@@ -97,8 +101,20 @@ class Publication:
         if pictures.stills(job.plan, timeline):
             written.append(_written(worker, job, PICTURES, pipeline.PICTURES))
             stills = written[-1].facts
+        files = []
+        for file in files_of(job.plan):
+            written.append(_written(worker, job, file.step, pipeline.SEGMENT))
+            files.append(joined(written[-1], file, crfs))
         digests = {stored.uri: stored.sha256 for marker in written for stored in marker.objects.values()}
-        return cls(worker=worker, job=job, timeline=timeline, tracks=tracks, stills=stills, digests=digests)
+        return cls(
+            worker=worker,
+            job=job,
+            timeline=timeline,
+            tracks=tracks,
+            stills=stills,
+            digests=digests,
+            downloads=tuple(files),
+        )
 
     @property
     def _target_s(self) -> int:
@@ -115,7 +131,8 @@ class Publication:
 
     def _master(self, prefix: str) -> str:
         preset = self.job.plan.preset
-        text = hls.master_playlist(self.tracks, self._target_s, prefix=prefix)
+        data = {chapters.DATA_ID: chapters.JSON_FILE} if self._chapters else {}
+        text = hls.master_playlist(self.tracks, self._target_s, prefix=prefix, session_data=data)
         if preset.score or preset.stable_ids:
             text = hinted(text, self.tracks, score=preset.score, stable_ids=preset.stable_ids)
         return text + (image_stream(self._tiles, f"{prefix}{PICTURES}") if self._tiles else "")
@@ -132,6 +149,16 @@ class Publication:
         if self._steering:
             text = steered(text, self._steering.pathways, self._steering.relative_url)
         return text.encode()
+
+    @cached_property
+    def _chapters(self) -> dict[str, tuple[bytes, str]]:
+        """File -> content and content type of the chapters; empty if players are told of none."""
+        if not (found := chapters.told(self.job.plan, self.timeline)):
+            return {}
+        return {
+            chapters.JSON_FILE: (chapters.json_chapters(found), JSON_TYPE),
+            chapters.WEBVTT_FILE: (chapters.webvtt_chapters(found), "text/vtt"),
+        }
 
     @cached_property
     def stable_manifest(self) -> bytes | None:
@@ -162,6 +189,7 @@ class Publication:
             for segment, measured in zip(track.segments, track.facts, strict=True)
         }
         drafts = {location: self.master, keys.playlist: self.stable_playlist}
+        drafts |= {keys.version(version, file): data for file, (data, _) in self._chapters.items()}
         reader = StoreReader(location, lambda _: results, facts, drafts)
         verdicts = check(reader, location, key=key.key if key else None)
         at_edges: list[Verdict] = []
@@ -195,6 +223,7 @@ class Publication:
             inside = dash.manifest(self.tracks, self._target_s, prefix="", tiles=self._tiles).encode()
             files.append((keys.version(version, "manifest.mpd"), inside, MANIFEST_TYPE))
             files.append((keys.version_manifest(version), self.stable_manifest, MANIFEST_TYPE))
+        files += [(keys.version(version, name), *content) for name, content in self._chapters.items()]
         digests = dict(self.digests)
         for uri, data, content_type in files:
             if results.stat(uri) is None:
@@ -288,7 +317,7 @@ class Publication:
         )
         made = plan.with_crfs(corrections_of(self.worker.temp, job))
         missed += certificate.unmeasured(plan, encoded)
-        warnings = [*missed, *certificate.misses(made, renditions), *hdr_lost(plan), *told]
+        warnings = [*missed, *certificate.misses(made, renditions), *hdr_lost(plan), *told, *missing(plan)]
         for warning in warnings:
             log.warning("%s", warning)
         return VideoResult(
@@ -302,8 +331,15 @@ class Publication:
             frame_rate=plan.frame_rate if timeline.frames else None,
             chunks=len(timeline.chunks),
             chapters=ChapterResult.of_all(plan, timeline),
+            chapter_files=ChapterFiles(
+                json_uri=f"{job.version}/{chapters.JSON_FILE}",
+                webvtt_uri=f"{job.version}/{chapters.WEBVTT_FILE}",
+            )
+            if self._chapters
+            else None,
             source=SourceFacts.of(plan, timeline, job.source_name, job.source_version, damage, lost),
             renditions=renditions,
+            downloads=self.downloads,
             poster=self.stills.get("poster"),
             storyboard=self.stills.get("storyboard"),
             ladder=LadderResult.of(read_choice(self.worker.temp, job)) if any(plan.by_title) else None,
@@ -316,7 +352,9 @@ class Publication:
                 wall_s=wall_s,
                 encode_s=round(sum(facts["seconds"] for facts in encoded), 3),
             ),
-            cost=estimate.cost_of(self.worker, job, self.tracks, self._markers, wall_s=wall_s),
+            cost=estimate.cost_of(
+                self.worker, job, (*self.tracks, *self.downloads), self._markers, wall_s=wall_s
+            ),
             made_by=job.made_by,
         )
 

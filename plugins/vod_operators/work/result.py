@@ -12,8 +12,10 @@ from pydantic import Field
 from vod_operators.formats.base import Model, Rate, is_unset
 from vod_operators.formats.facts import VideoRange
 from vod_operators.formats.hdr import LUMINANCE
+from vod_operators.media.chapters import chapters_of
 from vod_operators.media.choice import Choice
 from vod_operators.media.cost import Cost
+from vod_operators.media.downloads import Download
 from vod_operators.media.loudness import Normalised
 from vod_operators.media.models import Plan, Timeline, VideoStream
 from vod_operators.media.pictures import Storyboard
@@ -207,17 +209,30 @@ class ChapterResult(Model):
     """From the first picture."""
     end_s: float
     title: str | None
+    language: str | None = None
+    """Of the title, a BCP 47 tag; None: unknown."""
 
     @classmethod
     def of_all(cls, plan: Plan, timeline: Timeline) -> tuple[ChapterResult, ...]:
-        """The source's chapters, clipped to the video; those outside of it are left out."""
-        begin, length = timeline.origin_pts * timeline.time_base, timeline.seconds(plan.frame_rate)
-        found = []
-        for chapter in plan.source.chapters:
-            start, end = max(Fraction(0), chapter.start_s - begin), min(length, chapter.end_s - begin)
-            if start < end:
-                found.append(cls(start_s=_rounded(start), end_s=_rounded(end), title=chapter.title))
-        return tuple(found)
+        """The chapters of the request, or of the source."""
+        return tuple(
+            cls(
+                start_s=_rounded(chapter.start_s),
+                end_s=_rounded(chapter.end_s),
+                title=chapter.title,
+                language=chapter.language,
+            )
+            for chapter in chapters_of(plan, timeline)
+        )
+
+
+class ChapterFiles(Model):
+    """Documents with the chapters; URIs are relative to ``video.json``."""
+
+    json_uri: str
+    """Apple's JSON chapters, which the HLS playlist names."""
+    webvtt_uri: str
+    """For ``<track kind="chapters">``."""
 
 
 def _rounded(seconds: Fraction) -> float:
@@ -276,8 +291,12 @@ class VideoResult(Model):
     frame_rate: Rate | None
     chunks: int
     chapters: tuple[ChapterResult, ...] = ()
+    chapter_files: ChapterFiles | None = None
+    """None if players are told of no chapters."""
     source: SourceFacts
     renditions: tuple[RenditionResult, ...]
+    downloads: tuple[Download, ...] = ()
+    """Files for people to keep; empty if none were asked for."""
     poster: str | None
     """URI of a JPEG, relative to ``video.json``; None if the preset asks for none, or there is only sound."""
     storyboard: Storyboard | None

@@ -17,6 +17,7 @@ from vod_operators.errors import (
     NoSuchVideoError,
     ObjectNotFoundError,
 )
+from vod_operators.media.downloads import step_of
 from vod_operators.media.models import Timeline
 from vod_operators.media.plan import fingerprint
 from vod_operators.media.presets.catalog import load_preset
@@ -183,6 +184,8 @@ def damage_of_version(results: Storage, temp: Storage, job: Job, *, read: bool) 
     """
     keys = job.result_keys
     names = [*track_names(job.plan), PICTURES]
+    if job.plan.downloads:
+        names += [step_of(name) for name in track_names(job.plan)]
     uris = [job.segmented(name) for name in names]
     damage: list[Damage] = []
     for uri, marker in zip(uris, checkpoint.load_markers(temp, uris), strict=True):

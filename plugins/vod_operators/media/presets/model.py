@@ -13,9 +13,11 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from vod_operators.formats.base import Model, Name, is_unset
+from vod_operators.formats.base import Model, Name, is_empty, is_unset
 from vod_operators.media.drm import System
 from vod_operators.media.encoders import ENCODERS, EncoderName
+from vod_operators.media.presets.downloads import FOLDER as DOWNLOADS
+from vod_operators.media.presets.downloads import MOST, check_downloads
 from vod_operators.media.presets.report import ReportPolicy, is_default
 
 MAX_SEGMENT_GOPS = 10
@@ -253,13 +255,18 @@ class Preset(Model):
     """None: whatever quality comes of it."""
     source_report: ReportPolicy = Field(ReportPolicy(), exclude_if=is_default)
     """What is done about black, frozen, silent ... parts of a source."""
+    downloads: tuple[Name, ...] = Field((), max_length=MOST, exclude_if=is_empty)
+    """Files to download: names of rungs, ``best``, ``audio``. A request may name others."""
+    chapters: bool = Field(False, exclude_if=is_unset)
+    """Whether players get the source's chapters. Those of a request they always get."""
 
     @model_validator(mode="after")
     def _is_unambiguous(self) -> Preset:
         names = [rung.name for ladder in self.ladders for rung in ladder.rungs]
         if len(set(names)) != len(names):
             raise ValueError(f"rungs have the same name: {sorted(n for n in names if names.count(n) > 1)}")
-        if reserved := [name for name in names if name.startswith(("audio-", "text-")) or name == "pictures"]:
+        others = ("pictures", DOWNLOADS), ("audio-", "text-", f"{DOWNLOADS}-")
+        if reserved := [name for name in names if name in others[0] or name.startswith(others[1])]:
             raise ValueError(f"rungs must not have names of other tracks: {reserved}")
         codecs = [ENCODERS[ladder.encoder].codec for ladder in self.ladders]
         if self.container == "ts" and self.encryption == "cbcs":
@@ -281,6 +288,7 @@ class Preset(Model):
             raise ValueError(
                 f"ladders: each must have a codec or a dynamic range of its own, not {', '.join(words)}"
             )
+        check_downloads(self.downloads, names, container=self.container, encryption=self.encryption)
         return self
 
     def _has_protection_that_fits(self) -> None:

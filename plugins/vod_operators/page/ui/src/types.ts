@@ -46,6 +46,22 @@ export interface VideoList {
   presets: string[];
 }
 
+export interface Chapter {
+  start_s: number;
+  end_s: number;
+  title: string | null;
+}
+
+/** A file for people to keep. */
+export interface Download {
+  names: string[];
+  /** Below the video's media. */
+  uri: string;
+  kind: "video" | "audio";
+  renditions: string[];
+  size_bytes: number;
+}
+
 export interface Rendition {
   name: string;
   kind: "video" | "audio" | "text";
@@ -133,7 +149,7 @@ export interface VideoResult {
   frames: number;
   frame_rate: string | null;
   chunks: number;
-  chapters: { start_s: number; end_s: number; title: string | null }[];
+  chapters: Chapter[];
   source: {
     name: string;
     container: string;
@@ -151,6 +167,7 @@ export interface VideoResult {
   timings: { started_at: string | null; published_at: string; wall_s: number | null; encode_s: number };
   made_by: Record<string, string>;
   warnings?: string[];
+  downloads?: Download[];
   ladder?: { by_title: boolean; left_out: { name: string; why: string }[] } | null;
   source_report?: SourceReport | null;
   cost?: Cost | null;

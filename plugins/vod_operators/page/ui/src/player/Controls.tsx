@@ -13,6 +13,7 @@ import {
   SpeakerIcon,
   SpeedIcon,
 } from "../parts/icons";
+import type { Chapter } from "../types";
 import { SeekBar } from "./SeekBar";
 import type { Picture } from "./storyboard";
 import { useAhead } from "./useAhead";
@@ -27,6 +28,7 @@ interface Props {
   /** Without it, the menus of tracks are left out. */
   hls?: HlsState;
   pictures: Picture[];
+  chapters?: Chapter[];
   toggleFullscreen: () => void;
 }
 
@@ -36,7 +38,7 @@ export const togglePlay = (video: HTMLVideoElement): void => {
   else video.pause();
 };
 
-export function Controls({ video, media, hls, pictures, toggleFullscreen }: Props) {
+export function Controls({ video, media, hls, pictures, chapters = [], toggleFullscreen }: Props) {
   const short = media.duration < 60;
   const [volume, setVolume] = useAhead(media.muted ? 0 : media.volume);
   const act = (change: (element: HTMLVideoElement) => void) => () => {
@@ -44,7 +46,12 @@ export function Controls({ video, media, hls, pictures, toggleFullscreen }: Prop
   };
   return (
     <Flex bg="bg.subtle" borderTopWidth="1px" direction="column" flexShrink={0} px={3} py={1.5}>
-      <SeekBar media={media} pictures={pictures} seek={(to) => act((element) => (element.currentTime = to))()} />
+      <SeekBar
+        chapters={chapters}
+        media={media}
+        pictures={pictures}
+        seek={(to) => act((element) => (element.currentTime = to))()}
+      />
       <Flex align="center" columnGap={3} rowGap={1} wrap="wrap">
         <HStack flex={{ base: "1 0 auto", md: "1" }} gap={1}>
           <IconButton aria-label={media.paused ? "Play" : "Pause"} onClick={act(togglePlay)} size="xs" variant="ghost">

@@ -3,6 +3,7 @@ import { type RefObject, useRef } from "react";
 
 import { Problem } from "../parts/Notice";
 import { Controls, togglePlay } from "./Controls";
+import type { Chapter } from "../types";
 import { KEYS_HELP, onKeys } from "./keys";
 import { useStoryboard } from "./storyboard";
 import { useHls } from "./useHls";
@@ -14,13 +15,14 @@ interface Props {
   sources: string[];
   poster: string | null;
   storyboard: string | null;
+  chapters?: Chapter[];
   label: string;
   frame_s: number;
   /** Begin at once, as far as the browser lets. */
   autoPlay?: boolean;
 }
 
-export function Player({ video, sources, poster, storyboard, label, frame_s, autoPlay = false }: Props) {
+export function Player({ video, sources, poster, storyboard, chapters = [], label, frame_s, autoPlay = false }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const hls = useHls(video, sources);
   const media = useMedia(video);
@@ -58,7 +60,14 @@ export function Player({ video, sources, poster, storyboard, label, frame_s, aut
           />
         </Flex>
         {hls.error ? <Problem error={new Error(hls.error)} /> : null}
-        <Controls hls={hls} media={media} pictures={pictures} toggleFullscreen={toggleFullscreen} video={video} />
+        <Controls
+          chapters={chapters}
+          hls={hls}
+          media={media}
+          pictures={pictures}
+          toggleFullscreen={toggleFullscreen}
+          video={video}
+        />
       </Flex>
       <Text color="fg.muted" display={{ base: "none", md: "block" }} fontSize="xs" mt={1.5}>
         {KEYS_HELP}

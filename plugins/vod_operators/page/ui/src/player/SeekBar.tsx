@@ -2,6 +2,7 @@ import { Box, chakra, Text } from "@chakra-ui/react";
 import { type PointerEvent, useState } from "react";
 
 import { clock } from "../format";
+import type { Chapter } from "../types";
 import type { Picture } from "./storyboard";
 import { useAhead } from "./useAhead";
 import type { MediaState } from "./useMedia";
@@ -10,10 +11,11 @@ interface Props {
   media: MediaState;
   seek: (to: number) => void;
   pictures: Picture[];
+  chapters: Chapter[];
 }
 
 /** A slider over the whole video, with a preview of where the pointer is. */
-export function SeekBar({ media, seek, pictures }: Props) {
+export function SeekBar({ media, seek, pictures, chapters }: Props) {
   const [hover, setHover] = useState<{ at: number; x: number; width: number } | null>(null);
   const [at, setAt] = useAhead(media.at);
   const duration = media.duration || 1;
@@ -35,6 +37,22 @@ export function SeekBar({ media, seek, pictures }: Props) {
         />
         <Box bg="brand.solid" h="full" position="absolute" style={{ width: `${(at / duration) * 100}%` }} />
       </Box>
+      {chapters
+        .filter(({ start_s }) => start_s > 0)
+        .map(({ start_s }) => (
+          <Box
+            bg="bg"
+            data-chapter={start_s}
+            h={2.5}
+            inset={0}
+            key={start_s}
+            my="auto"
+            pointerEvents="none"
+            position="absolute"
+            style={{ left: `${(start_s / duration) * 100}%` }}
+            w="2px"
+          />
+        ))}
       <Box
         bg="brand.solid"
         borderRadius="full"
@@ -73,22 +91,25 @@ export function SeekBar({ media, seek, pictures }: Props) {
         value={at}
         w="full"
       />
-      {hover && media.duration ? <Preview hover={hover} pictures={pictures} short={short} /> : null}
+      {hover && media.duration ? <Preview chapters={chapters} hover={hover} pictures={pictures} short={short} /> : null}
     </Box>
   );
 }
 
 function Preview({
+  chapters,
   hover,
   pictures,
   short,
 }: {
+  chapters: Chapter[];
   hover: { at: number; x: number; width: number };
   pictures: Picture[];
   short: boolean;
 }) {
   const picture = pictures.find(({ to_s }) => hover.at < to_s) ?? pictures.at(-1);
   const width = picture?.width ?? 56;
+  const chapter = chapters.filter(({ start_s }) => start_s <= hover.at).at(-1);
   return (
     <Box
       bg="bg.panel"
@@ -116,6 +137,11 @@ function Preview({
       <Text fontSize="xs" fontVariantNumeric="tabular-nums" textAlign="center">
         {clock(hover.at, short)}
       </Text>
+      {chapter?.title ? (
+        <Text fontSize="xs" px={1} textAlign="center" truncate>
+          {chapter.title}
+        </Text>
+      ) : null}
     </Box>
   );
 }

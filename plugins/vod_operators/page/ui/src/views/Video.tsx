@@ -21,13 +21,13 @@ import { SourceReport } from "../parts/SourceReport";
 import { StateBadge } from "../parts/StateBadge";
 import { Versions } from "../parts/Versions";
 import { PAGE } from "../paths";
-import { ShowContext, showIn } from "../player/moments";
+import { Moment, ShowContext, showIn } from "../player/moments";
 import { Player } from "../player/Player";
 import { sourcesOf } from "../player/sources";
 import { type Polled, usePoll } from "../poll";
 import { measured, scoreOf, type Size, SIZES, vmaf } from "../quality";
 import { useTitle } from "../title";
-import type { Bitrates, Video, VideoResult, Work } from "../types";
+import type { Bitrates, Download, Video, VideoResult, Work } from "../types";
 import { WorkPanel } from "./Work";
 
 const isBusy = (video: Video | null): boolean => video?.state === "queued" || video?.state === "encoding";
@@ -194,6 +194,7 @@ function Published({
           // Another version is another film, with the player's menus anew.
           key={video.version}
           label={video.video_id}
+          chapters={result.chapters}
           poster={own(video.poster)}
           sources={sourcesOf(video, video.playlist!)}
           storyboard={own(video.storyboard)}
@@ -243,6 +244,11 @@ function Published({
         {result.source_report ? (
           <Card title="Found in the source">
             <SourceReport report={result.source_report} />
+          </Card>
+        ) : null}
+        {result.downloads?.length ? (
+          <Card title="Downloads">
+            <Downloads files={result.downloads} videoId={video.video_id} />
           </Card>
         ) : null}
         <Card title="Addresses">
@@ -298,7 +304,10 @@ function VideoFacts({ video, result }: { video: Video; result: VideoResult }) {
           result.chapters.length
             ? result.chapters.map(({ start_s, title }) => (
                 <div key={start_s}>
-                  {clock(start_s)} {title}
+                  <Moment at={start_s} what={`the chapter ${title ?? ""}`}>
+                    {clock(start_s)}
+                  </Moment>{" "}
+                  {title}
                 </div>
               ))
             : null,
@@ -350,6 +359,23 @@ const Lines = ({ lines }: { lines: string[] }) => (
     ))}
   </Stack>
 );
+
+function Downloads({ files, videoId }: { files: Download[]; videoId: string }) {
+  return (
+    <Stack as="ul" fontSize="sm" gap={1} listStyleType="none">
+      {files.map((file) => (
+        <Flex as="li" gap={3} justify="space-between" key={file.uri} wrap="wrap">
+          <Link download href={mediaAddress(videoId, file.uri)} overflowWrap="anywhere">
+            {file.uri.split("/").at(-1)}
+          </Link>
+          <Text color="fg.muted">
+            {file.names.join(", ")} · {bytes(file.size_bytes)}
+          </Text>
+        </Flex>
+      ))}
+    </Stack>
+  );
+}
 
 /** What viewers get comes first. */
 const edgesFirst = (one: { place: string }, other: { place: string }): number =>
