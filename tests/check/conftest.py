@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.presentations import PQ, X264, by_ffmpeg, by_packager, good, low_latency, picture, tone
+from support.presentations import PQ, X264, by_ffmpeg, by_packager, dolby, good, low_latency, picture, tone
 from support.tools import generate
 from support.transport import cut, encoded, listed, packed
 from vod_operators.formats.audio_frames import adts
@@ -46,6 +46,7 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     makers: dict[str, Callable[[], Path]] = {
         "good": lambda: good(root / "good"),
         "web": lambda: bases("good"),
+        "dolby": lambda: dolby(root / "dolby"),
         "ts": lambda: by_ffmpeg(root / "ts", *both, *GOP, *sound),
         "live": lambda: low_latency(root / "live", *both, *GOP, *sound),
         "muxed": lambda: by_ffmpeg(root / "muxed", *both, *GOP, *sound, container="fmp4"),

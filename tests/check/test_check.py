@@ -42,7 +42,8 @@ def test_a_good_presentation_passes_every_rule(bases: Callable[[str], Path]) -> 
         "6.pathways", "6.score", "6.stable-id", "6.supplemental", "10.counters", "10.frames",
         "10.programme", "10.tables", "10.timestamp", "12.chapters", "12.fairplay", "12.hdcp", "12.key",
         "12.no-ctr", "12.pattern", "12.same-start", "12.session-data", "12.session-key", "12.start",
-        "13.images", "13.images-span", "13.tiles", "14.forced-selected", "15.captions", "16.colours",
+        "13.images", "13.images-span", "13.tiles", "14.dolby", "14.dolby-digital", "14.forced-selected",
+        "14.he-aac", "14.objects", "14.objects-told", "14.surround-aac", "15.captions", "16.colours",
         "16.configuration", "16.format", "16.hdr10", "16.same", "18.decodes", "19.date", "19.peak",
         "19.sequence", "19.window", "20.control", "20.hint", "20.parts",
     }  # fmt: skip
@@ -55,6 +56,20 @@ CASES: list[tuple[str, str, Break]] = []
 
 def case(rule: str, base: str, breaks: Break = lambda folder: None) -> None:
     CASES.append((rule, base, breaks))
+
+
+def _stereo_ac3(content: bytearray) -> None:
+    """The ``dac3`` of AC-3 in stereo."""
+    at = content.index(b"dac3") + 5
+    content[at] = content[at] & 0b11000011 | 0b00010000
+
+
+def _without(group: str) -> Break:
+    """Without a sound group, and the variants with it."""
+    return both(
+        text(M, rf'^#EXT-X-MEDIA.*GROUP-ID="{group}".*\n', ""),
+        text(M, rf'^#EXT-X-STREAM-INF.*AUDIO="{group}".*\n.*\n', "", count=0),
+    )
 
 
 def level(value: int) -> Callable[[bytearray], None]:
@@ -293,6 +308,13 @@ case("14.default", "good", text(M, "DEFAULT=NO", "DEFAULT=YES"))
 case("14.channels", "good", text(M, 'CHANNELS="2"', 'CHANNELS="6"'))
 case("14.channels-told", "good", text(M, ',CHANNELS="2"', ""))
 case("14.members", "good", _second_group)
+case("14.dolby", "dolby", data("audio-0-ac3/init.mp4", _stereo_ac3))
+case("14.dolby", "dolby", data("audio-0-ac3/seg-00001.m4s", renamed(b"\x0b\x77", b"\x0b\x78")))
+case("14.objects", "dolby", text(M, r'^(#EXT-X-MEDIA.*audio-ac3.*)CHANNELS="6"', r'\1CHANNELS="16/JOC"'))
+case("14.objects-told", "dolby", text(M, 'CHANNELS="16/JOC"', 'CHANNELS="6"'))
+case("14.dolby-digital", "dolby", _without("audio-ac3"))
+case("14.surround-aac", "dolby", _without("audio-surround"))
+case("14.he-aac", "good", data("en/init.mp4", renamed(b"\x11\x90", b"\x29\x90")))
 case("15.timestamp-map", "good", text("text/1.vtt", "X-TIMESTAMP-MAP.*\n", ""))
 case("15.timestamp-map", "good", text("text/1.vtt", ",LOCAL.*", ""))
 case("15.span", "good", text("text/index.m3u8", r"#EXTINF.*\n2\.vtt\n", ""))

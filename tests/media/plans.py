@@ -10,7 +10,8 @@ from vod_operators.media.models import (
     Source,
     VideoStream,
 )
-from vod_operators.media.presets.model import AudioRung, Ladder, Preset, Rung
+from vod_operators.media.presets.model import Ladder, Preset, Rung
+from vod_operators.media.presets.sound import AudioRung
 
 RUNG = Rung(name="360p", width=640, height=360, crf=25, max_bitrate_bps=500_000, buffer_bits=500_000)
 

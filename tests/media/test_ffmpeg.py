@@ -21,7 +21,8 @@ from vod_operators.media.models import (
     VideoStream,
 )
 from vod_operators.media.orientation import DisplayMatrix
-from vod_operators.media.presets.model import AudioRung, Ladder, Preset, Rung
+from vod_operators.media.presets.model import Ladder, Preset, Rung
+from vod_operators.media.presets.sound import AudioRung
 
 SMALL = Rung(name="small", width=640, height=360, crf=25, max_bitrate_bps=540_000, buffer_bits=730_000)
 PRESET = Preset(

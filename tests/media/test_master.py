@@ -12,7 +12,7 @@ from support.tracks import made_up_track
 from vod_operators.check.playlist import parse
 from vod_operators.media import dash, hls
 from vod_operators.media.master import hinted, stable_ids_of, steered
-from vod_operators.media.renditions import SURROUND_SUFFIX
+from vod_operators.media.sound_codecs import SURROUND_SUFFIX
 from vod_operators.media.track import Track
 
 SECONDS = Fraction(6)

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from support.dolby import frames_of, with_objects
 from support.tools import FFMPEG, generate
 from vod_operators.media import ffmpeg, hls, measure
 from vod_operators.media.track import Track
@@ -75,6 +76,32 @@ def good(folder: Path) -> Path:
     listed = next(line for line in odd.splitlines() if line.startswith("#EXT-X-STREAM-INF"))
     (folder / "odd.txt").write_text(f'{listed},SUBTITLES="text"\nodd/index.m3u8\n', "utf-8")
     return folder / "master.m3u8"
+
+
+def dolby(folder: Path) -> Path:
+    """H.264 with stereo, and with 5.1 in AAC, AC-3 and E-AC-3; the latter with (hand-made) objects."""
+    folder.mkdir()
+    surround = (*tone(440), "-af", "aformat=channel_layouts=mono,pan=5.1|c0=c0|c1=c0|c2=c0|c4=c0|c5=c0")
+    raw = generate(folder / "plain.eac3", *surround, "-c:a", "eac3", "-b:a", "384k").read_bytes()
+    (folder / "joc.eac3").write_bytes(b"".join(map(with_objects, frames_of(raw))))
+    sounds = {
+        "audio-0": (*tone(440), "-c:a", "aac", "-ac", "2", "-b:a", "96k"),
+        "audio-0-surround": (*surround, "-c:a", "aac", "-b:a", "192k"),
+        "audio-0-ac3": (*surround, "-c:a", "ac3", "-b:a", "384k"),
+        "audio-0-eac3": ("-i", str(folder / "joc.eac3"), "-c", "copy"),
+    }
+    x264 = (*X264, "-g", "50", "-keyint_min", "50")
+    tracks = [
+        packaged(folder, "small", *picture("128x72"), *x264),
+        packaged(folder, "large", *picture("256x144"), *x264),
+    ]
+    tracks += [
+        packaged(folder, name, *args, kind="audio", language="en", title="English", default=True)
+        for name, args in sounds.items()
+    ]
+    master = folder / "master.m3u8"
+    master.write_text(hls.master_playlist(tracks, TARGET_S, prefix=""), "utf-8")
+    return master
 
 
 def with_subtitles(folder: Path, master: str) -> str:

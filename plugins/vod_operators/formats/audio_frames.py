@@ -13,6 +13,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from vod_operators.errors import VerificationError
+from vod_operators.formats.dolby import BLOCK, KBPS, SPEAKERS, channels_of, read_unit
+from vod_operators.formats.dolby import RATES as AC3_RATES
 from vod_operators.formats.facts import Format, Stream
 from vod_operators.formats.sample_entries import AAC_CHANNELS, RATES
 
@@ -84,12 +86,8 @@ def mpeg_audio(data: bytes, at: int) -> Frame | None:
     return Frame(size + (data[at + 2] >> 1 & 1), samples, sample_rate, channels, f"mp4a.40.{31 + layer}")
 
 
-AC3_RATES = (48_000, 44_100, 32_000)
-AC3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
-AC3_CHANNELS = (2, 1, 2, 3, 3, 4, 4, 5)
+AC3_CHANNELS = tuple(map(channels_of, SPEAKERS))
 """By ``acmod``, without the LFE channel."""
-AC3_BLOCK = 256
-"""Samples."""
 
 
 def dolby(data: bytes, at: int) -> Frame | None:
@@ -102,16 +100,16 @@ def dolby(data: bytes, at: int) -> Frame | None:
 
 def _ac3(data: bytes, at: int, version: int) -> Frame | None:
     code, size_code = data[at + 4] >> 6, data[at + 4] & 63
-    if code == 3 or size_code // 2 >= len(AC3_KBPS):
+    if code == 3 or size_code // 2 >= len(KBPS):
         return None
     rate = AC3_RATES[code]
-    words = AC3_KBPS[size_code // 2] * 96_000 // rate + (size_code & 1 if rate == 44_100 else 0)
+    words = KBPS[size_code // 2] * 96_000 // rate + (size_code & 1 if rate == 44_100 else 0)
     mode = data[at + 6] >> 5
     # Mixing levels stand between the mode and the LFE bit, if there are such channels.
     before_lfe = 3 + 2 * (mode & 1 and mode != 1) + 2 * bool(mode & 4) + 2 * (mode == 2)
     lfe = (data[at + 6] << 8 | data[at + 7]) >> 15 - before_lfe & 1
     channels = AC3_CHANNELS[mode] + lfe
-    return Frame(2 * words, 6 * AC3_BLOCK, rate >> max(version, 8) - 8, channels, "ac-3")
+    return Frame(2 * words, 6 * BLOCK, rate >> max(version, 8) - 8, channels, "ac-3")
 
 
 def _eac3(data: bytes, at: int) -> Frame | None:
@@ -123,7 +121,7 @@ def _eac3(data: bytes, at: int) -> Frame | None:
     # Dependent substreams add channels to the independent one; substream 0 is the programme.
     is_main = data[at + 2] >> 6 != 1 and not data[at + 2] & 0x38
     channels = AC3_CHANNELS[data[at + 4] >> 1 & 7] + (data[at + 4] & 1)
-    return Frame(size, blocks * AC3_BLOCK if is_main else 0, rate, channels, "ec-3")
+    return Frame(size, blocks * BLOCK if is_main else 0, rate, channels, "ec-3")
 
 
 def header_in(data: bytes) -> Header:
@@ -146,6 +144,8 @@ class Frames:
     """Whether a frame from before the part ends in it."""
     ends_inside: bool
     """Whether the last frame ends after the part."""
+    joc: int = 0
+    """As ``Format.joc``."""
 
     @property
     def frame_s(self) -> Fraction:
@@ -183,6 +183,7 @@ class Frames:
             encrypted=encrypted,
             channels=self.channels,
             sample_rate=self.first.sample_rate,
+            joc=self.joc,
         )
 
 
@@ -218,7 +219,14 @@ def frames_in(data: bytes, header: Header) -> Frames | None:
         channels=first.channels if alone else 0,
         starts_inside=begin > 0,
         ends_inside=at != len(data),
+        joc=_objects_in(data[starts[0] : starts[1] if len(starts) > 1 else None]) if header is dolby else 0,
     )
+
+
+def _objects_in(data: bytes) -> int:
+    """The complexity index of the objects in an access unit; 0 if it has none, or cannot be understood."""
+    unit = read_unit(data)
+    return unit.format.joc if unit else 0
 
 
 def _begins(data: bytes, at: int, header: Header) -> bool:

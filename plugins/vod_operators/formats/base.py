@@ -28,6 +28,11 @@ def is_empty(value: object) -> bool:
     return value == ()
 
 
+def is_zero(value: object) -> bool:
+    """For ``Field(exclude_if=is_zero)``, as ``is_unset`` of numbers."""
+    return value == 0
+
+
 class Model(BaseModel):
     """Base of all models. Errors name the field, and never quote the value that was given."""
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from vod_operators.formats.base import Model, is_unset
+from vod_operators.formats.base import Model, is_unset, is_zero
 from vod_operators.formats.hdr import StaticMetadata
 
 Seconds = Annotated[Fraction, Field()]
@@ -71,6 +71,10 @@ class Format(Model):
     """The same of ``mdcv`` and ``clli`` in the sample entry."""
     channels: int = 0
     sample_rate: int = 0
+    speakers: int = Field(0, exclude_if=is_zero)
+    """Dolby's sound: its loudspeakers, in the bits of ``chanmap`` (ETSI TS 102 366, annex E)."""
+    joc: int = Field(0, exclude_if=is_zero)
+    """Dolby's sound: complexity index of the objects in it (Dolby Atmos); 0: there are none."""
 
 
 class Init(Model):
@@ -138,6 +142,9 @@ class Stream(Model):
     """MPEG-TS and packed audio: whether its last frame ends in the next segment."""
     lacks_composition: bool = False
     """Whether pictures are decoded in another order than they are shown, and their times do not tell."""
+    coded: Format | None = Field(None, exclude_if=is_unset)
+    """fMP4: how the first access unit of Dolby's sound is coded, by its own headers; None if it is encrypted,
+    cannot be understood, or is other sound."""
 
 
 class Cues(Model):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from vod_operators.errors import VerificationError
-from vod_operators.formats import av1, nal
+from vod_operators.formats import av1, dolby, nal
 from vod_operators.formats.facts import Codec, Format, Init, Key, SegmentFacts, Stream
 from vod_operators.formats.hdr import StaticMetadata
 from vod_operators.formats.isobmff import (
@@ -64,6 +64,7 @@ class _Samples:
     encrypted: bool = False
     pictures: list[Sample] = field(default_factory=list)
     """The samples of a clear video track."""
+    coded: Format | None = None
 
 
 @whole_headers("MP4")
@@ -201,6 +202,9 @@ def _take_fragment(data: bytes, fragment: Fragment, samples: _Samples) -> None:
             samples.shortest = min(samples.shortest or sample.duration, sample.duration)
         if track.format.kind == "video":
             _take_picture(data, fragment.offset, sample, samples, first)
+        elif first and track.format.entry in dolby.ENTRIES and not track.format.encrypted:
+            unit = dolby.read_unit(data[sample.position : sample.end])
+            samples.coded = unit.format if unit else None
 
 
 def _is_encrypted(fragment: Fragment, track: InitTrack) -> bool:
@@ -306,4 +310,5 @@ def _stream(data: bytes, samples: _Samples) -> Stream:
         enhanced=samples.enhanced,
         encrypted=samples.encrypted,
         lacks_composition=_lacks_composition(data, samples),
+        coded=samples.coded,
     )

@@ -1,4 +1,4 @@
-"""Sample entries -> formats: ``avcC``, ``hvcC``, ``av1C``, ``esds``, ``sinf``, ``colr``."""
+"""Sample entries -> formats: ``avcC``, ``hvcC``, ``av1C``, ``esds``, ``dac3``, ``dec3``, ``sinf``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 
 from vod_operators.errors import VerificationError
-from vod_operators.formats import nal
+from vod_operators.formats import dolby, nal
 from vod_operators.formats.av1 import av1_format
 from vod_operators.formats.facts import RANGES, Cicp, Codec, Format
 from vod_operators.formats.hdr import of_payloads
@@ -166,6 +166,10 @@ def _audio(data: bytes, name: str, begin: int, end: int) -> Format:
     rate = u32(data, begin + 24) >> 16
     boxes = _boxes(data, begin + 28 + (0, 16, 36)[min(version, 2)], end)
     codecs = name
+    if "dac3" in boxes:  # channels of the entry itself must be ignored (ETSI TS 102 366, annex F)
+        return dolby.of_dac3(boxes["dac3"]).model_copy(update={"codecs": name, "entry": name})
+    if "dec3" in boxes:
+        return dolby.of_dec3(boxes["dec3"]).model_copy(update={"codecs": name, "entry": name})
     if "esds" in boxes:
         codecs, told, known = _of_esds(boxes["esds"][4:], name)
         channels, rate = told or channels, known or rate

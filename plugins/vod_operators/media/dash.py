@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 from vod_operators.formats.rates import rate_bps
 from vod_operators.media.hls import families
 from vod_operators.media.key_tags import add_protection, is_for_dash
-from vod_operators.media.renditions import SURROUND_SUFFIX
+from vod_operators.media.sound_codecs import CODECS, SUFFIXES, SURROUND_SUFFIX
 from vod_operators.media.tiles import Tiles, add_thumbnails
 from vod_operators.media.track import Track
 from vod_operators.media.trick import TRICK_MODE
@@ -23,6 +23,11 @@ PROFILES = f"{ANY_MEDIA},urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:pro
 file, must be left out of them by ``@profiles`` of its own (8.1)."""
 ROLE = "urn:mpeg:dash:role:2011"
 CHANNELS = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011"
+DOLBY_CHANNELS = "tag:dolby.com,2014:dash:audio_channel_configuration:2011"
+"""Loudspeakers of AC-3 and E-AC-3, as four hex digits (ETSI TS 102 366, I.1.2.1)."""
+JOC = "tag:dolby.com,2018:dash:EC3_ExtensionType:2018"
+JOC_COMPLEXITY = "tag:dolby.com,2018:dash:EC3_ExtensionComplexityIndex:2018"
+"""Objects in E-AC-3, Dolby Atmos (ETSI TS 103 420, D.2)."""
 AUDIO_PURPOSE, FOR_BLIND, FOR_DEAF = "urn:tva:metadata:cs:AudioPurposeCS:2007", "1", "2"
 """For the visually impaired, and for the hard of hearing, also of subtitles (DASH-IF IOP 7.1.2)."""
 CICP = "urn:mpeg:mpegB:cicp:"
@@ -182,12 +187,28 @@ def _add_audio(period: Element, number: int, track: Track, target_s: int, prefix
     add_protection(adaptation, track.encryption)
     if track.language:
         adaptation.set("lang", track.language)
-    words = " 5.1" if track.name.endswith(SURROUND_SUFFIX) else ""
-    _label(adaptation, track, words)
+    _label(adaptation, track, _words(track))
     _purpose(adaptation, track, "main" if track.default else "alternate")
     representation = _represent(adaptation, track, target_s, {"audioSamplingRate": str(track.sample_rate)})
-    _describe(representation, "AudioChannelConfiguration", CHANNELS, str(track.channels))
+    if track.speakers:
+        _describe(representation, "AudioChannelConfiguration", DOLBY_CHANNELS, f"{track.speakers:04X}")
+    else:
+        _describe(representation, "AudioChannelConfiguration", CHANNELS, str(track.channels))
+    if track.joc:
+        _describe(representation, "SupplementalProperty", JOC, "JOC")
+        _describe(representation, "SupplementalProperty", JOC_COMPLEXITY, str(track.joc))
     _add_segments(representation, track, prefix)
+
+
+def _words(track: Track) -> str:
+    """What tells a rendition from the stereo one of the same track, after its title."""
+    if track.name.endswith(SURROUND_SUFFIX):
+        return " 5.1"
+    label = next((CODECS[codec].label for codec, end in SUFFIXES.items() if track.name.endswith(end)), "")
+    if track.joc:
+        return " Dolby Atmos"
+    surround = {6: " 5.1", 8: " 7.1"}.get(track.channels or 0, "") if track.speakers else ""
+    return f"{surround} {label}" if label else ""
 
 
 def _add_text(period: Element, number: int, track: Track, target_s: int, prefix: str) -> None:

@@ -11,7 +11,7 @@ from vod_operators.formats.base import Model, Name
 from vod_operators.media.models import AudioRendition, Plan
 from vod_operators.media.presets.downloads import AUDIO, BEST, FOLDER, MOST, check_downloads
 from vod_operators.media.presets.model import Preset
-from vod_operators.media.renditions import SURROUND_SUFFIX
+from vod_operators.media.sound_codecs import is_plain
 
 CODECS = ("h264", "hevc", "av1")
 """In the order of how many players have them."""
@@ -99,7 +99,7 @@ def _files(plan: Plan, asked: str, stereo: Sequence[AudioRendition]) -> list[Fil
 
 def _stereo(plan: Plan) -> list[AudioRendition]:
     """The sound that every player has, the default first."""
-    sounds = [audio for audio in plan.audio if not audio.name.endswith(SURROUND_SUFFIX)]
+    sounds = [audio for audio in plan.audio if is_plain(audio.name)]
     return sorted(sounds, key=lambda audio: not audio.default)
 
 

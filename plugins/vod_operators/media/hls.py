@@ -14,7 +14,7 @@ import m3u8
 from m3u8.model import SessionData
 
 from vod_operators.media.key_tags import key_attributes, session_key_attributes
-from vod_operators.media.renditions import SURROUND_SUFFIX
+from vod_operators.media.sound_codecs import GROUPED, is_plain
 from vod_operators.media.track import Track
 
 FIRST_VARIANT_BPS = 2_000_000
@@ -97,15 +97,21 @@ def _locked(text: str, track: Track) -> str:
 
 
 def audio_groups(tracks: Sequence[Track]) -> dict[str, list[Track]]:
-    """Sound tracks by group: stereo; and if any has 5.1, a second group with 5.1 in place of its stereo."""
+    """Sound tracks by group: stereo in AAC; and for each codec of 5.1 that any has, a group with that in
+    place of its stereo. Opus is in none (docs/decisions/039-sound-codecs.md)."""
     audios = {track.name: track for track in tracks if track.kind == "audio"}
-    stereo = [track for track in audios.values() if not track.name.endswith(SURROUND_SUFFIX)]
+    stereo = [track for track in audios.values() if is_plain(track.name)]
     groups = {AUDIO_GROUP: stereo} if stereo else {}
-    if len(stereo) < len(audios):
-        groups[AUDIO_GROUP + SURROUND_SUFFIX] = [
-            audios.get(track.name + SURROUND_SUFFIX, track) for track in stereo
-        ]
+    for suffix in GROUPED:
+        if any(name.endswith(suffix) for name in audios):
+            groups[AUDIO_GROUP + suffix] = [audios.get(track.name + suffix, track) for track in stereo]
     return groups
+
+
+def unlisted(tracks: Sequence[Track]) -> list[Track]:
+    """Sound tracks that are in no group: those of the DASH manifest alone."""
+    listed = {track.name for group in audio_groups(tracks).values() for track in group}
+    return [track for track in tracks if track.kind == "audio" and track.name not in listed]
 
 
 def families(tracks: Sequence[Track]) -> list[list[Track]]:
@@ -216,7 +222,7 @@ def _rungs_with(sounds: Sequence[Track], family: Sequence[Track]) -> Sequence[Tr
 
     Stereo has all of them, because players that prefer it choose from nothing else.
     """
-    surround_bps = max((s.average_bps for s in sounds if s.name.endswith(SURROUND_SUFFIX)), default=0)
+    surround_bps = max((s.average_bps for s in sounds if s.name.endswith(GROUPED)), default=0)
     *lower, largest = family
     return [*(track for track in lower if track.average_bps >= SURROUND_SHARE * surround_bps), largest]
 
@@ -226,7 +232,8 @@ def _audio_member(track: Track, group: str, prefix: str, *, autoselect: bool) ->
         type="AUDIO", group_id=group, name=track.title,
         language=track.language or "und",  # Apple 8.10 requires it; "und" is BCP 47's code for unknown
         default="YES" if track.default else "NO", autoselect="YES" if autoselect else "NO",
-        channels=str(track.channels),
+        # Objects are told in place of the loudspeakers (RFC 8216bis 4.4.6.1).
+        channels=f"{track.joc}/JOC" if track.joc else str(track.channels),
         characteristics=",".join(track.characteristics) or None,
         uri=f"{prefix}{track.name}/index.m3u8",
     )  # fmt: skip

@@ -88,6 +88,15 @@ def softer(gain: Gain, result: Loudness) -> Gain | None:
     return Gain(db=round(gain.db - over, 2), peak_limited=True)
 
 
+MIN_DIALOGUE_LUFS, MAX_DIALOGUE_LUFS = -31, -1
+"""What ``dialnorm`` can tell (ETSI TS 102 366, 4.4.2.8)."""
+
+
+def dialogue(measured: Loudness, gain: Gain) -> int:
+    """What Dolby's decoders are told of a track's loudness after its gain."""
+    return max(MIN_DIALOGUE_LUFS, min(MAX_DIALOGUE_LUFS, round(measured.integrated_lufs + gain.db)))
+
+
 def check(name: str, target_lufs: int, source: Loudness, gain: Gain, result: Loudness) -> Normalised:
     """The record of a track's normalisation.
 

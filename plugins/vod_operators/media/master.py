@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urljoin
 
-from vod_operators.media.renditions import SURROUND_SUFFIX
+from vod_operators.media.sound_codecs import SUFFIXES, SURROUND_SUFFIX
 from vod_operators.media.track import Track
 
 WORTH = {"hvc1": 2.0, "av01": 2.0}
@@ -123,6 +123,7 @@ def _purpose(track: Track) -> Iterator[str]:
         "commentary": track.commentary,
         "forced": track.forced,
         "surround": track.name.endswith(SURROUND_SUFFIX),
+        **{str(codec): track.name.endswith(end) for codec, end in SUFFIXES.items()},
     }
     yield from (name for name, is_so in purposes.items() if is_so)
 

@@ -18,6 +18,8 @@ from vod_operators.formats.hdr import StaticMetadata
 from vod_operators.formats.mp4 import read_init
 from vod_operators.media.ffmpeg import TRANSPORT_CLOCK, TRANSPORT_START
 from vod_operators.media.models import AudioRendition, Plan, Rendition
+from vod_operators.media.passthrough import MOST_EXTRA
+from vod_operators.media.sound_codecs import CODECS
 from vod_operators.media.track import Track, segment_name
 
 START_S = Fraction(TRANSPORT_START, TRANSPORT_CLOCK)
@@ -26,7 +28,9 @@ TICK_S = Fraction(1, TRANSPORT_CLOCK)
 
 def target_duration_s(plan: Plan) -> int:
     """The target duration of all tracks (Apple 8.2): a segment plus an audio frame, rounded to seconds."""
-    longest = plan.segment_frames / plan.frame_rate + Fraction(AAC_FRAME, 44_100)
+    others = [a for a in plan.audio if a.codec != "aac"]
+    frames = [Fraction(CODECS[audio.codec].frame, audio.sample_rate) for audio in others]
+    longest = plan.segment_frames / plan.frame_rate + max(Fraction(AAC_FRAME, 44_100), *frames, Fraction(0))
     return max(1, int(longest + Fraction(1, 2)))
 
 
@@ -42,7 +46,8 @@ def format_facts(coded: Format) -> dict[str, Any]:
     if coded.kind == "video":
         facts = {"codecs": coded.codecs, "width": coded.width, "height": coded.height}
         return facts if coded.video_range == "SDR" else facts | {"video_range": coded.video_range}
-    return {"codecs": coded.codecs, "channels": coded.channels, "sample_rate": coded.sample_rate}
+    facts = {"codecs": coded.codecs, "channels": coded.channels, "sample_rate": coded.sample_rate}
+    return facts | ({"speakers": coded.speakers, "joc": coded.joc} if coded.speakers else {})
 
 
 def check_pictures(
@@ -150,23 +155,33 @@ def check_video_track(track: Track, plan: Plan, rendition: Rendition, frames: in
         )
 
 
-def check_audio_length(name: str, samples: int, planned: int) -> None:
+def check_audio_length(audio: AudioRendition, samples: int, planned: int) -> None:
     """:raises VerificationError: it is shorter than planned, or longer by more than priming and padding."""
-    # Priming is 1024 samples; padding fills the last frame of 1024.
-    if not planned <= samples <= planned + 2 * AAC_FRAME:
+    most = MOST_EXTRA if audio.passthrough else CODECS[audio.codec].most_extra
+    if not planned <= samples <= planned + most:
         raise VerificationError(
-            f"{name}: has {samples} samples, planned {planned} and at most 2048 of padding"
+            f"{audio.name}: has {samples} samples, planned {planned} and at most {most} of padding"
         )
 
 
 def check_audio_track(track: Track, rendition: AudioRendition, samples: int) -> None:
-    """:raises VerificationError: the track's length, channels or rate are not what was planned."""
-    check_audio_length(track.name, track.ticks, samples)
-    if (track.channels, track.timescale) != (rendition.channels, rendition.sample_rate):
+    """:raises VerificationError: the track's length, codec, channels or rate are not what was planned."""
+    check_audio_length(rendition, track.ticks, samples)
+    is_planned = track.channels == rendition.channels
+    if rendition.passthrough:  # a source may have more
+        is_planned = (track.channels or 0) >= rendition.channels
+    if not is_planned or track.timescale != rendition.sample_rate:
         raise VerificationError(
             f"{track.name}: {track.channels} channels at {track.timescale} Hz, "
             f"planned {rendition.channels} at {rendition.sample_rate}"
         )
+    family = CODECS[rendition.codec].family
+    if track.family != family:
+        raise VerificationError(f"{track.name}: is {track.codecs}, planned {family}")
+    first = track.facts[0].streams[0]
+    heard = track.ticks - round((first.begin - first.shown) * track.timescale)
+    if rendition.codec != "aac" and heard != samples:
+        raise VerificationError(f"{track.name}: {heard} samples are heard, planned {samples}")
 
 
 def check_presentation(tracks: Sequence[Track], target_s: int) -> None:

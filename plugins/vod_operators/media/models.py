@@ -18,6 +18,7 @@ from vod_operators.media.encoders import ENCODERS, Encoding
 from vod_operators.media.hdr import TRANSFERS, HdrRange, SourceHdr
 from vod_operators.media.orientation import Crop, DisplayMatrix
 from vod_operators.media.presets.model import Preset
+from vod_operators.media.sound_codecs import SoundCodec
 
 # --- the source -----------------------------------------------------------------------------
 
@@ -223,12 +224,20 @@ class Rendition(Encoding):
         return f"{self.name} · {self.width}x{self.height}"
 
 
+def is_aac(value: object) -> bool:
+    """Whether it is the codec that plans of earlier releases do not name."""
+    return value == "aac"
+
+
 class AudioRendition(Model):
     """One sound track of the output."""
 
     name: Name
     track: Name
     """The source's track that it is made from. A stereo and a surround rendition may share one."""
+    codec: SoundCodec = Field("aac", exclude_if=is_aac)
+    passthrough: bool = Field(False, exclude_if=is_unset)
+    """Whether the source's own frames are taken, if they allow it."""
     loudness_lufs: int | None = None
     """Target loudness; None leaves it as it is."""
     stream: AudioStream

@@ -21,6 +21,7 @@ from pydantic import Field
 
 from vod_operators.errors import VerificationError
 from vod_operators.formats.base import Model
+from vod_operators.formats.dolby import with_locations
 from vod_operators.formats.facts import SegmentFacts
 from vod_operators.formats.isobmff import (
     MAX_HEADER_BYTES,
@@ -104,6 +105,16 @@ def with_boxes(init: bytes, boxes: bytes) -> bytes:
     for at in sizes:
         struct.pack_into(">I", data, at, u32(data, at) + len(boxes))
     data[end:end] = boxes
+    return bytes(data)
+
+
+def with_speakers(init: bytes, speakers: int) -> bytes:
+    """An init segment of E-AC-3 whose ``dec3`` names these loudspeakers (``Format.speakers``)."""
+    data = bytearray(init)
+    table, end = find(data, 0, len(data), b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+    for _, first, last in children(data, table + 8, end):
+        at, stop = find(data, first + 28, last, b"dec3")
+        data[at:stop] = with_locations(bytes(data[at:stop]), speakers)
     return bytes(data)
 
 

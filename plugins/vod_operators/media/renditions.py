@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.encoders import ENCODERS, profile_of
@@ -10,6 +12,8 @@ from vod_operators.media.hdr import Hdr, SourceHdr
 from vod_operators.media.models import AudioRendition, AudioStream, Rendition, Source, VideoStream
 from vod_operators.media.names import language_name, language_tag, unique_title
 from vod_operators.media.presets.model import Conditions, Ladder, Preset, Rung
+from vod_operators.media.presets.sound import AudioRung
+from vod_operators.media.sound_codecs import DOLBY_RATE, OPUS_RATE, SUFFIXES, SURROUND_SUFFIX, SoundCodec
 
 SOURCE_SIZE_GAIN = Fraction(5, 4)
 """A source with this many times the pixels of the largest rung it fills also gets one of its own size."""
@@ -22,9 +26,6 @@ LEAST_BITRATES = 2
 
 SURROUND = 6
 """Channels of 5.1."""
-
-SURROUND_SUFFIX = "-surround"
-"""Ends the name of a track's 5.1 rendition."""
 
 
 def meets(when: Conditions, source: Source) -> bool:
@@ -152,7 +153,7 @@ def plan_audio(source: Source, preset: Preset) -> tuple[tuple[AudioRendition, ..
 
     Each sound track of the source gets one rendition with the preset's channels, titles are unique, and one
     is the default, unless all of them are for some listeners only. Then each track with at least six channels
-    gets one in 5.1, if the preset asks for it.
+    gets those in 5.1 that the preset asks for, and each track one in Opus.
     """
     pair, skipped = _mono_pair(source, preset)
     streams: list[tuple[AudioStream, AudioStream | None]] = [(stream, None) for stream in source.audio]
@@ -170,6 +171,7 @@ def plan_audio(source: Source, preset: Preset) -> tuple[tuple[AudioRendition, ..
                 track=f"audio-{i}",
                 stream=stream,
                 right=right,
+                codec="he-aac" if preset.audio.profile == "he" else "aac",
                 channels=preset.audio.channels,
                 sample_rate=preset.audio.sample_rate,
                 bitrate_bps=preset.audio.bitrate_bps,
@@ -179,16 +181,52 @@ def plan_audio(source: Source, preset: Preset) -> tuple[tuple[AudioRendition, ..
                 default=i == default,
             )
         )
-    surround = preset.audio.surround_bitrate_bps
-    if surround is not None:
-        renditions += [
-            stereo.model_copy(
-                update={"name": stereo.name + SURROUND_SUFFIX, "channels": SURROUND, "bitrate_bps": surround}
+    return tuple(renditions + _others(renditions, preset.audio)), skipped
+
+
+def _others(stereo: Sequence[AudioRendition], asked: AudioRung) -> list[AudioRendition]:
+    """The renditions of the same tracks in 5.1 and in other codecs."""
+    surround = [
+        sound for sound in stereo if sound.stream.channels >= SURROUND and not sound.stream.is_ambisonic
+    ]
+    found: list[AudioRendition] = []
+    if asked.surround_bitrate_bps:
+        found += [
+            sound.model_copy(
+                update={
+                    "name": sound.name + SURROUND_SUFFIX,
+                    "codec": "aac",
+                    "channels": SURROUND,
+                    "bitrate_bps": asked.surround_bitrate_bps,
+                }
             )
-            for stereo in renditions
-            if stereo.stream.channels >= SURROUND and not stereo.stream.is_ambisonic
+            for sound in surround
         ]
-    return tuple(renditions), skipped
+    dolby: list[tuple[SoundCodec, int | None]] = [
+        ("ac3", asked.ac3_bitrate_bps),
+        ("eac3", asked.eac3_bitrate_bps),
+    ]
+    facts: dict[str, Any]
+    for codec, bitrate_bps in dolby:
+        for sound in surround if bitrate_bps else ():
+            facts = {
+                "name": sound.name + SUFFIXES[codec],
+                "codec": codec,
+                "channels": SURROUND,
+                "bitrate_bps": bitrate_bps,
+                "sample_rate": DOLBY_RATE,
+                "passthrough": asked.passthrough and sound.stream.codec == codec,
+            }
+            found.append(sound.model_copy(update=facts))
+    for sound in stereo if asked.opus_bitrate_bps else ():
+        facts = {
+            "name": sound.name + SUFFIXES["opus"],
+            "codec": "opus",
+            "bitrate_bps": asked.opus_bitrate_bps,
+            "sample_rate": OPUS_RATE,
+        }
+        found.append(sound.model_copy(update=facts))
+    return found
 
 
 MASTERS = ("mxf", "mov", "gxf")

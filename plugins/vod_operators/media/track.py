@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from vod_operators.formats.base import Model, Name, Rate, is_unset
+from vod_operators.formats.base import Model, Name, Rate, is_unset, is_zero
 from vod_operators.formats.facts import SegmentFacts
 from vod_operators.formats.rates import peak_bps, rate_bps
 from vod_operators.media.drm import Signal
@@ -111,6 +111,9 @@ class Track(Model):
     """Channels of CEA-608 and CEA-708 in the pictures: ``CC1``, ``SERVICE1``."""
     channels: int | None = None
     sample_rate: int | None = None
+    speakers: int = Field(0, exclude_if=is_zero)
+    """As ``Format.speakers``; ``joc`` likewise."""
+    joc: int = Field(0, exclude_if=is_zero)
     language: str | None = None
     title: str | None = None
     default: bool = False
@@ -201,7 +204,7 @@ class Track(Model):
 
     @property
     def samples(self) -> int:
-        """Number of video frames, or of audio frames of 1024 samples."""
+        """Number of video frames, or of the codec's frames of sound (AAC: 1024 samples)."""
         return sum(stream.samples for facts in self.facts for stream in facts.streams)
 
     @property

@@ -29,7 +29,7 @@ from vod_operators.storage.probe import require_conditional_writes
 from vod_operators.storage.requested import RequestedStorage, find_source
 from vod_operators.work import allowance
 from vod_operators.work.conf import is_true
-from vod_operators.work.encoding import require_encoders
+from vod_operators.work.encoding import require_encoders, require_sound_encoders
 from vod_operators.work.estimate import estimate_plan, note_estimate
 from vod_operators.work.job import tracks_of
 from vod_operators.work.planning import Request, open_workspace, parse_chunk_seconds, plan_source
@@ -257,6 +257,7 @@ class VodPrepareOperator(VodTellingOperator):
         :raises InvalidInputError: an encoder does not work.
         """
         require_encoders(self.worker.runner, self.worker.tools.ffmpeg, plan.renditions, hardware=False)
+        require_sound_encoders(self.worker.runner, self.worker.tools.ffmpeg, plan.audio)
         if self.queue == self.settings.transcode_queue:
             require_encoders(self.worker.runner, self.worker.tools.ffmpeg, plan.renditions, hardware=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,9 @@ from vod_operators.errors import InvalidInputError, ToolError
 from vod_operators.media import ffmpeg
 from vod_operators.media.encoders import ENCODERS
 from vod_operators.media.encryption import ContentKey
-from vod_operators.media.models import Rendition, Timeline
+from vod_operators.media.ffmpeg_sound import try_sound_encoder
+from vod_operators.media.models import AudioRendition, Rendition, Timeline
+from vod_operators.media.sound_codecs import CODECS
 from vod_operators.runners.base import Runner
 from vod_operators.runners.progress import Progress
 from vod_operators.work.cutting import Cutter
@@ -48,17 +50,36 @@ def require_encoders(runner: Runner, tool: str, renditions: tuple[Rendition, ...
     for encoder, rendition in first.items():
         if ENCODERS[encoder].hardware != hardware:
             continue
-        try:
-            runner.run(ffmpeg.try_encoder(tool, rendition), folder=Path("/"))
-        except ToolError as error:
-            if not error.is_answer:
-                raise
-            said = next((line for line in error.stderr_tail.splitlines() if line.strip()), error.describe())
-            needs = (
-                "let VOD_TRANSCODE_QUEUE name hosts with a GPU and its driver"
-                if hardware
-                else "let VOD_FFMPEG name an ffmpeg that has it"
-            )
-            raise InvalidInputError(
-                f"preset: {encoder} cannot encode on this host: {said}; {needs}, or ask for another preset"
-            ) from error
+        needs = "let VOD_TRANSCODE_QUEUE name hosts with a GPU and its driver" if hardware else OTHER_FFMPEG
+        _try(runner, ffmpeg.try_encoder(tool, rendition), encoder, needs)
+
+
+def require_sound_encoders(runner: Runner, tool: str, sounds: Sequence[AudioRendition]) -> None:
+    """Encode a moment of silence with each encoder of the sound but AAC's own, which every ffmpeg has.
+
+    :param tool: ffmpeg.
+    :raises InvalidInputError: this ffmpeg lacks an encoder, or it does not take the rendition.
+    """
+    first = {audio.codec: audio for audio in reversed(sounds) if audio.codec != "aac"}
+    for codec, audio in first.items():
+        _try(runner, try_sound_encoder(tool, audio), CODECS[codec].encoder, OTHER_FFMPEG)
+
+
+OTHER_FFMPEG = "let VOD_FFMPEG name an ffmpeg that has it"
+
+
+def _try(runner: Runner, argv: Sequence[str], encoder: str, needs: str) -> None:
+    """Run a trial of an encoder.
+
+    :param needs: what would help.
+    :raises InvalidInputError: it fails.
+    """
+    try:
+        runner.run(argv, folder=Path("/"))
+    except ToolError as error:
+        if not error.is_answer:
+            raise
+        said = next((line for line in error.stderr_tail.splitlines() if line.strip()), error.describe())
+        raise InvalidInputError(
+            f"preset: {encoder} cannot encode on this host: {said}; {needs}, or ask for another preset"
+        ) from error

@@ -17,7 +17,7 @@ from vod_operators.formats.segment import measure_segment
 from vod_operators.media import captions, ffmpeg, measure
 from vod_operators.media.encryption import ContentKey
 from vod_operators.media.models import AudioRendition, Chunk, Plan, Rendition
-from vod_operators.media.pieces import Part, Piece, own_fragments, renumber, with_boxes
+from vod_operators.media.pieces import Part, Piece, own_fragments, renumber, with_boxes, with_speakers
 from vod_operators.runners.base import Runner
 from vod_operators.storage import checkpoint
 from vod_operators.storage.base import Storage
@@ -133,6 +133,10 @@ def package_sound(
     """
     piece = _piece(package(runner, tool, plan, audio, folder, key=key))
     measure.check_sound(piece.segments, audio)
+    coded = piece.segments[0].streams[0].coded
+    if audio.codec == "eac3" and coded is not None:
+        init = with_speakers(bytes.fromhex(piece.init), coded.speakers)
+        piece = piece.model_copy(update={"init": init.hex()})
     return piece
 
 

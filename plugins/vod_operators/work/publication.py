@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
@@ -19,7 +19,7 @@ from vod_operators.media.cost import PastRun
 from vod_operators.media.downloads import Download, files_of, missing
 from vod_operators.media.encryption import ContentKey
 from vod_operators.media.master import hinted, steered
-from vod_operators.media.models import Timeline
+from vod_operators.media.models import Plan, Timeline
 from vod_operators.media.plan import fingerprint, hdr_lost
 from vod_operators.media.tiles import Tiles, image_stream
 from vod_operators.media.track import Track
@@ -49,6 +49,7 @@ from vod_operators.work.result import (
     Timings,
     VideoResult,
 )
+from vod_operators.work.sound_encoder import COPIED, NOT_COPIED
 from vod_operators.work.stable import IMMUTABLE, JSON_TYPE, MANIFEST_TYPE, PLAYLIST_TYPE
 from vod_operators.work.steering import EdgeReader, Steering, ensure_manifest, steering_of
 from vod_operators.work.worker import Worker
@@ -197,6 +198,9 @@ class Publication:
             edges = tuple(self._steering.pathways.values())
             through_edges = EdgeReader(reader, edges, f"{keys.folder}/")
             at_edges = check(through_edges, keys.playlist, key=key.key if key else None)
+        for track in hls.unlisted(self.tracks):
+            uri = keys.version(version, f"{track.name}/index.m3u8")
+            verdicts += [v for v in check(reader, uri, key=key.key if key else None) if v.findings]
         warnings = tuple(
             f"{verdict.rule.says}: {finding.where}: found {finding.found}"
             for verdict in verdicts
@@ -208,7 +212,7 @@ class Publication:
         judged = [verdict for verdict in (*verdicts, *at_edges) if verdict.rule.id not in WISHED]
         if broken := failed(judged, also=PROMISED):
             raise VerificationError(f"the result breaks rules, and is not published: {'; '.join(broken)}")
-        applied = sum(verdict.status != "not applicable" for verdict in verdicts)
+        applied = len({v.rule.id for v in verdicts if v.status != "not applicable"})
         return CheckResult(rules=applied, warnings=warnings[:WARNINGS_TOLD])
 
     def write(self, result: VideoResult) -> None:
@@ -310,14 +314,28 @@ class Publication:
         found = report.of_markers(plan, timeline, self._encoded)
         told = report.warnings_of(found, plan, timeline)
         loudness = {facts["rendition"]: facts["loudness"] for facts in encoded if "loudness" in facts}
+        copied = {facts["rendition"] for facts in encoded if facts.get(COPIED)}
         quality, missed = with_targets(self.worker.temp, job, certificate.merged(plan, encoded))
         renditions = tuple(
-            RenditionResult.of(track, self._target_s, loudness.get(track.name), quality.get(track.name))
+            RenditionResult.of(
+                track,
+                self._target_s,
+                loudness.get(track.name),
+                quality.get(track.name),
+                copied=track.name in copied,
+            )
             for track in self.tracks
         )
         made = plan.with_crfs(corrections_of(self.worker.temp, job))
         missed += certificate.unmeasured(plan, encoded)
-        warnings = [*missed, *certificate.misses(made, renditions), *hdr_lost(plan), *told, *missing(plan)]
+        warnings = [
+            *missed,
+            *certificate.misses(made, renditions),
+            *hdr_lost(plan),
+            *told,
+            *missing(plan),
+            *_encoded_anew(plan, encoded),
+        ]
         for warning in warnings:
             log.warning("%s", warning)
         return VideoResult(
@@ -357,6 +375,19 @@ class Publication:
             ),
             made_by=job.made_by,
         )
+
+
+def _encoded_anew(plan: Plan, encoded: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which of the source's sound could not be passed through, and why; sentences for people."""
+    found = []
+    for facts in encoded:
+        if why := facts.get(NOT_COPIED):
+            audio = plan.audio_rendition(facts["rendition"])
+            found.append(
+                f"sound {audio.title!r}: the source's {audio.stream.codec} could not be passed through, and "
+                f"is encoded at {audio.bitrate_bps} b/s: {why}"
+            )
+    return found
 
 
 def _written(worker: Worker, job: Job, name: str, step: str) -> Marker:

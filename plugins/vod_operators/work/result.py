@@ -136,6 +136,11 @@ class RenditionResult(Model):
     captions: tuple[str, ...]
     """Channels of CEA-608 and CEA-708 captions in the video: ``CC1``, ``SERVICE1``."""
     channels: int | None
+    """Of Dolby Atmos, those of the bed."""
+    joc: int = 0
+    """Complexity index of the objects of Dolby Atmos in a sound track; 0: there are none."""
+    copied: bool = False
+    """Whether a sound track has the source's own frames, untouched."""
     loudness: Normalised | None
     """How a sound track was normalised; None if the preset does not ask for it."""
     language: str | None
@@ -147,7 +152,7 @@ class RenditionResult(Model):
     """The track's purpose, as in HLS (RFC 8216bis 4.4.6.1): ``public.accessibility.describes-video``."""
     duration_s: float
     frames: int
-    """Video frames, audio frames of 1024 samples, or cues."""
+    """Video frames, frames of sound (of AAC: 1024 samples), or cues."""
     segments: int
     size_bytes: int
     average_bps: int
@@ -164,6 +169,8 @@ class RenditionResult(Model):
         target_s: int,
         loudness: Normalised | None = None,
         quality: Quality | None = None,
+        *,
+        copied: bool = False,
     ) -> RenditionResult:
         """The facts of a track.
 
@@ -173,6 +180,7 @@ class RenditionResult(Model):
             "loudness": loudness,
             "quality": quality,
             "video_range": track.video_range if track.kind == "video" else None,
+            "copied": copied,
             "frames": track.samples if track.cues is None else track.cues,
             "segments": len(track.segments),
             "peak_bps": track.peak_bps(target_s),

@@ -1,4 +1,4 @@
-"""Encodes one sound track as a whole, and stores its segments."""
+"""Encodes or copies one sound track as a whole, and stores its segments."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from fractions import Fraction
 from pathlib import Path
 
 from vod_operators.errors import ToolError, VerificationError
-from vod_operators.formats.audio_frames import AAC_FRAME
-from vod_operators.formats.isobmff import read_fragments
-from vod_operators.media import ffmpeg_sound, loudness
+from vod_operators.formats.dolby import read_unit
+from vod_operators.formats.isobmff import read_at, read_fragments
+from vod_operators.media import ffmpeg_sound, loudness, passthrough
 from vod_operators.media.damage import complaints, in_words
-from vod_operators.media.ffmpeg import decode_first_frame, gave_a_frame
+from vod_operators.media.ffmpeg import decode_first_frame, gave_a_frame, guard_ticks
 from vod_operators.media.ffmpeg_report import SOUND_BYTES_A_SECOND
 from vod_operators.media.loudness import Normalised
 from vod_operators.media.measure import check_audio_length
 from vod_operators.media.models import AudioRendition
+from vod_operators.media.sound_codecs import CODECS
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
 from vod_operators.work.cutting import obtain_cut
@@ -31,14 +32,18 @@ BEGINNING_S = 0.5
 """How much of a recording may precede its first whole frame of sound."""
 
 CUT = "audio.nut"
+FRAMES = "frames"
 ENCODED = "audio.mp4"
+
+COPIED, NOT_COPIED = "copied", "not_copied"
+"""Facts of a track that was to be copied: whether it was, and why not, in words."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SoundEncoder(EncodingTask):
-    """Encodes one whole sound track as AAC, with the loudness that the preset asks for."""
+    """Encodes one whole sound track, with the loudness that the preset asks for, or copies it."""
 
     audio: AudioRendition
 
@@ -68,10 +73,12 @@ class SoundEncoder(EncodingTask):
         needed = self._seconds * ((2 * audio.bitrate_bps + source_bps) / 8 + SOUND_BYTES_A_SECOND)
         with worker.scratch(needed) as folder:
             self._obtain(folder)
-            found, encoded, normalised = self._encode(folder)
+            why = self._copy(folder) if audio.passthrough else None
+            is_copied = audio.passthrough and why is None
+            found, encoded, normalised = self._copied(folder) if is_copied else self._encode(folder)
             damage = in_words(f"sound {audio.title}", found)
             worker.report_damage(damage)
-            check_audio_length(audio.name, encoded, self._samples)
+            check_audio_length(audio, encoded, self._samples)
             report = track_facts(folder, audio, self._seconds) if self._reports else None
             refuse(self.job.plan, self.timeline, None, {audio.track: report} if report else {})
             (folder / ENCODED).rename(folder / TRACK)
@@ -86,6 +93,7 @@ class SoundEncoder(EncodingTask):
                 "samples": self._samples,
                 "damage": damage,
                 "loudness": normalised.model_dump() if normalised else None,
+                **({COPIED: is_copied, NOT_COPIED: why} if audio.passthrough else {}),
                 REPORT: report.model_dump(mode="json") if report else None,
             }
             marker = Marker(objects=stored, facts=facts)
@@ -98,6 +106,39 @@ class SoundEncoder(EncodingTask):
             return
         self.cutter(folder).sound_in_place(self.original, CUT, plan=self.job.plan, track=self.audio.track)
 
+    def _copied(self, folder: Path) -> tuple[list[str], int, Normalised | None]:
+        """As ``_encode``, of what ``_copy`` wrote."""
+        return [], _measure(folder / ENCODED, self.audio)[0], None
+
+    def _copy(self, folder: Path) -> str | None:
+        """Write ``audio.mp4`` of the source's own frames; returns why that cannot be, in words.
+
+        :raises ToolError: a tool failed.
+        """
+        codec, sound = self.audio.stream.codec, self.timeline.sounds[self.audio.track]
+        if sound.decoded:
+            return "its packets cannot be cut as they are"
+
+        def run(argv: list[str]) -> list[str]:
+            return self.worker.run_media(argv, folder, seconds=self._seconds, codec=codec, report=self.report)
+
+        tools, guard = self.worker.tools, guard_ticks(sound.time_base) * sound.time_base
+        told: list[str] = []
+        listing = ffmpeg_sound.list_packets(tools.ffprobe, CUT)
+        self.worker.runner.run(listing, folder=folder, on_line=told.append)
+        times = [line.strip(" ,") for line in told if line.strip(" ,")]
+        if not all(time[-1].isdigit() for time in times):
+            return "some of its packets have no time"
+        taken = passthrough.choose([Fraction(time) - guard for time in times], self._samples)
+        if isinstance(taken, str):
+            return taken
+        run(ffmpeg_sound.take_frames(tools.ffmpeg, CUT, FRAMES, taken=taken))
+        run(ffmpeg_sound.copy_audio(tools.ffmpeg, FRAMES, ENCODED, audio=self.audio, taken=taken))
+        if fault := _fault_of(folder / ENCODED, self.audio):
+            return fault
+        found = complaints(run(ffmpeg_sound.decode_copied(tools.ffmpeg, ENCODED)), codec)
+        return f"its decoder complains: {found[0]}" if found else None
+
     def _encode(self, folder: Path) -> tuple[list[str], int, Normalised | None]:
         """Write ``audio.mp4``; returns the decoder's complaints, the encoded samples and the loudness."""
         audio, codec = self.audio, self.audio.stream.codec
@@ -107,15 +148,16 @@ class SoundEncoder(EncodingTask):
 
         base = self.timeline.sounds[audio.track].time_base
         messages, normalised = self._normalise(run, CUT, base)
-        encoded, is_even = _measure(folder / ENCODED)
+        encoded, is_even = _measure(folder / ENCODED, audio)
         if not is_even:
             log.info("%s: its channels or its rate change on the way: decoded first", audio.name)
             tool = self.worker.tools.ffmpeg
             messages = run(ffmpeg_sound.decode_audio(tool, CUT, "samples.nut", audio=audio))
             _, normalised = self._normalise(run, "samples.nut", Fraction(1, audio.sample_rate))
-            encoded, is_even = _measure(folder / ENCODED)
+            encoded, is_even = _measure(folder / ENCODED, audio)
             if not is_even:
-                raise VerificationError(f"{audio.name}: a frame does not last {AAC_FRAME} samples")
+                frame = CODECS[audio.codec].frame
+                raise VerificationError(f"{audio.name}: a frame does not last {frame} samples")
         found = self._without_beginning(complaints(messages, codec), codec, folder)
         return found, encoded, normalised() if normalised else None
 
@@ -144,10 +186,10 @@ class SoundEncoder(EncodingTask):
         """
         tool, audio, samples = self.worker.tools.ffmpeg, self.audio, self._samples
 
-        def encode(gain_db: float) -> list[str]:
+        def encode(gain_db: float, dialogue_lufs: int | None = None) -> list[str]:
             argv = ffmpeg_sound.encode_audio(
                 tool, source, ENCODED, audio=audio, time_base=time_base, samples=samples, gain_db=gain_db,
-                report=self._reports,
+                dialogue_lufs=dialogue_lufs, report=self._reports,
             )  # fmt: skip
             return run(argv)
 
@@ -157,17 +199,31 @@ class SoundEncoder(EncodingTask):
         measure = ffmpeg_sound.measure_loudness
         before = loudness.parse(run(measure(tool, source, audio=audio, time_base=time_base, samples=samples)))
         gain = loudness.gain_to(target, before)
-        messages = encode(gain.db)
+        messages = encode(gain.db, loudness.dialogue(before, gain))
         after = loudness.parse(run(ffmpeg_sound.measure_encoded(tool, ENCODED)))
         if less := loudness.softer(gain, after):
             gain = less
-            messages = encode(gain.db)
+            messages = encode(gain.db, loudness.dialogue(before, gain))
             after = loudness.parse(run(ffmpeg_sound.measure_encoded(tool, ENCODED)))
         return messages, lambda: loudness.check(audio.name, target, before, gain, after)
 
 
-def _measure(path: Path) -> tuple[int, bool]:
-    """Samples of an encoded track, and whether all frames but the last have ``AAC_FRAME`` samples."""
+def _measure(path: Path, audio: AudioRendition) -> tuple[int, bool]:
+    """Samples of an encoded track, and whether all frames but the last have as many as the codec's."""
     with path.open("rb") as file:
         durations = [sample.duration for fragment in read_fragments(file) for sample in fragment.samples]
-    return sum(durations), all(ticks == AAC_FRAME for ticks in durations[:-1])
+    return sum(durations), all(ticks == CODECS[audio.codec].frame for ticks in durations[:-1])
+
+
+def _fault_of(path: Path, audio: AudioRendition) -> str | None:
+    """Why a copied track cannot be published as it is, in words; None if it can."""
+    entry, first, number = CODECS[audio.codec].family, None, 0
+    with path.open("rb") as file:
+        for fragment in list(read_fragments(file)):
+            for sample in fragment.samples:
+                unit = read_unit(read_at(file, sample.position, sample.size))
+                coded, samples = (unit.format, unit.samples) if unit else (None, 0)
+                if fault := passthrough.fault_of(samples, coded, first, entry):
+                    return f"frame {number}: {fault}"
+                first, number = coded, number + 1
+    return None

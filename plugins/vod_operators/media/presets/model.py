@@ -19,6 +19,7 @@ from vod_operators.media.encoders import ENCODERS, EncoderName
 from vod_operators.media.presets.downloads import FOLDER as DOWNLOADS
 from vod_operators.media.presets.downloads import MOST, check_downloads
 from vod_operators.media.presets.report import ReportPolicy, is_default
+from vod_operators.media.presets.sound import AudioRung, check_sound
 
 MAX_SEGMENT_GOPS = 10
 
@@ -91,23 +92,6 @@ class Rung(Model):
             both = "both crf and quality" if self.quality else "neither crf nor quality"
             raise ValueError(f"{self.name}: it has {both}; give one of them")
         return self
-
-
-class AudioRung(Model):
-    """How each sound track is encoded."""
-
-    channels: Literal[1, 2] = 2
-    sample_rate: Literal[44100, 48000] = 48000
-    bitrate_bps: int = Field(ge=32_000, le=160_000)
-    """32 to 160 kb/s (Apple 2.9): a track above that would fail the check before it is published."""
-    surround_bitrate_bps: int | None = Field(None, ge=160_000, le=640_000)
-    """Bitrate of a further 5.1 rendition of tracks with at least six channels; None: no such rendition."""
-    mono_tracks: Literal["pair", "separate"] = "pair"
-    """How a master (MXF, QuickTime) is read in which each channel is a mono track. ``pair``: the first two
-    are left and right of one rendition, and the others are left out. ``separate``: each is a rendition."""
-    loudness: Literal[-23, -16, "off"] = "off"
-    """LUFS that one constant gain brings each rendition to, as far as peaks allow: -23 as in broadcasts (EBU
-    R128), or -16 as is usual on the web."""
 
 
 class Pictures(Model):
@@ -289,6 +273,7 @@ class Preset(Model):
                 f"ladders: each must have a codec or a dynamic range of its own, not {', '.join(words)}"
             )
         check_downloads(self.downloads, names, container=self.container, encryption=self.encryption)
+        check_sound(self.audio, container=self.container, encryption=self.encryption, systems=self.protection)
         return self
 
     def _has_protection_that_fits(self) -> None:

@@ -70,6 +70,10 @@ export interface Rendition {
   height: number | null;
   frame_rate: string | null;
   channels: number | null;
+  /** Complexity index of the objects of Dolby Atmos; 0 or absent: there are none. */
+  joc?: number;
+  /** Whether it has the source's own frames. */
+  copied?: boolean;
   language: string | null;
   title: string | null;
   size_bytes: number;

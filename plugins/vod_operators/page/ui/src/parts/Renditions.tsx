@@ -14,7 +14,8 @@ function shape(rendition: Rendition): string {
     return `${rendition.width ?? "?"} × ${rendition.height ?? "?"}${fps}`;
   }
   const channels = rendition.channels ? `${rendition.channels} channel${rendition.channels > 1 ? "s" : ""}` : null;
-  return [rendition.language, channels, rendition.title].filter(Boolean).join(" · ") || "—";
+  const more = [rendition.joc ? "Dolby Atmos" : null, rendition.copied ? "source's own" : null];
+  return [rendition.language, channels, ...more, rendition.title].filter(Boolean).join(" · ") || "—";
 }
 
 /** Average and peak as bars on one scale, with the cap as a line across. */
