@@ -83,11 +83,41 @@ def test_all_of_it(
         assert broken == set()
         assert found["13.tiles"].status == found["6.score"].status == found["6.stable-id"].status == "pass"
     assert found["6.pathways"].status == "pass"
-    assert "example" not in (version / "master.m3u8").read_text("utf-8")
+    for name in ("master.m3u8", "stable.m3u8", "stable.mpd", "manifest.mpd"):
+        assert "example" not in (version / name).read_text("utf-8")
+    assert video["steering"]["pathways"] == {"west": f"{EDGES[0]}/film/", "east": f"{EDGES[1]}/film/"}
+    assert video["steering"]["url"] == f"{EDGES[0]}/steering.json"
     assert json.loads((stores / "results/steering.json").read_text("utf-8")) == {
         "VERSION": 1, "TTL": 300, "PATHWAY-PRIORITY": ["west", "east"],
     }  # fmt: skip
     assert main(["verify", "film"]) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("edges", [None, ["https://new.example", "https://newer.example"]])
+def test_a_rollback_to_the_same_version_takes_other_edges(
+    publish: Callable[..., dict[str, Any]],
+    stores: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    edges: list[str] | None,
+) -> None:
+    video = publish(ALL, **steered())
+    changed = {"edges": json.dumps(edges), "pathways": '["a", "b"]'} if edges else {"pathways": "[]"}
+    configure(monkeypatch, **changed)
+
+    assert main(["rollback", "film", "--to", video["version"]]) == 0
+    for name in ("index.m3u8", "manifest.mpd"):
+        text = (stores / "results/film" / name).read_text("utf-8")
+        assert "https://west.example" not in text
+        assert [f"{edge}/film/" in text for edge in edges or []] == [True] * len(edges or [])
+    assert ("steering" in (stores / "results/film/video.json").read_text("utf-8")) == bool(edges)
+    assert main(["verify", "film"]) == 0
+
+
+def test_damage_of_a_steered_playlist_is_found(publish: Callable[..., dict[str, Any]], stores: Path) -> None:
+    publish({}, **steered())
+    playlist = stores / "results/film/index.m3u8"
+    playlist.write_text(playlist.read_text("utf-8").replace("east.example", "west.example"), "utf-8")
+    assert main(["verify", "film"]) == 1
 
 
 def test_an_order_that_was_put_there_stays(publish: Callable[..., dict[str, Any]], stores: Path) -> None:

@@ -56,6 +56,7 @@ class VodPublishOperator(VodStepOperator):
             result,
             publication.stable_playlist,
             publication.stable_manifest,
+            steering=publication.steering,
             still_owner=lambda: claim.check(self.worker.temp, claimed, mine),
         )
         if (spent := publication.past_run(result)) is not None:

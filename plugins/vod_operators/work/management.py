@@ -20,6 +20,7 @@ from vod_operators.work.deletion import Removed, delete_video, require_confirmat
 from vod_operators.work.index import note_deleted, note_published
 from vod_operators.work.result import VideoResult
 from vod_operators.work.stable import roll_back, versions
+from vod_operators.work.steering import steering_of
 
 ROLLBACK_S = 300
 """Longer than it takes to list a version's files and to write the stable objects."""
@@ -64,7 +65,13 @@ class Manager:
         with self._claimed(video_id, ROLLBACK_S) as hold:
             mine = hold()
             uri = claim_key(self.settings.temp_uri, video_id)
-            shown = roll_back(self.results, keys, to, still_owner=lambda: claim.check(self.temp, uri, mine))
+            shown = roll_back(
+                self.results,
+                keys,
+                to,
+                steering=steering_of(self.settings, video_id),
+                still_owner=lambda: claim.check(self.temp, uri, mine),
+            )
             note_published(self.temp, self.settings.temp_uri, shown)
             return shown
 

@@ -18,7 +18,7 @@ from vod_operators.media import captions, chapters, dash, hls, measure, pictures
 from vod_operators.media.cost import PastRun
 from vod_operators.media.downloads import Download, files_of, missing
 from vod_operators.media.encryption import ContentKey
-from vod_operators.media.master import hinted, steered
+from vod_operators.media.master import hinted
 from vod_operators.media.models import Plan, Timeline
 from vod_operators.media.plan import fingerprint, hdr_lost
 from vod_operators.media.tiles import Tiles, image_stream
@@ -51,7 +51,7 @@ from vod_operators.work.result import (
 )
 from vod_operators.work.sound_encoder import COPIED, NOT_COPIED
 from vod_operators.work.stable import IMMUTABLE, JSON_TYPE, MANIFEST_TYPE, PLAYLIST_TYPE
-from vod_operators.work.steering import EdgeReader, Steering, ensure_manifest, steering_of
+from vod_operators.work.steering import EdgeReader, Steering, steering_of
 from vod_operators.work.worker import Worker
 
 WISHED = {"7.bitrates"}
@@ -127,7 +127,8 @@ class Publication:
         return Tiles.model_validate(self.stills["tiles"]) if "tiles" in self.stills else None
 
     @cached_property
-    def _steering(self) -> Steering | None:
+    def steering(self) -> Steering | None:
+        """The edges between which players will be steered; None: none."""
         return steering_of(self.worker.settings, self.job.plan.video_id)
 
     def _master(self, prefix: str) -> str:
@@ -146,10 +147,7 @@ class Publication:
     @cached_property
     def stable_playlist(self) -> bytes:
         """The content of the stable playlist, beside the version's folder."""
-        text = self._master(f"{self.job.version}/")
-        if self._steering:
-            text = steered(text, self._steering.pathways, self._steering.relative_url)
-        return text.encode()
+        return self._master(f"{self.job.version}/").encode()
 
     @cached_property
     def _chapters(self) -> dict[str, tuple[bytes, str]]:
@@ -166,10 +164,8 @@ class Publication:
         """The content of the stable DASH manifest; None if these tracks can have none."""
         if not dash.has_manifest(self.tracks):
             return None
-        text = dash.manifest(self.tracks, self._target_s, prefix=f"{self.job.version}/", tiles=self._tiles)
-        if self._steering:
-            text = dash.steered(text, self._steering.pathways, self._steering.url)
-        return text.encode()
+        prefix = f"{self.job.version}/"
+        return dash.manifest(self.tracks, self._target_s, prefix=prefix, tiles=self._tiles).encode()
 
     def check(self, key: ContentKey | None) -> CheckResult:
         """Check the version against all rules of ``vod check``; returns how many applied, and the warnings.
@@ -189,13 +185,15 @@ class Publication:
             for track in self.tracks
             for segment, measured in zip(track.segments, track.facts, strict=True)
         }
-        drafts = {location: self.master, keys.playlist: self.stable_playlist}
+        drafts = {location: self.master}
         drafts |= {keys.version(version, file): data for file, (data, _) in self._chapters.items()}
+        if self.steering:
+            drafts[keys.playlist] = self.steering.playlist(self.stable_playlist)
         reader = StoreReader(location, lambda _: results, facts, drafts)
         verdicts = check(reader, location, key=key.key if key else None)
         at_edges: list[Verdict] = []
-        if self._steering:
-            edges = tuple(self._steering.pathways.values())
+        if self.steering:
+            edges = tuple(self.steering.pathways.values())
             through_edges = EdgeReader(reader, edges, f"{keys.folder}/")
             at_edges = check(through_edges, keys.playlist, key=key.key if key else None)
         for track in hls.unlisted(self.tracks):
@@ -218,7 +216,6 @@ class Publication:
     def write(self, result: VideoResult) -> None:
         """Write those of the version's playlists and documents that do not exist yet, ``video.json`` last."""
         keys, version, results = self.job.result_keys, self.job.version, self.worker.results
-        ensure_manifest(results, self.worker.settings)
         files = [
             (keys.version(version, "master.m3u8"), self.master, PLAYLIST_TYPE),
             (keys.version_playlist(version), self.stable_playlist, PLAYLIST_TYPE),

@@ -23,6 +23,7 @@ from vod_operators.media.plan import fingerprint, normalisations
 from vod_operators.media.source_report import SourceReport
 from vod_operators.media.track import Track
 from vod_operators.media.vmaf import Quality
+from vod_operators.work.steering import Steering
 
 
 class HdrFacts(Model):
@@ -322,6 +323,8 @@ class VideoResult(Model):
     """None in results of before it was recorded."""
     made_by: dict[str, str]
     """Tool -> version."""
+    steering: Steering | None = Field(None, exclude_if=is_unset)
+    """The edges between which players are steered; None: none are, and in a version's own copy."""
     history: tuple[Publication, ...] = ()
     """The versions that the stable playlist has pointed to, newest first, this one included.
 

@@ -17,9 +17,10 @@ from pydantic import ValidationError
 
 from vod_operators.errors import CorruptObjectError, InvalidInputError, ObjectNotFoundError, StorageError
 from vod_operators.storage.base import ObjectInfo, Storage
-from vod_operators.storage.keys import ResultKeys
+from vod_operators.storage.keys import ResultKeys, steering_key
 from vod_operators.storage.stores import get_bytes
 from vod_operators.work.result import Publication, VideoResult
+from vod_operators.work.steering import Steering, steering_manifest
 
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 JSON_TYPE = "application/json"
@@ -56,6 +57,7 @@ def point_to(
     playlist: bytes,
     manifest: bytes | None,
     *,
+    steering: Steering | None = None,
     still_owner: Callable[[], None],
 ) -> VideoResult:
     """Publish a version: write ``video.json``, the DASH manifest, and the stable playlist last.
@@ -69,18 +71,25 @@ def point_to(
     :param manifest: None if the version has none. An earlier version's manifest is then emptied by the same
         conditional write. It is not deleted: few S3 servers support conditional deletes, and a late
         unconditional one could delete a newer manifest.
+    :param steering: edges that are added to playlist and manifest; None: none are.
     :param still_owner: raises if another run has the video's claim.
     :returns: the new content of ``video.json``.
     :raises ClaimedError: from ``still_owner``; nothing of the other owner's was changed.
     :raises StorageError: other writers came first each time.
     """
+    if steering:
+        _ensure_steering(results, keys, steering)
+        playlist, manifest = steering.playlist(playlist), manifest and steering.manifest(manifest)
     for _ in range(ATTEMPTS):
         metadata, stable = results.stat(keys.metadata), results.stat(keys.playlist)
         listed = results.stat(keys.manifest)
         history = _history(results, keys) if metadata else ()
         still_owner()
         shown = result.model_copy(
-            update={"history": _continued(history, result.version, results.now(keys.playlist))}
+            update={
+                "history": _continued(history, result.version, results.now(keys.playlist)),
+                "steering": steering,
+            }
         )
         document = shown.model_dump_json(indent=2).encode()
         # S3's ETags are hashes of the content. A random mark makes each write unique, so that an old ETag
@@ -97,6 +106,13 @@ def point_to(
     raise StorageError(
         f"{keys.playlist}: could not be written, because it changed {ATTEMPTS} times in between"
     )
+
+
+def _ensure_steering(results: Storage, keys: ResultKeys, steering: Steering) -> None:
+    """Write the steering manifest if there is none: another order may have been put there since."""
+    data = steering_manifest(list(steering.pathways))
+    uri = steering_key(keys.results_uri)
+    results.create(uri, data, content_type=JSON_TYPE, cache_control=SHORT_LIVED)
 
 
 def shown_version(results: Storage, keys: ResultKeys) -> str | None:
@@ -204,11 +220,17 @@ def versions(
 
 
 def roll_back(
-    results: Storage, keys: ResultKeys, to: str | None, *, still_owner: Callable[[], None]
+    results: Storage,
+    keys: ResultKeys,
+    to: str | None,
+    *,
+    steering: Steering | None = None,
+    still_owner: Callable[[], None],
 ) -> VideoResult:
     """Point the stable playlist to an earlier version again.
 
     :param to: the version; None for the one that was published before the current one.
+    :param steering: as for ``point_to``.
     :param still_owner: raises if another run has the video's claim.
     :returns: the new content of ``video.json``.
     :raises InvalidInputError: there is no such version, or segments of it are missing.
@@ -232,7 +254,9 @@ def roll_back(
         manifest = get_bytes(results, keys.version_manifest(chosen.name))
     except ObjectNotFoundError:
         manifest = None
-    return point_to(results, keys, chosen.result, playlist, manifest, still_owner=still_owner)
+    return point_to(
+        results, keys, chosen.result, playlist, manifest, steering=steering, still_owner=still_owner
+    )
 
 
 def _require_whole(results: Storage, keys: ResultKeys, version: Version) -> None:

@@ -8,21 +8,18 @@ from dataclasses import dataclass
 from urllib.parse import urljoin
 
 from vod_operators.check.presentation import Answer, Reader
+from vod_operators.formats.base import Model
 from vod_operators.formats.facts import SegmentFacts
+from vod_operators.media import dash
+from vod_operators.media.master import steered
 from vod_operators.settings import VodSettings
-from vod_operators.storage.base import Storage
 from vod_operators.storage.keys import steering_key
-from vod_operators.work.stable import JSON_TYPE
 
 TTL_S = 300
 """Seconds after which players ask again, as RFC 8216bis 7.1 recommends."""
 
-CACHED = "public, max-age=60"
-"""Cache-Control of the file: an edge must not serve an old one for long."""
 
-
-@dataclass(frozen=True)
-class Steering:
+class Steering(Model):
     """How players of one video are steered."""
 
     pathways: dict[str, str]
@@ -30,10 +27,14 @@ class Steering:
     url: str
     """Of the steering manifest, at the first edge."""
 
-    @property
-    def relative_url(self) -> str:
-        """The same, relative to the stable playlist: at the edge that the playlist came from."""
-        return "../" + self.url.rpartition("/")[2]
+    def playlist(self, playlist: bytes) -> bytes:
+        """The stable playlist with all edges; the steering manifest is that of the edge it comes from."""
+        relative = "../" + self.url.rpartition("/")[2]
+        return steered(playlist.decode(), self.pathways, relative).encode()
+
+    def manifest(self, manifest: bytes) -> bytes:
+        """The stable DASH manifest with all edges."""
+        return dash.steered(manifest.decode(), self.pathways, self.url).encode()
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,3 @@ def steering_manifest(priority: Sequence[str]) -> bytes:
     :param priority: names of edges, the best first.
     """
     return (json.dumps({"VERSION": 1, "TTL": TTL_S, "PATHWAY-PRIORITY": list(priority)}) + "\n").encode()
-
-
-def ensure_manifest(results: Storage, settings: VodSettings) -> None:
-    """Write the steering manifest if there is none: another order may have been put there since."""
-    if settings.pathways:
-        uri, data = steering_key(settings.results_uri), steering_manifest(settings.pathways)
-        results.create(uri, data, content_type=JSON_TYPE, cache_control=CACHED)

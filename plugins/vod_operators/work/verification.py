@@ -155,12 +155,20 @@ def _read_metadata(results: Storage, uri: str) -> tuple[VideoResult | None, list
 
 
 def _stable(results: Storage, keys: ResultKeys, version: str) -> list[Damage]:
-    """Damage of the stable playlist and manifest, which must be the version's copies followed by a mark."""
+    """Damage of the stable playlist and manifest, which must be the version's copies followed by a mark.
+
+    If players are steered, the edges that ``video.json`` names are added to the copies."""
     damage = []
-    pairs = [(keys.playlist, keys.version_playlist(version)), (keys.manifest, keys.version_manifest(version))]
-    for uri, copy in pairs:
+    shown, _ = _read_metadata(results, keys.metadata)
+    steering = shown.steering if shown else None
+    copies = [
+        (keys.playlist, keys.version_playlist(version), steering and steering.playlist),
+        (keys.manifest, keys.version_manifest(version), steering and steering.manifest),
+    ]
+    for uri, copy, with_edges in copies:
         try:
             wanted = get_bytes(results, copy)
+            wanted = with_edges(wanted) if with_edges else wanted
         except ObjectNotFoundError:
             continue  # no manifest; a lost playlist is among the version's damage
         try:
