@@ -232,9 +232,9 @@ class Preset(Model):
     trick_mode: bool = Field(False, exclude_if=is_unset)
     """Whether DASH has a track of key frames for fast playback, as HLS has by its I-frame playlists."""
     score: bool = Field(False, exclude_if=is_unset)
-    """Whether each variant of the master playlist has a SCORE (``media.hints``)."""
+    """Whether each variant of the master playlist has a SCORE (``media.master``)."""
     stable_ids: bool = Field(False, exclude_if=is_unset)
-    """Whether variants and renditions have ids that stay the same in later versions (``media.hints``)."""
+    """Whether variants and renditions have ids that stay the same in later versions (``media.master``)."""
     min_vmaf: MinVmaf | None = Field(None, exclude_if=is_unset)
     """None: whatever quality comes of it."""
     source_report: ReportPolicy = Field(ReportPolicy(), exclude_if=is_default)
