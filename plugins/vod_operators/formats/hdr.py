@@ -54,9 +54,8 @@ class Light(NamedTuple):
 
     @property
     def is_possible(self) -> bool:
-        """Whether PQ can express it, and the average of no frame is brighter than the brightest pixel."""
-        largest, average = self
-        return 0 < max(self) <= MAX_NITS and (not largest or average <= largest)
+        """Whether PQ can express it, and no frame is brighter on average than the brightest pixel."""
+        return self.max_average <= self.max_content <= MAX_NITS
 
 
 class StaticMetadata(Model):
@@ -125,12 +124,13 @@ def static_metadata(mastering: Mastering | None, light: Light | None) -> StaticM
 
 
 def of_payloads(mastering: bytes | None, light: bytes | None) -> StaticMetadata:
-    """What the payloads of boxes or SEIs tell; those that are cut off tell nothing."""
+    """What the payloads of boxes or SEIs tell. Those that are cut off tell nothing, and no more does a light
+    level of 0 and 0, which x265 writes beside a mastering display."""
     return StaticMetadata(
         mastering=mastering[:MASTERING_BYTES].hex()
         if mastering and len(mastering) >= MASTERING_BYTES
         else "",
-        light=light[:LIGHT_BYTES].hex() if light and len(light) >= LIGHT_BYTES else "",
+        light=light[:LIGHT_BYTES].hex() if light and len(light) >= LIGHT_BYTES and any(light) else "",
     )
 
 

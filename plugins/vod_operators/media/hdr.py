@@ -76,11 +76,11 @@ def of_fields(fields: Mapping[str, Any]) -> tuple[StaticMetadata, tuple[str, ...
         display = None
     light = None
     if fields.keys() & set(LIGHT_FIELDS):
-        numbers = [_whole(fields.get(name, 0), 1) for name in LIGHT_FIELDS]
-        if None in numbers or (any(numbers) and not Light(*numbers).is_possible):  # type: ignore[arg-type]
+        largest, average = (_whole(fields.get(name, 0), 1) for name in LIGHT_FIELDS)
+        if largest is None or average is None or (largest and not Light(largest, average).is_possible):
             remarks.append(NO_LIGHT)
-        elif any(numbers):  # 0 and 0: unknown
-            light = Light(*numbers)  # type: ignore[arg-type]
+        elif largest:  # 0: unknown; SVT-AV1 writes no average alone
+            light = Light(largest, average)
     return static_metadata(display, light), tuple(remarks)
 
 
