@@ -245,7 +245,8 @@ def test_all_that_was_measured_is_told() -> None:
     # 90,000 and 900,000 bytes in the 6.5 s of the last two segments are 221,539 and 2,215,385 b/s.
     assert [r.bandwidth for r in h264.representations] == [221_539, 2_215_385]
     # Players must not go on in the other set, which is HDR.
-    assert h264.supplemental_properties is None and hevc.supplemental_properties is None
+    assert [p.value for p in h264.supplemental_properties] == ["1"]  # BT.709
+    assert hevc.supplemental_properties is None
     assert (english.lang, german.lang) == ("en", "de")
     assert [s.roles[0].value for s in (english, german)] == ["main", "alternate"]
     template = english.representations[0].segment_templates[0]
@@ -283,8 +284,8 @@ def test_players_that_do_not_know_hdr_leave_its_sets_alone() -> None:
         }
         found[name] = told["EssentialProperty"], list(told["SupplementalProperty"].values())
     assert found == {
-        "540p": ({}, ["1"]),
-        "hevc": ({}, ["0"]),  # players may go on in the other codec, but not in HDR
+        "540p": ({}, ["1", "1"]),  # BT.709, and the set that players may go on in
+        "hevc": ({}, ["1", "0"]),
         "hdr": ({"ColourPrimaries": "9", "MatrixCoefficients": "9", "TransferCharacteristics": "16"}, []),
         "hlg": ({"ColourPrimaries": "9", "MatrixCoefficients": "9", "TransferCharacteristics": "18"}, []),
     }

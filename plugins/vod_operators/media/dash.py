@@ -31,6 +31,7 @@ JOC_COMPLEXITY = "tag:dolby.com,2018:dash:EC3_ExtensionComplexityIndex:2018"
 AUDIO_PURPOSE, FOR_BLIND, FOR_DEAF = "urn:tva:metadata:cs:AudioPurposeCS:2007", "1", "2"
 """For the visually impaired, and for the hard of hearing, also of subtitles (DASH-IF IOP 7.1.2)."""
 CICP = "urn:mpeg:mpegB:cicp:"
+BT_709 = "1"
 BT_2020 = {"ColourPrimaries": "9", "MatrixCoefficients": "9"}
 """Of all HDR renditions (ITU-T H.273)."""
 SWITCHING = "urn:mpeg:dash:adaptation-set-switching:2016"
@@ -89,8 +90,10 @@ def manifest(tracks: Sequence[Track], target_s: int, *, prefix: str, tiles: Tile
     )
     period = ElementTree.SubElement(root, "Period", {"id": "0", "start": "PT0S"})
     ladders = families(tracks)
+    has_hdr = any(members[0].video_range != "SDR" for members in ladders)
     for number, members in enumerate(ladders):
-        _add_video(period, number, members, _switchable(ladders, number), target_s, prefix)
+        others = _switchable(ladders, number)
+        _add_video(period, number, members, others, target_s, prefix, beside_hdr=has_hdr)
     for number, track in enumerate((t for t in tracks if t.kind == "audio"), start=len(ladders)):
         _add_audio(period, number, track, target_s, prefix)
     for number, track in enumerate((t for t in tracks if t.kind == "text"), start=len(tracks)):
@@ -129,11 +132,20 @@ def _switchable(ladders: Sequence[Sequence[Track]], number: int) -> list[str]:
 
 
 def _add_video(
-    period: Element, number: int, tracks: Sequence[Track], other_sets: list[str], target_s: int, prefix: str
+    period: Element,
+    number: int,
+    tracks: Sequence[Track],
+    other_sets: list[str],
+    target_s: int,
+    prefix: str,
+    *,
+    beside_hdr: bool,
 ) -> None:
     adaptation = _adaptation(period, number, "video")
     add_protection(adaptation, tracks[0].encryption)
     _tell_range(adaptation, tracks[0])
+    if beside_hdr and tracks[0].video_range == "SDR":  # shaka-player takes what tells nothing for any range
+        _describe(adaptation, "SupplementalProperty", CICP + "TransferCharacteristics", BT_709)
     if other_sets:
         _describe(adaptation, "SupplementalProperty", SWITCHING, ",".join(other_sets))
     for track in tracks:
