@@ -7,8 +7,9 @@ class Player {
 }
 
 class HlsJs extends Player {
-  async load(url, {bufferSeconds = 60} = {}) {
-    this.hls = new Hls({maxBufferLength: bufferSeconds, maxMaxBufferLength: bufferSeconds});
+  // config: of the player's own, as in the other players.
+  async load(url, {bufferSeconds = 60, config = {}} = {}) {
+    this.hls = new Hls({maxBufferLength: bufferSeconds, maxMaxBufferLength: bufferSeconds, ...config});
     this.hls.on(Hls.Events.ERROR, (_, data) => {
       const place = data.frag ? `${data.frag.type} ${data.frag.sn} of ${data.frag.level} ` : '';
       const reason = place + (data.error && data.error.message || data.reason || '');
@@ -35,6 +36,7 @@ class HlsJs extends Player {
   levels() {
     return this.hls.levels.map((level, id) => ({id, width: level.width, height: level.height,
                                                 bandwidth: level.bitrate, codecs: level.codecSet,
+                                                range: level.videoRange,
                                                 active: id === this.hls.currentLevel}));
   }
 
@@ -65,7 +67,7 @@ class HlsJs extends Player {
 class Shaka extends Player {
   // text: the language of subtitles that are on from the start. shaka-player 5.2 places WebVTT of HLS by the
   // next video segment that it appends: of a film that is buffered whole there is none, and no cue is shown.
-  async load(url, {bufferSeconds = 60, text = ''} = {}) {
+  async load(url, {bufferSeconds = 60, text = '', config = {}} = {}) {
     shaka.polyfill.installAll();
     this.player = new shaka.Player();
     this.player.addEventListener('error', event => watcher.happened('player-error', describe(event.detail)));
@@ -76,6 +78,7 @@ class Shaka extends Player {
       abr: {enabled: false},
       preferredText: text ? [{language: text}] : [],
       streaming: {bufferingGoal: bufferSeconds, rebufferingGoal: 0.5},
+      ...config,
     });
     try {
       await within(30, this.player.load(url), 'shaka: manifest');
@@ -94,7 +97,7 @@ class Shaka extends Player {
     return this.tracks()
       .filter(track => track.audioId === active.audioId)
       .map(track => ({id: track.id, width: track.width, height: track.height, bandwidth: track.bandwidth,
-                      codecs: track.codecs, active: track.active}))
+                      codecs: track.codecs, range: track.hdr || '', active: track.active}))
       .sort((a, b) => a.bandwidth - b.bandwidth);
   }
 
