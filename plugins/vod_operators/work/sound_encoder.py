@@ -70,7 +70,10 @@ class SoundEncoder(EncodingTask):
         audio, worker, keys = self.audio, self.worker, self.job.work_keys
         spent = worker.meter()
         source_bps = audio.stream.bitrate_bps or 32 * audio.stream.channels * audio.stream.sample_rate
-        needed = self._seconds * ((2 * audio.bitrate_bps + source_bps) / 8 + SOUND_BYTES_A_SECOND)
+        made_bps = 2 * audio.bitrate_bps
+        if audio.passthrough:  # the frames alone, and twice in fragments
+            made_bps = max(made_bps, 3 * source_bps)
+        needed = self._seconds * ((made_bps + source_bps) / 8 + SOUND_BYTES_A_SECOND)
         with worker.scratch(needed) as folder:
             self._obtain(folder)
             why = self._copy(folder) if audio.passthrough else None
