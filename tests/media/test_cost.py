@@ -57,6 +57,14 @@ def a_run(plan: Plan, *, cpu: float = 1, out: float = 1, wall_s: float | None = 
     )
 
 
+def test_files_to_download_are_stored_besides() -> None:
+    plan = a_plan()
+    before = known(plan, SAMPLE).bytes_out.likely
+    asked = plan.model_copy(update={"downloads": ("audio", "360p", "best")})
+    assert not plan.audio and len(plan.renditions) == 2
+    assert known(asked, SAMPLE).bytes_out.likely == pytest.approx(2 * before, rel=1e-6)
+
+
 def test_a_regression_believes_its_prior_until_it_sees_more() -> None:
     prior = Prior(offset=0.6, slopes=(0.0,), local=0.0, noise=0.8)
     mean, error = predict(prior, [], (0.0,))
