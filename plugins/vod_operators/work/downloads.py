@@ -34,6 +34,9 @@ from vod_operators.work.packaged import TRANSFERS
 from vod_operators.work.stable import IMMUTABLE
 from vod_operators.work.worker import Worker
 
+HEADERS = 64
+"""Segments whose headers are held at a time."""
+
 FILE, CRF = "download", "crf"
 """Facts of a marker: the file, and how its pictures were chosen to be encoded."""
 
@@ -119,13 +122,15 @@ def _track(temp: Storage, job: Job, timeline: Timeline, file: File, name: str) -
         with part.place.relying_on(temp):
             return _Segment(part, stored, _places(temp, stored, defaults))
 
+    samples, segments = Samples(timescale=described.timescale), []
     with ThreadPoolExecutor(TRANSFERS) as pool:
-        segments = list(pool.map(look, enumerate(listed, start=1)))
-    samples = Samples(timescale=described.timescale)
-    for segment in segments:
-        for fragment in segment.places.fragments:
-            samples.add(fragment)
-        segment.places.fragments.clear()
+        # Some at a time: what a fragment's samples are is much, until it is in the columns.
+        for first in range(0, len(listed), HEADERS):
+            for segment in pool.map(look, enumerate(listed[first : first + HEADERS], start=first + 1)):
+                for fragment in segment.places.fragments:
+                    samples.add(fragment)
+                segment.places.fragments.clear()
+                segments.append(segment)
     audio = next((audio for audio in plan.audio if audio.name == name), None)
     if audio is None:
         shown = timeline.seconds(plan.frame_rate)

@@ -262,7 +262,9 @@ def roll_back(
 def _require_whole(results: Storage, keys: ResultKeys, version: Version) -> None:
     segments: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
+    files: dict[str, int] = {}
     for info in results.list(keys.version(version.name, "")):
+        files[info.uri] = info.size
         _, track, name = info.uri.rsplit("/", 2)
         if name.startswith(("init.", "seg-")):
             segments[track] += name.startswith("seg-")
@@ -273,4 +275,10 @@ def _require_whole(results: Storage, keys: ResultKeys, version: Version) -> None
                 f"video_id: version {version.name} is not whole: {made.name} has "
                 f"{segments[made.name]} segments and {sizes[made.name]} bytes instead of {made.segments} "
                 f"and {made.size_bytes}"
+            )
+    for file in version.result.downloads:
+        if files.get(f"{keys.folder}/{file.uri}") != file.size_bytes:
+            raise InvalidInputError(
+                f"video_id: version {version.name} is not whole: {file.uri} is not there with its "
+                f"{file.size_bytes} bytes"
             )
