@@ -316,6 +316,24 @@ def test_other_colours_of_pq_become_those_of_hdr10(publish: Publisher) -> None:
     assert after == pytest.approx(before, abs=0.01)
 
 
+def test_metadata_of_av1_are_read_though_ffprobe_does_not_decode_it(publish: Publisher) -> None:
+    """SVT-AV1 writes them into the stream only, and ffmpeg's MP4 muxer does not see them."""
+
+    def build(path: Path) -> None:
+        tags = "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc:range=tv"
+        told = "mastering-display=G(0.265,0.69)B(0.15,0.06)R(0.68,0.32)WP(0.3127,0.329)L(1000,0.005)"
+        run_ffmpeg(
+            "-f", "lavfi", "-i", "testsrc2=s=160x90:r=25:d=1", "-vf", tags, "-pix_fmt", "yuv420p10le",
+            "-c:v", "libsvtav1", "-preset", "11", "-svtav1-params", f"{told}:content-light=1000,200",
+            str(path),
+        )  # fmt: skip
+
+    video = publish(media("av1.mp4", build), preset={"ladders": [X264, X265]})
+
+    facts = video.video["source"]["hdr"]
+    assert (facts["display_nits"], facts["max_cll"], facts["max_fall"]) == ([0.005, 1000.0], 1000, 200)
+
+
 def test_an_sdr_source_has_no_hdr_renditions(publish: Publisher) -> None:
     def build(path: Path) -> None:
         run_ffmpeg("-f", "lavfi", "-i", "testsrc2=s=160x90:r=25:d=1", "-c:v", "libx264", str(path))

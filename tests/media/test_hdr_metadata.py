@@ -10,7 +10,7 @@ import pytest
 
 from media.plans import a_plan
 from support.tools import FFMPEG
-from vod_operators.formats.hdr import StaticMetadata, boxes_of, of_obus, static_metadata
+from vod_operators.formats.hdr import Light, StaticMetadata, boxes_of, of_obus, static_metadata
 from vod_operators.media import ffmpeg, frames, hdr, renditions
 from vod_operators.media.encoders import encoder_options
 from vod_operators.media.hdr import CHANGES, NO_DISPLAY, NO_LIGHT, Hdr, SourceHdr, of_fields, source_hdr
@@ -110,6 +110,16 @@ def test_pictures_tell_dynamic_metadata() -> None:
     facts = frames.parse_frames([plus, f"{head}{display}", f"{head}{display}"])
     assert (facts.dynamic_metadata, facts.count) == (("HDR10+",), 3)
     assert facts.static_metadata == (StaticMetadata(mastering=DISPLAY_HEX),)
+
+
+def test_av1_that_ffprobe_cannot_decode_is_read_by_its_obus() -> None:
+    told = SourceHdr(metadata=StaticMetadata(light="01f40064"))
+    found = hdr.with_pictures(told, WHOLE, ["HDR10+"])
+    assert (found.metadata, found.dynamic, found.remarks) == (WHOLE, ("HDR10+",), ())
+    assert WHOLE.display is not None
+    black = static_metadata(WHOLE.display._replace(max_luminance=0), Light(200, 1000))
+    found = hdr.with_pictures(told, black, [])
+    assert (found.metadata, found.remarks) == (told.metadata, (NO_DISPLAY, NO_LIGHT))
 
 
 # --- encoders and boxes ---------------------------------------------------------------------

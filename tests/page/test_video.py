@@ -254,6 +254,7 @@ def test_what_a_preset_aims_at(viewer: TestClient, monkeypatch: pytest.MonkeyPat
     presets = {preset["name"]: preset for preset in viewer.get("/vod/api/me").json()["presets"]}
     assert presets["aimed"]["aims"] == ["aims at VMAF 92.5", "refuses below VMAF 80"]
     assert presets["h264_title"]["aims"] == ["chooses renditions by title"]
+    assert presets["hevc_hdr"]["aims"] == ["keeps HDR"]
     assert presets["h264"]["aims"] == []
     assert presets["h264"]["title"] == "H.264, full ladder"
 

@@ -88,12 +88,18 @@ def _track(track: dict[str, Any]) -> tuple[str, ...]:
     size = f"{track['width']}x{track['height']}" if track["width"] else track["language"] or "-"
     return (
         track["name"],
-        track["codecs"],
+        " ".join(filter(None, (track["codecs"], hdr_of(track)))),
         size,
         str(round(track["average_bps"] / 1000)),
         str(round(track["peak_bps"] / 1000)),
         *_quality(track.get("quality")),
     )
+
+
+def hdr_of(track: dict[str, Any]) -> str:
+    """``PQ`` or ``HLG``; empty for SDR, and for what is no video."""
+    found = track.get("video_range") or "SDR"
+    return "" if found == "SDR" else found
 
 
 def _quality(quality: dict[str, Any] | None) -> tuple[str, str, str]:

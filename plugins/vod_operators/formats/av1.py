@@ -9,6 +9,9 @@ from vod_operators.formats.facts import RANGES, Cicp, Format
 from vod_operators.formats.hdr import StaticMetadata, of_obus
 
 AV1 = "av01"
+HDR10_PLUS = bytes.fromhex("04b5003c000104")
+"""Begin of a metadata OBU: T.35, country, provider (Samsung), and its code."""
+
 SEQUENCE_HEADER, FRAME_HEADER, METADATA, FRAME = 1, 3, 5, 6
 
 
@@ -47,6 +50,11 @@ def static_metadata(data: bytes) -> StaticMetadata:
     """The light level (1) and the mastering display (2) of metadata OBUs."""
     told = {payload[:1]: payload[1:] for kind, payload in obus(data) if kind == METADATA}
     return of_obus(told.get(b"\x02"), told.get(b"\x01"))
+
+
+def is_hdr10_plus(data: bytes) -> bool:
+    """Whether metadata OBUs hold SMPTE ST 2094-40 (ITU-T T.35, as "HDR10+ AV1 Metadata Handling" has it)."""
+    return any(kind == METADATA and payload.startswith(HDR10_PLUS) for kind, payload in obus(data))
 
 
 def av1_format(box: bytes, width: int, height: int) -> Format:

@@ -99,6 +99,33 @@ def _display(fields: Mapping[str, Any]) -> Mastering | str:
     return display if display.is_possible else NO_DISPLAY
 
 
+def checked(metadata: StaticMetadata) -> tuple[StaticMetadata, tuple[str, ...]]:
+    """The static metadata that a bitstream has, without what is impossible, and what is wrong with it."""
+    display, light = metadata.display, metadata.levels
+    remarks = []
+    if display and not display.is_possible:
+        remarks.append(NO_DISPLAY)
+        display = None
+    if light and light.max_content and not light.is_possible:
+        remarks.append(NO_LIGHT)
+    if light and not (light.max_content and light.is_possible):
+        light = None
+    return static_metadata(display, light), tuple(remarks)
+
+
+def with_pictures(told: SourceHdr, metadata: StaticMetadata, dynamic: Iterable[str]) -> SourceHdr:
+    """What a source says, with what its first picture says besides.
+
+    :param dynamic: names of dynamic metadata that it has.
+    """
+    found, remarks = checked(metadata)
+    merged = StaticMetadata(
+        mastering=found.mastering or told.metadata.mastering, light=found.light or told.metadata.light
+    )
+    names, words = dict.fromkeys((*told.dynamic, *dynamic)), dict.fromkeys((*told.remarks, *remarks))
+    return told.model_copy(update={"metadata": merged, "dynamic": tuple(names), "remarks": tuple(words)})
+
+
 def _whole(value: Any, unit: int) -> int | None:
     """A number in units; None if it is none, or negative."""
     try:

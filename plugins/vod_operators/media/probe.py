@@ -9,7 +9,7 @@ from typing import Any
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.media.admission import length_of, positive, stream_id, where
-from vod_operators.media.ffmpeg import SEARCHED, Argv, ffprobe
+from vod_operators.media.ffmpeg import SEARCHED, Argv, command, ffprobe, source_input
 from vod_operators.media.frames import FrameFacts
 from vod_operators.media.hdr import HDR10_PLUS, SourceHdr, dolby_vision, source_hdr
 from vod_operators.media.models import AudioStream, Chapter, Colour, Scan, Source, TextStream, VideoStream
@@ -59,6 +59,15 @@ def probe(tool: str, source: str, *, transport: bool = False, thorough: bool = F
         tool, "-probesize", str(size), "-analyzeduration", str(time), "-show_format", "-show_streams",
         "-show_programs", "-show_chapters", "-of", "json", source, transport=transport,
     )  # fmt: skip
+
+
+def first_obus(tool: str, source: str, output: str, *, stream: int, transport: bool) -> Argv:
+    """Copy the first picture of an AV1 stream into a file of OBUs.
+
+    :param tool: ffmpeg.
+    """
+    media = source_input(source, transport=transport)[str(stream)]
+    return command(tool, media.output(output, format="obu", codec="copy", **{"frames:v": 1}))
 
 
 FIRST_PACKETS = 400

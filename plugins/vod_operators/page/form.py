@@ -41,7 +41,7 @@ def _presets(settings: VodSettings) -> list[PresetText]:
 def _aims(preset: Preset) -> list[str]:
     rungs = [rung for ladder in preset.ladders for rung in ladder.rungs]
     asked = sorted({rung.quality.vmaf for rung in rungs if rung.quality})
-    aims = []
+    aims = ["keeps HDR"] if any(ladder.dynamic_range == "hdr" for ladder in preset.ladders) else []
     if any(ladder.by_title for ladder in preset.ladders):
         aims.append("chooses renditions by title")
     if asked:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from vod_operators.errors import InvalidInputError, ToolError, ToolKilledError, ToolOverdueError
-from vod_operators.formats import boxes
+from vod_operators.formats import av1, boxes
 from vod_operators.media import admission, ffmpeg, frames, probe, protection, streams
 from vod_operators.media.damage import complaints
 from vod_operators.media.frames import FrameFacts
+from vod_operators.media.hdr import HDR10_PLUS, with_pictures
 from vod_operators.media.models import Source
 from vod_operators.runners.base import Runner, output
 from vod_operators.runners.tools import Tools
@@ -57,6 +58,7 @@ def inspect(runner: Runner, tools: Tools, excerpt: Excerpt, *, limits: admission
         source = probe.parse_probe(data, size_bytes=excerpt.size_bytes, seen=seen, packet_times=first.times)
     except (ValueError, ArithmeticError) as error:  # a damaged header may claim anything
         raise InvalidInputError("source: what its header says makes no sense; it is damaged") from error
+    source = look.with_first_obus(source, seen)
     source = source.model_copy(
         update={"begins_late": begins_late, "skipped": (*left_out.values(), *source.skipped)}
     )
@@ -228,6 +230,27 @@ class _Inspection(Look):
         lines: list[str] = []
         self.run(argv, limit_s=PATIENCE_S, on_line=lines.append)
         return frames.parse_frames(lines)
+
+    def with_first_obus(self, source: Source, seen: FrameFacts | None) -> Source:
+        """The source with the HDR metadata of its first picture, of AV1 that this ffprobe cannot decode."""
+        video = source.video
+        if video is None or video.hdr is None or video.codec != "av1" or (seen and seen.count):
+            return source
+        path = self.folder / "first.obu"
+        self.run(
+            probe.first_obus(
+                self.tools.ffmpeg, self.name, path.name, stream=video.index, transport=self.is_transport
+            ),
+            limit_s=PATIENCE_S,
+        )
+        data = path.read_bytes() if path.exists() else b""
+        path.unlink(missing_ok=True)
+        try:
+            metadata, dynamic = av1.static_metadata(data), [HDR10_PLUS] * av1.is_hdr10_plus(data)
+        except IndexError:  # cut off
+            return source
+        told = with_pictures(video.hdr, metadata, dynamic)
+        return source.model_copy(update={"video": video.model_copy(update={"hdr": told})})
 
     def require_frames(self, described: Iterable[dict[str, Any]]) -> None:
         """:raises InvalidInputError: nothing can be decoded of a stream."""

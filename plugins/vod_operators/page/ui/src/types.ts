@@ -69,6 +69,7 @@ export interface Rendition {
   width: number | null;
   height: number | null;
   frame_rate: string | null;
+  video_range?: "SDR" | "PQ" | "HLG" | null;
   channels: number | null;
   /** Complexity index of the objects of Dolby Atmos; 0 or absent: there are none. */
   joc?: number;

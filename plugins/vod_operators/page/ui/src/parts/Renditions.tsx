@@ -97,6 +97,7 @@ export function Renditions({ renditions, bitrates, size }: Props) {
                 <Table.Cell whiteSpace="nowrap">{shape(rendition)}</Table.Cell>
                 <Table.Cell fontFamily="mono" fontSize="xs" whiteSpace="nowrap">
                   {rendition.codecs || "—"}
+                  {(rendition.video_range ?? "SDR") === "SDR" ? null : ` ${rendition.video_range}`}
                 </Table.Cell>
                 {quality ? <QualityCells aimed={aimed} rendition={rendition} size={size} /> : null}
                 <Table.Cell textAlign="end" whiteSpace="nowrap">
