@@ -15,7 +15,7 @@ from vod_operators.media import ffmpeg, frames, hdr, renditions
 from vod_operators.media.encoders import encoder_options
 from vod_operators.media.hdr import CHANGES, NO_DISPLAY, NO_LIGHT, Hdr, SourceHdr, of_fields, source_hdr
 from vod_operators.media.models import Colour, Plan, Rendition
-from vod_operators.media.plan import hdr_lost
+from vod_operators.media.plan import hdr_lost, make_plan
 from vod_operators.media.presets.catalog import load_preset
 
 DISPLAY = {
@@ -222,6 +222,18 @@ def test_an_hdr_source_gets_all_ladders_and_an_sdr_source_those_without_hdr() ->
 def test_a_plan_without_hdr_is_written_as_before() -> None:
     written = hdr_plan("h264").model_dump_json()
     assert '"hdr":' not in written.partition('"renditions"')[2] and "dynamic_range" not in written
+
+
+def test_the_plan_of_a_preset_without_hdr_is_as_before_hdr_was_read() -> None:
+    source = hdr_plan().source
+
+    def planned(preset: str) -> Plan:
+        facts = {"chunk_seconds": None, "chunk_seconds_is_asked": False}
+        return make_plan(video_id="v", source=source, preset=load_preset(preset), **facts)
+
+    assert '"hdr":' not in planned("h264").model_dump_json()
+    video = planned("hevc_hdr").source.video
+    assert video is not None and video.hdr == SourceHdr(metadata=WHOLE)
 
 
 def test_what_hdr_renditions_do_not_keep_is_told() -> None:

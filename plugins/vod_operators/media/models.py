@@ -78,7 +78,7 @@ class VideoStream(Model):
     peak_nits: int | None = Field(None, gt=0)
     """Declared peak brightness of HDR pictures."""
     hdr: SourceHdr | None = Field(None, exclude_if=is_unset)
-    """What it says of its HDR; None: it is SDR."""
+    """What it says of its HDR; None: it is SDR, or the plan keeps nothing of it."""
     bitrate_bps: int | None = None
     language: str | None = None
     """As tagged, usually an ISO 639 code; None if there is no tag."""

@@ -100,6 +100,9 @@ def make_plan(
     :param chapters: of the request; None: those of the source, if the preset asks for them.
     :raises InvalidInputError: the request's ``chunk_seconds`` makes too many chunks.
     """
+    if source.video and all(ladder.dynamic_range == "sdr" for ladder in preset.ladders):
+        # Nothing is kept of it, and plans of before it was read have the same fingerprint.
+        source = source.model_copy(update={"video": source.video.model_copy(update={"hdr": None})})
     video = source.video
     rate = output_rate(video.natural_rate, preset.max_frame_rate) if video else SOUND_ONLY_RATE
     timescale = rate.numerator

@@ -73,7 +73,7 @@ class SourceFacts(Model):
     height: int | None
     frame_rate: Rate | None
     hdr: HdrFacts | None = None
-    """None: it is SDR, or a result of before it was recorded."""
+    """None: it is SDR, or the preset has no HDR ladder."""
     audio_tracks: int
     text_tracks: int
     """Subtitle tracks that are text."""
