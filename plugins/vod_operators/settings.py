@@ -208,8 +208,8 @@ class VodSettings(BaseSettings):
     )
     key_conn_id: str | None = Field(
         None,
-        description="Airflow connection with the content key, for presets that encrypt; the name may contain "
-        "`{video_id}`",
+        description="Airflow connection with the content keys, or of the server that gives them, for presets "
+        "that encrypt; the name may contain `{video_id}`",
     )
     stall_timeout_s: float = Field(
         120,

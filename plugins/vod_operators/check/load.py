@@ -23,9 +23,9 @@ from vod_operators.check.presentation import (
 from vod_operators.check.tags import IMAGES
 from vod_operators.errors import InvalidInputError, ObjectNotFoundError, VerificationError
 from vod_operators.formats import mp4
-from vod_operators.formats.cbcs import decrypted_samples
 from vod_operators.formats.facts import Init, SegmentFacts
 from vod_operators.formats.images import read_image
+from vod_operators.formats.samples import decrypted_samples
 from vod_operators.formats.segment import measure_segment, unreadable
 from vod_operators.formats.ts import continued
 

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 
 from vod_operators.formats.rates import rate_bps
 from vod_operators.media.hls import families
-from vod_operators.media.key_tags import add_protection, is_for_dash
+from vod_operators.media.key_tags import add_protection, by_key, is_for_dash
 from vod_operators.media.sound_codecs import CODECS, SUFFIXES, SURROUND_SUFFIX
 from vod_operators.media.tiles import Tiles, add_thumbnails
 from vod_operators.media.track import Track
@@ -89,7 +89,8 @@ def manifest(tracks: Sequence[Track], target_s: int, *, prefix: str, tiles: Tile
         maxSegmentDuration=_duration(longest_segment),
     )
     period = ElementTree.SubElement(root, "Period", {"id": "0", "start": "PT0S"})
-    ladders = families(tracks)
+    # A set has one key (DASH-IF IOP 6): players are told to switch between sets.
+    ladders = [members for family in families(tracks) for members in by_key(family)]
     has_hdr = any(members[0].video_range != "SDR" for members in ladders)
     for number, members in enumerate(ladders):
         others = _switchable(ladders, number)

@@ -25,6 +25,9 @@ nothing."""
 Scheme = Literal["cbcs", "cenc"]
 """How samples are encrypted (ISO 23001-7 10): AES-CBC in a pattern, or AES-CTR."""
 
+Label = Literal["audio", "sd", "hd", "uhd"]
+"""What one of several keys is for (``media.key_labels``)."""
+
 METHODS: dict[Scheme, Literal["SAMPLE-AES", "SAMPLE-AES-CTR"]] = {
     "cbcs": "SAMPLE-AES",
     "cenc": "SAMPLE-AES-CTR",

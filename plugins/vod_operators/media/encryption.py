@@ -14,7 +14,7 @@ from pydantic import Field
 from vod_operators.errors import InvalidInputError
 from vod_operators.formats.base import Model, is_unset
 from vod_operators.formats.facts import KEY_BYTES
-from vod_operators.media.drm import Addresses, Scheme, Signal, System, signals_of
+from vod_operators.media.drm import Addresses, Label, Scheme, Signal, System, signals_of
 
 
 class KeyFacts(Model):
@@ -26,6 +26,8 @@ class KeyFacts(Model):
     """32 hex digits; in the init segments of ``cbcs`` and ``cenc``."""
     fingerprint: str
     """Changes with the key; the key cannot be computed from it."""
+    label: Label | None = Field(None, exclude_if=is_unset)
+    """What it is for; None: all tracks."""
     vector: str | None = Field(None, exclude_if=is_unset)
     """32 hex digits, the vector of ``cbcs``; None: it is derived from the key and the track."""
     signals: tuple[Signal, ...] | None = Field(None, exclude_if=is_unset)
@@ -47,31 +49,39 @@ class ContentKey:
         video_id: str,
         addresses: Addresses,
         key_id: str | None = None,
+        label: Label | None = None,
         vector: str | None = None,
         systems: Sequence[System] = (),
         scheme: Scheme = "cbcs",
+        told: Sequence[Signal] = (),
     ) -> ContentKey:
         """The key with these digits.
 
         :param digits: 32 hex digits.
         :param addresses: where players get keys; templates.
         :param key_id: 32 hex digits; derived from the key if absent.
+        :param label: as ``KeyFacts.label``.
         :param vector: as ``KeyFacts.vector``.
         :param systems: whose players get the key; none: those of ``addresses.key_uri`` alone.
+        :param told: how players of some of the systems get it, as the key's server says.
         :raises InvalidInputError: a parameter is malformed; the message shows no digit of the key.
         """
-        key = _from_hex(digits, "password", "the key")
+        key = _from_hex(digits, "password", f"the key of {label}" if label else "the key")
         derived = hashlib.sha256(b"vod content key\0" + key).hexdigest()
         named = _from_hex(key_id, "key_id", "the key's id").hex() if key_id else derived[:32]
-        own = addresses.filled(video_id=video_id, key_id=named)
+        own = addresses.filled(video_id=video_id, key_id=named, label=label or "all")
         if not systems or own.key_uri:
             _check_uri(own.key_uri)
-        signals = signals_of(systems, named, scheme, own) if systems else None
+        by_system = {signal.system: signal for signal in told}
+        for signal in signals_of([s for s in systems if s not in by_system], named, scheme, own):
+            by_system[signal.system] = signal
+        signals = tuple(by_system[system] for system in systems) if systems else None
         if vector:
             vector = _from_hex(vector, "iv", "the vector").hex()
         facts = KeyFacts(
-            uri=own.key_uri, key_id=named, fingerprint=derived[32:48], vector=vector or None, signals=signals
-        )
+            uri=own.key_uri, key_id=named, fingerprint=derived[32:48], label=label, vector=vector or None,
+            signals=signals,
+        )  # fmt: skip
         return cls(key, facts)
 
     def encrypted(self, segment: bytes, number: int) -> bytes:
@@ -85,19 +95,30 @@ class ContentKey:
         padding = encrypted_bytes(len(segment)) - len(segment)
         return encryptor.update(segment + bytes([padding]) * padding) + encryptor.finalize()
 
-    def packager_flags(self, track: str) -> str:
-        """The content of a flag file that makes the packager encrypt a track's samples with ``cbcs``.
+    def packager_flags(self, track: str, scheme: Scheme, *, place: str) -> str:
+        """The content of a flag file that makes the packager encrypt the samples of a track.
 
-        The initialization vector depends on key and track only, so that a retry writes the same bytes.
+        The vector of ``cbcs`` depends on key and track only, so that all chunks and each retry have the same.
+        That of ``cenc`` counts up from sample to sample, and no two samples under one key may share it: it
+        depends on ``place`` too.
+
+        :param place: of the samples, different for any two files that are ever made with this key.
         """
-        derived = hashlib.sha256(f"vod cbcs\0{self.facts.fingerprint}\0{track}".encode()).hexdigest()[:32]
+        if scheme == "cbcs":
+            vector = self.facts.vector or _digest("cbcs", self.facts.fingerprint, track)[:32]
+        else:
+            vector = _digest("cenc", self.facts.fingerprint, place, track)[:16]
         return (
             "--enable_raw_key_encryption\n"
-            "--protection_scheme=cbcs\n"
+            f"--protection_scheme={scheme}\n"
             "--clear_lead=0\n"
             f"--keys=label=:key_id={self.facts.key_id}:key={self.key.hex()}\n"
-            f"--iv={self.facts.vector or derived}\n"
+            f"--iv={vector}\n"
         )
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256(("vod " + "\0".join(parts)).encode()).hexdigest()
 
 
 def encrypted_bytes(size: int) -> int:

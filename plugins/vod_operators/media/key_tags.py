@@ -48,6 +48,14 @@ def session_key_attributes(tracks: Sequence[Track]) -> list[str]:
     return list(dict.fromkeys(line for encryption in named for line in key_attributes(encryption)))
 
 
+def by_key(tracks: Sequence[Track]) -> list[list[Track]]:
+    """The tracks, those with the same key together, in the order of the first of each."""
+    groups: dict[str, list[Track]] = {}
+    for track in tracks:
+        groups.setdefault(track.encryption.key_id if track.encryption else "", []).append(track)
+    return list(groups.values())
+
+
 def is_for_dash(encryption: Encryption | None) -> bool:
     """Whether DASH players can get the key of a track: it is clear, or they know a system."""
     return encryption is None or any(signal.system in IN_DASH for signal in encryption.signals)

@@ -16,7 +16,7 @@ from pydantic import Field
 from vod_operators.formats.base import Model, Name, Rate, is_unset, is_zero
 from vod_operators.formats.facts import SegmentFacts
 from vod_operators.formats.rates import peak_bps, rate_bps
-from vod_operators.media.drm import Signal
+from vod_operators.media.drm import METHODS, Scheme, Signal
 from vod_operators.media.encryption import KeyFacts, encrypted_bytes
 
 DESCRIBES_VIDEO = "public.accessibility.describes-video"
@@ -74,7 +74,7 @@ class KeyFrame:
 class Encryption(Model):
     """Encryption of a track, as EXT-X-KEY declares it (RFC 8216bis 4.4.4.4)."""
 
-    method: Literal["AES-128", "SAMPLE-AES"]
+    method: Literal["AES-128", "SAMPLE-AES", "SAMPLE-AES-CTR"]
     uri: str
     """Where players get the bare key; empty if they only get licences."""
     key_id: str = ""
@@ -83,9 +83,9 @@ class Encryption(Model):
     """How players of each DRM system get the key; none: by ``uri`` alone."""
 
 
-def sample_encryption(key: KeyFacts) -> Encryption:
+def sample_encryption(key: KeyFacts, scheme: Scheme) -> Encryption:
     """How samples are encrypted with that key."""
-    return Encryption(method="SAMPLE-AES", uri=key.uri, key_id=key.key_id, signals=key.signals or ())
+    return Encryption(method=METHODS[scheme], uri=key.uri, key_id=key.key_id, signals=key.signals or ())
 
 
 class Track(Model):

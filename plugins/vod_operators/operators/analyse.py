@@ -60,6 +60,6 @@ class VodAnalyseOperator(VodStepOperator):
             timeline=timeline,
             window=window,
             original=self.original(self.source, job) if timeline.in_place else None,
-            key=None,
+            keys={},
             report=self.reporter(context, job),
         ).measure()

@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk import Context
 
 from vod_operators.operators.base import VodStepOperator
-from vod_operators.operators.content_key import packager_key
+from vod_operators.operators.content_key import packager_keys
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
 from vod_operators.work.job import read_timeline
@@ -51,7 +51,7 @@ class VodEncodeAudioOperator(VodStepOperator):
             timeline=timeline,
             audio=audio,
             original=self.original(self.source, job) if timeline.in_place else None,
-            key=packager_key(self.settings, job),
+            keys=packager_keys(self.settings, job, [audio.name]),
             report=self.reporter(context, job),
         )
         return _told(encoder.encode())

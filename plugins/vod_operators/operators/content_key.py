@@ -1,82 +1,185 @@
-"""Reads the content key from an Airflow connection, and encrypts whole segments with it (AES-128)."""
+"""Content keys: in an Airflow connection, or asked of a key server; and what AES-128 does with them."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.media.drm import Addresses
+from vod_operators.media import cpix
+from vod_operators.media.drm import Addresses, Label
 from vod_operators.media.encryption import ContentKey
-from vod_operators.media.presets.model import Preset
+from vod_operators.media.key_labels import labels_of
+from vod_operators.media.models import Plan
 from vod_operators.media.track import Encryption, Track, tables_bytes
+from vod_operators.operators.credentials import http_connection
 from vod_operators.settings import VodSettings
+from vod_operators.work import speke
 from vod_operators.work.job import Job
 
+Keys = dict["Label | None", ContentKey]
 
-def content_key(settings: VodSettings, video_id: str, preset: Preset) -> ContentKey:
-    """A video's key, masked in this process's logs.
 
-    :raises InvalidInputError: ``VOD_KEY_CONN_ID`` is not set, or its connection holds no valid key.
+def content_keys(settings: VodSettings, plan: Plan, tracks: Collection[str] | None = None) -> Keys:
+    """The keys of a video by what they are for, masked in this process's logs; none if it is not encrypted.
+
+    :param tracks: names of the tracks that are encrypted; None: all.
+    :raises InvalidInputError: ``VOD_KEY_CONN_ID`` is not set, its connection holds no valid key, or the key
+        server refuses.
+    :raises StorageError: the key server does not answer.
     """
-    from airflow.sdk import Connection  # here, because the DAG file is parsed again for every task
-    from airflow.sdk.log import mask_secret
-
+    if plan.preset.encryption == "none":
+        return {}
     if settings.key_conn_id is None:
         raise InvalidInputError(
             "preset: it asks for encryption, and VOD_KEY_CONN_ID names no Airflow connection with the key"
         )
-    conn_id = settings.key_conn_id.replace("{video_id}", video_id)
+    labels = [label for track, label in labels_of(plan).items() if tracks is None or track in tracks]
+    conn_id = settings.key_conn_id.replace("{video_id}", plan.video_id)
+    from airflow.sdk import Connection  # here, because the DAG file is parsed again for every task
+
     connection = Connection.get(conn_id)
-    digits = connection.password or ""
-    if digits:
-        for spelling in {digits, digits.lower(), digits.upper()}:
-            mask_secret(spelling)
     try:
-        return _key(digits, connection.extra_dejson, video_id, preset)
+        asks = connection.conn_type == "http" and connection.host
+        return (_asked if asks else _held)(connection, plan, dict.fromkeys(labels))
     except InvalidInputError as error:
         raise InvalidInputError(f"Airflow connection {conn_id!r} (VOD_KEY_CONN_ID): {error}") from None
 
 
-def _key(digits: str, extra: dict[str, Any], video_id: str, preset: Preset) -> ContentKey:
-    """:raises InvalidInputError: a field of the connection is malformed, or the preset needs one more."""
-    try:
-        addresses = Addresses.model_validate(
-            {name: extra[name] for name in Addresses.model_fields if name in extra}
+def job_keys(settings: VodSettings, job: Job, tracks: Collection[str] | None = None) -> dict[str, ContentKey]:
+    """The key of each of those tracks; none if the job's preset does not encrypt.
+
+    :param tracks: names; None: all. Only their keys are read.
+    :raises InvalidInputError: a key is another than when the run began.
+    """
+    keys = content_keys(settings, job.plan, tracks)
+    labels = labels_of(job.plan)
+    found = {name: keys[labels[name]] for name in labels if labels[name] in keys}
+    for name, key in found.items():
+        if key.facts != job.key_of(name):
+            raise InvalidInputError(
+                "VOD_KEY_CONN_ID: its connection has another key than when the run began; ask for the video "
+                "again"
+            )
+    return {name: key for name, key in found.items() if tracks is None or name in tracks}
+
+
+def packager_keys(settings: VodSettings, job: Job, tracks: Collection[str]) -> dict[str, ContentKey]:
+    """As ``job_keys`` for a preset whose samples the packager encrypts; none for all others."""
+    return job_keys(settings, job, tracks) if job.plan.preset.scheme else {}
+
+
+# --- keys in the connection -----------------------------------------------------------------
+
+
+def _held(connection: Any, plan: Plan, labels: Iterable[Label | None]) -> Keys:
+    """The keys in the connection's password: 32 hex digits, or a JSON object of them by label."""
+    password, extra = connection.password or "", connection.extra_dejson
+    digits: dict[str, str] = {"": password}
+    if plan.preset.several_keys:
+        try:
+            digits = json.loads(password)
+        except ValueError:
+            digits = {}
+        if not isinstance(digits, dict) or not all(isinstance(value, str) for value in digits.values()):
+            digits = {}
+    _mask(
+        spelling for text in (*digits.values(), password) for spelling in (text, text.lower(), text.upper())
+    )
+    ids = extra.get("key_ids", {}) if plan.preset.several_keys else {"": extra.get("key_id")}
+    keys: Keys = {}
+    for label in labels:
+        if (label or "") not in digits:
+            raise InvalidInputError(
+                f"password: it has no key of {label}; expected a JSON object, "
+                f'{{"{label}": "32 hex digits", ...}}'
+            )
+        keys[label] = ContentKey.of(
+            digits=digits[label or ""],
+            video_id=plan.video_id,
+            addresses=_addresses(extra),
+            key_id=ids.get(label or "") if isinstance(ids, dict) else None,
+            label=label,
+            vector=extra.get("iv"),
+            systems=plan.preset.protection or (),
+            scheme=plan.preset.scheme or "cbcs",
         )
+    _require_difference(keys, bare=plan.preset.protection is None or "clearkey" in plan.preset.protection)
+    return keys
+
+
+def _require_difference(keys: Keys, *, bare: bool) -> None:
+    """:raises InvalidInputError: two keys are one, or players cannot tell them apart."""
+    for words, of_one in (
+        ("password: two labels have the same key", [key.key for key in keys.values()]),
+        ("key_ids: two keys have the same id", [key.facts.key_id for key in keys.values()]),
+        (
+            "key_uri: several keys are at one address; let it contain {key_id} or {label}",
+            [key.facts.uri for key in keys.values()] if bare else [],
+        ),
+    ):
+        if len(set(of_one)) != len(of_one):
+            raise InvalidInputError(words)
+
+
+def _addresses(extra: Mapping[str, Any]) -> Addresses:
+    """:raises InvalidInputError: an address of the connection's extra is malformed."""
+    try:
+        return Addresses(**{name: extra[name] for name in Addresses.model_fields if name in extra})
     except ValidationError as error:
         item = error.errors()[0]
         raise InvalidInputError(f"{'.'.join(map(str, item['loc']))}: {item['msg']}") from None
-    return ContentKey.of(
-        digits=digits,
-        video_id=video_id,
-        addresses=addresses,
-        key_id=extra.get("key_id"),
-        vector=extra.get("iv"),
-        systems=preset.protection or (),
-    )
 
 
-def job_key(settings: VodSettings, job: Job) -> ContentKey | None:
-    """The key of a job; None if its preset does not encrypt.
+def _mask(secrets: Iterable[str]) -> None:
+    from airflow.sdk.log import mask_secret
 
-    :raises InvalidInputError: the connection has another key than when the run began.
-    """
-    if job.key is None:
-        return None
-    key = content_key(settings, job.plan.video_id, job.plan.preset)
-    if key.facts != job.key:
+    for secret in set(filter(None, secrets)):
+        mask_secret(secret)
+
+
+# --- keys of a server -----------------------------------------------------------------------
+
+
+def _asked(connection: Any, plan: Plan, labels: Iterable[Label | None]) -> Keys:
+    """The keys that a server of SPEKE v2 gives for this video."""
+    preset, extra = plan.preset, connection.extra_dejson
+    if preset.scheme is None or not preset.protection:
         raise InvalidInputError(
-            "VOD_KEY_CONN_ID: its connection has another key than when the run began; ask for the video again"
+            "preset: a key server gives keys for encryption cbcs or cenc with protection; the key of "
+            f"{preset.encryption} belongs in the connection's password"
         )
-    return key
+    url, headers = http_connection(connection)
+    _mask(headers.values())
+    content_id = str(extra.get("content_id", "{video_id}")).replace("{video_id}", plan.video_id)
+    ids = {label: cpix.key_id_of(content_id, label) for label in labels}
+    document = cpix.request(content_id, ids, preset.protection, preset.scheme)
+    answer = speke.ask(url, headers, document)
+    addresses = _addresses(extra)
+    given = cpix.answers(answer, list(ids.values()), preset.protection, preset.scheme, addresses.license_urls)
+    keys: Keys = {}
+    for label, key_id in ids.items():
+        _mask(cpix.spellings(given[key_id].key))
+        keys[label] = ContentKey.of(
+            digits=given[key_id].key.hex(),
+            video_id=plan.video_id,
+            addresses=addresses,
+            key_id=key_id,
+            label=label,
+            vector=given[key_id].vector,
+            systems=preset.protection,
+            scheme=preset.scheme,
+            told=given[key_id].signals,
+        )
+    _require_difference(keys, bare="clearkey" in preset.protection)
+    return keys
 
 
-def packager_key(settings: VodSettings, job: Job) -> ContentKey | None:
-    """As ``job_key`` for a preset whose samples the packager encrypts (``cbcs``); None for all others."""
-    return job_key(settings, job) if job.plan.preset.encryption == "cbcs" else None
+# --- whole segments -------------------------------------------------------------------------
 
 
 def lock_segments(track: Track, key: ContentKey, folder: Path) -> Track:

@@ -9,7 +9,7 @@ from airflow.sdk import Context
 from vod_operators.media.choice import corrections
 from vod_operators.media.models import Timeline
 from vod_operators.operators.base import VodChunkOperator
-from vod_operators.operators.content_key import packager_key
+from vod_operators.operators.content_key import packager_keys
 from vod_operators.storage import checkpoint
 from vod_operators.work.choice import (
     AGAIN,
@@ -55,7 +55,7 @@ class VodCorrectChunkOperator(VodChunkOperator):
             chunk=chunk,
             again=tuple(crfs),
             original=self.original(self.source, job) if timeline.in_place else None,
-            key=packager_key(self.settings, job),
+            keys=packager_keys(self.settings, job, tuple(crfs)),
             report=self.reporter(context, job),
         ).encode()
         return facts

@@ -65,11 +65,27 @@ def _read(settings: VodSettings, conn_id: str, field: str) -> tuple[str, Credent
         connection = Connection.get(conn_id)
     except AirflowNotFoundException:
         raise InvalidInputError(f"{field}: there is no Airflow connection {conn_id!r}") from None
-    url = _url_of(connection)
-    if connection.conn_type != "http" or url is None:
+    try:
+        url, headers = http_connection(connection)
+    except InvalidInputError:
         raise InvalidInputError(
             f"{field}: the Airflow connection {conn_id!r} must be of type HTTP and name a host"
-        )
+        ) from None
+    for value in headers.values():
+        mask_secret(value)
+    hide_secrets(url)
+    return url, Credentials(url.partition("?")[0], tuple(sorted(headers.items())))
+
+
+def http_connection(connection: Any) -> tuple[str, dict[str, str]]:
+    """The URL and the headers of an HTTP connection: user and password as HTTP Basic, and each string of the
+    extra as a header.
+
+    :raises InvalidInputError: it is no HTTP connection with a host.
+    """
+    url = _url_of(connection)
+    if connection.conn_type != "http" or url is None:
+        raise InvalidInputError("it must be of type HTTP and name a host")
     headers = {
         name: value
         for name, value in connection.extra_dejson.items()
@@ -81,10 +97,7 @@ def _read(settings: VodSettings, conn_id: str, field: str) -> tuple[str, Credent
     if connection.login or connection.password:
         pair = f"{connection.login or ''}:{connection.password or ''}".encode()
         headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
-    for value in headers.values():
-        mask_secret(value)
-    hide_secrets(url)
-    return url, Credentials(url.partition("?")[0], tuple(sorted(headers.items())))
+    return url, headers
 
 
 def hide_secrets(value: Any) -> None:

@@ -22,7 +22,7 @@ from vod_operators.media.sampling import Sample
 from vod_operators.media.subtitles import Sidecar, SubtitleFile, parse_request
 from vod_operators.operators import telemetry
 from vod_operators.operators.callbacks import VodTellingOperator
-from vod_operators.operators.content_key import content_key
+from vod_operators.operators.content_key import content_keys
 from vod_operators.operators.credentials import callback_of, is_empty
 from vod_operators.pipeline import ESTIMATE_KEY, PARTS, TRACKS_KEY
 from vod_operators.storage.probe import require_conditional_writes
@@ -140,13 +140,12 @@ class VodPrepareOperator(VodTellingOperator):
         )
         self.worker.limit_tools(allowance.of_plan(self.settings, plan))
         self._require_encoders(plan)
-        encrypts = plan.preset.encryption != "none"
-        key = content_key(self.settings, self.video_id, plan.preset).facts if encrypts else None
+        facts = [key.facts for key in content_keys(self.settings, plan).values()]
         estimated = self._estimate(context, plan, sample)
         if is_dry:
             self._end_here(estimated)
         verify = is_true(self.verify)
-        job, damage = open_workspace(self.worker, plan, found, request, key, verify=verify)
+        job, damage = open_workspace(self.worker, plan, found, request, facts, verify=verify)
         if damage is not None and (damage or verify):
             telemetry.count("vod.damaged", len(damage))
             self.facts["damaged"] = len(damage)

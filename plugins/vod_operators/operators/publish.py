@@ -8,7 +8,7 @@ from airflow.sdk import Asset, Context
 
 from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodStepOperator
-from vod_operators.operators.content_key import job_key
+from vod_operators.operators.content_key import job_keys
 from vod_operators.operators.runs import run_name
 from vod_operators.storage import claim
 from vod_operators.storage.keys import claim_key
@@ -44,7 +44,7 @@ class VodPublishOperator(VodStepOperator):
         """
         job = self.open_job(context)
         publication = Publication.load(self.worker, job)
-        checked = publication.check(job_key(self.settings, job))
+        checked = publication.check(job_keys(self.settings, job))
         result = publication.describe(started_at=context["dag_run"].start_date, checked=checked)
         publication.write(result)
         claimed = claim_key(self.settings.temp_uri, job.plan.video_id)

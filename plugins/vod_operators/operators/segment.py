@@ -19,7 +19,7 @@ from vod_operators.media.pieces import Piece, counter_shifts, shift_counters, tr
 from vod_operators.media.track import Track, sample_encryption
 from vod_operators.media.trick import trick_name, trick_segment
 from vod_operators.operators.base import VodStepOperator
-from vod_operators.operators.content_key import job_key, lock_segments
+from vod_operators.operators.content_key import job_keys, lock_segments
 from vod_operators.storage import checkpoint
 from vod_operators.storage.base import Storage
 from vod_operators.storage.checkpoint import Marker, Stored
@@ -119,7 +119,9 @@ class VodSegmentHlsOperator(VodStepOperator):
 
     def _segment(self, job: Job, name: str) -> Track:
         plan, timeline = job.plan, read_timeline(self.worker.temp, job)
-        key = job_key(self.settings, job)
+        # What the packager has encrypted needs no key here.
+        facts = job.key_of(name) if plan.preset.scheme else None
+        key = None if plan.preset.scheme else job_keys(self.settings, job, [name]).get(name)
         audio = next((audio for audio in plan.audio if audio.name == name), None)
         crf = final_crfs(self.worker.temp, job).get(name)
         parts = encoded(self.worker.temp, job, timeline, name)
@@ -159,8 +161,8 @@ class VodSegmentHlsOperator(VodStepOperator):
                 self._fetch(segments, folder)
             if key is not None and is_locked:
                 track = lock_segments(track, key, folder)
-            elif key is not None:
-                track = track.changed(encryption=sample_encryption(key.facts))
+            elif facts is not None and plan.preset.scheme:
+                track = track.changed(encryption=sample_encryption(facts, plan.preset.scheme))
             if init:
                 (folder / INIT).write_bytes(init)
             target = measure.target_duration_s(plan)

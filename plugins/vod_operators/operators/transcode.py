@@ -8,7 +8,7 @@ from airflow.sdk import Context
 
 from vod_operators.operators import telemetry
 from vod_operators.operators.base import VodChunkOperator
-from vod_operators.operators.content_key import packager_key
+from vod_operators.operators.content_key import packager_keys
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker
 from vod_operators.work.certificate import QUALITY
@@ -39,7 +39,8 @@ class VodTranscodeChunkOperator(VodChunkOperator):
         if done is not None and is_made(done, job.plan, [made.name for made in job.plan.renditions]):
             self.log.info("%s is encoded already", chunk.name)
             return _small(done.facts)
-        key = packager_key(self.settings, job)
+        names = [made.name for made in job.plan.renditions]
+        keys = packager_keys(self.settings, job, names)
         require_encoders(self.worker.runner, self.worker.tools.ffmpeg, job.plan.renditions, hardware=True)
         encoder = ChunkEncoder(
             worker=self.worker,
@@ -47,7 +48,7 @@ class VodTranscodeChunkOperator(VodChunkOperator):
             timeline=timeline,
             chunk=chunk,
             original=self.original(self.source, job) if timeline.in_place else None,
-            key=key,
+            keys=keys,
             report=self.reporter(context, job),
         )
         marker = encoder.encode()

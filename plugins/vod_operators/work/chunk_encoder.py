@@ -67,7 +67,7 @@ class ChunkEncoder(EncodingTask):
             report = picture_facts(folder, plan, chunk) if self.again is None else None
             refuse(plan, self.timeline, report, {})
             stored: dict[str, Stored] = {}
-            ends = Ends(worker=self.worker, folder=folder, task=chunk.name, key=self.key)
+            ends = Ends(worker=self.worker, folder=folder, task=chunk.name, keys=self.keys)
             quality = self._measured(outputs, sample, found, folder)
             for name, file in outputs.items():
                 stored |= self._store_segments(plan.rendition(name), folder / file, folder, ends)
@@ -205,8 +205,9 @@ class ChunkEncoder(EncodingTask):
         plan, chunk, worker = self.job.plan, self.chunk, self.worker
         part = encoded_part(path, f"{chunk.name}/{rendition.name}", plan, chunk, rendition)
         piece = package_chunk(
-            worker.runner, worker.tools.packager, plan, chunk, rendition, part, folder, self.key
-        )
+            worker.runner, worker.tools.packager, plan, chunk, rendition, part, folder,
+            self.keys.get(rendition.name), place=f"{self.job.work_fingerprint}/{self.place}",
+        )  # fmt: skip
         ends.add(rendition.name, piece)
         return store_piece(worker.temp, self.job.work_keys, self.place, rendition.name, piece, folder)
 

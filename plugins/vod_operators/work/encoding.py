@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +30,8 @@ class EncodingTask:
     timeline: Timeline
     original: Original | None
     """The source, if this task cuts its packets from it; None if the split stored them."""
-    key: ContentKey | None
-    """With which the packager encrypts; None if it does not."""
+    keys: Mapping[str, ContentKey]
+    """Track -> key with which the packager encrypts it; none if it does not."""
     report: Callable[[Progress], None]
 
     def cutter(self, folder: Path) -> Cutter:

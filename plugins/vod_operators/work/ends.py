@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vod_operators.errors import VerificationError
-from vod_operators.formats.cbcs import decrypted_samples
 from vod_operators.formats.facts import SegmentFacts
+from vod_operators.formats.samples import decrypted_samples
 from vod_operators.media.decoding import Clip
 from vod_operators.media.encryption import ContentKey
 from vod_operators.media.pieces import Piece
@@ -48,8 +48,8 @@ class Ends:
     folder: Path
     task: str
     """The chunk or sound track, for messages."""
-    key: ContentKey | None
-    """With which the packager encrypted; None if it did not."""
+    keys: Mapping[str, ContentKey]
+    """Rendition -> key with which the packager encrypted it; none if it did not."""
     _clips: dict[str, Clip] = field(default_factory=dict, init=False)
     """By what messages call them."""
 
@@ -63,7 +63,7 @@ class Ends:
         for number, end in enumerate(_ends_of(piece.segments)):
             facts = piece.segments[end.segment]
             file = f"end-{rendition}-{number}"
-            content = init + self._clear(init, _bytes_of(end, facts, files[end.segment]))
+            content = init + self._clear(rendition, init, _bytes_of(end, facts, files[end.segment]))
             (self.folder / file).write_bytes(content)
             self._clips[f"{self.task}/{rendition}: its {end.says} second"] = Clip(
                 file=file,
@@ -72,10 +72,11 @@ class Ends:
                 frames=end.frames,
             )
 
-    def _clear(self, init: bytes, data: bytes) -> bytes:
-        clear = decrypted_samples(init, data, self.key.key) if self.key else data
+    def _clear(self, rendition: str, init: bytes, data: bytes) -> bytes:
+        key = self.keys.get(rendition)
+        clear = decrypted_samples(init, data, key.key) if key else data
         if clear is None:
-            raise VerificationError(f"{self.task}: the packager did not encrypt with cbcs")
+            raise VerificationError(f"{self.task}: the packager did not encrypt as it was told")
         return clear
 
     def check(self) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from pydantic import model_validator
 
 from vod_operators.formats.base import Model
 from vod_operators.media.downloads import files_of
 from vod_operators.media.encryption import KeyFacts
+from vod_operators.media.key_labels import labels_of
 from vod_operators.media.models import Plan, Timeline
 from vod_operators.pipeline import SPLIT
 from vod_operators.settings import VodSettings
@@ -30,14 +34,23 @@ class JobRecord(Model):
     """The source's identity when the run began: its size, and ETag or modification time."""
     source_fingerprint: str
     work_fingerprint: str
-    key: KeyFacts | None = None
-    """Facts of the content key; None if the preset does not encrypt."""
+    keys: tuple[KeyFacts, ...] = ()
+    """Facts of the content keys; empty if the preset does not encrypt."""
     version: str
     """Results folder that this workspace publishes into; no other workspace uses it."""
     made_by: dict[str, str]
     """Tool -> version."""
     request: dict[str, Any] | None = None
     """The ``conf`` of the run, to repeat the request; None if one of its URIs may hold a secret."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one_key(cls, data: Any) -> Any:
+        """Take the one key of records of before there could be several."""
+        if isinstance(data, Mapping) and "key" in data:
+            data = dict(data)
+            data["keys"] = [key] if (key := data.pop("key")) else []
+        return data
 
 
 class Job(JobRecord):
@@ -69,6 +82,11 @@ class Job(JobRecord):
     def result_keys(self) -> ResultKeys:
         """Keys of what is published."""
         return ResultKeys(results_uri=self.results_uri, video_id=self.plan.video_id)
+
+    def key_of(self, track: str) -> KeyFacts | None:
+        """Facts of the key of a track; None if it is not encrypted."""
+        label = labels_of(self.plan).get(track)
+        return next((key for key in self.keys if key.label == label), None)
 
     def segmented(self, track: str) -> str:
         """URI of the marker that says that a track's segments are complete in this job's version."""

@@ -46,11 +46,13 @@ def package(
     *,
     first: int = 0,
     key: ContentKey | None = None,
+    place: str = "",
 ) -> list[Path]:
     """Cut the folder's ``track.mp4`` into segments beside it, and delete it; returns their paths in order.
 
     :param first: number of the segments of the whole track that come before.
     :param key: with which the packager encrypts; None if it does not.
+    :param place: as for ``ContentKey.packager_flags``.
     :raises VerificationError: the packager wrote no segment.
     """
     is_video, flags = isinstance(rendition, Rendition), folder / FLAGS
@@ -68,7 +70,8 @@ def package(
     )
     try:
         if key is not None:
-            _write_secret(flags, key.packager_flags(rendition.name))
+            scheme = plan.preset.scheme or "cbcs"
+            _write_secret(flags, key.packager_flags(rendition.name, scheme, place=place))
         runner.run(argv, folder=folder)
     finally:
         flags.unlink(missing_ok=True)
@@ -94,11 +97,13 @@ def package_chunk(
     part: Part,
     folder: Path,
     key: ContentKey | None,
+    *,
+    place: str = "",
 ) -> Piece:
     """Write a chunk's segments into the folder, numbered as in the whole track; returns their facts.
 
     :param part: the chunk's encoded fragments, beginning at the chunk's decode time.
-    :param key: as for ``package``.
+    :param key: as for ``package``, likewise ``place``.
     :raises VerificationError: the segments are not as planned.
     """
     digest = hashlib.sha256()
@@ -109,7 +114,9 @@ def package_chunk(
             file.write(block)
     # Read before packaging, because MPEG-TS splits the caption data across packets.
     channels = captions.channels_of(folder / TRACK)
-    files = package(runner, tool, plan, rendition, folder, first=chunk.first // plan.segment_frames, key=key)
+    files = package(
+        runner, tool, plan, rendition, folder, first=chunk.first // plan.segment_frames, key=key, place=place
+    )
     if rendition.hdr and (boxes := boxes_of(rendition.hdr.metadata)):
         init = folder / INIT
         init.write_bytes(with_boxes(init.read_bytes(), boxes))
@@ -124,14 +131,15 @@ def package_chunk(
 
 
 def package_sound(
-    runner: Runner, tool: str, plan: Plan, audio: AudioRendition, folder: Path, key: ContentKey | None
-) -> Piece:
+    runner: Runner, tool: str, plan: Plan, audio: AudioRendition, folder: Path, key: ContentKey | None,
+    *, place: str = "",
+) -> Piece:  # fmt: skip
     """Cut a whole sound track, the folder's ``track.mp4``, into segments; returns their facts.
 
-    :param key: as for ``package``.
+    :param key: as for ``package``, likewise ``place``.
     :raises VerificationError: the segments are not as planned.
     """
-    piece = _piece(package(runner, tool, plan, audio, folder, key=key))
+    piece = _piece(package(runner, tool, plan, audio, folder, key=key, place=place))
     measure.check_sound(piece.segments, audio)
     coded = piece.segments[0].streams[0].coded
     if audio.codec == "eac3" and coded is not None:

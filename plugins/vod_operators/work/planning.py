@@ -155,7 +155,7 @@ def plan_source(
 
 
 def open_workspace(
-    worker: Worker, plan: Plan, found: ObjectInfo, request: Request, key: KeyFacts | None, *, verify: bool
+    worker: Worker, plan: Plan, found: ObjectInfo, request: Request, keys: Sequence[KeyFacts], *, verify: bool
 ) -> tuple[Job, list[Damage] | None]:
     """Write ``plan.json`` unless an earlier run did; returns the job, and the damage of that run's work.
 
@@ -163,12 +163,12 @@ def open_workspace(
     choice, the job gets a new one, because players and caches may hold parts of the old one.
 
     :param found: the source's location, size and version.
-    :param key: facts of the content key; None if the preset does not encrypt.
+    :param keys: facts of the content keys; empty if the preset does not encrypt.
     :param verify: whether to read all objects of the earlier run.
     :returns: the damage is None if there is no earlier run, or its plan cannot be read.
     :raises InvalidInputError: the plan has more segments than can be recorded.
     """
-    record = _record(worker, plan, found, request, key)
+    record = _record(worker, plan, found, request, keys)
     job = Job.of(record, worker.settings)
     frames = plan.source.frames_at(plan.frame_rate)
     if frames is not None:
@@ -198,7 +198,7 @@ def open_workspace(
 
 
 def _record(
-    worker: Worker, plan: Plan, found: ObjectInfo, request: Request, key: KeyFacts | None
+    worker: Worker, plan: Plan, found: ObjectInfo, request: Request, keys: Sequence[KeyFacts]
 ) -> JobRecord:
     versions = _tool_versions(worker)
     source = fingerprint(
@@ -210,7 +210,7 @@ def _record(
         plan.gop_frames,
         versions["ffmpeg"],
     )
-    work = fingerprint(source, plan, versions["packager"], *([key] if key else []))
+    work = fingerprint(source, plan, versions["packager"], *keys)
     return JobRecord(
         plan=plan,
         source_name=clean_name(PurePosixPath(unquote(urlsplit(found.uri).path)).name),
@@ -218,7 +218,7 @@ def _record(
         source_version=found.version,
         source_fingerprint=source,
         work_fingerprint=work,
-        key=key,
+        keys=tuple(keys),
         # Random, so that a recreated workspace never writes into a version that viewers may be reading.
         version=version_name(work, secrets.token_hex(3)),
         made_by=versions,

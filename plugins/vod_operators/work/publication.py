@@ -43,6 +43,7 @@ from vod_operators.work.result import (
     ChapterFiles,
     ChapterResult,
     CheckResult,
+    EncryptionResult,
     LadderResult,
     RenditionResult,
     SourceFacts,
@@ -54,9 +55,10 @@ from vod_operators.work.stable import IMMUTABLE, JSON_TYPE, MANIFEST_TYPE, PLAYL
 from vod_operators.work.steering import EdgeReader, Steering, steering_of
 from vod_operators.work.worker import Worker
 
-WISHED = {"7.bitrates"}
+WISHED = {"7.bitrates", "12.no-ctr"}
 """Rules whose violation does not prevent a publication, because the request may ask for it. A custom preset
-may have a single rung, and pictures without detail have equal bitrates in two rungs of the same quality."""
+may have a single rung, and pictures without detail have equal bitrates in two rungs of the same quality.
+It may also ask for ``cenc``, which Apple's players do not decrypt."""
 
 PROMISED = {
     "1.h264-4.1", "1.sample-entry", "10.aligned", "13.families", "14.bitrate", "14.channels-told",
@@ -167,38 +169,41 @@ class Publication:
         prefix = f"{self.job.version}/"
         return dash.manifest(self.tracks, self._target_s, prefix=prefix, tiles=self._tiles).encode()
 
-    def check(self, key: ContentKey | None) -> CheckResult:
+    def check(self, keys: Mapping[str, ContentKey]) -> CheckResult:
         """Check the version against all rules of ``vod check``; returns how many applied, and the warnings.
 
         Playlists and init segments are read from the store. Segments are not read again: the same code
         measured them before they were stored, the store verified their checksums, and ``load`` has checked
         their sizes.
 
-        :param key: the content key. It is not fetched from the URL that players use, which workers may not
-            reach, or which may not exist yet. None if the version is not encrypted.
+        :param keys: the content keys of the tracks. None is fetched from the URL that players use, which
+            workers may not reach, or which may not exist yet. Empty if the version is not encrypted.
         :raises VerificationError: a MUST is broken that is not in ``WISHED``, or a rule in ``PROMISED``.
         """
-        keys, version, results = self.job.result_keys, self.job.version, self.worker.results
-        location = keys.version(version, "master.m3u8")
+        places, version, results = self.job.result_keys, self.job.version, self.worker.results
+        location = places.version(version, "master.m3u8")
         facts = {
-            keys.version(version, f"{track.name}/{segment.name}"): measured
+            places.version(version, f"{track.name}/{segment.name}"): measured
             for track in self.tracks
             for segment, measured in zip(track.segments, track.facts, strict=True)
         }
         drafts = {location: self.master}
-        drafts |= {keys.version(version, file): data for file, (data, _) in self._chapters.items()}
+        drafts |= {places.version(version, file): data for file, (data, _) in self._chapters.items()}
         if self.steering:
-            drafts[keys.playlist] = self.steering.playlist(self.stable_playlist)
+            drafts[places.playlist] = self.steering.playlist(self.stable_playlist)
         reader = StoreReader(location, lambda _: results, facts, drafts)
-        verdicts = check(reader, location, key=key.key if key else None)
+        # Only whole segments are decrypted here; what is judged of encrypted samples is in the clear.
+        is_whole = self.job.plan.preset.encryption == "aes-128"
+        whole = next((key.key for key in keys.values()), None) if is_whole else None
+        verdicts = check(reader, location, key=whole)
         at_edges: list[Verdict] = []
         if self.steering:
             edges = tuple(self.steering.pathways.values())
-            through_edges = EdgeReader(reader, edges, f"{keys.folder}/")
-            at_edges = check(through_edges, keys.playlist, key=key.key if key else None)
+            through_edges = EdgeReader(reader, edges, f"{places.folder}/")
+            at_edges = check(through_edges, places.playlist, key=whole)
         for track in hls.unlisted(self.tracks):
-            uri = keys.version(version, f"{track.name}/index.m3u8")
-            verdicts += [v for v in check(reader, uri, key=key.key if key else None) if v.findings]
+            uri = places.version(version, f"{track.name}/index.m3u8")
+            verdicts += [v for v in check(reader, uri, key=whole) if v.findings]
         warnings = tuple(
             f"{verdict.rule.says}: {finding.where}: found {finding.found}"
             for verdict in verdicts
@@ -333,6 +338,8 @@ class Publication:
             *missing(plan),
             *_encoded_anew(plan, encoded),
         ]
+        if plan.preset.scheme == "cenc":
+            warnings.append("encryption: cenc does not play on Apple's devices")
         for warning in warnings:
             log.warning("%s", warning)
         return VideoResult(
@@ -359,6 +366,7 @@ class Publication:
             storyboard=self.stills.get("storyboard"),
             ladder=LadderResult.of(read_choice(self.worker.temp, job)) if any(plan.by_title) else None,
             check=checked,
+            encryption=EncryptionResult.of(job),
             source_report=found,
             warnings=tuple(warnings),
             timings=Timings(

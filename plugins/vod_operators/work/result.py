@@ -16,6 +16,8 @@ from vod_operators.media.chapters import chapters_of
 from vod_operators.media.choice import Choice
 from vod_operators.media.cost import Cost
 from vod_operators.media.downloads import Download
+from vod_operators.media.drm import System
+from vod_operators.media.key_labels import labels_of
 from vod_operators.media.loudness import Normalised
 from vod_operators.media.models import Plan, Timeline, VideoStream
 from vod_operators.media.pictures import Storyboard
@@ -23,6 +25,7 @@ from vod_operators.media.plan import fingerprint, normalisations
 from vod_operators.media.source_report import SourceReport
 from vod_operators.media.track import Track
 from vod_operators.media.vmaf import Quality
+from vod_operators.work.job import Job
 from vod_operators.work.steering import Steering
 
 
@@ -257,6 +260,28 @@ class CheckResult(Model):
     """What differs from a recommendation; sentences for people."""
 
 
+class EncryptionResult(Model):
+    """How the media are encrypted."""
+
+    scheme: Literal["aes-128", "cbcs", "cenc"]
+    systems: tuple[System, ...] = ()
+    """DRM systems whose players are told of the keys; none: HLS names an address alone."""
+    keys: dict[str, tuple[str, ...]]
+    """Id of each key, 32 hex digits -> the tracks that it opens."""
+
+    @classmethod
+    def of(cls, job: Job) -> EncryptionResult | None:
+        """How a job's media are encrypted; None if they are not."""
+        preset = job.plan.preset
+        if preset.encryption == "none":
+            return None
+        keys: dict[str, tuple[str, ...]] = {}
+        for name in labels_of(job.plan):
+            if key := job.key_of(name):
+                keys[key.key_id] = (*keys.get(key.key_id, ()), name)
+        return cls(scheme=preset.encryption, systems=preset.protection or (), keys=keys)
+
+
 class LeftOut(Model):
     """A rendition that this video does not need."""
 
@@ -314,6 +339,8 @@ class VideoResult(Model):
     """How the renditions were chosen; None if the preset names them."""
     check: CheckResult | None = None
     """None in results of before it was recorded."""
+    encryption: EncryptionResult | None = None
+    """None: the media are clear, or the result is of before it was recorded."""
     source_report: SourceReport | None = None
     """What was found in the source; None if the preset does not look for anything, and in older results."""
     warnings: tuple[str, ...] = ()

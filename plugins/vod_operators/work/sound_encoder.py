@@ -86,8 +86,11 @@ class SoundEncoder(EncodingTask):
             refuse(self.job.plan, self.timeline, None, {audio.track: report} if report else {})
             (folder / ENCODED).rename(folder / TRACK)
             runner, packager = worker.runner, worker.tools.packager
-            piece = package_sound(runner, packager, self.job.plan, audio, folder, self.key)
-            ends = Ends(worker=worker, folder=folder, task=SOUND, key=self.key)
+            key = self.keys.get(audio.name)
+            piece = package_sound(
+                runner, packager, self.job.plan, audio, folder, key, place=self.job.work_fingerprint
+            )
+            ends = Ends(worker=worker, folder=folder, task=SOUND, keys=self.keys)
             ends.add(audio.name, piece)
             ends.check()
             stored = store_piece(worker.temp, keys, SOUND, audio.name, piece, folder)

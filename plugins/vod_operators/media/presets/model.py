@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from vod_operators.formats.base import Model, Name, is_empty, is_unset
-from vod_operators.media.drm import System
+from vod_operators.media.drm import Scheme, System
 from vod_operators.media.encoders import ENCODERS, EncoderName
 from vod_operators.media.presets.downloads import FOLDER as DOWNLOADS
 from vod_operators.media.presets.downloads import MOST, check_downloads
@@ -219,10 +219,12 @@ class Preset(Model):
     segment_gops: int = Field(3, ge=1, le=MAX_SEGMENT_GOPS)
     container: Literal["fmp4", "ts"] = "fmp4"
     """``ts`` is MPEG-TS and packed AAC, for players older than fMP4 in HLS (2016)."""
-    encryption: Literal["none", "aes-128", "cbcs"] = "none"
-    """``aes-128`` encrypts whole segments, ``cbcs`` samples. The key comes from the deployment."""
+    encryption: Literal["none", "aes-128", "cbcs", "cenc"] = "none"
+    """``aes-128`` encrypts whole segments; ``cbcs`` and ``cenc``, samples. The deployment has the key."""
+    several_keys: bool = Field(False, exclude_if=is_unset)
+    """Whether sound and pictures in SD, HD and UHD have a key each (``media.key_labels``)."""
     protection: tuple[System, ...] | None = Field(None, min_length=1, exclude_if=is_unset)
-    """DRM systems whose players get the key of ``cbcs``, in HLS and DASH. None: those of the deployment's
+    """DRM systems whose players get the key of samples, in HLS and DASH. None: those of the deployment's
     ``key_uri`` alone, in HLS alone."""
     ladders: tuple[Ladder, ...] = Field(min_length=1, max_length=5)
     """One for each codec and dynamic range; some are SDR."""
@@ -253,8 +255,8 @@ class Preset(Model):
         if reserved := [name for name in names if name in others[0] or name.startswith(others[1])]:
             raise ValueError(f"rungs must not have names of other tracks: {reserved}")
         codecs = [ENCODERS[ladder.encoder].codec for ladder in self.ladders]
-        if self.container == "ts" and self.encryption == "cbcs":
-            raise ValueError("encryption: cbcs is a scheme of fMP4; container ts can have aes-128")
+        if self.container == "ts" and self.scheme:
+            raise ValueError(f"encryption: {self.scheme} is a scheme of fMP4; container ts can have aes-128")
         self._has_protection_that_fits()
         if self.container == "ts" and codecs != ["h264"]:
             raise ValueError(f"container: ts holds H.264 only (Apple 1.5), not {', '.join(codecs)}")
@@ -276,13 +278,29 @@ class Preset(Model):
         check_sound(self.audio, container=self.container, encryption=self.encryption, systems=self.protection)
         return self
 
+    @property
+    def scheme(self) -> Scheme | None:
+        """How samples are encrypted; None if they are not."""
+        return self.encryption if self.encryption in ("cbcs", "cenc") else None
+
     def _has_protection_that_fits(self) -> None:
         """:raises ValueError: it names DRM systems, and encrypts in a way that they do not know."""
         systems = self.protection or ()
-        if systems and self.encryption != "cbcs":
+        if systems and not self.scheme:
             raise ValueError(
-                f"protection: {', '.join(systems)}: needs encryption cbcs, which encrypts samples, "
+                f"protection: {', '.join(systems)}: needs encryption cbcs or cenc, which encrypt samples, "
                 f"not {self.encryption}"
             )
+        if self.several_keys and not self.scheme:
+            raise ValueError(
+                f"several_keys: needs encryption cbcs or cenc, which encrypt samples, not {self.encryption}"
+            )
+        if self.encryption == "cenc" and "fairplay" in systems:
+            raise ValueError(
+                "protection: fairplay: Apple's players do not decrypt cenc (13.11); leave out fairplay, "
+                "or give encryption cbcs"
+            )
+        if self.encryption == "cenc" and not systems:
+            raise ValueError("protection: cenc needs at least one of widevine, playready and clearkey")
         if len(set(systems)) != len(systems):
             raise ValueError("protection: a system is named twice")

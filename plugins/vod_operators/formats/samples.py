@@ -1,4 +1,4 @@
-"""Decrypts the samples of a fragmented MP4 segment under ``cbcs`` (ISO 23001-7 10.4)."""
+"""Decrypts the samples of a fragmented MP4 segment under ``cbcs`` or ``cenc`` (ISO 23001-7 10.4, 10.1)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from vod_operators.errors import VerificationError
 from vod_operators.formats.isobmff import children, find, read_fragments, whole_headers
 from vod_operators.formats.mp4 import read_init
 
-BLOCK = 16
+BLOCK, VECTOR = 16, 8
+"""Bytes of a block of AES, and of a sample's own vector."""
 
 
 class _Scheme(NamedTuple):
@@ -18,7 +19,8 @@ class _Scheme(NamedTuple):
     crypt: int
     skip: int
     """Blocks that are encrypted, and that follow them and are not; 0 and 0: all are."""
-    vector: bytes
+    vector: bytes | None
+    """Of all samples under ``cbcs``; None: ``cenc``, whose samples have one each."""
 
 
 @whole_headers("MP4")
@@ -39,16 +41,20 @@ def decrypted_samples(init: bytes, segment: bytes, key: bytes) -> bytes | None:
     data = bytearray(segment)
     for fragment in read_fragments(segment, defaults):
         moof = fragment.offset
-        subsamples = _subsamples(segment, *find(segment, moof, len(segment), b"moof"))
-        if not subsamples and tracks[fragment.track].format.kind == "video":
+        told = _told(segment, *find(segment, moof, len(segment), b"moof"), own_vectors=scheme.vector is None)
+        if not told and (scheme.vector is None or tracks[fragment.track].format.kind == "video"):
             return None
         for number, sample in enumerate(fragment.samples):
+            vector, parts = told[number] if told else (b"", [])
             at = sample.position
-            for clear, protected in subsamples[number] if subsamples else [(0, sample.size)]:
+            decryptor = None
+            if scheme.vector is None:
+                decryptor = Cipher(algorithms.AES(key), modes.CTR(vector.ljust(BLOCK, b"\0"))).decryptor()
+            for clear, protected in parts or [(0, sample.size)]:
                 at += clear
-                places = _places(at, protected, scheme)
-                decryptor = Cipher(algorithms.AES(key), modes.CBC(scheme.vector)).decryptor()
-                plain = decryptor.update(b"".join(segment[a:b] for a, b in places))
+                places = [(at, at + protected)] if decryptor else _places(at, protected, scheme)
+                each = decryptor or Cipher(algorithms.AES(key), modes.CBC(scheme.vector or b"")).decryptor()
+                plain = each.update(b"".join(segment[a:b] for a, b in places))
                 for a, b in places:
                     data[a:b], plain = plain[: b - a], plain[b - a :]
                 at += protected
@@ -65,7 +71,8 @@ def _places(at: int, size: int, scheme: _Scheme) -> list[tuple[int, int]]:
 
 
 def _scheme(init: bytes) -> _Scheme | None:
-    """How the first track is encrypted; None if it is not ``cbcs`` with one vector for all samples."""
+    """How the first track is encrypted; None if it is neither ``cbcs`` with one vector for all samples, nor
+    ``cenc`` with one of 8 bytes for each."""
     entries, end = find(init, 0, len(init), b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
     for kind, first, last in children(init, entries + 8, end):
         head = {b"encv": 78, b"enca": 28}.get(kind)
@@ -74,27 +81,38 @@ def _scheme(init: bytes) -> _Scheme | None:
         scheme, _ = find(init, first + head, last, b"sinf", b"schm")
         at, _ = find(init, first + head, last, b"sinf", b"schi", b"tenc")
         pattern, vector_bytes = init[at + 5], init[at + 7]
-        if init[scheme + 4 : scheme + 8] != b"cbcs" or vector_bytes:
+        if (name := init[scheme + 4 : scheme + 8]) == b"cenc" and vector_bytes == VECTOR:
+            return _Scheme(0, 0, None)
+        if name != b"cbcs" or vector_bytes:
             return None
         begin = at + 8 + BLOCK + 1
         return _Scheme(pattern >> 4, pattern & 15, init[begin : begin + init[begin - 1]].ljust(BLOCK, b"\0"))
     return None
 
 
-def _subsamples(data: bytes, begin: int, end: int) -> list[list[tuple[int, int]]]:
-    """Clear and protected bytes of each part of each sample, by ``senc``; empty if samples have no parts."""
+def _told(
+    data: bytes, begin: int, end: int, *, own_vectors: bool
+) -> list[tuple[bytes, list[tuple[int, int]]]]:
+    """Vector, and clear and protected bytes of each part, of each sample by ``senc``; empty if untold.
+
+    Without parts, all of a sample is protected.
+    """
     traf = find(data, begin, end, b"traf")
     found = [first for kind, first, _ in children(data, *traf) if kind == b"senc"]
-    if not found or not data[found[0] + 3] & 2:
+    has_parts = bool(found and data[found[0] + 3] & 2)
+    if not found or not (has_parts or own_vectors):
         return []
-    at = found[0] + 4
+    at, samples = found[0] + 4, []
     (count,) = struct.unpack_from(">I", data, at)
     at += 4
-    samples = []
     for _ in range(count):
-        (parts,) = struct.unpack_from(">H", data, at)
-        if at + 2 + 6 * parts > end:
-            raise VerificationError("MP4: a 'senc' box ends early")
-        samples.append([struct.unpack_from(">HI", data, at + 2 + 6 * part) for part in range(parts)])
-        at += 2 + 6 * parts
+        vector, at = (data[at : at + VECTOR], at + VECTOR) if own_vectors else (b"", at)
+        parts: list[tuple[int, int]] = []
+        if has_parts:
+            (number,) = struct.unpack_from(">H", data, at)
+            if at + 2 + 6 * number > end:
+                raise VerificationError("MP4: a 'senc' box ends early")
+            parts = [struct.unpack_from(">HI", data, at + 2 + 6 * part) for part in range(number)]
+            at += 2 + 6 * number
+        samples.append((vector, parts))
     return samples
