@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from vod_operators.check.attributes import Attributes
@@ -42,6 +42,21 @@ def encryption_of(values: Attributes, errors: list[str], place: str) -> Encrypti
         iv=bytes.fromhex(iv[2:]) if iv else None,
         key_format=values.get("KEYFORMAT", "identity"),
     )
+
+
+def in_force(keys: Mapping[str, Encryption], following: Encryption | None) -> dict[str, Encryption]:
+    """EXT-X-KEY in force, by KEYFORMAT, after a further one; none after one whose method is none."""
+    if following is None:
+        return {}
+    others = {name: key for name, key in keys.items() if name != following.key_format}
+    return others | {following.key_format: following}
+
+
+def readable(keys: Mapping[str, Encryption]) -> Encryption | None:
+    """Of the keys in force, that which is at an address, or else the last one; None if there is none."""
+    last = [*keys.values()][-1] if keys else None
+    bare = keys.get("identity")
+    return bare if bare and last and bare.method == last.method else last
 
 
 def session_faults(name: str, values: Attributes, before: Sequence[Attributes]) -> Iterator[str]:

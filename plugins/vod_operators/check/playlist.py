@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 
 from vod_operators.check.attributes import Attributes, Variables, attribute_list
 from vod_operators.check.date_ranges import DateRanges
-from vod_operators.check.key_tags import Encryption, encryption_of, session_faults
+from vod_operators.check.key_tags import Encryption, encryption_of, in_force, readable, session_faults
 from vod_operators.check.tags import (
     BEFORE_SEGMENTS,
     DECIMAL,
@@ -62,6 +62,9 @@ class Entry:
     map_range: ByteRange | None
     discontinuity: bool
     encryption: Encryption | None
+    """The EXT-X-KEY in force; of several, that whose key can be fetched, or the last one."""
+    keys: tuple[Encryption, ...] = ()
+    """All that are in force, one for each KEYFORMAT (4.4.4.4)."""
     map_encryption: Encryption | None = None
     """EXT-X-KEY that stands before its EXT-X-MAP (4.4.4.4)."""
     gap: bool = False
@@ -210,7 +213,8 @@ class _State:
     map_uri: str | None = None
     map_range: ByteRange | None = None
     discontinuity: bool = False
-    encryption: Encryption | None = None
+    keys: dict[str, Encryption] = field(default_factory=dict)
+    """EXT-X-KEY in force, by KEYFORMAT."""
     map_encryption: Encryption | None = None
     gap: bool = False
     bitrate_kbps: int | None = None
@@ -290,11 +294,12 @@ def _attributed(playlist: Playlist, state: _State, name: str, values: dict[str, 
         state.map_uri, state.map_range = values.get("URI"), _range(values.get("BYTERANGE"))
         if "BYTERANGE" in values and state.map_range is None:
             playlist.errors.append(f"{place}: BYTERANGE of EXT-X-MAP does not say where it begins")
-        state.map_encryption = state.encryption
-        if state.encryption and state.encryption.method == "AES-128" and not state.encryption.iv:
+        state.map_encryption = encryption = readable(state.keys)
+        if encryption and encryption.method == "AES-128" and not encryption.iv:
             playlist.errors.append(f"{place}: AES-128 encrypts the EXT-X-MAP, and its EXT-X-KEY has no IV")
     elif name == "EXT-X-KEY":
-        state.encryption = encryption_of(values, playlist.errors, place)
+        encryption = encryption_of(values, playlist.errors, place)
+        state.keys = in_force(state.keys, encryption)
         playlist.lists.setdefault(name, []).append(values)
     else:
         before = playlist.lists.setdefault(name, [])
@@ -345,7 +350,8 @@ def _uri(playlist: Playlist, state: _State, line: str, place: str) -> None:
             map_uri=state.map_uri,
             map_range=state.map_range,
             discontinuity=state.discontinuity,
-            encryption=state.encryption,
+            encryption=readable(state.keys),
+            keys=tuple(state.keys.values()),
             map_encryption=state.map_encryption,
             gap=state.gap,
             bitrate_kbps=None if state.byte_range else state.bitrate_kbps,

@@ -11,6 +11,7 @@ from vod_operators.check import (
     rules_groups,
     rules_hdr,
     rules_images,
+    rules_keys,
     rules_live,
     rules_pathways,
     rules_pictures,
@@ -29,6 +30,7 @@ from vod_operators.check.rule import Rule, Verdict, judge
 
 MODULES = (
     rules_form,
+    rules_keys,
     rules_codecs,
     rules_hdr,
     rules_decoded,

@@ -4,27 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import product
 
-from vod_operators.check.attributes import Attributes
 from vod_operators.check.playlist import Playlist, first_time
 from vod_operators.check.presentation import Presentation, seconds
 from vod_operators.check.rule import Finding, Rule, always, has_fmp4, is_ended
 from vod_operators.check.rules_variants import has_pictures, pictures
-from vod_operators.check.tags import FORMS
 
 BRANDS = re.compile(r"iso[6-9abc]|cmf[a-z0-9]|dash")
 """Brands from ``iso6`` on (ISO 14496-12); those of CMAF and DASH are based on it."""
-
-
-FAIRPLAY = "com.apple.streamingkeydelivery"
-"""KEYFORMAT of FairPlay Streaming (Apple 13.3)."""
-
-PATTERN = "1:9"
-"""Blocks of pictures that are encrypted and skipped (Apple 13.7)."""
-
-SESSION_AGREES = ("METHOD", "KEYFORMAT", "KEYFORMATVERSIONS")
-"""Attributes that EXT-X-SESSION-KEY has in common with an EXT-X-KEY of the same URI."""
 
 
 def _syntax(presentation: Presentation) -> Iterator[Finding]:
@@ -132,80 +119,6 @@ def _independent(presentation: Presentation) -> Iterator[Finding]:
         yield Finding(where=master.name, found=f"no {tag}", expected=f"{tag}, here or in each variant")
 
 
-def _is_encrypted(presentation: Presentation) -> bool:
-    return any(format.encrypted for track in presentation.tracks.values() for format in track.formats)
-
-
-def _keys_in_force(presentation: Presentation) -> Iterator[Finding]:
-    for track in presentation.tracks.values():
-        for entry, segment in track.pairs():
-            if entry.encryption is None and any(stream.encrypted for stream in segment.streams):
-                yield Finding(
-                    where=track.place(entry), found="encrypted samples", expected="an EXT-X-KEY before it"
-                )
-                break
-
-
-def _key_tags(presentation: Presentation) -> Iterator[tuple[Playlist, Attributes]]:
-    """Playlist and attributes of each EXT-X-KEY and EXT-X-SESSION-KEY."""
-    for playlist in presentation.playlists:
-        for tag in ("EXT-X-KEY", "EXT-X-SESSION-KEY"):
-            for item in playlist.lists.get(tag, []):
-                yield playlist, item
-
-
-def _has_keys(presentation: Presentation) -> bool:
-    return any(item.get("METHOD") != "NONE" for _, item in _key_tags(presentation))
-
-
-def _is_fairplay(item: Attributes) -> bool:
-    return item.get("KEYFORMAT") == FAIRPLAY or item.get("URI", "").startswith("skd:")
-
-
-def _fairplay(presentation: Presentation) -> Iterator[Finding]:
-    for playlist, item in _key_tags(presentation):
-        for name, value in (("METHOD", "SAMPLE-AES"), ("KEYFORMAT", FAIRPLAY)):
-            if _is_fairplay(item) and item.get(name) != value:
-                words = f"{name}={item.get(name, 'missing')} of FairPlay Streaming"
-                yield Finding(where=playlist.name, found=words, expected=value)
-                break
-
-
-def _counter_mode(presentation: Presentation) -> Iterator[Finding]:
-    for name in dict.fromkeys(
-        p.name for p, i in _key_tags(presentation) if i.get("METHOD") == "SAMPLE-AES-CTR"
-    ):
-        yield Finding(where=name, found="METHOD=SAMPLE-AES-CTR", expected="SAMPLE-AES")
-
-
-def _patterns(presentation: Presentation) -> Iterator[Finding]:
-    for track, format in presentation.videos():
-        if format.pattern not in ("", PATTERN):
-            yield Finding(where=track.name, found=f"a pattern of {format.pattern}", expected=PATTERN)
-
-
-def _hdcp(presentation: Presentation) -> Iterator[Finding]:
-    for where, declared in presentation.listed():
-        size = re.fullmatch(FORMS["RESOLUTION"], declared.get("RESOLUTION", ""))
-        width, height = map(int, size[0].split("x")) if size else (0, 0)
-        levels = ["TYPE-1"] if width > 1920 or height > 1080 else ["TYPE-0", "TYPE-1"]
-        level = declared.get("HDCP-LEVEL", "missing")
-        if (width >= 1280 or height >= 720) and level not in levels:
-            words = f"HDCP-LEVEL={level} of {declared['RESOLUTION']}"
-            yield Finding(where=where, found=words, expected=levels[0])
-
-
-def _session_keys(presentation: Presentation) -> Iterator[Finding]:
-    session = presentation.master.lists.get("EXT-X-SESSION-KEY", []) if presentation.master else []
-    for track in presentation.media:
-        for item, key in product(session, track.playlist.lists.get("EXT-X-KEY", [])):
-            names = [name for name in SESSION_AGREES if item.get(name) != key.get(name)]
-            if names and item.get("URI") == key.get("URI"):
-                words = f"another {', '.join(names)} of {item.get('URI')} than in EXT-X-SESSION-KEY"
-                yield Finding(where=track.name, found=words, expected="the same")
-                break
-
-
 def _starts(presentation: Presentation) -> Iterator[Finding]:
     for track in presentation.media:
         playlist = track.playlist
@@ -251,18 +164,6 @@ RULES = (
          applies=is_ended, check=_vod),
     Rule(id="12.endlist", source="RFC 8216bis 6.2.1", says="EXT-X-ENDLIST",
          applies=is_ended, check=_endlist),
-    Rule(id="12.key", source="RFC 8216bis 4.4.4.4", says="what is encrypted has an EXT-X-KEY",
-         applies=_is_encrypted, check=_keys_in_force),
-    Rule(id="12.fairplay", source="Apple 13.2, 13.3", says="METHOD and KEYFORMAT of FairPlay Streaming",
-         applies=lambda p: any(_is_fairplay(item) for _, item in _key_tags(p)), check=_fairplay),
-    Rule(id="12.no-ctr", source="Apple 13.11", says="no SAMPLE-AES-CTR",
-         applies=_has_keys, check=_counter_mode),
-    Rule(id="12.pattern", source="Apple 13.7", says="Common Encryption of pictures has a pattern of 1:9",
-         applies=lambda p: any(format.pattern for _, format in p.videos()), check=_patterns),
-    Rule(id="12.hdcp", source="Apple 13.5, 13.6", says="HDCP-LEVEL of HD under FairPlay", must=False,
-         applies=lambda p: any(_is_fairplay(item) for _, item in _key_tags(p)), check=_hdcp),
-    Rule(id="12.session-key", source="RFC 8216bis 4.4.6.5", says="EXT-X-SESSION-KEY agrees with EXT-X-KEY",
-         applies=lambda p: bool(p.master and p.master.lists.get("EXT-X-SESSION-KEY")), check=_session_keys),
     Rule(id="12.start", source="RFC 8216bis 4.4.2.2", says="EXT-X-START is in the playlist, not at its end",
          applies=lambda p: any("EXT-X-START" in playlist.lists for playlist in p.playlists),
          check=_starts, must=False),

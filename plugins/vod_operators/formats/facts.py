@@ -77,6 +77,30 @@ class Format(Model):
     """Dolby's sound: complexity index of the objects in it (Dolby Atmos); 0: there are none."""
 
 
+class Protection(Model):
+    """How a track is encrypted, by its sample entry (ISO 23001-7 8.2)."""
+
+    scheme: str
+    """``cbcs``, ``cenc`` ...; empty if it does not tell."""
+    key_id: str
+    """32 hex digits; empty without a ``tenc``."""
+    vector_bytes: int
+    """Of each sample's own vector; 0 if there is none."""
+    constant_vector_bytes: int
+    """Of the vector of all samples; 0 if there is none."""
+
+
+class Pssh(Model):
+    """A ``pssh`` box (ISO 23001-7 8.1)."""
+
+    system: str
+    """Its id, as a UUID."""
+    key_ids: tuple[str, ...]
+    """Those that it names, 32 hex digits each; of version 0, those in the data of Widevine."""
+    fault: str = ""
+    """What is wrong with it, in words."""
+
+
 class Init(Model):
     """An fMP4 init segment."""
 
@@ -87,6 +111,9 @@ class Init(Model):
     has_duration: bool = False
     """Whether ``mvhd`` or a ``tkhd`` tells a duration."""
     formats: tuple[Format, ...]
+    protections: tuple[Protection, ...] = ()
+    """Of each track of encrypted samples."""
+    pssh: tuple[Pssh, ...] = ()
 
 
 class Key(Model):

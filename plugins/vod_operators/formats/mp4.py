@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from vod_operators.errors import VerificationError
 from vod_operators.formats import av1, dolby, nal
-from vod_operators.formats.facts import Codec, Format, Init, Key, SegmentFacts, Stream
+from vod_operators.formats.facts import Codec, Format, Init, Key, Protection, SegmentFacts, Stream
 from vod_operators.formats.hdr import StaticMetadata
 from vod_operators.formats.isobmff import (
     Defaults,
@@ -21,7 +21,8 @@ from vod_operators.formats.isobmff import (
     whole_headers,
 )
 from vod_operators.formats.order import PictureOrder
-from vod_operators.formats.sample_entries import codec_of, format_of, parameter_sets
+from vod_operators.formats.pssh import read_pssh
+from vod_operators.formats.sample_entries import codec_of, format_of, parameter_sets, protection_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,7 @@ def read_init(data: bytes) -> tuple[Init, dict[int, InitTrack]]:
     begin, end = find(data, 0, len(data), b"moov")
     extends: dict[int, Defaults] = {}
     tracks: dict[int, InitTrack] = {}
+    protections: list[Protection] = []
     has_mvex = has_samples = False
     for kind, first, last in children(data, begin, end):
         if kind == b"mvex":
@@ -95,6 +97,8 @@ def read_init(data: bytes) -> tuple[Init, dict[int, InitTrack]]:
         if kind == b"trak":
             track, samples = _read_track(data, first, last, extends, movie_scale)
             tracks[track.number] = track
+            protection = protection_of(data, *find(data, first, last, b"mdia", b"minf", b"stbl", b"stsd"))
+            protections += [protection] if protection else []
             has_duration = has_duration or _lasts(data, find(data, first, last, b"tkhd")[0], 20)
             has_samples = has_samples or samples
     init = Init(
@@ -104,6 +108,12 @@ def read_init(data: bytes) -> tuple[Init, dict[int, InitTrack]]:
         has_mvex=has_mvex,
         has_duration=has_duration,
         formats=tuple(track.format for track in tracks.values()),
+        protections=tuple(protections),
+        pssh=tuple(
+            read_pssh(data[first - 8 : last])
+            for kind, first, last in children(data, begin, end)
+            if kind == b"pssh"
+        ),
     )
     return init, tracks
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from vod_operators.errors import VerificationError
 from vod_operators.formats import dolby, nal
 from vod_operators.formats.av1 import av1_format
-from vod_operators.formats.facts import RANGES, Cicp, Codec, Format
+from vod_operators.formats.facts import RANGES, Cicp, Codec, Format, Protection
 from vod_operators.formats.hdr import of_payloads
 from vod_operators.formats.isobmff import children, u32
 
@@ -74,6 +74,29 @@ def format_of(data: bytes, begin: int, end: int) -> tuple[Format, int]:
     except (struct.error, IndexError) as error:
         raise VerificationError(f"MP4: a sample entry cannot be understood ({error})") from None
     raise VerificationError("MP4: a track has no sample entry")
+
+
+def protection_of(data: bytes, begin: int, end: int) -> Protection | None:
+    """How an ``stsd`` box's payload says that samples are encrypted; None if they are clear by default.
+
+    :raises VerificationError: a box does not fit.
+    """
+    for kind, first, last in children(data, begin + 8, end):
+        head = {b"encv": 78, b"enca": 28}.get(kind)
+        if head is None:
+            continue
+        boxes = _boxes(_boxes(data, first + head, last).get("sinf", b""), 0)
+        told = _boxes(boxes.get("schi", b""), 0).get("tenc", b"")
+        is_whole = len(told) >= 24
+        if is_whole and not told[6]:
+            return None
+        return Protection(
+            scheme=boxes.get("schm", b"")[4:8].decode("ascii", "replace"),
+            key_id=told[8:24].hex() if is_whole else "",
+            vector_bytes=told[7] if is_whole else 0,
+            constant_vector_bytes=told[24] if is_whole and not told[7] and len(told) > 24 else 0,
+        )
+    return None
 
 
 def _entry(data: bytes, name: str, begin: int, end: int) -> tuple[Format, int]:

@@ -34,8 +34,8 @@ class JobRecord(Model):
     """The source's identity when the run began: its size, and ETag or modification time."""
     source_fingerprint: str
     work_fingerprint: str
-    keys: tuple[KeyFacts, ...] = ()
-    """Facts of the content keys; empty if the preset does not encrypt."""
+    content_keys: tuple[KeyFacts, ...] = ()
+    """Their facts; empty if the preset does not encrypt."""
     version: str
     """Results folder that this workspace publishes into; no other workspace uses it."""
     made_by: dict[str, str]
@@ -49,7 +49,7 @@ class JobRecord(Model):
         """Take the one key of records of before there could be several."""
         if isinstance(data, Mapping) and "key" in data:
             data = dict(data)
-            data["keys"] = [key] if (key := data.pop("key")) else []
+            data["content_keys"] = [key] if (key := data.pop("key")) else []
         return data
 
 
@@ -86,7 +86,7 @@ class Job(JobRecord):
     def key_of(self, track: str) -> KeyFacts | None:
         """Facts of the key of a track; None if it is not encrypted."""
         label = labels_of(self.plan).get(track)
-        return next((key for key in self.keys if key.label == label), None)
+        return next((key for key in self.content_keys if key.label == label), None)
 
     def segmented(self, track: str) -> str:
         """URI of the marker that says that a track's segments are complete in this job's version."""

@@ -218,7 +218,7 @@ def _record(
         source_version=found.version,
         source_fingerprint=source,
         work_fingerprint=work,
-        keys=tuple(keys),
+        content_keys=tuple(keys),
         # Random, so that a recreated workspace never writes into a version that viewers may be reading.
         version=version_name(work, secrets.token_hex(3)),
         made_by=versions,

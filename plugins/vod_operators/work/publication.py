@@ -55,10 +55,12 @@ from vod_operators.work.stable import IMMUTABLE, JSON_TYPE, MANIFEST_TYPE, PLAYL
 from vod_operators.work.steering import EdgeReader, Steering, steering_of
 from vod_operators.work.worker import Worker
 
-WISHED = {"7.bitrates", "12.no-ctr"}
+WISHED = {"7.bitrates"}
 """Rules whose violation does not prevent a publication, because the request may ask for it. A custom preset
-may have a single rung, and pictures without detail have equal bitrates in two rungs of the same quality.
-It may also ask for ``cenc``, which Apple's players do not decrypt."""
+may have a single rung, and pictures without detail have equal bitrates in two rungs of the same quality."""
+
+WISHED_OF_CENC = {"12.no-ctr", "12.pattern"}
+"""The same where the preset asks for ``cenc``, which Apple's players do not decrypt."""
 
 PROMISED = {
     "1.h264-4.1", "1.sample-entry", "10.aligned", "13.families", "14.bitrate", "14.channels-told",
@@ -212,7 +214,8 @@ class Publication:
         for warning in warnings:
             log.warning("%s", warning)
         # How many renditions there are is the wish of the preset, and the size of the source.
-        judged = [verdict for verdict in (*verdicts, *at_edges) if verdict.rule.id not in WISHED]
+        wished = WISHED | (WISHED_OF_CENC if self.job.plan.preset.scheme == "cenc" else set())
+        judged = [verdict for verdict in (*verdicts, *at_edges) if verdict.rule.id not in wished]
         if broken := failed(judged, also=PROMISED):
             raise VerificationError(f"the result breaks rules, and is not published: {'; '.join(broken)}")
         applied = len({v.rule.id for v in verdicts if v.status != "not applicable"})
