@@ -92,6 +92,27 @@ def test_every_sample_is_where_it_was(publish: Publisher, only: int) -> None:
     assert video.video["warnings"] == []
 
 
+def test_a_group_has_one_codec(publish: Publisher) -> None:
+    """A track without 5.1 too, beside one that has it; a source's own stereo is passed through."""
+    sounds = [Sound(channels=6, options=AC3, seconds=3), Sound(offset=0.2, options=AC3, seconds=3)]
+
+    video = publish(clip("clip.mkv", sound=sounds, frames=60), preset=COPIED)
+
+    assert [(track["name"], track["channels"], track["copied"]) for track in video.tracks("audio")] == [
+        ("audio-0", 2, False),
+        ("audio-1", 2, False),
+        ("audio-0-ac3", 6, True),
+        ("audio-1-ac3", 2, True),
+        ("audio-0-eac3", 6, False),
+        ("audio-1-eac3", 2, False),
+    ]
+    for name, sound in (("audio-0-ac3", sounds[0]), ("audio-1-ac3", sounds[1]), ("audio-1-eac3", sounds[1])):
+        places = [place for place in sound.schedule(60 / 25) if place < 2.35]
+        video.check_clicks(places, name, tolerance_s=MS_S)
+    for item in video.master.playlists:
+        assert len(item.stream_info.codecs.split(",")) == 2
+
+
 def test_stereo_has_no_dolby(publish: Publisher) -> None:
     video = publish(clip("clip.mp4", frames=30), preset=ALL)
 

@@ -99,8 +99,10 @@ def test_renditions(tmp_path: Path) -> None:
         ("audio-0-surround", "aac", 6, 44_100, 384_000, False),
         ("audio-2-surround", "aac", 6, 44_100, 384_000, False),
         ("audio-0-ac3", "ac3", 6, 48_000, 448_000, False),
+        ("audio-1-ac3", "ac3", 2, 48_000, 192_000, False),
         ("audio-2-ac3", "ac3", 6, 48_000, 448_000, False),
         ("audio-0-eac3", "eac3", 6, 48_000, 384_000, True),
+        ("audio-1-eac3", "eac3", 2, 48_000, 128_000, False),
         ("audio-2-eac3", "eac3", 6, 48_000, 384_000, False),
         ("audio-0-opus", "opus", 2, 48_000, 96_000, False),
         ("audio-1-opus", "opus", 2, 48_000, 96_000, False),
@@ -127,9 +129,15 @@ def dolby(name: str, codecs: str, **facts: Any) -> Track:
     return a_sound(name, 300_000, codecs=codecs, **(told | facts))
 
 
+def commentary(name: str, codecs: str) -> Track:
+    told = {"title": "Commentary", "commentary": True, "default": False, "channels": 2, "speakers": 0xA000}
+    return dolby(name, codecs, **told)
+
+
 TRACKS = [
     *VIDEOS, *SOUNDS, dolby("audio-0-surround", "mp4a.40.2", speakers=0), dolby("audio-0-ac3", "ac-3"),
-    dolby("audio-0-eac3", "ec-3", joc=16),
+    commentary("audio-1-ac3", "ac-3"),
+    dolby("audio-0-eac3", "ec-3", joc=16), commentary("audio-1-eac3", "ec-3"),
     a_sound("audio-0-opus", 80_000, codecs="Opus", title="English", language="en", channels=2),
 ]  # fmt: skip
 
@@ -143,17 +151,17 @@ def test_each_codec_of_surround_is_a_group_of_the_same_members() -> None:
         ("audio-surround", "English", "6", "audio-0-surround"),
         ("audio-surround", "Commentary", "2", "audio-1"),
         ("audio-ac3", "English", "6", "audio-0-ac3"),
-        ("audio-ac3", "Commentary", "2", "audio-1"),
+        ("audio-ac3", "Commentary", "2", "audio-1-ac3"),
         ("audio-eac3", "English", "16/JOC", "audio-0-eac3"),
-        ("audio-eac3", "Commentary", "2", "audio-1"),
+        ("audio-eac3", "Commentary", "2", "audio-1-eac3"),
     ]
     variants = [p.stream_info for p in master.playlists]
     assert [(v.audio, v.codecs.split(",")[1:]) for v in variants] == [
         ("audio", ["mp4a.40.2"]),
         ("audio", ["mp4a.40.2"]),
         ("audio-surround", ["mp4a.40.2"]),
-        ("audio-ac3", ["ac-3", "mp4a.40.2"]),
-        ("audio-eac3", ["ec-3", "mp4a.40.2"]),
+        ("audio-ac3", ["ac-3"]),
+        ("audio-eac3", ["ec-3"]),
     ]
 
 
@@ -174,18 +182,20 @@ def test_dash_tells_loudspeakers_and_objects() -> None:
         ("mp4a.40.2", "mpeg", "2"),
         ("mp4a.40.2", "mpeg", "6"),
         ("ac-3", "dolby.com,2014", "F801"),
+        ("ac-3", "dolby.com,2014", "A000"),
         ("ec-3", "dolby.com,2014", "F801"),
+        ("ec-3", "dolby.com,2014", "A000"),
         ("Opus", "mpeg", "2"),
     ]
     properties = [one.representations[0].supplemental_properties for one in sounds]
-    assert [[(p.scheme_id_uri, p.value) for p in found or ()] for found in properties][4] == [
+    assert [[(p.scheme_id_uri, p.value) for p in found or ()] for found in properties][5] == [
         ("tag:dolby.com,2018:dash:EC3_ExtensionType:2018", "JOC"),
         ("tag:dolby.com,2018:dash:EC3_ExtensionComplexityIndex:2018", "16"),
     ]
     text = dash.manifest(TRACKS, 6, prefix="")
     labels = ["English", "Commentary", "English 5.1", "English 5.1 Dolby Digital", "English Dolby Atmos",
-              "English Opus"]  # fmt: skip
-    assert [text.count(f"<Label>{label}</Label>") for label in labels] == [1] * 6
+              "Commentary Dolby Digital", "English Opus"]  # fmt: skip
+    assert [text.count(f"<Label>{label}</Label>") for label in labels] == [1] * 7
 
 
 def rendition(**facts: Any) -> AudioRendition:

@@ -112,6 +112,7 @@ def test_dependent_substreams_add_loudspeakers(eac3: bytes) -> None:
         lambda frame: b"\x0b\x78" + frame[2:],
         lambda frame: frame[:40],
         lambda frame: b"",
+        lambda frame: 1000 * frame,
     ],
 )
 def test_what_is_no_unit(eac3: bytes, damage: Callable[[bytes], bytes]) -> None:

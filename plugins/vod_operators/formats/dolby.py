@@ -155,6 +155,10 @@ def _skip_information(bits: Bits, mode: int, *, has_source_rate: bool) -> None:
     bits.u(int(has_source_rate))
 
 
+MAX_FRAMES = 6 * 16
+"""Most frames of an access unit: six short ones of each of eight programmes, each with a dependent one."""
+
+
 class Unit(NamedTuple):
     """One access unit."""
 
@@ -165,7 +169,9 @@ class Unit(NamedTuple):
 def read_unit(data: bytes) -> Unit | None:
     """The access unit that the data are, of the first programme; None if they are anything else."""
     at, samples, speakers, joc, first = 0, 0, 0, 0, None
-    while at < len(data):
+    for _ in range(MAX_FRAMES):
+        if at >= len(data):
+            break
         frame = read_frame(data, at)
         if frame is None or at + frame.size > len(data) or (first is None and frame.is_dependent):
             return None
@@ -177,7 +183,9 @@ def read_unit(data: bytes) -> Unit | None:
         if frame.is_dependent or frame.substream == 0:
             speakers, joc = speakers | frame.speakers, max(joc, frame.joc)
         at += frame.size
-    return Unit(samples, _format(first.entry, speakers, first.sample_rate, joc)) if first else None
+    if first is None or at < len(data):
+        return None
+    return Unit(samples, _format(first.entry, speakers, first.sample_rate, joc))
 
 
 def _format(entry: str, speakers: int, rate: int, joc: int) -> Format:

@@ -13,7 +13,14 @@ from vod_operators.media.models import AudioRendition, AudioStream, Rendition, S
 from vod_operators.media.names import language_name, language_tag, unique_title
 from vod_operators.media.presets.model import Conditions, Ladder, Preset, Rung
 from vod_operators.media.presets.sound import AudioRung
-from vod_operators.media.sound_codecs import DOLBY_RATE, OPUS_RATE, SUFFIXES, SURROUND_SUFFIX, SoundCodec
+from vod_operators.media.sound_codecs import (
+    DOLBY_RATE,
+    OPUS_RATE,
+    STEREO_BPS,
+    SUFFIXES,
+    SURROUND_SUFFIX,
+    SoundCodec,
+)
 
 SOURCE_SIZE_GAIN = Fraction(5, 4)
 """A source with this many times the pixels of the largest rung it fills also gets one of its own size."""
@@ -153,7 +160,8 @@ def plan_audio(source: Source, preset: Preset) -> tuple[tuple[AudioRendition, ..
 
     Each sound track of the source gets one rendition with the preset's channels, titles are unique, and one
     is the default, unless all of them are for some listeners only. Then each track with at least six channels
-    gets those in 5.1 that the preset asks for, and each track one in Opus.
+    gets those in 5.1 that the preset asks for, the others one in stereo of Dolby's codecs beside them, and
+    each track one in Opus.
     """
     pair, skipped = _mono_pair(source, preset)
     streams: list[tuple[AudioStream, AudioStream | None]] = [(stream, None) for stream in source.audio]
@@ -208,14 +216,20 @@ def _others(stereo: Sequence[AudioRendition], asked: AudioRung) -> list[AudioRen
     ]
     facts: dict[str, Any]
     for codec, bitrate_bps in dolby:
-        for sound in surround if bitrate_bps else ():
+        # A player that lacks the codec must leave out the whole group, so all members have it.
+        for sound in stereo if surround and bitrate_bps else ():
+            is_surround = sound in surround
+            channels = SURROUND if is_surround else sound.channels
             facts = {
                 "name": sound.name + SUFFIXES[codec],
                 "codec": codec,
-                "channels": SURROUND,
-                "bitrate_bps": bitrate_bps,
+                "channels": channels,
+                "bitrate_bps": bitrate_bps if is_surround else STEREO_BPS[codec],
                 "sample_rate": DOLBY_RATE,
-                "passthrough": asked.passthrough and sound.stream.codec == codec,
+                "passthrough": asked.passthrough
+                and sound.right is None
+                and sound.stream.codec == codec
+                and sound.stream.channels >= channels,
             }
             found.append(sound.model_copy(update=facts))
     for sound in stereo if asked.opus_bitrate_bps else ():

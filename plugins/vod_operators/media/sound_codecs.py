@@ -78,6 +78,9 @@ SURROUND_SUFFIX = "-surround"
 SUFFIXES: dict[SoundCodec, str] = {"ac3": "-ac3", "eac3": "-eac3", "opus": "-opus"}
 """End the names of a track's renditions in other codecs."""
 
+STEREO_BPS: dict[SoundCodec, int] = {"ac3": 192_000, "eac3": 128_000}
+"""Bitrates of stereo beside 5.1 in the same codec."""
+
 GROUPED = (SURROUND_SUFFIX, SUFFIXES["ac3"], SUFFIXES["eac3"])
 """Those that have a sound group of their own in HLS."""
 

@@ -13,7 +13,8 @@ from vod_operators.formats.base import Model
 from vod_operators.media.plan import fingerprint
 from vod_operators.media.presets.catalog import load_preset
 from vod_operators.media.presets.sound import AudioRung
-from vod_operators.media.sound_codecs import SUFFIXES, SURROUND_SUFFIX
+from vod_operators.media.renditions import SURROUND
+from vod_operators.media.sound_codecs import STEREO_BPS, SUFFIXES, SURROUND_SUFFIX
 from vod_operators.settings import VodSettings
 from vod_operators.storage.base import ReadableStorage
 from vod_operators.storage.keys import ResultKeys
@@ -88,18 +89,19 @@ def _caps(result: VideoResult, settings: VodSettings) -> dict[str, int]:
             caps = {rung.name: rung.max_bitrate_bps for ladder in preset.ladders for rung in ladder.rungs}
             for track in result.renditions:
                 if track.kind == "audio":
-                    bitrate = _bitrate_of(preset.audio, track.name)
+                    bitrate = _bitrate_of(preset.audio, track)
                     caps |= {track.name: bitrate} if bitrate and not track.copied else {}
             return caps
     return {}
 
 
-def _bitrate_of(audio: AudioRung, name: str) -> int | None:
-    """What the preset gives a sound track of that name."""
+def _bitrate_of(audio: AudioRung, track: RenditionResult) -> int | None:
+    """What the preset gives a sound track."""
+    is_surround = (track.channels or 0) >= SURROUND
     others = {
         SURROUND_SUFFIX: audio.surround_bitrate_bps,
-        SUFFIXES["ac3"]: audio.ac3_bitrate_bps,
-        SUFFIXES["eac3"]: audio.eac3_bitrate_bps,
+        SUFFIXES["ac3"]: audio.ac3_bitrate_bps if is_surround else STEREO_BPS["ac3"],
+        SUFFIXES["eac3"]: audio.eac3_bitrate_bps if is_surround else STEREO_BPS["eac3"],
         SUFFIXES["opus"]: audio.opus_bitrate_bps,
     }
-    return next((bitrate for end, bitrate in others.items() if name.endswith(end)), audio.bitrate_bps)
+    return next((bitrate for end, bitrate in others.items() if track.name.endswith(end)), audio.bitrate_bps)

@@ -31,11 +31,12 @@ class AudioRung(Model):
     surround_bitrate_bps: int | None = Field(None, ge=160_000, le=640_000)
     """Bitrate of a further 5.1 rendition of tracks with at least six channels; None: no such rendition."""
     ac3_bitrate_bps: Literal[384_000, 448_000, 640_000] | None = Field(None, exclude_if=is_unset)
-    """The same in Dolby Digital (AC-3), ``eac3_bitrate_bps`` in Dolby Digital Plus (E-AC-3)."""
+    """The same in Dolby Digital (AC-3), ``eac3_bitrate_bps`` in Dolby Digital Plus (E-AC-3). Where there is
+    one, the other tracks get one in stereo."""
     eac3_bitrate_bps: int | None = Field(None, ge=192_000, le=1_024_000, exclude_if=is_unset)
     passthrough: bool = Field(False, exclude_if=is_unset)
-    """Whether a source's own AC-3 or E-AC-3 of 5.1 and more stands for the rendition of that codec, untouched
-    (Dolby Atmos included). Where its frames do not allow it, it is encoded."""
+    """Whether a source's own AC-3 or E-AC-3 stands for the rendition of that codec, untouched (Dolby Atmos
+    included). Where its frames do not allow it, it is encoded."""
     opus_bitrate_bps: int | None = Field(None, ge=32_000, le=256_000, exclude_if=is_unset)
     """Bitrate of a further rendition in Opus, with ``channels``, of the DASH manifest; None: no such one."""
     mono_tracks: Literal["pair", "separate"] = "pair"
