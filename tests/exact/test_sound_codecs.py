@@ -18,8 +18,8 @@ from support.dolby import frames_of, with_objects
 from support.presets import PRESET
 from support.published import Published
 from vod_operators.errors import InvalidInputError
-from vod_operators.formats.cbcs import decrypted_samples
 from vod_operators.formats.isobmff import read_fragments
+from vod_operators.formats.samples import decrypted_samples
 
 AC3 = ("-c:a", "ac3", "-b:a", "448k")
 EAC3 = ("-c:a", "eac3", "-b:a", "384k")
