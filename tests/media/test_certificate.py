@@ -88,7 +88,7 @@ def test_a_short_video_has_enough_frames_whatever_they_cost(frames: int, chunk_f
     plan, timeline = plan_of("h264_small", 640, 272), timeline_of(frames, chunk_frames)
     found = [sample_of(plan, chunk, timeline).references for chunk in timeline.chunks]
     assert 46 <= sum(len(references.points) for references in found) <= 60
-    assert all(references.at_screen == references.points for references in found)
+    assert all(0.4 <= len(one.at_screen) / len(one.points) <= 0.6 for one in found)
 
 
 def test_two_frames_are_not_measured() -> None:

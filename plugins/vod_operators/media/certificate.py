@@ -22,7 +22,7 @@ rough: it leaves a fifth of the 5 % that were promised."""
 
 LEAST_POINTS = 48
 """Frames that are measured of a video, however short and whatever they cost; fewer only if a third of its
-frames are fewer, or the first of them agree (``FIRST_SHARE``). All of them are compared at 1080p, too."""
+frames are fewer, or the first of them agree (``FIRST_SHARE``)."""
 
 FIRST_SHARE = 3
 """Of this many of these points one is compared first; the others only if these leave a doubt."""
@@ -34,8 +34,7 @@ LEAST_OF_WINDOW = 2
 """Frames that are measured of a window, if any are: to reach them, half of its GOP is decoded."""
 
 SCREEN_SHARE = 2
-"""Of this many points of a long video one is also compared at 1080p. The others are inferred
-(``vmaf.inferred``)."""
+"""Of this many points one is also compared at 1080p. The others are inferred (``vmaf.inferred``)."""
 
 KEY_SHARE = 8
 """Of this many windows one has its first frame measured, which counts for the first frames of all."""
@@ -126,12 +125,12 @@ def sample_of(plan: Plan, chunk: Chunk, timeline: Timeline, *, only: Collection[
     encode_s, a_point = _encode_s(plan), a_point + a_window / LEAST_OF_WINDOW
     paid = int((BUDGET * chunk.frames * encode_s - START_S * len(names)) / a_point)
     least = math.ceil(LEAST_POINTS * chunk.frames / timeline.frames)
-    count, screen_share = (paid, SCREEN_SHARE) if paid >= least else (least, 1)
+    count = max(paid, least)
     a_point_bytes = _references(plan, names, (0,), (0,)).size_bytes
     if not a_point_bytes:
         return Sample(windows=(), references=_references(plan, names, (), ()), first=frozenset())
     count = min(count, max(LEAST_OF_WINDOW, MAX_BYTES // a_point_bytes))
-    windows = _windows(gops, count, screen_share, plan.gop_frames, chunk.first - chunk.lead_in)
+    windows = _windows(gops, count, plan.gop_frames, chunk.first - chunk.lead_in)
     references = _references(
         plan,
         names,
@@ -160,12 +159,9 @@ def _encode_s(plan: Plan) -> float:
     )
 
 
-def _windows(
-    gops: Sequence[tuple[int, int]], count: int, screen_share: int, gop_frames: int, begin: int
-) -> tuple[Window, ...]:
+def _windows(gops: Sequence[tuple[int, int]], count: int, gop_frames: int, begin: int) -> tuple[Window, ...]:
     """Windows spread over the GOPs, with about ``count`` points.
 
-    :param screen_share: of so many points one is compared at 1080p.
     :param begin: the first frame that is encoded: triples lie behind it.
     """
     taken = max(1, min(len(gops), count // LEAST_OF_WINDOW))
@@ -182,7 +178,7 @@ def _windows(
         own = points(first + early, frames - early - late, share, turn=first // gop_frames * share)
         own = [first, *own] if first in keys else own
         # The first, then the third, then the second of each three: all parts of a GOP alike.
-        at_screen = [n for place, n in enumerate(own, start=number) if place % screen_share == 0]
+        at_screen = [n for place, n in enumerate(own, start=number) if place % SCREEN_SHARE == 0]
         windows.append(Window(first=first, frames=frames, points=tuple(own), at_screen=tuple(at_screen)))
     if windows and not any(window.at_screen for window in windows):
         windows[0] = Window(**vars(windows[0]) | {"at_screen": windows[0].points[:1]})
