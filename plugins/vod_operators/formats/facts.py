@@ -175,7 +175,7 @@ class Stream(Model):
 
 
 class Cues(Model):
-    """When the cues of a WebVTT segment are shown; times are those that the cues give."""
+    """When the cues of a segment of WebVTT or IMSC1 are shown; times are those that the cues give."""
 
     begin: Seconds
     """Begin of the cue that begins first."""
@@ -184,7 +184,8 @@ class Cues(Model):
     end: Seconds
     """End of the cue that ends last."""
     offset: Seconds
-    """What X-TIMESTAMP-MAP adds to them for the clock of the media; 0 without one."""
+    """What X-TIMESTAMP-MAP adds to them for the clock of the media; 0 without one. IMSC1: what the edit list
+    does."""
 
 
 class SegmentFacts(Model):
@@ -209,7 +210,9 @@ class SegmentFacts(Model):
     text_end: Seconds = Fraction(0)
     """WebVTT: end of the last cue."""
     cues: Cues | None = None
-    """WebVTT: times of its cues; None if it has none."""
+    """WebVTT and IMSC1: times of its cues; None if it has none."""
+    not_text_profile: str | None = Field(None, exclude_if=is_unset)
+    """IMSC1: why it is not of the text profile, in words; None if nothing says so."""
     unread: tuple[str, ...] = ()
     """MPEG-TS: what pictures and sound it has beside these, of a coding that HLS does not have there."""
     unreadable: str | None = None

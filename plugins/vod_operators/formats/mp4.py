@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from vod_operators.errors import VerificationError
-from vod_operators.formats import av1, dolby, nal
-from vod_operators.formats.facts import Codec, Format, Init, Key, Protection, SegmentFacts, Stream
+from vod_operators.formats import av1, dolby, nal, ttml
+from vod_operators.formats.facts import Codec, Cues, Format, Init, Key, Protection, SegmentFacts, Stream
 from vod_operators.formats.hdr import StaticMetadata
 from vod_operators.formats.isobmff import (
     Defaults,
@@ -23,6 +23,9 @@ from vod_operators.formats.isobmff import (
 from vod_operators.formats.order import PictureOrder
 from vod_operators.formats.pssh import read_pssh
 from vod_operators.formats.sample_entries import codec_of, format_of, parameter_sets, protection_of
+
+IMSC = "stpp"
+"""Sample entry of TTML."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +66,9 @@ class _Samples:
     is_hlg: bool = False
     enhanced: bool = False
     encrypted: bool = False
+    lines: list[tuple[Fraction, Fraction]] = field(default_factory=list)
+    """IMSC1: begin and end of all text, in seconds."""
+    not_text_profile: str | None = None
     pictures: list[Sample] = field(default_factory=list)
     """The samples of a clear video track."""
     coded: Format | None = None
@@ -188,7 +194,18 @@ def read_segment(
     streams = tuple(_stream(data, samples) for samples in found.values() if samples.begin is not None)
     if not streams:
         raise VerificationError("MP4: no 'moof' box with samples of a track of the init segment")
-    return SegmentFacts(size_bytes=size_bytes, container="fmp4", streams=streams)
+    facts = SegmentFacts(size_bytes=size_bytes, container="fmp4", streams=streams)
+    texts = [samples for samples in found.values() if samples.track.format.entry == IMSC]
+    return facts.model_copy(update=_text_facts(texts[0])) if texts else facts
+
+
+def _text_facts(samples: _Samples) -> dict[str, object]:
+    facts: dict[str, object] = {"not_text_profile": samples.not_text_profile}
+    if samples.lines:
+        begins, ends = zip(*samples.lines, strict=True)
+        offset = Fraction(-samples.track.delay, samples.track.timescale)
+        facts["cues"] = Cues(begin=min(begins), last=max(begins), end=max(ends), offset=offset)
+    return facts
 
 
 def _take_fragment(data: bytes, fragment: Fragment, samples: _Samples) -> None:
@@ -215,6 +232,21 @@ def _take_fragment(data: bytes, fragment: Fragment, samples: _Samples) -> None:
         elif first and track.format.entry in dolby.ENTRIES and not track.format.encrypted:
             unit = dolby.read_unit(data[sample.position : sample.end])
             samples.coded = unit.format if unit else None
+        elif track.format.entry == IMSC and not samples.encrypted:
+            _take_document(data, sample, samples)
+
+
+def _take_document(data: bytes, sample: Sample, samples: _Samples) -> None:
+    """Take an IMSC1 document, whose times count from the begin of the track (ISO 14496-30)."""
+    if not sample.size:
+        return
+    document, scale = ttml.read_document(data[sample.position : sample.end]), samples.track.timescale
+    samples.not_text_profile = samples.not_text_profile or document.fault
+    begin, end = Fraction(sample.time, scale), Fraction(sample.time + sample.duration, scale)
+    samples.lines += (
+        (begin if line.begin is None else line.begin, end if line.end is None else line.end)
+        for line in document.lines
+    )
 
 
 def _is_encrypted(fragment: Fragment, track: InitTrack) -> bool:

@@ -225,26 +225,34 @@ def _words(track: Track) -> str:
 
 
 def _add_text(period: Element, number: int, track: Track, target_s: int, prefix: str) -> None:
-    """Add a subtitle track as one file, as DASH players expect WebVTT. The segments carry HLS's clock."""
-    facts = {"id": str(number), "contentType": "text", "mimeType": "text/vtt", "profiles": ANY_MEDIA}
-    adaptation = ElementTree.SubElement(period, "AdaptationSet", facts)
+    """Add a subtitle track: IMSC1 in its segments, WebVTT as one file, as DASH players expect it.
+
+    The segments of WebVTT carry HLS's clock."""
+    if track.init_bytes:
+        adaptation = _adaptation(period, number, "text", "application/mp4")
+    else:
+        facts = {"id": str(number), "contentType": "text", "mimeType": "text/vtt", "profiles": ANY_MEDIA}
+        adaptation = ElementTree.SubElement(period, "AdaptationSet", facts)
     if track.language:
         adaptation.set("lang", track.language)
     _label(adaptation, track)
     kind = "forced-subtitle" if track.forced else "caption" if track.hearing_impaired else "subtitle"
     _purpose(adaptation, track, kind, *(["main"] if track.default else []))
+    if track.init_bytes:
+        _add_segments(_represent(adaptation, track, target_s, {}), track, prefix)
+        return
     rate = {"id": track.name, "bandwidth": str(track.peak_bps(target_s))}
     representation = ElementTree.SubElement(adaptation, "Representation", rate)
     ElementTree.SubElement(representation, "BaseURL").text = f"{prefix}{track.name}/{WHOLE_TEXT}"
 
 
-def _adaptation(period: Element, number: int, kind: str) -> Element:
+def _adaptation(period: Element, number: int, kind: str, mime_type: str = "") -> Element:
     return ElementTree.SubElement(
         period,
         "AdaptationSet",
         id=str(number),
         contentType=kind,
-        mimeType=f"{kind}/mp4",
+        mimeType=mime_type or f"{kind}/mp4",
         segmentAlignment="true",
         startWithSAP="1",
     )

@@ -6,7 +6,7 @@ Rules are cited by number: "Apple n.n" is Apple's HLS Authoring Specification.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from itertools import groupby
 from typing import Any
 
@@ -24,7 +24,7 @@ SURROUND_SHARE = 5
 """Surround is listed with pictures of at least this many times its bitrate (docs/decisions/028)."""
 
 AUDIO_GROUP = "audio"
-TEXT_GROUP = "text"
+TEXT_GROUP, IMSC_GROUP = "text", "imsc"
 CAPTIONS_GROUP = "cc"
 
 FAMILIES = ("avc1", "hvc1", "av01")
@@ -114,6 +114,14 @@ def unlisted(tracks: Sequence[Track]) -> list[Track]:
     return [track for track in tracks if track.kind == "audio" and track.name not in listed]
 
 
+def text_groups(tracks: Sequence[Track]) -> dict[str, list[Track]]:
+    """Subtitle tracks by group: WebVTT, then the same as IMSC1 in fragmented MP4, if there are any."""
+    texts = [track for track in tracks if track.kind == "text"]
+    groups = {TEXT_GROUP: [track for track in texts if not track.init_bytes]}
+    groups[IMSC_GROUP] = [track for track in texts if track.init_bytes]
+    return {name: members for name, members in groups.items() if members}
+
+
 def families(tracks: Sequence[Track]) -> list[list[Track]]:
     """Video tracks by codec and range, H.264 first because every player has it, and SDR before HDR; in each,
     the lowest bitrate first."""
@@ -142,7 +150,7 @@ def master_playlist(
     """
     videos = families(tracks)
     groups = audio_groups(tracks)
-    texts = [track for track in tracks if track.kind == "text"]
+    texts = text_groups(tracks)
     captions = sorted({channel for family in videos for track in family for channel in track.captions})
     ranges = {track.video_range for family in videos for track in family}
     master = m3u8.M3U8()
@@ -155,16 +163,18 @@ def master_playlist(
         master.session_data.append(SessionData(data_id=data_id, uri=f"{prefix}{file}"))
     for member in _members(groups, texts, captions, prefix):
         master.add_media(member)
-    for track, group in _variants(videos, groups):
+    for track, group, text_group in _variants(videos, groups, texts):
         info = _variant(track, groups.get(group, []), target_s) | _range(track, ranges)
+        if text_group == IMSC_GROUP:  # so that players without it leave the variant alone
+            info["codecs"] += f",{texts[text_group][0].codecs}"
         if videos and not captions:
             info["closed_captions"] = "NONE"  # on all variants or on none (RFC 8216bis 4.4.6.2)
         elif track.captions:
             info["closed_captions"] = CAPTIONS_GROUP
         if group:
             info["audio"] = group
-        if texts:
-            info["subtitles"] = TEXT_GROUP
+        if text_group:
+            info["subtitles"] = text_group
         # m3u8 writes AUDIO="..." only for a group whose members it is given.
         master.add_playlist(m3u8.Playlist(f"{prefix}{track.name}/index.m3u8", info, master.media, None))
     for track in (track for family in videos for track in family if track.key_frames):
@@ -177,16 +187,20 @@ def master_playlist(
 
 
 def _members(
-    groups: Mapping[str, Sequence[Track]], texts: Sequence[Track], captions: Sequence[str], prefix: str
+    groups: Mapping[str, Sequence[Track]],
+    texts: Mapping[str, Sequence[Track]],
+    captions: Sequence[str],
+    prefix: str,
 ) -> Iterator[m3u8.Media]:
     """EXT-X-MEDIA of all sound, subtitles and captions."""
     for group, tracks in groups.items():
         autoselected = _autoselected(tracks)
         for track in tracks:
             yield _audio_member(track, group, prefix, autoselect=track.name in autoselected)
-    autoselected = _autoselected(texts)
-    for track in texts:
-        yield _text_member(track, prefix, autoselect=track.name in autoselected)
+    for group, tracks in texts.items():
+        autoselected = _autoselected(tracks)
+        for track in tracks:
+            yield _text_member(track, group, prefix, autoselect=track.name in autoselected)
     for channel in captions:
         yield _captions_member(channel, autoselect=channel == captions[0])
 
@@ -204,15 +218,22 @@ def _autoselected(tracks: Sequence[Track]) -> set[str]:
 
 
 def _variants(
-    videos: Sequence[Sequence[Track]], groups: Mapping[str, Sequence[Track]]
-) -> list[tuple[Track, str]]:
-    """Track and sound group of each variant, in order; the group is empty if there is no sound."""
+    videos: Sequence[Sequence[Track]],
+    groups: Mapping[str, Sequence[Track]],
+    texts: Collection[str],
+) -> list[tuple[Track, str, str]]:
+    """Track, sound group and subtitle group of each variant, in order; a group is empty if there is none."""
     if not videos:  # sound only: the default track stands for its group
-        return [(next((t for t in tracks if t.default), tracks[0]), name) for name, tracks in groups.items()]
+        return [
+            (next((t for t in tracks if t.default), tracks[0]), name, text)
+            for name, tracks in groups.items()
+            for text in texts or [""]
+        ]
     return [
-        (track, name)
+        (track, name, text)
         for family in videos
         for name, sounds in (groups or {"": []}).items()
+        for text in texts or [""]
         for track in first_variant_first(_rungs_with(sounds, family))
     ]
 
@@ -239,9 +260,9 @@ def _audio_member(track: Track, group: str, prefix: str, *, autoselect: bool) ->
     )  # fmt: skip
 
 
-def _text_member(track: Track, prefix: str, *, autoselect: bool) -> m3u8.Media:
+def _text_member(track: Track, group: str, prefix: str, *, autoselect: bool) -> m3u8.Media:
     return m3u8.Media(
-        type="SUBTITLES", group_id=TEXT_GROUP, name=track.title, language=track.language or "und",
+        type="SUBTITLES", group_id=group, name=track.title, language=track.language or "und",
         default="YES" if track.default else "NO", autoselect="YES" if autoselect else "NO",
         forced="YES" if track.forced else "NO",
         characteristics=",".join(track.characteristics) or None,

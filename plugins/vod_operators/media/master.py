@@ -124,6 +124,7 @@ def _purpose(track: Track) -> Iterator[str]:
         "forced": track.forced,
         "surround": track.name.endswith(SURROUND_SUFFIX),
         **{str(codec): track.name.endswith(end) for codec, end in SUFFIXES.items()},
+        "imsc": track.kind == "text" and bool(track.init_bytes),
     }
     yield from (name for name, is_so in purposes.items() if is_so)
 

@@ -95,6 +95,22 @@ def check_sound(segments: Sequence[SegmentFacts], audio: AudioRendition) -> None
         end += stream.duration
 
 
+def check_texts(name: str, segments: Sequence[SegmentFacts], lengths: Sequence[int], timescale: int) -> None:
+    """Check all segments of a subtitle track in fragmented MP4.
+
+    :param lengths: planned ticks of each.
+    :raises VerificationError: a segment does not begin and end as planned.
+    """
+    begin = 0
+    for number, (facts, ticks) in enumerate(zip(segments, lengths, strict=True), start=1):
+        segment = f"{name}/{segment_name(number, facts.container)}"
+        stream = _only_stream(segment, facts)
+        _check_time(segment, stream.begin, Fraction(begin, timescale))
+        if stream.duration != Fraction(ticks, timescale):
+            raise VerificationError(f"{segment}: lasts {float(stream.duration):.5f} s, not {ticks} ticks")
+        begin += ticks
+
+
 def _only_stream(name: str, facts: SegmentFacts) -> Stream:
     if len(facts.streams) != 1 or facts.streams[0].gap:
         raise VerificationError(f"{name}: is not one stream without a gap")

@@ -275,6 +275,11 @@ class TextRendition(Model):
         """Label for a person: ``text-0 · English``."""
         return f"{self.name} · {self.title}"
 
+    @property
+    def imsc_name(self) -> str:
+        """Name of the same track as IMSC1: ``imsc-0``."""
+        return self.name.replace("text-", "imsc-")
+
 
 class Plan(Model):
     """Everything that is decided before a frame is read."""

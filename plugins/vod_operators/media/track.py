@@ -123,6 +123,8 @@ class Track(Model):
     commentary: bool = False
     trick_bytes: tuple[int, ...] = Field((), exclude_if=is_empty)
     """Size of each segment of key frames (``media.trick``); empty: there are none."""
+    not_kept: tuple[str, ...] = Field((), exclude_if=is_empty)
+    """What a subtitle track does not keep of its cues; sentences for people."""
     cues: int | None = None
     """Cues of a subtitle track; one that crosses a segment's end counts once."""
     crf: float | None = Field(None, exclude_if=is_unset)

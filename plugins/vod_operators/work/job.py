@@ -127,4 +127,5 @@ def track_names(plan: Plan) -> list[str]:
         *(rendition.name for rendition in plan.renditions),
         *(audio.name for audio in plan.audio),
         *(text.name for text in plan.texts),
+        *(text.imsc_name for text in plan.texts if plan.preset.imsc),
     ]

@@ -64,7 +64,7 @@ WISHED_OF_CENC = {"12.no-ctr", "12.pattern"}
 
 PROMISED = {
     "1.h264-4.1", "1.sample-entry", "10.aligned", "13.families", "14.bitrate", "14.channels-told",
-    "14.separate", "16.colours", "16.configuration", "16.same",
+    "14.separate", "15.formats", "16.colours", "16.configuration", "16.same",
 }  # fmt: skip
 """Rules that Apple only recommends, and that everything made here keeps."""
 
@@ -333,6 +333,9 @@ class Publication:
         )
         made = plan.with_crfs(corrections_of(self.worker.temp, job))
         missed += certificate.unmeasured(plan, encoded)
+        not_kept = [
+            f"{track.name} ({track.title}): {words}" for track in self.tracks for words in track.not_kept
+        ]
         warnings = [
             *missed,
             *certificate.misses(made, renditions),
@@ -340,6 +343,7 @@ class Publication:
             *told,
             *missing(plan),
             *_encoded_anew(plan, encoded),
+            *not_kept,
         ]
         if plan.preset.scheme == "cenc":
             warnings.append("encryption: cenc does not play on Apple's devices")

@@ -231,6 +231,8 @@ class Preset(Model):
     audio: AudioRung
     pictures: Pictures | None = Pictures()
     """None: no still pictures."""
+    imsc: bool = Field(False, exclude_if=is_unset)
+    """Whether subtitles are IMSC1 too, besides WebVTT (``media.imsc``)."""
     trick_mode: bool = Field(False, exclude_if=is_unset)
     """Whether DASH has a track of key frames for fast playback, as HLS has by its I-frame playlists."""
     score: bool = Field(False, exclude_if=is_unset)
@@ -251,7 +253,7 @@ class Preset(Model):
         names = [rung.name for ladder in self.ladders for rung in ladder.rungs]
         if len(set(names)) != len(names):
             raise ValueError(f"rungs have the same name: {sorted(n for n in names if names.count(n) > 1)}")
-        others = ("pictures", DOWNLOADS), ("audio-", "text-", f"{DOWNLOADS}-")
+        others = ("pictures", DOWNLOADS), ("audio-", "text-", "imsc-", f"{DOWNLOADS}-")
         if reserved := [name for name in names if name in others[0] or name.startswith(others[1])]:
             raise ValueError(f"rungs must not have names of other tracks: {reserved}")
         codecs = [ENCODERS[ladder.encoder].codec for ladder in self.ladders]
@@ -260,6 +262,11 @@ class Preset(Model):
         self._has_protection_that_fits()
         if self.container == "ts" and codecs != ["h264"]:
             raise ValueError(f"container: ts holds H.264 only (Apple 1.5), not {', '.join(codecs)}")
+        if self.imsc and self.container == "ts":
+            raise ValueError(
+                "imsc: IMSC1 is in fragmented MP4 only (Apple 5.4), not in container ts; leave out one of "
+                "them (subtitles are WebVTT in any case)"
+            )
         if self.trick_mode and (self.container == "ts" or self.encryption != "none"):
             cause = "container ts" if self.container == "ts" else f"encryption {self.encryption}"
             raise ValueError(
