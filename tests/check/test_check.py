@@ -25,6 +25,7 @@ from support.breaks import (
     text,
 )
 from support.isobmff import with_edit_list
+from support.presentations import imsc_beside
 from vod_operators.check.playlist import resolved
 from vod_operators.check.rules import RULES, failed
 from vod_operators.errors import InvalidInputError
@@ -44,7 +45,8 @@ def test_a_good_presentation_passes_every_rule(bases: Callable[[str], Path]) -> 
         "12.key", "12.key-id", "12.no-ctr", "12.pattern", "12.pssh", "12.same-start", "12.scheme",
         "12.session-data", "12.session-key", "12.session-used", "12.start",
         "13.images", "13.images-span", "13.tiles", "14.dolby", "14.dolby-digital", "14.forced-selected",
-        "14.he-aac", "14.objects", "14.objects-told", "14.surround-aac", "15.captions", "16.colours",
+        "14.he-aac", "14.objects", "14.objects-told", "14.surround-aac", "15.captions", "15.formats",
+        "15.text-profile", "16.colours",
         "16.configuration", "16.format", "16.hdr10", "16.same", "18.decodes", "19.date", "19.peak",
         "19.sequence", "19.window", "20.control", "20.hint", "20.parts",
     }  # fmt: skip
@@ -57,6 +59,17 @@ CASES: list[tuple[str, str, Break]] = []
 
 def case(rule: str, base: str, breaks: Break = lambda folder: None) -> None:
     CASES.append((rule, base, breaks))
+
+
+def _imsc(pattern: bytes, replacement: bytes) -> Break:
+    """IMSC1 beside WebVTT, its documents changed."""
+
+    def change(document: bytes) -> bytes:
+        changed, count = re.subn(pattern, replacement, document)
+        assert count
+        return changed
+
+    return lambda folder: imsc_beside(folder, change)
 
 
 def _stereo_ac3(content: bytearray) -> None:
@@ -318,6 +331,12 @@ case("14.surround-aac", "dolby", _without("audio-surround"))
 case("14.he-aac", "good", data("en/init.mp4", renamed(b"\x11\x90", b"\x29\x90")))
 case("15.timestamp-map", "good", text("text/1.vtt", "X-TIMESTAMP-MAP.*\n", ""))
 case("15.timestamp-map", "good", text("text/1.vtt", ",LOCAL.*", ""))
+case("15.text-profile", "good", _imsc(b"imsc1/text", b"imsc1/image"))
+case("15.text-profile", "good", _imsc(b"<div>", b"<div><image/>"))
+case("15.kind", "good", text(M, "text/index.m3u8", "en/index.m3u8"))
+case("15.formats", "good", _imsc(b'(begin|end)="00:00:1', rb'\1="00:00:0'))
+case("15.cues", "good", _imsc(b'(begin|end)="00:00:', rb'\1="00:01:'))
+case("0.files", "good", _imsc(b"</tt>", b""))
 case("15.span", "good", text("text/index.m3u8", r"#EXTINF.*\n2\.vtt\n", ""))
 case("15.captions", "good", text(M, "CLOSED-CAPTIONS=NONE", 'CLOSED-CAPTIONS="cc"'))
 case("15.captions", "good", data("small/seg-00001.m4s", _captioned))

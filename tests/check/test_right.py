@@ -11,6 +11,7 @@ import pytest
 
 from support.breaks import Break, both, broken, data, everywhere, judged, later, text
 from support.isobmff import with_edit_list
+from support.presentations import imsc_beside
 from vod_operators.check.playlist import Playlist, parse
 from vod_operators.check.rules import RULES, failed
 from vod_operators.formats.languages import is_language
@@ -141,6 +142,8 @@ right(*(later(name, "seg-*.m4s", 1024) for name in PICTURES))
 right(_a_minute_later, everywhere("LOCAL:00:00:00.000", "LOCAL:00:01:00.000", "text/*.vtt"))
 # A cue that lasts beyond the end, and longer segments of subtitles.
 right(text("text/2.vtt", r"--> 00:00:13", "--> 00:00:20"))
+right(imsc_beside)
+right(text("text/2.vtt", r"--> 00:00:13", "--> 00:00:20"), imsc_beside)
 right(text("text/index.m3u8", "TARGETDURATION:6", "TARGETDURATION:7"))
 # An event that has ended; a date without a colon in its time zone.
 right(everywhere("PLAYLIST-TYPE:VOD", "PLAYLIST-TYPE:EVENT"))

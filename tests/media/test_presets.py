@@ -56,11 +56,18 @@ def test_key_frames_are_for_clear_dash_only(tmp_path: Path, other: dict[str, str
         load_preset("mine", tmp_path)
 
 
+def test_imsc1_is_not_for_mpeg_ts(tmp_path: Path) -> None:
+    write(tmp_path, "mine", MINE | {"imsc": True, "container": "ts"})
+    with pytest.raises(InvalidInputError, match="imsc: IMSC1 is in fragmented MP4 only"):
+        load_preset("mine", tmp_path)
+
+
 def test_what_is_not_asked_for_leaves_the_fingerprint_alone(tmp_path: Path) -> None:
     plain = load_preset("mine", write(tmp_path, "mine", MINE))
-    fields = {"trick_mode": False, "score": False, "stable_ids": False, "pictures": {"tiles": False}}
+    names = ("imsc", "trick_mode", "score", "stable_ids")
+    fields = dict.fromkeys(names, False) | {"pictures": {"tiles": False}}
     assert fingerprint(load_preset("mine", write(tmp_path, "mine", MINE | fields))) == fingerprint(plain)
-    for name in ("trick_mode", "score", "stable_ids"):
+    for name in names:
         asked = load_preset("mine", write(tmp_path, "mine", MINE | {name: True}))
         assert fingerprint(asked) != fingerprint(plain)
 

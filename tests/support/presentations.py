@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from support.dolby import frames_of, with_objects
 from support.tools import FFMPEG, generate
-from vod_operators.media import ffmpeg, hls, measure
+from vod_operators.media import ffmpeg, hls, imsc, measure, webvtt
+from vod_operators.media.text_mp4 import init_segment, media_segment
 from vod_operators.media.track import Track
 from vod_operators.runners.tools import Tools
 from vod_operators.work.packaged import measured
@@ -175,3 +178,35 @@ def by_packager(folder: Path, source: Path, *more: Path) -> Path:
         )
     subprocess.run([*argv, "--hls_master_playlist_output", "master.m3u8"], cwd=folder, check=True)
     return folder / "master.m3u8"
+
+
+def imsc_beside(folder: Path, change: Callable[[bytes], bytes] = lambda document: document) -> None:
+    """Add the subtitles of ``with_subtitles`` as IMSC1: a group, and each variant a second time.
+
+    :param change: what is done to each document.
+    """
+    place, second = folder / "imsc", 1000
+    place.mkdir()
+    (place / "init.mp4").write_bytes(init_segment(second, 13 * second, "eng"))
+    listed = (folder / "text" / "index.m3u8").read_text("utf-8")
+    listed = listed.replace("#EXTINF", '#EXT-X-MAP:URI="init.mp4"\n#EXTINF', 1).replace(".vtt", ".m4s")
+    (place / "index.m3u8").write_text(listed, "utf-8")
+    for number, lasts in enumerate((6, 6, 1)):
+        begin = 6 * number
+        cues = webvtt.parse((folder / "text" / f"{number}.vtt").read_text("utf-8"))
+        document = change(imsc.document(cues, "en"))
+        data = media_segment(document, number + 1, begin * second, lasts * second)
+        (place / f"{number}.m4s").write_bytes(data)
+    master = folder / "master.m3u8"
+    lines: list[str] = []
+    variants: list[str] = []
+    for line in master.read_text("utf-8").splitlines():
+        lines.append(line)
+        if line.startswith("#EXT-X-MEDIA:TYPE=SUBTITLES"):
+            lines.append(line.replace('"text', '"imsc'))
+        elif line.startswith("#EXT-X-STREAM-INF"):
+            told = re.sub(r'CODECS="([^"]*)', rf'CODECS="\1,{imsc.CODEC}', line)
+            variants.append(told.replace('SUBTITLES="text"', 'SUBTITLES="imsc"'))
+        elif variants and len(variants) % 2:
+            variants.append(line)
+    master.write_text("\n".join([*lines, *variants, ""]), "utf-8")

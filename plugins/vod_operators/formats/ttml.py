@@ -99,7 +99,7 @@ class _Reader:
         element = self.opened.pop()
         if element.name == "p":
             lines = [
-                line._replace(text="\n".join(part.strip(" \t\r\n") for part in line.text.split("\v")))
+                line._replace(text="\n".join(_trimmed(part) for part in line.text.split("\v")))
                 for line in self.lines[self.of_paragraph :]
             ]
             self.lines[self.of_paragraph :] = [line for line in lines if line.text.strip() and line.is_shown]
@@ -175,6 +175,11 @@ def read_document(data: bytes) -> Document:
     except (expat.ExpatError, LookupError, ValueError) as error:
         raise VerificationError(f"IMSC1: it is no well-formed XML ({error})") from None
     return Document(tuple(reader.lines), reader.fault)
+
+
+def _trimmed(text: str) -> str:
+    """A line without spaces that are not shown."""
+    return re.sub(" +", " ", text).strip(" ")
 
 
 def _refuse(*_: object) -> None:

@@ -127,7 +127,7 @@ def check(name: str, data: bytes, cues: Sequence[Cue]) -> None:
 
 def plain_text(cue: Cue) -> str:
     """The text of a cue as the document has it, without its look; empty if nothing of it is visible."""
-    lines = ("".join(run.text for run in line).strip(" ") for line in _lines(cue.text))
+    lines = (re.sub(" +", " ", "".join(run.text for run in line)).strip(" ") for line in _lines(cue.text))
     return text if (text := "\n".join(lines)).strip() else ""
 
 
