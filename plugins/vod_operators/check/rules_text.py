@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from vod_operators.check.attributes import Attributes
 from vod_operators.check.presentation import Presentation, Track, seconds
-from vod_operators.check.rule import Finding, Rule, has_text, is_ended
+from vod_operators.check.rule import Finding, Rule, is_ended
 from vod_operators.formats.sample_entries import TEXT
 
 APART_S = Fraction(1, 2)
@@ -93,7 +93,7 @@ RULES = (
     Rule(id="15.text-profile", source="RFC 8216bis 3.1.5", says="IMSC1 is of the text profile",
          applies=lambda p: bool(_imsc(p)), check=_text_profile),
     Rule(id="15.kind", source="Apple 5.2, 5.4", says="subtitles are WebVTT, or IMSC1 in fragmented MP4",
-         applies=lambda p: bool(_subtitles(p)) and has_text(p), check=_kind),
+         applies=lambda p: any(track.kind for _, track in _subtitles(p)), check=_kind),
     Rule(id="15.formats", source="RFC 8216bis 4.4.6.1.1", says="WebVTT and IMSC1 of one name show the same",
          must=False, applies=lambda p: is_ended(p) and bool(_both_formats(p)), check=_same_content),
 )
