@@ -46,7 +46,9 @@ MODES = [pytest.param(asking, id="target"), pytest.param(by_title, id="by-title"
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("ladder", CODECS)
 def test_codecs(publish: Publisher, ladder: dict[str, Any], mode: Any) -> None:
-    video = publish(clip("clip.mp4"), preset={"ladders": [mode(ladder)]})
+    # Flat pictures reach their target at CRFs at which AV1 leaves out the change of a single block.
+    source = clip("clip.mp4", filters="noise=alls=20:allf=t")
+    video = publish(source, preset={"ladders": [mode(ladder)]})
     video.check_clip()
     assert video.video["chunks"] == 4
 
