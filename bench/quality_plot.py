@@ -91,11 +91,11 @@ def _promises(axis: Axes, found: Mapping[str, Any]) -> None:
             places = [n + 0.6 * (k + 0.5) / max(1, len(own)) - 0.3 for k in range(len(own))]
             misses = [max(-8.0, min(8.0, row["got"] - asked)) for row in own]
             axis.plot(places, misses, "o", color=colour, markersize=3)
-        axis.annotate(f"asked {asked:g}", (n, 2.6), ha="center", fontsize=8)
+        axis.annotate(f"{asked:g}", (n, 2.6), ha="center", fontsize=8)
     axis.axhspan(-1, 1, color="#d9f0d3", zorder=0)
     axis.set_ylim(-8.5, 3.2)
     axis.set_xticks([])
-    axis.set_title("promise against what came; red: cap or limit", fontsize=9)
+    axis.set_title("asked, and what came; red: cap or limit", fontsize=9)
     axis.set_ylabel("VMAF, got minus asked", fontsize=8)
 
 
