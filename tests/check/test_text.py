@@ -263,7 +263,10 @@ RIGHT: list[tuple[dict[str, str], list[Change]]] = [
         master("^#EXT-X-I-FRAME.*\n", ""),
         master('avc1.6400..,|RESOLUTION=[0-9x]+,|FRAME-RATE=25.000,|#EXT-X-INDEPENDENT.*\n', ""),
     ]),
-    (ONLY_MASTER, [master("RESOLUTION(?=.*FRAME-RATE)", "VIDEO-RANGE=PQ,RESOLUTION"), master("PQ(.*1280)", r"SDR\1")]),
+    (ONLY_MASTER, [
+        master("RESOLUTION(?=.*FRAME-RATE)", "VIDEO-RANGE=PQ,RESOLUTION"),
+        master("PQ(.*1280)", r"SDR\1"),
+    ]),
     (ONLY_MASTER, [added(f'{ENGLISH},CHANNELS="6",DEFAULT=NO,SAMPLE-RATE=48000')]),
     (ONLY_MASTER, [added(member("CLOSED-CAPTIONS", "a", CC1), member("CLOSED-CAPTIONS", "b", CC2))]),
     (ONLY_MASTER, [added(member("VIDEO", "a"), member("VIDEO", "b", ',URI="v.m3u8"'))]),
