@@ -116,7 +116,7 @@ def _same(presentation: Presentation) -> Iterator[Finding]:
                 yield Finding(where=silent[0], found=words, expected="in all or in none")
 
 
-def _in_samples(presentation: Presentation) -> Videos:
+def _with_metadata(presentation: Presentation) -> Videos:
     """Tracks of HEVC in PQ with static metadata anywhere."""
     return [
         (track, format)
@@ -126,7 +126,7 @@ def _in_samples(presentation: Presentation) -> Videos:
 
 
 def _configuration(presentation: Presentation) -> Iterator[Finding]:
-    for track, format in _in_samples(presentation):
+    for track, format in _with_metadata(presentation):
         if not format.metadata:
             yield Finding(where=track.name, found="static metadata elsewhere only", expected="also in hvcC")
 
@@ -162,7 +162,7 @@ RULES = (
     Rule(id="16.hdr10", source="Apple 1.35", says="HDR10 tells mastering display and light level", must=False,
          applies=lambda p: bool(_pq(p)), check=_hdr10),
     Rule(id="16.configuration", source="Apple 1.8", says="HDR10's metadata are in hvcC too", must=False,
-         applies=lambda p: bool(_in_samples(p)), check=_configuration),
+         applies=lambda p: bool(_with_metadata(p)), check=_configuration),
     Rule(id="16.same", source="ISO 14496-12 12.1.6", says="HDR metadata are the same everywhere", must=False,
          applies=_tells, check=_same),
     Rule(id="16.colours", source="ISO 14496-12 12.1.5", says="colr is that of the parameter sets", must=False,

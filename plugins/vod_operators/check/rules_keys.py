@@ -13,7 +13,7 @@ from vod_operators.check.presentation import Presentation, Track
 from vod_operators.check.rule import Finding, Rule, is_ended
 from vod_operators.check.tags import FORMS
 from vod_operators.formats.facts import Init, Pssh
-from vod_operators.formats.pssh import read_pssh
+from vod_operators.formats.pssh import WIDEVINE, read_pssh
 
 FAIRPLAY = "com.apple.streamingkeydelivery"
 """KEYFORMAT of FairPlay Streaming (Apple 13.3)."""
@@ -26,9 +26,6 @@ SESSION_AGREES = ("METHOD", "KEYFORMAT", "KEYFORMATVERSIONS")
 
 SCHEMES = {"SAMPLE-AES": "cbcs", "SAMPLE-AES-CTR": "cenc"}
 """Method -> scheme of Common Encryption in fMP4 (RFC 8216bis 4.4.4.4)."""
-
-WIDEVINE = "edef8ba9-79d6-4ace-a3c8-27dcd51d21ed"
-"""System id, and the end of its KEYFORMAT."""
 
 
 def _is_encrypted(presentation: Presentation) -> bool:
@@ -94,10 +91,14 @@ def _hdcp(presentation: Presentation) -> Iterator[Finding]:
             yield Finding(where=where, found=words, expected=levels[0])
 
 
+def _session(presentation: Presentation) -> list[Attributes]:
+    """Attributes of each EXT-X-SESSION-KEY."""
+    return presentation.master.lists.get("EXT-X-SESSION-KEY", []) if presentation.master else []
+
+
 def _session_keys(presentation: Presentation) -> Iterator[Finding]:
-    session = presentation.master.lists.get("EXT-X-SESSION-KEY", []) if presentation.master else []
     for track in presentation.media:
-        for item, key in product(session, track.playlist.lists.get("EXT-X-KEY", [])):
+        for item, key in product(_session(presentation), track.playlist.lists.get("EXT-X-KEY", [])):
             names = [name for name in SESSION_AGREES if item.get(name) != key.get(name)]
             if names and item.get("URI") == key.get("URI"):
                 words = f"another {', '.join(names)} of {item.get('URI')} than in EXT-X-SESSION-KEY"
@@ -106,11 +107,10 @@ def _session_keys(presentation: Presentation) -> Iterator[Finding]:
 
 
 def _session_used(presentation: Presentation) -> Iterator[Finding]:
-    session = presentation.master.lists.get("EXT-X-SESSION-KEY", []) if presentation.master else []
     if any(track.playlist.unreadable for track in presentation.media):
         return
     used = {key.get("URI") for t in presentation.media for key in t.playlist.lists.get("EXT-X-KEY", [])}
-    for item in session:
+    for item in _session(presentation):
         if item.get("URI") not in used:
             words = f"EXT-X-SESSION-KEY of {_short(item.get('URI', ''))}"
             yield Finding(where="multivariant playlist", found=words, expected="an EXT-X-KEY of that URI")
@@ -223,9 +223,9 @@ RULES = (
     Rule(id="12.hdcp", source="Apple 13.5, 13.6", says="HDCP-LEVEL of HD under FairPlay", must=False,
          applies=lambda p: any(_is_fairplay(item) for _, item in _key_tags(p)), check=_hdcp),
     Rule(id="12.session-key", source="RFC 8216bis 4.4.6.5", says="EXT-X-SESSION-KEY agrees with EXT-X-KEY",
-         applies=lambda p: bool(p.master and p.master.lists.get("EXT-X-SESSION-KEY")), check=_session_keys),
+         applies=lambda p: bool(_session(p)), check=_session_keys),
     Rule(id="12.session-used", source="RFC 8216bis 4.4.6.5", says="EXT-X-SESSION-KEY is of a key in use",
-         applies=lambda p: is_ended(p) and bool(p.master and p.master.lists.get("EXT-X-SESSION-KEY")),
+         applies=lambda p: is_ended(p) and bool(_session(p)),
          check=_session_used, must=False),
     Rule(id="12.boxes", source="ISO 23001-7 8.2", says="encrypted samples have scheme, key id and vector",
          applies=_has_encrypted_inits, check=_boxes),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from vod_operators.formats.isobmff import children, read_at
+from vod_operators.formats.isobmff import SAMPLE_DESCRIPTIONS, children, read_at
 
 MAX_ENTRY_BYTES = 1 << 20
 """Most bytes that are read of a sample description: it has about 100 and the codec's configuration."""
@@ -24,10 +24,6 @@ def track_ids(file: BinaryIO) -> Iterator[tuple[int, tuple[int, int]]]:
             wide = read_at(file, begin, 1) == b"\x01"
             track = int.from_bytes(read_at(file, begin + (20 if wide else 12), 4), "big")
         yield track, trak
-
-
-SAMPLE_DESCRIPTIONS = (b"mdia", b"minf", b"stbl", b"stsd")
-"""Path of the sample descriptions in a ``trak`` box."""
 
 
 def tracks_with_several_descriptions(file: BinaryIO) -> set[int]:

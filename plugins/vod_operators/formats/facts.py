@@ -59,7 +59,7 @@ class Format(Model):
     video_range: VideoRange = "SDR"
     hdr_metadata: bool = False
     """Whether mastering display or light level come with the parameter sets or the sample entry."""
-    depth: int = Field(0, exclude_if=lambda value: not value)
+    depth: int = Field(0, exclude_if=is_zero)
     """Bits of a luma sample; 0: unknown."""
     colour: Cicp | None = Field(None, exclude_if=is_unset)
     """Of the parameter sets; None: unknown."""

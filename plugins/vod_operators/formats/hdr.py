@@ -13,6 +13,7 @@ from typing import NamedTuple
 from pydantic import Field
 
 from vod_operators.formats.base import Model
+from vod_operators.formats.isobmff import box
 
 MASTERING_BYTES, LIGHT_BYTES = 24, 4
 
@@ -68,6 +69,10 @@ class StaticMetadata(Model):
 
     def __bool__(self) -> bool:
         return bool(self.mastering or self.light)
+
+    def completed(self, other: StaticMetadata) -> StaticMetadata:
+        """What this says, and of what it does not tell, what the other says."""
+        return StaticMetadata(mastering=self.mastering or other.mastering, light=self.light or other.light)
 
     @property
     def display(self) -> Mastering | None:
@@ -151,6 +156,4 @@ def of_obus(mastering: bytes | None, light: bytes | None) -> StaticMetadata:
 def boxes_of(metadata: StaticMetadata) -> bytes:
     """The boxes ``mdcv`` and ``clli`` of a sample entry."""
     told = ((b"mdcv", metadata.mastering), (b"clli", metadata.light))
-    return b"".join(
-        struct.pack(">I4s", 8 + len(text) // 2, kind) + bytes.fromhex(text) for kind, text in told if text
-    )
+    return b"".join(box(kind, bytes.fromhex(text)) for kind, text in told if text)

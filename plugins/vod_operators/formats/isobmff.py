@@ -105,6 +105,25 @@ def find(data: Data, begin: int, end: int, *path: bytes) -> tuple[int, int]:
     raise VerificationError(f"MP4: no {path[0].decode()!r} box where one must be")
 
 
+SAMPLE_DESCRIPTIONS = (b"mdia", b"minf", b"stbl", b"stsd")
+"""Path of the sample descriptions in a ``trak`` box."""
+
+
+def box(kind: bytes, *parts: bytes) -> bytes:
+    """A box with that content."""
+    content = b"".join(parts)
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+def full_box(kind: bytes, *parts: bytes, version: int = 0, flags: int = 0) -> bytes:
+    """A box with version and flags before its content (4.2)."""
+    return box(kind, struct.pack(">I", version << 24 | flags), *parts)
+
+
+UNITY = struct.pack(">9I", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+"""The matrix of a track that is neither moved nor turned (8.2.2)."""
+
+
 # --- fragments ------------------------------------------------------------------------------
 
 

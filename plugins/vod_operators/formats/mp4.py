@@ -11,6 +11,7 @@ from vod_operators.formats import av1, dolby, nal, ttml
 from vod_operators.formats.facts import Codec, Cues, Format, Init, Key, Protection, SegmentFacts, Stream
 from vod_operators.formats.hdr import StaticMetadata
 from vod_operators.formats.isobmff import (
+    SAMPLE_DESCRIPTIONS,
     Defaults,
     Fragment,
     Sample,
@@ -103,7 +104,7 @@ def read_init(data: bytes) -> tuple[Init, dict[int, InitTrack]]:
         if kind == b"trak":
             track, samples = _read_track(data, first, last, extends, movie_scale)
             tracks[track.number] = track
-            protection = protection_of(data, *find(data, first, last, b"mdia", b"minf", b"stbl", b"stsd"))
+            protection = protection_of(data, *find(data, first, last, *SAMPLE_DESCRIPTIONS))
             protections += [protection] if protection else []
             has_duration = has_duration or _lasts(data, find(data, first, last, b"tkhd")[0], 20)
             has_samples = has_samples or samples

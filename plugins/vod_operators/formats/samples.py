@@ -6,7 +6,7 @@ import struct
 from typing import NamedTuple
 
 from vod_operators.errors import VerificationError
-from vod_operators.formats.isobmff import children, find, read_fragments, whole_headers
+from vod_operators.formats.isobmff import SAMPLE_DESCRIPTIONS, children, find, read_fragments, whole_headers
 from vod_operators.formats.mp4 import read_init
 
 BLOCK, VECTOR = 16, 8
@@ -73,7 +73,7 @@ def _places(at: int, size: int, scheme: _Scheme) -> list[tuple[int, int]]:
 def _scheme(init: bytes) -> _Scheme | None:
     """How the first track is encrypted; None if it is neither ``cbcs`` with one vector for all samples, nor
     ``cenc`` with one of 8 bytes for each."""
-    entries, end = find(init, 0, len(init), b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+    entries, end = find(init, 0, len(init), b"moov", b"trak", *SAMPLE_DESCRIPTIONS)
     for kind, first, last in children(init, entries + 8, end):
         head = {b"encv": 78, b"enca": 28}.get(kind)
         if head is None:

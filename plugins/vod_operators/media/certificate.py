@@ -177,7 +177,7 @@ def _windows(gops: Sequence[tuple[int, int]], count: int, gop_frames: int, begin
         early, late = 2 * (first in keys), int(first + frames in keys)
         own = points(first + early, frames - early - late, share, turn=first // gop_frames * share)
         own = [first, *own] if first in keys else own
-        # The first, then the third, then the second of each three: all parts of a GOP alike.
+        # The even ones of one window, the odd ones of the next: all parts of a GOP alike.
         at_screen = [n for place, n in enumerate(own, start=number) if place % SCREEN_SHARE == 0]
         windows.append(Window(first=first, frames=frames, points=tuple(own), at_screen=tuple(at_screen)))
     if windows and not any(window.at_screen for window in windows):

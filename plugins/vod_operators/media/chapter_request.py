@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.formats.base import Model
+from vod_operators.formats.base import Model, is_unset
 from vod_operators.media.names import LANGUAGE_PATTERN, MAX_NAME, clean_name, language_tag
 
 MOST = 1000
@@ -24,7 +24,7 @@ class AskedChapter(Model):
     start: float = Field(ge=0, le=7 * 24 * 3600, allow_inf_nan=False)
     """Seconds from the first picture; counted in milliseconds."""
     title: str = Field(min_length=1, max_length=MAX_NAME)
-    language: str | None = Field(None, exclude_if=lambda value: value is None)
+    language: str | None = Field(None, exclude_if=is_unset)
     """Of the title, a BCP 47 tag; None: unknown."""
 
     @field_validator("title")

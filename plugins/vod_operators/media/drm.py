@@ -17,6 +17,8 @@ from pydantic import Field
 
 from vod_operators.errors import InvalidInputError
 from vod_operators.formats.base import Model, is_unset
+from vod_operators.formats.isobmff import full_box
+from vod_operators.formats.pssh import WIDEVINE, open_pssh
 
 System = Literal["fairplay", "widevine", "playready", "clearkey"]
 """A DRM system. ``clearkey`` is that of browsers for tests (W3C Encrypted Media Extensions 9.1): it protects
@@ -34,12 +36,12 @@ METHODS: dict[Scheme, Literal["SAMPLE-AES", "SAMPLE-AES-CTR"]] = {
 }
 """METHOD of EXT-X-KEY (RFC 8216bis 4.4.4.4)."""
 
-SCHEMES: dict[str, Scheme] = {"SAMPLE-AES": "cbcs", "SAMPLE-AES-CTR": "cenc"}
+SCHEMES: dict[str, Scheme] = {method: scheme for scheme, method in METHODS.items()}
 """The same the other way round."""
 
 SYSTEM_IDS: dict[System, UUID] = {
     "fairplay": UUID("94ce86fb-07ff-4f43-adb8-93d2fa968ca2"),
-    "widevine": UUID("edef8ba9-79d6-4ace-a3c8-27dcd51d21ed"),
+    "widevine": UUID(WIDEVINE),
     "playready": UUID("9a04f079-9840-4286-ab92-e65be0885f95"),
     "clearkey": UUID("e2719d58-a985-b3c9-781a-b030af78d30e"),
 }
@@ -157,8 +159,7 @@ def _data_uri(system: System, box: bytes) -> str:
 
 def pssh(system: UUID, data: bytes) -> bytes:
     """A ``pssh`` box of version 0 (ISO 23001-7 8.1), which all players read."""
-    payload = bytes(4) + system.bytes + struct.pack(">I", len(data)) + data
-    return struct.pack(">I4s", 8 + len(payload), b"pssh") + payload
+    return full_box(b"pssh", system.bytes, struct.pack(">I", len(data)), data)
 
 
 def pssh_data(box: bytes) -> bytes:
@@ -174,15 +175,10 @@ def read_pssh(box: bytes) -> tuple[UUID, bytes]:
 
     :raises InvalidInputError: the bytes are no such box.
     """
-    if len(box) < 32 or int.from_bytes(box[:4], "big") != len(box) or box[4:8] != b"pssh" or box[8] > 1:
-        raise InvalidInputError("pssh: it is no pssh box of version 0 or 1")
-    at = 28
-    if box[8] == 1:
-        at += 4 + 16 * int.from_bytes(box[28:32], "big")
-    data = box[at + 4 :]
-    if len(box) < at + 4 or int.from_bytes(box[at : at + 4], "big") != len(data):
-        raise InvalidInputError("pssh: its sizes do not fit")
-    return UUID(bytes=box[12:28]), data
+    facts, data = open_pssh(box)
+    if facts.fault:
+        raise InvalidInputError(f"pssh: {facts.fault}")
+    return UUID(facts.system), data
 
 
 def widevine_data(key_id: UUID, scheme: Scheme) -> bytes:

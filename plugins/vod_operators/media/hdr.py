@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from vod_operators.formats.base import Model
+from vod_operators.formats.base import Model, is_empty
 from vod_operators.formats.hdr import (
     CHROMATICITY,
     LUMINANCE,
@@ -58,9 +58,9 @@ class SourceHdr(Model):
 
     metadata: StaticMetadata = StaticMetadata()
     chroma_location: str = "left"
-    dynamic: tuple[str, ...] = Field((), exclude_if=lambda value: not value)
+    dynamic: tuple[str, ...] = Field((), exclude_if=is_empty)
     """Names of its dynamic metadata, which no rendition keeps."""
-    remarks: tuple[str, ...] = Field((), exclude_if=lambda value: not value)
+    remarks: tuple[str, ...] = Field((), exclude_if=is_empty)
     """What is wrong with its static metadata, in words for a person."""
 
 
@@ -119,9 +119,7 @@ def with_pictures(told: SourceHdr, metadata: StaticMetadata, dynamic: Iterable[s
     :param dynamic: names of dynamic metadata that it has.
     """
     found, remarks = checked(metadata)
-    merged = StaticMetadata(
-        mastering=found.mastering or told.metadata.mastering, light=found.light or told.metadata.light
-    )
+    merged = found.completed(told.metadata)
     names, words = dict.fromkeys((*told.dynamic, *dynamic)), dict.fromkeys((*told.remarks, *remarks))
     return told.model_copy(update={"metadata": merged, "dynamic": tuple(names), "remarks": tuple(words)})
 
@@ -166,9 +164,7 @@ def source_hdr(
             names[name] = None
     declared, remarks = of_fields(fields)
     first = told[0] if told else StaticMetadata()
-    metadata = StaticMetadata(
-        mastering=first.mastering or declared.mastering, light=first.light or declared.light
-    )
+    metadata = first.completed(declared)
     found = dict.fromkeys((*remarks, *wrong))
     # What one of the two says rightly is kept.
     if metadata.mastering:

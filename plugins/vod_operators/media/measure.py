@@ -28,9 +28,9 @@ TICK_S = Fraction(1, TRANSPORT_CLOCK)
 
 def target_duration_s(plan: Plan) -> int:
     """The target duration of all tracks (Apple 8.2): a segment plus an audio frame, rounded to seconds."""
-    others = [a for a in plan.audio if a.codec != "aac"]
+    others = [audio for audio in plan.audio if audio.codec != "aac"]
     frames = [Fraction(CODECS[audio.codec].frame, audio.sample_rate) for audio in others]
-    longest = plan.segment_frames / plan.frame_rate + max(Fraction(AAC_FRAME, 44_100), *frames, Fraction(0))
+    longest = plan.segment_frames / plan.frame_rate + max([Fraction(AAC_FRAME, 44_100), *frames])
     return max(1, int(longest + Fraction(1, 2)))
 
 

@@ -15,7 +15,7 @@ from fractions import Fraction
 from math import lcm
 from sys import byteorder
 
-from vod_operators.formats.isobmff import children, find
+from vod_operators.formats.isobmff import SAMPLE_DESCRIPTIONS, UNITY, box, children, find, full_box
 from vod_operators.formats.mp4 import read_init
 from vod_operators.media.samples import Samples, Stretch, in_order
 
@@ -34,8 +34,6 @@ TITLE_BYTES = 255
 
 ENABLED, IN_MOVIE, IN_PREVIEW = 1, 2, 4
 """Flags of ``tkhd``."""
-
-UNITY = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x4000_0000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,16 +72,6 @@ class Movie:
         return len(self.head) + sum(stretch.size_bytes for stretch in self.order)
 
 
-def box(kind: bytes, *parts: bytes) -> bytes:
-    """A box with that content."""
-    content = b"".join(parts)
-    return struct.pack(">I4s", 8 + len(content), kind) + content
-
-
-def _full(kind: bytes, version: int, flags: int, *parts: bytes) -> bytes:
-    return box(kind, struct.pack(">I", version << 24 | flags), *parts)
-
-
 def movie(parts: Sequence[Part], chapters: Sequence[Mark] = (), *, major: bytes = b"isom") -> Movie:
     """The file that has these tracks.
 
@@ -114,7 +102,7 @@ def movie(parts: Sequence[Part], chapters: Sequence[Mark] = (), *, major: bytes 
 
 def _entry(init: bytes) -> bytes:
     """The type of a track's sample entry."""
-    at, _ = find(init, 0, len(init), b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+    at, _ = find(init, 0, len(init), b"moov", b"trak", *SAMPLE_DESCRIPTIONS)
     return init[at + 12 : at + 16]
 
 
@@ -172,9 +160,9 @@ def _timed(kind: bytes, flags: int, lasts: int, times: bytes, middle: bytes, res
     :param middle: what stands between them and the duration.
     """
     if lasts <= MAX_U32:
-        return _full(kind, 0, flags, times, middle, struct.pack(">I", lasts), rest)
+        return full_box(kind, times, middle, struct.pack(">I", lasts), rest, flags=flags)
     long = b"".join(bytes(4) + times[at : at + 4] for at in (0, 4))
-    return _full(kind, 1, flags, long, middle, struct.pack(">Q", lasts), rest)
+    return full_box(kind, long, middle, struct.pack(">Q", lasts), rest, version=1, flags=flags)
 
 
 def _trak(part: Part, number: int, lasts: int, text_track: int, table: bytes) -> bytes:
@@ -217,7 +205,8 @@ def _edit(lasts: int, begins: int) -> bytes:
     """An edit list that presents ``lasts`` ticks of the movie from the track's tick ``begins`` on."""
     form, version = (">QqI", 1) if lasts > MAX_U32 else (">IiI", 0)
     return box(
-        b"edts", _full(b"elst", version, 0, struct.pack(">I", 1), struct.pack(form, lasts, begins, 0x10000))
+        b"edts",
+        full_box(b"elst", struct.pack(">I", 1), struct.pack(form, lasts, begins, 0x10000), version=version),
     )
 
 
@@ -234,11 +223,11 @@ def _bytes(numbers: array[int]) -> bytes:
 
 
 def _table(kind: bytes, numbers: array[int], columns: int = 1, *, version: int = 0) -> bytes:
-    return _full(kind, version, 0, struct.pack(">I", len(numbers) // columns), _bytes(numbers))
+    return full_box(kind, struct.pack(">I", len(numbers) // columns), _bytes(numbers), version=version)
 
 
 def _description(init: bytes) -> bytes:
-    begin, end = find(init, 0, len(init), b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+    begin, end = find(init, 0, len(init), b"moov", b"trak", *SAMPLE_DESCRIPTIONS)
     return init[begin - 8 : end]
 
 
@@ -253,7 +242,7 @@ def _times(samples: Samples) -> list[bytes]:
 
 
 def _stsz(sizes: array[int]) -> bytes:
-    return _full(b"stsz", 0, 0, struct.pack(">II", 0, len(sizes)), _bytes(sizes))
+    return full_box(b"stsz", struct.pack(">II", 0, len(sizes)), _bytes(sizes))
 
 
 def _stsc(counts: array[int]) -> bytes:
@@ -274,7 +263,7 @@ def _roll(part: Part) -> list[bytes]:
         return []
     group = struct.pack(">4sIIh", b"roll", 2, 1, -1)
     members = struct.pack(">4sIII", b"roll", 1, len(part.samples.sizes), 1)
-    return [_full(b"sgpd", 1, 0, group), _full(b"sbgp", 0, 0, members)]
+    return [full_box(b"sgpd", group, version=1), full_box(b"sbgp", members)]
 
 
 # --- chapters -------------------------------------------------------------------------------
@@ -291,7 +280,7 @@ def _chpl(chapters: Sequence[Mark]) -> bytes:
     for mark in listed:
         title = mark.title.encode()[:TITLE_BYTES].decode("utf-8", "ignore").encode()
         entries.append(struct.pack(">QB", mark.begins_ms * 10_000, len(title)) + title)
-    return _full(b"chpl", 1, 0, bytes(4), struct.pack(">B", len(listed)), *entries)
+    return full_box(b"chpl", bytes(4), struct.pack(">B", len(listed)), *entries, version=1)
 
 
 def _chapter_trak(
@@ -313,13 +302,13 @@ def _chapter_trak(
     table = box(
         b"stbl",
         # Field by field: flags, justification, background, box, font, colour, no name (QuickTime, "text").
-        _full(b"stsd", 0, 0, struct.pack(">I", 1), box(b"text", bytes(6), struct.pack(">H", 1), bytes(43))),
+        full_box(b"stsd", struct.pack(">I", 1), box(b"text", bytes(6), struct.pack(">H", 1), bytes(43))),
         _table(b"stts", durations, 2),
         _stsc(array("I", [len(texts)])),
         _stsz(array("I", map(len, texts))),
         _places(array("Q", [first]), wide=wide),
     )
-    url = _full(b"url ", 0, 1)
+    url = full_box(b"url ", flags=1)
     times = struct.pack(">II", 0, 0)
     return box(
         b"trak",
@@ -331,15 +320,15 @@ def _chapter_trak(
                 b"mdhd", 0, end - begins[0], times, struct.pack(">I", CHAPTER_SCALE),
                 struct.pack(">HH", 0x55C4, 0),
             ),
-            _full(b"hdlr", 0, 0, bytes(4), b"text", bytes(12), b"Chapters\0"),
+            full_box(b"hdlr", bytes(4), b"text", bytes(12), b"Chapters\0"),
             box(
                 b"minf",
                 box(
                     b"gmhd",
-                    _full(b"gmin", 0, 0, struct.pack(">4Hh2x", 0x40, 0x8000, 0x8000, 0x8000, 0)),
+                    full_box(b"gmin", struct.pack(">4Hh2x", 0x40, 0x8000, 0x8000, 0x8000, 0)),
                     box(b"text", UNITY),
                 ),
-                box(b"dinf", _full(b"dref", 0, 0, struct.pack(">I", 1), url)),
+                box(b"dinf", full_box(b"dref", struct.pack(">I", 1), url)),
                 table,
             ),
         ),
@@ -351,4 +340,4 @@ def _late(begin_ms: int, lasts: int, timescale: int) -> bytes:
     empty = begin_ms * timescale // CHAPTER_SCALE
     form, version = (">QqI", 1) if lasts > MAX_U32 else (">IiI", 0)
     entries = struct.pack(form, empty, -1, 0x10000) + struct.pack(form, max(1, lasts - empty), 0, 0x10000)
-    return box(b"edts", _full(b"elst", version, 0, struct.pack(">I", 2), entries))
+    return box(b"edts", full_box(b"elst", struct.pack(">I", 2), entries, version=version))

@@ -25,6 +25,7 @@ from vod_operators.formats.dolby import with_locations
 from vod_operators.formats.facts import SegmentFacts
 from vod_operators.formats.isobmff import (
     MAX_HEADER_BYTES,
+    SAMPLE_DESCRIPTIONS,
     Fragment,
     children,
     decode_time_field,
@@ -97,7 +98,7 @@ def with_boxes(init: bytes, boxes: bytes) -> bytes:
     """An init segment with further boxes at the end of its only sample entry."""
     data = bytearray(init)
     begin, end, sizes = 0, len(data), []
-    for kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"):
+    for kind in (b"moov", b"trak", *SAMPLE_DESCRIPTIONS):
         begin, end = find(data, begin, end, kind)
         sizes.append(begin - 8)
     entry, _, end = next(children(data, begin + 8, end))  # after version, flags and count
@@ -111,7 +112,7 @@ def with_boxes(init: bytes, boxes: bytes) -> bytes:
 def with_speakers(init: bytes, speakers: int) -> bytes:
     """An init segment of E-AC-3 whose ``dec3`` names these loudspeakers (``Format.speakers``)."""
     data = bytearray(init)
-    table, end = find(data, 0, len(data), b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+    table, end = find(data, 0, len(data), b"moov", b"trak", *SAMPLE_DESCRIPTIONS)
     for _, first, last in children(data, table + 8, end):
         at, stop = find(data, first + 28, last, b"dec3")
         data[at:stop] = with_locations(bytes(data[at:stop]), speakers)

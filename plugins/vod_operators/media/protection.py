@@ -8,12 +8,11 @@ from typing import BinaryIO
 from vod_operators.errors import InvalidInputError
 from vod_operators.formats.boxes import (
     MAX_ENTRY_BYTES,
-    SAMPLE_DESCRIPTIONS,
     boxes,
     find_boxes,
     track_ids,
 )
-from vod_operators.formats.isobmff import read_at
+from vod_operators.formats.isobmff import SAMPLE_DESCRIPTIONS, read_at
 from vod_operators.formats.psi import PADDING, SYNC
 from vod_operators.media.programme import grid_of
 

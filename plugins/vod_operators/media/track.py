@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from vod_operators.formats.base import Model, Name, Rate, is_unset, is_zero
+from vod_operators.formats.base import Model, Name, Rate, is_empty, is_unset, is_zero
 from vod_operators.formats.facts import SegmentFacts
 from vod_operators.formats.rates import peak_bps, rate_bps
 from vod_operators.media.drm import METHODS, Scheme, Signal
@@ -33,11 +33,6 @@ FOR_DEAF = (
     "public.accessibility.describes-music-and-sound",
 )
 """CHARACTERISTICS of subtitles for the deaf and hard of hearing."""
-
-
-def is_empty(value: object) -> bool:
-    """For ``Field(exclude_if=is_empty)``."""
-    return value == ()
 
 
 SUFFIXES = {"fmp4": ".m4s", "ts": ".ts", "aac": ".aac", "vtt": ".vtt"}

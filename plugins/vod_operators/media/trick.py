@@ -17,8 +17,10 @@ from vod_operators.formats.isobmff import (
     Defaults,
     Fragment,
     Memory,
+    box,
     children,
     first_sample,
+    full_box,
     read_fragments,
 )
 
@@ -49,7 +51,7 @@ def trick_segment(segment: Memory, number: int, defaults: Mapping[int, Defaults]
         if not fragment.samples or not fragment.samples[0].is_sync or b"senc" in fragment.boxes:
             raise VerificationError("trick mode: a fragment that does not begin with a clear key frame")
     pictures = [first_sample(segment, fragment) for fragment in fragments]
-    return _head(segment) + _moof(fragments, number) + _box(b"mdat", b"".join(pictures))
+    return _head(segment) + _moof(fragments, number) + box(b"mdat", b"".join(pictures))
 
 
 def _head(segment: Memory) -> bytes:
@@ -65,16 +67,12 @@ def _moof(fragments: list[Fragment], number: int) -> bytes:
     for fragment, (begin, until) in zip(fragments, pairwise([*begins, end]), strict=True):
         picture = fragment.samples[0]
         rows += struct.pack(">IIIi", until - begin, picture.size, SYNC, picture.composition)
-    mfhd = _box(b"mfhd", struct.pack(">II", 0, number))
-    tfhd = _box(b"tfhd", struct.pack(">II", DEFAULT_BASE_IS_MOOF, fragments[0].track))
-    tfdt = _box(b"tfdt", struct.pack(">IQ", 1 << 24, begins[0]))
+    mfhd = full_box(b"mfhd", struct.pack(">I", number))
+    tfhd = full_box(b"tfhd", struct.pack(">I", fragments[0].track), flags=DEFAULT_BASE_IS_MOOF)
+    tfdt = full_box(b"tfdt", struct.pack(">Q", begins[0]), version=1)
     trun_bytes = 8 + 12 + len(rows)
     moof_bytes = 8 + len(mfhd) + 8 + len(tfhd) + len(tfdt) + trun_bytes
     # Data offset; then of each sample duration, size, flags and composition offset, which may be negative.
-    flags = 1 << 24 | 0x000F01
-    trun = _box(b"trun", struct.pack(">IIi", flags, len(fragments), moof_bytes + 8) + rows)
-    return _box(b"moof", mfhd + _box(b"traf", tfhd + tfdt + trun))
-
-
-def _box(kind: bytes, payload: bytes) -> bytes:
-    return struct.pack(">I4s", 8 + len(payload), kind) + payload
+    head = struct.pack(">Ii", len(fragments), moof_bytes + 8)
+    trun = full_box(b"trun", head, rows, version=1, flags=0x000F01)
+    return box(b"moof", mfhd + box(b"traf", tfhd + tfdt + trun))

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from pydantic import Field
 
-from vod_operators.formats.base import Model
+from vod_operators.formats.base import Model, is_zero
 from vod_operators.media import probing
 from vod_operators.media.encoders import ENCODERS
 from vod_operators.media.models import Plan, Rendition, Timeline
@@ -86,7 +86,7 @@ class Work(Model):
     """Seconds of sound, of all tracks together."""
     tasks: int
     """Encoding tasks."""
-    analyse_cpu_s: float = Field(0, exclude_if=lambda seconds: not seconds)
+    analyse_cpu_s: float = Field(0, exclude_if=is_zero)
     """CPU seconds of the analysis, by the prior; 0 if the plan leaves nothing open."""
 
     @property
