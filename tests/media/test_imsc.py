@@ -1,4 +1,4 @@
-"""IMSC1 documents of WebVTT cues, read back, also by ttconv if it is there; and our reader of anybody's."""
+"""IMSC1 documents of WebVTT cues, read back, also by ttconv; and our reader of anybody's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from ttconv.imsc import reader
+from ttconv.srt import writer
 
 from support.ttconv_reader import read_by_ttconv
 from vod_operators.errors import VerificationError
@@ -59,8 +61,6 @@ def test_another_reader_finds_the_same_cues() -> None:
 
 
 def test_another_reader_finds_the_same_look() -> None:
-    reader = pytest.importorskip("ttconv.imsc.reader")
-    writer = pytest.importorskip("ttconv.srt.writer")
     first, second, _ = (
         writer.from_model(reader.to_model(ElementTree.parse(io.BytesIO(document))))
         for document in documents()
