@@ -15,7 +15,8 @@ from support.sources import a_source
 from support.steps import prepared
 from support.tools import FFMPEG
 from vod_operators.errors import InvalidInputError
-from vod_operators.formats.facts import Key, SegmentFacts, Stream
+from vod_operators.formats.facts import Format, Key, SegmentFacts, Stream
+from vod_operators.media.models import AudioStream
 from vod_operators.media.plan import make_plan
 from vod_operators.media.presets.catalog import load_preset
 from vod_operators.media.presets.model import Preset
@@ -33,11 +34,14 @@ HOUR = 3600 * 25
 """Frames."""
 
 
-def a_job(chunk_seconds: int | None = None, **preset: Any) -> Job:
+SURROUND = AudioStream(index=1, codec="ac3", channels=6, sample_rate=48_000, time_base=Fraction(1, 48_000))
+
+
+def a_job(chunk_seconds: int | None = None, sounds: tuple[AudioStream, ...] = (), **preset: Any) -> Job:
     changed = Preset.model_validate(load_preset("h264").model_dump(mode="json") | preset)
     plan = make_plan(
         video_id="film",
-        source=a_source(duration_ms=None),
+        source=a_source(duration_ms=None, audio=sounds),
         preset=changed,
         chunk_seconds=chunk_seconds,
         chunk_seconds_is_asked=chunk_seconds is not None,
@@ -156,6 +160,37 @@ def test_what_is_recorded_of_the_longest_film_that_is_taken_can_be_read(tmp_path
     size = (tmp_path / "marker.json").stat().st_size
     assert 0.6 * MAX_DOCUMENT_BYTES < size <= MAX_DOCUMENT_BYTES
     assert checkpoint.read_document(LocalStorage(), uri, Marker).objects == objects
+
+
+def test_what_is_recorded_of_sound_of_dolby_has_room_too() -> None:
+    """Each of its segments tells how it is coded, which is more than one key frame is."""
+    audio = load_preset("h264").audio.model_dump(mode="json") | {"eac3_bitrate_bps": 384_000}
+    job = a_job(sounds=(SURROUND,), gop_seconds=1, segment_gops=1, audio=audio)
+    count = longest_film(job) // job.plan.segment_frames
+    (dolby,) = [sound.name for sound in job.plan.audio if sound.codec == "eac3"]
+    coded = Format(
+        kind="audio", codecs="ec-3", entry="ec-3", channels=16, sample_rate=48_000, speakers=0xFE01, joc=16
+    )
+
+    def facts(at: int) -> SegmentFacts:
+        begin = Fraction(at * 48_001 + 1, 48_000)
+        stream = Stream(
+            kind="audio", begin=begin, shown=begin, duration=Fraction(48_001, 48_000), samples=32,
+            size_bytes=96_000, rate=Fraction(48_000, 1536), coded=coded,
+        )  # fmt: skip
+        return SegmentFacts(size_bytes=96_000, container="fmp4", streams=(stream,))
+
+    track = Track(
+        name=dolby, kind="audio", codecs="ec-3", timescale=48_000, init_bytes=800,
+        facts=tuple(facts(n) for n in range(count)),
+    )  # fmt: skip
+    folder = job.result_keys.version(job.version, dolby)
+    objects = {
+        segment.name: Stored(uri=f"{folder}/{segment.name}", size_bytes=96_000, sha256="0" * 64)
+        for segment in track.segments
+    }
+    size = len(Marker(objects=objects, facts=track.model_dump(mode="json")).model_dump_json())
+    assert 0.6 * MAX_DOCUMENT_BYTES < size <= MAX_DOCUMENT_BYTES
 
 
 def test_prepare_refuses_a_long_film_before_any_work(stores: Path, monkeypatch: pytest.MonkeyPatch) -> None:

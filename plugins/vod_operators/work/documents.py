@@ -13,12 +13,14 @@ from functools import lru_cache
 from pydantic import BaseModel
 
 from vod_operators.errors import InvalidInputError
+from vod_operators.formats.dolby import ENTRIES
 from vod_operators.formats.facts import Cicp, Format, Key, SegmentFacts, Stream
 from vod_operators.formats.hdr import StaticMetadata
 from vod_operators.formats.segment import MAX_SEGMENT_BYTES
 from vod_operators.media.admission import Limits, check_duration
 from vod_operators.media.models import Plan, Timeline, clock
 from vod_operators.media.presets.model import MAX_SEGMENT_GOPS
+from vod_operators.media.sound_codecs import CODECS
 from vod_operators.storage.checkpoint import Stored
 from vod_operators.storage.stores import MAX_DOCUMENT_BYTES
 from vod_operators.work.job import Job
@@ -112,6 +114,8 @@ def most_segments(plan: Plan, uri_bytes: int, limit: int, segment_frames: int) -
     keys = max((-(-segment_frames // plan.gop_of(r)) for r in plan.renditions), default=0)
     is_hdr = any(rendition.hdr for rendition in plan.renditions)
     measured = _measured_bytes(keys, is_transport=plan.preset.container == "ts", is_hdr=is_hdr)
+    if any(CODECS[audio.codec].family in ENTRIES for audio in plan.audio):
+        measured = max(measured, _dolby_bytes())
     return (limit - BASE_BYTES) // (_stored_bytes(uri_bytes, _FILE) + measured)
 
 
@@ -160,6 +164,25 @@ def _measured_bytes(keys: int, *, is_transport: bool, is_hdr: bool) -> int:
         text_end=_SECONDS,
     )
     return _bytes(facts) + 1
+
+
+@lru_cache(maxsize=1)
+def _dolby_bytes() -> int:
+    """The same of Dolby's sound, which tells how each segment is coded."""
+    coded = Format(
+        kind="audio", codecs="ec-3", entry="ec-3", channels=16, sample_rate=48_000, speakers=0xFFFF, joc=255
+    )
+    stream = Stream(
+        kind="audio",
+        begin=_SECONDS,
+        shown=_SECONDS,
+        duration=_SHORT,
+        samples=_COUNT,
+        size_bytes=_BYTES,
+        rate=_SHORT,
+        coded=coded,
+    )
+    return _bytes(SegmentFacts(size_bytes=_BYTES, container="fmp4", streams=(stream,))) + 1
 
 
 def _bytes(model: BaseModel) -> int:
