@@ -21,6 +21,7 @@ from vod_operators.media.plan import make_plan
 from vod_operators.media.presets.catalog import load_preset
 from vod_operators.media.presets.model import Preset
 from vod_operators.media.track import Track
+from vod_operators.media.trick import trick_name
 from vod_operators.operators.failure import code_of
 from vod_operators.storage import checkpoint
 from vod_operators.storage.checkpoint import Marker, Stored
@@ -160,6 +161,29 @@ def test_what_is_recorded_of_the_longest_film_that_is_taken_can_be_read(tmp_path
     size = (tmp_path / "marker.json").stat().st_size
     assert 0.6 * MAX_DOCUMENT_BYTES < size <= MAX_DOCUMENT_BYTES
     assert checkpoint.read_document(LocalStorage(), uri, Marker).objects == objects
+
+
+def test_segments_of_key_frames_have_room_too() -> None:
+    """A second object beside each segment of the smallest rendition."""
+    job = a_job(gop_seconds=1, segment_gops=1, trick_mode=True)
+    count = longest_film(job) // job.plan.segment_frames
+    name = job.plan.renditions[0].name
+    begin, size = Fraction(12_801, 12_800), 146_000
+    key = Key(begin=0, end=size - 1, at=begin, is_idr=True)
+    stream = Stream(
+        kind="video", begin=begin, shown=begin, duration=Fraction(1), samples=25, size_bytes=size,
+        rate=Fraction(25), starts_with_idr=True, keys=(key,),
+    )  # fmt: skip
+    track = Track(
+        name=name, kind="video", codecs="avc1.640028", timescale=12_800, init_bytes=800,
+        facts=(SegmentFacts(size_bytes=size, container="fmp4", streams=(stream,)),) * count,
+        trick_bytes=(12_345,) * count,
+    )  # fmt: skip
+    folder = job.result_keys.version(job.version, name)
+    files = [file for n in range(1, count + 1) for file in (f"seg-{n:05d}.m4s", trick_name(n))]
+    objects = {file: Stored(uri=f"{folder}/{file}", size_bytes=146_000, sha256="0" * 64) for file in files}
+    recorded = len(Marker(objects=objects, facts=track.model_dump(mode="json")).model_dump_json())
+    assert 0.6 * MAX_DOCUMENT_BYTES < recorded <= MAX_DOCUMENT_BYTES
 
 
 def test_what_is_recorded_of_sound_of_dolby_has_room_too() -> None:

@@ -21,6 +21,7 @@ from vod_operators.media.admission import Limits, check_duration
 from vod_operators.media.models import Plan, Timeline, clock
 from vod_operators.media.presets.model import MAX_SEGMENT_GOPS
 from vod_operators.media.sound_codecs import CODECS
+from vod_operators.media.trick import trick_name
 from vod_operators.storage.checkpoint import Stored
 from vod_operators.storage.stores import MAX_DOCUMENT_BYTES
 from vod_operators.work.job import Job
@@ -37,7 +38,7 @@ _SHORT = Fraction(10**6 + 1, 10**4)
 MISSING_S = 1
 """A file that ends so much before its declared end is incomplete; a smaller difference is rounding."""
 
-_FILE = f"seg-{_COUNT}.m4s"
+_FILE, _TRICK = f"seg-{_COUNT}.m4s", trick_name(_COUNT)
 
 
 def check_documents(job: Job, frames: int, chunk_frames: int, *, limit: int = MAX_DOCUMENT_BYTES) -> None:
@@ -116,7 +117,10 @@ def most_segments(plan: Plan, uri_bytes: int, limit: int, segment_frames: int) -
     measured = _measured_bytes(keys, is_transport=plan.preset.container == "ts", is_hdr=is_hdr)
     if any(CODECS[audio.codec].family in ENTRIES for audio in plan.audio):
         measured = max(measured, _dolby_bytes())
-    return (limit - BASE_BYTES) // (_stored_bytes(uri_bytes, _FILE) + measured)
+    stored = _stored_bytes(uri_bytes, _FILE)
+    if plan.preset.trick_mode:  # a second object beside each segment, and its size
+        stored += _stored_bytes(uri_bytes + len(_TRICK) - len(_FILE), _TRICK) + len(f"{_BYTES},")
+    return (limit - BASE_BYTES) // (stored + measured)
 
 
 def _advice(plan: Plan, frames: int, uri_bytes: int, limit: int) -> str:
