@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -247,7 +246,8 @@ def test_dolby_vision_without_a_base_layer_is_refused(publish: Publisher) -> Non
         publish(as_dolby_vision(source("smpte2084"), 5, 0), preset={"ladders": [X264, X265]})
 
 
-def test_a_chunk_of_which_nothing_can_be_decoded_is_black_in_hdr_too(publish: Publisher) -> None:
+def test_a_chunk_that_is_damaged_has_the_metadata_of_the_others(publish: Publisher) -> None:
+    """The second of three seconds cannot be decoded: the last picture before it stays."""
     clip = source("smpte2084", HDR10)
 
     def build(path: Path) -> None:
@@ -266,10 +266,36 @@ def test_a_chunk_of_which_nothing_can_be_decoded_is_black_in_hdr_too(publish: Pu
     )
 
     assert video.video["source"]["damage"]
-    assert len({told_by(segment)["display"][0] for segment in segments(video, "hdr")}) == 1
+    told = [told_by(segment) for segment in segments(video, "hdr")]
+    assert len(told) == SECONDS and told[0]["display"] and all(other == told[0] for other in told)
     pictures = samples(video.playlist("hdr"), SIZE)
     assert pictures.shape[0] == SECONDS * RATE
-    assert Fraction(len(segments(video, "hdr"))) == SECONDS
+    assert (psnr(pictures[RATE : 2 * RATE], pictures[RATE]) > 60).all()
+
+
+def test_a_chunk_of_which_nothing_can_be_decoded_is_black_in_hdr_too(
+    publish: Publisher, tmp_path: Path
+) -> None:
+    """An ffmpeg that decodes nothing of the second of three chunks."""
+    blind = tmp_path / "ffmpeg"
+    blind.write_text(
+        f'#!/bin/sh\ncase "$*" in *chunk.nut*end_pts={2 * RATE + 10}*libx265*)\n'
+        'echo "[hevc @ 0x1] PPS id out of range: 0" >&2\n'
+        f'echo "Could not open encoder before EOF" >&2; exit 234;; esac\nexec "{FFMPEG}" "$@"\n'
+    )
+    blind.chmod(0o755)
+    video = publish(
+        source("smpte2084", HDR10), preset={"ladders": [X264, X265]}, on_damage="conceal", ffmpeg=str(blind)
+    )
+
+    (damage,) = video.video["source"]["damage"]
+    assert "shown black" in damage
+    told = [told_by(segment) for segment in segments(video, "hdr")]
+    assert told[0]["display"] and all(other == told[0] for other in told)
+    for name, black in (("hdr", 0), ("sdr", 0)):
+        pictures = samples(video.playlist(name), SIZE)
+        assert pictures[RATE : 2 * RATE].max() <= black + 2
+        assert pictures[:RATE].max() > 500 and pictures[2 * RATE :].max() > 500
 
 
 @pytest.mark.parametrize(

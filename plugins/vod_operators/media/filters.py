@@ -10,7 +10,7 @@ from typing import TypeAlias
 import ffmpeg
 
 from vod_operators.media.hdr import TRANSFERS, Hdr
-from vod_operators.media.models import Colour, Plan, Rendition, VideoStream
+from vod_operators.media.models import SDR, Colour, Plan, Rendition, VideoStream
 from vod_operators.media.plan import needs_conversion
 
 HDR_PEAK_NITS = 1000
@@ -83,10 +83,19 @@ def on_grid(stream: Stream, plan: Plan, begin: int, end: int) -> Stream:
 
 
 def black(plan: Plan) -> Stream:
-    """Black pictures of the largest rendition's size, without end."""
-    size, rate = plan.renditions[-1], plan.frame_rate
+    """Black pictures of the largest rendition's size, without end, in the colours of the SDR output."""
+    size, rate, colour = plan.renditions[-1], plan.frame_rate, _video(plan).colour
+    if needs_conversion(colour):
+        colour = SDR
     source = f"color=black:s={size.width}x{size.height}:r={rate.numerator}/{rate.denominator}"
-    return ffmpeg.input(source, format="lavfi")["v:0"]
+    # They are tagged as decoded pictures are: all chunks of a rendition share one init segment.
+    return ffmpeg.input(source, format="lavfi")["v:0"].filter(
+        "setparams",
+        color_primaries=colour.primaries,
+        color_trc=colour.transfer,
+        colorspace=SDR.matrix if colour.matrix == "gbr" else colour.matrix,
+        range="tv",
+    )
 
 
 def cascade(
@@ -170,7 +179,7 @@ picture. So they are removed, and the plan tells the encoder, the same in all ch
 def _as_hdr(picture: Stream, hdr: Hdr, source: Colour | None) -> Stream:
     """HDR pictures with ten bits in limited range, and the colours of BT.2100.
 
-    :param source: the colours that they have; None: they are black, of no colour.
+    :param source: the colours that they have; None: those of the output, or they are black.
     """
     for kind in SIDE_DATA:
         picture = picture.filter("sidedata", mode="delete", type=kind)

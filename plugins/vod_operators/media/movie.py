@@ -313,7 +313,7 @@ def _chapter_trak(
     return box(
         b"trak",
         _timed(b"tkhd", 0, lasts, times, struct.pack(">I4x", number), bytes(16) + UNITY + bytes(8)),
-        *([_late(begins[0], lasts, timescale)] if begins[0] else []),
+        _late(begins[0] * timescale // CHAPTER_SCALE, lasts),
         box(
             b"mdia",
             _timed(
@@ -335,9 +335,10 @@ def _chapter_trak(
     )  # fmt: skip
 
 
-def _late(begin_ms: int, lasts: int, timescale: int) -> bytes:
-    """An edit list by which a track begins late."""
-    empty = begin_ms * timescale // CHAPTER_SCALE
+def _late(empty: int, lasts: int) -> bytes:
+    """An edit list by which a track begins that many ticks of the movie late, or none."""
+    if not empty:
+        return b""
     form, version = (">QqI", 1) if lasts > MAX_U32 else (">IiI", 0)
     entries = struct.pack(form, empty, -1, 0x10000) + struct.pack(form, max(1, lasts - empty), 0, 0x10000)
     return box(b"edts", full_box(b"elst", struct.pack(">I", 2), entries, version=version))
