@@ -43,6 +43,8 @@ os.environ.update(
     }
 )
 
+import airflow  # noqa: E402, F401 - its first import takes the loggers from pytest's ``caplog``
+
 pytest_plugins = [
     "support.s3_servers",
     "support.stores",

@@ -19,9 +19,14 @@ GOP = 20
 
 def overwritten(source: Path) -> bytes:
     """Junk where some pictures of the middle are."""
+    return junk(source, range(50, 54))
+
+
+def junk(source: Path, pictures: range) -> bytes:
+    """An MP4 whose pictures of these numbers, in decoding order, are junk."""
     data = bytearray(source.read_bytes())
     packets = ffprobe(source, "-select_streams", "v", "-show_entries", "packet=pos,size")["packets"]
-    for packet in packets[50:54]:
+    for packet in (packets[number] for number in pictures):
         at, size = int(packet["pos"]), int(packet["size"])
         data[at + 4 : at + size] = bytes(n * 37 % 251 for n in range(size - 4))  # not its length
     return bytes(data)
@@ -103,6 +108,33 @@ def test_a_sound_clip_is_not_called_damaged(publish: Publisher) -> None:
 def test_the_damage_is_real(kind: str) -> None:
     """One ffmpeg shows something else than the numbers too."""
     assert one_pass(damaged(kind), Fraction(25)) != list(range(FRAMES))
+
+
+def test_a_beginning_that_cannot_be_decoded_shows_the_first_picture_that_can(publish: Publisher) -> None:
+    """The first GOP, whose key frame not even ffmpeg's demuxer takes for one."""
+    encoder = x264(gop=GOP, open_gop=False)
+    source = patched("clip.mp4", clip("whole.mp4", video=encoder), lambda whole: junk(whole, range(GOP)))
+
+    with pytest.raises(InvalidInputError, match="VOD_ON_DAMAGE"):
+        publish(source, on_damage="fail")
+    video = publish(source, on_damage="conceal")
+
+    video.check_pictures([GOP] * GOP + list(range(GOP, FRAMES)), "25")
+    video.check_clicks(SOUND.schedule(FRAMES / 25))
+    assert video.video["source"]["damage"]
+
+
+def test_damage_of_a_source_that_is_decoded_before_it_is_cut_is_told(publish: Publisher) -> None:
+    """One with a single key frame: it is written anew, and then nothing of it is damaged any more."""
+    whole = clip("whole.mp4", video=x264(gop=1000), frames=200)
+    source = patched("clip.mp4", whole, overwritten)
+
+    with pytest.raises(InvalidInputError, match="VOD_ON_DAMAGE"):
+        publish(source, on_damage="fail")
+    video = publish(source, on_damage="conceal")
+
+    assert any("key frames" in words for words in video.video["source"]["normalised"])
+    assert len(video.video["source"]["damage"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_cut_of_a_later_chunk_seeks_10_s_before_its_key_frame() -> None:
         "-seek_timestamp", "1", "-ss", "7.400000", "-i", "source",
         "-map", "0:2", "-f", "nut", "-avoid_negative_ts", "disabled",
         "-bsf:v", rf"{SHIFTED},noise=amount=0:drop=lt(pts\,325440000)",
-        "-codec", "copy", *BARE, "chunk.nut",
+        "-codec", "copy", "-copyinkf:v", *BARE, "chunk.nut",
     ]  # fmt: skip
 
 
@@ -154,7 +154,7 @@ def test_cut_of_the_first_chunk_does_not_seek_and_ends_behind_its_last_frame() -
         "-i", "source",
         "-map", "0:2", "-f", "nut", "-avoid_negative_ts", "disabled",
         "-bsf:v", rf"{SHIFTED},noise=amount=0:drop=lt(pts\,324000000)",
-        "-codec", "copy", *BARE, "-to", "19.419011", "chunk.nut",
+        "-codec", "copy", "-copyinkf:v", *BARE, "-to", "19.419011", "chunk.nut",
     ]  # fmt: skip
 
 
@@ -254,8 +254,9 @@ def test_the_source_report_reads_branches_of_the_same_decode() -> None:
     graph = argv[argv.index("-filter_complex") + 1].split(";")
     # One frame a second of the chunk's own, at the source's size, upright.
     assert "[s12]select=between(n+960\\,1080\\,1999)*not(mod(n+960\\,60))[s31]" in graph
-    assert "[s32]scale=32:1920:flags=area:out_range=tv[s34]" in graph
-    assert "[s33]scale=1080:32:flags=area:out_range=tv[s38]" in graph
+    assert "[s31]setparams=color_primaries=bt709:color_trc=bt709[s32]" in graph
+    assert "[s33]scale=32:1920:flags=area:out_range=tv[s35]" in graph
+    assert "[s34]scale=1080:32:flags=area:out_range=tv[s39]" in graph
     # Every frame, of the smallest rendition; the picture is upright, and so are the grids.
     assert sum("scale=36:64:flags=area" in step for step in graph) == 1
     assert sum("scale=9:16:flags=area" in step for step in graph) == 1
@@ -311,7 +312,9 @@ def test_a_chunk_of_which_nothing_decodes_is_black() -> None:
         "ffmpeg", None, {"small": "s.mp4", "large": "l.mp4"}, plan=PLAN, chunk=chunk, timeline=TIMELINE
     )
     assert argv[argv.index("-i") + 1] == "color=black:s=720x1280:r=60000/1001"
-    assert "[0:v:0]trim=end_frame=1040[s0]" in argv[argv.index("-filter_complex") + 1]
+    graph = argv[argv.index("-filter_complex") + 1]
+    assert "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv[s0]" in graph
+    assert "[s0]trim=end_frame=1040[s1]" in graph
 
 
 assert PLAN.source.video is not None

@@ -198,7 +198,8 @@ def cut_video(
     shift = timeline.origin_pts - guard_ticks(timeline.time_base)
     # Drop what was read before the key frame, and leading pictures of an open GOP: they cannot be decoded.
     drop = f"lt(pts\\,{chunk.key_pts - shift})"
-    limits: dict[str, str | None] = {}
+    # A damaged key frame may not be known as one. Without this, its whole GOP would be left out.
+    limits: dict[str, str | None] = {"copyinkf:v": None}
     seek: dict[str, str | int] = {}
     if chunk.end_pts is not None:
         # ffmpeg ends by decoding time. That is at most the presentation time, so the last frame is inside.
@@ -207,8 +208,6 @@ def cut_video(
             limits["to"] = _decimal(end)
         else:  # before a clock's wrap: ffmpeg takes no end below 0, so it reads the rest and drops it
             drop += f"+gt(dts\\,{chunk.end_pts - shift})"
-    if not chunk.begins_with_key:
-        limits["copyinkf:v"] = None
     if layout.video_carrier == "mov":
         limits["video_track_timescale"] = str(timeline.time_base.denominator)
     margin = INDEXED_MARGIN_S if layout.seeks_exactly else SEEK_MARGIN_S

@@ -10,7 +10,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from vod_operators.media import filters
-from vod_operators.media.models import AudioRendition, Chunk, Plan
+from vod_operators.media.models import SDR, AudioRendition, Chunk, Plan
 
 GRID = (64, 36)
 """Cells of a landscape picture whose mean luma tells black and still pictures. A cell of 1080p has 30 x 30
@@ -109,6 +109,8 @@ def write_edges(picture: filters.Stream, plan: Plan, chunk: Chunk, begin: int) -
     number, step = f"n+{begin}", _edge_step(plan)
     inside = f"between({number},{chunk.first},{chunk.last - 1})"
     picture = picture.filter("select", f"{inside}*not(mod({number},{step}))")
+    # ``scale`` refuses some transfers, and needs none: it only averages what the samples are.
+    picture = picture.filter("setparams", color_primaries=SDR.primaries, color_trc=SDR.transfer)
     width, height = source_size(plan)
     sizes = ((EDGE_CELLS, height), (width, EDGE_CELLS))
     outputs = []

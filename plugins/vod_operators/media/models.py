@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from vod_operators.formats.base import Model, Name, Rate, is_empty, is_unset
 from vod_operators.media.chapter_request import AskedChapter
@@ -423,6 +423,8 @@ class Layout(Model):
 class Chunk(Model):
     """The unit of parallel work: output frames ``[first, last)`` and the source packets they need."""
 
+    model_config = ConfigDict(extra="ignore")  # a run that an earlier version began has more fields
+
     index: int = Field(ge=0)
     first: int = Field(ge=0)
     last: int
@@ -435,8 +437,6 @@ class Chunk(Model):
     """Where its source packets begin, in source ticks: the last key frame at or before its lead-in."""
     end_pts: int | None
     """Where they end, in source ticks: the first frame after its lead-out; None: the end of the source."""
-    begins_with_key: bool = True
-    """Whether the packet at ``key_pts`` is flagged as a key frame. A file's first picture may not be."""
     packets: int = Field(0, ge=0)
     """Least number of source packets that the cut must hold."""
     byte_range: tuple[int, int] | None = None
@@ -498,6 +498,8 @@ class Timeline(Model):
     """Whether it is a still picture or slides, whose last picture is held until the sound ends."""
     lost_frames: int = Field(0, ge=0)
     """Pictures that are dropped because they come faster than the source's own rate."""
+    undecoded_s: Annotated[Fraction, Field(ge=0)] = Fraction(0)
+    """How long the source has pictures before the first that can be decoded, where the video begins."""
     carrier: Literal["nut", "mov"] = "nut"
     """Container that chunks are cut into."""
     in_place: bool = False

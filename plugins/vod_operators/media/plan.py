@@ -48,7 +48,7 @@ NOTABLE_LOSS = Fraction(1, 100)
 """Share of dropped pictures that is reported: a variable rate always drops some."""
 
 NOTABLE_S = Fraction(1, 10)
-"""Excess of sound over picture that is reported. A smaller one is usual: their frames differ in length."""
+"""Difference between sound and picture that is reported. A smaller one is usual, as their frames differ."""
 
 
 # --- colour ---------------------------------------------------------------------------------
@@ -271,9 +271,9 @@ def plan_timeline(
     video = plan.source.video
     if video is None:
         return _sound_timeline(plan, sounds)
-    begins_with_key = first_pts is None or bool(key_pts and key_pts[0] <= first_pts)
-    if first_pts is not None and not begins_with_key and pts and first_pts >= pts[0]:
+    if first_pts is not None and pts and pts[0] <= first_pts and not (key_pts and key_pts[0] <= first_pts):
         key_pts = [first_pts, *key_pts]
+    first = pts[0] if pts else 0
     pts = pts[bisect_left(pts, key_pts[0]) :] if key_pts else ()
     if not pts:
         raise InvalidInputError("source: its video stream has no key frame to start decoding from")
@@ -288,14 +288,20 @@ def plan_timeline(
         frames = heard_frames
     # Check again: the chunk length was chosen by the declared duration, not by this count.
     refuse_too_many_chunks(frames, plan.chunk_frames, plan.segment_frames, plan.frame_rate, limit=most_chunks)
-    chunks, windows = _chunks(plan, frames, frames_a_tick, pts, key_pts, begins_with_key=begins_with_key)
+    chunks, windows = _chunks(plan, frames, frames_a_tick, pts, key_pts)
     timeline = _timeline(origin, time_base, frames, chunks, sounds)
     places = [grid_frame(tick, origin, time_base * video.natural_rate) for tick in pts]
     varies = not still and _varies(places, interlaced=video.interlaced)
     # Lost at the source's own rate. Frames dropped for a preset's lower rate do not count.
     lost = len(places) - len(set(places))
     return timeline.model_copy(
-        update={"windows": windows, "variable_rate": varies, "still": still, "lost_frames": lost}
+        update={
+            "windows": windows,
+            "variable_rate": varies,
+            "still": still,
+            "lost_frames": lost,
+            "undecoded_s": (origin - first) * time_base,
+        }
     )
 
 
@@ -327,13 +333,8 @@ def _chunks(
     frames_a_tick: Fraction,
     pts: Sequence[int],
     key_pts: Sequence[int],
-    *,
-    begins_with_key: bool,
 ) -> tuple[tuple[Chunk, ...], tuple[Window, ...]]:
-    """The chunks of a video, and its windows.
-
-    :param begins_with_key: whether the first entry of ``key_pts`` is a key frame.
-    """
+    """The chunks of a video, and its windows."""
 
     def on_grid(tick: int) -> int:
         return grid_frame(tick, pts[0], frames_a_tick)
@@ -352,7 +353,6 @@ def _chunks(
             "lead_in": lead_in,
             "lead_out": lead_out,
             "key_pts": key_pts[max(0, key)],
-            "begins_with_key": begins_with_key or key > 0,
             "end_pts": pts[after] if after < len(pts) else None,
         }
 
@@ -461,6 +461,8 @@ def _picture_changes(plan: Plan, timeline: Timeline) -> Iterator[str]:
     if timeline.lost_frames > NOTABLE_LOSS * timeline.frames:
         rate = _number(video.frame_rate)
         yield f"{timeline.lost_frames} pictures left out: they come faster than {rate} fps"
+    if timeline.undecoded_s:
+        yield f"begun {float(timeline.undecoded_s):.2f} s late: no picture before can be decoded"
     if timeline.still:
         yield "still picture held for the length of the sound"
     if plan.frame_rate != video.natural_rate:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -14,10 +15,10 @@ from typing import TypeVar
 
 from vod_operators.errors import InvalidInputError, ToolError
 from vod_operators.media import ffmpeg, packets, probe, programme
-from vod_operators.media.damage import gave_up, in_words, of_the_file
+from vod_operators.media.damage import complaints, gave_up, in_words, of_the_file
 from vod_operators.media.models import Chunk, Layout, Plan, Timeline
 from vod_operators.media.packets import PacketTimes
-from vod_operators.media.plan import plan_timeline
+from vod_operators.media.plan import NOTABLE_S, plan_timeline
 from vod_operators.pipeline import MAX_MAP_LENGTH
 from vod_operators.runners.base import Runner, output
 from vod_operators.runners.scratch import check_room, in_memory
@@ -52,6 +53,8 @@ class Media:
     times: PacketTimes
     is_sparse: bool = False
     """Whether it was a sparse file with only the index, since removed."""
+    lost_s: Fraction = Fraction(0)
+    """How much later its pictures begin than the source's, because a repair could not decode the first."""
     repairs: tuple[str, ...] = ()
     """Why the source was rewritten, in words; ``damage`` likewise."""
     damage: tuple[str, ...] = ()
@@ -86,6 +89,7 @@ class Media:
 
         return timeline.model_copy(
             update={
+                "undecoded_s": timeline.undecoded_s + self.lost_s,
                 "chunks": tuple(located(chunk) for chunk in timeline.chunks),
                 "windows": tuple(located(window) for window in timeline.windows),
                 "carrier": self.layout.video_carrier,
@@ -120,8 +124,7 @@ class SourceReader:
                 file = JOINED
         source, errors = self._read_packets(file, packets.layout_of(plan))
         media = source
-        codecs = {stream.codec for stream in (plan.source.video, *plan.source.audio) if stream}
-        damage = in_words("the file", of_the_file(errors, codecs)[:1])
+        damage = in_words("the file", of_the_file(errors, _codecs(plan))[:1])
         if scrambled:
             damage.append(f"the file: {scrambled} packets are scrambled")
         packets.refuse_clock(plan, media.times)
@@ -141,7 +144,7 @@ class SourceReader:
         if why:
             media = self._repair(source, why, decode=True)
             repairs.append(why)
-        return replace(media, repairs=tuple(repairs), damage=tuple(damage))
+        return replace(media, repairs=tuple(repairs), damage=(*damage, *media.damage))
 
     def place(self) -> None:
         """Put the whole source into the scratch folder.
@@ -245,7 +248,9 @@ class SourceReader:
             tools.ffmpeg, source.file, file, layout=layout, video=plan.source.video, decode=decode
         )
         try:
-            runner.run(argv, folder=self.folder, limit_s=limits.seconds, output_bytes=limits.output_bytes)
+            messages = runner.run(
+                argv, folder=self.folder, limit_s=limits.seconds, output_bytes=limits.output_bytes
+            )
         except ToolError as error:
             if error.is_answer and gave_up(error.stderr_tail.splitlines()):
                 raise InvalidInputError(
@@ -256,7 +261,13 @@ class SourceReader:
         media, _ = self._read_packets(file, packets.layout_of_repaired(description, layout))
         if source.times.untimed:  # the source's container does not know the last packet's duration either
             media.times.last_duration = 0
-        return media
+        # Whoever decodes the rewritten file finds no damage in it any more.
+        found = [words for codec in _codecs(plan) for words in complaints(messages, codec)] if decode else []
+        return replace(
+            media,
+            damage=tuple(in_words("the file", found)),
+            lost_s=_lost_s(source, media) if decode else Fraction(0),
+        )
 
     def _why_packed(self) -> str | None:
         video = self.plan.source.video
@@ -291,6 +302,25 @@ class SourceReader:
                 raise
             return False
         return packets.shows_its_key_frame(lines)
+
+
+def _lost_s(source: Media, rewritten: Media) -> Fraction:
+    """How much later the pictures begin in a file that was written by decoding the source."""
+    before, after = source.times, rewritten.times
+    if not before.pts or not after.pts or before.jumps:
+        return Fraction(0)
+    late = after.pts[0] * after.video_time_base
+    if before.sounds and after.sounds:  # the files have clocks of their own, but the same sound
+        late -= before.pts[0] * before.video_time_base
+        late += min(sound.begin_s for sound in before.sounds.values())
+        late -= min(sound.begin_s for sound in after.sounds.values())
+    elif source.layout.texts:
+        late -= ffmpeg.GUARD_S
+    return late if late > NOTABLE_S else Fraction(0)
+
+
+def _codecs(plan: Plan) -> set[str]:
+    return {stream.codec for stream in (plan.source.video, *plan.source.audio) if stream}
 
 
 def _beginning(media: Media, chunk: Chunk) -> Chunk:
