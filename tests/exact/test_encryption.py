@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import stat
 import subprocess
@@ -28,7 +29,9 @@ from support.steps import Steps
 from support.tools import FFMPEG, decode, generate
 from vod_operators.check.rules import check, failed
 from vod_operators.errors import InvalidInputError
+from vod_operators.formats.boxes import find_boxes
 from vod_operators.formats.isobmff import children, find
+from vod_operators.formats.pssh import read_pssh
 from vod_operators.media import cpix, drm, key_tags
 from vod_operators.storage.stores import storage_for
 from vod_operators.work.reader import StoreReader
@@ -345,11 +348,64 @@ def test_each_key_opens_its_own_tracks(
         assert len(vectors) > 100 and len(set(vectors)) == len(vectors)
 
 
+TURNS = ["a1" * 16, "b2" * 16, "c3" * 16]
+
+
+@pytest.mark.parametrize("scheme", ["cbcs", "cenc"])
+def test_keys_are_used_in_turn(
+    publish: Publisher, server: KeyServer, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    """Three keys, each for two segments of a second; a chunk has three, so that keys change within it."""
+    set_key(monkeypatch, server, json.dumps(TURNS), key_uri=f"{server.url}/key/{{key_id}}")
+    preset = {
+        "encryption": scheme,
+        "protection": ["widevine", "playready", "clearkey"],
+        "key_rotation": {"segments": 2, "keys": 3},
+    }
+    source = clip("clip.mp4", frames=225, video=x264(gop=25))
+    video = publish(source, preset=preset, key_conn_id="vod_key", chunk_seconds=3)
+
+    told = video.video["encryption"]
+    assert told["rotation_segments"] == 2 and len(told["keys"]) == 3
+    key_ids = list(told["keys"])
+    for name in ("half", "full", "audio-0"):
+        folder = video.playlist(name).parent
+        init = (folder / "init.mp4").read_bytes()
+        (pssh,) = [init[first - 8 : last] for first, last in boxes_at(init, b"moov", b"pssh")]
+        assert list(read_pssh(pssh).key_ids) == key_ids
+        files = sorted(folder.glob("seg-*.m4s"))
+        assert len(files) == 9
+        for number, path in enumerate(files):
+            turn = number // 2 % 3
+            whole = folder / "whole.mp4"
+            whole.write_bytes(init + path.read_bytes())
+            frames, complaints = with_key(whole, TURNS[turn])
+            assert complaints == "" and len(frames) >= 25, (name, number)
+            assert all(with_key(whole, key)[0] != frames for key in TURNS if key != TURNS[turn])
+            whole.unlink()
+            groups = list(boxes_at(path.read_bytes(), b"moof", b"traf", b"sgpd"))
+            ids = {path.read_bytes()[first + 20 : first + 36].hex() for first, _ in groups}
+            assert ids == ({key_ids[turn]} if turn else set())
+        playlists = ["index.m3u8"] if name == "audio-0" else ["index.m3u8", "iframes.m3u8"]
+        for playlist in playlists:
+            for entry in m3u8.load(str(folder / playlist)).segments:
+                turn = (int(entry.uri[4:9]) - 1) // 2 % 3
+                assert entry.key.uri.endswith(key_ids[turn]) and entry.key.keyformat == "identity"
+            assert (folder / playlist).read_text("utf-8").count('KEYFORMAT="identity"') == 5
+    assert len(m3u8.load(str(video.folder / "index.m3u8")).session_keys) == 9
+    manifest = (video.folder / "manifest.mpd").read_text("utf-8")
+    assert manifest.count("<cenc:pssh>") == 2 * (3 * 2 + 1) and manifest.count("<mspr:pro>") == 2 * 3
+
+
+def boxes_at(data: bytes, kind: bytes, *path: bytes) -> Iterator[tuple[int, int]]:
+    return find_boxes(io.BytesIO(data), 0, len(data), kind, *path)
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
         ({"audio": KEYS["audio"], "sd": KEYS["sd"]}, "password: it has no key of hd"),
-        (KEYS | {"hd": KEYS["sd"]}, "password: two labels have the same key"),
+        (KEYS | {"hd": KEYS["sd"]}, "password: two of its keys are the same"),
         (KEYS | {"hd": "12"}, "password: the key of hd must be 32 hex digits"),
     ],
 )

@@ -7,11 +7,16 @@ from typing import Any
 
 import pytest
 
+from exact.codecs import VP9
 from exact.ladders import AV1, HEVC
 from exact.publisher import Publisher
-from support.clips import clip
+from support.clips import Sound, clip
 from support.presets import LADDER
 from vod_operators.operators import correct
+
+NOISE = "noise=alls=20:allf=t"
+"""Without it, pictures are so flat that they reach any target at the highest CRF, at which AV1 leaves out the
+change of a single block."""
 
 CODECS = [pytest.param(LADDER, id="h264"), pytest.param(HEVC, id="hevc"), pytest.param(AV1, id="av1")]
 
@@ -46,8 +51,7 @@ MODES = [pytest.param(asking, id="target"), pytest.param(by_title, id="by-title"
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("ladder", CODECS)
 def test_codecs(publish: Publisher, ladder: dict[str, Any], mode: Any) -> None:
-    # Flat pictures reach their target at CRFs at which AV1 leaves out the change of a single block.
-    source = clip("clip.mp4", filters="noise=alls=20:allf=t")
+    source = clip("clip.mp4", filters=NOISE)
     video = publish(source, preset={"ladders": [mode(ladder)]})
     video.check_clip()
     assert video.video["chunks"] == 4
@@ -68,8 +72,10 @@ def test_rates(publish: Publisher, rate: str, mode: Any) -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", ["clip.mkv", "clip.ts", "clip.mov", "clip.webm"])
 def test_containers(publish: Publisher, name: str, mode: Any) -> None:
-    codec = ("-c:v", "libvpx", "-b:v", "1M", "-c:a", "libopus") if name.endswith("webm") else ()
-    publish(clip(name, codec), preset={"ladders": [mode(LADDER)]}).check_clip()
+    is_webm = name.endswith("webm")
+    sound = Sound(options=("-c:a", "libopus", "-b:a", "128k"))
+    source = clip(name, video=VP9, sound=sound) if is_webm else clip(name)
+    publish(source, preset={"ladders": [mode(LADDER)]}).check_clip()
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -77,12 +83,12 @@ def test_transport_streams(publish: Publisher, mode: Any) -> None:
     publish(clip("clip.mp4"), preset={"ladders": [mode(LADDER)], "container": "ts"}).check_clip()
 
 
-@pytest.mark.parametrize("ladder", CODECS)
+@pytest.mark.parametrize("ladder", CODECS[:2])  # AV1 is above any target of so small a picture
 def test_what_is_encoded_again(
     publish: Publisher, stores: Path, monkeypatch: pytest.MonkeyPatch, ladder: dict[str, Any]
 ) -> None:
-    """As if the rendition had come out 8 better than asked."""
-    monkeypatch.setattr(correct, "read_measured", lambda *_: {"full": 98.0})
-    video = publish(clip("clip.mp4"), preset={"ladders": [asking(ladder)]})
+    """As if the small rendition had come out 3 worse than asked."""
+    monkeypatch.setattr(correct, "read_measured", lambda *_: {"half": 92.0})
+    video = publish(clip("clip.mp4", filters=NOISE), preset={"ladders": [asking(ladder)]})
     assert len(list((stores / "tmp/clip").glob("work-*/*.again.done.json"))) == 4
     video.check_clip()

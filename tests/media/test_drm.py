@@ -126,7 +126,7 @@ def test_what_is_no_pssh_box_is_refused(box: bytes) -> None:
 
 
 def locked(*systems: System, name: str = "360p", **facts: object) -> Track:
-    encryption = sample_encryption(a_key(*systems).facts, "cbcs")
+    encryption = sample_encryption([a_key(*systems).facts], "cbcs")
     return made_up_track(name, [(90_000, Fraction(6))], encryption=encryption, **facts)
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -94,7 +95,7 @@ def test_the_answer_is_used(
     assert base64.b64decode(widevine.pssh or "") == pssh_of(WIDEVINE, kid)
     assert widevine.uri == f"data:text/plain;base64,{b64(pssh_of(WIDEVINE, kid))}"
     assert playready.license_url == "https://licences.example/9a04"
-    assert content_keys(settings, plan)[None].facts == key.facts  # another task
+    assert content_keys(settings, plan)[None, 0].facts == key.facts  # another task
     assert key.key.hex() not in repr(key) and "a-secret" not in key.facts.model_dump_json()
 
 
@@ -104,10 +105,33 @@ def test_a_task_asks_only_for_what_it_encrypts_with(
     name(monkeypatch, server)
     plan = planned(several_keys=True)
     keys = content_keys(settings, plan, [plan.audio[0].name])
-    assert list(keys) == ["audio"]
+    assert list(keys) == [("audio", 0)]
     assert [r.get("intendedTrackType") for r in server.requests[0][1].iter(f"{C}ContentKeyUsageRule")] == [
         "AUDIO"
     ]
+
+
+def test_a_key_is_asked_for_each_turn(
+    server: SpekeServer, settings: VodSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name(monkeypatch, server)
+    plan = planned(several_keys=True, key_rotation={"segments": 10, "keys": 2})
+    keys = content_keys(settings, plan, [plan.audio[0].name])
+    assert list(keys) == [("audio", 0), ("audio", 1)]
+    assert len({key.key for key in keys.values()}) == len({key.facts.key_id for key in keys.values()}) == 2
+    ((_, root),) = server.requests
+    periods = [(period.get("id"), period.get("index")) for period in root.iter(f"{C}ContentKeyPeriod")]
+    assert periods == [("keyPeriod_1", "1"), ("keyPeriod_2", "2")]
+    used = {
+        rule.get("kid"): rule.find(f"{C}KeyPeriodFilter") for rule in root.iter(f"{C}ContentKeyUsageRule")
+    }
+    for (_, turn), key in keys.items():
+        assert used[str(UUID(key.facts.key_id))].get("periodId") == f"keyPeriod_{turn + 1}"
+    # The first key is that of a video whose key does not change.
+    assert (
+        content_keys(settings, planned(several_keys=True), [plan.audio[0].name])["audio", 0].key
+        == keys["audio", 0].key
+    )
 
 
 def without(pattern: bytes) -> Any:

@@ -36,6 +36,9 @@ def preset(**fields: Any) -> Preset:
         ),
         ({"encryption": "cenc"}, "cenc needs at least one of widevine, playready and clearkey"),
         ({"encryption": "aes-128", "several_keys": True}, "several_keys: needs encryption cbcs or cenc"),
+        ({"key_rotation": {"segments": 10, "keys": 2}}, "key_rotation: needs encryption cbcs or cenc"),
+        ({"encryption": "cbcs", "key_rotation": {"segments": 10, "keys": 1}}, "greater than or equal to 2"),
+        ({"encryption": "cbcs", "key_rotation": {"keys": 2}}, "segments"),
         ({"encryption": "cenc", "protection": ["widevine"], "container": "ts"}, "cenc is a scheme of fMP4"),
     ],
 )
@@ -47,6 +50,6 @@ def test_what_makes_no_sense_is_refused(fields: dict[str, Any], message: str) ->
 def test_presets_that_do_not_use_the_fields_keep_their_fingerprint() -> None:
     """Work and results of before still count."""
     written = preset(encryption="cbcs").model_dump(mode="json")
-    assert not written.keys() & {"protection", "several_keys"}
+    assert not written.keys() & {"protection", "several_keys", "key_rotation"}
     used = preset(encryption="cbcs", several_keys=True, protection=["fairplay"])
     assert fingerprint(used) != fingerprint(preset(encryption="cbcs"))

@@ -31,6 +31,8 @@ KEY_ID = "0123456789abcdef0123456789abcdef"
 FRAMES = 110
 KEYS = {"audio": ("a0" * 16, "0a" * 16), "sd": ("50" * 16, "05" * 16)}
 """Label -> key id and key, of films with several."""
+TURNS = (("71" * 16, "17" * 16), ("72" * 16, "27" * 16), ("73" * 16, "37" * 16))
+"""The same of films whose keys are used in turn."""
 SYSTEMS = ("fairplay", "widevine", "playready", "clearkey")
 
 
@@ -48,7 +50,7 @@ def keys() -> Iterator[KeyServer]:
 
     async def key(request: Request) -> Response:
         found.asked += 1
-        own = KEYS.get(request.path_params["name"])
+        own = (KEYS | {turn[0]: turn for turn in TURNS}).get(request.path_params["name"])
         return Response(bytes.fromhex(own[1])) if own and found.answer.status_code == 200 else found.answer
 
     async def licence(request: Request) -> Response:
@@ -57,7 +59,10 @@ def keys() -> Iterator[KeyServer]:
             return found.answer
         asked = (await request.json())["kids"]
         known = {in_url(bytes.fromhex(KEY_ID)): in_url(found.answer.body)}
-        known |= {in_url(bytes.fromhex(key_id)): in_url(bytes.fromhex(key)) for key_id, key in KEYS.values()}
+        known |= {
+            in_url(bytes.fromhex(key_id)): in_url(bytes.fromhex(key))
+            for key_id, key in (*KEYS.values(), *TURNS)
+        }
         keys = [{"kty": "oct", "kid": kid, "k": known[kid]} for kid in asked if kid in known]
         return JSONResponse({"keys": keys, "type": "temporary"})
 
@@ -87,15 +92,23 @@ def encrypted(
         },
     }
 
-    def encrypted(encryption: str, container: str, *protection: str, several: bool = False) -> Film:
-        name = "-".join([encryption, container, *protection, *(["several"] if several else [])])
+    def encrypted(
+        encryption: str, container: str, *protection: str, several: bool = False, turns: bool = False
+    ) -> Film:
+        name = "-".join([encryption, container, *protection, *["several"] * several, *["turns"] * turns])
         preset = PRESET | {"encryption": encryption, "container": container}
         preset |= {"several_keys": True} if several else {}
         given = json.dumps({label: key for label, (_, key) in KEYS.items()}) if several else KEY
+        own: dict[str, Any] = {}
+        if turns:  # of a segment each
+            preset |= {"key_rotation": {"segments": 1, "keys": len(TURNS)}}
+            given = json.dumps([key for _, key in TURNS])
+            own = {"key_uri": f"{keys.url}/{{key_id}}", "key_ids": [key_id for key_id, _ in TURNS]}
         preset |= {"protection": protection} if protection else {}
         (presets / f"{name}.json").write_text(json.dumps(preset), "utf-8")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("AIRFLOW_CONN_VOD_KEY", json.dumps(connection | {"password": given}))
+            held = connection | {"password": given, "extra": connection["extra"] | own}
+            patch.setenv("AIRFLOW_CONN_VOD_KEY", json.dumps(held))
             return publish(clip("clip.mp4"), name, presets_dir=str(presets), key_conn_id="vod_key")
 
     return encrypted
@@ -185,6 +198,27 @@ def test_plays_sound_and_pictures_of_a_key_each(
     assert session.number_on_screen(tmp_path) == 60
     session.screenshot()
     assert served.asked
+
+
+@pytest.mark.parametrize("encryption", ["cbcs", "cenc"])
+@pytest.mark.parametrize(("player", "manifest"), [SHAKA, DASH])
+def test_plays_with_keys_that_are_used_in_turn(
+    steady: Callable[..., Session], encrypted: Any, served: KeyServer, player: str, manifest: str,
+    encryption: str, tmp_path: Path,
+) -> None:  # fmt: skip
+    """Among all systems that are told of them. Of keys at addresses in HLS, shaka-player takes each for that
+    of the init segment: there it is given them. dash.js 5.2 asks for the first ClearKey only."""
+    film = encrypted(encryption, "fmp4", "widevine", "playready", "clearkey", turns=True)
+    is_hls = manifest.endswith("m3u8")
+    options = {"config": {"drm": {"clearKeys": dict(TURNS)}}} if is_hls else {}
+    session = steady(play, player, f"{film.url}/{manifest}", **options)
+    session.check_smooth()
+    session.check_decoded(FRAMES)
+    for frame in (60, 10, FRAMES - 1):
+        session.seek(frame)
+        assert session.number_on_screen(tmp_path) == frame
+    session.screenshot()
+    assert served.asked or is_hls
 
 
 @every_program

@@ -41,6 +41,8 @@ def decrypted_samples(init: bytes, segment: bytes, key: bytes) -> bytes | None:
     data = bytearray(segment)
     for fragment in read_fragments(segment, defaults):
         moof = fragment.offset
+        vector = _vector_of_group(segment, *find(segment, moof, len(segment), b"moof", b"traf"))
+        scheme = scheme if vector is None else scheme._replace(vector=vector)
         told = _told(segment, *find(segment, moof, len(segment), b"moof"), own_vectors=scheme.vector is None)
         if not told and (scheme.vector is None or tracks[fragment.track].format.kind == "video"):
             return None
@@ -87,6 +89,20 @@ def _scheme(init: bytes) -> _Scheme | None:
             return None
         begin = at + 8 + BLOCK + 1
         return _Scheme(pattern >> 4, pattern & 15, init[begin : begin + init[begin - 1]].ljust(BLOCK, b"\0"))
+    return None
+
+
+def _vector_of_group(data: bytes, begin: int, end: int) -> bytes | None:
+    """The vector of all samples of a fragment whose key is another than the init segment's (ISO 23001-7 6);
+    None if it has no group of such samples, or each sample has its own.
+
+    :param begin: of the payload of its ``traf``.
+    """
+    for kind, first, last in children(data, begin, end):
+        if kind == b"sgpd" and data[first + 4 : first + 8] == b"seig":
+            entry = data[first + 16 : last]
+            if len(entry) > 4 + BLOCK and not entry[3]:
+                return entry[5 + BLOCK : 5 + BLOCK + entry[4 + BLOCK]].ljust(BLOCK, b"\0")
     return None
 
 

@@ -48,24 +48,34 @@ _PIXELS: dict[Label, dict[str, str]] = {
 }
 
 
-def key_id_of(content_id: str, label: Label | None) -> str:
+def key_id_of(content_id: str, label: Label | None, turn: int = 0) -> str:
     """The id, 32 hex digits, of a key that is asked for: the same for the same content, so that each task and
     each later version of a video asks for the same key."""
-    return uuid.uuid5(_NAMESPACE, f"{content_id}\0{label or ''}").hex
+    name = f"{content_id}\0{label or ''}" + (f"\0{turn}" if turn else "")
+    return uuid.uuid5(_NAMESPACE, name).hex
 
 
 def request(
-    content_id: str, key_ids: Mapping[Label | None, str], systems: Sequence[System], scheme: Scheme
+    content_id: str,
+    key_ids: Mapping[tuple[Label | None, int], str],
+    systems: Sequence[System],
+    scheme: Scheme,
 ) -> bytes:
     """A document that asks for keys, and for what players of those systems are to be told.
 
-    :param key_ids: of each key, by what it is for.
+    :param key_ids: of each key, by what it is for, and which it is of those that are used in turn.
     """
+    turns = sorted({turn for _, turn in key_ids})
     root = ElementTree.Element(_cpix("CPIX"), {"contentId": content_id, "version": VERSION})
     keys = ElementTree.SubElement(root, _cpix("ContentKeyList"))
     told = ElementTree.SubElement(root, _cpix("DRMSystemList"))
+    if len(turns) > 1:
+        periods = ElementTree.SubElement(root, _cpix("ContentKeyPeriodList"))
+        for turn in turns:
+            facts = {"id": _period(turn), "index": str(turn + 1)}
+            ElementTree.SubElement(periods, _cpix("ContentKeyPeriod"), facts)
     rules = ElementTree.SubElement(root, _cpix("ContentKeyUsageRuleList"))
-    for label, key_id in key_ids.items():
+    for (label, turn), key_id in key_ids.items():
         kid = {"kid": str(uuid.UUID(key_id))}
         ElementTree.SubElement(keys, _cpix("ContentKey"), kid | {"commonEncryptionScheme": scheme})
         for system in systems:
@@ -79,12 +89,18 @@ def request(
                     ElementTree.SubElement(drm, _cpix("HLSSignalingData"), {"playlist": playlist})
         usage = kid | {"intendedTrackType": label.upper() if label else "ALL"}
         rule = ElementTree.SubElement(rules, _cpix("ContentKeyUsageRule"), usage)
+        if len(turns) > 1:
+            ElementTree.SubElement(rule, _cpix("KeyPeriodFilter"), {"periodId": _period(turn)})
         if label != "audio":
             ElementTree.SubElement(rule, _cpix("VideoFilter"), _PIXELS[label] if label else {})
         if label in (None, "audio"):
             ElementTree.SubElement(rule, _cpix("AudioFilter"))
     document: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
     return document
+
+
+def _period(turn: int) -> str:
+    return f"keyPeriod_{turn + 1}"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

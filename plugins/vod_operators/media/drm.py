@@ -46,6 +46,9 @@ SYSTEM_IDS: dict[System, UUID] = {
     "clearkey": UUID("e2719d58-a985-b3c9-781a-b030af78d30e"),
 }
 
+COMMON = UUID("1077efec-c0b2-4d02-ace3-3c1e52e2fb4b")
+"""System id of the ``pssh`` box that any system reads."""
+
 KEY_FORMATS: dict[System, str] = {
     "fairplay": "com.apple.streamingkeydelivery",
     "widevine": f"urn:uuid:{SYSTEM_IDS['widevine']}",
@@ -160,6 +163,15 @@ def _data_uri(system: System, box: bytes) -> str:
 def pssh(system: UUID, data: bytes) -> bytes:
     """A ``pssh`` box of version 0 (ISO 23001-7 8.1), which all players read."""
     return full_box(b"pssh", system.bytes, struct.pack(">I", len(data)), data)
+
+
+def common_pssh(key_ids: Sequence[str]) -> bytes:
+    """A ``pssh`` box that names keys to any system (W3C, "cenc" Initialization Data Format).
+
+    :param key_ids: 32 hex digits each.
+    """
+    ids = b"".join(map(bytes.fromhex, key_ids))
+    return full_box(b"pssh", COMMON.bytes, struct.pack(">I", len(key_ids)), ids, bytes(4), version=1)
 
 
 def pssh_data(box: bytes) -> bytes:

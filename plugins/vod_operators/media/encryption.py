@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.formats.base import Model, is_unset
+from vod_operators.formats.base import Model, is_unset, is_zero
 from vod_operators.formats.facts import KEY_BYTES
 from vod_operators.media.drm import Addresses, Label, Scheme, Signal, System, signals_of
 
@@ -28,6 +28,8 @@ class KeyFacts(Model):
     """Changes with the key; the key cannot be computed from it."""
     label: Label | None = Field(None, exclude_if=is_unset)
     """What it is for; None: all tracks."""
+    turn: int = Field(0, ge=0, exclude_if=is_zero)
+    """Which of the keys it is that are used in turn."""
     vector: str | None = Field(None, exclude_if=is_unset)
     """32 hex digits, the vector of ``cbcs``; None: it is derived from the key and the track."""
     signals: tuple[Signal, ...] | None = Field(None, exclude_if=is_unset)
@@ -50,6 +52,7 @@ class ContentKey:
         addresses: Addresses,
         key_id: str | None = None,
         label: Label | None = None,
+        turn: int = 0,
         vector: str | None = None,
         systems: Sequence[System] = (),
         scheme: Scheme = "cbcs",
@@ -60,8 +63,7 @@ class ContentKey:
         :param digits: 32 hex digits.
         :param addresses: where players get keys; templates.
         :param key_id: 32 hex digits; derived from the key if absent.
-        :param label: as ``KeyFacts.label``.
-        :param vector: as ``KeyFacts.vector``.
+        :param label: as ``KeyFacts.label``; ``turn`` and ``vector`` likewise.
         :param systems: whose players get the key; none: those of ``addresses.key_uri`` alone.
         :param told: how players of some of the systems get it, as the key's server says.
         :raises InvalidInputError: a parameter is malformed; the message shows no digit of the key.
@@ -79,8 +81,8 @@ class ContentKey:
         if vector:
             vector = _from_hex(vector, "iv", "the vector").hex()
         facts = KeyFacts(
-            uri=own.key_uri, key_id=named, fingerprint=derived[32:48], label=label, vector=vector or None,
-            signals=signals,
+            uri=own.key_uri, key_id=named, fingerprint=derived[32:48], label=label, turn=turn,
+            vector=vector or None, signals=signals,
         )  # fmt: skip
         return cls(key, facts)
 
@@ -95,26 +97,59 @@ class ContentKey:
         padding = encrypted_bytes(len(segment)) - len(segment)
         return encryptor.update(segment + bytes([padding]) * padding) + encryptor.finalize()
 
-    def packager_flags(self, track: str, scheme: Scheme, *, place: str) -> str:
-        """The content of a flag file that makes the packager encrypt the samples of a track.
 
-        The vector of ``cbcs`` depends on key and track only, so that all chunks and each retry have the same.
-        That of ``cenc`` counts up from sample to sample, and no two samples under one key may share it: it
-        depends on ``place`` too.
+@dataclass(frozen=True, repr=False)
+class TrackKeys:
+    """The key of a track, or those that are used in turn. Its repr shows none of them."""
+
+    keys: tuple[ContentKey, ...]
+    segments: int = 0
+    """After how many segments the next key follows; 0: never."""
+
+    @property
+    def first(self) -> ContentKey:
+        """The key of the first segment."""
+        return self.keys[0]
+
+    def of_segment(self, number: int) -> ContentKey:
+        """The key of a segment of the track; numbers count from 0."""
+        return self.keys[turn_of(number, self.segments, len(self.keys))]
+
+    def vector(self, key: ContentKey, track: str) -> str:
+        """The vector of all samples of a track that one of the keys encrypts under ``cbcs``, in hex.
+
+        If none comes with the key, it depends on the first key and the track only, so that all chunks, each
+        retry and all keys have the same.
+        """
+        return key.facts.vector or _digest("cbcs", self.first.facts.fingerprint, track)[:32]
+
+    def packager_flags(self, key: ContentKey, track: str, scheme: Scheme, *, place: str) -> str:
+        """The content of a flag file that makes the packager encrypt the samples of a track with one key.
+
+        The vector of ``cenc`` counts up from sample to sample, and no two samples under one key may share it.
 
         :param place: of the samples, different for any two files that are ever made with this key.
         """
         if scheme == "cbcs":
-            vector = self.facts.vector or _digest("cbcs", self.facts.fingerprint, track)[:32]
+            vector = self.vector(key, track)
         else:
-            vector = _digest("cenc", self.facts.fingerprint, place, track)[:16]
+            vector = _digest("cenc", key.facts.fingerprint, place, track)[:16]
         return (
             "--enable_raw_key_encryption\n"
             f"--protection_scheme={scheme}\n"
             "--clear_lead=0\n"
-            f"--keys=label=:key_id={self.facts.key_id}:key={self.key.hex()}\n"
+            f"--keys=label=:key_id={key.facts.key_id}:key={key.key.hex()}\n"
             f"--iv={vector}\n"
         )
+
+
+def turn_of(segment: int, segments: int, keys: int) -> int:
+    """Which of a track's keys encrypts a segment.
+
+    :param segment: its number in the track, from 0.
+    :param segments: after how many the next key follows; 0: never.
+    """
+    return segment // segments % keys if segments else 0
 
 
 def _digest(*parts: str) -> str:

@@ -464,6 +464,7 @@ def package(
     first: int = 0,
     transport: bool = False,
     flags: str | None = None,
+    indexed: bool = True,
 ) -> Argv:
     """Cut one continuous track into segments ``seg-00001...`` in the folder.
 
@@ -473,6 +474,7 @@ def package(
     :param transport: whether to write MPEG-TS (``.ts``) and packed audio (``.aac``), whose clock shows
         ``TRANSPORT_START`` at the first picture; otherwise CMAF (``init.mp4`` and ``.m4s``).
     :param flags: file with further options, which must not be seen in the host's list of processes.
+    :param indexed: whether CMAF segments have a ``sidx``, which nobody may then change the size of.
     """
     # The packager cuts at multiples of these, in floats. A microsecond less, so that a low float still cuts.
     shorter = Fraction(1, 1_000_000)
@@ -483,6 +485,8 @@ def package(
         options += ["--transport_stream_timestamp_offset_ms", str(start_ms)]
     else:
         templates = "init_segment=init.mp4,segment_template=seg-$Number%05d$.m4s"
+    if not indexed:
+        options.append("--nogenerate_sidx_in_media_segments")
     if flags is not None:
         options.append(f"--flagfile={flags}")
     return [

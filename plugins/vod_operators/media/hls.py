@@ -6,7 +6,7 @@ Rules are cited by number: "Apple n.n" is Apple's HLS Authoring Specification.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from itertools import groupby
 from typing import Any
 
@@ -66,7 +66,7 @@ def i_frame_playlist(track: Track, target_s: int) -> str:
 def _playlist(
     track: Track,
     target_s: int,
-    entries: Iterable[tuple[str, int, str | None]],
+    entries: Sequence[tuple[str, int, str | None]],
     *,
     i_frames_only: bool = False,
 ) -> str:
@@ -85,15 +85,28 @@ def _playlist(
     for uri, ticks, place in entries:
         duration = ticks / track.timescale
         playlist.add_segment(m3u8.Segment(uri=uri, duration=duration, byterange=place, init_section=init))
-    return _locked(_dump(playlist), track)
+    return _locked(_dump(playlist), track, [uri for uri, _, _ in entries])
 
 
-def _locked(text: str, track: Track) -> str:
-    """The playlist with EXT-X-KEY before its first segment, after EXT-X-MAP: the init segment is clear."""
+def _locked(text: str, track: Track, uris: Sequence[str]) -> str:
+    """The playlist with EXT-X-KEY before its first segment, after EXT-X-MAP, because the init segment is
+    clear; and before each segment whose key is not that of the one before.
+
+    :param uris: of all entries.
+    """
     if track.encryption is None:
         return text
-    tags = "".join(f"#EXT-X-KEY:{attributes}\n" for attributes in key_attributes(track.encryption))
-    return text.replace("#EXTINF", f"{tags}#EXTINF", 1)
+    numbers = {segment.name: number for number, segment in enumerate(track.segments)}
+    head, *entries = text.split("#EXTINF")
+    lines, before = [head], None
+    for uri, entry in zip(uris, entries, strict=True):
+        # Copies of key frames are in a file of their own; then the key never changes.
+        encryption = track.encryption.of_segment(numbers.get(uri, 0))
+        if encryption is not before:
+            lines += [f"#EXT-X-KEY:{attributes}\n" for attributes in key_attributes(encryption)]
+        lines.append(f"#EXTINF{entry}")
+        before = encryption
+    return "".join(lines)
 
 
 def audio_groups(tracks: Sequence[Track]) -> dict[str, list[Track]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from uuid import UUID
 from xml.etree import ElementTree
 
-from vod_operators.media.drm import IN_DASH, KEY_FORMATS, SCHEMES, SYSTEM_IDS, Signal, pssh_data
+from vod_operators.media.drm import IN_DASH, KEY_FORMATS, SCHEMES, SYSTEM_IDS, Signal, common_pssh, pssh_data
 from vod_operators.media.track import Encryption, Track
 
 COMMON = "urn:mpeg:dash:mp4protection:2011"
@@ -45,7 +45,8 @@ def _of_signal(signal: Signal, key_id: str) -> str:
 def session_key_attributes(tracks: Sequence[Track]) -> list[str]:
     """Attributes of each EXT-X-SESSION-KEY: of all keys whose DRM systems are named, each once."""
     named = [track.encryption for track in tracks if track.encryption and track.encryption.signals]
-    return list(dict.fromkeys(line for encryption in named for line in key_attributes(encryption)))
+    turns = [turn for encryption in named for turn in encryption.turns]
+    return list(dict.fromkeys(line for turn in turns for line in key_attributes(turn)))
 
 
 def by_key(tracks: Sequence[Track]) -> list[list[Track]]:
@@ -68,10 +69,15 @@ def add_protection(adaptation: ElementTree.Element, encryption: Encryption | Non
     scheme, key_id = SCHEMES[encryption.method], UUID(encryption.key_id)
     common = {"schemeIdUri": COMMON, "value": scheme, f"{{{CENC}}}default_KID": str(key_id)}
     ElementTree.SubElement(adaptation, "ContentProtection", common)
-    for signal in encryption.signals:
-        if signal.system in IN_DASH:
+    for turn in encryption.turns:
+        for signal in turn.signals:
+            if signal.system not in IN_DASH or (signal.system == "clearkey" and turn is not encryption):
+                continue
             facts = {"schemeIdUri": f"urn:uuid:{SYSTEM_IDS[signal.system]}", "value": NAMES[signal.system]}
             element = ElementTree.SubElement(adaptation, "ContentProtection", facts)
+            if signal.system == "clearkey" and encryption.following:  # one request for all
+                ids = [other.key_id for other in encryption.turns]
+                element.append(_element(CENC, "pssh", base64.b64encode(common_pssh(ids)).decode()))
             element.extend(_inside(signal))
 
 

@@ -5,6 +5,7 @@ Durations, sizes, codecs and bandwidths are measured on the written segments, ne
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -17,7 +18,7 @@ from vod_operators.formats.base import Model, Name, Rate, is_empty, is_unset, is
 from vod_operators.formats.facts import SegmentFacts
 from vod_operators.formats.rates import peak_bps, rate_bps
 from vod_operators.media.drm import METHODS, Scheme, Signal
-from vod_operators.media.encryption import KeyFacts, encrypted_bytes
+from vod_operators.media.encryption import KeyFacts, encrypted_bytes, turn_of
 
 DESCRIBES_VIDEO = "public.accessibility.describes-video"
 """CHARACTERISTICS of an audio description (RFC 8216bis 4.4.6.1)."""
@@ -42,6 +43,11 @@ SUFFIXES = {"fmp4": ".m4s", "ts": ".ts", "aac": ".aac", "vtt": ".vtt"}
 def segment_name(number: int, container: str) -> str:
     """File name of a track's segment; numbers count from 1."""
     return f"seg-{number:05d}{SUFFIXES[container]}"
+
+
+def segment_number(name: str) -> int:
+    """The number in a segment's file name, from 1."""
+    return int(name.partition("-")[2].partition(".")[0])
 
 
 @dataclass(frozen=True)
@@ -76,11 +82,31 @@ class Encryption(Model):
     """32 hex digits; empty with AES-128, and of tracks of before it was recorded."""
     signals: tuple[Signal, ...] = ()
     """How players of each DRM system get the key; none: by ``uri`` alone."""
+    segments: int = Field(0, exclude_if=is_zero)
+    """After how many segments the next key follows; 0: never."""
+    following: tuple[Encryption, ...] = Field((), exclude_if=is_empty)
+    """The other keys that are used in turn with this one."""
+
+    @property
+    def turns(self) -> tuple[Encryption, ...]:
+        """All keys that are used in turn; or this one alone."""
+        return (self, *self.following)
+
+    def of_segment(self, number: int) -> Encryption:
+        """That of a segment; numbers count from 0."""
+        return self.turns[turn_of(number, self.segments, len(self.turns))]
 
 
-def sample_encryption(key: KeyFacts, scheme: Scheme) -> Encryption:
-    """How samples are encrypted with that key."""
-    return Encryption(method=METHODS[scheme], uri=key.uri, key_id=key.key_id, signals=key.signals or ())
+def sample_encryption(keys: Sequence[KeyFacts], scheme: Scheme, *, segments: int = 0) -> Encryption:
+    """How samples are encrypted with those keys, in turn.
+
+    :param segments: after how many segments the next key follows.
+    """
+    first, *following = [
+        Encryption(method=METHODS[scheme], uri=key.uri, key_id=key.key_id, signals=key.signals or ())
+        for key in keys
+    ]
+    return first.model_copy(update={"following": tuple(following), "segments": segments})
 
 
 class Track(Model):

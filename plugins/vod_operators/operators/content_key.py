@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from vod_operators.errors import InvalidInputError
 from vod_operators.media import cpix
 from vod_operators.media.drm import Addresses, Label
-from vod_operators.media.encryption import ContentKey
+from vod_operators.media.encryption import ContentKey, TrackKeys
 from vod_operators.media.key_labels import labels_of
 from vod_operators.media.models import Plan
 from vod_operators.media.track import Encryption, Track, tables_bytes
@@ -21,11 +22,14 @@ from vod_operators.settings import VodSettings
 from vod_operators.work import speke
 from vod_operators.work.job import Job
 
-Keys = dict["Label | None", ContentKey]
+Use = tuple["Label | None", int]
+"""What a key is for, and which it is of those that are used in turn."""
+
+Keys = dict[Use, ContentKey]
 
 
 def content_keys(settings: VodSettings, plan: Plan, tracks: Collection[str] | None = None) -> Keys:
-    """The keys of a video by what they are for, masked in this process's logs; none if it is not encrypted.
+    """The keys of a video by their use, masked in this process's logs; none if it is not encrypted.
 
     :param tracks: names of the tracks that are encrypted; None: all.
     :raises InvalidInputError: ``VOD_KEY_CONN_ID`` is not set, its connection holds no valid key, or the key
@@ -38,37 +42,40 @@ def content_keys(settings: VodSettings, plan: Plan, tracks: Collection[str] | No
         raise InvalidInputError(
             "preset: it asks for encryption, and VOD_KEY_CONN_ID names no Airflow connection with the key"
         )
-    labels = [label for track, label in labels_of(plan).items() if tracks is None or track in tracks]
+    turns = range(plan.preset.key_rotation.keys if plan.preset.key_rotation else 1)
+    labels = {label: None for track, label in labels_of(plan).items() if tracks is None or track in tracks}
+    uses = [(label, turn) for label in labels for turn in turns]
     conn_id = settings.key_conn_id.replace("{video_id}", plan.video_id)
     from airflow.sdk import Connection  # here, because the DAG file is parsed again for every task
 
     connection = Connection.get(conn_id)
     try:
         asks = connection.conn_type == "http" and connection.host
-        return (_asked if asks else _held)(connection, plan, dict.fromkeys(labels))
+        return (_asked if asks else _held)(connection, plan, uses)
     except InvalidInputError as error:
         raise InvalidInputError(f"Airflow connection {conn_id!r} (VOD_KEY_CONN_ID): {error}") from None
 
 
-def job_keys(settings: VodSettings, job: Job, tracks: Collection[str] | None = None) -> dict[str, ContentKey]:
-    """The key of each of those tracks; none if the job's preset does not encrypt.
+def job_keys(settings: VodSettings, job: Job, tracks: Collection[str] | None = None) -> dict[str, TrackKeys]:
+    """The keys of each of those tracks; none if the job's preset does not encrypt.
 
     :param tracks: names; None: all. Only their keys are read.
     :raises InvalidInputError: a key is another than when the run began.
     """
     keys = content_keys(settings, job.plan, tracks)
-    labels = labels_of(job.plan)
-    found = {name: keys[labels[name]] for name in labels if labels[name] in keys}
-    for name, key in found.items():
-        if key.facts != job.key_of(name):
-            raise InvalidInputError(
-                "VOD_KEY_CONN_ID: its connection has another key than when the run began; ask for the video "
-                "again"
-            )
-    return {name: key for name, key in found.items() if tracks is None or name in tracks}
+    if any(key.facts not in job.content_keys for key in keys.values()):
+        raise InvalidInputError(
+            "VOD_KEY_CONN_ID: its connection has another key than when the run began; ask for the video again"
+        )
+    rotation, found = job.plan.preset.key_rotation, {}
+    for name, label in labels_of(job.plan).items():
+        own = tuple(key for use, key in keys.items() if use[0] == label)
+        if own and (tracks is None or name in tracks):
+            found[name] = TrackKeys(own, rotation.segments if rotation else 0)
+    return found
 
 
-def packager_keys(settings: VodSettings, job: Job, tracks: Collection[str]) -> dict[str, ContentKey]:
+def packager_keys(settings: VodSettings, job: Job, tracks: Collection[str]) -> dict[str, TrackKeys]:
     """As ``job_keys`` for a preset whose samples the packager encrypts; none for all others."""
     return job_keys(settings, job, tracks) if job.plan.preset.scheme else {}
 
@@ -76,34 +83,28 @@ def packager_keys(settings: VodSettings, job: Job, tracks: Collection[str]) -> d
 # --- keys in the connection -----------------------------------------------------------------
 
 
-def _held(connection: Any, plan: Plan, labels: Iterable[Label | None]) -> Keys:
-    """The keys in the connection's password: 32 hex digits, or a JSON object of them by label."""
-    password, extra = connection.password or "", connection.extra_dejson
-    digits: dict[str, str] = {"": password}
-    if plan.preset.several_keys:
-        try:
-            digits = json.loads(password)
-        except ValueError:
-            digits = {}
-        if not isinstance(digits, dict) or not all(isinstance(value, str) for value in digits.values()):
-            digits = {}
-    _mask(
-        spelling for text in (*digits.values(), password) for spelling in (text, text.lower(), text.upper())
-    )
-    ids = extra.get("key_ids", {}) if plan.preset.several_keys else {"": extra.get("key_id")}
+def _held(connection: Any, plan: Plan, uses: Iterable[Use]) -> Keys:
+    """The keys in the connection's password: 32 hex digits; a JSON list of them that are used in turn; or a
+    JSON object of either by label."""
+    password, extra, preset = connection.password or "", connection.extra_dejson, plan.preset
+    held: Any = password
+    if preset.several_keys or preset.key_rotation:
+        with suppress(ValueError):
+            held = json.loads(password)
+    _mask(spelling for text in (*_texts(held), password) for spelling in (text, text.lower(), text.upper()))
+    ids = extra.get("key_ids" if preset.several_keys or preset.key_rotation else "key_id")
     keys: Keys = {}
-    for label in labels:
-        if (label or "") not in digits:
-            raise InvalidInputError(
-                f"password: it has no key of {label}; expected a JSON object, "
-                f'{{"{label}": "32 hex digits", ...}}'
-            )
-        keys[label] = ContentKey.of(
-            digits=digits[label or ""],
+    for label, turn in uses:
+        digits = _of_use(held, label, turn if preset.key_rotation else None)
+        if digits is None:
+            raise InvalidInputError(_expected(plan, label))
+        keys[label, turn] = ContentKey.of(
+            digits=digits,
             video_id=plan.video_id,
             addresses=_addresses(extra),
-            key_id=ids.get(label or "") if isinstance(ids, dict) else None,
+            key_id=_of_use(ids, label, turn if preset.key_rotation else None),
             label=label,
+            turn=turn,
             vector=extra.get("iv"),
             systems=plan.preset.protection or (),
             scheme=plan.preset.scheme or "cbcs",
@@ -112,13 +113,44 @@ def _held(connection: Any, plan: Plan, labels: Iterable[Label | None]) -> Keys:
     return keys
 
 
+def _texts(held: Any) -> Iterator[str]:
+    """All texts in a JSON value."""
+    if isinstance(held, str):
+        yield held
+    elif isinstance(held, (dict, list)):
+        for value in held.values() if isinstance(held, dict) else held:
+            yield from _texts(value)
+
+
+def _of_use(held: Any, label: Label | None, turn: int | None) -> str | None:
+    """The text of one key; None if there is none.
+
+    :param turn: None: keys are not used in turn.
+    """
+    if label is not None:
+        held = held.get(label) if isinstance(held, dict) else None
+    if turn is not None:
+        held = held[turn] if isinstance(held, list) and turn < len(held) else None
+    return held if isinstance(held, str) else None
+
+
+def _expected(plan: Plan, label: Label | None) -> str:
+    """What the password lacks, and how it would be right."""
+    rotation, one, what = plan.preset.key_rotation, '"32 hex digits"', "key"
+    if rotation:
+        one, what = f"[{one}, ...]", f"list of {rotation.keys} keys"
+    if label is None:
+        return f"password: it has no {what}; expected a JSON list, {one}"
+    return f'password: it has no {what} of {label}; expected a JSON object, {{"{label}": {one}, ...}}'
+
+
 def _require_difference(keys: Keys, *, bare: bool) -> None:
     """:raises InvalidInputError: two keys are one, or players cannot tell them apart."""
     for words, of_one in (
-        ("password: two labels have the same key", [key.key for key in keys.values()]),
+        ("password: two of its keys are the same", [key.key for key in keys.values()]),
         ("key_ids: two keys have the same id", [key.facts.key_id for key in keys.values()]),
         (
-            "key_uri: several keys are at one address; let it contain {key_id} or {label}",
+            "key_uri: several keys are at one address; let it contain {key_id}",
             [key.facts.uri for key in keys.values()] if bare else [],
         ),
     ):
@@ -145,7 +177,7 @@ def _mask(secrets: Iterable[str]) -> None:
 # --- keys of a server -----------------------------------------------------------------------
 
 
-def _asked(connection: Any, plan: Plan, labels: Iterable[Label | None]) -> Keys:
+def _asked(connection: Any, plan: Plan, uses: Iterable[Use]) -> Keys:
     """The keys that a server of SPEKE v2 gives for this video."""
     preset, extra = plan.preset, connection.extra_dejson
     if preset.scheme is None or not preset.protection:
@@ -156,20 +188,21 @@ def _asked(connection: Any, plan: Plan, labels: Iterable[Label | None]) -> Keys:
     url, headers = http_connection(connection)
     _mask(headers.values())
     content_id = str(extra.get("content_id", "{video_id}")).replace("{video_id}", plan.video_id)
-    ids = {label: cpix.key_id_of(content_id, label) for label in labels}
+    ids = {use: cpix.key_id_of(content_id, *use) for use in uses}
     document = cpix.request(content_id, ids, preset.protection, preset.scheme)
     answer = speke.ask(url, headers, document)
     addresses = _addresses(extra)
     given = cpix.answers(answer, list(ids.values()), preset.protection, preset.scheme, addresses.license_urls)
     keys: Keys = {}
-    for label, key_id in ids.items():
+    for (label, turn), key_id in ids.items():
         _mask(cpix.spellings(given[key_id].key))
-        keys[label] = ContentKey.of(
+        keys[label, turn] = ContentKey.of(
             digits=given[key_id].key.hex(),
             video_id=plan.video_id,
             addresses=addresses,
             key_id=key_id,
             label=label,
+            turn=turn,
             vector=given[key_id].vector,
             systems=preset.protection,
             scheme=preset.scheme,

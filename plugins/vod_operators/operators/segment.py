@@ -120,7 +120,7 @@ class VodSegmentHlsOperator(VodStepOperator):
     def _segment(self, job: Job, name: str) -> Track:
         plan, timeline = job.plan, read_timeline(self.worker.temp, job)
         # What the packager has encrypted needs no key here.
-        facts = job.key_of(name) if plan.preset.scheme else None
+        facts = job.keys_of(name) if plan.preset.scheme else ()
         key = None if plan.preset.scheme else job_keys(self.settings, job, [name]).get(name)
         audio = next((audio for audio in plan.audio if audio.name == name), None)
         crf = final_crfs(self.worker.temp, job).get(name)
@@ -160,9 +160,13 @@ class VodSegmentHlsOperator(VodStepOperator):
             if changes:
                 self._fetch(segments, folder)
             if key is not None and is_locked:
-                track = lock_segments(track, key, folder)
-            elif facts is not None and plan.preset.scheme:
-                track = track.changed(encryption=sample_encryption(facts, plan.preset.scheme))
+                track = lock_segments(track, key.first, folder)
+            elif facts and plan.preset.scheme:
+                rotation = plan.preset.key_rotation
+                encryption = sample_encryption(
+                    facts, plan.preset.scheme, segments=rotation.segments if rotation else 0
+                )
+                track = track.changed(encryption=encryption)
             if init:
                 (folder / INIT).write_bytes(init)
             target = measure.target_duration_s(plan)

@@ -9,7 +9,7 @@ from pathlib import Path
 from vod_operators.errors import InvalidInputError, ToolError
 from vod_operators.media import ffmpeg
 from vod_operators.media.encoders import ENCODERS
-from vod_operators.media.encryption import ContentKey
+from vod_operators.media.encryption import TrackKeys
 from vod_operators.media.ffmpeg_sound import try_sound_encoder
 from vod_operators.media.models import AudioRendition, Rendition, Timeline
 from vod_operators.media.sound_codecs import CODECS
@@ -30,8 +30,8 @@ class EncodingTask:
     timeline: Timeline
     original: Original | None
     """The source, if this task cuts its packets from it; None if the split stored them."""
-    keys: Mapping[str, ContentKey]
-    """Track -> key with which the packager encrypts it; none if it does not."""
+    keys: Mapping[str, TrackKeys]
+    """Track -> keys with which the packager encrypts it; none if it does not."""
     report: Callable[[Progress], None]
 
     def cutter(self, folder: Path) -> Cutter:

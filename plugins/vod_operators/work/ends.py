@@ -16,9 +16,9 @@ from vod_operators.errors import VerificationError
 from vod_operators.formats.facts import SegmentFacts
 from vod_operators.formats.samples import decrypted_samples
 from vod_operators.media.decoding import Clip
-from vod_operators.media.encryption import ContentKey
+from vod_operators.media.encryption import TrackKeys
 from vod_operators.media.pieces import Piece
-from vod_operators.media.track import tables_bytes
+from vod_operators.media.track import segment_number, tables_bytes
 from vod_operators.work.decoding import Outcome, decode
 from vod_operators.work.worker import Worker
 
@@ -48,8 +48,8 @@ class Ends:
     folder: Path
     task: str
     """The chunk or sound track, for messages."""
-    keys: Mapping[str, ContentKey]
-    """Rendition -> key with which the packager encrypted it; none if it did not."""
+    keys: Mapping[str, TrackKeys]
+    """Rendition -> keys with which the packager encrypted it; none if it did not."""
     _clips: dict[str, Clip] = field(default_factory=dict, init=False)
     """By what messages call them."""
 
@@ -63,7 +63,10 @@ class Ends:
         for number, end in enumerate(_ends_of(piece.segments)):
             facts = piece.segments[end.segment]
             file = f"end-{rendition}-{number}"
-            content = init + self._clear(rendition, init, _bytes_of(end, facts, files[end.segment]))
+            path = files[end.segment]
+            content = init + self._clear(
+                rendition, segment_number(path.name) - 1, init, _bytes_of(end, facts, path)
+            )
             (self.folder / file).write_bytes(content)
             self._clips[f"{self.task}/{rendition}: its {end.says} second"] = Clip(
                 file=file,
@@ -72,9 +75,9 @@ class Ends:
                 frames=end.frames,
             )
 
-    def _clear(self, rendition: str, init: bytes, data: bytes) -> bytes:
-        key = self.keys.get(rendition)
-        clear = decrypted_samples(init, data, key.key) if key else data
+    def _clear(self, rendition: str, number: int, init: bytes, data: bytes) -> bytes:
+        keys = self.keys.get(rendition)
+        clear = decrypted_samples(init, data, keys.of_segment(number).key) if keys else data
         if clear is None:
             raise VerificationError(f"{self.task}: the packager did not encrypt as it was told")
         return clear

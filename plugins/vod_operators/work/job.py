@@ -83,10 +83,10 @@ class Job(JobRecord):
         """Keys of what is published."""
         return ResultKeys(results_uri=self.results_uri, video_id=self.plan.video_id)
 
-    def key_of(self, track: str) -> KeyFacts | None:
-        """Facts of the key of a track; None if it is not encrypted."""
+    def keys_of(self, track: str) -> tuple[KeyFacts, ...]:
+        """Facts of the keys of a track, in their turn; empty if it is not encrypted."""
         label = labels_of(self.plan).get(track)
-        return next((key for key in self.content_keys if key.label == label), None)
+        return tuple(key for key in self.content_keys if key.label == label)
 
     def segmented(self, track: str) -> str:
         """URI of the marker that says that a track's segments are complete in this job's version."""

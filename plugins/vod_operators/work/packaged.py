@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from mmap import mmap
 from pathlib import Path
@@ -15,9 +15,11 @@ from vod_operators.formats.hdr import boxes_of
 from vod_operators.formats.mp4 import read_init
 from vod_operators.formats.segment import measure_segment
 from vod_operators.media import captions, ffmpeg, measure
-from vod_operators.media.encryption import ContentKey
+from vod_operators.media.encryption import ContentKey, TrackKeys
+from vod_operators.media.key_rotation import with_key, with_keys
 from vod_operators.media.models import AudioRendition, Chunk, Plan, Rendition
 from vod_operators.media.pieces import Part, Piece, own_fragments, renumber, with_boxes, with_speakers
+from vod_operators.media.track import segment_number
 from vod_operators.runners.base import Runner
 from vod_operators.storage import checkpoint
 from vod_operators.storage.base import Storage
@@ -45,16 +47,69 @@ def package(
     folder: Path,
     *,
     first: int = 0,
-    key: ContentKey | None = None,
+    keys: TrackKeys | None = None,
     place: str = "",
 ) -> list[Path]:
     """Cut the folder's ``track.mp4`` into segments beside it, and delete it; returns their paths in order.
 
     :param first: number of the segments of the whole track that come before.
-    :param key: with which the packager encrypts; None if it does not.
-    :param place: as for ``ContentKey.packager_flags``.
+    :param keys: with which the packager encrypts; None if it does not.
+    :param place: as for ``TrackKeys.packager_flags``.
     :raises VerificationError: the packager wrote no segment.
     """
+
+    def run(key: ContentKey | None) -> list[Path]:
+        return _run(runner, tool, plan, rendition, folder, first=first, keys=keys, key=key, place=place)
+
+    files = run(keys.of_segment(first) if keys else None)
+    if keys and keys.segments:
+        _rotate(files, keys, rendition.name, run)
+    (folder / TRACK).unlink()
+    if not files:
+        raise VerificationError(f"{rendition.name}: the packager wrote no segment")
+    return files
+
+
+def _rotate(
+    files: Sequence[Path], keys: TrackKeys, track: str, run: Callable[[ContentKey], list[Path]]
+) -> None:
+    """Encrypt each segment with its own key, and let it and the init segment name that.
+
+    The packager knows one key: it runs once for each, and of each run the segments of its key are kept.
+    """
+    init, own = (
+        files[0].with_name(INIT),
+        {path: keys.of_segment(segment_number(path.name) - 1) for path in files},
+    )
+    kept: dict[Path, bytes] = {}
+    made = own[files[0]]
+    for key in dict.fromkeys(own.values()):
+        if key is not made:
+            run(key)
+        described = init.read_bytes()
+        for path in files:
+            if own[path] is key:
+                data = path.read_bytes()
+                kept[path] = data if key is keys.first else with_key(data, described, key.facts.key_id)
+    ids = [key.facts.key_id for key in keys.keys]
+    init.write_bytes(with_keys(init.read_bytes(), ids, keys.vector(keys.first, track)))
+    for path, data in kept.items():
+        path.write_bytes(data)
+
+
+def _run(
+    runner: Runner,
+    tool: str,
+    plan: Plan,
+    rendition: Rendition | AudioRendition,
+    folder: Path,
+    *,
+    first: int,
+    keys: TrackKeys | None,
+    key: ContentKey | None,
+    place: str,
+) -> list[Path]:
+    """Run the packager; returns the segments' paths."""
     is_video, flags = isinstance(rendition, Rendition), folder / FLAGS
     argv = ffmpeg.package(
         tool,
@@ -67,19 +122,16 @@ def package(
         first=first,
         transport=plan.preset.container == "ts",
         flags=FLAGS if key else None,
+        indexed=not (keys and keys.segments),
     )
     try:
-        if key is not None:
+        if keys is not None and key is not None:
             scheme = plan.preset.scheme or "cbcs"
-            _write_secret(flags, key.packager_flags(rendition.name, scheme, place=place))
+            _write_secret(flags, keys.packager_flags(key, rendition.name, scheme, place=place))
         runner.run(argv, folder=folder)
     finally:
         flags.unlink(missing_ok=True)
-    (folder / TRACK).unlink()
-    files = sorted(folder.glob("seg-*"))
-    if not files:
-        raise VerificationError(f"{rendition.name}: the packager wrote no segment")
-    return files
+    return sorted(folder.glob("seg-*"))
 
 
 def _write_secret(path: Path, text: str) -> None:
@@ -96,14 +148,14 @@ def package_chunk(
     rendition: Rendition,
     part: Part,
     folder: Path,
-    key: ContentKey | None,
+    keys: TrackKeys | None,
     *,
     place: str = "",
 ) -> Piece:
     """Write a chunk's segments into the folder, numbered as in the whole track; returns their facts.
 
     :param part: the chunk's encoded fragments, beginning at the chunk's decode time.
-    :param key: as for ``package``, likewise ``place``.
+    :param keys: as for ``package``, likewise ``place``.
     :raises VerificationError: the segments are not as planned.
     """
     digest = hashlib.sha256()
@@ -115,7 +167,14 @@ def package_chunk(
     # Read before packaging, because MPEG-TS splits the caption data across packets.
     channels = captions.channels_of(folder / TRACK)
     files = package(
-        runner, tool, plan, rendition, folder, first=chunk.first // plan.segment_frames, key=key, place=place
+        runner,
+        tool,
+        plan,
+        rendition,
+        folder,
+        first=chunk.first // plan.segment_frames,
+        keys=keys,
+        place=place,
     )
     if rendition.hdr and (boxes := boxes_of(rendition.hdr.metadata)):
         init = folder / INIT
@@ -131,15 +190,15 @@ def package_chunk(
 
 
 def package_sound(
-    runner: Runner, tool: str, plan: Plan, audio: AudioRendition, folder: Path, key: ContentKey | None,
+    runner: Runner, tool: str, plan: Plan, audio: AudioRendition, folder: Path, keys: TrackKeys | None,
     *, place: str = "",
 ) -> Piece:  # fmt: skip
     """Cut a whole sound track, the folder's ``track.mp4``, into segments; returns their facts.
 
-    :param key: as for ``package``, likewise ``place``.
+    :param keys: as for ``package``, likewise ``place``.
     :raises VerificationError: the segments are not as planned.
     """
-    piece = _piece(package(runner, tool, plan, audio, folder, key=key, place=place))
+    piece = _piece(package(runner, tool, plan, audio, folder, keys=keys, place=place))
     measure.check_sound(piece.segments, audio)
     coded = piece.segments[0].streams[0].coded
     if audio.codec == "eac3" and coded is not None:

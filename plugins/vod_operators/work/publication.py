@@ -17,7 +17,7 @@ from vod_operators.errors import CorruptObjectError, VerificationError, VodError
 from vod_operators.media import captions, chapters, dash, hls, measure, pictures
 from vod_operators.media.cost import PastRun
 from vod_operators.media.downloads import Download, files_of, missing
-from vod_operators.media.encryption import ContentKey
+from vod_operators.media.encryption import TrackKeys
 from vod_operators.media.master import hinted
 from vod_operators.media.models import Plan, Timeline
 from vod_operators.media.plan import fingerprint, hdr_lost
@@ -171,7 +171,7 @@ class Publication:
         prefix = f"{self.job.version}/"
         return dash.manifest(self.tracks, self._target_s, prefix=prefix, tiles=self._tiles).encode()
 
-    def check(self, keys: Mapping[str, ContentKey]) -> CheckResult:
+    def check(self, keys: Mapping[str, TrackKeys]) -> CheckResult:
         """Check the version against all rules of ``vod check``; returns how many applied, and the warnings.
 
         Playlists and init segments are read from the store. Segments are not read again: the same code
@@ -196,7 +196,7 @@ class Publication:
         reader = StoreReader(location, lambda _: results, facts, drafts)
         # Only whole segments are decrypted here; what is judged of encrypted samples is in the clear.
         is_whole = self.job.plan.preset.encryption == "aes-128"
-        whole = next((key.key for key in keys.values()), None) if is_whole else None
+        whole = next((key.first.key for key in keys.values()), None) if is_whole else None
         verdicts = check(reader, location, key=whole)
         at_edges: list[Verdict] = []
         if self.steering:

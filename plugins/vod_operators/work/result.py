@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from vod_operators.formats.base import Model, Rate, is_unset
+from vod_operators.formats.base import Model, Rate, is_unset, is_zero
 from vod_operators.formats.facts import VideoRange
 from vod_operators.formats.hdr import LUMINANCE
 from vod_operators.media.chapters import chapters_of
@@ -268,6 +268,8 @@ class EncryptionResult(Model):
     """DRM systems whose players are told of the keys; none: HLS names an address alone."""
     keys: dict[str, tuple[str, ...]]
     """Id of each key, 32 hex digits -> the tracks that it opens."""
+    rotation_segments: int = Field(0, exclude_if=is_zero)
+    """After how many segments of a track the next of its keys follows; 0: never."""
 
     @classmethod
     def of(cls, job: Job) -> EncryptionResult | None:
@@ -277,9 +279,12 @@ class EncryptionResult(Model):
             return None
         keys: dict[str, tuple[str, ...]] = {}
         for name in labels_of(job.plan):
-            if key := job.key_of(name):
+            for key in job.keys_of(name):
                 keys[key.key_id] = (*keys.get(key.key_id, ()), name)
-        return cls(scheme=preset.encryption, systems=preset.protection or (), keys=keys)
+        rotation = preset.key_rotation.segments if preset.key_rotation else 0
+        return cls(
+            scheme=preset.encryption, systems=preset.protection or (), keys=keys, rotation_segments=rotation
+        )
 
 
 class LeftOut(Model):

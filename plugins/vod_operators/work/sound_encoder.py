@@ -86,9 +86,9 @@ class SoundEncoder(EncodingTask):
             refuse(self.job.plan, self.timeline, None, {audio.track: report} if report else {})
             (folder / ENCODED).rename(folder / TRACK)
             runner, packager = worker.runner, worker.tools.packager
-            key = self.keys.get(audio.name)
+            own = self.keys.get(audio.name)
             piece = package_sound(
-                runner, packager, self.job.plan, audio, folder, key, place=self.job.work_fingerprint
+                runner, packager, self.job.plan, audio, folder, own, place=self.job.work_fingerprint
             )
             ends = Ends(worker=worker, folder=folder, task=SOUND, keys=self.keys)
             ends.add(audio.name, piece)

@@ -207,6 +207,15 @@ class MinVmaf(Model):
     """``warn``: publish, and say so in ``warnings`` of ``video.json``; ``refuse``: fail, publish nothing."""
 
 
+class KeyRotation(Model):
+    """Several keys for each track, which are used in turn."""
+
+    segments: int = Field(ge=1, le=10_000)
+    """After how many segments the next key follows."""
+    keys: int = Field(ge=2, le=16)
+    """How many there are; the first follows the last."""
+
+
 class Preset(Model):
     """What is made of a source, as far as its size and tracks suffice."""
 
@@ -223,6 +232,8 @@ class Preset(Model):
     """``aes-128`` encrypts whole segments; ``cbcs`` and ``cenc``, samples. The deployment has the key."""
     several_keys: bool = Field(False, exclude_if=is_unset)
     """Whether sound and pictures in SD, HD and UHD have a key each (``media.key_labels``)."""
+    key_rotation: KeyRotation | None = Field(None, exclude_if=is_unset)
+    """None: the key of a track does not change."""
     protection: tuple[System, ...] | None = Field(None, min_length=1, exclude_if=is_unset)
     """DRM systems whose players get the key of samples, in HLS and DASH. None: those of the deployment's
     ``key_uri`` alone, in HLS alone."""
@@ -298,10 +309,11 @@ class Preset(Model):
                 f"protection: {', '.join(systems)}: needs encryption cbcs or cenc, which encrypt samples, "
                 f"not {self.encryption}"
             )
-        if self.several_keys and not self.scheme:
-            raise ValueError(
-                f"several_keys: needs encryption cbcs or cenc, which encrypt samples, not {self.encryption}"
-            )
+        for name in ("several_keys", "key_rotation"):
+            if getattr(self, name) and not self.scheme:
+                raise ValueError(
+                    f"{name}: needs encryption cbcs or cenc, which encrypt samples, not {self.encryption}"
+                )
         if self.encryption == "cenc" and "fairplay" in systems:
             raise ValueError(
                 "protection: fairplay: Apple's players do not decrypt cenc (13.11); leave out fairplay, "
