@@ -173,7 +173,7 @@ export interface VideoResult {
   made_by: Record<string, string>;
   warnings?: string[];
   downloads?: Download[];
-  encryption?: { scheme: string; systems: string[]; keys: Record<string, string[]> } | null;
+  encryption?: { scheme: string; systems: string[]; keys: Record<string, string[]>; rotation_segments?: number } | null;
   ladder?: { by_title: boolean; left_out: { name: string; why: string }[] } | null;
   source_report?: SourceReport | null;
   cost?: Cost | null;

@@ -326,11 +326,16 @@ const SYSTEMS: Record<string, string> = {
 };
 
 function Encryption({ encryption }: { encryption: NonNullable<VideoResult["encryption"]> }) {
-  const { scheme, systems, keys } = encryption;
+  const { scheme, systems, keys, rotation_segments: segments } = encryption;
   const tracks = Object.entries(keys).map(([id, names]) => `${id}: ${names.join(", ")}`);
   return (
     <span title={tracks.join("\n")}>
-      {[scheme, systems.map((name) => SYSTEMS[name] ?? name).join(", "), count(tracks.length, "key")]
+      {[
+        scheme,
+        systems.map((name) => SYSTEMS[name] ?? name).join(", "),
+        count(tracks.length, "key"),
+        segments ? `in turn, ${count(segments, "segment")} each` : "",
+      ]
         .filter(Boolean)
         .join(" · ")}
     </span>
