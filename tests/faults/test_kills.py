@@ -6,17 +6,19 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
+from exact.test_modes import asking
 from faults.stage import media_digests
 from support.airflows import StartAirflow
-from support.clips import numbered_clip
+from support.clips import clip, numbered_clip, x264
 from support.diary import Diary
+from support.presets import LADDER, write_preset
 from support.published import check_published
 from support.real_airflow import HEARTBEAT_TIMEOUT_S, RealAirflow, Work, wait_until
 
@@ -92,9 +94,8 @@ def test_a_hundred_kills(
     airflow: StartAirflow, home: Path, diary: Diary, report: Callable[..., None]
 ) -> None:
     """Every run ends as an undisturbed one would; each kill costs at most the chunk that it hit."""
-    clip = numbered_clip(CHUNKS)
     running = airflow()
-    asked = {"source": clip.as_uri(), "preset": "tiny", "chunk_seconds": 1}
+    asked = {"source": numbered_clip(CHUNKS).as_uri(), "preset": "tiny", "chunk_seconds": 1}
     running.submit({"video_id": "calm", **asked}, "calm").raise_for_status()
     begin = time.monotonic()
     assert running.wait("calm", timeout_s=RUN_TIMEOUT_S) == "success"
@@ -153,6 +154,52 @@ def test_a_hundred_kills(
     assert not leftovers(running), "orphans"
     assert not scratch, f"{len(scratch)} scratch folders of dead tasks: {scratch[:3]} ..."
     assert sum(total.values()) == RUNS * KILLS_A_RUN, "runs ended before all was killed"
+
+
+CHOOSING = ("analyse", "analyse", "correct", "correct")
+"""Of each run. *choose* works for less than a second; ``tests/operators/test_target.py`` has its loss."""
+
+
+class StepKiller:
+    """Kills tasks of each step, at a random moment of their work, and half the time their tools with them."""
+
+    def __init__(self, airflow: RealAirflow, run_id: str, seed: int, steps: Sequence[str]) -> None:
+        self.airflow, self.run_id = airflow, run_id
+        self.random = random.Random(seed)
+        self.left = [*steps]
+        self.kills: Counter[str] = Counter()
+
+    def __call__(self) -> None:
+        steps = {item.id: item.task_id for item in self.airflow.instances(self.run_id)}
+        hit = next((item for item in self.airflow.work() if steps.get(item.task_uuid) in self.left), None)
+        if hit is None:
+            return
+        time.sleep(self.random.uniform(0, 0.5))
+        for victim in (hit.task, *(hit.tools if self.random.random() < 0.5 else ())):
+            with suppress(psutil.Error):
+                victim.kill()
+        self.left.remove(steps[hit.task_uuid])
+        self.kills[steps[hit.task_uuid]] += 1
+
+
+def test_kills_of_what_chooses_the_ladder(
+    airflow: StartAirflow, home: Path, report: Callable[..., None]
+) -> None:
+    """Analysis and correction end as in an undisturbed run: the same rates, the same bytes."""
+    write_preset(home / "presets", "aimed", ladders=[asking(LADDER)])
+    source = clip("noisy.mp4", frames=150, video=x264(gop=25, open_gop=False), filters="noise=alls=20:allf=t")
+    running = airflow()
+    asked = {"source": source.as_uri(), "preset": "aimed", "chunk_seconds": 1}
+    kills: Counter[str] = Counter()
+    for number, run_id in enumerate(("calm", "storm-0", "storm-1", "storm-2")):
+        running.submit({"video_id": run_id, **asked}, run_id).raise_for_status()
+        killer = StepKiller(running, run_id, number, CHOOSING if number else ())
+        state = running.wait(run_id, timeout_s=RUN_TIMEOUT_S, meanwhile=killer)
+        kills += killer.kills
+        assert state == "success", f"{running.reason(run_id)}\n{running.describe(run_id)}"
+        assert media_digests(home / "results" / run_id) == media_digests(home / "results" / "calm")
+    report(kills=kills)
+    assert kills == {"analyse": 6, "correct": 6}
 
 
 def leftovers(running: RealAirflow) -> list[str]:
