@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from typing import Literal
 
 from vod_operators.errors import InvalidInputError, SourceChangedError, StorageError, VodError
 from vod_operators.formats.isobmff import children
@@ -28,6 +29,9 @@ TAIL_BYTES = 1 << 20
 
 MAX_INDEX_BYTES = 256 << 20
 """Largest ``moov`` that is fetched; ten hours of video and sound have about 20 MB."""
+
+TRANSFERS = 8
+"""Ranges fetched at once: enough to hide a store's latency."""
 
 MAX_BOXES = 1000
 
@@ -101,17 +105,12 @@ class Original:
 
         Returns False, and leaves no file, if the source has no index that covers all packets.
         """
-        found = self.find()
-        index = _mp4_index(self._storage, found)
-        if index is None:
-            return False
-        path.touch()
-        _fill(path, self._storage, found, [(0, HEAD_BYTES), *index.headers, index.moov])
-        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-            whole = content.find(b"mvex", *index.moov) < 0  # with "mvex", more packets follow in fragments
-        if not whole:
-            path.unlink()
-        return whole
+        excerpt = _remote(self._storage, self.find(), path)
+        excerpt.add([(0, HEAD_BYTES)])
+        if _add_index(excerpt) == "whole":
+            return True
+        path.unlink()
+        return False
 
     def add(self, path: Path, byte_range: tuple[int, int]) -> None:
         """Put bytes ``[begin, end)`` into the sparse file at ``path``.
@@ -185,19 +184,34 @@ class Excerpt:
     @property
     def is_whole(self) -> bool:
         """Whether the file has all bytes of the source."""
-        return any(begin == 0 and end >= self.size_bytes for begin, end in self._held)
+        return self.holds(0, self.size_bytes)
 
     def holds(self, begin: int, end: int) -> bool:
         """Whether the file has bytes ``[begin, end)``."""
-        return any(first <= begin and end <= last for first, last in self._held)
+        first, last = self._missing((begin, end))
+        return first >= last
 
     def add(self, ranges: Iterable[tuple[int, int]]) -> None:
-        """Fetch the ranges that are missing; neighbouring ones by one request."""
-        missing = [place for place in sorted(ranges) if not self.holds(*place)]
+        """Fetch what is missing of the ranges; neighbouring ones by one request."""
+        missing = [place for place in map(self._missing, sorted(ranges)) if place[0] < place[1]]
         joined = [(group[0][0], max(end for _, end in group)) for group in _neighbours(missing)]
         if joined and self._fetch is not None:
             self._fetch(joined)
             self._held += joined
+
+    def _missing(self, place: tuple[int, int]) -> tuple[int, int]:
+        """A range without what the file has of its beginning."""
+        begin, end = place[0], min(place[1], self.size_bytes)
+        for first, last in sorted(self._held):
+            if first <= begin < last:
+                begin = last
+        return min(begin, end), end
+
+    def read(self, begin: int, end: int) -> bytes:
+        """Bytes that the file has."""
+        with self.path.open("rb") as file:
+            file.seek(begin)
+            return file.read(end - begin)
 
     def complete(self) -> None:
         """Fetch the whole source.
@@ -222,77 +236,76 @@ def place_for_probing(storage: ReadableStorage, source: ObjectInfo, path: Path) 
     if local is not None:
         path.symlink_to(local)
         return Excerpt(path, source.size)
-    places = [(0, min(PROBE_BYTES, source.size))]
-    index = None
-    if source.size > PROBE_BYTES:
-        index = _mp4_index(storage, source)
-        if index and _is_fragmented(storage, source, index):
-            places, index = [(0, source.size)], None
+    excerpt = _remote(storage, source, path)
+    excerpt.add([(0, PROBE_BYTES)])
+    if not excerpt.is_whole:
+        index = _add_index(excerpt)
+        if index == "fragmented":
+            excerpt.complete()
+        elif index == "whole":
+            excerpt.has_index = True
         else:
-            places += [(max(PROBE_BYTES, source.size - TAIL_BYTES), source.size)]
-            places += [*index.headers, index.moov] if index else []
+            excerpt.add([(max(0, source.size - TAIL_BYTES), source.size)])
+    return excerpt
+
+
+def _remote(storage: ReadableStorage, source: ObjectInfo, path: Path) -> Excerpt:
+    """A sparse copy of a remote source, with nothing in it yet."""
     path.touch()
-    _fill(path, storage, source, places)
-    return Excerpt(
-        path,
-        source.size,
-        places,
-        lambda ranges: _fill(path, storage, source, ranges),
-        has_index=index is not None,
-    )
+    return Excerpt(path, source.size, [], lambda ranges: _fill(path, storage, source, ranges))
 
 
 def _fill(
     path: Path, storage: ReadableStorage, source: ObjectInfo, places: Iterable[tuple[int, int]]
 ) -> None:
     """Put bytes ``[begin, end)`` of the source into the sparse file at ``path``, at their own offsets."""
-    with path.open("r+b") as file:
-        file.truncate(source.size)
-        for begin, end in places:
+
+    def fetch_place(place: tuple[int, int]) -> None:
+        begin, end = place[0], min(place[1], source.size)
+        with path.open("r+b") as file:
             file.seek(begin)
-            end = min(end, source.size)
             for block in _read(storage, source, begin, end - begin):
                 file.write(block)
             if file.tell() < end:
                 raise StorageError(f"{redact(source.uri)}: nothing came from byte {file.tell()} on")
 
-
-@dataclass(frozen=True)
-class _Index:
-    """Position of an MP4's index; all ranges are bytes ``[begin, end)``."""
-
-    moov: tuple[int, int]
-    headers: tuple[tuple[int, int], ...]
-    """Headers of the boxes before the index and the media; a demuxer walks from one to the next."""
+    with path.open("r+b") as file:
+        file.truncate(source.size)
+    with ThreadPoolExecutor(TRANSFERS) as pool:
+        list(pool.map(fetch_place, places))
 
 
-def _mp4_index(storage: ReadableStorage, source: ObjectInfo) -> _Index | None:
-    """Position of the index of an MP4 or MOV; None if there is none in the top level, or it is too large."""
-    offset, moov, media = 0, None, False
-    headers: list[tuple[int, int]] = []
+def _add_index(excerpt: Excerpt) -> Literal["whole", "fragmented", "none"]:
+    """Fetch an MP4's index, and the headers of the boxes before it, from one to the next of which a demuxer
+    walks: after the beginning, which the excerpt has, mostly by one request, or two if the index is large.
+
+    Returns whether it tells where all packets are, or more follow in fragments, or there is no index in the
+    top level, or it is too large.
+    """
+    offset, moov, has_media, ahead = 0, None, False, TAIL_BYTES
 
     def header(at: int, length: int) -> bytes:
-        return b"".join(_read(storage, source, at, length))
+        nonlocal ahead
+        if not excerpt.holds(at, at + length):
+            # The first box behind what is there is mostly the index.
+            excerpt.add([(at, at + max(length, ahead))])
+            ahead = HEADER_BYTES
+        return excerpt.read(at, at + length)
 
-    for kind, _, end in children(header, 0, source.size, tolerant=True):
+    for count, (kind, _, end) in enumerate(children(header, 0, excerpt.size_bytes, tolerant=True), start=1):
         if offset == 0 and kind not in (b"ftyp", b"mdat", b"wide", b"free", b"skip", b"pnot"):
-            return None
-        headers.append((offset, offset + HEADER_BYTES))
+            return "none"
         if kind == b"moov":
             moov = (offset, end)
-        media |= kind in (b"mdat", b"moof") and end - offset > HEADER_BYTES
-        if len(headers) == MAX_BOXES or (moov and media):
+        has_media |= kind in (b"mdat", b"moof") and end - offset > HEADER_BYTES
+        if count == MAX_BOXES or (moov and has_media):
             break
         offset = end
     if moov is None or moov[1] - moov[0] > MAX_INDEX_BYTES:
-        return None
-    return _Index(moov, tuple(headers))
-
-
-def _is_fragmented(storage: ReadableStorage, source: ObjectInfo, index: _Index) -> bool:
-    # A fragmented file's moov has no sample tables and is small, so its first megabyte holds any "mvex".
-    begin, end = index.moov
-    return b"mvex" in b"".join(_read(storage, source, begin, min(end - begin, 1 << 20)))
+        return "none"
+    excerpt.add([moov])
+    with excerpt.path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        return "whole" if content.find(b"mvex", *moov) < 0 else "fragmented"
 
 
 def _read(storage: ReadableStorage, source: ObjectInfo, start: int, length: int) -> Iterator[bytes]:
