@@ -42,8 +42,8 @@ def test_a_good_presentation_passes_every_rule(bases: Callable[[str], Path]) -> 
         "1.hevc-container", "1.hevc-level", "3.hdr-rate", "4.bitrate", "6.pathway", "6.pathway-told",
         "6.pathways", "6.score", "6.stable-id", "6.supplemental", "10.counters", "10.frames",
         "10.programme", "10.tables", "10.timestamp", "12.boxes", "12.chapters", "12.fairplay", "12.hdcp",
-        "12.key", "12.key-id", "12.no-ctr", "12.pattern", "12.pssh", "12.same-start", "12.scheme",
-        "12.session-data", "12.session-key", "12.session-used", "12.start",
+        "12.key", "12.key-id", "12.key-of-segment", "12.no-ctr", "12.pattern", "12.pssh", "12.same-start",
+        "12.scheme", "12.session-data", "12.session-key", "12.session-used", "12.start",
         "13.images", "13.images-span", "13.tiles", "14.dolby", "14.dolby-digital", "14.forced-selected",
         "14.he-aac", "14.objects", "14.objects-told", "14.surround-aac", "15.captions", "15.formats",
         "15.text-profile", "16.colours",
@@ -491,9 +491,9 @@ def test_bad_service_is_caught(
 
 
 IN_OTHER_FILES = {
-    "10.composition", "12.boxes", "12.fairplay", "12.hdcp", "12.key", "12.key-id", "12.no-ctr", "12.pattern",
-    "12.pssh", "12.same-start", "12.scheme", "12.session-key", "12.session-used", "12.start", "18.decodes",
-    "19.sequence",
+    "10.composition", "12.boxes", "12.fairplay", "12.hdcp", "12.key", "12.key-id", "12.key-of-segment",
+    "12.no-ctr", "12.pattern", "12.pssh", "12.same-start", "12.scheme", "12.session-key", "12.session-used",
+    "12.start", "18.decodes", "19.sequence",
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from vod_operators.formats.pssh import read_pssh
 from vod_operators.runners.tools import Tools
 
 KEY, KEY_ID = bytes(range(16)).hex(), "0123456789abcdef0123456789abcdef"
-RULES = ("12.session-used", "12.boxes", "12.scheme", "12.pssh", "12.key-id")
+RULES = ("12.session-used", "12.boxes", "12.scheme", "12.pssh", "12.key-id", "12.key-of-segment")
 
 
 @pytest.fixture(scope="module", params=["cbcs", "cenc"])
@@ -51,6 +51,7 @@ def test_what_the_packager_writes_is_right(locked: Path) -> None:
         ("12.pssh", data("v/init.mp4", in_box(b"pssh", 0, b"\5"))),
         ("12.pssh", text("v/index.m3u8", 'plain;base64,[^"]*"', 'plain;base64,AAAA"')),
         ("12.key-id", data("v/init.mp4", in_box(b"tenc", 8, b"\xff"))),
+        ("12.key-of-segment", data("v/init.mp4", in_box(b"tenc", 8, b"\xff"))),
     ],
 )
 def test_each_is_broken(locked: Path, tmp_path: Path, rule: str, breaks: Break) -> None:

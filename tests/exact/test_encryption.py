@@ -348,6 +348,9 @@ def test_each_key_opens_its_own_tracks(
         assert len(vectors) > 100 and len(set(vectors)) == len(vectors)
 
 
+OF_CENC = {"12.no-ctr", "12.pattern"}
+"""Rules of Apple that ``cenc`` breaks."""
+
 TURNS = ["a1" * 16, "b2" * 16, "c3" * 16]
 
 
@@ -386,6 +389,8 @@ def test_keys_are_used_in_turn(
             groups = list(boxes_at(path.read_bytes(), b"moof", b"traf", b"sgpd"))
             ids = {path.read_bytes()[first + 20 : first + 36].hex() for first, _ in groups}
             assert ids == ({key_ids[turn]} if turn else set())
+        if name == "full":
+            check_keys_that_are_mixed_up(video, folder / "index.m3u8")
         playlists = ["index.m3u8"] if name == "audio-0" else ["index.m3u8", "iframes.m3u8"]
         for playlist in playlists:
             for entry in m3u8.load(str(folder / playlist)).segments:
@@ -395,6 +400,22 @@ def test_keys_are_used_in_turn(
     assert len(m3u8.load(str(video.folder / "index.m3u8")).session_keys) == 9
     manifest = (video.folder / "manifest.mpd").read_text("utf-8")
     assert manifest.count("<cenc:pssh>") == 2 * (3 * 2 + 1) and manifest.count("<mspr:pro>") == 2 * 3
+
+
+def check_keys_that_are_mixed_up(video: Published, playlist: Path) -> None:
+    """``vod check`` sees it if a playlist changes the key a segment late."""
+    whole = playlist.read_text("utf-8")
+    lines = whole.splitlines()
+    at = [number for number, line in enumerate(lines) if line.startswith("#EXT-X-KEY")][3:6]
+    moved = lines[at[-1] + 1 : at[-1] + 3]
+    playlist.write_text(
+        "\n".join([*lines[: at[0]], *moved, *lines[at[0] : at[-1] + 1], *lines[at[-1] + 3 :]])
+    )
+    location = (video.folder / "index.m3u8").as_uri()
+    store = storage_for(location, "aws_default")
+    broken = failed(check(StoreReader(location, lambda _: store), location))
+    playlist.write_text(whole)
+    assert {line.partition(":")[0] for line in broken} - OF_CENC == {"12.key-of-segment"}
 
 
 def boxes_at(data: bytes, kind: bytes, *path: bytes) -> Iterator[tuple[int, int]]:

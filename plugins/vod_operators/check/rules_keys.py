@@ -210,6 +210,19 @@ def _key_ids(presentation: Presentation) -> Iterator[Finding]:
                 break
 
 
+def _key_of_segments(presentation: Presentation) -> Iterator[Finding]:
+    for track in presentation.tracks.values():
+        own = [protection.key_id for init in track.inits for protection in init.protections]
+        for entry, segment in track.pairs():
+            told = [{"KEYFORMAT": key.key_format, "URI": key.uri or ""} for key in entry.keys]
+            named = {key_id for item in told for key_id in _named(item)}
+            used = {key for s in segment.streams if s.encrypted for key in s.key_ids or own[:1]}
+            if named and len(own) <= 1 and not used <= named:
+                words = f"samples under key {', '.join(sorted(used - named))}"
+                yield Finding(where=track.place(entry), found=words, expected=" or ".join(sorted(named)))
+                break
+
+
 # fmt: off
 RULES = (
     Rule(id="12.key", source="RFC 8216bis 4.4.4.4", says="what is encrypted has an EXT-X-KEY",
@@ -235,5 +248,8 @@ RULES = (
          applies=_has_pssh, check=_pssh),
     Rule(id="12.key-id", source="ISO 23001-7 8.2", says="a key's tag names the key id of the init segment",
          applies=lambda p: any(_named(item) for _, item in _key_tags(p)), check=_key_ids, must=False),
+    Rule(id="12.key-of-segment", source="ISO 23001-7 6",
+         says="the key in force is that which a segment's samples name",
+         applies=lambda p: any(_named(item) for _, item in _key_tags(p)), check=_key_of_segments),
 )
 # fmt: on

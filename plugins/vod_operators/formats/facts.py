@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from vod_operators.formats.base import Model, is_unset, is_zero
+from vod_operators.formats.base import Model, is_empty, is_unset, is_zero
 from vod_operators.formats.hdr import StaticMetadata
 
 Seconds = Annotated[Fraction, Field()]
@@ -163,6 +163,8 @@ class Stream(Model):
     """Whether pictures hold an LCEVC enhancement, which may make them larger."""
     encrypted: bool = False
     """Whether its samples are encrypted (Common Encryption, SAMPLE-AES)."""
+    key_ids: tuple[str, ...] = Field((), exclude_if=is_empty)
+    """Ids of the keys that its sample groups name, 32 hex digits each; empty: it is the init segment's."""
     starts_inside: bool = False
     """MPEG-TS and packed audio: whether it starts with the end of a frame of the segment before."""
     ends_inside: bool = False

@@ -24,6 +24,7 @@ from vod_operators.formats.isobmff import (
 from vod_operators.formats.order import PictureOrder
 from vod_operators.formats.pssh import read_pssh
 from vod_operators.formats.sample_entries import codec_of, format_of, parameter_sets, protection_of
+from vod_operators.formats.sample_groups import key_groups
 
 IMSC = "stpp"
 """Sample entry of TTML."""
@@ -67,6 +68,7 @@ class _Samples:
     is_hlg: bool = False
     enhanced: bool = False
     encrypted: bool = False
+    key_ids: list[str] = field(default_factory=list)
     lines: list[tuple[Fraction, Fraction]] = field(default_factory=list)
     """IMSC1: begin and end of all text, in seconds."""
     not_text_profile: str | None = None
@@ -215,6 +217,9 @@ def _take_fragment(data: bytes, fragment: Fragment, samples: _Samples) -> None:
         off = Fraction(fragment.decode_time - samples.end, track.timescale)
         samples.gap = samples.gap or f"a fragment decodes {float(off):+.6f} s off the end of the one before"
     samples.encrypted = samples.encrypted or _is_encrypted(fragment, track)
+    if b"sgpd" in fragment.boxes and track.format.encrypted:
+        moof = find(data, fragment.offset, len(data), b"moof")
+        samples.key_ids += [group.key_id for group in key_groups(data, *find(data, *moof, b"traf"))]
     for sample in fragment.samples:
         first = samples.begin is None
         if first:
@@ -352,6 +357,7 @@ def _stream(data: bytes, samples: _Samples) -> Stream:
         is_hlg=samples.is_hlg,
         enhanced=samples.enhanced,
         encrypted=samples.encrypted,
+        key_ids=tuple(dict.fromkeys(samples.key_ids)),
         lacks_composition=_lacks_composition(data, samples),
         coded=samples.coded,
     )

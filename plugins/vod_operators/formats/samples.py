@@ -8,6 +8,7 @@ from typing import NamedTuple
 from vod_operators.errors import VerificationError
 from vod_operators.formats.isobmff import SAMPLE_DESCRIPTIONS, children, find, read_fragments, whole_headers
 from vod_operators.formats.mp4 import read_init
+from vod_operators.formats.sample_groups import key_groups
 
 BLOCK, VECTOR = 16, 8
 """Bytes of a block of AES, and of a sample's own vector."""
@@ -41,8 +42,9 @@ def decrypted_samples(init: bytes, segment: bytes, key: bytes) -> bytes | None:
     data = bytearray(segment)
     for fragment in read_fragments(segment, defaults):
         moof = fragment.offset
-        vector = _vector_of_group(segment, *find(segment, moof, len(segment), b"moof", b"traf"))
-        scheme = scheme if vector is None else scheme._replace(vector=vector)
+        for group in key_groups(segment, *find(segment, moof, len(segment), b"moof", b"traf")):
+            if group.vector:  # all samples of a fragment have one key
+                scheme = scheme._replace(vector=group.vector.ljust(BLOCK, b"\0"))
         told = _told(segment, *find(segment, moof, len(segment), b"moof"), own_vectors=scheme.vector is None)
         if not told and (scheme.vector is None or tracks[fragment.track].format.kind == "video"):
             return None
@@ -89,20 +91,6 @@ def _scheme(init: bytes) -> _Scheme | None:
             return None
         begin = at + 8 + BLOCK + 1
         return _Scheme(pattern >> 4, pattern & 15, init[begin : begin + init[begin - 1]].ljust(BLOCK, b"\0"))
-    return None
-
-
-def _vector_of_group(data: bytes, begin: int, end: int) -> bytes | None:
-    """The vector of all samples of a fragment whose key is another than the init segment's (ISO 23001-7 6);
-    None if it has no group of such samples, or each sample has its own.
-
-    :param begin: of the payload of its ``traf``.
-    """
-    for kind, first, last in children(data, begin, end):
-        if kind == b"sgpd" and data[first + 4 : first + 8] == b"seig":
-            entry = data[first + 16 : last]
-            if len(entry) > 4 + BLOCK and not entry[3]:
-                return entry[5 + BLOCK : 5 + BLOCK + entry[4 + BLOCK]].ljust(BLOCK, b"\0")
     return None
 
 
