@@ -62,11 +62,11 @@ def package(
         return _run(runner, tool, plan, rendition, folder, first=first, keys=keys, key=key, place=place)
 
     files = run(keys.of_segment(first) if keys else None)
+    if not files:
+        raise VerificationError(f"{rendition.name}: the packager wrote no segment")
     if keys and keys.segments:
         _rotate(files, keys, rendition.name, run)
     (folder / TRACK).unlink()
-    if not files:
-        raise VerificationError(f"{rendition.name}: the packager wrote no segment")
     return files
 
 
@@ -77,11 +77,8 @@ def _rotate(
 
     The packager knows one key: it runs once for each, and of each run the segments of its key are kept.
     """
-    init, own = (
-        files[0].with_name(INIT),
-        {path: keys.of_segment(segment_number(path.name) - 1) for path in files},
-    )
-    kept: dict[Path, bytes] = {}
+    init = files[0].with_name(INIT)
+    own = {path: keys.of_segment(segment_number(path.name) - 1) for path in files}
     made = own[files[0]]
     for key in dict.fromkeys(own.values()):
         if key is not made:
@@ -89,12 +86,13 @@ def _rotate(
         described = init.read_bytes()
         for path in files:
             if own[path] is key:
-                data = path.read_bytes()
-                kept[path] = data if key is keys.first else with_key(data, described, key.facts.key_id)
+                if key is not keys.first:
+                    path.write_bytes(with_key(path.read_bytes(), described, key.facts.key_id))
+                path.rename(path.with_name(f"own-{path.name}"))
     ids = [key.facts.key_id for key in keys.keys]
     init.write_bytes(with_keys(init.read_bytes(), ids, keys.vector(keys.first, track)))
-    for path, data in kept.items():
-        path.write_bytes(data)
+    for path in files:
+        path.with_name(f"own-{path.name}").replace(path)
 
 
 def _run(
@@ -166,16 +164,8 @@ def package_chunk(
             file.write(block)
     # Read before packaging, because MPEG-TS splits the caption data across packets.
     channels = captions.channels_of(folder / TRACK)
-    files = package(
-        runner,
-        tool,
-        plan,
-        rendition,
-        folder,
-        first=chunk.first // plan.segment_frames,
-        keys=keys,
-        place=place,
-    )
+    first = chunk.first // plan.segment_frames
+    files = package(runner, tool, plan, rendition, folder, first=first, keys=keys, place=place)
     if rendition.hdr and (boxes := boxes_of(rendition.hdr.metadata)):
         init = folder / INIT
         init.write_bytes(with_boxes(init.read_bytes(), boxes))
