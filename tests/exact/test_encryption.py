@@ -402,6 +402,33 @@ def test_keys_are_used_in_turn(
     assert manifest.count("<cenc:pssh>") == 2 * (3 * 2 + 1) and manifest.count("<mspr:pro>") == 2 * 3
 
 
+def test_keys_of_a_server_are_used_in_turn_with_their_own_vectors(
+    publish: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each segment tells the vector of its key, with which each task has decoded both ends of what it made."""
+    keys = SpekeServer()
+    keys.own_vectors = True
+    monkeypatch.setenv("AIRFLOW_CONN_VOD_KEY", json.dumps(keys.connection()))
+    preset = {
+        "encryption": "cbcs",
+        "protection": ["fairplay", "widevine"],
+        "key_rotation": {"segments": 1, "keys": 2},
+    }
+    video = publish(clip("clip.mp4"), preset=preset, key_conn_id="vod_key", chunk_seconds=3)
+    keys.close()
+
+    ids = list(video.video["encryption"]["keys"])
+    for name in ("full", "audio-0"):
+        folder = video.playlist(name).parent
+        init = (folder / "init.mp4").read_bytes()
+        assert bytes.fromhex(ids[0]) + bytes([16]) + bytes.fromhex(ids[0]) in init  # key id and vector
+        for number, path in enumerate(sorted(folder.glob("seg-*.m4s"))):
+            data = path.read_bytes()
+            groups = [data[first + 20 : last] for first, last in boxes_at(data, b"moof", b"traf", b"sgpd")]
+            second = bytes.fromhex(ids[1]) + bytes([16]) + bytes.fromhex(ids[1])
+            assert set(groups) == ({second} if number % 2 else set())
+
+
 def check_keys_that_are_mixed_up(video: Published, playlist: Path) -> None:
     """``vod check`` sees it if a playlist changes the key a segment late."""
     whole = playlist.read_text("utf-8")

@@ -134,6 +134,30 @@ def test_a_key_is_asked_for_each_turn(
     )
 
 
+@pytest.mark.parametrize(
+    ("several", "password", "message"),
+    [
+        (False, "a1" * 16, "password: it has no list of 2 keys; expected a JSON list, "),
+        (False, json.dumps(["a1" * 16]), "password: it has no list of 2 keys"),
+        (False, json.dumps(["a1" * 16] * 2), "password: two of its keys are the same"),
+        (True, json.dumps({"audio": ["a1" * 16, "b2" * 16]}), "password: it has no list of 2 keys of sd; "),
+        (True, json.dumps(["a1" * 16, "b2" * 16]), "expected a JSON object"),
+    ],
+)
+def test_keys_in_turn_that_do_not_suffice_are_refused(
+    settings: VodSettings, monkeypatch: pytest.MonkeyPatch, several: bool, password: str, message: str
+) -> None:
+    connection = {
+        "conn_type": "generic",
+        "password": password,
+        "extra": {"key_uri": "https://k.example/{key_id}", "fairplay_uri": "skd://{key_id}"},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_KEYS", json.dumps(connection))
+    with pytest.raises(InvalidInputError) as error:
+        content_keys(settings, planned(several_keys=several, key_rotation={"segments": 10, "keys": 2}))
+    assert message in str(error.value) and "a1a1" not in str(error.value)
+
+
 def without(pattern: bytes) -> Any:
     return lambda document: re.sub(pattern, b"", document, flags=re.S)
 

@@ -47,6 +47,8 @@ class SpekeServer:
         self.answer: Callable[[bytes], bytes] = lambda document: document
         """What becomes of an answer before it is sent."""
         self.vector: bytes | None = bytes(range(16))
+        self.own_vectors = False
+        """Whether each key has a vector of its own: its id in place of ``vector``."""
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -97,7 +99,8 @@ class SpekeServer:
             secret = etree.SubElement(etree.SubElement(key, f"{C}Data"), f"{P}Secret")
             etree.SubElement(secret, f"{P}PlainValue").text = b64(value)
             if self.vector and scheme == "cbcs":
-                key.set("explicitIV", b64(self.vector))
+                kid = bytes.fromhex(key.get("kid").replace("-", ""))
+                key.set("explicitIV", b64(kid if self.own_vectors else self.vector))
         for drm in root.iter(f"{C}DRMSystem"):
             system, kid = drm.get("systemId"), drm.get("kid")
             box = pssh_of(system, kid)
