@@ -405,7 +405,7 @@ def test_keys_are_used_in_turn(
 def test_keys_of_a_server_are_used_in_turn_with_their_own_vectors(
     publish: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each segment tells the vector of its key, with which each task has decoded both ends of what it made."""
+    """Each segment tells the vector of its key. Each task has decoded both ends of what it made with it."""
     keys = SpekeServer()
     keys.own_vectors = True
     monkeypatch.setenv("AIRFLOW_CONN_VOD_KEY", json.dumps(keys.connection()))
