@@ -9,6 +9,9 @@ from vod_operators.media.names import clean_name
 
 _SPEAKER = re.compile(r"\[(?:dec:(?P<decoder>\S+)|(?P<codec>\S+)) @ [^\]]*\] (?!\[)(?P<says>.+)")
 
+PACKED = "packed"
+"""In what the decoder of MPEG-4 says of files with two pictures in one packet, which are not damaged."""
+
 NOTHING_DECODED = "nothing of it can be decoded; it is shown black"
 
 
@@ -21,7 +24,9 @@ def complaints(lines: Sequence[str], codec: str) -> list[str]:
     return [
         match["says"]
         for match in map(_SPEAKER.search, lines)
-        if match and (match["decoder"] or match["codec"].startswith((codec, "libdav1d")))
+        if match
+        and (match["decoder"] or match["codec"].startswith((codec, "libdav1d")))
+        and PACKED not in match["says"]
     ]
 
 

@@ -13,6 +13,7 @@ from functools import cached_property
 from itertools import islice
 
 from vod_operators.errors import InvalidInputError
+from vod_operators.media.damage import PACKED
 from vod_operators.media.ffmpeg import Argv, ffprobe
 from vod_operators.media.models import Chunk, Layout, Plan, Timeline
 from vod_operators.media.plan import SoundSpan
@@ -241,7 +242,7 @@ def _decoded_twice(plan: Plan, packets: PacketTimes) -> int:
 
 def why_packed(messages: Sequence[str]) -> str | None:
     """Why a whole file must be decoded once, by the messages of ``ffmpeg.decode_beginning``; or None."""
-    packed = any("packed" in line for line in messages)
+    packed = any(PACKED in line for line in messages)
     return "its B-frames are packed, two pictures in one packet" if packed else None
 
 
