@@ -13,7 +13,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from exact.test_modes import asking
 from faults.stage import media_digests
 from support.airflows import StartAirflow
 from support.clips import clip, numbered_clip, x264
@@ -186,7 +185,11 @@ def test_kills_of_what_chooses_the_ladder(
     airflow: StartAirflow, home: Path, report: Callable[..., None]
 ) -> None:
     """Analysis and correction end as in an undisturbed run: the same rates, the same bytes."""
-    write_preset(home / "presets", "aimed", ladders=[asking(LADDER)])
+    rungs = [
+        {"name": name, "width": width, "height": height, "max_bitrate_bps": cap, "quality": {"vmaf": vmaf}}
+        for name, width, height, cap, vmaf in (("half", 64, 36, 120_000, 95), ("full", 128, 72, 900_000, 90))
+    ]
+    write_preset(home / "presets", "aimed", ladders=[LADDER | {"rungs": rungs}])
     source = clip("noisy.mp4", frames=150, video=x264(gop=25, open_gop=False), filters="noise=alls=20:allf=t")
     running = airflow()
     asked = {"source": source.as_uri(), "preset": "aimed", "chunk_seconds": 1}

@@ -20,7 +20,7 @@ from vod_operators.formats.ts import PACKET
 from vod_operators.media import measure
 from vod_operators.media.drm import Addresses
 from vod_operators.media.encoders import EncoderName, encoder_options, profile_of
-from vod_operators.media.encryption import ContentKey
+from vod_operators.media.encryption import ContentKey, TrackKeys
 from vod_operators.media.ffmpeg import FRAGMENTED
 from vod_operators.media.models import AudioRendition, AudioStream, Chunk, Plan, Rendition
 from vod_operators.media.pieces import Part, Piece, counter_shifts, lasting, shift_counters, track_of
@@ -36,6 +36,7 @@ KEY = ContentKey.of(
     video_id="v",
     addresses=Addresses(key_uri="https://keys.example.com/v"),
 )
+KEYS = TrackKeys((KEY,))
 
 PRESETS: dict[EncoderName, str] = {"libx264": "medium", "libx265": "ultrafast", "libsvtav1": "12"}
 
@@ -89,7 +90,7 @@ def test_chunks_make_the_segments_of_the_whole_track(
     tmp_path: Path, encoder: EncoderName, rate: str, container: str, encryption: str
 ) -> None:
     plan, rendition = plan_of(encoder, Fraction(rate), container, encryption)
-    key = KEY if encryption == "cbcs" else None
+    keys = KEYS if encryption == "cbcs" else None
 
     def part(first: int, last: int, data: bytes) -> Part:
         ticks = plan.frame_ticks
@@ -100,7 +101,7 @@ def test_chunks_make_the_segments_of_the_whole_track(
     whole = tmp_path / "whole"
     whole.mkdir()
     (whole / "track.mp4").write_bytes(joined(parts))
-    files = package(LocalRunner(), TOOLS.packager, plan, rendition, whole, key=key)
+    files = package(LocalRunner(), TOOLS.packager, plan, rendition, whole, keys=keys)
     assert [path.stem for path in files] == [f"seg-{number:05d}" for number in range(1, 6)]
 
     pieces, made = [], {}
@@ -109,7 +110,7 @@ def test_chunks_make_the_segments_of_the_whole_track(
         folder = tmp_path / chunk.name
         folder.mkdir()
         pieces.append(
-            package_chunk(LocalRunner(), TOOLS.packager, plan, chunk, rendition, chunk_part, folder, key)
+            package_chunk(LocalRunner(), TOOLS.packager, plan, chunk, rendition, chunk_part, folder, keys)
         )
         assert not (folder / FLAGS).exists()
         made[chunk.name] = contents(folder)
@@ -145,9 +146,9 @@ def test_sound_is_cut_and_lasts_as_long(tmp_path: Path, container: str, encrypti
         tmp_path / "track.mp4", "-f", "lavfi", "-i", "sine=r=48000:d=5", "-ac", "2", "-c:a", "aac",
         "-movflags", "+default_base_moof+delay_moov+skip_sidx+skip_trailer", "-frag_duration", "2000000",
     )  # fmt: skip
-    key = KEY if encryption == "cbcs" else None
+    keys = KEYS if encryption == "cbcs" else None
 
-    piece = package_sound(LocalRunner(), TOOLS.packager, plan, audio, tmp_path, key)
+    piece = package_sound(LocalRunner(), TOOLS.packager, plan, audio, tmp_path, keys)
 
     track = track_of("audio-0", [piece], audio.sample_rate, kind="audio")
     assert (track.codecs, track.channels, track.sample_rate) == ("mp4a.40.2", 2, 48_000)
@@ -162,7 +163,7 @@ def test_a_packager_that_fails_leaves_no_key_behind(tmp_path: Path) -> None:
     plan, rendition = plan_of("libx264", Fraction(25), "fmp4", "cbcs")
     (tmp_path / "track.mp4").write_bytes(b"no video")
     with pytest.raises(Exception, match="packager"):
-        package(LocalRunner(), TOOLS.packager, plan, rendition, tmp_path, key=KEY)
+        package(LocalRunner(), TOOLS.packager, plan, rendition, tmp_path, keys=KEYS)
     assert [path.name for path in tmp_path.iterdir()] == ["track.mp4"]
 
 
