@@ -34,14 +34,14 @@ def decrypted_samples(init: bytes, segment: bytes, key: bytes) -> bytes | None:
     """
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-    scheme = _scheme(init)
+    default = _scheme(init)
     tracks = read_init(init)[1]
-    if scheme is None or len(tracks) != 1:
+    if default is None or len(tracks) != 1:
         return None
     defaults = {number: track.defaults for number, track in tracks.items()}
     data = bytearray(segment)
     for fragment in read_fragments(segment, defaults):
-        moof = fragment.offset
+        moof, scheme = fragment.offset, default
         for group in key_groups(segment, *find(segment, moof, len(segment), b"moof", b"traf")):
             if group.vector:  # all samples of a fragment have one key
                 scheme = scheme._replace(vector=group.vector.ljust(BLOCK, b"\0"))

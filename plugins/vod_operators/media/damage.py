@@ -9,24 +9,19 @@ from vod_operators.media.names import clean_name
 
 _SPEAKER = re.compile(r"\[(?:dec:(?P<decoder>\S+)|(?P<codec>\S+)) @ [^\]]*\] (?!\[)(?P<says>.+)")
 
-PACKED = "packed"
-"""In what the decoder of MPEG-4 says of files with two pictures in one packet, which are not damaged."""
-
 NOTHING_DECODED = "nothing of it can be decoded; it is shown black"
 
 
-def complaints(lines: Sequence[str], codec: str) -> list[str]:
+def complaints(lines: Sequence[str], *codecs: str) -> list[str]:
     """The messages in which a decoder reports damaged input.
 
     :param lines: ffmpeg's messages from level ``warning`` on.
-    :param codec: codec of the decoded stream.
+    :param codecs: of the decoded streams.
     """
     return [
         match["says"]
         for match in map(_SPEAKER.search, lines)
-        if match
-        and (match["decoder"] or match["codec"].startswith((codec, "libdav1d")))
-        and PACKED not in match["says"]
+        if match and (match["decoder"] or match["codec"].startswith((*codecs, "libdav1d")))
     ]
 
 

@@ -13,7 +13,6 @@ from functools import cached_property
 from itertools import islice
 
 from vod_operators.errors import InvalidInputError
-from vod_operators.media.damage import PACKED
 from vod_operators.media.ffmpeg import Argv, ffprobe
 from vod_operators.media.models import Chunk, Layout, Plan, Timeline
 from vod_operators.media.plan import SoundSpan
@@ -238,6 +237,10 @@ def _decoded_twice(plan: Plan, packets: PacketTimes) -> int:
     return sum(
         n - bisect_left(pts, keys[max(0, bisect_right(keys, pts[n]) - 1)]) for n in starts if n < len(pts)
     )
+
+
+PACKED = "packed"
+"""In what MPEG-4's decoder says of files with two pictures in one packet, which are not damaged."""
 
 
 def why_packed(messages: Sequence[str]) -> str | None:

@@ -282,14 +282,16 @@ def _add_index(excerpt: Excerpt) -> Literal["whole", "fragmented", "none"]:
     Returns whether it tells where all packets are, or more follow in fragments, or there is no index in the
     top level, or it is too large.
     """
-    offset, moov, has_media, ahead = 0, None, False, TAIL_BYTES
+    offset, has_media, is_first = 0, False, True
+    moov: tuple[int, int] | None = None
 
     def header(at: int, length: int) -> bytes:
-        nonlocal ahead
+        nonlocal is_first
         if not excerpt.holds(at, at + length):
-            # The first box behind what is there is mostly the index.
+            # The first box behind what is there is mostly the index, if that has not come yet.
+            ahead = TAIL_BYTES if is_first and moov is None else length
             excerpt.add([(at, at + max(length, ahead))])
-            ahead = HEADER_BYTES
+            is_first = False
         return excerpt.read(at, at + length)
 
     for count, (kind, _, end) in enumerate(children(header, 0, excerpt.size_bytes, tolerant=True), start=1):

@@ -262,10 +262,11 @@ class SourceReader:
         if source.times.untimed:  # the source's container does not know the last packet's duration either
             media.times.last_duration = 0
         # Whoever decodes the rewritten file finds no damage in it any more.
-        found = [words for codec in _codecs(plan) for words in complaints(messages, codec)] if decode else []
+        words = complaints(messages, *_codecs(plan)) if decode else []
+        words = [line for line in words if packets.PACKED not in line]
         return replace(
             media,
-            damage=tuple(in_words("the file", found)),
+            damage=tuple(in_words("the file", words)),
             lost_s=_lost_s(source, media) if decode else Fraction(0),
         )
 
