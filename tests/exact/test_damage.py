@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exact.publisher import Publisher
-from support.clips import SOUND, clip, one_pass, patched, x264
+from support.clips import SOUND, Sound, clip, one_pass, patched, x264
 from support.published import Published
 from support.tools import FFMPEG, ffprobe
 from vod_operators.errors import InvalidInputError, ToolError
@@ -22,13 +22,13 @@ def overwritten(source: Path) -> bytes:
     return junk(source, range(50, 54))
 
 
-def junk(source: Path, pictures: range) -> bytes:
-    """An MP4 whose pictures of these numbers, in decoding order, are junk."""
+def junk(source: Path, pictures: range, filler: int = 37) -> bytes:
+    """An MP4 whose pictures of these numbers, in decoding order, are junk, or all zeros."""
     data = bytearray(source.read_bytes())
     packets = ffprobe(source, "-select_streams", "v", "-show_entries", "packet=pos,size")["packets"]
     for packet in (packets[number] for number in pictures):
         at, size = int(packet["pos"]), int(packet["size"])
-        data[at + 4 : at + size] = bytes(n * 37 % 251 for n in range(size - 4))  # not its length
+        data[at + 4 : at + size] = bytes(n * filler % 251 for n in range(size - 4))  # not its length
     return bytes(data)
 
 
@@ -122,6 +122,25 @@ def test_a_beginning_that_cannot_be_decoded_shows_the_first_picture_that_can(pub
     video.check_pictures([GOP] * GOP + list(range(GOP, FRAMES)), "25")
     video.check_clicks(SOUND.schedule(FRAMES / 25))
     assert video.video["source"]["damage"]
+
+
+@pytest.mark.parametrize("sound", [SOUND, None], ids=["sound", "silent"])
+def test_a_beginning_that_a_repair_cannot_decode_is_left_out_and_told(
+    publish: Publisher, sound: Sound | None
+) -> None:
+    """More than the second that is tried as a cut is of zeros: the source is decoded before it is cut."""
+    lost = 30
+    whole = clip("whole.mp4", video=x264(gop=lost, open_gop=False), sound=sound)
+    source = patched("clip.mp4", whole, lambda whole: junk(whole, range(30), filler=0))
+
+    video = publish(source)
+
+    video.check_pictures(list(range(lost, FRAMES)), "25")
+    if sound:
+        heard = [place - lost / 25 for place in sound.schedule(FRAMES / 25) if place >= lost / 25]
+        video.check_clicks(heard)
+    (late,) = [words for words in video.video["source"]["normalised"] if words.startswith("begun ")]
+    assert float(late.split()[1]) == pytest.approx(lost / 25, abs=0.03)
 
 
 def test_damage_of_a_source_that_is_decoded_before_it_is_cut_is_told(publish: Publisher) -> None:

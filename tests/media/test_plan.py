@@ -402,6 +402,13 @@ def test_key_frame_that_rounds_onto_a_chunks_first_frame_serves_it() -> None:
     assert [key for _, _, key, _ in facts(timeline)] == [0, 0, 0, 0, 960]
 
 
+def test_chunks_that_an_earlier_version_stored_can_be_read() -> None:
+    timeline = a_timeline(short_plan(), list(range(0, 3000, 100)), [0], 100)
+    stored = timeline.model_dump(mode="json")
+    stored["chunks"] = [chunk | {"begins_with_key": False} for chunk in stored["chunks"]]
+    assert type(timeline).model_validate(stored) == timeline
+
+
 def test_deinterlacing_needs_the_picture_before() -> None:
     # 20 fields a second; the lead-in of the fifth chunk begins with the frame of 1000 ms.
     pts = list(range(0, 5000, 100))

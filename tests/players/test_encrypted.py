@@ -131,6 +131,14 @@ def play(session: Session) -> None:
     session.play_to_the_end()
 
 
+def check_seeks(session: Session, folder: Path, *frames: int) -> None:
+    """The player shows each of these frames where it is asked to."""
+    for frame in frames:
+        session.seek(frame)
+        assert session.number_on_screen(folder) == frame
+    session.screenshot()
+
+
 @pytest.mark.parametrize(
     ("player", "encryption", "container"),
     [
@@ -157,10 +165,7 @@ def test_plays_with_the_key(
     session.check_decoded(FRAMES)
     if encryption == "aes-128":
         assert len(session.check_numbers()) > FRAMES / 2
-    for frame in (60, 25, FRAMES - 1):
-        session.seek(frame)
-        assert session.number_on_screen(tmp_path) == frame
-    session.screenshot()
+    check_seeks(session, tmp_path, 60, 25, FRAMES - 1)
     assert served.asked
 
 
@@ -177,10 +182,7 @@ def test_plays_among_all_systems_with_a_clear_key(
     session = steady(play, player, f"{film.url}/{manifest}")
     session.check_smooth()
     session.check_decoded(FRAMES)
-    for frame in (60, 25, FRAMES - 1):
-        session.seek(frame)
-        assert session.number_on_screen(tmp_path) == frame
-    session.screenshot()
+    check_seeks(session, tmp_path, 60, 25, FRAMES - 1)
     assert served.asked
 
 
@@ -214,10 +216,7 @@ def test_plays_with_keys_that_are_used_in_turn(
     session = steady(play, player, f"{film.url}/{manifest}", **options)
     session.check_smooth()
     session.check_decoded(FRAMES)
-    for frame in (60, 10, FRAMES - 1):
-        session.seek(frame)
-        assert session.number_on_screen(tmp_path) == frame
-    session.screenshot()
+    check_seeks(session, tmp_path, 60, 10, FRAMES - 1)
     assert served.asked or is_hls
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import product
 
 from vod_operators.check.attributes import Attributes
@@ -210,12 +211,17 @@ def _key_ids(presentation: Presentation) -> Iterator[Finding]:
                 break
 
 
+@lru_cache(maxsize=64)
+def _in_box(key_format: str, uri: str) -> tuple[str, ...]:
+    """The key ids in a tag's box; kept, because all segments under one tag ask for the same."""
+    return tuple(_named({"KEYFORMAT": key_format, "URI": uri}))
+
+
 def _key_of_segments(presentation: Presentation) -> Iterator[Finding]:
     for track in presentation.tracks.values():
         own = [protection.key_id for init in track.inits for protection in init.protections]
         for entry, segment in track.pairs():
-            told = [{"KEYFORMAT": key.key_format, "URI": key.uri or ""} for key in entry.keys]
-            named = {key_id for item in told for key_id in _named(item)}
+            named = {key_id for key in entry.keys for key_id in _in_box(key.key_format, key.uri or "")}
             used = {key for s in segment.streams if s.encrypted for key in s.key_ids or own[:1]}
             if named and len(own) <= 1 and not used <= named:
                 words = f"samples under key {', '.join(sorted(used - named))}"

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from vod_operators.formats.isobmff import Data, children, read_at
 
-KEY_BYTES, HEAD_BYTES = 16, 20
-"""Bytes of a key id, and of what comes before a common vector."""
+HEAD_BYTES = 20
+"""Of an entry, before a common vector: pattern, size of the samples' own vectors, and, in 16, the key id."""
 
 
 class KeyGroup(NamedTuple):
@@ -28,9 +28,8 @@ def key_groups(data: Data, begin: int, end: int) -> Iterator[KeyGroup]:
     """
     for kind, first, last in children(data, begin, end):
         box = read_at(data, first, last - first) if kind == b"sgpd" else b""
-        if (
-            box[4:8] != b"seig" or not box[0]
-        ):  # version 0 is deprecated: it does not tell how long an entry is
+        # Version 0 is deprecated: it does not tell how long an entry is.
+        if box[4:8] != b"seig" or not box[0]:
             continue
         length, count = struct.unpack_from(">II", box, 8)
         at = 16
@@ -42,5 +41,5 @@ def key_groups(data: Data, begin: int, end: int) -> Iterator[KeyGroup]:
             if size < HEAD_BYTES or len(entry) < size:
                 return
             vector = entry[HEAD_BYTES + 1 : HEAD_BYTES + 1 + entry[HEAD_BYTES]] if size > HEAD_BYTES else b""
-            yield KeyGroup(entry[HEAD_BYTES - KEY_BYTES : HEAD_BYTES].hex(), vector or None)
+            yield KeyGroup(entry[4:HEAD_BYTES].hex(), vector or None)
             at += size

@@ -77,21 +77,30 @@ def _places(at: int, size: int, scheme: _Scheme) -> list[tuple[int, int]]:
 def _scheme(init: bytes) -> _Scheme | None:
     """How the first track is encrypted; None if it is neither ``cbcs`` with one vector for all samples, nor
     ``cenc`` with one of 8 bytes for each."""
+    place = protection_place(init)
+    if place is None:
+        return None
+    scheme, _ = find(init, *place, b"schm")
+    at, _ = find(init, *place, b"schi", b"tenc")
+    pattern, vector_bytes = init[at + 5], init[at + 7]
+    if (name := init[scheme + 4 : scheme + 8]) == b"cenc" and vector_bytes == VECTOR:
+        return _Scheme(0, 0, None)
+    if name != b"cbcs" or vector_bytes:
+        return None
+    begin = at + 8 + BLOCK + 1
+    return _Scheme(pattern >> 4, pattern & 15, init[begin : begin + init[begin - 1]].ljust(BLOCK, b"\0"))
+
+
+def protection_place(init: bytes | bytearray) -> tuple[int, int] | None:
+    """``(begin, end)`` of the payload of ``sinf`` in the first track's first sample entry; None if its
+    samples are not encrypted.
+
+    :raises VerificationError: a box is missing.
+    """
     entries, end = find(init, 0, len(init), b"moov", b"trak", *SAMPLE_DESCRIPTIONS)
-    for kind, first, last in children(init, entries + 8, end):
-        head = {b"encv": 78, b"enca": 28}.get(kind)
-        if head is None:
-            return None
-        scheme, _ = find(init, first + head, last, b"sinf", b"schm")
-        at, _ = find(init, first + head, last, b"sinf", b"schi", b"tenc")
-        pattern, vector_bytes = init[at + 5], init[at + 7]
-        if (name := init[scheme + 4 : scheme + 8]) == b"cenc" and vector_bytes == VECTOR:
-            return _Scheme(0, 0, None)
-        if name != b"cbcs" or vector_bytes:
-            return None
-        begin = at + 8 + BLOCK + 1
-        return _Scheme(pattern >> 4, pattern & 15, init[begin : begin + init[begin - 1]].ljust(BLOCK, b"\0"))
-    return None
+    kind, first, last = next(children(init, entries + 8, end), (b"", 0, 0))
+    head = {b"encv": 78, b"enca": 28}.get(kind)
+    return None if head is None else find(init, first + head, last, b"sinf")
 
 
 def _told(

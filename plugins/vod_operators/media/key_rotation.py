@@ -9,7 +9,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from vod_operators.formats.isobmff import SAMPLE_DESCRIPTIONS, box, children, find, full_box, parse_moof, u32
+from vod_operators.formats.isobmff import box, children, find, full_box, parse_moof, u32
+from vod_operators.formats.samples import protection_place
 from vod_operators.media.drm import common_pssh
 
 VECTOR_SIZE_AT, KEY_AT = 7, 8
@@ -51,11 +52,8 @@ def with_key(segment: bytes, init: bytes, key_id: str) -> bytes:
     if not init[at + VECTOR_SIZE_AT]:
         vector = at + KEY_AT + 16
         entry += init[vector : vector + 1 + init[vector]]
-    made = []
-    for kind, first, last in children(segment, 0, len(segment)):
-        whole = segment[first - 8 : last]
-        made.append(_in_group(whole, bytes(entry)) if kind == b"moof" else whole)
-    return b"".join(made)
+    boxes = ((kind, segment[first - 8 : last]) for kind, first, last in children(segment, 0, len(segment)))
+    return b"".join(_in_group(whole, bytes(entry)) if kind == b"moof" else whole for kind, whole in boxes)
 
 
 def _in_group(moof: bytes, entry: bytes) -> bytes:
@@ -77,8 +75,6 @@ def _in_group(moof: bytes, entry: bytes) -> bytes:
 
 def _tenc(init: bytes | bytearray) -> int:
     """Where the payload of the only track's ``tenc`` begins."""
-    table, end = find(init, 0, len(init), b"moov", b"trak", *SAMPLE_DESCRIPTIONS)
-    kind, first, last = next(children(init, table + 8, end))
-    head = {b"encv": 78, b"enca": 28}[kind]
-    at, _ = find(init, first + head, last, b"sinf", b"schi", b"tenc")
-    return at
+    place = protection_place(init)
+    assert place is not None, "the packager encrypts all samples"
+    return find(init, *place, b"schi", b"tenc")[0]

@@ -67,12 +67,12 @@ def job_keys(settings: VodSettings, job: Job, tracks: Collection[str] | None = N
         raise InvalidInputError(
             "VOD_KEY_CONN_ID: its connection has another key than when the run began; ask for the video again"
         )
-    rotation, found = job.plan.preset.key_rotation, {}
+    rotation, by_track = job.plan.preset.key_rotation, {}
     for name, label in labels_of(job.plan).items():
         own = tuple(key for use, key in keys.items() if use[0] == label)
         if own and (tracks is None or name in tracks):
-            found[name] = TrackKeys(own, rotation.segments if rotation else 0)
-    return found
+            by_track[name] = TrackKeys(own, rotation.segments if rotation else 0)
+    return by_track
 
 
 def packager_keys(settings: VodSettings, job: Job, tracks: Collection[str]) -> dict[str, TrackKeys]:

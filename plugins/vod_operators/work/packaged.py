@@ -79,9 +79,8 @@ def _rotate(
     """
     init = files[0].with_name(INIT)
     own = {path: keys.of_segment(segment_number(path.name) - 1) for path in files}
-    made = own[files[0]]
-    for key in dict.fromkeys(own.values()):
-        if key is not made:
+    for number, key in enumerate(dict.fromkeys(own.values())):
+        if number:  # the first has been used already
             run(key)
         described = init.read_bytes()
         for path in files:
