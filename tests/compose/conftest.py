@@ -13,7 +13,7 @@ from compose.stack import Stack
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     users = "admin:admin,editor:user,guest:viewer"
-    knobs = {"TRANSCODERS": "2", "TASK_LOST_AFTER_S": "60", "TRANSCODER_MEMORY": "2g", "AIRFLOW_USERS": users}
+    knobs = {"TRANSCODERS": "2", "TRANSCODER_MEMORY": "2g", "AIRFLOW_USERS": users}
     stack = Stack(knobs=knobs)
     try:
         stack.compose("up", "--detach", "--no-build")

@@ -12,6 +12,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urljoin
@@ -110,6 +111,7 @@ def published(stack: Stack, callbacks: Callbacks, originals: dict[str, str]) -> 
         return None
 
     victim, task = wait("a chunk is being encoded", busy, every_s=0.2)
+    killed_at = datetime.now(timezone.utc)
     docker("kill", "--signal", "KILL", victim)
     (other,) = stack.containers("transcoder")
     docker("restart", "--time", "60", other)
@@ -121,7 +123,7 @@ def published(stack: Stack, callbacks: Callbacks, originals: dict[str, str]) -> 
         return runs if all(run["state"] in ("success", "failed") for run in runs.values()) else None
 
     runs = wait("all runs have ended", ended, every_s=3)
-    runs[FILM]["killed"] = task
+    runs[FILM]["killed"] = task | {"at": killed_at}
     return runs
 
 
@@ -164,6 +166,8 @@ def test_all_five_are_published_though_a_transcoder_was_killed(
         if (task["task_id"], task["map_index"]) == ("transcode", killed["map_index"])
     ]
     assert killed["try_number"] == 1 and again["try_number"] == 2 and again["state"] == "success"
+    begun = datetime.fromisoformat(again["start_date"].replace("Z", "+00:00"))
+    print(f"another host began {(begun - killed['at']).total_seconds():.1f} s after the kill")
 
 
 def test_every_webhook_arrived_signed(

@@ -29,12 +29,14 @@ class Publisher:
         chunk_seconds: int = 1,
         preset: dict[str, Any] | None = None,
         subtitles: Sequence[dict[str, Any]] = (),
+        tries: int = 1,
         **settings: str,
     ) -> Published:
         """Publish a source.
 
         :param preset: fields that differ from ``PRESET``.
         :param subtitles: of the request.
+        :param tries: of each step.
         :param settings: ``VOD_*`` settings, named in lower case.
         """
         presets = self.folder / "presets"
@@ -47,5 +49,6 @@ class Publisher:
             preset="exact",
             chunk_seconds=chunk_seconds,
             subtitles=subtitles,
+            tries=tries,
         ).run(until="publish")
         return Published(self.folder / "results" / "clip")

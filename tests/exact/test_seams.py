@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
 from exact.publisher import Publisher
 from exact.seams import CLIPS, FRAMES, RATE, SECONDS, Encode, Seams, hard, looped, report
 from support.tools import CLIP
+from vod_operators.errors import ToolKilledError
+from vod_operators.media.models import Chunk
 from vod_operators.media.presets.catalog import load_preset
+from vod_operators.work.partial import PartialEncode, _Rendition
 
 JOIN_VMAF = 1.0
 MEAN_VMAF = 0.1
@@ -31,7 +35,34 @@ def bikes() -> Path:
     return looped(CLIPS / "bikes-640x272-10s.mp4", 640, 272)
 
 
+def by_chunks(_: pytest.MonkeyPatch) -> dict[str, int]:
+    """A join at each segment, because each is a chunk."""
+    return {"chunk_seconds": SEGMENT_SECONDS}
+
+
+def by_kills(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """A join at each segment, because the encode is killed when it has stored it."""
+    ready, join = _Rendition.ready, PartialEncode.join
+
+    def at_most_a_segment(self: _Rendition, path: Path, chunk: Chunk) -> int:
+        return min(ready(self, path, chunk), chunk.first + SEGMENT)
+
+    def killed(self: PartialEncode) -> None:
+        self._pool.shutdown()
+        if self.rest.first < FRAMES - SEGMENT:
+            self._store_span()
+            assert self._spans[-1].last == self.rest.first + SEGMENT
+            raise ToolKilledError(["ffmpeg"], -9, "")
+        join(self)
+
+    monkeypatch.setattr(_Rendition, "ready", at_most_a_segment)
+    monkeypatch.setattr(PartialEncode, "join", killed)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    return {"chunk_seconds": SECONDS, "tries": SECONDS // SEGMENT_SECONDS}
+
+
 @pytest.mark.exact
+@pytest.mark.parametrize("joined", [by_chunks, by_kills])
 @pytest.mark.parametrize(
     ("preset_name", "make", "names"),
     [
@@ -44,6 +75,7 @@ def bikes() -> Path:
 def test_seams(
     publish: Publisher,
     request: pytest.FixtureRequest,
+    joined: Callable[[pytest.MonkeyPatch], dict[str, int]],
     preset_name: str,
     make: Callable[[], Path],
     names: list[str],
@@ -55,10 +87,13 @@ def test_seams(
     preset = wanted.model_copy(update={"ladders": (ladder,)}).model_dump(mode="json", exclude={"name"})
 
     encodes: list[dict[str, Encode]] = []
-    for chunk_seconds in (SEGMENT_SECONDS, SECONDS):
-        video = publish(source, chunk_seconds=chunk_seconds, preset=preset)
+    for divide in (joined, lambda _: {"chunk_seconds": SECONDS}):
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            how = divide(monkeypatch)
+            video = publish(source, preset=preset, **how)
+        rmtree(publish.folder / "tmp")  # so that the next one is encoded
         assert video.video["frames"] == FRAMES
-        assert video.video["chunks"] == SECONDS // chunk_seconds
+        assert video.video["chunks"] == SECONDS // how["chunk_seconds"]
         assert video.renditions == names
         encodes.append({name: Encode.of(video, name, source) for name in names})
 

@@ -20,6 +20,8 @@ from support.diary import Diary
 from support.presets import LADDER, write_preset
 from support.published import check_published
 from support.real_airflow import HEARTBEAT_TIMEOUT_S, RealAirflow, Work, wait_until
+from vod_operators.runners.progress import REPORT_EVERY_S
+from vod_operators.work.partial import STORE_EVERY_S
 
 pytestmark = pytest.mark.faults
 
@@ -203,6 +205,56 @@ def test_kills_of_what_chooses_the_ladder(
         assert media_digests(home / "results" / run_id) == media_digests(home / "results" / "calm")
     report(kills=kills)
     assert kills == {"analyse": 6, "correct": 6}
+
+
+LONG_S = 45
+"""Length of a chunk that is encoded for half a minute, so that spans of it are stored."""
+
+KILLED_AFTER_S = 18
+
+
+def lost_task(work: Work) -> list[psutil.Process]:
+    """The kernel's choice when memory is short."""
+    return [work.task, *work.tools]
+
+
+def lost_worker(work: Work) -> list[psutil.Process]:
+    """A host that goes down: nobody sees a child die."""
+    return [work.worker, work.task, *work.tools]
+
+
+def evicted(work: Work) -> list[psutil.Process]:
+    """A platform's notice, which ``scripts/evict.sh`` passes on."""
+    work.worker.terminate()
+    return []
+
+
+def test_a_killed_encode_goes_on(
+    airflow: StartAirflow, home: Path, diary: Diary, report: Callable[..., None]
+) -> None:
+    """A try begins where the one before had stored, without its lead-in at most ``STORE_EVERY_S`` earlier."""
+    running = airflow()
+    asked = {"source": numbered_clip(LONG_S).as_uri(), "preset": "tiny", "chunk_seconds": LONG_S}
+    for kill in (lost_task, evicted, lost_worker):
+        run_id = kill.__name__
+        diary.forget()
+        running.submit({"video_id": run_id, **asked}, run_id).raise_for_status()
+        wait_until(lambda: diary.total() == 1, timeout_s=RUN_TIMEOUT_S, what="the encode")
+        time.sleep(KILLED_AFTER_S)
+        names = {item.id: item.task_id for item in running.instances(run_id)}
+        (hit,) = [work for work in running.work() if names.get(work.task_uuid) == "transcode"]
+        for victim in kill(hit):
+            with suppress(psutil.Error):
+                victim.kill()
+        begin = time.monotonic()
+        wait_until(lambda: diary.total() == 2, timeout_s=RUN_TIMEOUT_S, what="the next try", every_s=0.1)
+        lost_s = time.monotonic() - begin
+        assert running.wait(run_id, timeout_s=RUN_TIMEOUT_S) == "success", running.describe(run_id)
+        check_published(home / "results" / run_id, frames=LONG_S * 25)
+        first, second = diary.begins()
+        report(kill=run_id, lost_s=round(lost_s, 1), began_at_s=second, killed_at_s=KILLED_AFTER_S * 1.5)
+        assert first == 0
+        assert second >= (KILLED_AFTER_S - STORE_EVERY_S - REPORT_EVERY_S) * 1.5 - 4
 
 
 def leftovers(running: RealAirflow) -> list[str]:

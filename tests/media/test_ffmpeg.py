@@ -170,7 +170,8 @@ def test_an_end_before_zero_is_found_by_decoding_time() -> None:
 def encoder(crf: str, maxrate: str, bufsize: str, profile: str, gop: str) -> list[str]:
     return [
         "-f", "mp4", "-bufsize:v", bufsize, "-c:v", "libx264", "-crf:v", crf,
-        "-enc_time_base", "1001/60000", "-fflags", "+bitexact", "-fps_mode", "passthrough",
+        "-enc_time_base", "1001/60000", "-fflags", "+bitexact", "-flush_packets", "1",
+        "-fps_mode", "passthrough",
         "-g:v", gop, "-keyint_min:v", gop, *BARE, "-maxrate:v", maxrate,
         "-movflags", "+frag_keyframe+default_base_moof+delay_moov+skip_sidx+skip_trailer",
         "-preset:v", "fast", "-profile:v", profile, "-sc_threshold:v", "0",
@@ -444,7 +445,7 @@ def test_what_each_encoder_is_told(encoder: str, encoder_preset: str, options: s
     told = argv[argv.index("[s13]") + 1 : argv.index("l.mp4")]
     pairs = dict(zip(told[::2], told[1::2], strict=True))
     container = ("-f", "-enc_time_base", "-fflags", "-fps_mode", "-map_chapters", "-map_metadata",
-                 "-movflags", "-video_track_timescale", "-bufsize:v")  # fmt: skip
+                 "-flush_packets", "-movflags", "-video_track_timescale", "-bufsize:v")  # fmt: skip
     wanted = options.split()
     assert {name: value for name, value in pairs.items() if name not in container} == dict(
         zip(wanted[::2], wanted[1::2], strict=True)

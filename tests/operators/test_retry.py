@@ -27,6 +27,7 @@ from vod_operators.errors import (
     VerificationError,
 )
 from vod_operators.operators.retry import (
+    EVICTIONS,
     FAILURE_KEY,
     FIRST_DELAY_S,
     MAX_DELAY_S,
@@ -103,8 +104,12 @@ class BrokenStore:
         raise AirflowException("the API server is away")
 
 
+ALL = RETRIES + EVICTIONS
+"""Retries of a task as Airflow counts them."""
+
+
 class Task:
-    retries = RETRIES
+    retries = ALL
     is_stopped = False
 
 
@@ -123,7 +128,7 @@ def context(store: Any = None) -> Any:
     return {"ti": Instance(), "task": Task(), "task_state_store": Store() if store is None else store}
 
 
-def decide(error: BaseException, context: Any, try_number: int = 1, max_tries: int = RETRIES) -> Any:
+def decide(error: BaseException, context: Any, try_number: int = 1, max_tries: int = ALL) -> Any:
     return VodRetryPolicy().evaluate(error, try_number, max_tries, context)
 
 
@@ -143,8 +148,9 @@ def test_the_permanent_fails_at_once_and_leaves_its_reason() -> None:
 
 def test_the_temporary_is_tried_again_however_often_it_is_the_same() -> None:
     ran = context()
-    for number in range(1, 7):
+    for number in range(1, RETRIES + 1):
         assert decide(StorageError("no answer"), ran, number).action is RetryAction.RETRY
+    assert decide(StorageError("no answer"), ran, RETRIES + 1).action is RetryAction.FAIL
 
 
 def test_the_same_failure_twice_is_given_up() -> None:
@@ -176,10 +182,44 @@ def test_what_airflow_stopped_is_not_said_to_be_killed_by_a_signal() -> None:
 
 
 def test_what_is_tried_again_has_not_ended_the_task() -> None:
-    for try_number, ended in ((1, False), (RETRIES, False), (RETRIES + 1, True)):
-        ran = context()
+    ran = context()
+    for try_number in range(1, RETRIES + 2):
         decide(StorageError("no answer"), ran, try_number)
-        assert ran["ti"].left[FAILURE_KEY]["by_itself"] is ended
+        assert ran["ti"].left[FAILURE_KEY]["by_itself"] is (try_number == RETRIES + 1)
+
+
+def test_an_eviction_uses_up_no_retry() -> None:
+    """A task that is evicted between its failures, alone or with its worker, fails as often as others."""
+    ran = context()
+    tries = 0
+    for failures in range(1, RETRIES + 1):
+        ran["ti"].task.is_stopped = True
+        stopped = decide(ToolKilledError(FFMPEG, -9, ""), ran, tries + 1)
+        assert stopped.action is RetryAction.RETRY
+        assert stopped.retry_delay.total_seconds() <= 5
+        ran["ti"].task.is_stopped = False
+        tries += 3  # and one was lost with its worker, of which the policy knows nothing
+        failed = decide(StorageError("no answer"), ran, tries)
+        assert failed.action is RetryAction.RETRY
+        assert failed.retry_delay.total_seconds() <= FIRST_DELAY_S * 2 ** (failures - 1) * 1.5
+    assert decide(StorageError("no answer"), ran, tries + 1).action is RetryAction.FAIL
+    cleared = decide(StorageError("no answer"), ran, tries + 2, max_tries=tries + 1 + ALL)
+    assert cleared.action is RetryAction.RETRY
+    assert cleared.retry_delay.total_seconds() <= FIRST_DELAY_S * 1.5
+
+
+def test_evictions_are_bounded() -> None:
+    ran = context()
+    ran["ti"].task.is_stopped = True
+    assert decide(ToolKilledError(FFMPEG, -9, ""), ran, ALL).action is RetryAction.RETRY
+    assert decide(ToolKilledError(FFMPEG, -9, ""), ran, ALL + 1).action is RetryAction.FAIL
+
+
+def test_fewer_retries_of_a_dag_of_ones_own() -> None:
+    ran = context()
+    ran["task"].retries = 1
+    assert decide(StorageError("no answer"), ran, 1, max_tries=1).action is RetryAction.RETRY
+    assert decide(StorageError("no answer"), ran, 2, max_tries=1).action is RetryAction.FAIL
 
 
 def test_what_cannot_be_remembered_is_tried_again() -> None:
@@ -210,13 +250,6 @@ def test_delays_double_within_their_jitter_up_to_the_longest() -> None:
 
 def test_an_outage_of_five_minutes_is_survived_with_the_shortest_delays() -> None:
     assert sum(FIRST_DELAY_S * 2**n for n in range(RETRIES)) * 0.5 >= 300
-
-
-def test_a_cleared_task_begins_with_short_delays_again() -> None:
-    late = decide(StorageError("no answer"), context(), try_number=5, max_tries=6).retry_delay
-    assert late.total_seconds() >= 80
-    cleared = decide(StorageError("no answer"), context(), try_number=6, max_tries=5 + RETRIES).retry_delay
-    assert cleared.total_seconds() <= 15
 
 
 # --- words ----------------------------------------------------------------------------------

@@ -49,6 +49,11 @@ class Diary:
         moved = re.search(r"setpts=PTS-\d+", line)
         return " ".join(match[0] for match in (moved, found) if match) or line
 
+    def begins(self) -> list[float]:
+        """Seconds of the video at which each encode begins, with its lead-in."""
+        lines = (self.folder / "encodes").read_text().splitlines()
+        return [float(re.findall(r"start_time=([0-9.]+)", line)[0]) for line in lines]
+
     def total(self) -> int:
         return sum(self.encodes().values())
 

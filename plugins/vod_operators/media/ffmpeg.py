@@ -418,7 +418,7 @@ def _take(stream: filters.Stream, still: Still, chunk: Chunk, begin: int) -> fil
         "scale", still.width, still.height, flags="area", out_range="pc", out_color_matrix="bt601"
     ).filter("format", "yuvj420p")
     return stream.output(
-        still.file, format="mjpeg", fps_mode="passthrough", fflags="+bitexact", **BARE,
+        still.file, format="mjpeg", fps_mode="passthrough", fflags="+bitexact", **filters.AT_ONCE, **BARE,
         **{"c:v": "mjpeg", "q:v": 2, "threads:v": 1},
     )  # fmt: skip
 
@@ -446,6 +446,7 @@ def _encode(stream: filters.Stream, output: str, plan: Plan, rendition: Renditio
         fps_mode="passthrough",
         enc_time_base=f"{rate.denominator}/{rate.numerator}",
         fflags="+bitexact",
+        **filters.AT_ONCE,
         **BARE,
         **{f"{name}:v": value for name, value in encoder_options(rendition, plan.gop_of(rendition)).items()},
     )

@@ -19,6 +19,9 @@ pixels: a mouse pointer changes one to four of them, a speaking face hundreds.""
 COARSE = (16, 9)
 """Cells of a landscape picture whose colour tells flashes. Those of a quarter of the picture count."""
 
+GRID_BYTES, COARSE_BYTES = GRID[0] * GRID[1], 3 * COARSE[0] * COARSE[1]
+"""Of each picture."""
+
 EDGE_CELLS = 32
 """Cells along a row or a column, where the edges of bars are looked for."""
 
@@ -128,7 +131,7 @@ def written_bytes(plan: Plan, frames: int) -> int:
     sound = SOUND_BYTES_A_SECOND * seconds
     if not plan.renditions:
         return int(sound)
-    grids = frames * (GRID[0] * GRID[1] + 3 * COARSE[0] * COARSE[1])
+    grids = frames * (GRID_BYTES + COARSE_BYTES)
     return int(grids + (MOST_EDGE_PICTURES + 1) * EDGE_CELLS * sum(source_size(plan)) + sound)
 
 
@@ -139,7 +142,11 @@ def _luma(picture: filters.Stream) -> filters.Stream:
 
 def _raw(picture: filters.Stream, file: str) -> filters.Output:
     return picture.output(
-        file, format="rawvideo", fps_mode="passthrough", **{"c:v": "rawvideo", "threads:v": 1}
+        file,
+        format="rawvideo",
+        fps_mode="passthrough",
+        **filters.AT_ONCE,
+        **{"c:v": "rawvideo", "threads:v": 1},
     )
 
 

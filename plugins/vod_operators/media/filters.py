@@ -19,6 +19,9 @@ HDR_PEAK_NITS = 1000
 PIXEL_FORMATS = {8: "yuv420p", 10: "yuv420p10le"}
 """Bit depth -> pixel format."""
 
+AT_ONCE = {"flush_packets": 1}
+"""Output options: write each packet at once, so that ``work.partial`` finds it."""
+
 Stream: TypeAlias = ffmpeg.nodes.FilterableStream
 Output: TypeAlias = ffmpeg.nodes.OutputStream
 

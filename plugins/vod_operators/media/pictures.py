@@ -34,6 +34,8 @@ CANDIDATES = 24
 EDGE = 20
 """The poster is not taken from the first or the last twentieth, which have logos, titles and black."""
 
+JPEG_END = b"\xff\xd9"
+
 JPEG_START = b"\xff\xd8\xff"
 """Begin of a JPEG. It occurs nowhere else in ffmpeg's JPEGs: in a picture's data 0x00 follows each 0xff."""
 
@@ -99,7 +101,7 @@ def check_count(name: str, pictures: Sequence[bytes], wanted: range) -> None:
     if len(pictures) != len(wanted):
         raise VerificationError(f"{name}: {len(pictures)} pictures, planned {len(wanted)}")
     for number, picture in zip(wanted, pictures, strict=True):
-        if not picture.endswith(b"\xff\xd9"):
+        if not picture.endswith(JPEG_END):
             raise VerificationError(f"{name}: the picture of frame {number} is not whole")
 
 

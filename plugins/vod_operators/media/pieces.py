@@ -199,7 +199,8 @@ class Part:
     sample_ticks: int
     before: int = 0
     """Samples before and after them that are left out (lead-in and lead-out); they are whole fragments."""
-    after: int = 0
+    after: int | None = 0
+    """None: not known, because the file still grows."""
 
 
 def own_fragments(part: Part) -> Iterator[bytes]:
@@ -216,13 +217,31 @@ def own_fragments(part: Part) -> Iterator[bytes]:
         raise VerificationError(f"{part.name}: {error}") from None
 
 
+def whole_samples(path: Path) -> int:
+    """Number of samples in the whole fragments of a file that is being written."""
+    samples = offset = 0
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        for kind, begin, end in children(file, 0, size, tolerant=True):
+            if kind == b"moof" and end < size:
+                fragments = parse_moof(read_at(file, offset, end - offset), begin - offset, offset)
+                if any(fragment.extent[1] > size for fragment in fragments):
+                    break
+                samples += sum(len(fragment.samples) for fragment in fragments)
+            offset = end
+    return samples
+
+
 def _own_boxes(part: Part) -> Iterator[bytes]:
     init, position, sequence, taken, offset = b"", 0, 0, False, 0
+    end_of_samples = part.before + part.samples
     with part.path.open("rb") as file:
         for kind, begin, end in children(file, 0, file.seek(0, os.SEEK_END)):
             if kind == b"mdat":
                 for at in range(offset, end, BLOCK_BYTES) if taken else ():
                     yield read_at(file, at, min(BLOCK_BYTES, end - at))
+                if part.after is None and position == end_of_samples:
+                    return
             elif end - offset > MAX_HEADER_BYTES:
                 raise VerificationError(f"MP4 box {kind!r} of {end - offset} bytes")
             else:
@@ -232,7 +251,7 @@ def _own_boxes(part: Part) -> Iterator[bytes]:
                 elif kind == b"moof":
                     fragment = _only_fragment(box, begin - offset)
                     _check_continuous(part, fragment, position)
-                    taken = part.before <= position < part.before + part.samples
+                    taken = part.before <= position < end_of_samples
                     if taken and position == part.before:
                         yield init
                     position += len(fragment.samples)
@@ -242,7 +261,7 @@ def _own_boxes(part: Part) -> Iterator[bytes]:
                         _rewrite(box, begin - offset, sequence, part.decode_time + since)
                         yield bytes(box)
             offset = end
-    planned = part.before + part.samples + part.after
+    planned = end_of_samples + (part.after or 0)
     if position != planned:
         raise VerificationError(f"has {position} frames where {planned} are planned")
 

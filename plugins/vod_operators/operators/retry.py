@@ -4,14 +4,17 @@
 kind           examples                                                    what happens
 =============  ==========================================================  =============================
 permanent      bad request or source, claimed video, lost work             fails at once
-temporary      store or network, a tool killed or stalled, no memory,      all retries, each after twice
+temporary      store or network, a tool killed or stalled, no memory,      ``RETRIES``, each after twice
                no room on a disk, Docker's engine, Airflow's API           the delay of the one before
 repeatable     a tool's exit code, a wrong output, a tool's limit, a bug   fails when it has failed twice
                                                                            in the same way
+evicted        SIGTERM of the platform, a lost worker, a killed task       goes on elsewhere at once, at
+                                                                           most ``EVICTIONS`` times
 =============  ==========================================================  =============================
 
-A task that is killed with its process or its worker does not reach this policy. Airflow retries it with the
-same number of retries and the same delays.
+An eviction is no failure of the task, and uses up none of its retries. So Airflow is told of the sum of both
+as ``retries``, and failures are counted here, in the task's state store. A task that is killed with its
+process or its worker does not reach this policy: Airflow retries it by its own arguments.
 """
 
 from __future__ import annotations
@@ -50,12 +53,23 @@ FIRST_DELAY_S = 10
 """10 + 20 + ... + 320 s is 630 s, which the jitter may halve at worst: a store may be down for 5 minutes."""
 MAX_DELAY_S = 600
 
+EVICTIONS = 20
+"""Most times that a task is evicted. It is bounded because what kills its workers may be the task itself."""
+
+EVICTED_DELAY_S, LOST_DELAY_S, MAX_LOST_DELAY_S = 1, 2, 30
+"""Before an evicted task goes on: one that was stopped, and one that was lost, where the delay grows to the
+last."""
+
 JITTER = 0.5, 1.5
 """Each delay is multiplied by a random number between these, so that the tasks that a store's outage stopped
 do not all return at once."""
 
 SEEN_KEY = "failed_with"
 """Key of the last try's failure in the task's state store, which survives retries."""
+
+COUNT_KEY = "failures"
+"""Key of ``[max_tries, number]`` in the task's state store: of failures of its own since it was last cleared,
+which changes Airflow's ``max_tries``."""
 
 FAILURE_KEY = "failure"
 """XCom of a failed task: a ``LeftFailure``. Airflow deletes it when the next try starts."""
@@ -137,10 +151,13 @@ class VodRetryPolicy(RetryPolicy):
             kind = "permanent"
             reason = f"failed twice in the same way, so it is not tried again: {reason}"
             _LOG.error("%s", reason)
-        again = kind != "permanent" and try_number <= max_tries
         code = code_of(exception)
         stopped = context is not None and getattr(context["ti"].task, "is_stopped", False)
-        if stopped and kind == "temporary":
+        evicted = stopped and kind == "temporary"
+        retries = RETRIES if context is None else min(RETRIES, context["task"].retries or 0)
+        failures = 0 if evicted else _failures(context, try_number, max_tries)
+        again = kind != "permanent" and try_number <= max_tries and failures <= retries
+        if evicted:
             code, reason = "host", STOPPED
         _leave_behind(code, reason, context, by_itself=not (again or stopped))
         telemetry.count(f"vod.failures.{kind}", error=type(exception).__name__)
@@ -150,18 +167,15 @@ class VodRetryPolicy(RetryPolicy):
             "step failed",
             step=context["ti"].task_id if context else None,
             item=getattr(context["ti"], "rendered_map_index", None) if context else None,
-            kind=kind,
+            kind="evicted" if evicted else kind,
             error=type(exception).__name__,
             code=code,
             reason=reason,
             again=again,
         )
-        if kind == "permanent":
+        if not again:
             return RetryDecision.fail(reason)
-        # Counted since the task was last cleared, because a clear grants it all its retries again.
-        retries = RETRIES if context is None else context["task"].retries or 0
-        number = max(1, retries - max_tries + try_number)
-        return RetryDecision.retry(delay(number), reason)
+        return RetryDecision.retry(timedelta(seconds=EVICTED_DELAY_S) if evicted else delay(failures), reason)
 
 
 def delay(number: int) -> timedelta:
@@ -174,12 +188,27 @@ def retry_args() -> dict[str, Any]:
     """The retry arguments of every task, for a DAG's ``default_args``."""
     return {
         "retry_policy": VodRetryPolicy(),
-        "retries": RETRIES,
+        "retries": RETRIES + EVICTIONS,
         # For a task that died without reaching the policy; Airflow adds its own jitter.
-        "retry_delay": timedelta(seconds=FIRST_DELAY_S),
-        "retry_exponential_backoff": 2.0,
-        "max_retry_delay": timedelta(seconds=MAX_DELAY_S),
+        "retry_delay": timedelta(seconds=LOST_DELAY_S),
+        "retry_exponential_backoff": 1.5,
+        "max_retry_delay": timedelta(seconds=MAX_LOST_DELAY_S),
     }
+
+
+def _failures(context: Context | None, try_number: int, max_tries: int) -> int:
+    """How often the task has failed by itself since it was last cleared, with this time."""
+    store: Any = context.get("task_state_store") if context else None
+    if store is None:
+        return try_number
+    try:
+        of, number = store.get(COUNT_KEY) or (max_tries, 0)
+        number = number + 1 if of == max_tries else 1
+        store.set(COUNT_KEY, [max_tries, number])
+    except Exception as problem:  # without Airflow's API all tries count
+        _LOG.warning("how often the task failed could not be remembered: %s", problem)
+        return try_number
+    return number
 
 
 def _failed_like_this_before(error: BaseException, context: Context | None) -> bool:

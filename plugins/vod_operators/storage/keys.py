@@ -9,6 +9,8 @@
     {temp}/{video_id}/work-{fp}/                          one plan, one ffmpeg, one key
         plan.json, choice.json, estimate.json
         chunk-00000/{rendition}/seg-00001.m4s, piece.json
+        chunk-00000/partial.json, partial/{try}-00000144  what an encode that was killed has left
+        chunk-00000/{try}/{rendition}/...                 segments of a try that went on behind it
         chunk-00000.again/{rendition}/...                 encoded again, nearer to the target quality
         chunk-00000/thumbnails.mjpeg, posters.mjpeg
         audio/{rendition}/seg-00001.m4s, piece.json       the same of sound
@@ -146,6 +148,14 @@ class WorkKeys(_Workspace):
     def still(self, chunk: str, file: str) -> str:
         """Still pictures of one chunk."""
         return f"{self.folder}/{chunk}/{file}"
+
+    def partial(self, chunk: str) -> str:
+        """What an unfinished encode of a chunk has stored."""
+        return f"{self.folder}/{chunk}/partial.json"
+
+    def span(self, chunk: str, name: str) -> str:
+        """Some frames of an unfinished encode."""
+        return f"{self.folder}/{chunk}/partial/{name}"
 
     def text(self, rendition: str) -> str:
         """A subtitle file of the request, as WebVTT."""

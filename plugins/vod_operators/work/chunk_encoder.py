@@ -26,9 +26,13 @@ from vod_operators.work.cutting import obtain_cut
 from vod_operators.work.encoding import EncodingTask
 from vod_operators.work.ends import Ends
 from vod_operators.work.packaged import package_chunk, store_piece
+from vod_operators.work.partial import PartialEncode
 from vod_operators.work.report import REPORT, picture_facts, refuse
 
 CHUNK = "chunk.nut"
+
+JOINS = "joins"
+"""Fact of a marker: frames at which a try went on behind one that was killed; absent if there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,40 +58,68 @@ class ChunkEncoder(EncodingTask):
             second cannot be decoded.
         :raises InvalidInputError: the source changed since the run began.
         """
-        spent, chunk, plan = self.worker.meter(), self.chunk, self.job.plan
+        spent = self.worker.meter()
         with self.worker.scratch(self._needed_bytes()) as folder:
             self._obtain(folder)
-            stills = [s for s in pictures.stills(plan, self.timeline) if s.frames(chunk)]
-            outputs = {name: f"{name}.mp4" for name in self._names}
-            stills = stills if self.again is None else []
-            sample = self._sample
-            found = self._encode(outputs, stills, sample.references if sample else None, folder)
-            damage = in_words(self.timeline.span(chunk, plan.frame_rate), found)
-            self.worker.report_damage(damage)
-            report = picture_facts(folder, plan, chunk) if self.again is None else None
-            refuse(plan, self.timeline, report, {})
-            stored: dict[str, Stored] = {}
-            ends = Ends(worker=self.worker, folder=folder, task=chunk.name, keys=self.keys)
-            quality = self._measured(outputs, sample, found, folder)
-            for name, file in outputs.items():
-                stored |= self._store_segments(plan.rendition(name), folder / file, folder, ends)
-                (folder / file).unlink()
-            ends.check()
-            for still in stills:
-                stored[still.file] = self._store_still(still, folder / still.file)
-            cost = spent()
-            facts = cost | {
-                "chunk": chunk.index,
-                "frames": chunk.frames,
-                "speed": round(float(plan.seconds(chunk.frames)) / max(cost["seconds"], 0.001), 3),
-                "damage": damage,
-                "captions": has_captions(folder / CHUNK),
-                **quality,
-                **({CRFS: crfs_of(plan, self._names)} if plan.is_open else {}),
-                REPORT: report.model_dump(mode="json") if report else None,
-            }
-            marker = Marker(objects=stored, facts=facts)
-            return checkpoint.save(self.worker.temp, self.job.work_keys.marker(self.place), marker)
+            with self._partial(folder) as partial:
+                stored, facts = self._made(partial, folder)
+                cost = spent()
+                if partial.is_resumed:
+                    cost["cpu_s"] = None  # that of the tries before is not known
+                seconds = float(self.job.plan.seconds(partial.rest.frames))
+                facts |= cost | {"speed": round(seconds / max(cost["seconds"], 0.001), 3)}
+                marker = Marker(objects=stored, facts=facts)
+                checkpoint.save(self.worker.temp, self.job.work_keys.marker(self.place), marker)
+                partial.end()
+                return marker
+
+    def _partial(self, folder: Path) -> PartialEncode:
+        plan = self.job.plan
+        stills = pictures.stills(plan, self.timeline) if self.again is None else ()
+        return PartialEncode(
+            worker=self.worker,
+            job=self.job,
+            chunk=self.chunk,
+            place=self.place,
+            outputs={name: f"{name}.mp4" for name in self._names},
+            stills=[still for still in stills if still.frames(self.chunk)],
+            crfs=crfs_of(plan, self._names) if plan.is_open else {},
+            folder=folder,
+            is_secret=bool(self.keys),
+        )
+
+    def _made(self, partial: PartialEncode, folder: Path) -> tuple[dict[str, Stored], dict[str, Any]]:
+        """Encode, and store all but the marker; returns the marker's objects and facts."""
+        chunk, plan = self.chunk, self.job.plan
+        sample = self._sample(partial.rest)
+        found = self._encode(partial, sample.references if sample else None, folder)
+        partial.join()
+        damage = in_words(self.timeline.span(chunk, plan.frame_rate), found)
+        self.worker.report_damage(damage)
+        report = picture_facts(folder, plan, chunk) if self.again is None else None
+        refuse(plan, self.timeline, report, {})
+        stored: dict[str, Stored] = {}
+        ends = Ends(worker=self.worker, folder=folder, task=chunk.name, keys=self.keys)
+        quality = self._measured(partial.outputs, sample, found, folder)
+        for name, file in partial.outputs.items():
+            stored |= self._store_segments(
+                plan.rendition(name), folder / file, folder, ends, partial.objects_in
+            )
+            (folder / file).unlink()
+        ends.check()
+        for still in partial.stills:
+            stored[still.file] = self._store_still(still, folder / still.file)
+        facts = {
+            "chunk": chunk.index,
+            "frames": chunk.frames,
+            "damage": damage,
+            "captions": has_captions(folder / CHUNK),
+            **quality,
+            **({CRFS: dict(partial.crfs)} if plan.is_open else {}),
+            **({JOINS: partial.joins} if partial.joins else {}),
+            REPORT: report.model_dump(mode="json") if report else None,
+        }
+        return stored, facts
 
     @property
     def _names(self) -> list[str]:
@@ -95,12 +127,14 @@ class ChunkEncoder(EncodingTask):
         plan = self.job.plan
         return [made.name for made in plan.renditions if self.again is None or made.name in self.again]
 
-    @property
-    def _sample(self) -> Sample | None:
-        """The frames whose quality is measured; None if it is not asked for, or none can be."""
+    def _sample(self, chunk: Chunk) -> Sample | None:
+        """The frames whose quality is measured; None if it is not asked for, or none can be.
+
+        :param chunk: what is encoded of the chunk.
+        """
         if not certificate.is_asked(self.worker.settings, self.job.plan):
             return None
-        found = sample_of(self.job.plan, self.chunk, self.timeline, only=self._names)
+        found = sample_of(self.job.plan, chunk, self.timeline, only=self._names)
         return found if found.windows else None
 
     def _measured(
@@ -142,7 +176,8 @@ class ChunkEncoder(EncodingTask):
         seconds = float(plan.seconds(self._encoded_frames))
         bits = [r.max_bitrate_bps * seconds + r.buffer_bits for r in plan.renditions]
         report = ffmpeg_report.written_bytes(plan, self._encoded_frames)
-        references = self._sample.references.size_bytes if self._sample else 0
+        sample = self._sample(self.chunk)
+        references = sample.references.size_bytes if sample else 0
         return source + (sum(bits) + 2 * max(bits)) / 8 + references + report
 
     def _obtain(self, folder: Path) -> None:
@@ -153,30 +188,26 @@ class ChunkEncoder(EncodingTask):
         self.cutter(folder).chunk_in_place(self.original, "cut.nut", plan=self.job.plan, chunk=self.chunk)
         (folder / "cut.nut").rename(folder / CHUNK)  # so that ``chunk.nut`` is only in encoding commands
 
-    def _encode(
-        self,
-        outputs: Mapping[str, str],
-        stills: Sequence[Still],
-        references: References | None,
-        folder: Path,
-    ) -> list[str]:
-        """Write the outputs; returns the decoder's complaints.
+    def _encode(self, partial: PartialEncode, references: References | None, folder: Path) -> list[str]:
+        """Write the outputs, of what no earlier try has encoded; returns the decoder's complaints.
 
         A chunk of which nothing can be decoded becomes black frames.
         """
         plan, tool = self.job.plan, self.worker.tools.ffmpeg
         assert plan.source.video is not None
-        codec, seconds = plan.source.video.codec, float(plan.seconds(self._encoded_frames))
+        codec, chunk = plan.source.video.codec, partial.rest
+        seconds = float(plan.seconds(chunk.lead_in + chunk.frames + plan.lead_out(chunk)))
+        report = partial.reporting(self.report)
 
         def run(source: str | None) -> list[str]:
             argv = ffmpeg.transcode_chunk(
                 tool,
                 source,
-                outputs,
+                partial.outputs,
                 plan=plan,
-                chunk=self.chunk,
+                chunk=chunk,
                 timeline=self.timeline,
-                stills=stills,
+                stills=[still for still in partial.stills if still.frames(chunk)],
                 references=references if source else None,
                 report=self.again is None,
             )
@@ -185,7 +216,7 @@ class ChunkEncoder(EncodingTask):
                 folder,
                 seconds=seconds,
                 codec=codec,
-                report=self.report,
+                report=report,
                 more_bytes=references.size_bytes if references else 0,
             )
 
@@ -199,17 +230,17 @@ class ChunkEncoder(EncodingTask):
             return [NOTHING_DECODED, *complaints(lines, codec)]
 
     def _store_segments(
-        self, rendition: Rendition, path: Path, folder: Path, ends: Ends
+        self, rendition: Rendition, path: Path, folder: Path, ends: Ends, place: str
     ) -> dict[str, Stored]:
         """Cut one rendition, encoded at ``path``, into segments, and store them."""
         plan, chunk, worker = self.job.plan, self.chunk, self.worker
         part = encoded_part(path, f"{chunk.name}/{rendition.name}", plan, chunk, rendition)
         piece = package_chunk(
             worker.runner, worker.tools.packager, plan, chunk, rendition, part, folder,
-            self.keys.get(rendition.name), place=f"{self.job.work_fingerprint}/{self.place}",
+            self.keys.get(rendition.name), place=f"{self.job.work_fingerprint}/{place}",
         )  # fmt: skip
         ends.add(rendition.name, piece)
-        return store_piece(worker.temp, self.job.work_keys, self.place, rendition.name, piece, folder)
+        return store_piece(worker.temp, self.job.work_keys, place, rendition.name, piece, folder)
 
     def _store_still(self, still: Still, path: Path) -> Stored:
         count = pictures.split_jpegs(path.read_bytes())

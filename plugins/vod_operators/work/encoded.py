@@ -56,7 +56,7 @@ def encoded(temp: Storage, job: Job, timeline: Timeline, name: str) -> list[Enco
         marker = checkpoint.require(temp, place.marker, step=place.step)
         require_crf(f"{place.folder}/{name}", marker.facts.get(CRFS, {}).get(name), crf)
         with place.relying_on(temp):
-            piece = checkpoint.read_document(temp, job.work_keys.piece(place.folder, name), Piece)
+            piece = checkpoint.read_document(temp, marker.objects[f"{name}/facts"].uri, Piece)
         return Encoded(place, marker, piece)
 
     with ThreadPoolExecutor(TRANSFERS) as pool:
