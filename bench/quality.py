@@ -25,7 +25,20 @@ FIXED, BY_TITLE, ASKING = "h264", "h264_title", "h264_quality"
 QUICK = {"seconds": 4, "height": 720, "points": 6}
 WHOLE = {"seconds": SECONDS, "height": 1080, "points": 24}
 
-RUNS = ("cartoon-talk", "interview", "street-pan", "night", "bbb-720p-5s", "bikes-640x272-10s")
+RUNS = (
+    "cartoon-walk",
+    "cartoon-talk",
+    "talking-head",
+    "interview",
+    "editor",
+    "match",
+    "street-pan",
+    "film",
+    "night",
+    "trailer",
+    "bbb-720p-5s",
+    "bikes-640x272-10s",
+)
 """Clips of which a quick measurement makes whole runs."""
 
 FILM_S = 1200
@@ -74,6 +87,8 @@ def certified(clip: Clip, made: Run, kept: Path) -> dict[str, Any]:
     plan = media.plan_of(clip.path.resolve(), FIXED)
     rows = []
     for facts in made.video["renditions"]:
+        if not facts["height"]:  # sound
+            continue
         name = facts["name"]
         like = next(one for one in plan.renditions if one.height == facts["height"])
         rendition = like.model_copy(update={"name": name})

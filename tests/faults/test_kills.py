@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,13 +16,15 @@ import pytest
 
 from faults.stage import media_digests
 from support.airflows import StartAirflow
-from support.clips import clip, numbered_clip, x264
+from support.clips import clip, numbered_clip, run_ffmpeg, x264
 from support.diary import Diary
 from support.presets import LADDER, write_preset
 from support.published import check_published
 from support.real_airflow import HEARTBEAT_TIMEOUT_S, RealAirflow, Work, wait_until
+from support.steps import Steps
+from support.tools import CLIP
 from vod_operators.runners.progress import REPORT_EVERY_S
-from vod_operators.work.partial import STORE_EVERY_S
+from vod_operators.work.partial import STORE_EVERY_S, PartialEncode
 
 pytestmark = pytest.mark.faults
 
@@ -255,6 +258,47 @@ def test_a_killed_encode_goes_on(
         report(kill=run_id, lost_s=round(lost_s, 1), began_at_s=second, killed_at_s=KILLED_AFTER_S * 1.5)
         assert first == 0
         assert second >= (KILLED_AFTER_S - STORE_EVERY_S - REPORT_EVERY_S) * 1.5 - 4
+
+
+KILL_EVERY_S = 30
+"""Of an encode of about two minutes."""
+
+
+def test_what_a_kill_costs(
+    stores: Path, monkeypatch: pytest.MonkeyPatch, report: Callable[..., None]
+) -> None:
+    """CPU time of the preset ``h264`` without kills, and with some; of all tools, killed ones included."""
+    source = stores / "film.mp4"
+    run_ffmpeg(
+        "-stream_loop", "7", "-i", str(CLIP), "-t", "40", "-an", "-c:v", "libx264", "-preset", "ultrafast",
+        "-crf", "12", str(source),
+    )  # fmt: skip
+    look, begun, kills = PartialEncode._look, [0.0], [0]
+    monkeypatch.setattr("time.sleep", lambda _: None)
+
+    def killing(self: PartialEncode) -> None:
+        look(self)
+        if begun[0] and time.monotonic() - begun[0] > KILL_EVERY_S and kills[0] < 3:
+            begun[0] = time.monotonic()
+            kills[0] += 1
+            self.worker.kill()
+
+    monkeypatch.setattr(PartialEncode, "_look", killing)
+    spent = {}
+    for video_id in ("calm", "killed"):
+        steps = Steps(video_id=video_id, source=source.as_uri(), preset="h264", chunk_seconds=120, tries=8)
+        steps.run("split")
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        begun[0] = 0.0 if video_id == "calm" else time.monotonic()
+        steps.run("transcode")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent[video_id] = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    lost = (spent["killed"] - spent["calm"]) / kills[0]
+    report(
+        kills=kills[0], cpu_s=spent, lost_cpu_s_a_kill=lost, share_of_5_minutes=lost / (300 * os.cpu_count())
+    )
+    assert kills[0]
+    assert lost < spent["calm"] / 2, "a kill costs about as much as what had been encoded"
 
 
 def leftovers(running: RealAirflow) -> list[str]:

@@ -23,6 +23,7 @@ from vod_operators.media import ffmpeg
 from vod_operators.media.models import Chunk
 from vod_operators.runners import progress
 from vod_operators.work import partial
+from vod_operators.work.certificate import Comparison
 from vod_operators.work.partial import PartialEncode
 
 SECONDS, RATE = 12, 25
@@ -140,6 +141,54 @@ def test_three_kills(
     lead_ins = [at - begin for at, begin in zip(killed, begins[1:], strict=True)]
     assert set(lead_ins) <= {RATE, 2 * RATE, 3 * RATE}
     assert not list((stores / "tmp").rglob("partial*"))
+
+
+def test_quality_is_that_of_all_frames(
+    make: Make, kill_after: Callable[[int], list[int]], stores: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what earlier tries encoded is measured, against the same pictures as without a kill."""
+    compared: list[dict[str, bytes]] = []
+    measured = Comparison.measured
+
+    def recorded(self: Comparison, outputs: dict[str, str]) -> Any:
+        compared.append({path.name: path.read_bytes() for path in self.folder.glob("reference-*.yuv")})
+        return measured(self, outputs)
+
+    monkeypatch.setattr(Comparison, "measured", recorded)
+    windows = []
+    for video_id, kills in (("calm", 0), ("killed", 2)):
+        killed = kill_after(kills)
+        steps = make(video_id, min_vmaf={"vmaf": 20, "at": "native"})
+        steps.run("transcode")
+        assert len(killed) == kills
+        (marker,) = (stores / "tmp" / video_id).rglob("chunk-00000.done.json")
+        windows.append(json.loads(marker.read_text("utf-8"))["content"]["facts"]["quality"])
+    assert compared[0]
+    assert compared[0] == compared[1]
+    calm, found = windows
+    assert found.keys() == calm.keys()
+    for name, expected in calm.items():
+        for one, other in zip(found[name], expected, strict=True):
+            assert (one["first"], one["frames"]) == (other["first"], other["frames"])
+            scores = (np.array(scored["native"], float) for scored in (one, other))
+            assert np.allclose(*scores, atol=3, equal_nan=True), "the encodes differ a little"
+
+
+def test_stopped_while_it_measures(make: Make, stores: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that is told to stop while it measures ends, and leaves no chunk that counts as unmeasured."""
+    measured = Comparison._scores
+
+    def stop(self: Comparison, *args: Any) -> Any:
+        monkeypatch.setattr(Comparison, "_scores", measured)
+        self.worker.kill()
+        raise ToolKilledError(["ffmpeg"], -9, "")
+
+    monkeypatch.setattr(Comparison, "_scores", stop)
+    steps = make("stopped", min_vmaf={"vmaf": 20, "at": "native"})
+    steps.run("transcode")
+    assert len(steps.retried) == 1
+    (marker,) = (stores / "tmp").rglob("chunk-00000.done.json")
+    assert "unmeasured" not in json.loads(marker.read_text("utf-8"))["content"]["facts"]
 
 
 def pictures_of(folder: Path) -> dict[str, bytes]:

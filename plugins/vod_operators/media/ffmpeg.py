@@ -7,7 +7,7 @@ relative to the folder that the command will run in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from vod_operators.media import ffmpeg_report, filters
 from vod_operators.media.encoders import encoder_options
 from vod_operators.media.models import Chunk, Layout, Plan, Rendition, Timeline, VideoStream, Window
 from vod_operators.media.pictures import Still, Storyboard
-from vod_operators.media.references import References, triples, write_raw, write_reference
+from vod_operators.media.references import TRIPLE, References, triples, write_raw, write_reference
 from vod_operators.media.subtitles import Format
 
 Argv = list[str]
@@ -339,6 +339,45 @@ def transcode_chunk(
         for branch, (raw, chosen) in zip(branches[len(own_stills) :], own_references, strict=True):
             streams.append(write_reference(branch, raw, [n - begin for n in chosen]))
     return command(tool, ffmpeg.merge_outputs(*streams, *edges), *ENCODING)
+
+
+def write_references(
+    tool: str,
+    source: str,
+    names: Collection[str],
+    references: References,
+    *,
+    plan: Plan,
+    chunk: Chunk,
+    timeline: Timeline,
+) -> Argv:
+    """Decode one cut chunk, and write the references alone that ``transcode_chunk`` would write.
+
+    :param names: of the renditions that are encoded.
+    """
+    begin, end = chunk.first - chunk.lead_in, chunk.last + plan.lead_out(chunk)
+    numbers = [n - begin for n in references.points]
+    # The other frames are dropped before they are scaled.
+    picture = triples(_pictures(source, plan, timeline, begin, end), numbers)
+    places = {n: TRIPLE * place + 1 for place, n in enumerate(references.points)}
+    streams: list[filters.Output] = []
+    if references.screen and references.of_source:
+        picture, large = filters.branches(picture, 2)
+        large = triples(large, [places[n] for n in references.at_screen])
+        streams.append(
+            write_raw(filters.sized(large, plan, references.screen.size, convert=True), references.screen)
+        )
+    sdr = [rendition.name for rendition in plan.sdr if rendition.name in names]  # VMAF judges nothing else
+    sizes = filters.cascade(picture, plan, converted=False, only=sdr)
+    for number, (rendition, stream) in enumerate(sizes):
+        own = references.of(rendition, is_largest=number == 0)
+        *branches, rest = filters.branches(stream, len(own) + 1)
+        streams += [
+            write_reference(branch, raw, [places[n] for n in chosen])
+            for branch, (raw, chosen) in zip(branches, own, strict=True)
+        ]
+        streams.append(rest.output("-", format="null", fps_mode="passthrough"))
+    return command(tool, ffmpeg.merge_outputs(*streams), *ENCODING)
 
 
 def _pictures(

@@ -198,16 +198,19 @@ def retry_args() -> dict[str, Any]:
 
 def _failures(context: Context | None, try_number: int, max_tries: int) -> int:
     """How often the task has failed by itself since it was last cleared, with this time."""
-    store: Any = context.get("task_state_store") if context else None
-    if store is None:
+    if context is None:
         return try_number
+    tries = max(1, (context["task"].retries or 0) - max_tries + try_number)
+    store: Any = context.get("task_state_store")
+    if store is None:
+        return tries
     try:
         of, number = store.get(COUNT_KEY) or (max_tries, 0)
         number = number + 1 if of == max_tries else 1
         store.set(COUNT_KEY, [max_tries, number])
     except Exception as problem:  # without Airflow's API all tries count
         _LOG.warning("how often the task failed could not be remembered: %s", problem)
-        return try_number
+        return tries
     return number
 
 

@@ -126,6 +126,8 @@ class Comparison:
         try:
             return self._scores(group, outputs, points)
         except ToolError as error:
+            if self.worker.is_stopped:
+                raise  # the task is, and measures when it is tried again
             lines = error.stderr_tail.splitlines()
             words = "this ffmpeg has no libvmaf" if vmaf.lacks_libvmaf(lines) else error.describe()
             log.warning("%s/%s: %s", self.chunk.name, names, error)

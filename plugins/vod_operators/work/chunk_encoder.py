@@ -64,9 +64,10 @@ class ChunkEncoder(EncodingTask):
             with self._partial(folder) as partial:
                 stored, facts = self._made(partial, folder)
                 cost = spent()
-                if partial.is_resumed:
-                    cost["cpu_s"] = None  # that of the tries before is not known
-                seconds = float(self.job.plan.seconds(partial.rest.frames))
+                # What earlier tries spent is not known: as if this one had encoded all.
+                share = self._frames(self.chunk) / self._frames(partial.rest)
+                cost |= {key: cost[key] and round(cost[key] * share, 3) for key in ("seconds", "cpu_s")}
+                seconds = float(self.job.plan.seconds(self.chunk.frames))
                 facts |= cost | {"speed": round(seconds / max(cost["seconds"], 0.001), 3)}
                 marker = Marker(objects=stored, facts=facts)
                 checkpoint.save(self.worker.temp, self.job.work_keys.marker(self.place), marker)
@@ -91,9 +92,12 @@ class ChunkEncoder(EncodingTask):
     def _made(self, partial: PartialEncode, folder: Path) -> tuple[dict[str, Stored], dict[str, Any]]:
         """Encode, and store all but the marker; returns the marker's objects and facts."""
         chunk, plan = self.chunk, self.job.plan
-        sample = self._sample(partial.rest)
-        found = self._encode(partial, sample.references if sample else None, folder)
+        sample = self._sample()
+        references = sample.references if sample else None
+        found = self._encode(partial, None if partial.is_resumed else references, folder)
         partial.join()
+        if partial.is_resumed and references and found[:1] != [NOTHING_DECODED]:
+            self._write_references(references, folder)
         damage = in_words(self.timeline.span(chunk, plan.frame_rate), found)
         self.worker.report_damage(damage)
         report = picture_facts(folder, plan, chunk) if self.again is None else None
@@ -108,7 +112,7 @@ class ChunkEncoder(EncodingTask):
             (folder / file).unlink()
         ends.check()
         for still in partial.stills:
-            stored[still.file] = self._store_still(still, folder / still.file)
+            stored[still.file] = self._store_still(still, folder / still.file, partial.objects_in)
         facts = {
             "chunk": chunk.index,
             "frames": chunk.frames,
@@ -127,14 +131,11 @@ class ChunkEncoder(EncodingTask):
         plan = self.job.plan
         return [made.name for made in plan.renditions if self.again is None or made.name in self.again]
 
-    def _sample(self, chunk: Chunk) -> Sample | None:
-        """The frames whose quality is measured; None if it is not asked for, or none can be.
-
-        :param chunk: what is encoded of the chunk.
-        """
+    def _sample(self) -> Sample | None:
+        """The frames whose quality is measured; None if it is not asked for, or none can be."""
         if not certificate.is_asked(self.worker.settings, self.job.plan):
             return None
-        found = sample_of(self.job.plan, chunk, self.timeline, only=self._names)
+        found = sample_of(self.job.plan, self.chunk, self.timeline, only=self._names)
         return found if found.windows else None
 
     def _measured(
@@ -162,21 +163,21 @@ class ChunkEncoder(EncodingTask):
             path.unlink()
         return {certificate.QUALITY: found} | ({certificate.UNMEASURED: unmeasured} if unmeasured else {})
 
-    @property
-    def _encoded_frames(self) -> int:
-        return self.chunk.lead_in + self.chunk.frames + self.job.plan.lead_out(self.chunk)
+    def _frames(self, chunk: Chunk) -> int:
+        """How many frames are encoded with a chunk."""
+        return chunk.lead_in + chunk.frames + self.job.plan.lead_out(chunk)
 
     def _needed_bytes(self) -> float:
         """Upper bound of scratch space: all renditions at the limit of their rate control, the largest three
         times, and the bytes of the source."""
         plan, places, source = self.job.plan, self.chunk.byte_range, 0.0
         if self.timeline.in_place:
-            share = plan.source.size_bytes * self._encoded_frames / self.timeline.frames
+            share = plan.source.size_bytes * self._frames(self.chunk) / self.timeline.frames
             source = places[1] - places[0] if places else share
-        seconds = float(plan.seconds(self._encoded_frames))
+        seconds = float(plan.seconds(self._frames(self.chunk)))
         bits = [r.max_bitrate_bps * seconds + r.buffer_bits for r in plan.renditions]
-        report = ffmpeg_report.written_bytes(plan, self._encoded_frames)
-        sample = self._sample(self.chunk)
+        report = ffmpeg_report.written_bytes(plan, self._frames(self.chunk))
+        sample = self._sample()
         references = sample.references.size_bytes if sample else 0
         return source + (sum(bits) + 2 * max(bits)) / 8 + references + report
 
@@ -196,7 +197,6 @@ class ChunkEncoder(EncodingTask):
         plan, tool = self.job.plan, self.worker.tools.ffmpeg
         assert plan.source.video is not None
         codec, chunk = plan.source.video.codec, partial.rest
-        seconds = float(plan.seconds(chunk.lead_in + chunk.frames + plan.lead_out(chunk)))
         report = partial.reporting(self.report)
 
         def run(source: str | None) -> list[str]:
@@ -214,7 +214,8 @@ class ChunkEncoder(EncodingTask):
             return self.worker.run_media(
                 argv,
                 folder,
-                seconds=seconds,
+                seconds=float(plan.seconds(self._frames(chunk))),
+                read_seconds=float(plan.seconds(self._frames(self.chunk))),
                 codec=codec,
                 report=report,
                 more_bytes=references.size_bytes if references else 0,
@@ -229,6 +230,23 @@ class ChunkEncoder(EncodingTask):
             run(None)
             return [NOTHING_DECODED, *complaints(lines, codec)]
 
+    def _write_references(self, references: References, folder: Path) -> None:
+        """Write what all renditions are compared with, also of frames that an earlier try encoded."""
+        plan, chunk = self.job.plan, self.chunk
+        assert plan.source.video is not None
+        argv = ffmpeg.write_references(
+            self.worker.tools.ffmpeg, CHUNK, self._names, references,
+            plan=plan, chunk=chunk, timeline=self.timeline,
+        )  # fmt: skip
+        self.worker.run_media(
+            argv,
+            folder,
+            seconds=float(plan.seconds(self._frames(chunk))),
+            codec=plan.source.video.codec,
+            report=lambda _: None,
+            more_bytes=references.size_bytes,
+        )
+
     def _store_segments(
         self, rendition: Rendition, path: Path, folder: Path, ends: Ends, place: str
     ) -> dict[str, Stored]:
@@ -242,10 +260,10 @@ class ChunkEncoder(EncodingTask):
         ends.add(rendition.name, piece)
         return store_piece(worker.temp, self.job.work_keys, place, rendition.name, piece, folder)
 
-    def _store_still(self, still: Still, path: Path) -> Stored:
+    def _store_still(self, still: Still, path: Path, place: str) -> Stored:
         count = pictures.split_jpegs(path.read_bytes())
         pictures.check_count(f"{self.chunk.name}/{still.file}", count, still.frames(self.chunk))
-        return checkpoint.put(self.worker.temp, path, self.job.work_keys.still(self.chunk.name, still.file))
+        return checkpoint.put(self.worker.temp, path, self.job.work_keys.still(place, still.file))
 
 
 def encoded_part(path: Path, name: str, plan: Plan, chunk: Chunk, rendition: Rendition) -> Part:

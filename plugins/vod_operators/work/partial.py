@@ -11,6 +11,7 @@ was given up but still lives cannot mix its frames with those of the next.
 from __future__ import annotations
 
 import logging
+import struct
 import time
 import uuid
 from bisect import bisect_left
@@ -25,7 +26,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from vod_operators.errors import CorruptObjectError, ObjectNotFoundError, VerificationError, VodError
+from vod_operators.errors import (
+    CorruptObjectError,
+    ObjectNotFoundError,
+    ToolError,
+    VerificationError,
+    VodError,
+)
 from vod_operators.formats.base import Model
 from vod_operators.formats.isobmff import read_fragments
 from vod_operators.media import ffmpeg_report, pictures
@@ -108,7 +115,7 @@ class _Rendition:
             samples=last - first,
             sample_ticks=self.frame_ticks,
             before=first - _begin(chunk),
-            after=None,
+            after=None if last < chunk.last else 0,
         )
         # The first block is the init segment, which stands at the beginning of the first span only.
         return islice(own_fragments(part), 0 if first == self.begin else 1, None)
@@ -217,8 +224,11 @@ class PartialEncode:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._pool.shutdown()
-        if isinstance(error, VerificationError) and self.is_resumed:
-            self._forget()  # the next try begins anew
+        is_answer = isinstance(error, ToolError) and error.is_answer
+        if self.is_resumed and (
+            is_answer or isinstance(error, VerificationError | ValueError | struct.error)
+        ):
+            self._forget()  # the next try begins anew: perhaps what was stored is at fault
 
     @property
     def is_resumed(self) -> bool:
@@ -351,7 +361,7 @@ class PartialEncode:
     def _store(self) -> None:
         try:
             self._store_span()
-        except (VodError, OSError) as error:  # only costs time, if the task is killed
+        except Exception as error:  # only costs time, if the task is killed
             log.warning("%s: what is encoded so far could not be stored: %s", self.place, error)
 
     def _store_span(self) -> None:

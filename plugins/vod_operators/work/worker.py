@@ -52,6 +52,8 @@ class Worker:
         self._new_runner = new_runner
         self._runners: list[Runner] = []
         self._limits = ToolLimits(seconds=allowance.PROBE_FLOOR_S)
+        self.is_stopped = False
+        """Whether ``kill`` was called."""
 
     @cached_property
     def runner(self) -> Runner:
@@ -102,6 +104,7 @@ class Worker:
 
     def kill(self) -> None:
         """Kill the running commands. Safe in a signal handler."""
+        self.is_stopped = True
         for runner in self._runners:
             runner.kill()
 
@@ -117,6 +120,7 @@ class Worker:
         seconds: float,
         codec: str,
         report: Callable[[Progress], None],
+        read_seconds: float = 0,
         more_bytes: int = 0,
     ) -> list[str]:
         """Run an ffmpeg that decodes and encodes, with progress and a time limit; returns its messages.
@@ -124,6 +128,7 @@ class Worker:
         :param seconds: of media that it will write.
         :param codec: of the source's stream.
         :param report: called with the progress every few seconds.
+        :param read_seconds: of media that it reads, if they are more; its time limit depends on them.
         :param more_bytes: that it may write in addition to the limit of the source.
         :raises ToolError: ffmpeg failed, or succeeded although a decoder lacked memory.
         """
@@ -133,7 +138,7 @@ class Worker:
             folder=folder,
             on_line=progress,
             position=progress.position,
-            limit_s=allowance.FLOOR_S + self.settings.tool_time_factor * seconds,
+            limit_s=allowance.FLOOR_S + self.settings.tool_time_factor * max(seconds, read_seconds),
             output_bytes=limit + more_bytes if limit is not None else None,
         )
         # A decoder without memory skips frames, and ffmpeg still exits with 0. (The AV1 decoder prints the
