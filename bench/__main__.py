@@ -26,6 +26,7 @@ from bench import (
     against,
     check,
     chunks,
+    downloads,
     ends,
     estimate,
     first_look,
@@ -48,6 +49,7 @@ PARTS = (
     "ends_s3",
     "chunks",
     "check",
+    "downloads",
     "memory",
     "scale",
     "listing",
@@ -140,6 +142,9 @@ def run(
     if part == "check":
         found = check.measure(folder, min(options.repeat, 3), max(options.minutes), say)
         return found, check.table(found)
+    if part == "downloads":
+        found = downloads.measure(folder, options.repeat, say)
+        return found, downloads.table(found)
     if part == "memory":
         found = memory.compare([3, 30], say)
         return found, memory.table(found)

@@ -13,6 +13,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -140,11 +141,14 @@ def step(task: str, operator: str, given: dict[str, Any]) -> dict[str, Any]:
     run = SimpleNamespace(dag_id="bench", run_id="bench", start_date=None)
     pushed: dict[str, Any] = {}
     ti = SimpleNamespace(task_id=task, map_index=-1, xcom_push=pushed.__setitem__)
+    begin, spent = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF)
     returned = instance.execute({"dag_run": run, "ti": ti})
+    wall_s, used = time.monotonic() - begin, resource.getrusage(resource.RUSAGE_SELF)
     result = {"returned": returned, "pushed": pushed} if pushed else returned
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     tools = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    return {"result": result, "task_mb": own, "tool_mb": tools}
+    cpu_s = used.ru_utime + used.ru_stime - spent.ru_utime - spent.ru_stime
+    return {"result": result, "task_mb": own, "tool_mb": tools, "wall_s": wall_s, "cpu_s": cpu_s}
 
 
 if __name__ == "__main__":

@@ -32,10 +32,17 @@ def backfill(running: RealAirflow, *options: str) -> None:
         sys.executable, "-m", "airflow", "backfill", "create", "--dag-id", "vod_ingest",
         "--from-date", "2026-10-01", "--to-date", f"2026-10-{DAYS:02}", *options,
     ]  # fmt: skip
-    done = subprocess.run(
-        command, env=running.environment(), cwd=running.home, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+    def begun() -> bool:
+        done = subprocess.run(
+            command, env=running.environment(), cwd=running.home, capture_output=True, text=True
+        )
+        words = done.stdout[-3000:] + done.stderr[-3000:]
+        assert done.returncode == 0 or "AlreadyRunningBackfill" in words, words
+        return done.returncode == 0
+
+    # Airflow looks every 30 seconds whether a backfill is complete, and allows no other before.
+    wait_until(begun, timeout_s=300, what="the backfill before it is complete", every_s=5)
 
 
 def runs(running: RealAirflow, dag_id: str, **query: str) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from vod_operators.media.models import Chunk
 from vod_operators.runners import progress
 from vod_operators.work import partial
 from vod_operators.work.certificate import Comparison
+from vod_operators.work.ends import Ends
 from vod_operators.work.partial import PartialEncode
 
 SECONDS, RATE = 12, 25
@@ -307,3 +308,22 @@ def test_encrypted(make: Make, stores: Path, monkeypatch: pytest.MonkeyPatch) ->
     configure(monkeypatch, key_conn_id="vod_key")
     steps.run("transcode")
     assert not stored
+
+
+def test_joins_are_decoded(
+    make: Make, kill_after: Callable[[int], list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The segment in which a try went on is decoded before it is stored."""
+    found: list[tuple[str, int]] = []
+    check = Ends.check
+
+    def recorded(self: Ends) -> None:
+        found.extend((says, clip.frames) for says, clip in self._clips.items() if "went on" in says)
+        check(self)
+
+    monkeypatch.setattr(Ends, "check", recorded)
+    killed = kill_after(1)
+    make("killed").run("transcode")
+    segment = killed[0] // RATE
+    words = f"segment {segment}, where a try went on"
+    assert found == [(f"chunk-00000/{name}: {words}", RATE) for name in ("half", "full")]

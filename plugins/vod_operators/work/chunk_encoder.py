@@ -106,9 +106,7 @@ class ChunkEncoder(EncodingTask):
         ends = Ends(worker=self.worker, folder=folder, task=chunk.name, keys=self.keys)
         quality = self._measured(partial.outputs, sample, found, folder)
         for name, file in partial.outputs.items():
-            stored |= self._store_segments(
-                plan.rendition(name), folder / file, folder, ends, partial.objects_in
-            )
+            stored |= self._store_segments(plan.rendition(name), folder / file, folder, ends, partial)
             (folder / file).unlink()
         ends.check()
         for still in partial.stills:
@@ -248,16 +246,16 @@ class ChunkEncoder(EncodingTask):
         )
 
     def _store_segments(
-        self, rendition: Rendition, path: Path, folder: Path, ends: Ends, place: str
+        self, rendition: Rendition, path: Path, folder: Path, ends: Ends, partial: PartialEncode
     ) -> dict[str, Stored]:
         """Cut one rendition, encoded at ``path``, into segments, and store them."""
-        plan, chunk, worker = self.job.plan, self.chunk, self.worker
+        plan, chunk, worker, place = self.job.plan, self.chunk, self.worker, partial.objects_in
         part = encoded_part(path, f"{chunk.name}/{rendition.name}", plan, chunk, rendition)
         piece = package_chunk(
             worker.runner, worker.tools.packager, plan, chunk, rendition, part, folder,
             self.keys.get(rendition.name), place=f"{self.job.work_fingerprint}/{place}",
         )  # fmt: skip
-        ends.add(rendition.name, piece)
+        ends.add(rendition.name, piece, [frame - chunk.first for frame in partial.joins])
         return store_piece(worker.temp, self.job.work_keys, place, rendition.name, piece, folder)
 
     def _store_still(self, still: Still, path: Path, place: str) -> Stored:

@@ -1,4 +1,4 @@
-"""Decodes both ends of what an encoding task made, before it is stored.
+"""Decodes both ends of what an encoding task made, and its inner joins, before it is stored.
 
 The last second of one chunk and the first of the next are a join. So every join, and both ends of each track,
 have been decoded when ``publish`` comes, which reads none of them again.
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 
 from vod_operators.errors import VerificationError
@@ -22,6 +24,8 @@ from vod_operators.media.track import segment_number, tables_bytes
 from vod_operators.work.decoding import Outcome, decode
 from vod_operators.work.worker import Worker
 
+FIRST, LAST = "its first second", "its last second"
+
 SECOND = 1
 """Seconds that are decoded at each end; at the last, from the key frame before."""
 
@@ -33,6 +37,7 @@ class _End:
     """Bytes ``[begin, end)`` of a segment, as they are when it is not encrypted; None: to its end."""
 
     says: str
+    """What messages call it."""
     segment: int
     frames: int
     """How many are decoded; the bytes may hold more."""
@@ -53,14 +58,17 @@ class Ends:
     _clips: dict[str, Clip] = field(default_factory=dict, init=False)
     """By what messages call them."""
 
-    def add(self, rendition: str, piece: Piece) -> None:
+    def add(self, rendition: str, piece: Piece, joins: Sequence[int] = ()) -> None:
         """Copy both ends of a packaged rendition, whose segments are in the folder.
 
+        :param joins: frames, from 0 on, at which one encode went on behind another; their segments are
+            decoded whole.
         :raises VerificationError: they are not encrypted as they should be.
         """
         files, init = sorted(self.folder.glob("seg-*")), bytes.fromhex(piece.init)
         family = piece.described(1)["codecs"].partition(".")[0]
-        for number, end in enumerate(_ends_of(piece.segments)):
+        places = [*_ends_of(piece.segments), *_segments_of(piece.segments, joins)]
+        for number, end in enumerate(places):
             facts = piece.segments[end.segment]
             file = f"end-{rendition}-{number}"
             path = files[end.segment]
@@ -68,7 +76,7 @@ class Ends:
                 rendition, segment_number(path.name) - 1, init, _bytes_of(end, facts, path)
             )
             (self.folder / file).write_bytes(content)
-            self._clips[f"{self.task}/{rendition}: its {end.says} second"] = Clip(
+            self._clips[f"{self.task}/{rendition}: {end.says}"] = Clip(
                 file=file,
                 container=facts.container,
                 codecs={facts.streams[0].kind: family},
@@ -122,17 +130,30 @@ def _ends_of(segments: Sequence[SegmentFacts]) -> list[_End]:
     later = [key for key in first.keys if key.at >= first.begin + SECOND]
     # Sound has no keys: its segments are decoded whole.
     head = first.samples if not first.keys else min(first.samples, math.ceil(SECOND * rate))
-    ends = [_End(says="first", segment=0, frames=head, end=later[0].begin if later else None)]
+    ends = [_End(says=FIRST, segment=0, frames=head, end=later[0].begin if later else None)]
     earlier = [key for key in last.keys[1:] if key.at <= last.begin + last.duration - SECOND]
     if earlier:
         before = round((earlier[-1].at - last.begin) * rate)
         tail = _End(
-            says="last", segment=len(segments) - 1, frames=last.samples - before, begin=earlier[-1].begin
+            says=LAST, segment=len(segments) - 1, frames=last.samples - before, begin=earlier[-1].begin
         )
         return [*ends, tail]
     if len(segments) == 1:
-        return [_End(says="first", segment=0, frames=first.samples)]
-    return [*ends, _End(says="last", segment=len(segments) - 1, frames=last.samples)]
+        return [_End(says=FIRST, segment=0, frames=first.samples)]
+    return [*ends, _End(says=LAST, segment=len(segments) - 1, frames=last.samples)]
+
+
+def _segments_of(segments: Sequence[SegmentFacts], joins: Sequence[int]) -> list[_End]:
+    """The segments that hold these frames."""
+    lasts = list(accumulate(facts.streams[0].samples for facts in segments))
+    return [
+        _End(
+            says=f"segment {number}, where a try went on",
+            segment=number,
+            frames=segments[number].streams[0].samples,
+        )
+        for number in sorted({bisect_right(lasts, frame) for frame in joins})
+    ]
 
 
 def _bytes_of(end: _End, facts: SegmentFacts, path: Path) -> bytes:
